@@ -1,0 +1,17 @@
+import neostandard from 'neostandard'
+
+export default [
+  ...neostandard({ ts: true, ignores: ['dist/**', '.tap/**'] }),
+  {
+    rules: {
+      // OAuth names its members in snake_case.
+      camelcase: 'off',
+      // A TypeBox schema and the type that it stands for share one name.
+      '@typescript-eslint/no-redeclare': 'off',
+      'no-redeclare': 'off',
+      '@typescript-eslint/no-explicit-any': 'error',
+      '@typescript-eslint/consistent-type-imports': 'error'
+    },
+    plugins: { '@typescript-eslint': neostandard.plugins['typescript-eslint'].plugin }
+  }
+]
