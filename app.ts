@@ -1,0 +1,108 @@
+import { fileURLToPath } from 'node:url'
+import autoload from '@fastify/autoload'
+import fp from 'fastify-plugin'
+import type { FastifyPluginAsync } from 'fastify'
+import type { Latchkey } from './lib/latchkey.js'
+import type { AuthenticatedUser } from './lib/tokens.js'
+import authentication, { kGuards, secureRoute } from './plugins/authentication.js'
+import type { Guards } from './plugins/authentication.js'
+import contentTypes from './plugins/content-types.js'
+import cookies from './plugins/cookies.js'
+import database from './plugins/database.js'
+import errors from './plugins/errors.js'
+import issuing from './plugins/issuing.js'
+import jwt, { kTokens } from './plugins/jwt.js'
+import keys from './plugins/keys.js'
+import notFound from './plugins/not-found.js'
+import openapi from './plugins/openapi.js'
+import passwords from './plugins/passwords.js'
+import purge from './plugins/purge.js'
+import rateLimit from './plugins/rate-limit.js'
+import revocations, { kRevocations } from './plugins/revocations.js'
+import sessions, { kSessions } from './plugins/sessions.js'
+import settings, { kSettings } from './plugins/settings.js'
+import users, { kBuiltInUsers } from './plugins/users.js'
+import validation from './plugins/validation.js'
+import type { LatchkeyOptions } from './schemas/options.js'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Lets a request through with a valid access token, else ends it with 401. Use it as an `onRequest` hook. */
+    authenticate: Guards['authenticate']
+    /**
+     * Makes a guard that lets a request through whose token carries all these scopes, else ends it with 401 or 403. Use it as a
+     * `preHandler`: authentication then runs at onRequest, before the body is read. Throws at once for a scope that is not in the catalogue.
+     */
+    requireScopes: Guards['requireScopes']
+    /** The services behind the routes. */
+    latchkey: Latchkey
+  }
+}
+
+declare module '@fastify/jwt' {
+  // By inheritance: a host that declares a `user` of its own for @fastify/jwt keeps it, instead of a clash of two declarations.
+  interface FastifyJWT extends LatchkeyJwt {}
+}
+
+/** What `request.user` is, unless the host's own declaration for @fastify/jwt says otherwise. */
+export interface LatchkeyJwt {
+  /** Who the request comes from, in guarded routes. */
+  user: AuthenticatedUser
+}
+
+/**
+ * Token authentication for Fastify: the routes under `prefix`, and the guards for the host's own routes.
+ * Of all that is registered here only `authenticate`, `requireScopes`, `latchkey` and `request.user` reach the host.
+ */
+const latchkey: FastifyPluginAsync<LatchkeyOptions> = async function latchkey (app, options) {
+  app.addHook('onRoute', secureRoute)
+
+  // Fastify passes `prefix` to the host's scope, not to a plugin without one of its own: this scope has it.
+  await app.register(async function latchkeyScope (scope) {
+    await scope.register(settings, { options })
+    await scope.register(errors)
+    await scope.register(validation)
+    await scope.register(contentTypes)
+
+    await scope.register(database)
+    await scope.register(keys)
+    await scope.register(passwords)
+    await scope.register(revocations)
+    await scope.register(users)
+    await scope.register(sessions)
+    await scope.register(purge)
+
+    await scope.register(jwt)
+    await scope.register(cookies)
+    await scope.register(authentication)
+    await scope.register(issuing)
+    await scope.register(rateLimit)
+
+    if (scope.prefix !== '') await scope.register(notFound)
+    await scope.register(openapi)
+    await scope.register(autoload, { dir: fileURLToPath(new URL('./routes', import.meta.url)) })
+
+    const builtInUsers = scope[kBuiltInUsers]
+    app.decorate('authenticate', scope[kGuards].authenticate)
+    app.decorate('requireScopes', scope[kGuards].requireScopes)
+    app.decorate('latchkey', {
+      get users () {
+        if (builtInUsers === undefined) throw new Error('The users of this app are its own (option users): ask it, not Latchkey')
+        return builtInUsers
+      },
+      sessions: scope[kSessions],
+      revocations: scope[kRevocations],
+      tokens: scope[kTokens],
+      scopes: scope[kSettings].catalogue
+    })
+  }, { prefix: options.prefix ?? '' })
+}
+
+export default fp(latchkey, { name: 'fastify-latchkey', fastify: '5.x' })
+export { latchkey }
+
+export type { Latchkey } from './lib/latchkey.js'
+export type { AccessTokenClaims, AuthenticatedUser } from './lib/tokens.js'
+export type { Guard } from './plugins/authentication.js'
+export type { LatchkeyOptions } from './schemas/options.js'
+export type { ClaimsHook, User, UserDirectory } from './schemas/host.js'

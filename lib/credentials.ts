@@ -1,0 +1,54 @@
+import { LatchkeyError } from './errors.js'
+
+/**
+ * The token of an `Authorization` header: RFC 6750 section 2.1, the scheme in any case (RFC 9110 section 11.1).
+ * @returns undefined where there is no header.
+ * @throws `unauthenticated` for another scheme: it must not fall through to the cookie.
+ */
+export function readBearer (authorization: string | undefined): string | undefined {
+  if (authorization === undefined || authorization === '') return undefined
+  if (authorization.startsWith('Bearer ')) return authorization.slice(7)
+  const space = authorization.indexOf(' ')
+  const scheme = space === -1 ? authorization : authorization.slice(0, space)
+  if (scheme.toLowerCase() !== 'bearer') throw new LatchkeyError('unauthenticated')
+  return space === -1 ? '' : authorization.slice(space + 1)
+}
+
+/** Client id and secret of an HTTP Basic header, both form-decoded (RFC 6749 section 2.3.1); undefined for any other header. */
+export function readBasic (authorization: string | undefined): { id: string, secret: string } | undefined {
+  const encoded = /^Basic ([A-Za-z0-9+/]*={0,2})$/i.exec(authorization ?? '')?.[1]
+  if (encoded === undefined) return undefined
+  const text = Buffer.from(encoded, 'base64').toString()
+  const colon = text.indexOf(':')
+  if (colon === -1) return undefined
+  try {
+    return { id: formDecode(text.slice(0, colon)), secret: formDecode(text.slice(colon + 1)) }
+  } catch {
+    return undefined
+  }
+}
+
+function formDecode (text: string): string {
+  return decodeURIComponent(text.replaceAll('+', ' '))
+}
+
+/**
+ * The value of the `WWW-Authenticate` header for an error: RFC 6750 section 3. A bare `Bearer` where no credentials were sent
+ * (section 3.1), else the code, the sentence and the scope that is missing.
+ */
+export function challengeOf (error: LatchkeyError): string {
+  if (error.code === 'unauthenticated') return 'Bearer'
+  const attributes = [`error="${error.oauth ?? 'invalid_request'}"`, `error_description="${error.message}"`]
+  if (error.scope !== undefined) attributes.push(`scope="${error.scope}"`)
+  return `Bearer ${attributes.join(', ')}`
+}
+
+/**
+ * Throws `invalid_client` where a request names a client: none is registered, and a name or a secret that was not checked must
+ * not look as if it had been. Empty ones are none; Swagger UI and FastAPI clients send them.
+ */
+export function assertNoClient (authorization: string | undefined, body: { client_id?: string, client_secret?: string }): void {
+  const basic = readBasic(authorization)
+  const isBasic = /^Basic\b/i.test(authorization ?? '')
+  if ((isBasic && (basic === undefined || basic.id !== '')) || (body.client_id ?? '') !== '') throw new LatchkeyError('invalid_client')
+}

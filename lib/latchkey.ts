@@ -1,0 +1,15 @@
+import type { Revocations } from './revocations.js'
+import type { Sessions } from './sessions.js'
+import type { Tokens } from './tokens.js'
+import type { Users } from './users.js'
+
+/** `app.latchkey`: the services behind the routes, which the command line uses too. */
+export interface Latchkey {
+  /** The built-in table of users. Throws where the host has accounts of its own (option `users`). */
+  readonly users: Users
+  readonly sessions: Sessions
+  readonly revocations: Revocations
+  readonly tokens: Tokens
+  /** The name and description of every scope. */
+  readonly scopes: Readonly<Record<string, string>>
+}

@@ -1,0 +1,186 @@
+import { parse as parseDuration } from '@lukeed/ms'
+import { Ajv } from 'ajv'
+import type { ErrorObject } from 'ajv'
+import type { TSchema } from 'typebox'
+import { Options, ServiceOptions } from '../schemas/options.js'
+import type { LatchkeyOptions } from '../schemas/options.js'
+import type { Algorithm } from '../schemas/common.js'
+import type { ClaimsHook, UserDirectory } from '../schemas/host.js'
+import { BUILT_IN_SCOPES } from './scopes.js'
+
+/** The options after the check: defaults filled in, durations in milliseconds. */
+export interface Settings {
+  issuer: string
+  audience: readonly string[]
+  database: string
+  /** Undefined: in a file beside the database. */
+  secrets: readonly string[] | undefined
+  algorithm: Algorithm
+  /** The built-in scopes and the app's own. */
+  catalogue: Readonly<Record<string, string>>
+  accessTokenTtl: number
+  refreshIdleTtl: number
+  sessionTtl: number
+  refreshGrace: number
+  bcryptCost: number
+  passwordMinLength: number
+  registration: boolean
+  rateLimit: boolean
+  cookiesSecure: boolean
+  trustedOrigins: ReadonlySet<string>
+  prefix: string
+  docs: boolean
+  users: UserDirectory | undefined
+  claims: ClaimsHook | undefined
+  now: () => number
+}
+
+/** What the schemas of the options carry beside JSON Schema: see `schemas/options.ts`. */
+export interface OptionSchema {
+  type?: string
+  description?: string
+  default?: unknown
+  env?: string
+  expects?: string
+  list?: boolean
+  properties?: Record<string, OptionSchema>
+}
+
+const ajv = new Ajv({ useDefaults: true, strict: false })
+ajv.addKeyword({
+  keyword: 'callable',
+  validate: (members: string[], value: unknown) => members.length === 0
+    ? typeof value === 'function'
+    : members.every(member => typeof (value as Record<string, unknown>)[member] === 'function'),
+  errors: false
+})
+const validateOptions = ajv.compile<Required<LatchkeyOptions>>(Options)
+const validateServiceOptions = ajv.compile<Required<ServiceOptions>>(ServiceOptions)
+
+/**
+ * Checks the plugin's options and fills in the defaults.
+ * @throws TypeError in one sentence that names the option, its environment variable and the legal values.
+ */
+export function readOptions (given: unknown): Settings {
+  if (typeof given !== 'object' || given === null) throw new TypeError('Latchkey: the options must be an object')
+  const options: Record<string, unknown> = { ...given, cookies: 'cookies' in given && given.cookies !== undefined ? copyOf(given.cookies) : {} }
+  for (const [name, value] of Object.entries(options)) if (value === undefined) delete options[name]
+  if (!validateOptions(options)) throw refusal(Options as TSchema & OptionSchema, validateOptions.errors ?? [], options)
+
+  const secrets = typeof options.secret === 'string' ? [options.secret] : options.secret
+  for (const secret of secrets ?? []) {
+    const bytes = Buffer.byteLength(secret)
+    if (bytes < 32) throw new TypeError(`Latchkey: the option secret (LATCHKEY_SECRET) has ${bytes} bytes: it must be at least 32 bytes of text, or a list of such; \`openssl rand -base64 32\` makes one`)
+  }
+  const settings: Settings = {
+    issuer: options.issuer,
+    audience: options.audience === undefined ? [options.issuer] : [options.audience].flat(),
+    database: options.database,
+    secrets,
+    algorithm: options.algorithm,
+    catalogue: { ...BUILT_IN_SCOPES, ...options.scopes },
+    accessTokenTtl: toMilliseconds(options.accessTokenTtl),
+    refreshIdleTtl: toMilliseconds(options.refreshIdleTtl),
+    sessionTtl: toMilliseconds(options.sessionTtl),
+    refreshGrace: toMilliseconds(options.refreshGrace),
+    bcryptCost: options.bcryptCost,
+    passwordMinLength: options.passwordMinLength,
+    registration: options.registration,
+    rateLimit: options.rateLimit,
+    cookiesSecure: options.cookies.secure ?? true,
+    trustedOrigins: new Set(options.trustedOrigins),
+    prefix: options.prefix,
+    docs: options.docs,
+    users: options.users,
+    claims: options.claims,
+    now: options.now ?? Date.now
+  }
+  if (settings.accessTokenTtl < 1_000) throw new TypeError('Latchkey: the option accessTokenTtl (LATCHKEY_ACCESS_TOKEN_TTL) must be at least 1s: tokens say their times in whole seconds')
+  return settings
+}
+
+/** Checks the options that only the service takes. Throws as `readOptions` does. */
+export function readServiceOptions (given: ServiceOptions): Required<ServiceOptions> {
+  const options: unknown = { ...given }
+  if (!validateServiceOptions(options)) throw refusal(ServiceOptions as TSchema & OptionSchema, validateServiceOptions.errors ?? [], options)
+  return options
+}
+
+/**
+ * The options that the environment gives, for the plugin and for the service around it, and the names of variables that look
+ * like ours and are not read: a misspelt one must not be passed over in silence. Throws a TypeError for a value of the wrong type.
+ */
+export function optionsFromEnvironment (env: NodeJS.ProcessEnv): { options: LatchkeyOptions, service: ServiceOptions, unread: string[] } {
+  return {
+    options: fromEnvironment(Options as OptionSchema, env) as LatchkeyOptions,
+    service: fromEnvironment(ServiceOptions as OptionSchema, env) as ServiceOptions,
+    unread: Object.keys(env).filter(name => name.startsWith('LATCHKEY_') && !ENVIRONMENT_NAMES.has(name))
+  }
+}
+
+const ENVIRONMENT_NAMES = new Set([...environmentNames(Options as OptionSchema), ...environmentNames(ServiceOptions as OptionSchema)])
+
+function environmentNames (schema: OptionSchema): string[] {
+  return Object.values(schema.properties ?? {}).flatMap(property => property.env ?? environmentNames(property))
+}
+
+function fromEnvironment (schema: OptionSchema, env: NodeJS.ProcessEnv): Record<string, unknown> {
+  const options: Record<string, unknown> = {}
+  for (const [name, property] of Object.entries(schema.properties ?? {})) {
+    if (property.properties !== undefined) {
+      options[name] = fromEnvironment(property, env)
+    } else if (property.env !== undefined) {
+      const text = env[property.env]
+      if (text !== undefined && text !== '') options[name] = fromText(property, text, property.env)
+    }
+  }
+  return options
+}
+
+function fromText (schema: OptionSchema, text: string, env: string): unknown {
+  if (schema.list === true) {
+    const items = text.split(',').map(item => item.trim()).filter(item => item !== '')
+    return schema.type === 'object' ? Object.fromEntries(items.map(item => [item, item])) : items
+  }
+  if (schema.type === 'boolean' && (text === 'true' || text === 'false')) return text === 'true'
+  if (schema.type === 'integer' && /^\d{1,9}$/.test(text)) return Number(text)
+  if (schema.type === 'boolean' || schema.type === 'integer') throw new TypeError(`Latchkey: ${env} is '${text}': it must be ${schema.expects}`)
+  return text
+}
+
+function refusal (schema: OptionSchema, errors: ErrorObject[], options: unknown): TypeError {
+  const error = errors[0]
+  const path = (error?.instancePath ?? '').split('/').slice(1)
+  if (error?.keyword === 'additionalProperties' && path.length < 2 && path[0] !== 'scopes') {
+    const owner = path.length === 0 ? schema : schema.properties?.[path[0] ?? '']
+    const unknown = [...path, error.params.additionalProperty].join('.')
+    return new TypeError(`Latchkey: there is no option ${unknown}; the options are ${Object.keys(owner?.properties ?? {}).join(', ')}`)
+  }
+  let option: OptionSchema | undefined = schema
+  let value: unknown = options
+  const known: string[] = []
+  for (const name of path) {
+    const next: OptionSchema | undefined = option?.properties?.[name]
+    if (next === undefined) break
+    option = next
+    value = (value as Record<string, unknown>)[name]
+    known.push(name)
+  }
+  const name = known.join('.')
+  const variable = option?.env === undefined ? '' : ` (${option.env})`
+  // The value of a secret is nobody's business, wherever this sentence ends up.
+  const shown = name === 'secret' ? 'is none' : `is ${show(value)}`
+  return new TypeError(`Latchkey: the option ${name}${variable} ${shown}: it must be ${option?.expects}`)
+}
+
+function show (value: unknown): string {
+  return typeof value === 'function' ? 'a function' : (JSON.stringify(value) ?? String(value)).slice(0, 100)
+}
+
+function copyOf (value: unknown): unknown {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : value
+}
+
+function toMilliseconds (duration: string): number {
+  return parseDuration(duration) as number
+}

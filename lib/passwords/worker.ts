@@ -1,0 +1,44 @@
+import { constants, setPriority } from 'node:os'
+import { isMainThread } from 'node:worker_threads'
+import { costOf, hashPassword, spendDifference, verifyPassword } from './hashing.js'
+
+/** Makes a hash of this cost; the answer is a string. */
+export interface HashTask {
+  kind: 'hash'
+  password: string
+  cost: number
+}
+
+/** Verifies against this hash, doing at least the work of this cost; the answer is a boolean. */
+export interface VerifyTask {
+  kind: 'verify'
+  password: string
+  hash: string
+  cost: number
+}
+
+export type PasswordTask = HashTask | VerifyTask
+
+// On Linux setpriority(PRIO_PROCESS, 0) acts on the calling thread; elsewhere it would slow down the whole process.
+function yieldToEventLoop (): void {
+  try {
+    setPriority(constants.priority.PRIORITY_BELOW_NORMAL)
+  } catch {
+    // A sandbox may forbid it. Hashing is right without it, only less polite.
+  }
+}
+
+if (process.platform === 'linux' && !isMainThread) yieldToEventLoop()
+
+/**
+ * Does one job, synchronously: this thread has nothing else to do.
+ *
+ * @param task What to do.
+ * @returns The new hash, or whether the password matches.
+ */
+export default function runPasswordTask (task: PasswordTask): string | boolean {
+  if (task.kind === 'hash') return hashPassword(task.password, task.cost)
+  const matches = verifyPassword(task.password, task.hash)
+  spendDifference(costOf(task.hash) ?? task.cost, task.cost)
+  return matches
+}

@@ -1,0 +1,147 @@
+import type { Transaction } from 'kysely'
+import type { Clock } from './clock.js'
+import { createRevocationIndex, RULE_RETENTION } from './revocation-index.js'
+import type { Revocable, Rule } from './revocation-index.js'
+import { raiseMeta, readMeta } from './store/meta.js'
+import type { Store } from './store/store.js'
+import type { Tables } from './store/tables.js'
+
+/** How many rules are read from the store, or purged, in one step. */
+const STEP = 1_000
+
+/** How many rules of each kind a purge looks at in the index: a millisecond's work. */
+const SWEEP = 10_000
+
+/** Revokes as part of a transaction: `token` needs the token's own `exp`, the others outlive every token they could kill. */
+export interface Revoke {
+  token (tokenId: string, expiresAt: number): Promise<void>
+  sessions (sessionIds: readonly string[]): Promise<void>
+  user (userId: string): Promise<void>
+}
+
+/** The revocation rules: durable in the store, and in an index that answers without a query. */
+export interface Revocations {
+  /**
+   * A write transaction that may revoke. Its promise resolves when what it revoked is durable and in force here: only
+   * then may it be acknowledged. `work` may run more than once.
+   */
+  transaction<T> (work: (trx: Transaction<Tables>, revoke: Revoke) => Promise<T>): Promise<T>
+  /**
+   * Brings the index up to what other processes have committed: undefined where it already is (the usual case, which
+   * costs one statement and no promise), else a promise. Throws or rejects where that cannot be told; the caller must then refuse.
+   */
+  refresh (): Promise<void> | undefined
+  /** Whether the index has a rule that kills this token. Call `refresh` first. */
+  isRevoked (token: Revocable): boolean
+  /** See `RevocationIndex.earliestIssue`. */
+  earliestIssue (userId: string, clientId: string): number
+  /** Ends one access token. Resolves when it is dead here and durably so. */
+  revokeToken (tokenId: string, expiresAt: number): Promise<void>
+  /** Ends all access tokens that this user holds now; sessions go on, and give new ones. */
+  revokeUser (userId: string): Promise<void>
+  /** Deletes up to one step of rules that can no longer matter, in the store and in the index; tells whether there may be more. */
+  purge (): Promise<boolean>
+  /** Live rules in the index. */
+  readonly size: number
+}
+
+/**
+ * Loads the rules.
+ * @param accessTokenTtl - milliseconds; the longest lifetime ever configured for this store is what rules are kept for.
+ */
+export async function openRevocations ({ store, clock, accessTokenTtl }: { store: Store, clock: Clock, accessTokenTtl: number }): Promise<Revocations> {
+  const index = createRevocationIndex()
+  const longestTtl = await store.transaction(trx => raiseMeta(trx, 'access_token_ttl', accessTokenTtl))
+  clock.advanceTo(await store.read(db => readMeta(db, 'latest_time')))
+
+  let lastSeq = 0
+  async function load (): Promise<void> {
+    for (;;) {
+      const rows = await store.read(db => db.selectFrom('rules').selectAll().where('seq', '>', lastSeq).orderBy('seq').limit(STEP).execute())
+      for (const row of rows) {
+        index.add({ kind: row.kind, value: row.value, issuedBefore: row.issued_before, expiresAt: row.expires_at })
+        lastSeq = row.seq
+      }
+      if (rows.length < STEP) return
+    }
+  }
+
+  // Changes noticed, and changes that a load begun afterwards has taken in: a request may only go on when its own was.
+  let noticed = 0
+  let taken = 0
+  let catchingUp: Promise<void> | undefined
+  async function catchUp (): Promise<void> {
+    try {
+      while (taken !== noticed) {
+        const target = noticed
+        await load()
+        taken = target
+      }
+    } finally {
+      catchingUp = undefined
+    }
+  }
+
+  async function transaction<T> (work: (trx: Transaction<Tables>, revoke: Revoke) => Promise<T>): Promise<T> {
+    let written: Rule[] = []
+    const result = await store.transaction(async trx => {
+      written = []
+      return work(trx, createRevoke(trx, written))
+    })
+    for (const rule of written) index.add(rule)
+    return result
+  }
+
+  function createRevoke (trx: Transaction<Tables>, written: Rule[]): Revoke {
+    async function write (kind: Rule['kind'], values: readonly string[], issuedBefore: number | null, expiresAt: number): Promise<void> {
+      for (let start = 0; start < values.length; start += STEP) {
+        const rules = values.slice(start, start + STEP).map(value => ({ kind, value, issuedBefore, expiresAt }))
+        await trx.insertInto('rules').values(rules.map(rule => ({
+          kind, value: rule.value, issued_before: issuedBefore, expires_at: expiresAt
+        }))).execute()
+        written.push(...rules)
+      }
+    }
+    return {
+      token: (tokenId, expiresAt) => write('token', [tokenId], null, expiresAt),
+      sessions: sessionIds => write('session', sessionIds, null, clock.now() + longestTtl),
+      async user (userId) {
+        // What is issued from now on must be later than the rule, also within this millisecond.
+        const issuedBefore = clock.now() + 1
+        clock.advanceTo(issuedBefore)
+        await write('user', [userId], issuedBefore, issuedBefore + longestTtl)
+      }
+    }
+  }
+
+  await load()
+
+  return {
+    transaction,
+    refresh () {
+      if (store.changed()) noticed++
+      if (taken === noticed) return undefined
+      catchingUp ??= catchUp()
+      return catchingUp
+    },
+    isRevoked: index.isRevoked,
+    earliestIssue: index.earliestIssue,
+    revokeToken: (tokenId, expiresAt) => transaction((_trx, revoke) => revoke.token(tokenId, expiresAt)),
+    revokeUser: userId => transaction((_trx, revoke) => revoke.user(userId)),
+    async purge () {
+      const now = clock.now()
+      index.sweep(now - RULE_RETENTION, SWEEP)
+      const { numDeletedRows } = await store.transaction(async trx => {
+        // Before anything is forgotten: a clock that steps back after a restart must not bring back what the rule killed.
+        await raiseMeta(trx, 'latest_time', now)
+        return trx.deleteFrom('rules')
+          .where('seq', 'in', trx.selectFrom('rules').select('seq').where('expires_at', '<', now - RULE_RETENTION).orderBy('expires_at').limit(STEP))
+          .executeTakeFirst()
+      })
+      return numDeletedRows === BigInt(STEP)
+    },
+    get size () {
+      return index.size
+    }
+  }
+}

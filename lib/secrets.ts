@@ -1,0 +1,48 @@
+import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
+
+/** What is derived from the one secret. Each purpose has a key of its own: what leaks through one use says nothing of another. */
+export interface DerivedKeys {
+  /** For the MAC of refresh tokens. */
+  refresh: Buffer
+  /** For sealing private keys in the store. */
+  seal: Buffer
+}
+
+/**
+ * Derives the symmetric keys from each secret with HKDF-SHA-256 (RFC 5869), in the order given: the first one signs and
+ * seals, all of them verify and unseal, so that a secret can be rotated without ending a session.
+ */
+export function deriveKeys (secrets: readonly string[]): [DerivedKeys, ...DerivedKeys[]] {
+  const [first, ...others] = secrets.map(secret => ({
+    refresh: derive(secret, 'latchkey refresh token'),
+    seal: derive(secret, 'latchkey seal')
+  }))
+  if (first === undefined) throw new RangeError('At least one secret is needed')
+  return [first, ...others]
+}
+
+function derive (secret: string, purpose: string): Buffer {
+  return Buffer.from(hkdfSync('sha256', secret, '', purpose, 32))
+}
+
+/** Encrypts with AES-256-GCM under a fresh nonce. `context` is bound to it: a sealed value moved to another row does not open. */
+export function seal (key: Buffer, plaintext: string, context: string): string {
+  const nonce = randomBytes(12)
+  const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(Buffer.from(context))
+  const sealed = Buffer.concat([cipher.update(plaintext, 'utf8'), cipher.final()])
+  return Buffer.concat([nonce, cipher.getAuthTag(), sealed]).toString('base64url')
+}
+
+/** The reverse of `seal`; undefined when the key is another one or the value was tampered with. */
+export function unseal (key: Buffer, sealed: string, context: string): string | undefined {
+  const bytes = Buffer.from(sealed, 'base64url')
+  if (bytes.length < 28) return undefined
+  const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, 12), { authTagLength: 16 })
+    .setAAD(Buffer.from(context))
+    .setAuthTag(bytes.subarray(12, 28))
+  try {
+    return Buffer.concat([decipher.update(bytes.subarray(28)), decipher.final()]).toString('utf8')
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,253 @@
+import { randomBytes } from 'node:crypto'
+import type { Selectable, Transaction } from 'kysely'
+import type { User, UserDirectory } from '../schemas/host.js'
+import type { Clock } from './clock.js'
+import { LatchkeyError } from './errors.js'
+import { createId } from './ids.js'
+import { formatRefreshToken, isAuthentic, parseRefreshToken } from './refresh-token.js'
+import type { RefreshTokenParts } from './refresh-token.js'
+import { RULE_RETENTION } from './revocation-index.js'
+import type { Revocations } from './revocations.js'
+import { formatScope, narrowScope, parseScope } from './scopes.js'
+import { endSessions } from './session-ending.js'
+import type { SessionsTable, Tables } from './store/tables.js'
+import type { Store } from './store/store.js'
+import type { Users } from './users.js'
+
+/** What a login or a refresh may hand out: all that an access token says, and the session's refresh token. */
+export interface Grant {
+  user: User
+  sessionId: string
+  clientId: string
+  /** The scopes of the access token to be made. */
+  scopes: string[]
+  /** Milliseconds; decided inside the transaction, so that a rule written after it kills what is made of this grant. */
+  issuedAt: number
+  refreshToken: string
+  /** Milliseconds; when the refresh token stops working if it is not used. */
+  refreshExpiresAt: number
+}
+
+/** A live session, as its owner may see it. Times are milliseconds. */
+export interface Session {
+  id: string
+  clientId: string
+  scopes: string[]
+  createdAt: number
+  lastUsedAt: number
+  expiresAt: number
+  userAgent: string | null
+  address: string | null
+}
+
+/** The sessions: one row each, whatever number of times they are refreshed. */
+export interface Sessions {
+  /** Begins a session for a user who has just authenticated. Throws `invalid_scope`, or `invalid_credentials` where the account was closed in the meantime. */
+  start (user: User, request: { clientId: string, scope?: string, userAgent?: string, address?: string }): Promise<Grant>
+  /**
+   * Exchanges a refresh token for its successor. The immediate predecessor gets the same successor within the grace: a lost
+   * race, a lost response and a retry all end there. Anything older is reuse, and ends the session.
+   * Throws `invalid_refresh_token`, or `invalid_scope` (without rotating) where `scope` asks for more than was granted.
+   */
+  refresh (refreshToken: string, request?: { scope?: string }): Promise<Grant>
+  /** The session that a refresh token belongs to, whether that token is current or not; undefined where it is not ours or the session is over. */
+  identify (refreshToken: string): Promise<{ sessionId: string, userId: string } | undefined>
+  /** The user's live sessions, the last used first. */
+  list (userId: string): Promise<Session[]>
+  /** Ends one session of the user; tells whether it was live. Its refresh and access tokens are dead when the promise resolves. */
+  end (userId: string, sessionId: string): Promise<boolean>
+  /** Ends every session of the user but one. Returns how many were live. */
+  endOthers (userId: string, sessionId: string): Promise<number>
+  /** Ends every session of the user, and every access token. Returns how many sessions were live. */
+  endAll (userId: string): Promise<number>
+  /** Deletes up to `limit` sessions whose refresh token expired more than a day ago; tells whether there may be more. */
+  purge (limit: number): Promise<boolean>
+}
+
+/** Where reuse of a refresh token is reported: it means a copy is in somebody else's hands. */
+export interface SecurityLog {
+  warn (details: object, message: string): void
+}
+
+/** What a refresh decided inside its transaction. The refusals are thrown outside: thrown inside they would undo the ending of the session. */
+type Outcome =
+  | { grant: Grant }
+  | { refused: 'invalid' | 'scope' }
+  | { refused: 'reuse', sessionId: string, userId: string }
+
+/** Creates the sessions over the store. All lifetimes are milliseconds. */
+export function createSessions ({ store, clock, revocations, users, builtInUsers, refreshKeys, sessionTtl, refreshIdleTtl, refreshGrace, log }: {
+  store: Store
+  clock: Clock
+  revocations: Revocations
+  users: UserDirectory
+  /** The built-in table where it is what `users` is: it can be read inside a transaction, the host's accounts cannot. */
+  builtInUsers: Users | undefined
+  /** The first one signs. */
+  refreshKeys: readonly [Buffer, ...Buffer[]]
+  sessionTtl: number
+  refreshIdleTtl: number
+  refreshGrace: number
+  log: SecurityLog
+}): Sessions {
+  function toGrant (session: Selectable<SessionsTable>, user: User, scopes: string[], now: number): Grant {
+    return {
+      user,
+      sessionId: session.id,
+      clientId: session.client_id,
+      scopes,
+      issuedAt: Math.max(now, revocations.earliestIssue(user.id, session.client_id)),
+      refreshToken: formatRefreshToken(refreshKeys[0], session.nonce, session.id, session.generation),
+      refreshExpiresAt: Math.min(session.idle_expires_at, session.expires_at)
+    }
+  }
+
+  async function findAuthentic (parts: RefreshTokenParts | undefined): Promise<Selectable<SessionsTable> | undefined> {
+    if (parts === undefined) return undefined
+    const session = await store.read(db => db.selectFrom('sessions').selectAll().where('id', '=', parts.sessionId).executeTakeFirst())
+    return session !== undefined && isAuthentic(refreshKeys, session.nonce, parts) ? session : undefined
+  }
+
+  function isLive (session: Selectable<SessionsTable>, now: number): boolean {
+    return session.ended_at === null && now < session.expires_at && now < session.idle_expires_at
+  }
+
+  async function decide (trx: Transaction<Tables>, session: Selectable<SessionsTable>, user: User, generation: number, scope: string | undefined): Promise<Outcome | 'end'> {
+    const now = clock.now()
+    const isCurrent = generation === session.generation
+    // Its successor was never used, or the session would be two generations on: whoever asks may be the owner, asking again.
+    const isRetry = generation === session.generation - 1 && now < session.rotated_at + refreshGrace
+    if (!isCurrent && !isRetry) return 'end'
+
+    const granted = parseScope(session.scope).filter(name => user.scopes.includes(name))
+    let scopes: string[]
+    try {
+      scopes = narrowScope(granted, scope)
+    } catch {
+      return { refused: 'scope' }
+    }
+    if (!isCurrent) return { grant: toGrant(session, user, scopes, now) }
+
+    const rotated = {
+      generation: generation + 1,
+      rotated_at: now,
+      last_used_at: now,
+      idle_expires_at: Math.min(now + refreshIdleTtl, session.expires_at)
+    }
+    const { numUpdatedRows } = await trx.updateTable('sessions').set(rotated)
+      .where('id', '=', session.id).where('generation', '=', generation).where('ended_at', 'is', null).executeTakeFirst()
+    // The store runs one writer at a time, so this cannot be lost; an engine that broke its promise must not give two successors.
+    if (numUpdatedRows !== 1n) return { refused: 'invalid' }
+    return { grant: toGrant({ ...session, ...rotated }, user, scopes, now) }
+  }
+
+  return {
+    async start (user, { clientId, scope, userAgent, address }) {
+      const grant = await store.transaction(async trx => {
+        // As of now: the account may have been disabled, or have lost a scope, while the password was being hashed.
+        const account = builtInUsers === undefined ? user : await builtInUsers.findIn(trx, user.id)
+        if (account === null) return undefined
+        const now = clock.now()
+        const scopes = narrowScope(account.scopes, scope)
+        const session: SessionsTable = {
+          id: createId(now),
+          user_id: account.id,
+          client_id: clientId,
+          scope: formatScope(scopes),
+          nonce: randomBytes(32).toString('base64url'),
+          generation: 1,
+          rotated_at: now,
+          created_at: now,
+          last_used_at: now,
+          idle_expires_at: now + Math.min(refreshIdleTtl, sessionTtl),
+          expires_at: now + sessionTtl,
+          ended_at: null,
+          user_agent: userAgent?.slice(0, 512) ?? null,
+          address: address ?? null
+        }
+        await trx.insertInto('sessions').values(session).execute()
+        return toGrant(session, account, scopes, now)
+      })
+      if (grant === undefined) throw new LatchkeyError('invalid_credentials')
+      return grant
+    },
+
+    async refresh (refreshToken, { scope } = {}) {
+      const parts = parseRefreshToken(refreshToken)
+      const known = await findAuthentic(parts)
+      if (parts === undefined || known === undefined) throw new LatchkeyError('invalid_refresh_token')
+      // The host's accounts are asked before the transaction: it must not wait for somebody else's code.
+      const hostUser = builtInUsers === undefined ? await users.find(known.user_id) : undefined
+
+      const outcome = await revocations.transaction<Outcome>(async (trx, revoke) => {
+        const session = await trx.selectFrom('sessions').selectAll().where('id', '=', known.id).executeTakeFirst()
+        if (session === undefined || !isLive(session, clock.now())) return { refused: 'invalid' }
+        const user = builtInUsers === undefined ? hostUser : await builtInUsers.findIn(trx, session.user_id)
+        if (user === undefined || user === null) {
+          await endSessions(trx, revoke, clock.now(), { userId: session.user_id, only: session.id })
+          return { refused: 'invalid' }
+        }
+        const decision = await decide(trx, session, user, parts.generation, scope)
+        if (decision !== 'end') return decision
+        await endSessions(trx, revoke, clock.now(), { userId: session.user_id, only: session.id })
+        return { refused: 'reuse', sessionId: session.id, userId: session.user_id }
+      })
+
+      if ('grant' in outcome) return outcome.grant
+      if (outcome.refused === 'scope') throw new LatchkeyError('invalid_scope')
+      if (outcome.refused === 'reuse') {
+        log.warn({ event: 'refresh_token_reuse', sessionId: outcome.sessionId, userId: outcome.userId }, 'a refresh token was used again: its session is ended')
+      }
+      throw new LatchkeyError('invalid_refresh_token')
+    },
+
+    async identify (refreshToken) {
+      const session = await findAuthentic(parseRefreshToken(refreshToken))
+      return session !== undefined && isLive(session, clock.now()) ? { sessionId: session.id, userId: session.user_id } : undefined
+    },
+
+    async list (userId) {
+      const now = clock.now()
+      const rows = await store.read(db => db.selectFrom('sessions').selectAll()
+        .where('user_id', '=', userId).where('ended_at', 'is', null)
+        .where('idle_expires_at', '>', now).where('expires_at', '>', now)
+        .orderBy('last_used_at', 'desc').orderBy('id', 'desc').limit(1_000).execute())
+      return rows.map(row => ({
+        id: row.id,
+        clientId: row.client_id,
+        scopes: parseScope(row.scope),
+        createdAt: row.created_at,
+        lastUsedAt: row.last_used_at,
+        expiresAt: row.expires_at,
+        userAgent: row.user_agent,
+        address: row.address
+      }))
+    },
+
+    async end (userId, sessionId) {
+      const ended = await revocations.transaction((trx, revoke) => endSessions(trx, revoke, clock.now(), { userId, only: sessionId }))
+      return ended.length === 1
+    },
+
+    async endOthers (userId, sessionId) {
+      const ended = await revocations.transaction((trx, revoke) => endSessions(trx, revoke, clock.now(), { userId, except: sessionId }))
+      return ended.length
+    },
+
+    async endAll (userId) {
+      return await revocations.transaction(async (trx, revoke) => {
+        const ended = await endSessions(trx, revoke, clock.now(), { userId })
+        await revoke.user(userId)
+        return ended.length
+      })
+    },
+
+    async purge (limit) {
+      const over = clock.now() - RULE_RETENTION
+      const { numDeletedRows } = await store.transaction(trx => trx.deleteFrom('sessions')
+        .where('id', 'in', trx.selectFrom('sessions').select('id').where('idle_expires_at', '<', over).orderBy('idle_expires_at').limit(limit))
+        .executeTakeFirst())
+      return numDeletedRows === BigInt(limit)
+    }
+  }
+}

@@ -1,0 +1,25 @@
+import type { Transaction } from 'kysely'
+import type { Queryable, Tables } from './tables.js'
+
+/**
+ * Numbers that only ever grow.
+ * `latest_time`: the latest time acted on; `access_token_ttl`: the longest lifetime that an access token was ever given here.
+ */
+export type MetaName = 'latest_time' | 'access_token_ttl'
+
+/** The number, 0 where it was never raised. */
+export async function readMeta (db: Queryable, name: MetaName): Promise<number> {
+  const row = await db.selectFrom('meta').select('value').where('name', '=', name).executeTakeFirst()
+  return row?.value ?? 0
+}
+
+/** Makes the number at least `value`, and returns what it now is. */
+export async function raiseMeta (trx: Transaction<Tables>, name: MetaName, value: number): Promise<number> {
+  const row = await trx.insertInto('meta').values({ name, value })
+    .onConflict(conflict => conflict.column('name').doUpdateSet(eb => ({
+      value: eb.case().when('meta.value', '<', value).then(value).else(eb.ref('meta.value')).end()
+    })))
+    .returning('value')
+    .executeTakeFirstOrThrow()
+  return row.value
+}

@@ -1,0 +1,63 @@
+import type { CreateTableBuilder, Migration } from 'kysely'
+
+/** What the engines spell differently. */
+export interface Dialectal {
+  /** Adds the column `seq`, which numbers rows in the order in which they are inserted and never gives a number twice. */
+  addSequence (table: CreateTableBuilder<'rules', never>): CreateTableBuilder<'rules', 'seq'>
+}
+
+/** The schema's history, oldest first. A migration that has landed never changes: the next one does. */
+export function createMigrations (dialectal: Dialectal): Record<string, Migration> {
+  return {
+    '0001_initial': {
+      async up (db) {
+        await db.schema.createTable('users')
+          .addColumn('id', 'text', column => column.primaryKey())
+          .addColumn('username', 'text', column => column.notNull())
+          .addColumn('username_key', 'text', column => column.notNull().unique())
+          .addColumn('password_hash', 'text', column => column.notNull())
+          .addColumn('scope', 'text', column => column.notNull())
+          .addColumn('disabled_at', 'bigint')
+          .addColumn('created_at', 'bigint', column => column.notNull())
+          .addColumn('updated_at', 'bigint', column => column.notNull())
+          .execute()
+        await db.schema.createTable('sessions')
+          .addColumn('id', 'text', column => column.primaryKey())
+          .addColumn('user_id', 'text', column => column.notNull())
+          .addColumn('client_id', 'text', column => column.notNull())
+          .addColumn('scope', 'text', column => column.notNull())
+          .addColumn('nonce', 'text', column => column.notNull())
+          .addColumn('generation', 'bigint', column => column.notNull())
+          .addColumn('rotated_at', 'bigint', column => column.notNull())
+          .addColumn('created_at', 'bigint', column => column.notNull())
+          .addColumn('last_used_at', 'bigint', column => column.notNull())
+          .addColumn('idle_expires_at', 'bigint', column => column.notNull())
+          .addColumn('expires_at', 'bigint', column => column.notNull())
+          .addColumn('ended_at', 'bigint')
+          .addColumn('user_agent', 'text')
+          .addColumn('address', 'text')
+          .execute()
+        await db.schema.createIndex('sessions_user_id').on('sessions').columns(['user_id', 'ended_at']).execute()
+        await db.schema.createIndex('sessions_idle_expires_at').on('sessions').column('idle_expires_at').execute()
+        await dialectal.addSequence(db.schema.createTable('rules'))
+          .addColumn('kind', 'text', column => column.notNull())
+          .addColumn('value', 'text', column => column.notNull())
+          .addColumn('issued_before', 'bigint')
+          .addColumn('expires_at', 'bigint', column => column.notNull())
+          .execute()
+        await db.schema.createIndex('rules_expires_at').on('rules').column('expires_at').execute()
+        await db.schema.createTable('keys')
+          .addColumn('kid', 'text', column => column.primaryKey())
+          .addColumn('algorithm', 'text', column => column.notNull())
+          .addColumn('public_jwk', 'text')
+          .addColumn('sealed', 'text', column => column.notNull())
+          .addColumn('created_at', 'bigint', column => column.notNull())
+          .execute()
+        await db.schema.createTable('meta')
+          .addColumn('name', 'text', column => column.primaryKey())
+          .addColumn('value', 'bigint', column => column.notNull())
+          .execute()
+      }
+    }
+  }
+}

@@ -1,0 +1,165 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import Database from 'better-sqlite3'
+import { CompiledQuery, Kysely, Migrator, SqliteAdapter, SqliteDialect, SqliteDriver } from 'kysely'
+import type { DatabaseConnection } from 'kysely'
+import { LatchkeyError } from '../errors.js'
+import { createMigrations } from './migrations.js'
+import type { Store } from './store.js'
+import type { Tables } from './tables.js'
+
+/** How long a request waits for another process to let go of the file, in milliseconds. */
+const LOCK_PATIENCE = 5_000
+
+/** SQLite before this one can corrupt a WAL database (https://sqlite.org/wal.html, "The WAL-Reset Bug"). */
+const OLDEST_SQLITE = [3, 51, 3] as const
+
+/**
+ * Opens (or makes) a SQLite database and brings its schema up to date.
+ * @param file - a path, or `:memory:`.
+ * @throws Error that names the option `database` where the file cannot be opened or is no database.
+ */
+export async function openSqlite (file: string): Promise<Store> {
+  const database = connect(file)
+  const db = new Kysely<Tables>({ dialect: new SingleWriterDialect(database) })
+  try {
+    await migrate(db)
+  } catch (error) {
+    await db.destroy()
+    throw cannotOpen(file, error)
+  }
+  // better-sqlite3 waits for a lock synchronously, and with it every request: from here on we wait ourselves.
+  database.pragma('busy_timeout = 0')
+
+  const dataVersion = database.prepare('PRAGMA data_version').pluck()
+  let seenVersion = dataVersion.get()
+
+  return {
+    read: work => patiently(() => work(db)),
+    transaction: work => patiently(() => db.transaction().execute(work)),
+    changed () {
+      const version = dataVersion.get()
+      if (version === seenVersion) return false
+      seenVersion = version
+      return true
+    },
+    close: () => db.destroy()
+  }
+}
+
+function connect (file: string): Database.Database {
+  let database: Database.Database
+  try {
+    database = new Database(file, { timeout: LOCK_PATIENCE })
+  } catch (error) {
+    throw cannotOpen(file, error)
+  }
+  try {
+    const version = String(database.prepare('select sqlite_version()').pluck().get())
+    if (isOlder(version)) throw new Error(`SQLite ${version} can corrupt a WAL database; update better-sqlite3`)
+    database.pragma('journal_mode = WAL')
+    // After the switch to WAL better-sqlite3 has lowered this to NORMAL, with which the last commits die with the power.
+    database.pragma('synchronous = FULL')
+    database.pragma('foreign_keys = ON')
+    return database
+  } catch (error) {
+    database.close()
+    throw cannotOpen(file, error)
+  }
+}
+
+function isOlder (version: string): boolean {
+  const parts = version.split('.').map(Number)
+  for (const [index, oldest] of OLDEST_SQLITE.entries()) {
+    const part = parts[index] ?? 0
+    if (part !== oldest) return part < oldest
+  }
+  return false
+}
+
+function cannotOpen (file: string, cause: unknown): Error {
+  const reason = cause instanceof Error ? cause.message : String(cause)
+  const hint = /NODE_MODULE_VERSION|bindings|ERR_DLOPEN_FAILED/.test(reason)
+    ? 'better-sqlite3 was not built for this version of Node.js: run `npm rebuild better-sqlite3`'
+    : "give the path of a SQLite database in a folder that exists and can be written, or ':memory:'"
+  return new Error(`The option database (LATCHKEY_DATABASE) names '${file}', which cannot be opened: ${reason}; ${hint}`, { cause })
+}
+
+async function migrate (db: Kysely<Tables>): Promise<void> {
+  const migrations = createMigrations({
+    addSequence: table => table.addColumn('seq', 'integer', column => column.primaryKey().autoIncrement())
+  })
+  const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } })
+  const { error } = await migrator.migrateToLatest()
+  if (error !== undefined) throw error
+}
+
+class ImmediateDriver extends SqliteDriver {
+  readonly #database: Database.Database
+
+  constructor (database: Database.Database) {
+    super({ database })
+    this.#database = database
+  }
+
+  /** Kysely's own begins as a reader, which loses its place to another process's commit when it first writes. */
+  override async beginTransaction (connection: DatabaseConnection): Promise<void> {
+    await connection.executeQuery(CompiledQuery.raw('begin immediate'))
+  }
+
+  /** A full disk has already rolled back: doing it again would throw, and hide why. */
+  override async rollbackTransaction (connection: DatabaseConnection): Promise<void> {
+    if (this.#database.inTransaction) await super.rollbackTransaction(connection)
+  }
+}
+
+/** SQLite's schema changes are transactional; run so, ten processes that start at once migrate one after the other. */
+class TransactionalAdapter extends SqliteAdapter {
+  override get supportsTransactionalDdl (): boolean {
+    return true
+  }
+}
+
+class SingleWriterDialect extends SqliteDialect {
+  readonly #database: Database.Database
+
+  constructor (database: Database.Database) {
+    super({ database })
+    this.#database = database
+  }
+
+  override createDriver (): ImmediateDriver {
+    return new ImmediateDriver(this.#database)
+  }
+
+  override createAdapter (): TransactionalAdapter {
+    return new TransactionalAdapter()
+  }
+}
+
+/** Runs `work` again while another process holds the lock; turns what the engine cannot do into `store_unavailable`. */
+async function patiently<T> (work: () => Promise<T>): Promise<T> {
+  const deadline = performance.now() + LOCK_PATIENCE
+  for (let pause = 2; ; pause = Math.min(pause * 2, 50)) {
+    try {
+      return await work()
+    } catch (error) {
+      if (!isLocked(error)) throw translate(error)
+      if (performance.now() > deadline) throw unavailable(error)
+      await delay(pause)
+    }
+  }
+}
+
+function isLocked (error: unknown): boolean {
+  return error instanceof Database.SqliteError && /^SQLITE_(BUSY|LOCKED)/.test(error.code)
+}
+
+function translate (error: unknown): unknown {
+  if (error instanceof Database.SqliteError && !/^SQLITE_(CONSTRAINT|ERROR|MISUSE|RANGE)/.test(error.code)) return unavailable(error)
+  if (error instanceof TypeError && error.message === 'The database connection is not open') return unavailable(error)
+  return error
+}
+
+function unavailable (cause: unknown): LatchkeyError {
+  return new LatchkeyError('store_unavailable', { cause, retryAfter: 1 })
+}

@@ -1,0 +1,70 @@
+import type { Generated, Kysely, Transaction } from 'kysely'
+
+/** All times are milliseconds since the epoch; all scopes are one string as in RFC 6749 section 3.3. */
+export interface Tables {
+  users: UsersTable
+  sessions: SessionsTable
+  rules: RulesTable
+  keys: KeysTable
+  meta: MetaTable
+}
+
+export interface UsersTable {
+  id: string
+  username: string
+  /** The username after NFKC and case folding: what makes it unique. */
+  username_key: string
+  password_hash: string
+  scope: string
+  disabled_at: number | null
+  created_at: number
+  updated_at: number
+}
+
+export interface SessionsTable {
+  id: string
+  user_id: string
+  client_id: string
+  scope: string
+  /** Random, and part of the key that refresh tokens of this session are authenticated with. */
+  nonce: string
+  /** The only refresh token that is current is the one of this generation. */
+  generation: number
+  rotated_at: number
+  created_at: number
+  last_used_at: number
+  idle_expires_at: number
+  expires_at: number
+  ended_at: number | null
+  user_agent: string | null
+  address: string | null
+}
+
+export interface RulesTable {
+  /** Grows with every rule written: another process reads what is above the last one it saw. */
+  seq: Generated<number>
+  kind: 'token' | 'session' | 'user' | 'client'
+  value: string
+  /** Tokens issued before this are dead. Null: whenever they were issued. */
+  issued_before: number | null
+  /** When the last token that the rule could kill has expired. */
+  expires_at: number
+}
+
+export interface KeysTable {
+  kid: string
+  algorithm: string
+  /** JSON; null for a symmetric key. */
+  public_jwk: string | null
+  /** The private key, sealed with a key derived from the secret. */
+  sealed: string
+  created_at: number
+}
+
+export interface MetaTable {
+  name: string
+  value: number
+}
+
+/** Something that queries run on: the database, or a transaction on it. */
+export type Queryable = Kysely<Tables> | Transaction<Tables>

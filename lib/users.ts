@@ -1,0 +1,209 @@
+import type { Selectable } from 'kysely'
+import type { User, UserDirectory } from '../schemas/host.js'
+import type { Clock } from './clock.js'
+import { LatchkeyError } from './errors.js'
+import { createId } from './ids.js'
+import type { Passwords } from './passwords/pool.js'
+import { checkPassword } from './passwords/policy.js'
+import type { Revocations } from './revocations.js'
+import { assertKnownScopes, formatScope, parseScope } from './scopes.js'
+import { endSessions } from './session-ending.js'
+import type { Queryable, UsersTable } from './store/tables.js'
+import type { Store } from './store/store.js'
+
+/** A row of the built-in table, without its password. */
+export interface StoredUser extends User {
+  disabled: boolean
+  /** Milliseconds. */
+  createdAt: number
+}
+
+/** The built-in table of users. What takes rights away kills the tokens that have them, before its promise resolves. */
+export interface Users extends UserDirectory {
+  /** The user as of this transaction, or null where there is none or it is disabled. */
+  findIn (db: Queryable, id: string): Promise<User | null>
+  findByName (username: string): Promise<StoredUser | null>
+  /** All users by name, those after `after` first; at most `limit`. */
+  list (page?: { after?: string, limit?: number }): Promise<StoredUser[]>
+  /**
+   * Adds a user. Throws `username_taken`, `password_rejected` with the reason, or a RangeError for a scope that is not in the catalogue.
+   */
+  add (user: { username: string, password: string, scopes?: readonly string[] }): Promise<StoredUser>
+  /** Adds the user only where there is none at all; null otherwise. Two processes that start at once add one. */
+  addFirst (user: { username: string, password: string, scopes: readonly string[] }): Promise<StoredUser | null>
+  /** Replaces the scopes. Where one is taken away, every access token that the user holds dies; sessions go on with what is left. */
+  setScopes (id: string, scopes: readonly string[]): Promise<StoredUser>
+  /** Sets a password and ends every session, or every one but `keepSession`. Throws `password_rejected` with the reason. */
+  setPassword (id: string, password: string, options?: { keepSession?: string }): Promise<StoredUser>
+  /** Changes the own password: throws `wrong_password` where `current` is not it. Ends every session but `keepSession`. */
+  changePassword (id: string, current: string, password: string, options: { keepSession: string }): Promise<void>
+  /** Disables the user: no login, and every session and token dies. */
+  disable (id: string): Promise<StoredUser>
+  /** Lets a disabled user log in again. What died stays dead. */
+  enable (id: string): Promise<StoredUser>
+  /** Deletes the user with all sessions and tokens. */
+  remove (id: string): Promise<StoredUser>
+}
+
+/** What makes two usernames one: NFKC, then case folding. */
+function keyOf (username: string): string {
+  return username.normalize('NFKC').toLowerCase()
+}
+
+function toStoredUser (row: Selectable<UsersTable>): StoredUser {
+  return { id: row.id, username: row.username, scopes: parseScope(row.scope), disabled: row.disabled_at !== null, createdAt: row.created_at }
+}
+
+/** Creates the built-in user directory over the store. */
+export function createUsers ({ store, clock, passwords, revocations, catalogue, passwordMinLength }: {
+  store: Store
+  clock: Clock
+  passwords: Passwords
+  revocations: Revocations
+  catalogue: Readonly<Record<string, string>>
+  passwordMinLength: number
+}): Users {
+  function assertAcceptable (password: string, username: string): void {
+    const reason = checkPassword(password, { minLength: passwordMinLength, username, context: ['latchkey'] })
+    if (reason !== undefined) throw new LatchkeyError('password_rejected', { message: reason })
+  }
+
+  async function prepare ({ username, password, scopes = [] }: { username: string, password: string, scopes?: readonly string[] }): Promise<UsersTable> {
+    assertKnownScopes(scopes, catalogue)
+    assertAcceptable(password, username)
+    const passwordHash = await passwords.hash(password)
+    const now = clock.now()
+    return {
+      id: createId(now),
+      username: username.normalize('NFKC'),
+      username_key: keyOf(username),
+      password_hash: passwordHash,
+      scope: formatScope(parseScope(formatScope(scopes))),
+      disabled_at: null,
+      created_at: now,
+      updated_at: now
+    }
+  }
+
+  async function findRow (db: Queryable, id: string): Promise<Selectable<UsersTable> | undefined> {
+    return await db.selectFrom('users').selectAll().where('id', '=', id).executeTakeFirst()
+  }
+
+  async function requireRow (db: Queryable, id: string): Promise<Selectable<UsersTable>> {
+    const row = await findRow(db, id)
+    if (row === undefined) throw new LatchkeyError('not_found', { message: 'There is no such user.' })
+    return row
+  }
+
+  async function findIn (db: Queryable, id: string): Promise<User | null> {
+    const row = await findRow(db, id)
+    return row === undefined || row.disabled_at !== null ? null : toStoredUser(row)
+  }
+
+  async function replacePassword (id: string, passwordHash: string, { replaces, keepSession }: { replaces?: string, keepSession?: string }): Promise<StoredUser> {
+    return await revocations.transaction(async (trx, revoke) => {
+      const row = await requireRow(trx, id)
+      // Somebody else changed it while we were hashing: theirs stands.
+      if (replaces !== undefined && row.password_hash !== replaces) throw new LatchkeyError('wrong_password')
+      await trx.updateTable('users').set({ password_hash: passwordHash, updated_at: clock.now() }).where('id', '=', id).execute()
+      await endSessions(trx, revoke, clock.now(), { userId: id, except: keepSession })
+      return toStoredUser(row)
+    })
+  }
+
+  return {
+    findIn,
+    find: id => store.read(db => findIn(db, id)),
+
+    async authenticate (username, password) {
+      const row = await store.read(db => db.selectFrom('users').selectAll().where('username_key', '=', keyOf(username)).executeTakeFirst())
+      // Unknown and disabled users cost a hash too: the time of the answer tells nothing.
+      const { valid, needsRehash } = await passwords.verify(password, row?.password_hash)
+      if (row === undefined || !valid || row.disabled_at !== null) return null
+      if (needsRehash) {
+        const passwordHash = await passwords.hash(password)
+        await store.transaction(trx => trx.updateTable('users').set({ password_hash: passwordHash })
+          .where('id', '=', row.id).where('password_hash', '=', row.password_hash).execute())
+      }
+      return toStoredUser(row)
+    },
+
+    async findByName (username) {
+      const row = await store.read(db => db.selectFrom('users').selectAll().where('username_key', '=', keyOf(username)).executeTakeFirst())
+      return row === undefined ? null : toStoredUser(row)
+    },
+
+    async list ({ after = '', limit = 100 } = {}) {
+      const rows = await store.read(db => db.selectFrom('users').selectAll()
+        .where('username_key', '>', keyOf(after)).orderBy('username_key').limit(limit).execute())
+      return rows.map(toStoredUser)
+    },
+
+    async add (user) {
+      const row = await prepare(user)
+      const added = await store.transaction(trx => trx.insertInto('users').values(row)
+        .onConflict(conflict => conflict.column('username_key').doNothing()).returningAll().executeTakeFirst())
+      if (added === undefined) throw new LatchkeyError('username_taken')
+      return toStoredUser(added)
+    },
+
+    async addFirst (user) {
+      const exists = (db: Queryable): Promise<unknown> => db.selectFrom('users').select('id').limit(1).executeTakeFirst()
+      if (await store.read(exists) !== undefined) return null
+      const row = await prepare(user)
+      return await store.transaction(async trx => {
+        if (await exists(trx) !== undefined) return null
+        await trx.insertInto('users').values(row).execute()
+        return toStoredUser(row)
+      })
+    },
+
+    async setScopes (id, scopes) {
+      assertKnownScopes(scopes, catalogue)
+      const scope = formatScope(parseScope(formatScope(scopes)))
+      return await revocations.transaction(async (trx, revoke) => {
+        const before = await requireRow(trx, id)
+        await trx.updateTable('users').set({ scope, updated_at: clock.now() }).where('id', '=', id).execute()
+        if (parseScope(before.scope).some(old => !scopes.includes(old))) await revoke.user(id)
+        return toStoredUser({ ...before, scope })
+      })
+    },
+
+    async setPassword (id, password, { keepSession } = {}) {
+      const { username } = await store.read(db => requireRow(db, id))
+      assertAcceptable(password, username)
+      return await replacePassword(id, await passwords.hash(password), { keepSession })
+    },
+
+    async changePassword (id, current, password, { keepSession }) {
+      const row = await store.read(db => requireRow(db, id))
+      const { valid } = await passwords.verify(current, row.password_hash)
+      if (!valid) throw new LatchkeyError('wrong_password')
+      assertAcceptable(password, row.username)
+      await replacePassword(id, await passwords.hash(password), { replaces: row.password_hash, keepSession })
+    },
+
+    disable: id => revocations.transaction(async (trx, revoke) => {
+      const row = await requireRow(trx, id)
+      const now = clock.now()
+      await trx.updateTable('users').set({ disabled_at: row.disabled_at ?? now, updated_at: now }).where('id', '=', id).execute()
+      await endSessions(trx, revoke, now, { userId: id })
+      await revoke.user(id)
+      return toStoredUser({ ...row, disabled_at: now })
+    }),
+
+    enable: id => store.transaction(async trx => {
+      const row = await requireRow(trx, id)
+      await trx.updateTable('users').set({ disabled_at: null, updated_at: clock.now() }).where('id', '=', id).execute()
+      return toStoredUser({ ...row, disabled_at: null })
+    }),
+
+    remove: id => revocations.transaction(async (trx, revoke) => {
+      const row = await requireRow(trx, id)
+      await endSessions(trx, revoke, clock.now(), { userId: id })
+      await revoke.user(id)
+      await trx.deleteFrom('users').where('id', '=', id).execute()
+      return toStoredUser(row)
+    })
+  }
+}

@@ -1,0 +1,114 @@
+import fp from 'fastify-plugin'
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
+import { challengeOf } from '../lib/credentials.js'
+import { LatchkeyError } from '../lib/errors.js'
+import { assertKnownScopes } from '../lib/scopes.js'
+import type { AuthenticatedUser } from '../lib/tokens.js'
+import { kCookies } from './cookies.js'
+import { kTokens } from './jwt.js'
+import { kSettings } from './settings.js'
+
+/** A hook that lets a request through or ends it with 401, 403 or 503. */
+export type Guard = (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) => void
+
+export interface Guards {
+  authenticate: Guard
+  requireScopes (...scopes: string[]): Guard
+}
+
+export const kGuards = Symbol('latchkey.guards')
+
+/** On a guard: what it asks for. `secureRoute` reads it. */
+const kRequirement = Symbol('latchkey.requirement')
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    [kGuards]: Guards
+  }
+}
+
+/** The guards: who is asking (401), and may they (403). */
+export default fp(async function latchkeyAuthentication (app) {
+  const tokens = app[kTokens]
+  const cookies = app[kCookies]
+  const { catalogue } = app[kSettings]
+
+  // Who this registration has verified on this request. `request.user` alone proves nothing: a hook of the host, another
+  // plugin or a second Latchkey may have set it.
+  const kVerified = Symbol('latchkey.verified')
+  type Guarded = FastifyRequest & { [kVerified]?: AuthenticatedUser }
+
+  function accept (request: Guarded, user: AuthenticatedUser): void {
+    request[kVerified] = user
+    request.user = user
+  }
+
+  const authenticate: Guard = function authenticate (request: Guarded, reply, done) {
+    if (request[kVerified] !== undefined && request.user === request[kVerified]) return done()
+    let outcome: AuthenticatedUser | Promise<AuthenticatedUser>
+    try {
+      outcome = tokens.verify(cookies.readAccessToken(request))
+    } catch (error) {
+      return done(refuse(reply, error))
+    }
+    if (!(outcome instanceof Promise)) {
+      accept(request, outcome)
+      return done()
+    }
+    outcome.then(user => {
+      accept(request, user)
+      done()
+    }, error => done(refuse(reply, error)))
+  }
+
+  function requireScopes (...scopes: string[]): Guard {
+    if (scopes.length === 0) throw new TypeError('requireScopes() needs the name of at least one scope; authenticate alone asks for none')
+    assertKnownScopes(scopes, catalogue)
+    const missing = { scope: scopes.join(' ') }
+
+    function checkScopes (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void {
+      const granted = request.user.scopes
+      if (scopes.every(scope => granted.includes(scope))) return done()
+      done(refuse(reply, new LatchkeyError('insufficient_scope', missing)))
+    }
+
+    const guard: Guard = function requireScopes (request, reply, done) {
+      // Has no effect where `authenticate` ran at onRequest; makes the guard whole where nobody saw its tag.
+      authenticate(request, reply, error => error === undefined ? checkScopes(request, reply, done) : done(error))
+    }
+    return Object.assign(guard, { [kRequirement]: { authenticate, scopes } })
+  }
+
+  app.decorate(kGuards, { authenticate: Object.assign(authenticate, { [kRequirement]: { authenticate, scopes: [] } }), requireScopes })
+}, { name: 'latchkey-authentication', fastify: '5.x', dependencies: ['latchkey-jwt', 'latchkey-cookies'] })
+
+/** The host's own error handler must find the challenge set: RFC 6750 section 3 asks for it with every 401. */
+function refuse (reply: FastifyReply, error: unknown): Error {
+  if (!(error instanceof LatchkeyError)) return error as Error
+  if (error.statusCode < 500) reply.header('www-authenticate', challengeOf(error))
+  if (error.retryAfter !== undefined) reply.header('retry-after', error.retryAfter)
+  return error
+}
+
+interface Requirement {
+  authenticate: Guard
+  scopes: readonly string[]
+}
+
+/**
+ * An `onRoute` hook: where a route's hooks hold a guard, it authenticates at onRequest, before a body is read and validated,
+ * and its OpenAPI `security` says so. A route that this does not see is guarded all the same.
+ */
+export function secureRoute (this: FastifyInstance, route: RouteOptions): void {
+  const requirements = [route.onRequest, route.preParsing, route.preValidation, route.preHandler].flat()
+    .map(hook => (hook as { [kRequirement]?: Requirement } | undefined)?.[kRequirement])
+    .filter(requirement => requirement !== undefined)
+  const [first] = requirements
+  if (first === undefined) return
+
+  const onRequest = [route.onRequest ?? []].flat()
+  if (!onRequest.includes(first.authenticate)) route.onRequest = [first.authenticate, ...onRequest]
+
+  const scopes = [...new Set(requirements.flatMap(requirement => requirement.scopes))]
+  route.schema = { security: [{ bearer: scopes }, { cookie: scopes }], ...route.schema }
+}

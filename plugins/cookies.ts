@@ -1,0 +1,86 @@
+import fastifyCookie from '@fastify/cookie'
+import fp from 'fastify-plugin'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { readBearer } from '../lib/credentials.js'
+import { isCrossSite } from '../lib/cross-site.js'
+import { LatchkeyError } from '../lib/errors.js'
+import { isolate } from './isolate.js'
+import { kSettings } from './settings.js'
+
+export const kCookies = Symbol('latchkey.cookies')
+
+/** Tokens in cookies, and the rule for requests that carry them. */
+export interface Cookies {
+  /**
+   * The access token of a request: of the header, else of the cookie.
+   * Throws `unauthenticated`, `ambiguous_credentials` where both are there and differ, `cross_site_request`.
+   */
+  readAccessToken (request: FastifyRequest): string
+  /** The refresh token in the cookie, if there is one. Throws `cross_site_request`. */
+  readRefreshToken (request: FastifyRequest): string | undefined
+  /** Throws `cross_site_request` where a page of another site had the browser send this. */
+  assertSameSite (request: FastifyRequest): void
+  /** Sets both cookies; lifetimes are seconds. */
+  set (reply: FastifyReply, tokens: { accessToken: string, accessTtl: number, refreshToken: string, refreshTtl: number }): void
+  /** Removes both cookies, with the attributes that they were set with: a browser keeps them otherwise. */
+  clear (reply: FastifyReply): void
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    [kCookies]: Cookies
+  }
+}
+
+/** The cookie transport: RFC 6265bis, `__Host-` where the deployment can do Secure. */
+export default fp(async function latchkeyCookies (app) {
+  const { cookiesSecure: secure, trustedOrigins } = app[kSettings]
+  const { parseCookie, serializeCookie } = await isolate(fastifyCookie, {})
+  const attributes = { httpOnly: true, secure, sameSite: 'lax', path: '/' } as const
+  const accessName = `${secure ? '__Host-' : ''}access_token`
+  const refreshName = `${secure ? '__Host-' : ''}refresh_token`
+
+  function read (request: FastifyRequest, name: string): string | undefined {
+    const header = request.headers.cookie
+    if (header === undefined) return undefined
+    const value = parseCookie(header)[name]
+    return value === '' ? undefined : value
+  }
+
+  function assertSameSite (request: FastifyRequest): void {
+    const { method, headers, host } = request
+    const fetchSite = headers['sec-fetch-site']
+    if (isCrossSite({ method, fetchSite: typeof fetchSite === 'string' ? fetchSite : undefined, origin: headers.origin, host }, trustedOrigins)) {
+      throw new LatchkeyError('cross_site_request')
+    }
+  }
+
+  app.decorate(kCookies, {
+    assertSameSite,
+    readAccessToken (request) {
+      const header = readBearer(request.headers.authorization)
+      const cookie = read(request, accessName)
+      if (header !== undefined) {
+        if (cookie !== undefined && cookie !== header) throw new LatchkeyError('ambiguous_credentials')
+        return header
+      }
+      if (cookie === undefined) throw new LatchkeyError('unauthenticated')
+      assertSameSite(request)
+      return cookie
+    },
+    readRefreshToken (request) {
+      const cookie = read(request, refreshName)
+      if (cookie !== undefined) assertSameSite(request)
+      return cookie
+    },
+    set (reply, { accessToken, accessTtl, refreshToken, refreshTtl }) {
+      reply.header('set-cookie', [
+        serializeCookie(accessName, accessToken, { ...attributes, maxAge: accessTtl }),
+        serializeCookie(refreshName, refreshToken, { ...attributes, maxAge: refreshTtl })
+      ])
+    },
+    clear (reply) {
+      reply.header('set-cookie', [accessName, refreshName].map(name => serializeCookie(name, '', { ...attributes, maxAge: 0, expires: new Date(0) })))
+    }
+  })
+}, { name: 'latchkey-cookies', fastify: '5.x', dependencies: ['latchkey-settings'] })

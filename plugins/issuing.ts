@@ -1,0 +1,73 @@
+import fp from 'fastify-plugin'
+import type { Static } from 'typebox'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { LatchkeyError } from '../lib/errors.js'
+import { formatScope } from '../lib/scopes.js'
+import type { Grant } from '../lib/sessions.js'
+import type { LoginResponse, TokenResponse } from '../schemas/tokens.js'
+import { kClock } from './database.js'
+import { kCookies } from './cookies.js'
+import { kTokens } from './jwt.js'
+import { kSessions } from './sessions.js'
+import { kSettings } from './settings.js'
+import { kUsers } from './users.js'
+
+/** The `client_id` of tokens that were not made for a registered client: RFC 9068 section 2.2 wants one. */
+const FIRST_PARTY = 'latchkey'
+
+/** The last step of every login and refresh. */
+export interface Issuing {
+  /** Checks the password and begins a session. Throws `invalid_credentials`, in the same words and time whatever was wrong. */
+  logIn (request: FastifyRequest, credentials: { username: string, password: string, scope?: string }): Promise<Grant>
+  /** The answer that carries the tokens (RFC 6749 section 5.1). */
+  sendTokens (reply: FastifyReply, grant: Grant): Promise<Static<typeof TokenResponse>>
+  /** The answer that sets the cookies instead. */
+  sendCookies (reply: FastifyReply, grant: Grant): Promise<Static<typeof LoginResponse>>
+}
+
+export const kIssuing = Symbol('latchkey.issuing')
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    [kIssuing]: Issuing
+  }
+}
+
+/** From a password to a grant, and from a grant to an answer. */
+export default fp(async function latchkeyIssuing (app) {
+  const users = app[kUsers]
+  const sessions = app[kSessions]
+  const tokens = app[kTokens]
+  const cookies = app[kCookies]
+  const clock = app[kClock]
+  const accessTtl = Math.floor(app[kSettings].accessTokenTtl / 1000)
+
+  function forbidCaching (reply: FastifyReply): void {
+    reply.header('cache-control', 'no-store').header('pragma', 'no-cache')
+  }
+
+  app.decorate(kIssuing, {
+    async logIn (request, { username, password, scope }) {
+      const user = await users.authenticate(username, password)
+      if (user === null) throw new LatchkeyError('invalid_credentials')
+      return await sessions.start(user, { clientId: FIRST_PARTY, scope, userAgent: request.headers['user-agent'], address: request.ip })
+    },
+    async sendTokens (reply, grant) {
+      const accessToken = await tokens.sign(grant)
+      forbidCaching(reply)
+      return { access_token: accessToken, token_type: 'bearer', expires_in: accessTtl, refresh_token: grant.refreshToken, scope: formatScope(grant.scopes) }
+    },
+    async sendCookies (reply, grant) {
+      const accessToken = await tokens.sign(grant)
+      forbidCaching(reply)
+      cookies.set(reply, {
+        accessToken,
+        accessTtl,
+        refreshToken: grant.refreshToken,
+        refreshTtl: Math.max(0, Math.floor((grant.refreshExpiresAt - clock.now()) / 1000))
+      })
+      const { id, username, scopes } = grant.user
+      return { user: { id, username, scopes: [...scopes] }, scope: formatScope(grant.scopes), expires_in: accessTtl }
+    }
+  })
+}, { name: 'latchkey-issuing', fastify: '5.x', dependencies: ['latchkey-sessions', 'latchkey-jwt', 'latchkey-cookies'] })

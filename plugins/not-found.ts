@@ -1,0 +1,26 @@
+import findMyWay from 'find-my-way'
+import fp from 'fastify-plugin'
+import { LatchkeyError } from '../lib/errors.js'
+import { sendProblem } from './errors.js'
+
+/**
+ * 404 for unknown paths under the instance's prefix, and 405 with `Allow` (RFC 9110 section 15.5.6) for known ones asked with
+ * another method. Register it before the routes. Only where the paths are ours alone: with no prefix they are the host's.
+ */
+export default fp(async function latchkeyNotFound (app) {
+  const router = findMyWay()
+  const methods = new Set<string>()
+  app.addHook('onRoute', ({ method, url }) => {
+    for (const name of [method].flat()) {
+      methods.add(name)
+      router.on(name as findMyWay.HTTPMethod, url, () => {})
+    }
+  })
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?', 1)[0] ?? ''
+    const allowed = [...methods].filter(method => router.find(method as findMyWay.HTTPMethod, path) !== null)
+    if (allowed.length === 0) return sendProblem(new LatchkeyError('not_found'), request, reply)
+    reply.header('allow', allowed.join(', '))
+    sendProblem(new LatchkeyError('method_not_allowed'), request, reply)
+  })
+}, { name: 'latchkey-not-found', fastify: '5.x' })

@@ -1,0 +1,44 @@
+import fp from 'fastify-plugin'
+import { kRevocations } from './revocations.js'
+import { kSessions } from './sessions.js'
+
+/** How often the store is looked through, in milliseconds. */
+const EVERY = 60_000
+
+/** The pause between two steps of one purge, in milliseconds: requests go first. */
+const PAUSE = 50
+
+/** How many sessions are deleted in one step. */
+const STEP = 500
+
+/** Deletes rules and sessions that can no longer matter, in small steps, while the app runs. */
+export default fp(async function latchkeyPurge (app) {
+  const sessions = app[kSessions]
+  const revocations = app[kRevocations]
+  let timer: NodeJS.Timeout | undefined
+  let step: Promise<void> = Promise.resolve()
+  let isClosed = false
+
+  async function purge (): Promise<void> {
+    let more = false
+    try {
+      const moreRules = await revocations.purge()
+      const moreSessions = await sessions.purge(STEP)
+      more = moreRules || moreSessions
+    } catch (error) {
+      app.log.warn({ err: error }, 'expired sessions and revocations could not be purged; trying again')
+    }
+    if (!isClosed) schedule(more ? PAUSE : EVERY)
+  }
+
+  function schedule (delay: number): void {
+    timer = setTimeout(() => { step = purge() }, delay).unref()
+  }
+
+  app.addHook('onReady', async () => schedule(EVERY))
+  app.addHook('onClose', async () => {
+    isClosed = true
+    clearTimeout(timer)
+    await step
+  })
+}, { name: 'latchkey-purge', fastify: '5.x', dependencies: ['latchkey-sessions'] })

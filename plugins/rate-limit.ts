@@ -1,0 +1,38 @@
+import fastifyRateLimit from '@fastify/rate-limit'
+import fp from 'fastify-plugin'
+import type { onRequestAsyncHookHandler } from 'fastify'
+import { LatchkeyError } from '../lib/errors.js'
+import { isolate } from './isolate.js'
+import { kSettings } from './settings.js'
+
+/** Attempts for each address, and the window in milliseconds. */
+const MAX = 100
+const WINDOW = 60_000
+
+export const kLimitAttempts = Symbol('latchkey.limitAttempts')
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** The onRequest hook of each route that takes a password. */
+    [kLimitAttempts]: onRequestAsyncHookHandler
+  }
+}
+
+/** Counts the attempts on the routes that take a password, all of them together, for each address (an IPv6 network of 64 bits counts as one). */
+export default fp(async function latchkeyRateLimit (app) {
+  if (!app[kSettings].rateLimit) {
+    app.decorate(kLimitAttempts, async function unlimited () {})
+    return
+  }
+  const { createRateLimit } = await isolate(fastifyRateLimit, { global: false, max: MAX, timeWindow: WINDOW })
+  const count = createRateLimit()
+
+  app.decorate(kLimitAttempts, async function limitAttempts (request, reply) {
+    const attempt = await count(request)
+    if (attempt.isAllowed) return
+    // draft-ietf-httpapi-ratelimit-headers-11
+    reply.header('ratelimit-policy', `"attempts";q=${attempt.max};w=${WINDOW / 1000}`)
+    reply.header('ratelimit', `"attempts";r=${attempt.remaining};t=${attempt.ttlInSeconds}`)
+    if (attempt.isExceeded) throw new LatchkeyError('too_many_requests', { retryAfter: attempt.ttlInSeconds })
+  })
+}, { name: 'latchkey-rate-limit', fastify: '5.x', dependencies: ['latchkey-settings'] })

@@ -1,0 +1,33 @@
+import fp from 'fastify-plugin'
+import { createSessions } from '../lib/sessions.js'
+import type { Sessions } from '../lib/sessions.js'
+import { kClock, kStore } from './database.js'
+import { kRefreshKeys } from './keys.js'
+import { kRevocations } from './revocations.js'
+import { kSettings } from './settings.js'
+import { kBuiltInUsers, kUsers } from './users.js'
+
+export const kSessions = Symbol('latchkey.sessions')
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    [kSessions]: Sessions
+  }
+}
+
+/** The sessions and their refresh tokens. */
+export default fp(async function latchkeySessions (app) {
+  const { sessionTtl, refreshIdleTtl, refreshGrace } = app[kSettings]
+  app.decorate(kSessions, createSessions({
+    store: app[kStore],
+    clock: app[kClock],
+    revocations: app[kRevocations],
+    users: app[kUsers],
+    builtInUsers: app[kBuiltInUsers],
+    refreshKeys: app[kRefreshKeys],
+    sessionTtl,
+    refreshIdleTtl,
+    refreshGrace,
+    log: app.log
+  }))
+}, { name: 'latchkey-sessions', fastify: '5.x', dependencies: ['latchkey-keys', 'latchkey-users'] })

@@ -1,0 +1,34 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { kCookies } from '../../plugins/cookies.js'
+import { kIssuing } from '../../plugins/issuing.js'
+import { kLimitAttempts } from '../../plugins/rate-limit.js'
+import { kSessions } from '../../plugins/sessions.js'
+import { problems } from '../../schemas/errors.js'
+import { LoginRequest, LoginResponse } from '../../schemas/tokens.js'
+
+const login: FastifyPluginAsyncTypebox = async function login (app) {
+  const { logIn, sendCookies } = app[kIssuing]
+  const cookies = app[kCookies]
+  const sessions = app[kSessions]
+
+  app.post('', {
+    schema: {
+      operationId: 'logIn',
+      summary: 'Log in a browser: the tokens go into HttpOnly cookies',
+      tags: ['browser'],
+      body: LoginRequest,
+      response: { 200: LoginResponse, ...problems(400, 401, 403, 413, 415, 429) }
+    },
+    onRequest: app[kLimitAttempts]
+  }, async (request, reply) => {
+    // Another site must not log its visitor in to an account of its own choice.
+    cookies.assertSameSite(request)
+    const grant = await logIn(request, request.body)
+    // Whoever logs in anew leaves the session that this browser had: ASVS 5.0 7.2.4.
+    const previous = await sessions.identify(cookies.readRefreshToken(request) ?? '')
+    if (previous !== undefined) await sessions.end(previous.userId, previous.sessionId)
+    return await sendCookies(reply, grant)
+  })
+}
+
+export default login

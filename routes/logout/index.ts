@@ -1,0 +1,52 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyRequest } from 'fastify'
+import { LatchkeyError } from '../../lib/errors.js'
+import { kCookies } from '../../plugins/cookies.js'
+import { kTokens } from '../../plugins/jwt.js'
+import { kSessions } from '../../plugins/sessions.js'
+import { problems } from '../../schemas/errors.js'
+import { NoContent } from '../../schemas/service.js'
+import { LogoutRequest } from '../../schemas/tokens.js'
+
+const logout: FastifyPluginAsyncTypebox = async function logout (app) {
+  const sessions = app[kSessions]
+  const tokens = app[kTokens]
+  const cookies = app[kCookies]
+
+  /** Which session a request speaks for: by its access token, or, when that has died, by the refresh cookie. */
+  async function findSession (request: FastifyRequest): Promise<{ sessionId: string, userId: string } | undefined> {
+    try {
+      const { id, sessionId } = await tokens.verify(cookies.readAccessToken(request))
+      return { userId: id, sessionId }
+    } catch (error) {
+      if (!(error instanceof LatchkeyError) || error.statusCode !== 401) throw error
+      // A header that is no good must not borrow the cookie's session.
+      const refreshToken = request.headers.authorization === undefined ? cookies.readRefreshToken(request) : undefined
+      return refreshToken === undefined ? undefined : await sessions.identify(refreshToken)
+    }
+  }
+
+  app.post('', {
+    schema: {
+      operationId: 'logOut',
+      summary: 'End this session, all others, or all, and clear the cookies',
+      tags: ['browser', 'sessions'],
+      body: LogoutRequest,
+      response: { 204: NoContent, ...problems(400, 403, 413, 415) }
+    }
+  }, async (request, reply) => {
+    cookies.assertSameSite(request)
+    const target = request.body?.target ?? 'this'
+    const session = await findSession(request)
+    if (session !== undefined) {
+      const { userId, sessionId } = session
+      if (target === 'this') await sessions.end(userId, sessionId)
+      else if (target === 'others') await sessions.endOthers(userId, sessionId)
+      else await sessions.endAll(userId)
+    }
+    if (target !== 'others') cookies.clear(reply)
+    return reply.code(204).send(null)
+  })
+}
+
+export default logout

@@ -1,0 +1,33 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { LatchkeyError } from '../../lib/errors.js'
+import { kCookies } from '../../plugins/cookies.js'
+import { kIssuing } from '../../plugins/issuing.js'
+import { kSessions } from '../../plugins/sessions.js'
+import { problems } from '../../schemas/errors.js'
+import { LoginResponse, RefreshRequest, TokenResponse } from '../../schemas/tokens.js'
+
+const refresh: FastifyPluginAsyncTypebox = async function refresh (app) {
+  const { sendCookies, sendTokens } = app[kIssuing]
+  const cookies = app[kCookies]
+  const sessions = app[kSessions]
+
+  app.post('', {
+    schema: {
+      operationId: 'refresh',
+      summary: 'Exchange a refresh token, from the cookie or from the body, for its successor',
+      tags: ['browser', 'tokens'],
+      body: RefreshRequest,
+      response: { 200: Type.Union([TokenResponse, LoginResponse]), ...problems(400, 401, 403, 413, 415) }
+    }
+  }, async (request, reply) => {
+    const { refresh_token: fromBody, scope } = request.body ?? {}
+    if (fromBody !== undefined) return await sendTokens(reply, await sessions.refresh(fromBody, { scope }))
+    const fromCookie = cookies.readRefreshToken(request)
+    if (fromCookie === undefined) throw new LatchkeyError('unauthenticated')
+    // Where this fails the cookies stay: another tab may have won a race and set better ones in between.
+    return await sendCookies(reply, await sessions.refresh(fromCookie, { scope }))
+  })
+}
+
+export default refresh

@@ -1,0 +1,49 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { assertNoClient } from '../../lib/credentials.js'
+import { sendOAuthError } from '../../plugins/errors.js'
+import { kTokens } from '../../plugins/jwt.js'
+import { kRevocations } from '../../plugins/revocations.js'
+import { kSessions } from '../../plugins/sessions.js'
+import { kClock } from '../../plugins/database.js'
+import { oauthErrors } from '../../schemas/errors.js'
+import { Done } from '../../schemas/service.js'
+import { RevokeRequest } from '../../schemas/tokens.js'
+
+/** The revocation endpoint: RFC 7009. Whoever holds a token may end it. */
+const revoke: FastifyPluginAsyncTypebox = async function revoke (app) {
+  const sessions = app[kSessions]
+  const revocations = app[kRevocations]
+  const tokens = app[kTokens]
+  const clock = app[kClock]
+
+  app.post('', {
+    schema: {
+      operationId: 'revokeToken',
+      summary: 'Revoke an access token, or a refresh token with its whole session',
+      tags: ['tokens'],
+      consumes: ['application/x-www-form-urlencoded', 'application/json'],
+      body: RevokeRequest,
+      response: { 200: Done, ...oauthErrors(400, 401, 413, 415) }
+    },
+    errorHandler: sendOAuthError
+  }, async (request, reply) => {
+    const { token } = request.body
+    assertNoClient(request.headers.authorization, request.body)
+
+    // `token_type_hint` could only save work that is not worth saving: the two kinds cannot be mistaken for each other.
+    const claims = tokens.decode(token)
+    if (claims !== undefined) {
+      const expiresAt = claims.exp * 1000
+      if (clock.now() < expiresAt) await revocations.revokeToken(claims.jti, expiresAt)
+    } else {
+      // Also one that was rotated away: whoever revokes it wants the session dead.
+      const session = await sessions.identify(token)
+      if (session !== undefined) await sessions.end(session.userId, session.sessionId)
+    }
+    // RFC 7009 section 2.2: the same answer for unknown, expired and dead tokens.
+    reply.header('cache-control', 'no-store')
+    return {}
+  })
+}
+
+export default revoke

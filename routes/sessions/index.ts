@@ -1,0 +1,55 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { LatchkeyError } from '../../lib/errors.js'
+import { formatScope } from '../../lib/scopes.js'
+import { kGuards } from '../../plugins/authentication.js'
+import { kSessions } from '../../plugins/sessions.js'
+import { problems } from '../../schemas/errors.js'
+import { NoContent } from '../../schemas/service.js'
+import { SessionList, SessionParams } from '../../schemas/sessions.js'
+
+const sessionRoutes: FastifyPluginAsyncTypebox = async function sessionRoutes (app) {
+  const sessions = app[kSessions]
+  const { authenticate } = app[kGuards]
+
+  app.get('', {
+    schema: {
+      operationId: 'listOwnSessions',
+      summary: 'The own live sessions, the last used first',
+      tags: ['sessions'],
+      response: { 200: SessionList, ...problems(400, 401, 403) }
+    },
+    onRequest: authenticate
+  }, async (request) => {
+    const own = await sessions.list(request.user.id)
+    return {
+      sessions: own.map(session => ({
+        id: session.id,
+        client_id: session.clientId,
+        scope: formatScope(session.scopes),
+        created_at: new Date(session.createdAt).toISOString(),
+        last_used_at: new Date(session.lastUsedAt).toISOString(),
+        expires_at: new Date(session.expiresAt).toISOString(),
+        user_agent: session.userAgent,
+        address: session.address,
+        current: session.id === request.user.sessionId
+      }))
+    }
+  })
+
+  app.delete('/:id', {
+    schema: {
+      operationId: 'endOwnSession',
+      summary: 'End one of the own sessions',
+      tags: ['sessions'],
+      params: SessionParams,
+      response: { 204: NoContent, ...problems(400, 401, 403, 404) }
+    },
+    onRequest: authenticate
+  }, async (request, reply) => {
+    // Somebody else's session and none at all look alike.
+    if (!await sessions.end(request.user.id, request.params.id)) throw new LatchkeyError('not_found', { message: 'There is no such session.' })
+    return reply.code(204).send(null)
+  })
+}
+
+export default sessionRoutes

@@ -1,0 +1,48 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { LatchkeyError } from '../../lib/errors.js'
+import { kGuards } from '../../plugins/authentication.js'
+import { kLimitAttempts } from '../../plugins/rate-limit.js'
+import { kBuiltInUsers, kUsers } from '../../plugins/users.js'
+import { problems } from '../../schemas/errors.js'
+import { NoContent } from '../../schemas/service.js'
+import { Account, PasswordChange } from '../../schemas/users.js'
+
+const me: FastifyPluginAsyncTypebox = async function me (app) {
+  const users = app[kUsers]
+  const builtInUsers = app[kBuiltInUsers]
+  const { authenticate } = app[kGuards]
+
+  app.get('/me', {
+    schema: {
+      operationId: 'readOwnUser',
+      summary: 'The user whose token this is',
+      tags: ['users'],
+      response: { 200: Account, ...problems(400, 401, 403) }
+    },
+    onRequest: authenticate
+  }, async (request) => {
+    const user = await users.find(request.user.id)
+    if (user === null) throw new LatchkeyError('invalid_token')
+    const { id, username, scopes } = user
+    return { id, username, scopes: [...scopes] }
+  })
+
+  if (builtInUsers === undefined) return // The host's accounts have passwords that are the host's business.
+
+  app.put('/me/password', {
+    schema: {
+      operationId: 'changeOwnPassword',
+      summary: 'Change the own password; every other session ends',
+      tags: ['users'],
+      body: PasswordChange,
+      response: { 204: NoContent, ...problems(400, 401, 403, 404, 413, 415, 429) }
+    },
+    onRequest: [app[kLimitAttempts], authenticate]
+  }, async (request, reply) => {
+    const { current_password: current, new_password: password } = request.body
+    await builtInUsers.changePassword(request.user.id, current, password, { keepSession: request.user.sessionId })
+    return reply.code(204).send(null)
+  })
+}
+
+export default me

@@ -1,0 +1,30 @@
+import { Type } from 'typebox'
+
+/** The algorithms that access tokens can be signed with (RFC 7518 section 3.1, RFC 8037 section 3.1). */
+export const ALGORITHMS = ['ES256', 'RS256', 'PS256', 'EdDSA', 'HS256'] as const
+export type Algorithm = typeof ALGORITHMS[number]
+
+/** One scope after RFC 6749 section 3.3: printable ASCII without space, double quote and backslash. */
+export const SCOPE_PATTERN = '^[\\x21\\x23-\\x5B\\x5D-\\x7E]+$'
+
+/** Scopes in one string, separated by spaces: RFC 6749 section 3.3. Empty where there is none. */
+export const Scope = Type.String({ maxLength: 2_048, pattern: '^[\\x20\\x21\\x23-\\x5B\\x5D-\\x7E]*$', description: 'Scopes, separated by spaces.' })
+
+/** What a user may be called. No control characters, and no spaces at the ends, which nobody sees. */
+export const Username = Type.String({ minLength: 1, maxLength: 128, pattern: '^(?![\\s])[^\\p{Cc}\\p{Cs}]+(?<![\\s])$', description: 'The username; letter case does not matter.' })
+
+/** A password as it is presented. What a new one must be like is the policy's business. 1,024 characters can be more bytes: the policy counts those. */
+export const Password = Type.String({ minLength: 1, maxLength: 1_024, format: 'password' })
+
+/** A refresh token; anything longer is none of ours. */
+export const RefreshToken = Type.String({ minLength: 1, maxLength: 512 })
+
+/** Any token that a client may hold: a JWT or a refresh token. */
+export const Token = Type.String({ minLength: 1, maxLength: 8_192 })
+
+export const Uuid = Type.String({ format: 'uuid' })
+
+/** A moment as in RFC 3339. */
+export const DateTime = Type.String({ format: 'date-time' })
+
+export const ExpiresIn = Type.Integer({ minimum: 0, description: 'The lifetime of the access token, in seconds.' })

@@ -1,0 +1,59 @@
+import { Type } from 'typebox'
+import { ExpiresIn, Password, RefreshToken, Scope, Token, Username } from './common.js'
+import { Account } from './users.js'
+
+/** The body of `POST /token`. Which members are needed depends on `grant_type`; unknown ones are ignored (RFC 6749 section 3.2). */
+export const TokenRequest = Type.Object({
+  grant_type: Type.Optional(Type.String({ maxLength: 64, description: 'password or refresh_token. May be left out with a username, as FastAPI clients do.' })),
+  username: Type.Optional(Username),
+  password: Type.Optional(Password),
+  refresh_token: Type.Optional(RefreshToken),
+  scope: Type.Optional(Scope),
+  client_id: Type.Optional(Type.String({ maxLength: 128 })),
+  client_secret: Type.Optional(Type.String({ maxLength: 1_024 }))
+})
+
+/** RFC 6749 section 5.1. */
+export const TokenResponse = Type.Object({
+  access_token: Type.String(),
+  token_type: Type.Literal('bearer'),
+  expires_in: ExpiresIn,
+  refresh_token: Type.String(),
+  scope: Scope
+})
+
+/** The body of `POST /login`. */
+export const LoginRequest = Type.Object({
+  username: Username,
+  password: Password,
+  scope: Type.Optional(Scope)
+}, { additionalProperties: false })
+
+/** What a browser gets: the tokens are in the cookies, where no script reads them. */
+export const LoginResponse = Type.Object({
+  user: Account,
+  scope: Scope,
+  expires_in: ExpiresIn
+})
+
+/** The body of `POST /refresh`: nothing, or an empty object, where the refresh token is in the cookie. */
+export const RefreshRequest = Type.Union([
+  Type.Null(),
+  Type.Object({ refresh_token: Type.Optional(RefreshToken), scope: Type.Optional(Scope) }, { additionalProperties: false })
+])
+
+/** The body of `POST /revoke`: RFC 7009 section 2.1. */
+export const RevokeRequest = Type.Object({
+  token: Token,
+  token_type_hint: Type.Optional(Type.String({ maxLength: 64 })),
+  client_id: Type.Optional(Type.String({ maxLength: 128 })),
+  client_secret: Type.Optional(Type.String({ maxLength: 1_024 }))
+})
+
+/** The body of `POST /logout`: nothing means `this`. */
+export const LogoutRequest = Type.Union([
+  Type.Null(),
+  Type.Object({
+    target: Type.Optional(Type.Union([Type.Literal('this'), Type.Literal('others'), Type.Literal('all')], { description: 'Which sessions end: this one, all others, or all.' }))
+  }, { additionalProperties: false })
+])

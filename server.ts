@@ -1,0 +1,36 @@
+import { fastify } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import latchkey from './app.js'
+import { LatchkeyError } from './lib/errors.js'
+import { sendProblem } from './plugins/errors.js'
+import notFound from './plugins/not-found.js'
+import type { LatchkeyOptions, ServiceOptions } from './schemas/options.js'
+
+/**
+ * The microservice: the plugin, and around it what only a service wants. Not listening yet.
+ * @param options - the plugin's; `docs` is on unless it says otherwise.
+ * @param service - see `readServiceOptions`.
+ */
+export async function buildServer (options: LatchkeyOptions, { trustProxy, logLevel }: Required<ServiceOptions>): Promise<FastifyInstance> {
+  const app = fastify({
+    logger: {
+      level: logLevel,
+      // Nothing logs headers; should somebody start to, the secrets in them stay out all the same.
+      redact: ['req.headers.authorization', 'req.headers.cookie', 'res.headers["set-cookie"]', '*.password', '*.token', '*.refresh_token', '*.access_token'],
+      // Without the query: it is no place for a token, but people put tokens there.
+      serializers: { req: ({ method, url, ip }: FastifyRequest) => ({ method, path: url.split('?', 1)[0], address: ip }) }
+    },
+    disableRequestLogging: true,
+    trustProxy: trustProxy.length === 0 ? false : trustProxy,
+    bodyLimit: 16 * 1024,
+    requestTimeout: 30_000,
+    frameworkErrors: (_error, request, reply) => sendProblem(new LatchkeyError('invalid_request', { message: 'The URL cannot be read.' }), request, reply)
+  })
+  app.setErrorHandler(sendProblem)
+  app.addHook('onResponse', async function logRequest (request, reply) {
+    request.log.info({ req: request, status: reply.statusCode, ms: Math.round(reply.elapsedTime * 10) / 10 }, 'request')
+  })
+  await app.register(notFound)
+  await app.register(latchkey, { docs: true, ...options })
+  return app
+}
