@@ -3,6 +3,7 @@ import type { User, UserDirectory } from '../schemas/host.js'
 import type { Clock } from './clock.js'
 import { LatchkeyError } from './errors.js'
 import { createId } from './ids.js'
+import { PasswordQueueFullError } from './passwords/pool.js'
 import type { Passwords } from './passwords/pool.js'
 import { checkPassword } from './passwords/policy.js'
 import type { Revocations } from './revocations.js'
@@ -111,6 +112,18 @@ export function createUsers ({ store, clock, passwords, revocations, catalogue, 
     })
   }
 
+  /** Replaces a hash that is cheaper than configured, unless the password was changed in the meantime. */
+  async function rehash (row: Selectable<UsersTable>, password: string): Promise<void> {
+    try {
+      const passwordHash = await passwords.hash(password)
+      await store.transaction(trx => trx.updateTable('users').set({ password_hash: passwordHash })
+        .where('id', '=', row.id).where('password_hash', '=', row.password_hash).execute())
+    } catch (error) {
+      // The password was right: a full queue postpones the new hash to the next login, and must not refuse this one.
+      if (!(error instanceof PasswordQueueFullError)) throw error
+    }
+  }
+
   return {
     findIn,
     find: id => store.read(db => findIn(db, id)),
@@ -120,11 +133,7 @@ export function createUsers ({ store, clock, passwords, revocations, catalogue, 
       // Unknown and disabled users cost a hash too: the time of the answer tells nothing.
       const { valid, needsRehash } = await passwords.verify(password, row?.password_hash)
       if (row === undefined || !valid || row.disabled_at !== null) return null
-      if (needsRehash) {
-        const passwordHash = await passwords.hash(password)
-        await store.transaction(trx => trx.updateTable('users').set({ password_hash: passwordHash })
-          .where('id', '=', row.id).where('password_hash', '=', row.password_hash).execute())
-      }
+      if (needsRehash) await rehash(row, password)
       return toStoredUser(row)
     },
 

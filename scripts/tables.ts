@@ -1,0 +1,72 @@
+import { fastify } from 'fastify'
+import latchkey from '../app.js'
+import { describeError, ERROR_CODES } from '../lib/errors.js'
+import type { OptionSchema } from '../lib/options.js'
+import { BUILT_IN_SCOPES } from '../lib/scopes.js'
+import { Options, ServiceOptions } from '../schemas/options.js'
+
+/** The README with every generated table made anew: what stands between `<!-- name -->` and `<!-- /name -->`. */
+export async function renderTables (readme: string): Promise<string> {
+  const tables: Record<string, string> = {
+    options: optionsTable(),
+    environment: environmentTable(),
+    routes: await routesTable(),
+    errors: errorsTable(),
+    scopes: table(['scope', 'lets its holder'], Object.entries(BUILT_IN_SCOPES).map(([scope, description]) => [code(scope), description]))
+  }
+  let result = readme
+  for (const [name, text] of Object.entries(tables)) {
+    const marked = new RegExp(`(<!-- ${name} -->\n)[\\s\\S]*?(<!-- /${name} -->)`)
+    if (!marked.test(result)) throw new Error(`The README has no place for the table '${name}'`)
+    result = result.replace(marked, (_whole, start: string, end: string) => `${start}${text}${end}`)
+  }
+  return result
+}
+
+function optionsTable (): string {
+  return table(['option', 'what it says', 'legal values', 'default'], leaves(Options as OptionSchema)
+    .map(([name, schema]) => [code(name), schema.description ?? '', schema.expects ?? '', defaultOf(schema)]))
+}
+
+function environmentTable (): string {
+  return table(['variable', 'option', 'legal values', 'default'], [...leaves(Options as OptionSchema), ...leaves(ServiceOptions as OptionSchema)]
+    .filter(([, schema]) => schema.env !== undefined)
+    .map(([name, schema]) => [code(schema.env ?? ''), code(name), schema.list === true ? `${schema.expects}; several are separated by commas` : schema.expects ?? '', defaultOf(schema)]))
+}
+
+/** The options themselves, those inside an object by their path. */
+function leaves (schema: OptionSchema, prefix = ''): Array<[string, OptionSchema]> {
+  return Object.entries(schema.properties ?? {}).flatMap(([name, property]): Array<[string, OptionSchema]> =>
+    property.properties === undefined ? [[prefix + name, property]] : leaves(property, `${prefix}${name}.`))
+}
+
+function defaultOf ({ default: value }: OptionSchema): string {
+  return value === undefined ? '' : code(typeof value === 'string' ? value || "''" : JSON.stringify(value))
+}
+
+async function routesTable (): Promise<string> {
+  const app = fastify()
+  await app.register(latchkey, { database: ':memory:', docs: true, registration: true })
+  const response = await app.inject('/openapi.json')
+  const { paths } = response.json<{ paths: Record<string, Record<string, { summary?: string, security?: unknown }>> }>()
+  await app.close()
+  const rows = Object.entries(paths).flatMap(([path, operations]) => Object.entries(operations)
+    .map(([method, { summary, security }]) => [code(`${method.toUpperCase()} ${path}`), security === undefined ? 'anyone' : 'user', summary ?? '']))
+  return table(['route', 'who', 'what it does'], rows.sort(([a], [b]) => String(a?.split(' ')[1]).localeCompare(String(b?.split(' ')[1]))))
+}
+
+function errorsTable (): string {
+  return table(['`code`', 'status', 'on OAuth endpoints and in challenges', 'what it says'], ERROR_CODES.map(name => {
+    const { status, oauth, message } = describeError(name)
+    return [code(name), String(status), oauth === undefined ? '' : code(oauth), message]
+  }))
+}
+
+function code (text: string): string {
+  return `\`${text}\``
+}
+
+function table (head: string[], rows: string[][]): string {
+  const line = (cells: string[]): string => `| ${cells.map(cell => cell.replaceAll('|', '\\|')).join(' | ')} |\n`
+  return line(head) + line(head.map(() => '---')) + rows.map(line).join('')
+}
