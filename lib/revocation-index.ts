@@ -25,6 +25,8 @@ export const RULE_RETENTION = 24 * 60 * 60 * 1000
 export interface RevocationIndex {
   add (rule: Rule): void
   isRevoked (token: Revocable): boolean
+  /** Whether there is a rule for this very token. */
+  hasToken (tokenId: string): boolean
   /** Before this millisecond a token of this user through this client would be dead at birth; 0 where there is no such rule. */
   earliestIssue (userId: string, clientId: string): number
   /** Forgets rules that expired before `time`, looking at no more than `limit` of each kind. The next call goes on where this one stopped. */
@@ -60,6 +62,7 @@ export function createRevocationIndex (): RevocationIndex {
         kills(entries.user.get(userId), issuedAt) ||
         kills(entries.client.get(clientId), issuedAt)
     },
+    hasToken: tokenId => entries.token.has(tokenId),
     earliestIssue (userId, clientId) {
       return Math.max(entries.user.get(userId)?.issuedBefore ?? 0, entries.client.get(clientId)?.issuedBefore ?? 0)
     },

@@ -126,7 +126,10 @@ export async function openRevocations ({ store, clock, accessTokenTtl }: { store
     },
     isRevoked: index.isRevoked,
     earliestIssue: index.earliestIssue,
-    revokeToken: (tokenId, expiresAt) => transaction((_trx, revoke) => revoke.token(tokenId, expiresAt)),
+    async revokeToken (tokenId, expiresAt) {
+      // What is in the index is durable. Revoking one token a million times must not write a million rules.
+      if (!index.hasToken(tokenId)) await transaction((_trx, revoke) => revoke.token(tokenId, expiresAt))
+    },
     revokeUser: userId => transaction((_trx, revoke) => revoke.user(userId)),
     async purge () {
       const now = clock.now()

@@ -12,7 +12,7 @@ import { formatScope, narrowScope, parseScope } from './scopes.js'
 import { endSessions } from './session-ending.js'
 import type { SessionsTable, Tables } from './store/tables.js'
 import type { Store } from './store/store.js'
-import type { Users } from './users.js'
+import type { StoredUser, Users } from './users.js'
 
 /** What a login or a refresh may hand out: all that an access token says, and the session's refresh token. */
 export interface Grant {
@@ -43,7 +43,7 @@ export interface Session {
 /** The sessions: one row each, whatever number of times they are refreshed. */
 export interface Sessions {
   /** Begins a session for a user who has just authenticated. Throws `invalid_scope`, or `invalid_credentials` where the account was closed in the meantime. */
-  start (user: User, request: { clientId: string, scope?: string, userAgent?: string, address?: string }): Promise<Grant>
+  start (user: User & Partial<Pick<StoredUser, 'passwordChangedAt'>>, request: { clientId: string, scope?: string, userAgent?: string, address?: string }): Promise<Grant>
   /**
    * Exchanges a refresh token for its successor. The immediate predecessor gets the same successor within the grace: a lost
    * race, a lost response and a retry all end there. Anything older is reuse, and ends the session.
@@ -144,9 +144,9 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
   return {
     async start (user, { clientId, scope, userAgent, address }) {
       const grant = await store.transaction(async trx => {
-        // As of now: the account may have been disabled, or have lost a scope, while the password was being hashed.
+        // As of now: while the password was being hashed the account may have been disabled, lost a scope, or got another password.
         const account = builtInUsers === undefined ? user : await builtInUsers.findIn(trx, user.id)
-        if (account === null) return undefined
+        if (account === null || account.passwordChangedAt !== user.passwordChangedAt) return undefined
         const now = clock.now()
         const scopes = narrowScope(account.scopes, scope)
         const session: SessionsTable = {

@@ -17,12 +17,14 @@ export interface StoredUser extends User {
   disabled: boolean
   /** Milliseconds. */
   createdAt: number
+  /** Milliseconds. */
+  passwordChangedAt: number
 }
 
 /** The built-in table of users. What takes rights away kills the tokens that have them, before its promise resolves. */
 export interface Users extends UserDirectory {
   /** The user as of this transaction, or null where there is none or it is disabled. */
-  findIn (db: Queryable, id: string): Promise<User | null>
+  findIn (db: Queryable, id: string): Promise<StoredUser | null>
   findByName (username: string): Promise<StoredUser | null>
   /** All users by name, those after `after` first; at most `limit`. */
   list (page?: { after?: string, limit?: number }): Promise<StoredUser[]>
@@ -52,7 +54,7 @@ function keyOf (username: string): string {
 }
 
 function toStoredUser (row: Selectable<UsersTable>): StoredUser {
-  return { id: row.id, username: row.username, scopes: parseScope(row.scope), disabled: row.disabled_at !== null, createdAt: row.created_at }
+  return { id: row.id, username: row.username, scopes: parseScope(row.scope), disabled: row.disabled_at !== null, createdAt: row.created_at, passwordChangedAt: row.password_changed_at }
 }
 
 /** Creates the built-in user directory over the store. */
@@ -79,6 +81,7 @@ export function createUsers ({ store, clock, passwords, revocations, catalogue, 
       username: username.normalize('NFKC'),
       username_key: keyOf(username),
       password_hash: passwordHash,
+      password_changed_at: now,
       scope: formatScope(parseScope(formatScope(scopes))),
       disabled_at: null,
       created_at: now,
@@ -96,18 +99,21 @@ export function createUsers ({ store, clock, passwords, revocations, catalogue, 
     return row
   }
 
-  async function findIn (db: Queryable, id: string): Promise<User | null> {
+  async function findIn (db: Queryable, id: string): Promise<StoredUser | null> {
     const row = await findRow(db, id)
     return row === undefined || row.disabled_at !== null ? null : toStoredUser(row)
   }
 
-  async function replacePassword (id: string, passwordHash: string, { replaces, keepSession }: { replaces?: string, keepSession?: string }): Promise<StoredUser> {
+  async function replacePassword (id: string, passwordHash: string, { verifiedAgainst, keepSession }: { verifiedAgainst?: number, keepSession?: string }): Promise<StoredUser> {
     return await revocations.transaction(async (trx, revoke) => {
       const row = await requireRow(trx, id)
       // Somebody else changed it while we were hashing: theirs stands.
-      if (replaces !== undefined && row.password_hash !== replaces) throw new LatchkeyError('wrong_password')
-      await trx.updateTable('users').set({ password_hash: passwordHash, updated_at: clock.now() }).where('id', '=', id).execute()
-      await endSessions(trx, revoke, clock.now(), { userId: id, except: keepSession })
+      if (verifiedAgainst !== undefined && row.password_changed_at !== verifiedAgainst) throw new LatchkeyError('wrong_password')
+      const now = clock.now()
+      // Two changes in one millisecond are two all the same: a login that verified the first must not pass for the second.
+      const changedAt = Math.max(now, row.password_changed_at + 1)
+      await trx.updateTable('users').set({ password_hash: passwordHash, password_changed_at: changedAt, updated_at: now }).where('id', '=', id).execute()
+      await endSessions(trx, revoke, now, { userId: id, except: keepSession })
       return toStoredUser(row)
     })
   }
@@ -189,7 +195,7 @@ export function createUsers ({ store, clock, passwords, revocations, catalogue, 
       const { valid } = await passwords.verify(current, row.password_hash)
       if (!valid) throw new LatchkeyError('wrong_password')
       assertAcceptable(password, row.username)
-      await replacePassword(id, await passwords.hash(password), { replaces: row.password_hash, keepSession })
+      await replacePassword(id, await passwords.hash(password), { verifiedAgainst: row.password_changed_at, keepSession })
     },
 
     disable: id => revocations.transaction(async (trx, revoke) => {

@@ -30,7 +30,8 @@ export default fp(async function latchkeyContentTypes (app) {
     } catch {
       return done(notUtf8())
     }
-    done(null, { ...parseQuery(text, '&', '=', { maxKeys: 100 }) })
+    // RFC 6749 section 3.2: a parameter without a value is as if it were omitted.
+    done(null, Object.fromEntries(Object.entries(parseQuery(text, '&', '=', { maxKeys: 100 })).filter(([, value]) => value !== '')))
   })
 }, { name: 'latchkey-content-types', fastify: '5.x' })
 

@@ -16,6 +16,7 @@ export function createMigrations (dialectal: Dialectal): Record<string, Migratio
           .addColumn('username', 'text', column => column.notNull())
           .addColumn('username_key', 'text', column => column.notNull().unique())
           .addColumn('password_hash', 'text', column => column.notNull())
+          .addColumn('password_changed_at', 'bigint', column => column.notNull())
           .addColumn('scope', 'text', column => column.notNull())
           .addColumn('disabled_at', 'bigint')
           .addColumn('created_at', 'bigint', column => column.notNull())

@@ -15,6 +15,8 @@ export interface UsersTable {
   /** The username after NFKC and case folding: what makes it unique. */
   username_key: string
   password_hash: string
+  /** When the user or an administrator last set it; a re-hash at login is none. */
+  password_changed_at: number
   scope: string
   disabled_at: number | null
   created_at: number

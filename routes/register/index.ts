@@ -1,5 +1,4 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { kCookies } from '../../plugins/cookies.js'
 import { kLimitAttempts } from '../../plugins/rate-limit.js'
 import { kSettings } from '../../plugins/settings.js'
 import { kBuiltInUsers } from '../../plugins/users.js'
@@ -8,7 +7,6 @@ import { Account, RegisterRequest } from '../../schemas/users.js'
 
 const register: FastifyPluginAsyncTypebox = async function register (app) {
   const users = app[kBuiltInUsers]
-  const cookies = app[kCookies]
   if (!app[kSettings].registration || users === undefined) return
 
   app.post('', {
@@ -17,11 +15,10 @@ const register: FastifyPluginAsyncTypebox = async function register (app) {
       summary: 'Make an account, without scopes',
       tags: ['users'],
       body: RegisterRequest,
-      response: { 201: Account, ...problems(400, 403, 409, 413, 415, 429) }
+      response: { 201: Account, ...problems(400, 409, 413, 415, 429) }
     },
     onRequest: app[kLimitAttempts]
   }, async (request, reply) => {
-    cookies.assertSameSite(request)
     const { id, username, scopes } = await users.add(request.body)
     reply.code(201)
     return { id, username, scopes: [...scopes] }

@@ -12,6 +12,7 @@ import { TokenRequest, TokenResponse } from '../../schemas/tokens.js'
 const token: FastifyPluginAsyncTypebox = async function token (app) {
   const { logIn, sendTokens } = app[kIssuing]
   const sessions = app[kSessions]
+  const limitAttempts = app[kLimitAttempts]
 
   app.post('', {
     schema: {
@@ -22,7 +23,10 @@ const token: FastifyPluginAsyncTypebox = async function token (app) {
       body: TokenRequest,
       response: { 200: TokenResponse, ...oauthErrors(400, 401, 413, 415, 429) }
     },
-    onRequest: app[kLimitAttempts],
+    // A refresh token cannot be guessed, and many people may refresh from one address.
+    async preHandler (request, reply) {
+      if (request.body.grant_type !== 'refresh_token') await limitAttempts.call(app, request, reply)
+    },
     errorHandler: sendOAuthError
   }, async (request, reply) => {
     const { grant_type: grantType, username, password, refresh_token: refreshToken, scope } = request.body
