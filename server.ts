@@ -1,10 +1,21 @@
-import { fastify } from 'fastify'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { fastify, LogController } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import latchkey from './app.js'
 import { LatchkeyError } from './lib/errors.js'
 import { sendProblem } from './plugins/errors.js'
 import notFound from './plugins/not-found.js'
 import type { LatchkeyOptions, ServiceOptions } from './schemas/options.js'
+
+/** When a request is done, not also when it begins. */
+class OneLinePerRequest extends LogController {
+  override incomingRequest (): void {}
+
+  override requestCompleted (error: Error | null | undefined, request: FastifyRequest, reply: FastifyReply): void {
+    const line = { req: request, status: reply.statusCode, ms: Math.round(reply.elapsedTime * 10) / 10 }
+    if (error instanceof Error) request.log.error({ ...line, err: error }, 'request')
+    else request.log.info(line, 'request')
+  }
+}
 
 /**
  * The microservice: the plugin, and around it what only a service wants. Not listening yet.
@@ -20,16 +31,13 @@ export async function buildServer (options: LatchkeyOptions, { trustProxy, logLe
       // Without the query: it is no place for a token, but people put tokens there.
       serializers: { req: ({ method, url, ip }: FastifyRequest) => ({ method, path: url.split('?', 1)[0], address: ip }) }
     },
-    disableRequestLogging: true,
+    logController: new OneLinePerRequest(),
     trustProxy: trustProxy.length === 0 ? false : trustProxy,
     bodyLimit: 16 * 1024,
     requestTimeout: 30_000,
     frameworkErrors: (_error, request, reply) => sendProblem(new LatchkeyError('invalid_request', { message: 'The URL cannot be read.' }), request, reply)
   })
   app.setErrorHandler(sendProblem)
-  app.addHook('onResponse', async function logRequest (request, reply) {
-    request.log.info({ req: request, status: reply.statusCode, ms: Math.round(reply.elapsedTime * 10) / 10 }, 'request')
-  })
   await app.register(notFound)
   await app.register(latchkey, { docs: true, ...options })
   return app
