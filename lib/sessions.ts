@@ -175,7 +175,8 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
     async refresh (refreshToken, { scope } = {}) {
       const parts = parseRefreshToken(refreshToken)
       const known = await findAuthentic(parts)
-      if (parts === undefined || known === undefined) throw new LatchkeyError('invalid_refresh_token')
+      // Whoever keeps sending the token of a dead session must not keep the only writer busy.
+      if (parts === undefined || known === undefined || !isLive(known, clock.now())) throw new LatchkeyError('invalid_refresh_token')
       // The host's accounts are asked before the transaction: it must not wait for somebody else's code.
       const hostUser = builtInUsers === undefined ? await users.find(known.user_id) : undefined
 
