@@ -1,0 +1,63 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs'
+import { Command } from 'commander'
+import { describeExitCodes } from './commands/exit-codes.js'
+import { reportFailure, toFailure } from './commands/failure.js'
+import { addKeysList } from './commands/keys-list.js'
+import { addMigrate } from './commands/migrate.js'
+import { wantsJson } from './commands/output.js'
+import { addServe } from './commands/serve.js'
+import { addSessionsRevoke } from './commands/sessions-revoke.js'
+import { addUsersAdd } from './commands/users-add.js'
+import { addUsersDisable } from './commands/users-disable.js'
+import { addUsersEnable } from './commands/users-enable.js'
+import { addUsersList } from './commands/users-list.js'
+import { addUsersRemove } from './commands/users-remove.js'
+import { addUsersSetPassword } from './commands/users-set-password.js'
+import { addUsersSetScopes } from './commands/users-set-scopes.js'
+
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+
+const program = new Command('latchkey')
+  .description('Token authentication: the service, and what its administrator does.')
+  .version(version)
+  .exitOverride()
+  // Errors are said in one place, below.
+  .configureOutput({ outputError: () => {} })
+  .addHelpText('after', `
+The environment configures everything, after .env of the working directory where there is one: LATCHKEY_DATABASE,
+LATCHKEY_SECRET, LATCHKEY_SCOPES, HOST, PORT and the others in the README. The verbs work while the service runs, which
+honours them on its next request; give them the same environment.
+
+${describeExitCodes()}
+
+Example:
+  $ latchkey users add --help`)
+
+addServe(program)
+const users = program.command('users').description('Add, list, change and remove users.')
+addUsersAdd(users)
+addUsersList(users)
+addUsersSetScopes(users)
+addUsersSetPassword(users)
+addUsersDisable(users)
+addUsersEnable(users)
+addUsersRemove(users)
+addSessionsRevoke(program.command('sessions').description("End users' sessions."))
+addKeysList(program.command('keys').description('Look at the signing keys.'))
+addMigrate(program)
+
+// `latchkey users list | head` closes the pipe early, and is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+})
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  const failure = toFailure(error)
+  if (failure !== undefined) {
+    reportFailure(failure, error, { json: wantsJson() })
+    process.exitCode = failure.exitCode
+  }
+}

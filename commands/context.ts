@@ -1,0 +1,28 @@
+import type { Latchkey } from '../lib/latchkey.js'
+import type { Settings } from '../lib/options.js'
+import { readEnvironment } from './environment.js'
+import { CommandError } from './failure.js'
+
+// The plugin is loaded when a verb needs it: half a second that `--help` and a typing error need not wait.
+
+/**
+ * Opens the very plugin that the service runs, without listening, and closes it when `work` is done: a verb uses the same
+ * services as the routes, on the same database, also while the service runs.
+ */
+export async function withLatchkey (work: (latchkey: Latchkey, settings: Settings) => Promise<void>): Promise<void> {
+  const { options } = await readEnvironment()
+  const { readOptions } = await import('../lib/options.js')
+  const settings = readOptions(options)
+  if (settings.database === ':memory:') {
+    throw new CommandError('no_database', "LATCHKEY_DATABASE is ':memory:', which no other process shares: give the path of the service's database")
+  }
+  const [{ fastify }, { default: latchkey }] = await Promise.all([import('fastify'), import('../app.js')])
+  const app = fastify({ logger: false })
+  try {
+    await app.register(latchkey, options)
+    await app.ready()
+    await work(app.latchkey, settings)
+  } finally {
+    await app.close()
+  }
+}

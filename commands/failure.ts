@@ -1,0 +1,67 @@
+import { debuglog } from 'node:util'
+import { CommanderError } from 'commander'
+import { LatchkeyError } from '../lib/errors.js'
+import { EXIT_CODES } from './exit-codes.js'
+import type { ExitCode } from './exit-codes.js'
+
+/** How a verb ended that did not do what it was asked to. */
+export interface Failure {
+  /** For programs. */
+  code: string
+  /** For people: one sentence, which says what to do next. */
+  message: string
+  exitCode: ExitCode
+}
+
+/** Ends a verb with a sentence and an exit code. */
+export class CommandError extends Error implements Failure {
+  override readonly name = 'CommandError'
+  readonly code: string
+  readonly exitCode: ExitCode
+
+  constructor (code: string, message: string, { exitCode = EXIT_CODES.failed, cause }: { exitCode?: ExitCode, cause?: unknown } = {}) {
+    super(message, { cause })
+    this.code = code
+    this.exitCode = exitCode
+  }
+}
+
+/** Says a failure on standard error; as JSON where the caller asked for that. `NODE_DEBUG=latchkey` shows the stack too. */
+export function reportFailure ({ code, message }: Failure, error: unknown, { json }: { json: boolean }): void {
+  debuglog('latchkey')('%o', error)
+  process.stderr.write(json ? `${JSON.stringify({ error: code, message })}\n` : `latchkey: ${message}\n`)
+}
+
+/** What to tell about an error that ended a verb; undefined where it is none: `--help` and `--version` end so too. */
+export function toFailure (error: unknown): Failure | undefined {
+  if (error instanceof CommandError) return error
+  if (error instanceof CommanderError) return ofCommander(error)
+  if (error instanceof LatchkeyError) return ofLatchkey(error)
+  const message = oneLine(error instanceof Error ? error.message : String(error))
+  const option = /^Latchkey: (.*)/.exec(message)?.[1]
+  return { code: option === undefined ? 'failed' : 'invalid_option', message: option ?? message, exitCode: EXIT_CODES.failed }
+}
+
+function ofCommander ({ code, exitCode, message }: CommanderError): Failure | undefined {
+  if (exitCode === 0) return undefined
+  // A group without a verb: Commander has shown its help, and has no message.
+  const sentence = code === 'commander.help' ? 'a verb is missing' : oneLine(message.replace(/^error: /, ''))
+  return { code: 'usage', message: `${sentence}; --help shows how it is used`, exitCode: EXIT_CODES.usage }
+}
+
+function ofLatchkey (error: LatchkeyError): Failure {
+  const exitCode = error.statusCode === 404 ? EXIT_CODES.notFound : error.statusCode === 503 ? EXIT_CODES.unavailable : EXIT_CODES.failed
+  return { code: error.code, message: oneLine(sentenceOf(error)), exitCode }
+}
+
+function sentenceOf ({ code, message, cause }: LatchkeyError): string {
+  if (code === 'password_rejected') return `The password was rejected: ${message.replace(/^It\b/, 'it').replace(/\.$/, '')}; choose another one`
+  if (code === 'username_taken') return "This username is taken: choose another one; 'latchkey users list' shows those that are"
+  // Whoever is at the command line may know what the client of a request may not.
+  if (code === 'store_unavailable' && cause instanceof Error) return `The database is not available (${cause.message}): try again in a moment`
+  return message
+}
+
+function oneLine (text: string): string {
+  return text.trim().replace(/\s*\n\s*/g, ' ')
+}

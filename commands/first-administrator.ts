@@ -1,0 +1,38 @@
+import type { Latchkey } from '../lib/latchkey.js'
+import { generatePassword } from '../lib/passwords/policy.js'
+
+const USERNAME = 'admin'
+
+/**
+ * Where there is no user at all, makes the first administrator and returns what to tell about it, else undefined. The user is
+ * durably there when the promise resolves.
+ * @param url - at which the routes are.
+ */
+export async function addFirstAdministrator ({ users, scopes }: Latchkey, { url, passwordMinLength }: { url: string, passwordMinLength: number }): Promise<string | undefined> {
+  const password = generateLongPassword(passwordMinLength)
+  const user = await users.addFirst({ username: USERNAME, password, scopes: Object.keys(scopes) })
+  return user === null ? undefined : introduce(password, url)
+}
+
+/** The policy may ask for more than one generated password has. */
+function generateLongPassword (length: number): string {
+  let password = generatePassword()
+  while (password.length < length) password += generatePassword()
+  return password
+}
+
+function introduce (password: string, url: string): string {
+  return `
+There was no user yet. This is the first administrator, with all scopes; the password is not shown again:
+
+  name      ${USERNAME}
+  password  ${password}
+
+Log in, call, revoke (in another terminal):
+
+TOKEN=$(curl -sS -d 'grant_type=password&username=${USERNAME}&password=${password}' '${url}/token' | sed -n 's/.*"access_token":"\\([^"]*\\)".*/\\1/p')
+curl -sS -w '\\n' -H "Authorization: Bearer $TOKEN" '${url}/users/me'
+curl -sS -w '\\n' -d "token=$TOKEN" '${url}/revoke'
+
+`
+}

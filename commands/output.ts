@@ -1,0 +1,36 @@
+/** What every verb that prints data takes. */
+export interface OutputOptions {
+  json?: boolean
+}
+
+/** Whether errors and warnings are to be JSON too. From the arguments as they came: they may be what is wrong. */
+export function wantsJson (): boolean {
+  return process.argv.includes('--json')
+}
+
+/** Prints what a verb found or did: one JSON document, or text for people. */
+export function print ({ json }: OutputOptions, { data, text }: { data: unknown, text: string }): void {
+  process.stdout.write(json === true ? `${JSON.stringify(data, null, 2)}\n` : `${text}\n`)
+}
+
+/** Says on standard error what is odd, and does not keep a verb from its work. */
+export function warn (code: string, message: string): void {
+  process.stderr.write(wantsJson() ? `${JSON.stringify({ warning: code, message })}\n` : `latchkey: warning: ${message}\n`)
+}
+
+/** Aligned columns under their heads. */
+export function toColumns (heads: string[], rows: string[][]): string {
+  const lines = [heads, ...rows.map(row => row.map(printable))]
+  const widths = heads.map((_head, column) => Math.max(...lines.map(line => line[column]?.length ?? 0)))
+  return lines.map(line => line.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd()).join('\n')
+}
+
+/** Without the control characters that would move somebody's terminal. */
+function printable (text: string): string {
+  return text.replace(/\p{Cc}/gu, '?')
+}
+
+/** The example under the help of a verb. */
+export function example (...lines: string[]): string {
+  return ['', 'Example:', ...lines.map(line => `  $ ${line}`)].join('\n')
+}

@@ -1,0 +1,66 @@
+import { once } from 'node:events'
+import { setImmediate } from 'node:timers/promises'
+import { TextDecoder } from 'node:util'
+import { read } from 'read'
+import { CommandError } from './failure.js'
+
+/** Far longer than any password: nobody means to send a film. */
+const MAX_INPUT_BYTES = 64 * 1024
+
+/** A new password, never from an argument: typed twice and unseen where a person sits there, else the first line of standard input. */
+export async function readNewPassword (): Promise<string> {
+  return process.stdin.isTTY ? await askTwice() : await readLine()
+}
+
+/** Asks whether to go on; only `y` and `yes` are a yes. */
+export async function confirm (question: string): Promise<boolean> {
+  const answer = await ask({ prompt: `${question} [y/N]` })
+  return /^y(es)?$/i.test(answer.trim())
+}
+
+async function askTwice (): Promise<string> {
+  const password = await ask({ prompt: 'Password:', silent: true, replace: '*' })
+  const again = await ask({ prompt: 'Once more:', silent: true, replace: '*' })
+  if (password !== again) throw new CommandError('passwords_differ', 'The two passwords differ: nothing was changed, start again')
+  return password
+}
+
+async function ask (question: { prompt: string, silent?: boolean, replace?: string }): Promise<string> {
+  // Not on standard output, which may be a file that wants only the result. And always as a terminal: else the typed is echoed.
+  const output = process.stderr.isTTY ? process.stderr : process.stdout
+  try {
+    return await Promise.race([read({ ...question, output, terminal: true }), closed()])
+  } catch (cause) {
+    process.stderr.write('\n')
+    throw new CommandError('canceled', 'Canceled: nothing was changed', { cause })
+  }
+}
+
+/** Rejects when the input ends: after Ctrl-D `read` never settles. The input pauses after every answer too, and then `read` wins the race. */
+async function closed (): Promise<never> {
+  await once(process.stdin, 'pause')
+  await setImmediate()
+  throw new Error('The input has ended')
+}
+
+async function readLine (): Promise<string> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
+    chunks.push(chunk)
+    size += chunk.length
+    if (chunk.includes('\n') || size > MAX_INPUT_BYTES) break
+  }
+  const line = toText(Buffer.concat(chunks)).split('\n', 1)[0]?.replace(/\r$/, '') ?? ''
+  if (line === '') throw new CommandError('no_password', 'There is no password on standard input: pipe one in, or start this in a terminal to be asked')
+  return line
+}
+
+function toText (bytes: Buffer): string {
+  const end = bytes.indexOf('\n')
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(end === -1 ? bytes : bytes.subarray(0, end))
+  } catch (cause) {
+    throw new CommandError('invalid_password', 'The password on standard input is not valid UTF-8: encode it so', { cause })
+  }
+}

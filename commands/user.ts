@@ -1,0 +1,44 @@
+import type { Latchkey } from '../lib/latchkey.js'
+import type { Settings } from '../lib/options.js'
+import { assertKnownScopes } from '../lib/scopes.js'
+import type { StoredUser } from '../lib/users.js'
+import { EXIT_CODES } from './exit-codes.js'
+import { CommandError } from './failure.js'
+
+/** Refuses what the routes would refuse as a username. */
+export async function requireUsername (name: string): Promise<void> {
+  const [{ Ajv }, { Username }] = await Promise.all([import('ajv'), import('../schemas/common.js')])
+  if (new Ajv({ strict: false }).validate(Username, name)) return
+  throw new CommandError('invalid_username', 'A username has 1 to 128 characters, no control characters, and no spaces at its ends: choose another one', { exitCode: EXIT_CODES.usage })
+}
+
+/** Gathers an option that may be given several times. */
+export function collect (text: string, before: string[] = []): string[] {
+  return [...before, text]
+}
+
+/** The user of this name. */
+export async function requireUser ({ users }: Latchkey, name: string, { database }: Settings): Promise<StoredUser> {
+  const user = await users.findByName(name)
+  if (user !== null) return user
+  throw new CommandError('not_found', `There is no user '${name}' in ${database}: 'latchkey users list' shows who is there`, { exitCode: EXIT_CODES.notFound })
+}
+
+/** Refuses scopes that the catalogue does not have, before anybody is asked for a password. */
+export function requireScopes ({ scopes: catalogue }: Latchkey, scopes: readonly string[]): void {
+  try {
+    assertKnownScopes(scopes, catalogue)
+  } catch (cause) {
+    throw new CommandError('unknown_scope', (cause as RangeError).message, { cause })
+  }
+}
+
+/** A user as `--json` prints it. */
+export function toData ({ id, username, scopes, disabled, createdAt }: StoredUser): object {
+  return { id, username, scopes, disabled, created_at: new Date(createdAt).toISOString() }
+}
+
+/** What a user may do, in words. */
+export function describeScopes ({ scopes }: StoredUser): string {
+  return scopes.length === 0 ? 'no scopes' : `the scopes ${scopes.join(', ')}`
+}

@@ -1,0 +1,29 @@
+import type { Command } from 'commander'
+import { LatchkeyError } from '../lib/errors.js'
+import { withLatchkey } from './context.js'
+import { example, print } from './output.js'
+import type { OutputOptions } from './output.js'
+import { readNewPassword } from './password.js'
+import { collect, describeScopes, requireScopes, requireUsername, toData } from './user.js'
+
+/** `latchkey users add`. */
+export function addUsersAdd (users: Command): void {
+  users.command('add')
+    .description('Add a user. The password is asked for, or read from standard input up to the first line break.')
+    .argument('<name>', 'the username; letter case does not matter')
+    .option('--scope <scope>', 'a scope to grant; may be given several times', collect)
+    .option('--json', 'print the user as JSON')
+    .addHelpText('after', example("echo 'correct horse battery staple' | latchkey users add alice --scope users:read --scope users:write"))
+    .action(addUser)
+}
+
+async function addUser (username: string, options: OutputOptions & { scope?: string[] }): Promise<void> {
+  const { scope: scopes = [] } = options
+  await requireUsername(username)
+  await withLatchkey(async latchkey => {
+    requireScopes(latchkey, scopes)
+    if (await latchkey.users.findByName(username) !== null) throw new LatchkeyError('username_taken')
+    const user = await latchkey.users.add({ username, password: await readNewPassword(), scopes })
+    print(options, { data: toData(user), text: `Added ${user.username} with ${describeScopes(user)}.` })
+  })
+}

@@ -1,0 +1,42 @@
+import { InvalidArgumentError } from 'commander'
+import type { Command } from 'commander'
+import type { StoredUser, Users } from '../lib/users.js'
+import { withLatchkey } from './context.js'
+import { example, print, toColumns } from './output.js'
+import type { OutputOptions } from './output.js'
+import { toData } from './user.js'
+
+const PAGE = 500
+
+/** `latchkey users list`. */
+export function addUsersList (users: Command): void {
+  users.command('list')
+    .description('List the users by name.')
+    .option('--limit <count>', 'stop after so many; all without it', parseCount)
+    .option('--json', 'print an array')
+    .addHelpText('after', example('latchkey users list --limit 20'))
+    .action(listUsers)
+}
+
+async function listUsers (options: OutputOptions & { limit?: number }): Promise<void> {
+  await withLatchkey(async ({ users }) => {
+    const found = await readAll(users, options.limit ?? Infinity)
+    const rows = found.map(user => [user.username, user.disabled ? 'disabled' : 'enabled', new Date(user.createdAt).toISOString(), user.id, user.scopes.join(' ')])
+    print(options, { data: found.map(toData), text: toColumns(['NAME', 'STATE', 'CREATED', 'ID', 'SCOPES'], rows) })
+  })
+}
+
+async function readAll (users: Users, limit: number): Promise<StoredUser[]> {
+  const found: StoredUser[] = []
+  for (;;) {
+    const size = Math.min(PAGE, limit - found.length)
+    const page = await users.list({ after: found.at(-1)?.username, limit: size })
+    found.push(...page)
+    if (page.length < size || found.length === limit) return found
+  }
+}
+
+function parseCount (text: string): number {
+  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text)
+  throw new InvalidArgumentError('It must be a whole number from 1')
+}

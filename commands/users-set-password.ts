@@ -1,0 +1,24 @@
+import type { Command } from 'commander'
+import { withLatchkey } from './context.js'
+import { example, print } from './output.js'
+import type { OutputOptions } from './output.js'
+import { readNewPassword } from './password.js'
+import { requireUser, toData } from './user.js'
+
+/** `latchkey users set-password`. */
+export function addUsersSetPassword (users: Command): void {
+  users.command('set-password')
+    .description("Set a user's password and end all of the user's sessions. It is asked for, or read from standard input up to the first line break.")
+    .argument('<name>', 'the username')
+    .option('--json', 'print the user as JSON')
+    .addHelpText('after', example('latchkey users set-password alice < new-password.txt'))
+    .action(setPassword)
+}
+
+async function setPassword (name: string, options: OutputOptions): Promise<void> {
+  await withLatchkey(async (latchkey, settings) => {
+    const { id } = await requireUser(latchkey, name, settings)
+    const user = await latchkey.users.setPassword(id, await readNewPassword())
+    print(options, { data: toData(user), text: `${user.username} has a new password; every session has ended.` })
+  })
+}

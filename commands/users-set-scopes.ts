@@ -1,0 +1,25 @@
+import type { Command } from 'commander'
+import { withLatchkey } from './context.js'
+import { example, print } from './output.js'
+import type { OutputOptions } from './output.js'
+import { describeScopes, requireScopes, requireUser, toData } from './user.js'
+
+/** `latchkey users set-scopes`. */
+export function addUsersSetScopes (users: Command): void {
+  users.command('set-scopes')
+    .description("Replace a user's scopes; without any, take all away. Where one is taken away, the user's access tokens die at once.")
+    .argument('<name>', 'the username')
+    .argument('[scopes...]', 'all scopes that the user is to have')
+    .option('--json', 'print the user as JSON')
+    .addHelpText('after', example('latchkey users set-scopes alice users:read audit:read'))
+    .action(setScopes)
+}
+
+async function setScopes (name: string, scopes: string[], options: OutputOptions): Promise<void> {
+  await withLatchkey(async (latchkey, settings) => {
+    requireScopes(latchkey, scopes)
+    const { id } = await requireUser(latchkey, name, settings)
+    const user = await latchkey.users.setScopes(id, scopes)
+    print(options, { data: toData(user), text: `${user.username} now has ${describeScopes(user)}.` })
+  })
+}

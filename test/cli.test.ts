@@ -1,0 +1,122 @@
+import { spawn } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+
+// What the command line itself does, whatever the verb: arguments, help, environment, errors, exit codes.
+
+const CLI = fileURLToPath(new URL('../cli.js', import.meta.url))
+const SECRET = 'a secret too short'
+
+interface Outcome {
+  code: number | null
+  stdout: string
+  stderr: string
+}
+
+/** Runs the command line in `directory` to its end, with nothing of ours in its environment but `env`. */
+async function run (directory: string, args: string[], { env = {}, input = '' }: { env?: Record<string, string>, input?: string } = {}): Promise<Outcome> {
+  const clean = Object.entries(process.env).filter(([name]) => !/^(LATCHKEY_.*|HOST|PORT)$/.test(name))
+  const child = spawn(process.execPath, [...process.execArgv, CLI, ...args], { cwd: directory, env: { ...Object.fromEntries(clean), LATCHKEY_BCRYPT_COST: '4', PORT: '0', ...env } })
+  const outcome: Outcome = { code: null, stdout: '', stderr: '' }
+  child.stdout.on('data', chunk => { outcome.stdout += chunk })
+  child.stderr.on('data', chunk => { outcome.stderr += chunk })
+  child.stdin.on('error', () => {}) // It may end before it has read.
+  child.stdin.end(input)
+  return await new Promise((resolve, reject) => {
+    child.on('error', reject)
+    child.on('close', code => resolve({ ...outcome, code }))
+  })
+}
+
+t.jobs = 2
+
+t.test('shows its version, and help with the exit codes', async t => {
+  const directory = t.testdir()
+  const { version } = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+  t.match(await run(directory, ['--version']), { code: 0, stdout: `${version}\n`, stderr: '' })
+  t.match(await run(directory, ['--help']), { code: 0, stdout: /serve[\s\S]*users[\s\S]*sessions[\s\S]*keys[\s\S]*migrate[\s\S]*Exit codes:\n {2}0 .*\n {2}1 .*\n {2}2 .*\n {2}3 .*\n {2}4 /, stderr: '' })
+})
+
+const VERBS = [
+  ['serve'], ['users', 'add'], ['users', 'list'], ['users', 'set-scopes'], ['users', 'set-password'], ['users', 'disable'],
+  ['users', 'enable'], ['users', 'remove'], ['sessions', 'revoke'], ['keys', 'list'], ['migrate']
+]
+
+t.test('every verb has help with an example', async t => {
+  const directory = t.testdir()
+  for (const verb of VERBS) {
+    t.match(await run(directory, [...verb, '--help']), { code: 0, stdout: new RegExp(`Usage: latchkey ${verb.join(' ')}[\\s\\S]*Example:\\n.*latchkey ${verb.join(' ')}`), stderr: '' }, verb.join(' '))
+  }
+})
+
+t.test('wrong usage is one sentence and exit code 2', async t => {
+  const directory = t.testdir()
+  const cases: Array<[string[], RegExp]> = [
+    [[], /a verb is missing/],
+    [['frob'], /unknown command 'frob'/],
+    [['users', 'lst'], /Did you mean list\?/],
+    [['users', 'add'], /missing required argument 'name'/],
+    [['users', 'add', ' alice'], /A username has 1 to 128 characters/],
+    [['users', 'add', 'alice', '--password', 'x'], /unknown option '--password'/],
+    [['users', 'list', '--limit', '0'], /a whole number from 1/],
+    [['users', 'remove', 'alice'], /--yes/]
+  ]
+  for (const [args, sentence] of cases) {
+    const { code, stdout, stderr } = await run(directory, args)
+    t.equal(code, 2, args.join(' '))
+    t.equal(stdout, '')
+    t.match(stderr.trimEnd().split('\n').at(-1), new RegExp(`^latchkey: .*${sentence.source}`))
+  }
+})
+
+t.test('with --json errors and warnings are JSON too', async t => {
+  const directory = t.testdir()
+  const usage = await run(directory, ['users', 'list', '--json', '--frob'])
+  t.equal(usage.code, 2)
+  t.match(JSON.parse(usage.stderr), { error: 'usage', message: /unknown option '--frob'/ })
+  const option = await run(directory, ['migrate', '--json'], { env: { LATCHKEY_PREFIX: 'auth' } })
+  t.equal(option.code, 1)
+  t.match(JSON.parse(option.stderr), { error: 'invalid_option', message: /LATCHKEY_PREFIX/ })
+  const warned = await run(directory, ['migrate', '--json'], { env: { LATCHKEY_DATABSE: './other.db' } })
+  t.equal(warned.code, 0)
+  t.match(JSON.parse(warned.stderr), { warning: 'unread_variable', message: /LATCHKEY_DATABSE/ })
+  t.same(JSON.parse(warned.stdout), { database: './latchkey.db', schema: 'current' })
+})
+
+t.test('a wrong value in the environment stops it with one sentence that names the variable', async t => {
+  const directory = t.testdir({ 'junk.db': 'this is no database, however long one looks at it' })
+  const cases: Array<[string, string]> = [
+    ['PORT', 'abc'],
+    ['HOST', '203.0.113.1'],
+    ['LATCHKEY_LOG_LEVEL', 'loud'],
+    ['LATCHKEY_SECRET', SECRET],
+    ['LATCHKEY_ACCESS_TOKEN_TTL', '15 minutes'],
+    ['LATCHKEY_BCRYPT_COST', '3'],
+    ['LATCHKEY_REGISTRATION', 'yes'],
+    ['LATCHKEY_DATABASE', 'no/such/folder/latchkey.db'],
+    ['LATCHKEY_DATABASE', 'junk.db']
+  ]
+  for (const [name, value] of cases) {
+    const { code, stdout, stderr } = await run(directory, ['serve'], { env: { [name]: value } })
+    t.equal(code, 1, `${name}=${value}`)
+    t.match(stderr, new RegExp(`^latchkey: .*\\b${name}\\b.*\\n$`), stderr)
+    t.notMatch(stdout, /password/)
+    t.notMatch(stderr, SECRET)
+  }
+})
+
+t.test('reads .env; what is set already wins; misspelt names are warned about', async t => {
+  const directory = t.testdir({ '.env': 'LATCHKEY_DATABASE=./from-env-file.db\nLATCHKEY_TEST_THING=1\nLATCHKEY_ISSUR=x\n' })
+  const fromFile = await run(directory, ['migrate'])
+  t.match(fromFile, { code: 0, stdout: /\.\/from-env-file\.db/ })
+  t.equal(fromFile.stderr, 'latchkey: warning: the variable LATCHKEY_ISSUR is not read by anything: look for a misspelling\n')
+  t.match(await run(directory, ['migrate'], { env: { LATCHKEY_DATABASE: './set.db' } }), { code: 0, stdout: /\.\/set\.db/ })
+
+  const unreadable = t.testdir({ '.env': {} })
+  t.match(await run(unreadable, ['migrate']), { code: 1, stderr: /^latchkey: The file \.env .*\n$/ })
+})
+
+t.test('a database that nobody else sees is refused', async t => {
+  t.match(await run(t.testdir(), ['users', 'list'], { env: { LATCHKEY_DATABASE: ':memory:' } }), { code: 1, stderr: /^latchkey: .*:memory:.*\n$/ })
+})

@@ -1,0 +1,255 @@
+import { spawn, spawnSync } from 'node:child_process'
+import { stat } from 'node:fs/promises'
+import { request as httpRequest } from 'node:http'
+import { connect, createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+import type { Test } from 'tap'
+import { bearer, PASSWORD } from '../helper.js'
+import type { TokenBody } from '../helper.js'
+
+// The service as a process: what it prints, how it ends, and the verbs that act on it while it runs.
+
+const CLI = fileURLToPath(new URL('../../cli.js', import.meta.url))
+
+interface Service {
+  url: string
+  /** All that it has printed so far. */
+  readonly output: string
+  readonly errors: string
+  /** Resolves when the output matches. */
+  printed (pattern: RegExp): Promise<RegExpMatchArray>
+  kill (signal: NodeJS.Signals): void
+  /** The exit code. */
+  readonly exited: Promise<number | null>
+  stop (): Promise<number | null>
+}
+
+/** The environment of this process without what is ours, and without proxies, which curl would ask. */
+function environment (env: Record<string, string>): Record<string, string | undefined> {
+  const clean = Object.entries(process.env).filter(([name]) => !/^(LATCHKEY_.*|HOST|PORT|.*_proxy)$/i.test(name))
+  return { ...Object.fromEntries(clean), LATCHKEY_BCRYPT_COST: '4', PORT: '0', ...env }
+}
+
+/** Starts the service in `directory`; it is stopped when the test ends. */
+async function serve (t: Test, directory: string, env: Record<string, string> = {}, nodeArgs: string[] = []): Promise<Service> {
+  const child = spawn(process.execPath, [...process.execArgv, ...nodeArgs, CLI, 'serve'], { cwd: directory, env: environment(env), stdio: ['ignore', 'pipe', 'pipe'] })
+  let output = ''
+  let errors = ''
+  let look = (): void => {}
+  const exited = new Promise<number | null>(resolve => child.on('close', code => resolve(code)))
+  child.stderr.on('data', chunk => { errors += chunk })
+  child.stdout.on('data', chunk => {
+    output += chunk
+    look()
+  })
+  async function printed (pattern: RegExp): Promise<RegExpMatchArray> {
+    const found = new Promise<RegExpMatchArray>(resolve => {
+      look = () => {
+        const match = pattern.exec(output)
+        if (match !== null) resolve(match)
+      }
+      look()
+    })
+    return await Promise.race([found, exited.then(code => { throw new Error(`The service ended with ${code}: ${output}${errors}`) })])
+  }
+  const service = {
+    url: '',
+    get output () { return output },
+    get errors () { return errors },
+    printed,
+    kill: (signal: NodeJS.Signals) => { child.kill(signal) },
+    exited,
+    async stop () {
+      child.kill('SIGTERM')
+      return await exited
+    }
+  }
+  t.teardown(() => service.stop())
+  service.url = (await printed(/Server listening at (http:[^"]+)"/))[1] ?? ''
+  return service
+}
+
+/** Runs the command line to its end, beside the service. */
+async function run (directory: string, args: string[], { env = {}, input = '' }: { env?: Record<string, string>, input?: string } = {}): Promise<{ code: number | null, stdout: string, stderr: string }> {
+  const child = spawn(process.execPath, [...process.execArgv, CLI, ...args], { cwd: directory, env: environment(env) })
+  let stdout = ''
+  let stderr = ''
+  child.stdout.on('data', chunk => { stdout += chunk })
+  child.stderr.on('data', chunk => { stderr += chunk })
+  child.stdin.on('error', () => {}) // It may end before it has read.
+  child.stdin.end(input)
+  return await new Promise(resolve => child.on('close', code => resolve({ code, stdout, stderr })))
+}
+
+async function logIn (url: string, username: string, password = PASSWORD): Promise<TokenBody> {
+  const response = await fetch(`${url}/token`, { method: 'POST', body: new URLSearchParams({ grant_type: 'password', username, password }) })
+  if (response.status !== 200) throw new Error(`Logging in ${username} failed: ${response.status} ${await response.text()}`)
+  return await response.json() as TokenBody
+}
+
+async function statusOf (url: string, token: string): Promise<number> {
+  const response = await fetch(`${url}/users/me`, { headers: bearer(token) })
+  await response.arrayBuffer()
+  return response.status
+}
+
+async function refreshes (url: string, token: string): Promise<number> {
+  const response = await fetch(`${url}/token`, { method: 'POST', body: new URLSearchParams({ grant_type: 'refresh_token', refresh_token: token }) })
+  await response.arrayBuffer()
+  return response.status
+}
+
+/** The name and password that the first start prints. */
+async function readGreeting (service: Service): Promise<{ name: string, password: string, lines: string }> {
+  const [, name = '', password = '', lines = ''] = await service.printed(/^ {2}name +(\S+)\n {2}password +(\S+)\n[\s\S]*^(TOKEN=.*\ncurl .*\ncurl .*\n)\n/m)
+  return { name, password, lines }
+}
+
+const noCurl = spawnSync('curl', ['--version']).error !== undefined && 'curl is not installed'
+
+t.jobs = 2
+
+t.test('the first start makes an administrator and prints it once; the second keeps everything', async t => {
+  const directory = t.testdir()
+  const first = await serve(t, directory, { LATCHKEY_SCOPES: 'admin', LATCHKEY_PREFIX: '/auth' })
+  const { name, password } = await readGreeting(first)
+  t.equal(name, 'admin')
+  t.equal((await stat(join(directory, 'latchkey.secret'))).mode & 0o777, 0o600)
+  t.equal(first.errors, '')
+
+  const kept = await logIn(`${first.url}/auth`, name, password)
+  t.equal(kept.scope, 'admin audit:read clients:write revocations:read tokens:introspect users:read users:write', 'all scopes there are')
+  const revoked = await logIn(`${first.url}/auth`, name, password)
+  t.equal((await fetch(`${first.url}/auth/revoke?secret=query`, { method: 'POST', body: new URLSearchParams({ token: revoked.access_token }) })).status, 200)
+  t.equal(await statusOf(`${first.url}/auth`, revoked.access_token), 401)
+  t.equal(await first.stop(), 0)
+
+  t.equal(first.output.split(password).length - 1, 2, 'the password: by itself, and in the line that logs in')
+  const logged = first.output.split('\n').filter(line => line.startsWith('{'))
+  t.same(logged.map(line => JSON.parse(line)).filter(({ msg }) => msg === 'request').map(({ req, status }) => `${req.method} ${req.path} ${status}`),
+    ['POST /auth/token 200', 'POST /auth/token 200', 'POST /auth/revoke 200', 'GET /auth/users/me 401'], 'one line per request')
+  for (const secret of [password, kept.access_token, kept.refresh_token, revoked.access_token, 'secret=query']) t.notMatch(logged.join('\n'), secret)
+
+  const second = await serve(t, directory, { LATCHKEY_PREFIX: '/auth' })
+  t.equal(await statusOf(`${second.url}/auth`, kept.access_token), 200)
+  t.equal(await statusOf(`${second.url}/auth`, revoked.access_token), 401)
+  t.equal(await refreshes(`${second.url}/auth`, kept.refresh_token), 200)
+  t.equal(await second.stop(), 0)
+  t.notMatch(second.output, /administrator|password|TOKEN=|curl/)
+  t.equal(second.errors, '')
+})
+
+t.test('the three curl lines work as they are', { skip: noCurl }, async t => {
+  const hosts = ['0.0.0.0']
+  if (await new Promise(resolve => { const probe = createServer().once('error', () => resolve(false)).listen(0, '::1', () => probe.close(() => resolve(true))) })) hosts.push('::1')
+  for (const host of hosts) {
+    const service = await serve(t, t.testdir(), { HOST: host, LATCHKEY_PREFIX: '/v1/auth', LATCHKEY_PASSWORD_MIN_LENGTH: '30' })
+    const { password, lines } = await readGreeting(service)
+    t.ok(password.length >= 30, 'as long as the policy asks')
+    const script = `${lines}printf '%s' "$TOKEN" >&2\n`
+    const { stdout, stderr, token } = await new Promise<{ stdout: string, stderr: string, token: string }>(resolve => {
+      const child = spawn('sh', ['-c', script], { env: environment({}) })
+      let stdout = ''
+      let stderr = ''
+      child.stdout.on('data', chunk => { stdout += chunk })
+      child.stderr.on('data', chunk => { stderr += chunk })
+      child.on('close', () => resolve({ stdout, stderr, token: stderr }))
+    })
+    const [me, revoked] = stdout.split('\n')
+    t.match(JSON.parse(me ?? ''), { username: 'admin' }, host)
+    t.equal(revoked, '{}')
+    t.match(stderr, /^[\w-]+\.[\w-]+\.[\w-]+$/, 'and nothing but the token that the shell holds')
+    t.equal(await statusOf(`${service.url}/v1/auth`, token), 401)
+    t.equal(service.output.includes('LATCHKEY_ISSUER'), host === '0.0.0.0', 'a warning where others can reach it under the default issuer')
+    await service.stop()
+  }
+})
+
+t.test('verbs act on the running service at once', async t => {
+  const directory = t.testdir()
+  const { url } = await serve(t, directory, { LATCHKEY_COOKIES_SECURE: 'false' })
+  t.match(await run(directory, ['users', 'add', 'alice', '--scope', 'users:read', '--scope', 'audit:read'], { input: `${PASSWORD}\n` }), { code: 0, stderr: '' })
+
+  const beforeScopes = await logIn(url, 'alice')
+  t.equal((await run(directory, ['users', 'set-scopes', 'alice', 'users:read'])).code, 0)
+  t.equal(await statusOf(url, beforeScopes.access_token), 401, 'a token that had the scope is dead')
+  t.equal(await refreshes(url, beforeScopes.refresh_token), 200, 'the session goes on')
+  t.equal((await logIn(url, 'alice')).scope, 'users:read')
+
+  const one = await logIn(url, 'alice')
+  const other = await logIn(url, 'alice')
+  const { sid } = JSON.parse(Buffer.from(one.access_token.split('.')[1] ?? '', 'base64url').toString()) as { sid: string }
+  t.match(await run(directory, ['sessions', 'revoke', 'alice', '--session', sid]), { code: 0, stdout: 'Ended 1 session of alice.\n' })
+  t.equal(await statusOf(url, one.access_token), 401)
+  t.equal(await statusOf(url, other.access_token), 200)
+  t.match(JSON.parse((await run(directory, ['sessions', 'revoke', 'alice', '--json'])).stdout), { username: 'alice', ended: 3 })
+  t.equal(await statusOf(url, other.access_token), 401)
+
+  const beforePassword = await logIn(url, 'alice')
+  t.equal((await run(directory, ['users', 'set-password', 'alice'], { input: 'another horse battery staple' })).code, 0)
+  t.equal(await statusOf(url, beforePassword.access_token), 401)
+
+  const beforeDisabling = await logIn(url, 'alice', 'another horse battery staple')
+  t.equal((await run(directory, ['users', 'disable', 'alice'])).code, 0)
+  t.equal(await statusOf(url, beforeDisabling.access_token), 401)
+  t.equal(await refreshes(url, beforeDisabling.refresh_token), 400)
+  await t.rejects(logIn(url, 'alice', 'another horse battery staple'), /400/)
+})
+
+t.test('SIGTERM lets a request in flight finish, does not wait for silent connections, and exits 0', async t => {
+  const directory = t.testdir()
+  const service = await serve(t, directory, { LATCHKEY_BCRYPT_COST: '12', LATCHKEY_COOKIES_SECURE: 'false' })
+  const { name, password } = await readGreeting(service)
+  t.match(service.output, /"level":40.*LATCHKEY_COOKIES_SECURE/, 'a warning about cookies')
+  const silent = connect(Number(new URL(service.url).port), '127.0.0.1')
+  t.teardown(() => silent.destroy())
+  await new Promise(resolve => silent.once('connect', resolve))
+
+  const body = new URLSearchParams({ grant_type: 'password', username: name, password }).toString()
+  const answer = await new Promise<{ status: number | undefined, text: string }>((resolve, reject) => {
+    const request = httpRequest(`${service.url}/token`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/x-www-form-urlencoded', 'content-length': Buffer.byteLength(body), expect: '100-continue' }
+    }, response => {
+      let text = ''
+      response.on('data', chunk => { text += chunk }).on('end', () => resolve({ status: response.statusCode, text }))
+    })
+    request.on('error', reject)
+    // The service has read the head and asks for the rest: from here on the request is in flight.
+    request.on('continue', () => {
+      service.kill('SIGTERM')
+      service.printed(/"msg":"closing"/).then(() => request.end(body), reject)
+    })
+    request.flushHeaders()
+  })
+  t.equal(answer.status, 200)
+  t.match(JSON.parse(answer.text), { access_token: String, token_type: 'bearer' })
+  t.equal(await service.exited, 0)
+
+  const again = await serve(t, directory)
+  t.equal(await statusOf(again.url, (JSON.parse(answer.text) as TokenBody).access_token), 200, 'what was answered is kept')
+})
+
+t.test('an error that nothing catches is logged, and the exit code is 1', async t => {
+  const service = await serve(t, t.testdir(), {}, ['--import', 'data:text/javascript,process.on("SIGCONT",()=>{throw new Error("boom")})'])
+  await readGreeting(service)
+  service.kill('SIGCONT')
+  t.equal(await service.exited, 1)
+  t.match(service.output, /"level":60.*boom.*"msg":"closing after an error that nothing has caught"/)
+})
+
+t.test('a taken port is one sentence, and no administrator is lost to it', async t => {
+  const directory = t.testdir()
+  const blocker = createServer()
+  t.teardown(() => blocker.close())
+  await new Promise<void>(resolve => blocker.listen(0, '127.0.0.1', resolve))
+  const { port } = blocker.address() as AddressInfo
+  const { code, stdout, stderr } = await run(directory, ['serve'], { env: { PORT: String(port) } })
+  t.equal(code, 1)
+  t.match(stderr, new RegExp(`^latchkey: Port ${port} of 127\\.0\\.0\\.1 is taken.*PORT.*\\n$`))
+  t.notMatch(stdout, /password/)
+  t.same(JSON.parse((await run(directory, ['users', 'list', '--json'])).stdout), [])
+})

@@ -1,0 +1,90 @@
+import { spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+import { PASSWORD } from '../helper.js'
+
+// The verbs that change and show what is in the database, with no service running.
+
+const CLI = fileURLToPath(new URL('../../cli.js', import.meta.url))
+
+interface Outcome {
+  code: number | null
+  stdout: string
+  stderr: string
+}
+
+/** Runs the command line in `directory` to its end, with nothing of ours in its environment but `env`. */
+async function run (directory: string, args: string[], { env = {}, input = '' }: { env?: Record<string, string>, input?: string | Buffer } = {}): Promise<Outcome> {
+  const clean = Object.entries(process.env).filter(([name]) => !/^(LATCHKEY_.*|HOST|PORT)$/.test(name))
+  const child = spawn(process.execPath, [...process.execArgv, CLI, ...args], { cwd: directory, env: { ...Object.fromEntries(clean), LATCHKEY_BCRYPT_COST: '4', ...env } })
+  const outcome: Outcome = { code: null, stdout: '', stderr: '' }
+  child.stdout.on('data', chunk => { outcome.stdout += chunk })
+  child.stderr.on('data', chunk => { outcome.stderr += chunk })
+  child.stdin.on('error', () => {}) // It may end before it has read.
+  child.stdin.end(input)
+  return await new Promise((resolve, reject) => {
+    child.on('error', reject)
+    child.on('close', code => resolve({ ...outcome, code }))
+  })
+}
+
+t.jobs = 2
+
+t.test('users are added, listed, changed and removed', async t => {
+  const directory = t.testdir()
+  t.match(await run(directory, ['users', 'add', 'alice', '--scope', 'users:write', '--scope', 'users:read'], { input: `${PASSWORD}\r\nnot part of it\n` }),
+    { code: 0, stdout: 'Added alice with the scopes users:read, users:write.\n', stderr: '' })
+  const bob = await run(directory, ['users', 'add', 'bob', '--json'], { input: PASSWORD })
+  t.match(bob, { code: 0, stderr: '' })
+  t.match(JSON.parse(bob.stdout), { id: String, username: 'bob', scopes: [], disabled: false, created_at: /^\d{4}-.*Z$/ })
+
+  const list = await run(directory, ['users', 'list', '--json'])
+  const users = JSON.parse(list.stdout) as object[]
+  t.match(users, [{ username: 'alice', scopes: ['users:read', 'users:write'] }, { username: 'bob' }])
+  t.same(Object.keys(users[0] ?? {}), ['id', 'username', 'scopes', 'disabled', 'created_at'], 'and no password, no hash')
+  t.equal(JSON.parse((await run(directory, ['users', 'list', '--json', '--limit', '1'])).stdout).length, 1)
+
+  t.match(await run(directory, ['users', 'set-scopes', 'ALICE', 'audit:read']), { code: 0, stdout: 'alice now has the scopes audit:read.\n' })
+  t.match(await run(directory, ['users', 'disable', 'bob']), { code: 0, stdout: /^bob is disabled/ })
+  const columns = await run(directory, ['users', 'list'])
+  t.match(columns.stdout, /^NAME {3}STATE {5}CREATED .*SCOPES\nalice {2}enabled .*audit:read\nbob {4}disabled .*\n$/)
+  t.match(JSON.parse((await run(directory, ['users', 'enable', 'bob', '--json'])).stdout), { disabled: false })
+  t.match(await run(directory, ['users', 'set-password', 'bob'], { input: 'another horse battery staple\n' }), { code: 0, stdout: /^bob has a new password/ })
+  t.match(JSON.parse((await run(directory, ['users', 'remove', 'bob', '--yes', '--json'])).stdout), { username: 'bob' })
+  t.match(await run(directory, ['users', 'enable', 'bob']), { code: 3, stdout: '', stderr: /^latchkey: There is no user 'bob' in \.\/latchkey\.db: .*\n$/ })
+})
+
+t.test('what is refused says why and what to do, and changes nothing', async t => {
+  const directory = t.testdir()
+  await run(directory, ['users', 'add', 'alice'], { input: PASSWORD })
+  const cases: Array<[string, string[], string | Buffer, number, RegExp]> = [
+    ['username_taken', ['users', 'add', 'Alice'], PASSWORD, 1, /taken: choose another/],
+    ['unknown_scope', ['users', 'add', 'bob', '--scope', 'admin'], PASSWORD, 1, /'admin'.*LATCHKEY_SCOPES/],
+    ['password_rejected', ['users', 'add', 'bob'], 'short\n', 1, /rejected: it is shorter than 15 characters; choose/],
+    ['password_rejected', ['users', 'add', 'bob'], 'abcdefghijklmnopqrst\n', 1, /sequence/],
+    ['no_password', ['users', 'add', 'bob'], '\nsecond line is no password\n', 1, /standard input/],
+    ['invalid_password', ['users', 'add', 'bob'], Buffer.from([0xff, 0xfe, 0x0a]), 1, /UTF-8/],
+    ['not_found', ['users', 'set-password', 'nobody'], PASSWORD, 3, /nobody/],
+    ['not_found', ['sessions', 'revoke', 'alice', '--session', 'none'], '', 3, /'none'/]
+  ]
+  for (const [error, args, input, exitCode, sentence] of cases) {
+    const { code, stdout, stderr } = await run(directory, [...args, '--json'], { input })
+    t.equal(code, exitCode, args.join(' '))
+    t.equal(stdout, '')
+    t.match(JSON.parse(stderr), { error, message: sentence })
+  }
+  t.match(JSON.parse((await run(directory, ['users', 'list', '--json'])).stdout).map(({ username }: { username: string }) => username), ['alice'])
+})
+
+t.test('keys are listed without themselves', async t => {
+  const directory = t.testdir()
+  await run(directory, ['migrate'], { env: { LATCHKEY_ALGORITHM: 'EdDSA' } })
+  const keys = JSON.parse((await run(directory, ['keys', 'list', '--json'])).stdout) as object[]
+  t.same(keys.map(key => ({ ...key, kid: '' })), [{ kid: '', algorithm: 'EdDSA', signs: false }, { kid: '', algorithm: 'ES256', signs: true }])
+  t.match((await run(directory, ['keys', 'list'])).stdout, /^KID .*\n.* EdDSA +verifies\n.* ES256 +signs and verifies\n$/)
+})
+
+t.test('a database that cannot be used is exit code 1', async t => {
+  t.match(await run(t.testdir({ 'latchkey.db': 'this is no database, however long one looks at it' }), ['users', 'list']),
+    { code: 1, stdout: '', stderr: /^latchkey: .*LATCHKEY_DATABASE.*not a database.*\n$/ })
+})
