@@ -1,10 +1,11 @@
 import { fileURLToPath } from 'node:url'
+import '@fastify/jwt'
 import autoload from '@fastify/autoload'
 import fp from 'fastify-plugin'
 import type { FastifyPluginAsync } from 'fastify'
 import type { Latchkey } from './lib/latchkey.js'
 import type { AuthenticatedUser } from './lib/tokens.js'
-import authentication, { kGuards, secureRoute } from './plugins/authentication.js'
+import authentication, { kGuards, createSecureRoute } from './plugins/authentication.js'
 import type { Guards } from './plugins/authentication.js'
 import contentTypes from './plugins/content-types.js'
 import cookies from './plugins/cookies.js'
@@ -55,7 +56,9 @@ export interface LatchkeyJwt {
  * Of all that is registered here only `authenticate`, `requireScopes`, `latchkey` and `request.user` reach the host.
  */
 const latchkey: FastifyPluginAsync<LatchkeyOptions> = async function latchkey (app, options) {
-  app.addHook('onRoute', secureRoute)
+  // A document of the host that was begun before us holds our routes and schemes: see `plugins/openapi.ts`.
+  const hostHasDocument = app.hasDecorator('swagger')
+  app.addHook('onRoute', createSecureRoute(instance => hostHasDocument || instance[kSettings]?.docs))
 
   // Fastify passes `prefix` to the host's scope, not to a plugin without one of its own: this scope has it.
   await app.register(async function latchkeyScope (scope) {
@@ -98,8 +101,9 @@ const latchkey: FastifyPluginAsync<LatchkeyOptions> = async function latchkey (a
   }, { prefix: options.prefix ?? '' })
 }
 
-export default fp(latchkey, { name: 'fastify-latchkey', fastify: '5.x' })
-export { latchkey }
+const plugin: FastifyPluginAsync<LatchkeyOptions> = fp(latchkey, { name: 'fastify-latchkey', fastify: '5.x' })
+export default plugin
+export { plugin as latchkey }
 
 export type { Latchkey } from './lib/latchkey.js'
 export type { AccessTokenClaims, AuthenticatedUser } from './lib/tokens.js'

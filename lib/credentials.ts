@@ -7,11 +7,11 @@ import { LatchkeyError } from './errors.js'
  */
 export function readBearer (authorization: string | undefined): string | undefined {
   if (authorization === undefined || authorization === '') return undefined
-  if (authorization.startsWith('Bearer ')) return authorization.slice(7)
+  if (authorization.startsWith('Bearer ')) return authorization.slice(7).trimStart()
   const space = authorization.indexOf(' ')
   const scheme = space === -1 ? authorization : authorization.slice(0, space)
   if (scheme.toLowerCase() !== 'bearer') throw new LatchkeyError('unauthenticated')
-  return space === -1 ? '' : authorization.slice(space + 1)
+  return space === -1 ? '' : authorization.slice(space + 1).trimStart()
 }
 
 /** Client id and secret of an HTTP Basic header, both form-decoded (RFC 6749 section 2.3.1); undefined for any other header. */
@@ -48,7 +48,8 @@ export function challengeOf (error: LatchkeyError): string {
  * not look as if it had been. Empty ones are none; Swagger UI and FastAPI clients send them.
  */
 export function assertNoClient (authorization: string | undefined, body: { client_id?: string, client_secret?: string }): void {
-  const basic = readBasic(authorization)
   const isBasic = /^Basic\b/i.test(authorization ?? '')
-  if ((isBasic && (basic === undefined || basic.id !== '')) || (body.client_id ?? '') !== '') throw new LatchkeyError('invalid_client')
+  const basic = isBasic ? readBasic(authorization) : { id: '', secret: '' }
+  const given = [basic?.id, basic?.secret, body.client_id ?? '', body.client_secret ?? '']
+  if (given.some(part => part !== '')) throw new LatchkeyError('invalid_client')
 }

@@ -20,7 +20,9 @@ export function isCrossSite ({ method, fetchSite, origin, host }: RequestOrigin,
   if (fetchSite !== undefined) return fetchSite !== 'same-origin' && fetchSite !== 'none'
   if (origin === undefined) return false
   try {
-    return new URL(origin).host !== host
+    const { host: originHost } = new URL(origin)
+    // `file:` and its kin have no host, and must not pass for a request that names none.
+    return originHost === '' || originHost !== host
   } catch {
     return true // `null`, the origin of sandboxed frames, among others.
   }

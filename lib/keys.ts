@@ -1,5 +1,4 @@
 import { createPrivateKey, createPublicKey, generateKeyPair, randomBytes } from 'node:crypto'
-import type { JsonWebKey as Jwk } from 'node:crypto'
 import { promisify } from 'node:util'
 import type { Selectable } from 'kysely'
 import type { Algorithm } from '../schemas/common.js'
@@ -38,10 +37,10 @@ export interface PublicJwk {
 
 const generatePair = promisify(generateKeyPair)
 
-/** Makes a key: its private half (PEM, or base64url bytes for HS256) and its public JWK. */
-async function generate (algorithm: Algorithm): Promise<{ secret: string, jwk: Jwk | null }> {
-  if (algorithm === 'HS256') return { secret: randomBytes(32).toString('base64url'), jwk: null }
-  const { privateKey, publicKey } = await (() => {
+/** Makes a key: PEM, or base64url bytes for HS256. */
+async function generate (algorithm: Algorithm): Promise<string> {
+  if (algorithm === 'HS256') return randomBytes(32).toString('base64url')
+  const { privateKey } = await (() => {
     switch (algorithm) {
       case 'ES256': return generatePair('ec', { namedCurve: 'P-256' })
       case 'EdDSA': return generatePair('ed25519')
@@ -49,7 +48,7 @@ async function generate (algorithm: Algorithm): Promise<{ secret: string, jwk: J
       case 'PS256': return generatePair('rsa', { modulusLength: 2048 })
     }
   })()
-  return { secret: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), jwk: publicKey.export({ format: 'jwk' }) }
+  return privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
 }
 
 function open (row: Selectable<KeysTable>, sealKeys: readonly Buffer[]): SigningKey {
@@ -57,13 +56,20 @@ function open (row: Selectable<KeysTable>, sealKeys: readonly Buffer[]): Signing
   for (const sealKey of sealKeys) {
     const secret = unseal(sealKey, row.sealed, contextOf(row.kid, row.algorithm))
     if (secret === undefined) continue
-    const jwk = row.public_jwk === null ? null : { ...JSON.parse(row.public_jwk) as { kty: string }, kid: row.kid, alg: algorithm, use: 'sig' as const }
     if (algorithm === 'HS256') {
       const bytes = Buffer.from(secret, 'base64url')
       return { kid: row.kid, algorithm, private: bytes, public: bytes, jwk: null, createdAt: row.created_at }
     }
-    const publicKey = createPublicKey(createPrivateKey(secret)).export({ type: 'spki', format: 'pem' }).toString()
-    return { kid: row.kid, algorithm, private: secret, public: publicKey, jwk, createdAt: row.created_at }
+    // Derived, never read: whoever can write to the store must not choose what the JWKS tells other machines to trust.
+    const publicKey = createPublicKey(createPrivateKey(secret))
+    return {
+      kid: row.kid,
+      algorithm,
+      private: secret,
+      public: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+      jwk: { ...publicKey.export({ format: 'jwk' }) as { kty: string }, kid: row.kid, alg: algorithm, use: 'sig' },
+      createdAt: row.created_at
+    }
   }
   throw new Error(`The option secret (LATCHKEY_SECRET, or the .secret file beside the database) does not open the signing key ${row.kid}: give the secret that this database was made with`)
 }
@@ -84,7 +90,7 @@ export async function loadKeys ({ store, clock, algorithm, sealKeys }: { store: 
   // A wrong secret is found out before it seals anything.
   let keys = rows.map(row => open(row, sealKeys))
   if (!keys.some(key => key.algorithm === algorithm)) {
-    const { secret, jwk } = await generate(algorithm)
+    const secret = await generate(algorithm)
     const kid = createId(clock.now())
     await store.transaction(async trx => {
       // Another process may have been first.
@@ -92,7 +98,6 @@ export async function loadKeys ({ store, clock, algorithm, sealKeys }: { store: 
       await trx.insertInto('keys').values({
         kid,
         algorithm,
-        public_jwk: jwk === null ? null : JSON.stringify(jwk),
         sealed: seal(sealKeys[0], secret, contextOf(kid, algorithm)),
         created_at: clock.now()
       }).execute()

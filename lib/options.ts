@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import { parse as parseDuration } from '@lukeed/ms'
 import { Ajv } from 'ajv'
 import type { ErrorObject } from 'ajv'
@@ -62,7 +63,7 @@ const validateServiceOptions = ajv.compile<Required<ServiceOptions>>(ServiceOpti
  * @throws TypeError in one sentence that names the option, its environment variable and the legal values.
  */
 export function readOptions (given: unknown): Settings {
-  if (typeof given !== 'object' || given === null) throw new TypeError('Latchkey: the options must be an object')
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) throw new TypeError('Latchkey: the options must be an object')
   const options: Record<string, unknown> = { ...given, cookies: 'cookies' in given && given.cookies !== undefined ? copyOf(given.cookies) : {} }
   for (const [name, value] of Object.entries(options)) if (value === undefined) delete options[name]
   if (!validateOptions(options)) throw refusal(Options as TSchema & OptionSchema, validateOptions.errors ?? [], options)
@@ -70,7 +71,7 @@ export function readOptions (given: unknown): Settings {
   const secrets = typeof options.secret === 'string' ? [options.secret] : options.secret
   for (const secret of secrets ?? []) {
     const bytes = Buffer.byteLength(secret)
-    if (bytes < 32) throw new TypeError(`Latchkey: the option secret (LATCHKEY_SECRET) has ${bytes} bytes: it must be at least 32 bytes of text, or a list of such; \`openssl rand -base64 32\` makes one`)
+    if (bytes < 32) throw new TypeError(`Latchkey: the option secret (LATCHKEY_SECRET) is too short, ${bytes} of 32 bytes: it must be at least 32 bytes of text, or a list of such; \`openssl rand -base64 32\` makes one`)
   }
   const settings: Settings = {
     issuer: options.issuer,
@@ -88,7 +89,8 @@ export function readOptions (given: unknown): Settings {
     registration: options.registration,
     rateLimit: options.rateLimit,
     cookiesSecure: options.cookies.secure ?? true,
-    trustedOrigins: new Set(options.trustedOrigins),
+    // As browsers write them: in lower case, without the default port.
+    trustedOrigins: new Set(options.trustedOrigins.map(origin => new URL(origin).origin)),
     prefix: options.prefix,
     docs: options.docs,
     users: options.users,
@@ -168,13 +170,14 @@ function refusal (schema: OptionSchema, errors: ErrorObject[], options: unknown)
   }
   const name = known.join('.')
   const variable = option?.env === undefined ? '' : ` (${option.env})`
-  // The value of a secret is nobody's business, wherever this sentence ends up.
-  const shown = name === 'secret' ? 'is none' : `is ${show(value)}`
+  // The value of a secret is nobody's business, wherever this sentence ends up; the URL of a database holds one.
+  const isSecret = name === 'secret' || (name === 'database' && String(value).includes('://'))
+  const shown = isSecret ? 'is none of these' : `is ${show(value)}`
   return new TypeError(`Latchkey: the option ${name}${variable} ${shown}: it must be ${option?.expects}`)
 }
 
 function show (value: unknown): string {
-  return typeof value === 'function' ? 'a function' : (JSON.stringify(value) ?? String(value)).slice(0, 100)
+  return inspect(value, { depth: 1, breakLength: Infinity }).slice(0, 100)
 }
 
 function copyOf (value: unknown): unknown {

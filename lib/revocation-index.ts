@@ -27,8 +27,6 @@ export interface RevocationIndex {
   isRevoked (token: Revocable): boolean
   /** Whether there is a rule for this very token. */
   hasToken (tokenId: string): boolean
-  /** Before this millisecond a token of this user through this client would be dead at birth; 0 where there is no such rule. */
-  earliestIssue (userId: string, clientId: string): number
   /** Forgets rules that expired before `time`, looking at no more than `limit` of each kind. The next call goes on where this one stopped. */
   sweep (time: number, limit: number): void
   readonly size: number
@@ -63,9 +61,6 @@ export function createRevocationIndex (): RevocationIndex {
         kills(entries.client.get(clientId), issuedAt)
     },
     hasToken: tokenId => entries.token.has(tokenId),
-    earliestIssue (userId, clientId) {
-      return Math.max(entries.user.get(userId)?.issuedBefore ?? 0, entries.client.get(clientId)?.issuedBefore ?? 0)
-    },
     sweep (time, limit) {
       for (const sweepKind of sweepers) sweepKind(time, limit)
     },

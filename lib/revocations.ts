@@ -23,9 +23,13 @@ export interface Revoke {
 export interface Revocations {
   /**
    * A write transaction that may revoke. Its promise resolves when what it revoked is durable and in force here: only
-   * then may it be acknowledged. `work` may run more than once.
+   * then may it be acknowledged. `work` may run more than once. The time that it is given is not before that of any other
+   * such transaction on this store, whatever the clocks of the processes say: what it issues is later than every rule that was
+   * written before, and a rule that it writes is later than everything that was issued before.
    */
-  transaction<T> (work: (trx: Transaction<Tables>, revoke: Revoke) => Promise<T>): Promise<T>
+  transaction<T> (work: (trx: Transaction<Tables>, revoke: Revoke, now: number) => Promise<T>): Promise<T>
+  /** Keeps the time in the store. It is kept with every transaction too; call it before the process ends. */
+  keepTime (): Promise<void>
   /**
    * Brings the index up to what other processes have committed: undefined where it already is (the usual case, which
    * costs one statement and no promise), else a promise. Throws or rejects where that cannot be told; the caller must then refuse.
@@ -33,8 +37,6 @@ export interface Revocations {
   refresh (): Promise<void> | undefined
   /** Whether the index has a rule that kills this token. Call `refresh` first. */
   isRevoked (token: Revocable): boolean
-  /** See `RevocationIndex.earliestIssue`. */
-  earliestIssue (userId: string, clientId: string): number
   /** Ends one access token. Resolves when it is dead here and durably so. */
   revokeToken (tokenId: string, expiresAt: number): Promise<void>
   /** Ends all access tokens that this user holds now; sessions go on, and give new ones. */
@@ -51,7 +53,7 @@ export interface Revocations {
  */
 export async function openRevocations ({ store, clock, accessTokenTtl }: { store: Store, clock: Clock, accessTokenTtl: number }): Promise<Revocations> {
   const index = createRevocationIndex()
-  const longestTtl = await store.transaction(trx => raiseMeta(trx, 'access_token_ttl', accessTokenTtl))
+  await store.transaction(trx => raiseMeta(trx, 'access_token_ttl', accessTokenTtl))
   clock.advanceTo(await store.read(db => readMeta(db, 'latest_time')))
 
   let lastSeq = 0
@@ -60,6 +62,8 @@ export async function openRevocations ({ store, clock, accessTokenTtl }: { store
       const rows = await store.read(db => db.selectFrom('rules').selectAll().where('seq', '>', lastSeq).orderBy('seq').limit(STEP).execute())
       for (const row of rows) {
         index.add({ kind: row.kind, value: row.value, issuedBefore: row.issued_before, expiresAt: row.expires_at })
+        // That process's clock may be ahead of ours. What it lets live from then on must not look to us as if it came from the future.
+        if (row.issued_before !== null) clock.advanceTo(row.issued_before)
         lastSeq = row.seq
       }
       if (rows.length < STEP) return
@@ -82,17 +86,23 @@ export async function openRevocations ({ store, clock, accessTokenTtl }: { store
     }
   }
 
-  async function transaction<T> (work: (trx: Transaction<Tables>, revoke: Revoke) => Promise<T>): Promise<T> {
+  async function transaction<T> (work: (trx: Transaction<Tables>, revoke: Revoke, now: number) => Promise<T>): Promise<T> {
     let written: Rule[] = []
     const result = await store.transaction(async trx => {
       written = []
-      return work(trx, createRevoke(trx, written))
+      const now = await raiseMeta(trx, 'latest_time', clock.now())
+      clock.advanceTo(now)
+      return work(trx, createRevoke(trx, written, now), now)
     })
     for (const rule of written) index.add(rule)
     return result
   }
 
-  function createRevoke (trx: Transaction<Tables>, written: Rule[]): Revoke {
+  function createRevoke (trx: Transaction<Tables>, written: Rule[], now: number): Revoke {
+    // Read anew each time: another process may have been given a longer lifetime in the meantime.
+    async function lastExpiry (issuedBefore: number): Promise<number> {
+      return issuedBefore + await raiseMeta(trx, 'access_token_ttl', accessTokenTtl)
+    }
     async function write (kind: Rule['kind'], values: readonly string[], issuedBefore: number | null, expiresAt: number): Promise<void> {
       for (let start = 0; start < values.length; start += STEP) {
         const rules = values.slice(start, start + STEP).map(value => ({ kind, value, issuedBefore, expiresAt }))
@@ -104,12 +114,14 @@ export async function openRevocations ({ store, clock, accessTokenTtl }: { store
     }
     return {
       token: (tokenId, expiresAt) => write('token', [tokenId], null, expiresAt),
-      sessions: sessionIds => write('session', sessionIds, null, clock.now() + longestTtl),
+      async sessions (sessionIds) {
+        if (sessionIds.length > 0) await write('session', sessionIds, null, await lastExpiry(now))
+      },
       async user (userId) {
         // What is issued from now on must be later than the rule, also within this millisecond.
-        const issuedBefore = clock.now() + 1
+        const issuedBefore = await raiseMeta(trx, 'latest_time', now + 1)
         clock.advanceTo(issuedBefore)
-        await write('user', [userId], issuedBefore, issuedBefore + longestTtl)
+        await write('user', [userId], issuedBefore, await lastExpiry(issuedBefore))
       }
     }
   }
@@ -125,19 +137,17 @@ export async function openRevocations ({ store, clock, accessTokenTtl }: { store
       return catchingUp
     },
     isRevoked: index.isRevoked,
-    earliestIssue: index.earliestIssue,
     async revokeToken (tokenId, expiresAt) {
       // What is in the index is durable. Revoking one token a million times must not write a million rules.
       if (!index.hasToken(tokenId)) await transaction((_trx, revoke) => revoke.token(tokenId, expiresAt))
     },
     revokeUser: userId => transaction((_trx, revoke) => revoke.user(userId)),
+    keepTime: () => transaction(async () => {}),
     async purge () {
-      const now = clock.now()
-      index.sweep(now - RULE_RETENTION, SWEEP)
-      const { numDeletedRows } = await store.transaction(async trx => {
-        // Before anything is forgotten: a clock that steps back after a restart must not bring back what the rule killed.
-        await raiseMeta(trx, 'latest_time', now)
-        return trx.deleteFrom('rules')
+      index.sweep(clock.now() - RULE_RETENTION, SWEEP)
+      // The transaction keeps the time: a clock that steps back after a restart must not bring back what a forgotten rule killed.
+      const { numDeletedRows } = await transaction(async (trx, _revoke, now) => {
+        return await trx.deleteFrom('rules')
           .where('seq', 'in', trx.selectFrom('rules').select('seq').where('expires_at', '<', now - RULE_RETENTION).orderBy('expires_at').limit(STEP))
           .executeTakeFirst()
       })

@@ -96,7 +96,7 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
       sessionId: session.id,
       clientId: session.client_id,
       scopes,
-      issuedAt: Math.max(now, revocations.earliestIssue(user.id, session.client_id)),
+      issuedAt: now,
       refreshToken: formatRefreshToken(refreshKeys[0], session.nonce, session.id, session.generation),
       refreshExpiresAt: Math.min(session.idle_expires_at, session.expires_at)
     }
@@ -112,8 +112,7 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
     return session.ended_at === null && now < session.expires_at && now < session.idle_expires_at
   }
 
-  async function decide (trx: Transaction<Tables>, session: Selectable<SessionsTable>, user: User, generation: number, scope: string | undefined): Promise<Outcome | 'end'> {
-    const now = clock.now()
+  async function decide (trx: Transaction<Tables>, session: Selectable<SessionsTable>, user: User, generation: number, scope: string | undefined, now: number): Promise<Outcome | 'end'> {
     const isCurrent = generation === session.generation
     // Its successor was never used, or the session would be two generations on: whoever asks may be the owner, asking again.
     const isRetry = generation === session.generation - 1 && now < session.rotated_at + refreshGrace
@@ -143,11 +142,10 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
 
   return {
     async start (user, { clientId, scope, userAgent, address }) {
-      const grant = await store.transaction(async trx => {
+      const grant = await revocations.transaction(async (trx, _revoke, now) => {
         // As of now: while the password was being hashed the account may have been disabled, lost a scope, or got another password.
         const account = builtInUsers === undefined ? user : await builtInUsers.findIn(trx, user.id)
         if (account === null || account.passwordChangedAt !== user.passwordChangedAt) return undefined
-        const now = clock.now()
         const scopes = narrowScope(account.scopes, scope)
         const session: SessionsTable = {
           id: createId(now),
@@ -180,17 +178,17 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
       // The host's accounts are asked before the transaction: it must not wait for somebody else's code.
       const hostUser = builtInUsers === undefined ? await users.find(known.user_id) : undefined
 
-      const outcome = await revocations.transaction<Outcome>(async (trx, revoke) => {
+      const outcome = await revocations.transaction<Outcome>(async (trx, revoke, now) => {
         const session = await trx.selectFrom('sessions').selectAll().where('id', '=', known.id).executeTakeFirst()
-        if (session === undefined || !isLive(session, clock.now())) return { refused: 'invalid' }
+        if (session === undefined || !isLive(session, now)) return { refused: 'invalid' }
         const user = builtInUsers === undefined ? hostUser : await builtInUsers.findIn(trx, session.user_id)
         if (user === undefined || user === null) {
-          await endSessions(trx, revoke, clock.now(), { userId: session.user_id, only: session.id })
+          await endSessions(trx, revoke, now, { userId: session.user_id, only: session.id })
           return { refused: 'invalid' }
         }
-        const decision = await decide(trx, session, user, parts.generation, scope)
+        const decision = await decide(trx, session, user, parts.generation, scope, now)
         if (decision !== 'end') return decision
-        await endSessions(trx, revoke, clock.now(), { userId: session.user_id, only: session.id })
+        await endSessions(trx, revoke, now, { userId: session.user_id, only: session.id })
         return { refused: 'reuse', sessionId: session.id, userId: session.user_id }
       })
 
@@ -226,20 +224,18 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
     },
 
     async end (userId, sessionId) {
-      const ended = await revocations.transaction((trx, revoke) => endSessions(trx, revoke, clock.now(), { userId, only: sessionId }))
-      return ended.length === 1
+      return await revocations.transaction((trx, revoke, now) => endSessions(trx, revoke, now, { userId, only: sessionId })) === 1
     },
 
     async endOthers (userId, sessionId) {
-      const ended = await revocations.transaction((trx, revoke) => endSessions(trx, revoke, clock.now(), { userId, except: sessionId }))
-      return ended.length
+      return await revocations.transaction((trx, revoke, now) => endSessions(trx, revoke, now, { userId, except: sessionId }))
     },
 
     async endAll (userId) {
-      return await revocations.transaction(async (trx, revoke) => {
-        const ended = await endSessions(trx, revoke, clock.now(), { userId })
+      return await revocations.transaction(async (trx, revoke, now) => {
+        const live = await endSessions(trx, revoke, now, { userId })
         await revoke.user(userId)
-        return ended.length
+        return live
       })
     },
 

@@ -147,9 +147,9 @@ export function createTokens ({ keys, algorithm, issuer, audience, accessTokenTt
 
   return {
     async sign (grant) {
-      const extra = claimsHook === undefined ? {} : await claimsHook(grant.user, grant.scopes)
+      const extra = await claimsHook?.(grant.user, grant.scopes) ?? {}
       const iat = Math.floor(grant.issuedAt / 1000)
-      return sign({
+      const token = sign({
         ...Object.fromEntries(Object.entries(extra).filter(([claim]) => !(RESERVED_CLAIMS as readonly string[]).includes(claim))),
         iss: issuer,
         sub: grant.user.id,
@@ -161,6 +161,8 @@ export function createTokens ({ keys, algorithm, issuer, audience, accessTokenTt
         sid: grant.sessionId,
         scope: formatScope(grant.scopes)
       })
+      if (token.length > MAX_TOKEN_LENGTH) throw new Error(`An access token of ${token.length} characters was made, more than ${MAX_TOKEN_LENGTH}: the option claims adds too much`)
+      return token
     },
     verify (token) {
       let refreshing: Promise<void> | undefined
@@ -198,13 +200,16 @@ function findKey (token: string, byKid: ReadonlyMap<string, JwtKey>): JwtKey | u
   if (encodedHeader === undefined || signature === undefined || rest.length > 0) return undefined
   // One signature has up to 16 spellings that decode alike; only the canonical one is ours.
   if (Buffer.from(signature, 'base64url').toString('base64url') !== signature) return undefined
+  const text = Buffer.from(encodedHeader, 'base64url').toString()
   let header: unknown
   try {
-    header = JSON.parse(Buffer.from(encodedHeader, 'base64url').toString())
+    header = JSON.parse(text)
   } catch {
     return undefined
   }
   if (typeof header !== 'object' || header === null || Object.keys(header).length !== 3) return undefined
+  // A member that stands there twice, of which another reader might take the first.
+  if (JSON.stringify(header) !== text) return undefined
   const { alg, typ, kid } = header as Record<string, unknown>
   if (typeof kid !== 'string' || typ !== 'at+jwt') return undefined
   const key = byKid.get(kid)

@@ -1,4 +1,5 @@
 import type { Selectable } from 'kysely'
+import { MAX_USERNAME_LENGTH, USERNAME_PATTERN } from '../schemas/common.js'
 import type { User, UserDirectory } from '../schemas/host.js'
 import type { Clock } from './clock.js'
 import { LatchkeyError } from './errors.js'
@@ -53,6 +54,15 @@ function keyOf (username: string): string {
   return username.normalize('NFKC').toLowerCase()
 }
 
+/** The username as it is kept. Throws `invalid_request` where NFKC made it too long, empty or blank at its ends. */
+function normaliseUsername (username: string): string {
+  const normal = username.normalize('NFKC')
+  if (USERNAME.test(normal) && normal.length <= MAX_USERNAME_LENGTH) return normal
+  throw new LatchkeyError('invalid_request', { message: `A username has 1 to ${MAX_USERNAME_LENGTH} characters, none of them control characters, and no spaces at its ends.` })
+}
+
+const USERNAME = new RegExp(USERNAME_PATTERN, 'u')
+
 function toStoredUser (row: Selectable<UsersTable>): StoredUser {
   return { id: row.id, username: row.username, scopes: parseScope(row.scope), disabled: row.disabled_at !== null, createdAt: row.created_at, passwordChangedAt: row.password_changed_at }
 }
@@ -73,12 +83,13 @@ export function createUsers ({ store, clock, passwords, revocations, catalogue, 
 
   async function prepare ({ username, password, scopes = [] }: { username: string, password: string, scopes?: readonly string[] }): Promise<UsersTable> {
     assertKnownScopes(scopes, catalogue)
-    assertAcceptable(password, username)
+    const normalUsername = normaliseUsername(username)
+    assertAcceptable(password, normalUsername)
     const passwordHash = await passwords.hash(password)
     const now = clock.now()
     return {
       id: createId(now),
-      username: username.normalize('NFKC'),
+      username: normalUsername,
       username_key: keyOf(username),
       password_hash: passwordHash,
       password_changed_at: now,
@@ -105,16 +116,15 @@ export function createUsers ({ store, clock, passwords, revocations, catalogue, 
   }
 
   async function replacePassword (id: string, passwordHash: string, { verifiedAgainst, keepSession }: { verifiedAgainst?: number, keepSession?: string }): Promise<StoredUser> {
-    return await revocations.transaction(async (trx, revoke) => {
+    return await revocations.transaction(async (trx, revoke, now) => {
       const row = await requireRow(trx, id)
       // Somebody else changed it while we were hashing: theirs stands.
       if (verifiedAgainst !== undefined && row.password_changed_at !== verifiedAgainst) throw new LatchkeyError('wrong_password')
-      const now = clock.now()
       // Two changes in one millisecond are two all the same: a login that verified the first must not pass for the second.
       const changedAt = Math.max(now, row.password_changed_at + 1)
       await trx.updateTable('users').set({ password_hash: passwordHash, password_changed_at: changedAt, updated_at: now }).where('id', '=', id).execute()
       await endSessions(trx, revoke, now, { userId: id, except: keepSession })
-      return toStoredUser(row)
+      return toStoredUser({ ...row, password_changed_at: changedAt })
     })
   }
 
@@ -176,9 +186,9 @@ export function createUsers ({ store, clock, passwords, revocations, catalogue, 
     async setScopes (id, scopes) {
       assertKnownScopes(scopes, catalogue)
       const scope = formatScope(parseScope(formatScope(scopes)))
-      return await revocations.transaction(async (trx, revoke) => {
+      return await revocations.transaction(async (trx, revoke, now) => {
         const before = await requireRow(trx, id)
-        await trx.updateTable('users').set({ scope, updated_at: clock.now() }).where('id', '=', id).execute()
+        await trx.updateTable('users').set({ scope, updated_at: now }).where('id', '=', id).execute()
         if (parseScope(before.scope).some(old => !scopes.includes(old))) await revoke.user(id)
         return toStoredUser({ ...before, scope })
       })
@@ -198,9 +208,8 @@ export function createUsers ({ store, clock, passwords, revocations, catalogue, 
       await replacePassword(id, await passwords.hash(password), { verifiedAgainst: row.password_changed_at, keepSession })
     },
 
-    disable: id => revocations.transaction(async (trx, revoke) => {
+    disable: id => revocations.transaction(async (trx, revoke, now) => {
       const row = await requireRow(trx, id)
-      const now = clock.now()
       await trx.updateTable('users').set({ disabled_at: row.disabled_at ?? now, updated_at: now }).where('id', '=', id).execute()
       await endSessions(trx, revoke, now, { userId: id })
       await revoke.user(id)
@@ -213,10 +222,11 @@ export function createUsers ({ store, clock, passwords, revocations, catalogue, 
       return toStoredUser({ ...row, disabled_at: null })
     }),
 
-    remove: id => revocations.transaction(async (trx, revoke) => {
+    remove: id => revocations.transaction(async (trx, revoke, now) => {
       const row = await requireRow(trx, id)
-      await endSessions(trx, revoke, clock.now(), { userId: id })
+      await endSessions(trx, revoke, now, { userId: id })
       await revoke.user(id)
+      await trx.deleteFrom('sessions').where('user_id', '=', id).execute()
       await trx.deleteFrom('users').where('id', '=', id).execute()
       return toStoredUser(row)
     })

@@ -14,6 +14,8 @@ export type Guard = (request: FastifyRequest, reply: FastifyReply, done: (error?
 export interface Guards {
   authenticate: Guard
   requireScopes (...scopes: string[]): Guard
+  /** Who passed `authenticate`. Our routes ask this: `request.user` may have been replaced by a hook of the host. */
+  userOf (request: FastifyRequest): AuthenticatedUser
 }
 
 export const kGuards = Symbol('latchkey.guards')
@@ -61,13 +63,19 @@ export default fp(async function latchkeyAuthentication (app) {
     }, error => done(refuse(reply, error)))
   }
 
+  function userOf (request: Guarded): AuthenticatedUser {
+    const user = request[kVerified]
+    if (user === undefined) throw new LatchkeyError('unauthenticated')
+    return user
+  }
+
   function requireScopes (...scopes: string[]): Guard {
     if (scopes.length === 0) throw new TypeError('requireScopes() needs the name of at least one scope; authenticate alone asks for none')
     assertKnownScopes(scopes, catalogue)
     const missing = { scope: scopes.join(' ') }
 
     function checkScopes (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void {
-      const granted = request.user.scopes
+      const granted = userOf(request).scopes
       if (scopes.every(scope => granted.includes(scope))) return done()
       done(refuse(reply, new LatchkeyError('insufficient_scope', missing)))
     }
@@ -79,12 +87,13 @@ export default fp(async function latchkeyAuthentication (app) {
     return Object.assign(guard, { [kRequirement]: { authenticate, scopes } })
   }
 
-  app.decorate(kGuards, { authenticate: Object.assign(authenticate, { [kRequirement]: { authenticate, scopes: [] } }), requireScopes })
+  app.decorate(kGuards, { authenticate: Object.assign(authenticate, { [kRequirement]: { authenticate, scopes: [] } }), requireScopes, userOf })
 }, { name: 'latchkey-authentication', fastify: '5.x', dependencies: ['latchkey-jwt', 'latchkey-cookies'] })
 
-/** The host's own error handler must find the challenge set: RFC 6750 section 3 asks for it with every 401. */
+/** The host's own error handler must find status and challenge set: RFC 6750 section 3 asks for one with every 401. */
 function refuse (reply: FastifyReply, error: unknown): Error {
   if (!(error instanceof LatchkeyError)) return error as Error
+  reply.code(error.statusCode)
   if (error.statusCode < 500) reply.header('www-authenticate', challengeOf(error))
   if (error.retryAfter !== undefined) reply.header('retry-after', error.retryAfter)
   return error
@@ -96,19 +105,27 @@ interface Requirement {
 }
 
 /**
- * An `onRoute` hook: where a route's hooks hold a guard, it authenticates at onRequest, before a body is read and validated,
- * and its OpenAPI `security` says so. A route that this does not see is guarded all the same.
+ * Makes an `onRoute` hook: where a route's hooks hold a guard, it authenticates at onRequest, before a body is read and
+ * validated, and its OpenAPI `security` says so. A route that this does not see is guarded all the same.
+ * @param isDocumented - whether a route's `security` is of use: @fastify/swagger fails on schemes that its document lacks.
  */
-export function secureRoute (this: FastifyInstance, route: RouteOptions): void {
-  const requirements = [route.onRequest, route.preParsing, route.preValidation, route.preHandler].flat()
+export function createSecureRoute (isDocumented: (app: FastifyInstance) => boolean): (this: FastifyInstance, route: RouteOptions) => void {
+  return function secureRoute (route) {
+    const requirements = requirementsOf(route)
+    const [first] = requirements
+    if (first === undefined) return
+
+    const onRequest = [route.onRequest ?? []].flat()
+    if (!onRequest.includes(first.authenticate)) route.onRequest = [first.authenticate, ...onRequest]
+
+    if (!isDocumented(this)) return
+    const scopes = [...new Set(requirements.flatMap(requirement => requirement.scopes))]
+    route.schema = { security: [{ bearer: scopes }, { cookie: scopes }], ...route.schema }
+  }
+}
+
+function requirementsOf (route: RouteOptions): Requirement[] {
+  return [route.onRequest, route.preParsing, route.preValidation, route.preHandler].flat()
     .map(hook => (hook as { [kRequirement]?: Requirement } | undefined)?.[kRequirement])
     .filter(requirement => requirement !== undefined)
-  const [first] = requirements
-  if (first === undefined) return
-
-  const onRequest = [route.onRequest ?? []].flat()
-  if (!onRequest.includes(first.authenticate)) route.onRequest = [first.authenticate, ...onRequest]
-
-  const scopes = [...new Set(requirements.flatMap(requirement => requirement.scopes))]
-  route.schema = { security: [{ bearer: scopes }, { cookie: scopes }], ...route.schema }
 }

@@ -1,6 +1,7 @@
 import { STATUS_CODES } from 'node:http'
 import fp from 'fastify-plugin'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import { challengeOf } from '../lib/credentials.js'
 import { LatchkeyError } from '../lib/errors.js'
 import { PasswordQueueFullError } from '../lib/passwords/pool.js'
 
@@ -9,13 +10,16 @@ export default fp(async function latchkeyErrors (app) {
   app.setErrorHandler(sendProblem)
 }, { name: 'latchkey-errors', fastify: '5.x' })
 
+/** What a client may be told of an error. */
+type Presentable = Pick<LatchkeyError, 'statusCode' | 'oauth' | 'message' | 'retryAfter'> & { code: string }
+
 /** Answers with a problem document. */
 export function sendProblem (cause: unknown, request: FastifyRequest, reply: FastifyReply): void {
-  const error = toLatchkeyError(cause, request)
+  const error = toPresentable(cause, request)
   setHeaders(error, reply)
   reply.code(error.statusCode).header('content-type', 'application/problem+json; charset=utf-8').send({
     type: 'about:blank',
-    title: STATUS_CODES[error.statusCode],
+    title: STATUS_CODES[error.statusCode] ?? 'Error',
     status: error.statusCode,
     detail: error.message,
     code: error.code
@@ -24,41 +28,47 @@ export function sendProblem (cause: unknown, request: FastifyRequest, reply: Fas
 
 /** The `errorHandler` of the OAuth endpoints: RFC 6749 section 5.2 fixes their form. */
 export function sendOAuthError (cause: unknown, request: FastifyRequest, reply: FastifyReply): void {
-  const error = toLatchkeyError(cause, request)
+  const error = toPresentable(cause, request)
   // Section 5.2: 400 for everything but a client that failed to authenticate.
   const status = error.oauth === 'invalid_grant' ? 400 : error.statusCode
   setHeaders(error, reply)
   if (error.code === 'invalid_client') reply.header('www-authenticate', 'Basic realm="latchkey"')
+  const message = error.code === 'unsupported_media_type' ? 'The content type must be application/x-www-form-urlencoded or application/json.' : error.message
   reply.code(status).header('cache-control', 'no-store').header('pragma', 'no-cache').header('content-type', 'application/json; charset=utf-8').send({
     error: error.oauth ?? 'invalid_request',
     // Section 5.2: printable ASCII without double quote and backslash.
-    error_description: error.message.replace(/[^\x20\x21\x23-\x5B\x5D-\x7E]/g, "'")
+    error_description: message.replace(/[^\x20\x21\x23-\x5B\x5D-\x7E]/g, "'")
   })
 }
 
-function setHeaders (error: LatchkeyError, reply: FastifyReply): void {
-  // RFC 9110 section 15.5.2: a 401 always has a challenge. The guards have set a better one.
-  if (error.statusCode === 401 && !reply.hasHeader('www-authenticate')) reply.header('www-authenticate', 'Bearer')
+function setHeaders (error: Presentable, reply: FastifyReply): void {
+  // RFC 9110 section 15.5.2: a 401 always has a challenge. The guards have set theirs.
+  if (error.statusCode === 401 && !reply.hasHeader('www-authenticate')) {
+    reply.header('www-authenticate', error instanceof LatchkeyError && error.oauth === 'invalid_token' ? challengeOf(error) : 'Bearer')
+  }
   if (error.retryAfter !== undefined) reply.header('retry-after', error.retryAfter)
 }
 
-function toLatchkeyError (cause: unknown, request: FastifyRequest): LatchkeyError {
+function toPresentable (cause: unknown, request: FastifyRequest): Presentable {
   const error = translate(cause)
   // The client gets the sentence of the table, the log gets the reason.
-  if (error.statusCode >= 500) request.log.error({ err: error.cause ?? cause }, error.message)
+  if (error.statusCode >= 500) request.log.error({ err: (error instanceof LatchkeyError && error.cause) || cause }, error.message)
   return error
 }
 
-function translate (cause: unknown): LatchkeyError {
+function translate (cause: unknown): Presentable {
   if (cause instanceof LatchkeyError) return cause
   if (cause instanceof PasswordQueueFullError) return new LatchkeyError('overloaded', { cause, retryAfter: 2 })
-  const { validation, validationContext, statusCode, code } = (cause ?? {}) as Partial<FastifyError>
+  const { validation, validationContext, statusCode, code, message } = (cause ?? {}) as Partial<FastifyError>
   if (validation?.[0] !== undefined) return new LatchkeyError('invalid_request', { message: describeViolation(validation[0], validationContext) })
+  if (typeof statusCode !== 'number' || statusCode < 400 || statusCode > 499) return new LatchkeyError('internal_error', { cause })
   if (statusCode === 413) return new LatchkeyError('payload_too_large')
   if (statusCode === 415) return new LatchkeyError('unsupported_media_type')
-  if (code === 'FST_ERR_CTP_EMPTY_JSON_BODY') return new LatchkeyError('invalid_request', { message: 'The request body is empty.' })
-  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) return new LatchkeyError('invalid_request', { message: 'The request body cannot be read.' })
-  return new LatchkeyError('internal_error', { cause })
+  if (statusCode === 429) return new LatchkeyError('too_many_requests')
+  // The parser's message may quote the body.
+  if (code?.startsWith('FST_ERR_CTP_')) return new LatchkeyError('invalid_request', { message: 'The request body cannot be read.' })
+  // What a hook of the host refuses on our routes too, it refuses in its own words.
+  return { statusCode, code: code ?? 'refused', oauth: 'invalid_request', message: message ?? STATUS_CODES[statusCode] ?? '', retryAfter: undefined }
 }
 
 /** One sentence that names the field, and never its value: it may be a password. */

@@ -49,7 +49,7 @@ export default fp(async function latchkeyIssuing (app) {
   app.decorate(kIssuing, {
     async logIn (request, { username, password, scope }) {
       const user = await users.authenticate(username, password)
-      if (user === null) throw new LatchkeyError('invalid_credentials')
+      if (user == null) throw new LatchkeyError('invalid_credentials')
       return await sessions.start(user, { clientId: FIRST_PARTY, scope, userAgent: request.headers['user-agent'], address: request.ip })
     },
     async sendTokens (reply, grant) {

@@ -1,5 +1,6 @@
 import findMyWay from 'find-my-way'
 import fp from 'fastify-plugin'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import { LatchkeyError } from '../lib/errors.js'
 import { sendProblem } from './errors.js'
 
@@ -16,11 +17,19 @@ export default fp(async function latchkeyNotFound (app) {
       router.on(name as findMyWay.HTTPMethod, url, () => {})
     }
   })
-  app.setNotFoundHandler((request, reply) => {
+
+  function sendNotFound (request: FastifyRequest, reply: FastifyReply): void {
     const path = request.url.split('?', 1)[0] ?? ''
     const allowed = [...methods].filter(method => router.find(method as findMyWay.HTTPMethod, path) !== null)
     if (allowed.length === 0) return sendProblem(new LatchkeyError('not_found'), request, reply)
     reply.header('allow', allowed.join(', '))
     sendProblem(new LatchkeyError('method_not_allowed'), request, reply)
+  }
+
+  app.setNotFoundHandler(sendNotFound)
+  // Before the body is read: what is wrong with it does not matter here.
+  app.addHook('onRequest', (request, reply, done) => {
+    if (request.is404) sendNotFound(request, reply)
+    else done()
   })
 }, { name: 'latchkey-not-found', fastify: '5.x' })

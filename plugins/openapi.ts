@@ -1,31 +1,40 @@
+import { readFileSync } from 'node:fs'
 import fastifySwagger from '@fastify/swagger'
 import fastifySwaggerUi from '@fastify/swagger-ui'
 import fp from 'fastify-plugin'
+import type { FastifyInstance } from 'fastify'
+import type { Settings } from '../lib/options.js'
 import { kSettings } from './settings.js'
+
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+
+/** How a request can carry an access token, as components of an OpenAPI document. */
+function securitySchemes ({ catalogue, cookiesSecure }: Settings, prefix: string) {
+  return {
+    bearer: {
+      type: 'oauth2' as const,
+      description: 'An access token in the Authorization header (RFC 6750).',
+      flows: { password: { tokenUrl: `${prefix}/token`, refreshUrl: `${prefix}/token`, scopes: { ...catalogue } } }
+    },
+    cookie: {
+      type: 'apiKey' as const,
+      in: 'cookie',
+      name: `${cookiesSecure ? '__Host-' : ''}access_token`,
+      description: 'An access token in the HttpOnly cookie that POST /login sets.'
+    }
+  }
+}
 
 /** The OpenAPI document, from the schemas of the routes registered after this, and the page that shows it. */
 export default fp(async function latchkeyOpenApi (app) {
-  const { docs, catalogue, cookiesSecure } = app[kSettings]
-  if (!docs) return
+  const settings = app[kSettings]
+  if (app.hasDecorator('swagger')) joinHostDocument(app)
+  if (!settings.docs) return
   await app.register(fastifySwagger, {
     openapi: {
       openapi: '3.1.0',
-      info: { title: 'Latchkey', description: 'Log in, refresh, revoke, check scopes.', version: '0.1.0', license: { name: 'MIT', identifier: 'MIT' } },
-      components: {
-        securitySchemes: {
-          bearer: {
-            type: 'oauth2',
-            description: 'An access token in the Authorization header (RFC 6750).',
-            flows: { password: { tokenUrl: `${app.prefix}/token`, refreshUrl: `${app.prefix}/token`, scopes: { ...catalogue } } }
-          },
-          cookie: {
-            type: 'apiKey',
-            in: 'cookie',
-            name: `${cookiesSecure ? '__Host-' : ''}access_token`,
-            description: 'An access token in the HttpOnly cookie that POST /login sets.'
-          }
-        }
-      }
+      info: { title: 'Latchkey', description: 'Log in, refresh, revoke, check scopes.', version, license: { name: 'MIT', identifier: 'MIT' } },
+      components: { securitySchemes: securitySchemes(settings, app.prefix) }
     }
   })
   await app.register(fastifySwaggerUi, {
@@ -35,3 +44,29 @@ export default fp(async function latchkeyOpenApi (app) {
     initOAuth: { clientId: '', scopes: [] }
   })
 }, { name: 'latchkey-openapi', fastify: '5.x', dependencies: ['latchkey-settings'] })
+
+/**
+ * The host's own document shows our routes and its guarded ones, and cannot be made when it lacks a scheme that they name. The
+ * transformation of one route of ours adds those that the host has not declared itself.
+ */
+function joinHostDocument (app: FastifyInstance): void {
+  const schemes = securitySchemes(app[kSettings], app.prefix)
+  let isFirst = true
+  app.addHook('onRoute', route => {
+    if (!isFirst) return
+    isFirst = false
+    route.config = {
+      ...route.config,
+      swaggerTransform (document) {
+        if ('swaggerObject' in document) {
+          const definitions = Object.fromEntries(Object.keys(schemes).map(name => [name, { type: 'apiKey' as const, name: name === 'bearer' ? 'Authorization' : 'Cookie', in: 'header' }]))
+          document.swaggerObject.securityDefinitions = { ...definitions, ...document.swaggerObject.securityDefinitions }
+        } else {
+          document.openapiObject.components = { ...document.openapiObject.components }
+          document.openapiObject.components.securitySchemes = { ...schemes, ...document.openapiObject.components.securitySchemes } as typeof schemes
+        }
+        return { schema: document.schema, url: document.url }
+      }
+    }
+  })
+}

@@ -11,7 +11,7 @@ const PAUSE = 50
 /** How many sessions are deleted in one step. */
 const STEP = 500
 
-/** Deletes rules and sessions that can no longer matter, in small steps, while the app runs. */
+/** Deletes rules and sessions that can no longer matter, in small steps, while the app runs; keeps the time when it ends. */
 export default fp(async function latchkeyPurge (app) {
   const sessions = app[kSessions]
   const revocations = app[kRevocations]
@@ -40,5 +40,6 @@ export default fp(async function latchkeyPurge (app) {
     isClosed = true
     clearTimeout(timer)
     await step
+    await revocations.keepTime()
   })
 }, { name: 'latchkey-purge', fastify: '5.x', dependencies: ['latchkey-sessions'] })

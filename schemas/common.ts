@@ -10,11 +10,15 @@ export const SCOPE_PATTERN = '^[\\x21\\x23-\\x5B\\x5D-\\x7E]+$'
 /** Scopes in one string, separated by spaces: RFC 6749 section 3.3. Empty where there is none. */
 export const Scope = Type.String({ maxLength: 2_048, pattern: '^[\\x20\\x21\\x23-\\x5B\\x5D-\\x7E]*$', description: 'Scopes, separated by spaces.' })
 
-/** What a user may be called. No control characters, and no spaces at the ends, which nobody sees. */
-export const Username = Type.String({ minLength: 1, maxLength: 128, pattern: '^(?![\\s])[^\\p{Cc}\\p{Cs}]+(?<![\\s])$', description: 'The username; letter case does not matter.' })
+/** No control characters, and no spaces at the ends, which nobody sees. */
+export const USERNAME_PATTERN = '^(?!\\s)[^\\p{Cc}\\p{Cs}]+(?<!\\s)$'
+export const MAX_USERNAME_LENGTH = 128
 
-/** A password as it is presented. What a new one must be like is the policy's business. 1,024 characters can be more bytes: the policy counts those. */
-export const Password = Type.String({ minLength: 1, maxLength: 1_024, format: 'password' })
+/** What a user may be called. */
+export const Username = Type.String({ minLength: 1, maxLength: MAX_USERNAME_LENGTH, pattern: USERNAME_PATTERN, description: 'The username; letter case does not matter.' })
+
+/** A password as it is presented. What a new one must be like is the policy's business. Half a surrogate pair has no UTF-8: every one would be the same character. 1,024 characters can be more bytes: the policy counts those. */
+export const Password = Type.String({ minLength: 1, maxLength: 1_024, pattern: '^[^\\p{Cs}]*$', format: 'password' })
 
 /** A refresh token; anything longer is none of ours. */
 export const RefreshToken = Type.String({ minLength: 1, maxLength: 512 })

@@ -7,7 +7,8 @@ import type { ClaimsHook, UserDirectory } from './host.js'
 // `env`: the variable that gives the option to the service. `expects`: the legal values, in words, for the error and the table.
 
 const Duration = (description: string, byDefault: string, env: string) => Type.Optional(Type.String({
-  pattern: '^[1-9][0-9]{0,8}(ms|s|m|h|d)$',
+  // Not more than some centuries: what comes later than the last Date has no text.
+  pattern: '^[1-9]([0-9]{0,8}(ms|s)|[0-9]{0,6}m|[0-9]{0,5}h|[0-9]{0,4}d)$',
   description,
   default: byDefault,
   env,
@@ -50,7 +51,7 @@ export const Options = Type.Object({
     expects: 'at least 32 bytes of text, or a list of such'
   })),
   /** What access tokens are signed with. Default `ES256`. */
-  algorithm: Type.Optional(Type.Union(ALGORITHMS.map(name => Type.Literal(name)), {
+  algorithm: Type.Optional(Type.Enum(ALGORITHMS, {
     description: 'What access tokens are signed with. Keys of the other algorithms in the store go on verifying.',
     default: 'ES256',
     env: 'LATCHKEY_ALGORITHM',
@@ -185,7 +186,7 @@ export const ServiceOptions = Type.Object({
     list: true,
     expects: 'a list of addresses or CIDR ranges'
   })),
-  logLevel: Type.Optional(Type.Union(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'].map(level => Type.Literal(level)), {
+  logLevel: Type.Optional(Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
     description: 'What is logged, and what is worse.',
     default: 'info',
     env: 'LATCHKEY_LOG_LEVEL',

@@ -36,11 +36,11 @@ export const LoginResponse = Type.Object({
   expires_in: ExpiresIn
 })
 
-/** The body of `POST /refresh`: nothing, or an empty object, where the refresh token is in the cookie. */
-export const RefreshRequest = Type.Union([
-  Type.Null(),
-  Type.Object({ refresh_token: Type.Optional(RefreshToken), scope: Type.Optional(Scope) }, { additionalProperties: false })
-])
+/** The body of `POST /refresh`: an empty object, or nothing, where the refresh token is in the cookie. */
+export const RefreshRequest = Type.Object({
+  refresh_token: Type.Optional(RefreshToken),
+  scope: Type.Optional(Scope)
+}, { additionalProperties: false })
 
 /** The body of `POST /revoke`: RFC 7009 section 2.1. */
 export const RevokeRequest = Type.Object({
@@ -50,10 +50,7 @@ export const RevokeRequest = Type.Object({
   client_secret: Type.Optional(Type.String({ maxLength: 1_024 }))
 })
 
-/** The body of `POST /logout`: nothing means `this`. */
-export const LogoutRequest = Type.Union([
-  Type.Null(),
-  Type.Object({
-    target: Type.Optional(Type.Union([Type.Literal('this'), Type.Literal('others'), Type.Literal('all')], { description: 'Which sessions end: this one, all others, or all.' }))
-  }, { additionalProperties: false })
-])
+/** The body of `POST /logout`: an empty object, or nothing, means `this`. */
+export const LogoutRequest = Type.Object({
+  target: Type.Optional(Type.Enum(['this', 'others', 'all'], { description: 'Which sessions end: this one, all others, or all.' }))
+}, { additionalProperties: false })

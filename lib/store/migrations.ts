@@ -50,7 +50,6 @@ export function createMigrations (dialectal: Dialectal): Record<string, Migratio
         await db.schema.createTable('keys')
           .addColumn('kid', 'text', column => column.primaryKey())
           .addColumn('algorithm', 'text', column => column.notNull())
-          .addColumn('public_jwk', 'text')
           .addColumn('sealed', 'text', column => column.notNull())
           .addColumn('created_at', 'bigint', column => column.notNull())
           .execute()

@@ -156,7 +156,8 @@ function isLocked (error: unknown): boolean {
 
 function translate (error: unknown): unknown {
   if (error instanceof Database.SqliteError && !/^SQLITE_(CONSTRAINT|ERROR|MISUSE|RANGE)/.test(error.code)) return unavailable(error)
-  if (error instanceof TypeError && error.message === 'The database connection is not open') return unavailable(error)
+  // Of better-sqlite3 and of Kysely, when the app has closed.
+  if (error instanceof Error && /connection is not open|driver has already been destroyed/.test(error.message)) return unavailable(error)
   return error
 }
 

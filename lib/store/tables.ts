@@ -56,9 +56,7 @@ export interface RulesTable {
 export interface KeysTable {
   kid: string
   algorithm: string
-  /** JSON; null for a symmetric key. */
-  public_jwk: string | null
-  /** The private key, sealed with a key derived from the secret. */
+  /** The private key, or the symmetric one, sealed with a key derived from the secret. */
   sealed: string
   created_at: number
 }

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import { LatchkeyError } from '../../lib/errors.js'
+import { allowNoBody } from '../../plugins/content-types.js'
 import { kCookies } from '../../plugins/cookies.js'
 import { kTokens } from '../../plugins/jwt.js'
 import { kSessions } from '../../plugins/sessions.js'
@@ -33,11 +34,12 @@ const logout: FastifyPluginAsyncTypebox = async function logout (app) {
       tags: ['browser', 'sessions'],
       body: LogoutRequest,
       response: { 204: NoContent, ...problems(400, 403, 413, 415) }
-    }
+    },
+    preValidation: allowNoBody
   }, async (request, reply) => {
     // A header is nothing that another site could have had the browser send; cookies are.
     if (request.headers.authorization === undefined) cookies.assertSameSite(request)
-    const target = request.body?.target ?? 'this'
+    const target = request.body.target ?? 'this'
     const session = await findSession(request)
     if (session !== undefined) {
       const { userId, sessionId } = session

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { LatchkeyError } from '../../lib/errors.js'
+import { allowNoBody } from '../../plugins/content-types.js'
 import { kCookies } from '../../plugins/cookies.js'
 import { kIssuing } from '../../plugins/issuing.js'
 import { kSessions } from '../../plugins/sessions.js'
@@ -19,9 +20,10 @@ const refresh: FastifyPluginAsyncTypebox = async function refresh (app) {
       tags: ['browser', 'tokens'],
       body: RefreshRequest,
       response: { 200: Type.Union([TokenResponse, LoginResponse]), ...problems(400, 401, 403, 413, 415) }
-    }
+    },
+    preValidation: allowNoBody
   }, async (request, reply) => {
-    const { refresh_token: fromBody, scope } = request.body ?? {}
+    const { refresh_token: fromBody, scope } = request.body
     if (fromBody !== undefined) return await sendTokens(reply, await sessions.refresh(fromBody, { scope }))
     const fromCookie = cookies.readRefreshToken(request)
     if (fromCookie === undefined) throw new LatchkeyError('unauthenticated')

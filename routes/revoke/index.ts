@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { assertNoClient } from '../../lib/credentials.js'
 import { sendOAuthError } from '../../plugins/errors.js'
+import forms from '../../plugins/forms.js'
 import { kTokens } from '../../plugins/jwt.js'
 import { kRevocations } from '../../plugins/revocations.js'
 import { kSessions } from '../../plugins/sessions.js'
@@ -11,6 +12,7 @@ import { RevokeRequest } from '../../schemas/tokens.js'
 
 /** The revocation endpoint: RFC 7009. Whoever holds a token may end it. */
 const revoke: FastifyPluginAsyncTypebox = async function revoke (app) {
+  await app.register(forms)
   const sessions = app[kSessions]
   const revocations = app[kRevocations]
   const tokens = app[kTokens]

@@ -9,7 +9,7 @@ import { SessionList, SessionParams } from '../../schemas/sessions.js'
 
 const sessionRoutes: FastifyPluginAsyncTypebox = async function sessionRoutes (app) {
   const sessions = app[kSessions]
-  const { authenticate } = app[kGuards]
+  const { authenticate, userOf } = app[kGuards]
 
   app.get('', {
     schema: {
@@ -20,7 +20,8 @@ const sessionRoutes: FastifyPluginAsyncTypebox = async function sessionRoutes (a
     },
     onRequest: authenticate
   }, async (request) => {
-    const own = await sessions.list(request.user.id)
+    const { id: userId, sessionId } = userOf(request)
+    const own = await sessions.list(userId)
     return {
       sessions: own.map(session => ({
         id: session.id,
@@ -31,7 +32,7 @@ const sessionRoutes: FastifyPluginAsyncTypebox = async function sessionRoutes (a
         expires_at: new Date(session.expiresAt).toISOString(),
         user_agent: session.userAgent,
         address: session.address,
-        current: session.id === request.user.sessionId
+        current: session.id === sessionId
       }))
     }
   })
@@ -47,7 +48,7 @@ const sessionRoutes: FastifyPluginAsyncTypebox = async function sessionRoutes (a
     onRequest: authenticate
   }, async (request, reply) => {
     // Somebody else's session and none at all look alike.
-    if (!await sessions.end(request.user.id, request.params.id)) throw new LatchkeyError('not_found', { message: 'There is no such session.' })
+    if (!await sessions.end(userOf(request).id, request.params.id)) throw new LatchkeyError('not_found', { message: 'There is no such session.' })
     return reply.code(204).send(null)
   })
 }

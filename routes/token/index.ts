@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { assertNoClient } from '../../lib/credentials.js'
 import { LatchkeyError } from '../../lib/errors.js'
 import { sendOAuthError } from '../../plugins/errors.js'
+import forms from '../../plugins/forms.js'
 import { kIssuing } from '../../plugins/issuing.js'
 import { kLimitAttempts } from '../../plugins/rate-limit.js'
 import { kSessions } from '../../plugins/sessions.js'
@@ -10,6 +11,7 @@ import { TokenRequest, TokenResponse } from '../../schemas/tokens.js'
 
 /** The token endpoint: RFC 6749 section 3.2. */
 const token: FastifyPluginAsyncTypebox = async function token (app) {
+  await app.register(forms)
   const { logIn, sendTokens } = app[kIssuing]
   const sessions = app[kSessions]
   const limitAttempts = app[kLimitAttempts]

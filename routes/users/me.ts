@@ -10,7 +10,7 @@ import { Account, PasswordChange } from '../../schemas/users.js'
 const me: FastifyPluginAsyncTypebox = async function me (app) {
   const users = app[kUsers]
   const builtInUsers = app[kBuiltInUsers]
-  const { authenticate } = app[kGuards]
+  const { authenticate, userOf } = app[kGuards]
 
   app.get('/me', {
     schema: {
@@ -21,8 +21,8 @@ const me: FastifyPluginAsyncTypebox = async function me (app) {
     },
     onRequest: authenticate
   }, async (request) => {
-    const user = await users.find(request.user.id)
-    if (user === null) throw new LatchkeyError('invalid_token')
+    const user = await users.find(userOf(request).id)
+    if (user == null) throw new LatchkeyError('invalid_token')
     const { id, username, scopes } = user
     return { id, username, scopes: [...scopes] }
   })
@@ -40,7 +40,8 @@ const me: FastifyPluginAsyncTypebox = async function me (app) {
     onRequest: [app[kLimitAttempts], authenticate]
   }, async (request, reply) => {
     const { current_password: current, new_password: password } = request.body
-    await builtInUsers.changePassword(request.user.id, current, password, { keepSession: request.user.sessionId })
+    const { id, sessionId } = userOf(request)
+    await builtInUsers.changePassword(id, current, password, { keepSession: sessionId })
     return reply.code(204).send(null)
   })
 }

@@ -35,7 +35,7 @@ function environment (env: Record<string, string>): Record<string, string | unde
 
 /** Starts the service in `directory`; it is stopped when the test ends. */
 async function serve (t: Test, directory: string, env: Record<string, string> = {}, nodeArgs: string[] = []): Promise<Service> {
-  const child = spawn(process.execPath, [...process.execArgv, ...nodeArgs, CLI, 'serve'], { cwd: directory, env: environment(env), stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [...nodeArgs, CLI, 'serve'], { cwd: directory, env: environment(env), stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
   let errors = ''
   let look = (): void => {}
@@ -74,7 +74,7 @@ async function serve (t: Test, directory: string, env: Record<string, string> = 
 
 /** Runs the command line to its end, beside the service. */
 async function run (directory: string, args: string[], { env = {}, input = '' }: { env?: Record<string, string>, input?: string } = {}): Promise<{ code: number | null, stdout: string, stderr: string }> {
-  const child = spawn(process.execPath, [...process.execArgv, CLI, ...args], { cwd: directory, env: environment(env) })
+  const child = spawn(process.execPath, [CLI, ...args], { cwd: directory, env: environment(env) })
   let stdout = ''
   let stderr = ''
   child.stdout.on('data', chunk => { stdout += chunk })

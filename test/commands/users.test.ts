@@ -16,7 +16,7 @@ interface Outcome {
 /** Runs the command line in `directory` to its end, with nothing of ours in its environment but `env`. */
 async function run (directory: string, args: string[], { env = {}, input = '' }: { env?: Record<string, string>, input?: string | Buffer } = {}): Promise<Outcome> {
   const clean = Object.entries(process.env).filter(([name]) => !/^(LATCHKEY_.*|HOST|PORT)$/.test(name))
-  const child = spawn(process.execPath, [...process.execArgv, CLI, ...args], { cwd: directory, env: { ...Object.fromEntries(clean), LATCHKEY_BCRYPT_COST: '4', ...env } })
+  const child = spawn(process.execPath, [CLI, ...args], { cwd: directory, env: { ...Object.fromEntries(clean), LATCHKEY_BCRYPT_COST: '4', ...env } })
   const outcome: Outcome = { code: null, stdout: '', stderr: '' }
   child.stdout.on('data', chunk => { outcome.stdout += chunk })
   child.stderr.on('data', chunk => { outcome.stderr += chunk })

@@ -1,0 +1,78 @@
+import { fastify } from 'fastify'
+import type { FastifyInstance } from 'fastify'
+import latchkey from 'fastify-latchkey'
+import type { LatchkeyOptions } from 'fastify-latchkey'
+
+// The FastAPI tutorial on OAuth2 with JWT, chapter by chapter, on Fastify. Run it (it listens on port 3000):
+//
+//   node dist/examples/fastapi-tutorial.js
+//
+// A client that was written for FastAPI works unchanged: it posts the form of `OAuth2PasswordRequestForm` to /token and sends
+// `Authorization: Bearer <access_token>`.
+
+const PASSWORD = 'correct horse battery staple'
+
+export async function build (options: LatchkeyOptions = {}): Promise<FastifyInstance> {
+  const app = fastify()
+
+  // FastAPI: SECRET_KEY, ALGORITHM, ACCESS_TOKEN_EXPIRE_MINUTES, OAuth2PasswordBearer(tokenUrl="token", scopes={...}),
+  // the password context, authenticate_user(), create_access_token() and get_current_user(). The secret and the signing key
+  // are made at first start, beside the database.
+  await app.register(latchkey, {
+    database: './fastapi-tutorial.db',
+    accessTokenTtl: '30m',
+    scopes: { me: 'Read information about the current user', items: 'Read items', admin: 'Administer everything' },
+    ...options
+  })
+
+  // FastAPI: fake_users_db. This one is a table, the passwords in it are hashed with bcrypt on other threads, and it is still
+  // there after a restart.
+  const { users } = app.latchkey
+  if (await users.findByName('johndoe') === null) {
+    await users.add({ username: 'johndoe', password: PASSWORD, scopes: ['me', 'items'] })
+    await users.add({ username: 'alice', password: PASSWORD, scopes: ['me', 'items', 'admin'] })
+  }
+
+  // Generate a token: POST /token, the form `username`, `password`, `scope`.
+  //   -> { access_token, token_type: "bearer", expires_in, refresh_token, scope }
+  //
+  // GET /users/me is there too: who has this token.
+
+  // Verify.  FastAPI: current_user: Annotated[User, Depends(get_current_user)]
+  // No token, a foreign one, a changed one: 401 with a `WWW-Authenticate` header, and the handler never runs.
+  app.get('/protected-route', { onRequest: app.authenticate }, async ({ user }) => {
+    return { message: 'You have a valid token', user_id: user.id }
+  })
+
+  // Expiry: after `accessTokenTtl` the same request is 401 and says that the token expired.
+  //
+  // Refresh: POST /refresh with { refresh_token }, or POST /token with grant_type=refresh_token. Each refresh token is good for
+  // one refresh; to send it twice within ten seconds (two tabs, a lost answer) is fine, to send an old one ends the session.
+  //
+  // Cookies: POST /login with { username, password } as JSON sets HttpOnly, Secure cookies, and the routes here work with them
+  // alone: `authenticate` reads the header, else the cookie, and refuses what another site sends.
+  //
+  // Revoke: POST /revoke with the form `token`. The next request with it is 401, on every process, also after a restart.
+  // POST /logout does it for cookies.
+
+  // Scopes.  FastAPI: Security(get_current_user, scopes=["admin"])
+  // 401 without a token, 403 with one that lacks the scope; a name that is not in the list above does not start.
+  app.get('/admin/', { preHandler: app.requireScopes('admin') }, async ({ user }) => {
+    return { message: 'Welcome, administrator', scopes: user.scopes }
+  })
+
+  app.get('/users/me/items', { preHandler: app.requireScopes('me', 'items') }, async ({ user }) => {
+    return [{ item_id: 'Foo', owner: user.id }]
+  })
+
+  return app
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const app = await build()
+  await app.listen({ port: 3000 })
+  console.log(`Log in as johndoe, or as alice who has the scope admin:
+
+  curl -d username=johndoe -d 'password=${PASSWORD}' http://127.0.0.1:3000/token
+  curl -H "Authorization: Bearer $TOKEN" http://127.0.0.1:3000/protected-route`)
+}

@@ -1,0 +1,145 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { dirname, join, posix, relative, sep } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import t from 'tap'
+import ts from 'typescript'
+
+// The direction of DESIGN.md, "The house": schemas <- lib <- plugins <- routes <- app <- server, cli.
+
+/** The sources, not `dist`: types are imports too, and leave no trace in it. */
+const root = join(import.meta.dirname, '..', '..')
+
+/** What a folder, or a file of the top, may import of ours. */
+const MAY_IMPORT: Record<string, string[]> = {
+  schemas: ['schemas'],
+  lib: ['schemas', 'lib'],
+  plugins: ['schemas', 'lib', 'plugins'],
+  routes: ['schemas', 'lib', 'plugins', 'routes'],
+  app: ['schemas', 'lib', 'plugins', 'routes', 'app'],
+  server: ['schemas', 'lib', 'plugins', 'routes', 'app', 'server'],
+  commands: ['schemas', 'lib', 'plugins', 'routes', 'app', 'server', 'commands'],
+  cli: ['schemas', 'lib', 'plugins', 'routes', 'app', 'server', 'commands', 'cli'],
+  scripts: ['schemas', 'lib', 'plugins', 'routes', 'app', 'server', 'commands', 'cli', 'scripts'],
+  bench: ['schemas', 'lib', 'plugins', 'routes', 'app', 'server', 'commands', 'cli', 'bench'],
+  client: ['client'],
+  examples: ['app']
+}
+
+/** Folders whose rules know nothing of the framework. */
+const PURE = ['schemas', 'lib']
+
+const isFramework = (name: string): boolean => name === 'fastify' || name === 'fastify-plugin' || name.startsWith('@fastify/')
+
+/** The first folder of a path, or the name of a file of the top. */
+const layerOf = (file: string): string => (file.split('/')[0] ?? '').replace(/\.ts$/, '')
+
+/** What is wrong with a source file, a sentence each. */
+function violationsOf (file: string, text: string): string[] {
+  const layer = layerOf(file)
+  if (layer === 'test') return []
+  const allowed = MAY_IMPORT[layer]
+  if (allowed === undefined) return [`${file} is in no layer that test/architecture.test.ts knows: give '${layer}' its place in MAY_IMPORT`]
+
+  const found: string[] = []
+  for (const { fileName: name } of ts.preProcessFile(text, true, true).importedFiles) {
+    const target = name.startsWith('.') ? posix.normalize(posix.join(posix.dirname(file), name)).replace(/\.js$/, '.ts') : undefined
+    const targetLayer = target !== undefined ? layerOf(target) : name === 'fastify-latchkey' ? 'app' : undefined
+    if (targetLayer !== undefined && !allowed.includes(targetLayer)) {
+      found.push(`${file} imports '${name}': ${layer} may import only ${allowed.join(', ')}`)
+    }
+    if (PURE.includes(layer) && isFramework(name)) found.push(`${file} imports '${name}': ${layer} knows no framework`)
+    if (layer === 'lib' && /^(node:)?process$/.test(name)) found.push(`${file} imports '${name}': lib does not touch the environment`)
+    if (name === 'better-sqlite3' && file !== 'lib/store/sqlite.ts') found.push(`${file} imports '${name}': only lib/store/sqlite.ts may`)
+  }
+  if (layer === 'lib' && readsEnvironment(ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true))) {
+    found.push(`${file} reads process.env: lib does not touch the environment`)
+  }
+  return found
+}
+
+function readsEnvironment (node: ts.Node): boolean {
+  const isProcess = (expression: ts.Node | undefined): boolean =>
+    expression !== undefined && /^(globalThis\.)?process$/.test(expression.getText())
+  if (ts.isPropertyAccessExpression(node) && isProcess(node.expression) && node.name.text === 'env') return true
+  if (ts.isElementAccessExpression(node) && isProcess(node.expression)) return true
+  if (ts.isVariableDeclaration(node) && isProcess(node.initializer)) return true
+  return ts.forEachChild(node, child => readsEnvironment(child) || undefined) ?? false
+}
+
+async function listSources (folder: string): Promise<string[]> {
+  const entries = await readdir(join(root, folder), { recursive: true, withFileTypes: true })
+  return entries
+    .filter(entry => entry.isFile() && entry.name.endsWith('.ts') && !entry.name.endsWith('.d.ts'))
+    .map(entry => relative(root, join(entry.parentPath, entry.name)).split(sep).join('/'))
+}
+
+t.test('each source file imports only what its layer may', async t => {
+  const top = await readdir(root, { withFileTypes: true })
+  const folders = top.filter(entry => entry.isDirectory() && !entry.name.startsWith('.') && !['dist', 'node_modules', 'test'].includes(entry.name))
+  const sources = [
+    ...top.filter(entry => entry.isFile() && entry.name.endsWith('.ts')).map(entry => entry.name),
+    ...(await Promise.all(folders.map(({ name }) => listSources(name)))).flat()
+  ]
+  t.ok(sources.includes('app.ts') && sources.includes('lib/store/sqlite.ts'), 'the sources are found')
+  for (const file of sources) {
+    const violations = violationsOf(file, await readFile(join(root, file), 'utf8'))
+    t.same(violations, [], violations.length === 0 ? file : violations.join('\n'))
+  }
+})
+
+t.test('the check finds what it is there for', async t => {
+  const table: Array<[file: string, text: string, says: RegExp | undefined]> = [
+    ['lib/a.ts', "import { x } from '../plugins/keys.js'", /^lib\/a\.ts imports '\.\.\/plugins\/keys\.js': lib may import only schemas, lib$/],
+    ['lib/a.ts', "import type { X } from '../plugins/keys.js'", /plugins\/keys/],
+    ['lib/a.ts', "const x = await import('../app.js')", /app\.js/],
+    ['lib/deep/a.ts', "export { x } from '../../routes/a.js'", /routes/],
+    ['lib/a.ts', "import type { FastifyInstance } from 'fastify'", /^lib\/a\.ts imports 'fastify': lib knows no framework$/],
+    ['schemas/a.ts', "import fp from 'fastify-plugin'", /fastify-plugin/],
+    ['schemas/a.ts', "import type { X } from '@fastify/type-provider-typebox'", /type-provider/],
+    ['schemas/a.ts', "import { x } from '../lib/a.js'", /schemas may import only schemas$/],
+    ['plugins/a.ts', "import { x } from '../routes/a/index.js'", /plugins may import only/],
+    ['routes/a/index.ts', "import app from '../../app.js'", /routes may import only/],
+    ['app.ts', "import { x } from './server.js'", /app may import only/],
+    ['app.ts', "import { x } from './commands/serve.js'", /app may import only/],
+    ['server.ts', "import { x } from './cli.js'", /server may import only/],
+    ['cli.ts', "import { x } from './test/helper.js'", /test\/helper/],
+    ['examples/a.ts', "import { x } from '../lib/a.js'", /examples may import only app$/],
+    ['client/a.ts', "import { x } from '../schemas/a.js'", /client may import only client$/],
+    ['lib/store/other.ts', "import Database from 'better-sqlite3'", /only lib\/store\/sqlite\.ts may$/],
+    ['lib/a.ts', 'const { HOME } = process.env', /process\.env/],
+    ['lib/a.ts', "const home = process['env'].HOME", /process\.env/],
+    ['lib/a.ts', 'const { env } = process', /process\.env/],
+    ['lib/a.ts', "import { env } from 'node:process'", /node:process/],
+    ['elsewhere/a.ts', '', /MAY_IMPORT/],
+    ['lib/a.ts', "import { x } from '../schemas/a.js'\n// process.env\nconst y = process.pid", undefined],
+    ['lib/store/sqlite.ts', "import Database from 'better-sqlite3'", undefined],
+    ['routes/a/index.ts', "import { x } from '../../plugins/a.js'\nimport { fastify } from 'fastify'", undefined],
+    ['examples/a.ts', "import latchkey from 'fastify-latchkey'", undefined],
+    ['cli.ts', "import { x } from './commands/serve.js'", undefined]
+  ]
+  for (const [file, text, says] of table) {
+    const [first, ...others] = violationsOf(file, text)
+    t.same(others, [], text)
+    if (says === undefined) t.equal(first, undefined, text)
+    else t.match(first, says, text)
+  }
+})
+
+t.test('every folder of routes is there, and every file in it is a plugin that autoload takes', async t => {
+  const files = await listSources('routes')
+  const folders = (await readdir(join(root, 'routes'), { recursive: true, withFileTypes: true }))
+    .filter(entry => entry.isDirectory()).map(entry => relative(root, join(entry.parentPath, entry.name)).split(sep).join('/'))
+  t.ok(folders.length > 0)
+  for (const folder of folders) {
+    t.ok(files.some(file => file.startsWith(`${folder}/`)), `${folder} holds a route`)
+  }
+  for (const file of files) {
+    t.not(dirname(file), 'routes', `${file} is in a folder of its resource`)
+    const { default: plugin, ...others } = await import(pathToFileURL(join(root, 'dist', file.replace(/\.ts$/, '.js'))).href)
+    t.type(plugin, 'function', `${file} has a plugin as its default export`)
+    t.notOk(plugin[Symbol.for('skip-override')], `${file} is encapsulated: no fp()`)
+    t.not(plugin.name, '', `${file} names its plugin`)
+    t.strictSame(Object.keys(others).filter(name => name !== 'autoPrefix'), [], `${file} exports nothing else: what others need lives elsewhere`)
+    if (others.autoPrefix !== undefined) t.match(others.autoPrefix, /^\/[^/]/, `${file} has a prefix that is a path`)
+  }
+})

@@ -1,0 +1,91 @@
+// An app that has installed the packed fastify-latchkey: test/package.test.ts compiles and runs this in an empty folder.
+import Fastify from 'fastify'
+import latchkey, { latchkey as byName } from 'fastify-latchkey'
+import type { AccessTokenClaims, AuthenticatedUser, ClaimsHook, Guard, Latchkey, LatchkeyOptions, User, UserDirectory } from 'fastify-latchkey'
+
+const options: LatchkeyOptions = {
+  database: ':memory:',
+  bcryptCost: 4,
+  scopes: { admin: 'Administer everything' },
+  claims: (user: User, scopes: readonly string[]) => ({ tenant: user.username, count: scopes.length })
+}
+const every: Required<LatchkeyOptions> = {
+  issuer: 'https://auth.example.com',
+  audience: ['https://api.example.com'],
+  database: './auth.db',
+  secret: ['new', 'old'],
+  algorithm: 'EdDSA',
+  scopes: {},
+  accessTokenTtl: '15m',
+  refreshIdleTtl: '30d',
+  sessionTtl: '90d',
+  refreshGrace: '10s',
+  bcryptCost: 12,
+  passwordMinLength: 15,
+  registration: false,
+  rateLimit: true,
+  cookies: { secure: true },
+  trustedOrigins: [],
+  prefix: '/auth',
+  docs: false,
+  users: { authenticate: async () => null, find: async () => null },
+  claims: () => ({}),
+  now: Date.now
+}
+const one: LatchkeyOptions = { audience: 'https://api.example.com', secret: 'one', algorithm: 'ES256' }
+// @ts-expect-error there is no such option
+const misspelt: LatchkeyOptions = { databse: ':memory:' }
+// @ts-expect-error not one of the algorithms
+const unknownAlgorithm: LatchkeyOptions = { algorithm: 'HS512' }
+
+const app = Fastify()
+await app.register(latchkey, options)
+
+app.get('/me', { onRequest: app.authenticate }, async (request) => {
+  const id: string = request.user.id
+  const scopes: readonly string[] = request.user.scopes
+  const { sessionId, tokenId, clientId, claims }: AuthenticatedUser = request.user
+  const all: Readonly<AccessTokenClaims> = claims
+  const tenant: unknown = claims.tenant
+  // @ts-expect-error no such member: personal data is not in a token
+  const email = request.user.email
+  // @ts-expect-error a string
+  const number: number = request.user.id
+  // @ts-expect-error frozen, at run time too
+  const become = (): void => { request.user.id = 'somebody else' }
+  return { id, scopes, sessionId, tokenId, clientId, tenant, issuer: all.iss, email, isNumber: typeof number === 'number', isFunction: typeof become === 'function' }
+})
+
+const guard: Guard = app.requireScopes('admin')
+app.get('/admin', { preHandler: guard }, async (request) => `Welcome, ${request.user.id}`)
+app.get('/both', { onRequest: [app.authenticate], preHandler: [app.requireScopes('admin', 'users:read')] }, async () => 'both')
+// @ts-expect-error names, not numbers
+const wrongScope = (): unknown => app.requireScopes(1)
+
+const services: Latchkey = app.latchkey
+const ada = await services.users.add({ username: 'ada', password: 'difference engine', scopes: ['admin'] })
+const directory: UserDirectory = services.users
+const hook: ClaimsHook = async () => ({})
+
+const login = await app.inject({ method: 'POST', url: '/token', payload: { username: 'ada', password: 'difference engine' } })
+const { access_token: token } = login.json<{ access_token: string }>()
+const headers = { authorization: `Bearer ${token}` }
+
+const statuses: Record<string, number> = {}
+for (const url of ['/me', '/admin', '/both', '/users/me', '/health/ready']) {
+  statuses[url] = (await app.inject({ url, headers })).statusCode
+}
+const me = (await app.inject({ url: '/me', headers })).json<{ id: string, tenant: string }>()
+await app.inject({ method: 'POST', url: '/revoke', payload: { token } })
+const revoked = (await app.inject({ url: '/me', headers })).statusCode
+await app.close()
+
+console.log(JSON.stringify({
+  statuses,
+  revoked,
+  anonymous: login.statusCode,
+  sameId: me.id === ada.id,
+  tenant: me.tenant,
+  byName: byName === latchkey,
+  unused: [every, one, misspelt, unknownAlgorithm, wrongScope, directory, hook].length
+}))

@@ -1,0 +1,34 @@
+import t from 'tap'
+import { createClock } from '../../lib/clock.js'
+
+t.test('time never runs backwards, whatever the wall clock says', async t => {
+  let wall = 100
+  const clock = createClock(() => wall)
+  const table: Array<[wall: number, expected: number]> = [[100, 100], [101, 101], [50, 101], [0, 101], [-5, 101], [101, 101], [102, 102], [NaN, 102], [103, 103]]
+  for (const [time, expected] of table) {
+    wall = time
+    t.equal(clock.now(), expected, `wall clock ${time}`)
+  }
+})
+
+t.test('advanceTo only moves forwards, and the wall clock takes over again', async t => {
+  let wall = 100
+  const clock = createClock(() => wall)
+  clock.advanceTo(500)
+  t.equal(clock.now(), 500)
+  clock.advanceTo(400)
+  t.equal(clock.now(), 500)
+  clock.advanceTo(NaN)
+  t.equal(clock.now(), 500)
+  wall = 499
+  t.equal(clock.now(), 500)
+  wall = 501
+  t.equal(clock.now(), 501)
+})
+
+t.test('two clocks are two', async t => {
+  const one = createClock(() => 1)
+  const two = createClock(() => 1)
+  one.advanceTo(9)
+  t.equal(two.now(), 1)
+})

@@ -1,0 +1,272 @@
+import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { createHmac, createPrivateKey, createPublicKey, sign, timingSafeEqual, verify } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import Database from 'better-sqlite3'
+import type { Test } from 'tap'
+import { createClock } from '../../lib/clock.js'
+import type { Clock } from '../../lib/clock.js'
+import type { SigningKey } from '../../lib/keys.js'
+import type { Passwords } from '../../lib/passwords/pool.js'
+import { openRevocations } from '../../lib/revocations.js'
+import type { Revocations } from '../../lib/revocations.js'
+import { BUILT_IN_SCOPES } from '../../lib/scopes.js'
+import { createSessions } from '../../lib/sessions.js'
+import type { Sessions } from '../../lib/sessions.js'
+import { openSqlite } from '../../lib/store/sqlite.js'
+import type { Store } from '../../lib/store/store.js'
+import { REQUIRED_CLAIMS } from '../../lib/tokens.js'
+import type { JwtKey } from '../../lib/tokens.js'
+import { createUsers } from '../../lib/users.js'
+import type { Users } from '../../lib/users.js'
+import type { User, UserDirectory } from '../../schemas/host.js'
+
+export const SECOND = 1_000
+export const MINUTE = 60 * SECOND
+export const HOUR = 60 * MINUTE
+export const DAY = 24 * HOUR
+
+/** The wall clock of a test: stands still until it is moved. */
+export interface Wall {
+  (): number
+  move (milliseconds: number): void
+}
+
+export function createWall (time = Date.UTC(2026, 10, 3, 12, 0, 0, 250)): Wall {
+  return Object.assign(() => time, { move (milliseconds: number) { time += milliseconds } })
+}
+
+/** A file in a folder that goes with the test. */
+export function databaseIn (t: Test): string {
+  return join(t.testdir(), 'test.db')
+}
+
+/** A store that closes with the test. */
+export async function openStore (t: Test, file = ':memory:'): Promise<Store> {
+  const store = await openSqlite(file)
+  t.teardown(() => store.close())
+  return store
+}
+
+/** The store and the connection inside it, caught while it is being opened: what is set on a connection is seen on no other. */
+export async function openCaptured (t: Test, file: string): Promise<{ store: Store, connection: Database.Database }> {
+  const original = Database.prototype.pragma
+  let connection: Database.Database | undefined
+  Database.prototype.pragma = function pragma (this: Database.Database, ...parameters) {
+    connection = this
+    return original.apply(this, parameters)
+  }
+  try {
+    const store = await openStore(t, file)
+    if (connection === undefined) throw new Error('no connection was made')
+    return { store, connection }
+  } finally {
+    Database.prototype.pragma = original
+  }
+}
+
+/** A second connection to the same file, as another process would have it. */
+export function connectTo (t: Test, file: string): Database.Database {
+  const other = new Database(file, { timeout: 0 })
+  t.teardown(() => other.close())
+  return other
+}
+
+/** Passwords without the cost. `gate` is awaited by each hash and each verification. */
+export function createFakePasswords (): Passwords & { calls: string[], gate: () => Promise<void> } {
+  const calls: string[] = []
+  const fake = {
+    calls,
+    gate: async () => {},
+    async hash (password: string) {
+      calls.push('hash')
+      await fake.gate()
+      return `hash of ${password}`
+    },
+    async verify (password: string, hash: string | undefined) {
+      calls.push(hash === undefined ? 'verify nothing' : 'verify')
+      await fake.gate()
+      const valid = hash === `hash of ${password}` || hash === `old hash of ${password}`
+      return { valid, needsRehash: valid && hash.startsWith('old') }
+    },
+    queueSize: 0,
+    close: async () => {}
+  }
+  return fake
+}
+
+/** Something that can be let through later. */
+export function createGate (): { pass: () => Promise<void>, open: () => void } {
+  let open = (): void => {}
+  const opened = new Promise<void>(resolve => { open = resolve })
+  return { pass: () => opened, open: () => open() }
+}
+
+export const REFRESH_KEY = Buffer.alloc(32, 7)
+export const PASSWORD = 'correct horse battery staple'
+export const CATALOGUE = { ...BUILT_IN_SCOPES, admin: 'Administer', 'items:read': 'Read items', 'items:write': 'Change items' }
+
+/** Everything in lib/ over one store, as plugins/ wires it. */
+export interface World {
+  file: string
+  wall: Wall
+  clock: Clock
+  store: Store
+  revocations: Revocations
+  passwords: ReturnType<typeof createFakePasswords>
+  users: Users
+  sessions: Sessions
+  warnings: object[]
+  /** Adds a user with all of the catalogue's `admin`, `items:read`. */
+  addUser (username?: string, scopes?: string[]): Promise<User & { passwordChangedAt: number }>
+}
+
+export interface WorldOptions {
+  file?: string
+  wall?: Wall
+  store?: Store
+  directory?: UserDirectory
+  accessTokenTtl?: number
+  sessionTtl?: number
+  refreshIdleTtl?: number
+  refreshGrace?: number
+  refreshKeys?: [Buffer, ...Buffer[]]
+}
+
+export async function createWorld (t: Test, options: WorldOptions = {}): Promise<World> {
+  const { file = ':memory:', wall = createWall(), directory, accessTokenTtl = 15 * MINUTE } = options
+  const store = options.store ?? await openStore(t, file)
+  const clock = createClock(wall)
+  const revocations = await openRevocations({ store, clock, accessTokenTtl })
+  const passwords = createFakePasswords()
+  const users = createUsers({ store, clock, passwords, revocations, catalogue: CATALOGUE, passwordMinLength: 15 })
+  const warnings: object[] = []
+  const sessions = createSessions({
+    store,
+    clock,
+    revocations,
+    users: directory ?? users,
+    builtInUsers: directory === undefined ? users : undefined,
+    refreshKeys: options.refreshKeys ?? [REFRESH_KEY],
+    sessionTtl: options.sessionTtl ?? 90 * DAY,
+    refreshIdleTtl: options.refreshIdleTtl ?? 30 * DAY,
+    refreshGrace: options.refreshGrace ?? 10 * SECOND,
+    log: { warn: details => warnings.push(details) }
+  })
+  return {
+    file,
+    wall,
+    clock,
+    store,
+    revocations,
+    passwords,
+    users,
+    sessions,
+    warnings,
+    addUser: (username = 'alice', scopes = ['admin', 'items:read']) => users.add({ username, password: PASSWORD, scopes })
+  }
+}
+
+export const ISSUER = 'https://auth.example.com'
+export const AUDIENCE = 'https://api.example.com'
+
+/** What plugins/jwt.ts makes of a key, with nothing but node:crypto: signature, header, issuer, audience, required claims. */
+export function createJwtKey (key: SigningKey, { issuer = ISSUER, audience = [AUDIENCE] }: { issuer?: string, audience?: readonly string[] } = {}): JwtKey & { verifications: number } {
+  const made = {
+    kid: key.kid,
+    algorithm: key.algorithm,
+    jwk: key.jwk,
+    verifications: 0,
+    sign: (claims: object) => signJws(key, { alg: key.algorithm, typ: 'at+jwt', kid: key.kid }, claims),
+    verify (token: string) {
+      made.verifications++
+      const [header, payload, signature] = token.split('.') as [string, string, string]
+      if (!verifySignature(key, `${header}.${payload}`, Buffer.from(signature, 'base64url'))) throw new Error('bad signature')
+      const claims = JSON.parse(Buffer.from(payload, 'base64url').toString())
+      for (const name of REQUIRED_CLAIMS) if (claims?.[name] === undefined) throw new Error(`no ${name}`)
+      if (claims.iss !== issuer) throw new Error('bad iss')
+      if (![claims.aud].flat().some(aud => audience.includes(aud))) throw new Error('bad aud')
+      return claims
+    }
+  }
+  return made
+}
+
+/** Signs any header and any payload, which may also be a string that is not JSON. */
+export function signJws (key: SigningKey, header: unknown, payload: unknown): string {
+  const encode = (part: unknown): string => Buffer.from(typeof part === 'string' ? part : JSON.stringify(part)).toString('base64url')
+  const input = `${encode(header)}.${encode(payload)}`
+  return `${input}.${signatureOf(key, input).toString('base64url')}`
+}
+
+const PSS = { padding: 6, saltLength: 32 }
+
+export function signatureOf (key: SigningKey, input: string): Buffer {
+  const data = Buffer.from(input)
+  switch (key.algorithm) {
+    case 'HS256': return createHmac('sha256', key.private).update(data).digest()
+    case 'ES256': return sign('sha256', data, { key: createPrivateKey(key.private), dsaEncoding: 'ieee-p1363' })
+    case 'EdDSA': return sign(null, data, createPrivateKey(key.private))
+    case 'RS256': return sign('sha256', data, createPrivateKey(key.private))
+    case 'PS256': return sign('sha256', data, { key: createPrivateKey(key.private), ...PSS })
+  }
+}
+
+export function verifySignature (key: SigningKey, input: string, signature: Buffer): boolean {
+  const data = Buffer.from(input)
+  switch (key.algorithm) {
+    case 'HS256': {
+      const expected = signatureOf(key, input)
+      return expected.length === signature.length && timingSafeEqual(expected, signature)
+    }
+    case 'ES256': return verify('sha256', data, { key: createPublicKey(key.public), dsaEncoding: 'ieee-p1363' }, signature)
+    case 'EdDSA': return verify(null, data, createPublicKey(key.public), signature)
+    case 'RS256': return verify('sha256', data, createPublicKey(key.public), signature)
+    case 'PS256': return verify('sha256', data, { key: createPublicKey(key.public), ...PSS }, signature)
+  }
+}
+
+/** A key that needs no store. */
+export function createHmacKey (kid: string = randomUUID()): SigningKey {
+  const bytes = Buffer.from(kid.padEnd(32, '.'))
+  return { kid, algorithm: 'HS256', private: bytes, public: bytes, jwk: null, createdAt: 0 }
+}
+
+/** The URL of a compiled module of lib/, for the script of a child process. */
+export function libUrl (path: string): string {
+  return JSON.stringify(new URL(`../../lib/${path}`, import.meta.url).href)
+}
+
+/** Runs a script in another process. It inherits no coverage: what counts is what it does to the file. */
+export function startScript (t: Test, script: string, options: { uid?: number, prefix?: string[] } = {}): { child: ChildProcess, result: Promise<{ code: number | null, stdout: string, stderr: string }> } {
+  const [command = '', ...parameters] = [...options.prefix ?? [], process.execPath, '--input-type=module', '-e', script]
+  const child = spawn(command, parameters, { uid: options.uid, cwd: tmpdir(), env: { PATH: process.env.PATH }, stdio: ['pipe', 'pipe', 'pipe'] })
+  t.teardown(() => { child.kill('SIGKILL') })
+  let stdout = ''
+  let stderr = ''
+  child.stdout.on('data', chunk => { stdout += chunk })
+  child.stderr.on('data', chunk => { stderr += chunk })
+  return { child, result: new Promise(resolve => child.on('close', code => resolve({ code, stdout, stderr }))) }
+}
+
+/** Whether a promise settles without anything else happening. */
+export async function isPending (promise: Promise<unknown>): Promise<boolean> {
+  let pending = true
+  promise.then(() => { pending = false }, () => { pending = false })
+  for (let turn = 0; turn < 20; turn++) await nextTurn()
+  return pending
+}
+
+/** Random numbers that are the same each time (mulberry32). */
+export function createRandom (seed: number): { next (): number, below (bound: number): number, pick<T> (items: readonly T[]): T } {
+  function next (): number {
+    seed = (seed + 0x6d2b79f5) | 0
+    let x = Math.imul(seed ^ (seed >>> 15), 1 | seed)
+    x = (x + Math.imul(x ^ (x >>> 7), 61 | x)) ^ x
+    return ((x ^ (x >>> 14)) >>> 0) / 2 ** 32
+  }
+  return { next, below: bound => Math.floor(next() * bound), pick: items => items[Math.floor(next() * items.length)] as typeof items[number] }
+}

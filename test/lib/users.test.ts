@@ -1,0 +1,243 @@
+import t from 'tap'
+import { PasswordQueueFullError } from '../../lib/passwords/pool.js'
+import { connectTo, createGate, createWall, createWorld, databaseIn, isPending, PASSWORD, SECOND } from './support.js'
+import type { World } from './support.js'
+
+const NEW_PASSWORD = 'another battery staple horse'
+
+function isDead (world: World, { user, sessionId, issuedAt }: { user: { id: string }, sessionId: string, issuedAt: number }): boolean {
+  return world.revocations.isRevoked({ tokenId: 'any', sessionId, userId: user.id, clientId: 'app', issuedAt })
+}
+
+t.test('adding: what is kept, what is refused', async t => {
+  const world = await createWorld(t)
+  const { users } = world
+  const alice = await users.add({ username: 'Alice', password: PASSWORD, scopes: ['items:read', 'admin', 'admin'] })
+  t.match(alice, { username: 'Alice', scopes: ['admin', 'items:read'], disabled: false, createdAt: world.wall(), passwordChangedAt: world.wall() })
+  t.notMatch(JSON.stringify(alice), 'hash of')
+  for (const username of ['Alice', 'alice', 'ALICE', '\uff21lice']) {
+    await t.rejects(users.add({ username, password: PASSWORD }), { code: 'username_taken', statusCode: 409 }, username)
+    t.match(await users.findByName(username), { id: alice.id }, `${username} is found`)
+  }
+  t.same((await users.add({ username: 'bob', password: PASSWORD })).scopes, [], 'no scopes unless given')
+  await t.rejects(users.add({ username: 'carol', password: PASSWORD, scopes: ['root'] }), { name: 'RangeError', message: /Unknown scope 'root'/ })
+  await t.rejects(users.add({ username: 'carol', password: 'short' }), { code: 'password_rejected', message: 'It is shorter than 15 characters.' })
+  await t.rejects(users.add({ username: 'carolcarolcarol', password: 'carolcarolcarol' }), { code: 'password_rejected' })
+  await t.rejects(users.add({ username: 'carol', password: 'latchkeylatchkey' }), { code: 'password_rejected' })
+  t.equal(await users.findByName('carol'), null)
+  t.equal(await users.findByName(''), null)
+})
+
+t.test('two who add one name at once: one of them does', async t => {
+  const file = databaseIn(t)
+  const worlds = [await createWorld(t, { file }), await createWorld(t, { file })]
+  const results = await Promise.allSettled(worlds.flatMap(({ users }) => ['alice', 'ALICE'].map(username => users.add({ username, password: PASSWORD }))))
+  t.equal(results.filter(({ status }) => status === 'fulfilled').length, 1)
+  for (const result of results) if (result.status === 'rejected') t.match(result.reason, { code: 'username_taken' })
+})
+
+t.test('the first user: only where there is none at all, also for two processes at once', async t => {
+  const file = databaseIn(t)
+  const worlds = [await createWorld(t, { file }), await createWorld(t, { file })]
+  const first = await Promise.all(worlds.map(({ users }, i) => users.addFirst({ username: `admin${i}`, password: PASSWORD, scopes: ['admin'] })))
+  t.equal(first.filter(user => user !== null).length, 1)
+  const [world] = worlds
+  const calls = world?.passwords.calls.length
+  t.equal(await world?.users.addFirst({ username: 'again', password: PASSWORD, scopes: [] }), null)
+  t.equal(world?.passwords.calls.length, calls, 'and hashes nothing')
+  t.equal((await world?.users.list())?.length, 1)
+})
+
+t.test('authenticating: unknown, disabled and wrong cost the same one verification and get the same answer', async t => {
+  const world = await createWorld(t)
+  const alice = await world.addUser()
+  await world.addUser('bob')
+  await world.users.disable((await world.users.findByName('bob'))?.id ?? '')
+  const table: Array<[username: string, password: string, id: string | null, calls: string[]]> = [
+    ['alice', PASSWORD, alice.id, ['verify']],
+    ['ALICE', PASSWORD, alice.id, ['verify']],
+    ['alice', 'wrong', null, ['verify']],
+    ['bob', PASSWORD, null, ['verify']],
+    ['bob', 'wrong', null, ['verify']],
+    ['nobody', PASSWORD, null, ['verify nothing']],
+    ['', '', null, ['verify nothing']],
+    ["' or 1=1 --", PASSWORD, null, ['verify nothing']]
+  ]
+  for (const [username, password, id, calls] of table) {
+    world.passwords.calls.length = 0
+    t.equal((await world.users.authenticate(username, password))?.id ?? null, id, `${username} ${password}`)
+    t.same(world.passwords.calls, calls, `${username} ${password}: work`)
+  }
+})
+
+t.test('a cheaper hash is replaced at login; the password counts as unchanged, sessions go on', async t => {
+  const file = databaseIn(t)
+  const world = await createWorld(t, { file })
+  const alice = await world.addUser()
+  const grant = await world.sessions.start(alice, { clientId: 'app' })
+  const row = connectTo(t, file)
+  const hash = row.prepare('select password_hash from users').pluck()
+  row.exec(`update users set password_hash = 'old hash of ${PASSWORD}'`)
+  t.equal(await world.users.authenticate('alice', 'wrong'), null)
+  t.equal(hash.get(), `old hash of ${PASSWORD}`)
+  world.wall.move(SECOND)
+  const authenticated = await world.users.authenticate('alice', PASSWORD)
+  t.equal(hash.get(), `hash of ${PASSWORD}`)
+  t.match(authenticated, { passwordChangedAt: alice.passwordChangedAt })
+  t.equal(isDead(world, grant), false)
+  await t.resolves(world.sessions.refresh(grant.refreshToken))
+})
+
+t.test('a re-hash that finds the queue full lets the login pass; another failure does not hide', async t => {
+  const file = databaseIn(t)
+  const world = await createWorld(t, { file })
+  await world.addUser()
+  connectTo(t, file).exec(`update users set password_hash = 'old hash of ${PASSWORD}'`)
+  world.passwords.hash = async () => { throw new PasswordQueueFullError() }
+  t.match(await world.users.authenticate('alice', PASSWORD), { username: 'alice' })
+  world.passwords.hash = async () => { throw new Error('a thread died') }
+  await t.rejects(world.users.authenticate('alice', PASSWORD), /a thread died/)
+  world.passwords.verify = async () => { throw new PasswordQueueFullError() }
+  await t.rejects(world.users.authenticate('alice', PASSWORD), { code: 'PASSWORD_QUEUE_FULL' })
+})
+
+t.test('a re-hash never undoes a password that was changed while it was made', async t => {
+  const file = databaseIn(t)
+  const world = await createWorld(t, { file })
+  const alice = await world.addUser()
+  const other = connectTo(t, file)
+  other.exec(`update users set password_hash = 'old hash of ${PASSWORD}'`)
+  const gate = createGate()
+  const hash = world.passwords.hash
+  world.passwords.hash = async password => { await gate.pass(); return await hash(password) }
+  const login = world.users.authenticate('alice', PASSWORD)
+  t.ok(await isPending(login))
+  world.passwords.hash = hash
+  await world.users.setPassword(alice.id, NEW_PASSWORD)
+  gate.open()
+  await login
+  t.equal(other.prepare('select password_hash from users').pluck().get(), `hash of ${NEW_PASSWORD}`)
+})
+
+t.test('a new password ends the sessions, but for the one that is kept', async t => {
+  const world = await createWorld(t)
+  const alice = await world.addUser()
+  const [one, two] = [await world.sessions.start(alice, { clientId: 'app' }), await world.sessions.start(alice, { clientId: 'app' })]
+  await world.users.changePassword(alice.id, PASSWORD, NEW_PASSWORD, { keepSession: one.sessionId })
+  t.equal(isDead(world, one), false)
+  t.equal(isDead(world, two), true)
+  t.equal(await world.users.authenticate('alice', PASSWORD), null)
+  t.match(await world.users.authenticate('alice', NEW_PASSWORD), { id: alice.id })
+  await world.users.setPassword(alice.id, PASSWORD)
+  t.equal(isDead(world, one), true)
+})
+
+t.test('what setPassword returns is the user as it is now', async t => {
+  const world = await createWorld(t)
+  const alice = await world.addUser()
+  world.wall.move(SECOND)
+  const changed = await world.users.setPassword(alice.id, NEW_PASSWORD)
+  t.equal(changed.passwordChangedAt, world.wall())
+  t.same(changed, await world.users.findByName('alice'))
+})
+
+t.test('a new password that is refused changes nothing', async t => {
+  const world = await createWorld(t)
+  const alice = await world.addUser()
+  const grant = await world.sessions.start(alice, { clientId: 'app' })
+  await t.rejects(world.users.setPassword(alice.id, 'short'), { code: 'password_rejected' })
+  await t.rejects(world.users.changePassword(alice.id, 'wrong', NEW_PASSWORD, { keepSession: '' }), { code: 'wrong_password', statusCode: 403 })
+  await t.rejects(world.users.changePassword(alice.id, 'wrong', 'short', { keepSession: '' }), { code: 'wrong_password' }, 'the policy is not told to who does not know the password')
+  await t.rejects(world.users.changePassword(alice.id, PASSWORD, 'short', { keepSession: '' }), { code: 'password_rejected' })
+  t.equal(isDead(world, grant), false)
+  t.match(await world.users.authenticate('alice', PASSWORD), { id: alice.id })
+})
+
+t.test('two changes at once, with a clock that stands still: one stands, the other is told', async t => {
+  const world = await createWorld(t)
+  const alice = await world.addUser()
+  const results = await Promise.allSettled([NEW_PASSWORD, `${NEW_PASSWORD} 2`].map(password => world.users.changePassword(alice.id, PASSWORD, password, { keepSession: '' })))
+  t.equal(results.filter(({ status }) => status === 'fulfilled').length, 1)
+  for (const result of results) if (result.status === 'rejected') t.match(result.reason, { code: 'wrong_password' })
+})
+
+t.test('a login that verified the old password does not pass for the new one, in the same millisecond too', async t => {
+  const world = await createWorld(t)
+  const alice = await world.addUser()
+  for (const password of [NEW_PASSWORD, PASSWORD]) {
+    const verified = await world.users.findByName('alice')
+    await world.users.setPassword(alice.id, password)
+    if (verified !== null) await t.rejects(world.sessions.start(verified, { clientId: 'app' }), { code: 'invalid_credentials' })
+  }
+})
+
+t.test('scopes: taking one away kills the access tokens, adding one does not', async t => {
+  const world = await createWorld(t)
+  const alice = await world.addUser()
+  const grant = await world.sessions.start(alice, { clientId: 'app' })
+  t.same((await world.users.setScopes(alice.id, ['items:write', 'items:read', 'admin'])).scopes, ['admin', 'items:read', 'items:write'])
+  t.equal(isDead(world, grant), false)
+  await world.users.setScopes(alice.id, ['admin', 'items:read', 'items:write'])
+  t.equal(isDead(world, grant), false, 'the same ones')
+  t.same((await world.users.setScopes(alice.id, ['admin'])).scopes, ['admin'])
+  t.equal(isDead(world, grant), true)
+  t.equal((await world.sessions.list(alice.id)).length, 1, 'the session goes on')
+  await t.rejects(world.users.setScopes(alice.id, ['root']), RangeError)
+  t.same((await world.users.findByName('alice'))?.scopes, ['admin'])
+})
+
+t.test('disabling, enabling and removing, seen by another process on its next request', async t => {
+  const file = databaseIn(t)
+  const wall = createWall()
+  const service = await createWorld(t, { file, wall })
+  const commandLine = await createWorld(t, { file, wall })
+  const alice = await service.addUser()
+  const grant = await service.sessions.start(alice, { clientId: 'app' })
+  t.match(await commandLine.users.disable(alice.id), { disabled: true })
+  await service.revocations.refresh()
+  t.equal(isDead(service, grant), true)
+  t.equal(await service.users.find(alice.id), null)
+  t.match(await service.users.findByName('alice'), { disabled: true })
+  t.equal(await service.users.authenticate('alice', PASSWORD), null)
+  t.match(await commandLine.users.disable(alice.id), { disabled: true }, 'twice')
+  t.match(await commandLine.users.enable(alice.id), { disabled: false })
+  t.match(await service.users.find(alice.id), { id: alice.id })
+  t.equal(isDead(service, grant), true, 'what died stays dead')
+  const next = await service.sessions.start(await service.users.findByName('alice') ?? alice, { clientId: 'app' })
+  t.equal(isDead(service, next), false)
+  t.match(await commandLine.users.remove(alice.id), { username: 'alice' })
+  await service.revocations.refresh()
+  t.equal(isDead(service, next), true)
+  t.equal(await service.users.findByName('alice'), null)
+  const again = await service.addUser()
+  t.not(again.id, alice.id, 'an id is never given to somebody else')
+})
+
+t.test('somebody who is not there', async t => {
+  const { users } = await createWorld(t)
+  const there = { code: 'not_found', message: 'There is no such user.' }
+  await t.rejects(users.setScopes('nobody', []), there)
+  await t.rejects(users.setPassword('nobody', NEW_PASSWORD), there)
+  await t.rejects(users.changePassword('nobody', PASSWORD, NEW_PASSWORD, { keepSession: '' }), there)
+  await t.rejects(users.disable('nobody'), there)
+  await t.rejects(users.enable('nobody'), there)
+  await t.rejects(users.remove('nobody'), there)
+  t.equal(await users.find('nobody'), null)
+})
+
+t.test('the list goes by name, in pages that neither miss nor repeat', async t => {
+  const { users } = await createWorld(t)
+  const names = ['Zoe', 'adam', 'Bert', 'ärger', 'carl', '\ud83d\udd11', 'bert2']
+  for (const username of names) await users.add({ username, password: PASSWORD })
+  const all = (await users.list()).map(({ username }) => username)
+  t.same([...all].sort(), [...names].sort())
+  const paged: string[] = []
+  for (let after: string | undefined; ;) {
+    const page = await users.list({ after, limit: 2 })
+    if (page.length === 0) break
+    t.ok(page.length <= 2)
+    paged.push(...page.map(({ username }) => username))
+    after = page.at(-1)?.username
+  }
+  t.same(paged, all)
+})

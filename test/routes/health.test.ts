@@ -1,0 +1,26 @@
+import t from 'tap'
+import { assertProblem, buildHost } from './support.js'
+
+t.test('a process that answers is live, and one whose store answers is ready', async t => {
+  const { app } = await buildHost(t, {})
+  for (const url of ['/health/live', '/health/ready']) {
+    const response = await app.inject({ url })
+    t.equal(response.statusCode, 200)
+    t.strictSame(response.json(), { status: 'ok' })
+    t.equal((await app.inject({ method: 'HEAD', url })).statusCode, 200)
+  }
+})
+
+t.test('with the store gone it is live and not ready, says when to come again, and not why', async t => {
+  const { app, store } = await buildHost(t, {})
+  await store.close()
+  t.equal((await app.inject({ url: '/health/live' })).statusCode, 200)
+  const response = await app.inject({ url: '/health/ready' })
+  assertProblem(t, response, 503, 'store_unavailable')
+  t.match(response.headers['retry-after'], /^\d+$/)
+})
+
+t.test('somebody who probes needs no token, and a bad one does not hinder', async t => {
+  const { app } = await buildHost(t, {})
+  t.equal((await app.inject({ url: '/health/ready', headers: { authorization: 'Bearer garbage', cookie: '__Host-access_token=x' } })).statusCode, 200)
+})

@@ -1,0 +1,64 @@
+import t from 'tap'
+import { build, TEST_OPTIONS } from '../helper.js'
+
+t.test('the document and its page are off in a host app', async t => {
+  const { app } = await build(t)
+  for (const url of ['/openapi.json', '/docs', '/docs/', '/docs/json', '/docs/static/index.html']) t.equal((await app.inject({ url })).statusCode, 404, url)
+})
+
+t.test('the document is OpenAPI 3.1, of our routes only, and says what each asks for', async t => {
+  for (const prefix of ['', '/auth']) {
+    const { app } = await build(t, { ...TEST_OPTIONS, docs: true, registration: true, prefix })
+    const response = await app.inject({ url: `${prefix}/openapi.json` })
+    t.equal(response.statusCode, 200)
+    t.match(response.headers['content-type'], /^application\/json/)
+    const document = response.json()
+    t.match(document.openapi, /^3\.1\./)
+    const paths = Object.keys(document.paths).sort()
+    t.strictSame(paths, ['/.well-known/jwks.json', '/health/live', '/health/ready', '/login', '/logout', '/refresh', '/register', '/revoke', '/sessions', '/sessions/{id}', '/token', '/users/me', '/users/me/password'].map(path => prefix + path).sort())
+    t.equal(document.components.securitySchemes.bearer.flows.password.tokenUrl, `${prefix}/token`)
+    t.ok('items:read' in document.components.securitySchemes.bearer.flows.password.scopes)
+    t.strictSame(document.paths[`${prefix}/users/me`].get.security, [{ bearer: [] }, { cookie: [] }])
+    t.notOk(document.paths[`${prefix}/token`].post.security)
+    const ids = Object.values(document.paths as Record<string, Record<string, { operationId?: string, responses: Record<string, unknown> }>>).flatMap(path => Object.values(path))
+    t.equal(new Set(ids.map(({ operationId }) => operationId)).size, ids.length, 'every operation has a name of its own')
+    for (const { operationId, responses } of ids) t.ok(Object.keys(responses).some(status => status.startsWith('2')) && '500' in responses, `${operationId} lists its answers`)
+  }
+})
+
+t.test('every status that a route can answer with is in the document', async t => {
+  const { app } = await build(t, { docs: true, registration: true })
+  const { paths } = (await app.inject({ url: '/openapi.json' })).json()
+  const requests: Array<[method: 'POST' | 'PUT' | 'GET' | 'DELETE', path: string, request: object]> = [
+    ['POST', '/token', {}], ['POST', '/token', { payload: { grant_type: 'x' } }], ['POST', '/token', { payload: { username: 'a', password: 'b', client_id: 'c' } }], ['POST', '/token', { payload: 'x', headers: { 'content-type': 'text/plain' } }],
+    ['POST', '/login', { payload: { username: 'a', password: 'b' } }], ['POST', '/login', { payload: { username: 'a', password: 'b' }, headers: { 'sec-fetch-site': 'cross-site' } }], ['POST', '/login', { payload: { username: 'a', password: 'b'.repeat(20_000) } }],
+    ['POST', '/refresh', {}], ['POST', '/refresh', { payload: { x: 1 } }], ['POST', '/revoke', { payload: { token: 'x' } }], ['POST', '/revoke', {}],
+    ['POST', '/logout', {}], ['POST', '/logout', { payload: { target: 'x' } }],
+    ['POST', '/register', { payload: { username: 'alice', password: 'correct horse battery staple' } }], ['POST', '/register', {}],
+    ['GET', '/users/me', {}], ['PUT', '/users/me/password', {}], ['GET', '/sessions', {}],
+    ['GET', '/users/me', { headers: { authorization: 'Bearer a', cookie: '__Host-access_token=b' } }],
+    ['GET', '/health/ready', {}], ['GET', '/.well-known/jwks.json', {}]
+  ]
+  for (const [method, path, request] of requests) {
+    const { statusCode } = await app.inject({ method, url: path, ...request })
+    t.ok(String(statusCode) in paths[path][method.toLowerCase()].responses, `${method} ${path} ${statusCode}`)
+  }
+})
+
+t.test('the page is there, under a policy that runs no foreign script', async t => {
+  const { app } = await build(t, { docs: true })
+  const page = await app.inject({ url: '/docs' })
+  const final = page.statusCode === 302 ? await app.inject({ url: String(page.headers.location) }) : page
+  t.equal(final.statusCode, 200)
+  t.match(final.headers['content-type'], /^text\/html/)
+  t.match(final.headers['content-security-policy'], /default-src 'self'/)
+})
+
+t.test('the page is there under a prefix too, and shows the document of this instance', async t => {
+  const { app } = await build(t, { docs: true, prefix: '/auth' })
+  const page = await app.inject({ url: '/auth/docs' })
+  t.ok([200, 302].includes(page.statusCode))
+  const json = await app.inject({ url: '/auth/docs/json' })
+  t.equal(json.statusCode, 200)
+  t.ok('/auth/token' in json.json().paths)
+})
