@@ -7,11 +7,16 @@ export default [
       // OAuth names its members in snake_case.
       camelcase: 'off',
       // A TypeBox schema and the type that it stands for share one name.
+      'no-redeclare': 'off'
+    }
+  },
+  {
+    files: ['**/*.ts'],
+    plugins: { '@typescript-eslint': neostandard.plugins['typescript-eslint'].plugin },
+    rules: {
       '@typescript-eslint/no-redeclare': 'off',
-      'no-redeclare': 'off',
       '@typescript-eslint/no-explicit-any': 'error',
       '@typescript-eslint/consistent-type-imports': 'error'
-    },
-    plugins: { '@typescript-eslint': neostandard.plugins['typescript-eslint'].plugin }
+    }
   }
 ]

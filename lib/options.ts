@@ -71,7 +71,7 @@ export function readOptions (given: unknown): Settings {
   const secrets = typeof options.secret === 'string' ? [options.secret] : options.secret
   for (const secret of secrets ?? []) {
     const bytes = Buffer.byteLength(secret)
-    if (bytes < 32) throw new TypeError(`Latchkey: the option secret (LATCHKEY_SECRET) is too short, ${bytes} of 32 bytes: it must be at least 32 bytes of text, or a list of such; \`openssl rand -base64 32\` makes one`)
+    if (bytes < 32) throw new TypeError(`Latchkey: the option secret (LATCHKEY_SECRET) has ${bytes} bytes: it must be at least 32 bytes of text, or a list of such; \`openssl rand -base64 32\` makes one`)
   }
   const settings: Settings = {
     issuer: options.issuer,
@@ -172,12 +172,13 @@ function refusal (schema: OptionSchema, errors: ErrorObject[], options: unknown)
   const variable = option?.env === undefined ? '' : ` (${option.env})`
   // The value of a secret is nobody's business, wherever this sentence ends up; the URL of a database holds one.
   const isSecret = name === 'secret' || (name === 'database' && String(value).includes('://'))
-  const shown = isSecret ? 'is none of these' : `is ${show(value)}`
+  const shown = isSecret ? 'is none' : `is ${show(value)}`
   return new TypeError(`Latchkey: the option ${name}${variable} ${shown}: it must be ${option?.expects}`)
 }
 
 function show (value: unknown): string {
-  return inspect(value, { depth: 1, breakLength: Infinity }).slice(0, 100)
+  const text = typeof value === 'string' ? JSON.stringify(value) : inspect(value, { depth: 1, breakLength: Infinity })
+  return text.slice(0, 100)
 }
 
 function copyOf (value: unknown): unknown {

@@ -40,6 +40,10 @@ export default fp(async function latchkeyPurge (app) {
     isClosed = true
     clearTimeout(timer)
     await step
-    await revocations.keepTime()
+    try {
+      await revocations.keepTime()
+    } catch (error) {
+      app.log.warn({ err: error }, 'the time could not be kept; it was at the last write')
+    }
   })
 }, { name: 'latchkey-purge', fastify: '5.x', dependencies: ['latchkey-sessions'] })

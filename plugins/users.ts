@@ -1,4 +1,5 @@
 import fp from 'fastify-plugin'
+import { LatchkeyError } from '../lib/errors.js'
 import { createUsers } from '../lib/users.js'
 import type { Users } from '../lib/users.js'
 import type { UserDirectory } from '../schemas/host.js'
@@ -26,5 +27,20 @@ export default fp(async function latchkeyUsers (app) {
     ? createUsers({ store: app[kStore], clock: app[kClock], passwords: app[kPasswords], revocations: app[kRevocations], catalogue, passwordMinLength })
     : undefined
   app.decorate(kBuiltInUsers, builtIn)
-  app.decorate(kUsers, users ?? builtIn as Users)
+  app.decorate(kUsers, users === undefined ? builtIn as Users : enclose(users))
 }, { name: 'latchkey-users', fastify: '5.x', dependencies: ['latchkey-passwords', 'latchkey-revocations'] })
+
+/** What goes wrong in the host's code is for the log, whatever status and message it has: the client learns nothing of the accounts. */
+function enclose (users: UserDirectory): UserDirectory {
+  async function guard<T> (ask: () => Promise<T>): Promise<T> {
+    try {
+      return await ask()
+    } catch (cause) {
+      throw new LatchkeyError('internal_error', { cause })
+    }
+  }
+  return {
+    authenticate: (username, password) => guard(() => users.authenticate(username, password)),
+    find: id => guard(() => users.find(id))
+  }
+}

@@ -17,7 +17,10 @@ export const MAX_USERNAME_LENGTH = 128
 /** What a user may be called. */
 export const Username = Type.String({ minLength: 1, maxLength: MAX_USERNAME_LENGTH, pattern: USERNAME_PATTERN, description: 'The username; letter case does not matter.' })
 
-/** A password as it is presented. What a new one must be like is the policy's business. Half a surrogate pair has no UTF-8: every one would be the same character. 1,024 characters can be more bytes: the policy counts those. */
+/** A new password. What it must be like is the policy's business; 1,024 characters can be more bytes, and the policy counts those. */
+export const NewPassword = Type.String({ minLength: 1, maxLength: 1_024, format: 'password' })
+
+/** A password as it is presented. Half a surrogate pair has no UTF-8: every one would be the same character. */
 export const Password = Type.String({ minLength: 1, maxLength: 1_024, pattern: '^[^\\p{Cs}]*$', format: 'password' })
 
 /** A refresh token; anything longer is none of ours. */

@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
-import { Password, Username } from './common.js'
+import { NewPassword, Password, Username } from './common.js'
 
 /** A user, as the user may see it. */
 export const Account = Type.Object({
@@ -11,7 +11,7 @@ export const Account = Type.Object({
 export type Account = Static<typeof Account>
 
 /** The body of `POST /register`. Scopes can never be asked for. */
-export const RegisterRequest = Type.Object({ username: Username, password: Password }, { additionalProperties: false })
+export const RegisterRequest = Type.Object({ username: Username, password: NewPassword }, { additionalProperties: false })
 
 /** The body of `PUT /users/me/password`. */
-export const PasswordChange = Type.Object({ current_password: Password, new_password: Password }, { additionalProperties: false })
+export const PasswordChange = Type.Object({ current_password: Password, new_password: NewPassword }, { additionalProperties: false })

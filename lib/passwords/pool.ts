@@ -75,7 +75,9 @@ function createThreads (maxThreads: number): Threads {
     minThreads: 0,
     maxThreads,
     idleTimeout: IDLE_TIMEOUT,
-    recordTiming: false
+    recordTiming: false,
+    // What the host preloads (a loader, an agent that traces) would start once more in every thread, and has no work here.
+    execArgv: []
   })
   let ready = Promise.resolve()
 

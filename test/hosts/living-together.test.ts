@@ -1,4 +1,5 @@
 import fastifyCookie from '@fastify/cookie'
+import fastifyFormbody from '@fastify/formbody'
 import fastifyJwt from '@fastify/jwt'
 import fastifyRateLimit from '@fastify/rate-limit'
 import { fastify } from 'fastify'
@@ -51,6 +52,12 @@ const hosts: Host[] = [
       await app.register(fastifyJwt, { secret: SECRET, cookie: { cookieName: '__Host-access_token', signed: false } })
     },
     token: app => app.jwt.sign({ name: 'host' })
+  },
+  {
+    name: '@fastify/formbody',
+    async own (app) {
+      await app.register(fastifyFormbody)
+    }
   },
   {
     name: '@fastify/rate-limit for all routes',

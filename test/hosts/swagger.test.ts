@@ -45,7 +45,8 @@ async function build (t: Test, options: LatchkeyOptions, order: 'swagger first' 
   app.get('/host', { schema: { summary: 'open' } }, async () => '')
   app.get('/host/me', { onRequest: app.authenticate }, async () => '')
   app.get('/host/admin', { preHandler: app.requireScopes('admin', 'items:read') }, async () => '')
-  app.get('/host/own', { schema: { security: [{ cookie: [] }] }, preHandler: app.requireScopes('admin') }, async () => '')
+  // A scheme that the host's own document lacks would be the host's own mistake.
+  if (document === DECLARED) app.get('/host/own', { schema: { security: [{ cookie: [] }] }, preHandler: app.requireScopes('admin') }, async () => '')
   await app.ready()
   return app
 }
@@ -76,10 +77,12 @@ for (const docs of [false, true]) {
     t.equal((await app.inject('/auth/docs')).statusCode, 200)
   })
 
-  t.test(`@fastify/swagger after Latchkey documents the host alone, with docs: ${docs}`, async t => {
+  t.test(`@fastify/swagger after Latchkey documents the host alone, without our security, with docs: ${docs}`, async t => {
     const app = await build(t, { docs }, 'latchkey first')
     const document = app.swagger() as unknown as Document
-    checkHost(t, document)
+    t.equal(document.info.title, 'The host')
+    t.equal(document.paths['/host/me']?.get?.security, undefined, 'its document knows no scheme of ours')
+    t.same(document.paths['/host/own']?.get?.security, [{ cookie: [] }], 'what the route says itself stays')
     t.notOk(document.paths['/auth/token'], 'it sees what is registered after it')
     t.equal((await app.inject('/auth/openapi.json')).statusCode, docs ? 200 : 404)
   })
