@@ -1,33 +1,10 @@
-import { spawn } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import { run } from './commands/support.js'
 
 // What the command line itself does, whatever the verb: arguments, help, environment, errors, exit codes.
 
-const CLI = fileURLToPath(new URL('../cli.js', import.meta.url))
 const SECRET = 'a secret too short'
-
-interface Outcome {
-  code: number | null
-  stdout: string
-  stderr: string
-}
-
-/** Runs the command line in `directory` to its end, with nothing of ours in its environment but `env`. */
-async function run (directory: string, args: string[], { env = {}, input = '' }: { env?: Record<string, string>, input?: string } = {}): Promise<Outcome> {
-  const clean = Object.entries(process.env).filter(([name]) => !/^(LATCHKEY_.*|HOST|PORT)$/.test(name))
-  const child = spawn(process.execPath, [CLI, ...args], { cwd: directory, env: { ...Object.fromEntries(clean), LATCHKEY_BCRYPT_COST: '4', PORT: '0', ...env } })
-  const outcome: Outcome = { code: null, stdout: '', stderr: '' }
-  child.stdout.on('data', chunk => { outcome.stdout += chunk })
-  child.stderr.on('data', chunk => { outcome.stderr += chunk })
-  child.stdin.on('error', () => {}) // It may end before it has read.
-  child.stdin.end(input)
-  return await new Promise((resolve, reject) => {
-    child.on('error', reject)
-    child.on('close', code => resolve({ ...outcome, code }))
-  })
-}
 
 t.jobs = 2
 

@@ -4,15 +4,13 @@ import { request as httpRequest } from 'node:http'
 import { connect, createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import type { Test } from 'tap'
 import { bearer, PASSWORD } from '../helper.js'
 import type { TokenBody } from '../helper.js'
+import { CLI, environment, run } from './support.js'
 
 // The service as a process: what it prints, how it ends, and the verbs that act on it while it runs.
-
-const CLI = fileURLToPath(new URL('../../cli.js', import.meta.url))
 
 interface Service {
   url: string
@@ -25,12 +23,6 @@ interface Service {
   /** The exit code. */
   readonly exited: Promise<number | null>
   stop (): Promise<number | null>
-}
-
-/** The environment of this process without what is ours, and without proxies, which curl would ask. */
-function environment (env: Record<string, string>): Record<string, string | undefined> {
-  const clean = Object.entries(process.env).filter(([name]) => !/^(LATCHKEY_.*|HOST|PORT|.*_proxy)$/i.test(name))
-  return { ...Object.fromEntries(clean), LATCHKEY_BCRYPT_COST: '4', PORT: '0', ...env }
 }
 
 /** Starts the service in `directory`; it is stopped when the test ends. */
@@ -70,18 +62,6 @@ async function serve (t: Test, directory: string, env: Record<string, string> = 
   t.teardown(() => service.stop())
   service.url = (await printed(/Server listening at (http:[^"]+)"/))[1] ?? ''
   return service
-}
-
-/** Runs the command line to its end, beside the service. */
-async function run (directory: string, args: string[], { env = {}, input = '' }: { env?: Record<string, string>, input?: string } = {}): Promise<{ code: number | null, stdout: string, stderr: string }> {
-  const child = spawn(process.execPath, [CLI, ...args], { cwd: directory, env: environment(env) })
-  let stdout = ''
-  let stderr = ''
-  child.stdout.on('data', chunk => { stdout += chunk })
-  child.stderr.on('data', chunk => { stderr += chunk })
-  child.stdin.on('error', () => {}) // It may end before it has read.
-  child.stdin.end(input)
-  return await new Promise(resolve => child.on('close', code => resolve({ code, stdout, stderr })))
 }
 
 async function logIn (url: string, username: string, password = PASSWORD): Promise<TokenBody> {
