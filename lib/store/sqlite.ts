@@ -4,6 +4,7 @@ import { CompiledQuery, Kysely, Migrator, SqliteAdapter, SqliteDialect, SqliteDr
 import type { DatabaseConnection } from 'kysely'
 import { LatchkeyError } from '../errors.js'
 import { createMigrations } from './migrations.js'
+import { assertMatchingBuild } from './sqlite-build.js'
 import type { Store } from './store.js'
 import type { Tables } from './tables.js'
 
@@ -47,6 +48,7 @@ export async function openSqlite (file: string): Promise<Store> {
 }
 
 function connect (file: string): Database.Database {
+  assertMatchingBuild()
   let database: Database.Database
   try {
     database = new Database(file, { timeout: LOCK_PATIENCE })
