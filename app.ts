@@ -28,7 +28,10 @@ import type { LatchkeyOptions } from './schemas/options.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Lets a request through with a valid access token, else ends it with 401. Use it as an `onRequest` hook. */
+    /**
+     * Lets a request through with a valid access token, else ends it with 401. Use it as the `onRequest` hook of a route; it then
+     * runs again when the body is there. As a hook of a whole scope, add it at `preHandler` too where bodies may come slowly.
+     */
     authenticate: Guards['authenticate']
     /**
      * Makes a guard that lets a request through whose token carries all these scopes, else ends it with 401 or 403. Use it as a

@@ -3,15 +3,17 @@ import { generatePassword } from '../lib/passwords/policy.js'
 
 const USERNAME = 'admin'
 
-/**
- * Where there is no user at all, makes the first administrator and returns what to tell about it, else undefined. The user is
- * durably there when the promise resolves.
- * @param url - at which the routes are.
- */
-export async function addFirstAdministrator ({ users, scopes }: Latchkey, { url, passwordMinLength }: { url: string, passwordMinLength: number }): Promise<string | undefined> {
+/** A user whose password nobody knows yet. */
+export interface FirstAdministrator {
+  id: string
+  password: string
+}
+
+/** Where there is no user at all, makes the first administrator, else returns undefined. It is durably there when the promise resolves. */
+export async function addFirstAdministrator ({ users, scopes }: Latchkey, { passwordMinLength }: { passwordMinLength: number }): Promise<FirstAdministrator | undefined> {
   const password = generateLongPassword(passwordMinLength)
   const user = await users.addFirst({ username: USERNAME, password, scopes: Object.keys(scopes) })
-  return user === null ? undefined : introduce(password, url)
+  return user === null ? undefined : { id: user.id, password }
 }
 
 /** The policy may ask for more than one generated password has. */
@@ -21,7 +23,11 @@ function generateLongPassword (length: number): string {
   return password
 }
 
-function introduce (password: string, url: string): string {
+/**
+ * What to tell about it, once.
+ * @param url - at which the routes are.
+ */
+export function introduce ({ password }: FirstAdministrator, url: string): string {
   return `
 There was no user yet. This is the first administrator, with all scopes; the password is not shown again:
 

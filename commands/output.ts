@@ -25,9 +25,9 @@ export function toColumns (heads: string[], rows: string[][]): string {
   return lines.map(line => line.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd()).join('\n')
 }
 
-/** Without the control characters that would move somebody's terminal. */
+/** Without the characters that would move somebody's terminal, or turn its text around. */
 function printable (text: string): string {
-  return text.replace(/\p{Cc}/gu, '?')
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '?')
 }
 
 /** The example under the help of a verb. */

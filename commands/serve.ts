@@ -6,7 +6,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Settings } from '../lib/options.js'
 import { readEnvironment } from './environment.js'
 import { CommandError } from './failure.js'
-import { addFirstAdministrator } from './first-administrator.js'
+import { addFirstAdministrator, introduce } from './first-administrator.js'
 import { example } from './output.js'
 import { watchRequests } from './requests.js'
 
@@ -29,35 +29,35 @@ async function serve (): Promise<void> {
   const { buildServer } = await import('../server.js')
   const app = await buildServer(options, serviceOptions)
   const requests = watchRequests(app.server)
-  await listen(app, serviceOptions)
+  await app.ready()
+  // Before anybody can register, and be the first user instead.
+  const administrator = await addFirstAdministrator(app.latchkey, settings)
+  try {
+    await listen(app, serviceOptions)
+  } catch (error) {
+    // Nobody was shown its password: the next start makes it anew.
+    if (administrator !== undefined) await app.latchkey.users.remove(administrator.id)
+    await app.close()
+    throw error
+  }
   warnAboutSettings(app, settings, { defaultIssuer: readOptions({}).issuer })
+  if (administrator !== undefined) process.stdout.write(introduce(administrator, originOf(app) + settings.prefix))
 
-  const greeting = greet(app, settings)
-  const { uninstall } = closeWithGrace({ delay: PATIENCE, logger: app.log }, async function closeService ({ signal, err }) {
+  closeWithGrace({ delay: PATIENCE, logger: app.log }, async function closeService ({ signal, err }) {
     if (err === undefined) app.log.info({ signal }, 'closing')
     else app.log.fatal({ err }, 'closing after an error that nothing has caught')
-    // A password that is in the database and was never shown helps nobody.
-    await greeting.catch(() => {})
     const closed = app.close()
     await requests.done()
     // Browsers open connections that they may never use; Node.js takes them for busy, and would wait for their first request.
     app.server.closeAllConnections()
     await closed
   })
-  try {
-    await greeting
-  } catch (error) {
-    uninstall()
-    await app.close()
-    throw error
-  }
 }
 
 async function listen (app: FastifyInstance, { host, port }: { host: string, port: number }): Promise<void> {
   try {
     await app.listen({ host, port })
   } catch (cause) {
-    await app.close()
     throw new CommandError('cannot_listen', describeListenError(cause as NodeJS.ErrnoException, { host, port }), { cause })
   }
 }
@@ -79,11 +79,6 @@ function warnAboutSettings (app: FastifyInstance, { issuer, cookiesSecure }: Set
   if (isOpen && issuer === defaultIssuer) {
     app.log.warn({ issuer }, 'other machines can reach the service (HOST), and its tokens name the default issuer: set LATCHKEY_ISSUER to the URL at which clients reach it')
   }
-}
-
-async function greet (app: FastifyInstance, { prefix, passwordMinLength }: Settings): Promise<void> {
-  const greeting = await addFirstAdministrator(app.latchkey, { url: originOf(app) + prefix, passwordMinLength })
-  if (greeting !== undefined) process.stdout.write(greeting)
 }
 
 /** An address at which this machine reaches the service: those that mean "all addresses" are none. */

@@ -6,7 +6,6 @@
 const TABLE = {
   invalid_request: { status: 400, oauth: 'invalid_request', message: 'The request is malformed.' },
   ambiguous_credentials: { status: 400, oauth: 'invalid_request', message: 'The Authorization header and the cookie carry different tokens: send one.' },
-  invalid_grant: { status: 400, oauth: 'invalid_grant', message: 'The username or password is incorrect.' },
   invalid_scope: { status: 400, oauth: 'invalid_scope', message: 'A requested scope is unknown or was not granted.' },
   unsupported_grant_type: { status: 400, oauth: 'unsupported_grant_type', message: 'The grant_type must be password or refresh_token.' },
   unsupported_token_type: { status: 400, oauth: 'unsupported_token_type', message: 'The token_type_hint must be access_token or refresh_token.' },
@@ -29,6 +28,7 @@ const TABLE = {
   too_many_requests: { status: 429, oauth: 'invalid_request', message: 'Too many attempts from this address: wait, then try again.' },
   internal_error: { status: 500, oauth: 'server_error', message: 'Something went wrong on our side.' },
   overloaded: { status: 503, oauth: 'temporarily_unavailable', message: 'Too many sign-ins are waiting: try again in a moment.' },
+  account_changed: { status: 503, oauth: 'temporarily_unavailable', message: 'The account was changed in the same moment: try again.' },
   store_unavailable: { status: 503, oauth: 'temporarily_unavailable', message: 'The database is not available: try again in a moment.' },
   revocation_unknown: { status: 503, oauth: 'temporarily_unavailable', message: 'It cannot be told whether this token was revoked: try again in a moment.' }
 } as const satisfies Record<string, { status: number, oauth: string | undefined, message: string }>

@@ -34,6 +34,8 @@ export interface Settings {
   users: UserDirectory | undefined
   claims: ClaimsHook | undefined
   now: () => number
+  /** Milliseconds that have passed since some moment; stands still where the host has a clock of its own. */
+  stopwatch: () => number
 }
 
 /** What the schemas of the options carry beside JSON Schema: see `schemas/options.ts`. */
@@ -90,12 +92,13 @@ export function readOptions (given: unknown): Settings {
     rateLimit: options.rateLimit,
     cookiesSecure: options.cookies.secure ?? true,
     // As browsers write them: in lower case, without the default port.
-    trustedOrigins: new Set(options.trustedOrigins.map(origin => new URL(origin).origin)),
+    trustedOrigins: new Set(options.trustedOrigins.map(toOrigin)),
     prefix: options.prefix,
     docs: options.docs,
     users: options.users,
     claims: options.claims,
-    now: options.now ?? Date.now
+    now: options.now ?? Date.now,
+    stopwatch: options.now === undefined ? () => performance.now() : () => 0
   }
   if (settings.accessTokenTtl < 1_000) throw new TypeError('Latchkey: the option accessTokenTtl (LATCHKEY_ACCESS_TOKEN_TTL) must be at least 1s: tokens say their times in whole seconds')
   return settings
@@ -183,6 +186,14 @@ function show (value: unknown): string {
 
 function copyOf (value: unknown): unknown {
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : value
+}
+
+function toOrigin (text: string): string {
+  try {
+    return new URL(text).origin
+  } catch (cause) {
+    throw new TypeError(`Latchkey: the option trustedOrigins (LATCHKEY_TRUSTED_ORIGINS) has ${show(text)}: it must be a list of origins such as https://app.example.com`, { cause })
+  }
 }
 
 function toMilliseconds (duration: string): number {

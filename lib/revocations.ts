@@ -14,7 +14,7 @@ const SWEEP = 10_000
 
 /** Revokes as part of a transaction: `token` needs the token's own `exp`, the others outlive every token they could kill. */
 export interface Revoke {
-  token (tokenId: string, expiresAt: number): Promise<void>
+  token (tokenId: string, sessionId: string | null, expiresAt: number): Promise<void>
   sessions (sessionIds: readonly string[]): Promise<void>
   user (userId: string): Promise<void>
 }
@@ -37,8 +37,10 @@ export interface Revocations {
   refresh (): Promise<void> | undefined
   /** Whether the index has a rule that kills this token. Call `refresh` first. */
   isRevoked (token: Revocable): boolean
-  /** Ends one access token. Resolves when it is dead here and durably so. */
+  /** Ends one access token. Resolves when it is dead here and durably so. `expiresAt` is its `exp`, in milliseconds. */
   revokeToken (tokenId: string, expiresAt: number): Promise<void>
+  /** Whether there is a rule for this very token, durable and in force here. */
+  isTokenRevoked (tokenId: string): boolean
   /** Ends all access tokens that this user holds now; sessions go on, and give new ones. */
   revokeUser (userId: string): Promise<void>
   /** Deletes up to one step of rules that can no longer matter, in the store and in the index; tells whether there may be more. */
@@ -103,17 +105,17 @@ export async function openRevocations ({ store, clock, accessTokenTtl }: { store
     async function lastExpiry (issuedBefore: number): Promise<number> {
       return issuedBefore + await raiseMeta(trx, 'access_token_ttl', accessTokenTtl)
     }
-    async function write (kind: Rule['kind'], values: readonly string[], issuedBefore: number | null, expiresAt: number): Promise<void> {
+    async function write (kind: Rule['kind'], values: readonly string[], issuedBefore: number | null, expiresAt: number, sessionId: string | null = null): Promise<void> {
       for (let start = 0; start < values.length; start += STEP) {
         const rules = values.slice(start, start + STEP).map(value => ({ kind, value, issuedBefore, expiresAt }))
         await trx.insertInto('rules').values(rules.map(rule => ({
-          kind, value: rule.value, issued_before: issuedBefore, expires_at: expiresAt
+          kind, value: rule.value, session_id: sessionId, issued_before: issuedBefore, expires_at: expiresAt
         }))).execute()
         written.push(...rules)
       }
     }
     return {
-      token: (tokenId, expiresAt) => write('token', [tokenId], null, expiresAt),
+      token: (tokenId, sessionId, expiresAt) => write('token', [tokenId], null, expiresAt, sessionId),
       async sessions (sessionIds) {
         if (sessionIds.length > 0) await write('session', sessionIds, null, await lastExpiry(now))
       },
@@ -139,8 +141,9 @@ export async function openRevocations ({ store, clock, accessTokenTtl }: { store
     isRevoked: index.isRevoked,
     async revokeToken (tokenId, expiresAt) {
       // What is in the index is durable. Revoking one token a million times must not write a million rules.
-      if (!index.hasToken(tokenId)) await transaction((_trx, revoke) => revoke.token(tokenId, expiresAt))
+      if (!index.hasToken(tokenId)) await transaction((_trx, revoke) => revoke.token(tokenId, null, expiresAt))
     },
+    isTokenRevoked: index.hasToken,
     revokeUser: userId => transaction((_trx, revoke) => revoke.user(userId)),
     keepTime: () => transaction(async () => {}),
     async purge () {

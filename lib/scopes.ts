@@ -25,12 +25,15 @@ export function formatScope (scopes: readonly string[]): string {
  * Throws `invalid_scope` when more is asked for than granted; the answer does not tell an unknown scope from a withheld one.
  */
 export function narrowScope (granted: readonly string[], requested: string | undefined): string[] {
-  if (requested === undefined) return [...granted]
-  const asked = parseScope(requested)
+  if (!isNarrower(granted, requested)) throw new LatchkeyError('invalid_scope')
+  const asked = parseScope(requested ?? '')
   // `scope=` with nothing in it is no wish for an empty token: RFC 6749 section 3.3 has no empty scope, form clients send it.
-  if (asked.length === 0) return [...granted]
-  if (!asked.every(scope => granted.includes(scope))) throw new LatchkeyError('invalid_scope')
-  return asked
+  return asked.length === 0 ? [...granted] : asked
+}
+
+/** Whether no more is asked for than granted. */
+export function isNarrower (granted: readonly string[], requested: string | undefined): boolean {
+  return parseScope(requested ?? '').every(scope => granted.includes(scope))
 }
 
 /** Throws a RangeError that names the first scope that is not in the catalogue, and those that are. */

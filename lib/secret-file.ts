@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { dirname } from 'node:path'
 import { link, open, readFile, unlink } from 'node:fs/promises'
 
 /** Where the embedded default keeps its secret: beside the database. */
@@ -33,6 +34,9 @@ export async function createSecretFile (file: string): Promise<string> {
   }
   try {
     await link(draft, file)
+    // The name too must survive a power cut: the keys that the secret seals are written next.
+    const folder = await open(dirname(file), 'r')
+    await folder.sync().finally(() => folder.close())
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
   } finally {

@@ -1,18 +1,19 @@
 import type { Transaction } from 'kysely'
-import type { Revoke } from './revocations.js'
 import type { Tables } from './store/tables.js'
 
 /**
- * Ends sessions of a user, and with them their refresh tokens and access tokens, as part of a transaction. An expired session
- * is ended too: an access token of it may have outlived it.
+ * Ends sessions of a user, and with them their refresh tokens, as part of a transaction. Their access tokens are the caller's
+ * to revoke. An expired session is ended too: an access token of it may have outlived it.
  * @param which - all of the user's, narrowed to `only` or without `except`.
- * @returns how many of them were live.
+ * @returns the ids, and how many of the sessions were live.
  */
-export async function endSessions (trx: Transaction<Tables>, revoke: Revoke, now: number, which: { userId: string, only?: string, except?: string }): Promise<number> {
+export async function endSessions (trx: Transaction<Tables>, now: number, which: { userId: string, only?: string, except?: string }): Promise<{ ids: string[], live: number }> {
   let query = trx.updateTable('sessions').set({ ended_at: now }).where('user_id', '=', which.userId).where('ended_at', 'is', null)
   if (which.only !== undefined) query = query.where('id', '=', which.only)
   if (which.except !== undefined) query = query.where('id', '!=', which.except)
   const ended = await query.returning(['id', 'expires_at', 'idle_expires_at']).execute()
-  await revoke.sessions(ended.map(({ id }) => id))
-  return ended.filter(session => now < session.expires_at && now < session.idle_expires_at).length
+  return {
+    ids: ended.map(({ id }) => id),
+    live: ended.filter(session => now < session.expires_at && now < session.idle_expires_at).length
+  }
 }

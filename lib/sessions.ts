@@ -1,18 +1,22 @@
 import { randomBytes } from 'node:crypto'
 import type { Selectable, Transaction } from 'kysely'
-import type { User, UserDirectory } from '../schemas/host.js'
+import type { ClaimsHook, User, UserDirectory } from '../schemas/host.js'
 import type { Clock } from './clock.js'
 import { LatchkeyError } from './errors.js'
 import { createId } from './ids.js'
 import { formatRefreshToken, isAuthentic, parseRefreshToken } from './refresh-token.js'
 import type { RefreshTokenParts } from './refresh-token.js'
 import { RULE_RETENTION } from './revocation-index.js'
-import type { Revocations } from './revocations.js'
-import { formatScope, narrowScope, parseScope } from './scopes.js'
+import type { Revocations, Revoke } from './revocations.js'
+import { formatScope, isNarrower, narrowScope, parseScope } from './scopes.js'
 import { endSessions } from './session-ending.js'
 import type { SessionsTable, Tables } from './store/tables.js'
 import type { Store } from './store/store.js'
+import type { AccessTokenClaims } from './tokens.js'
 import type { StoredUser, Users } from './users.js'
+
+/** Rules for single tokens that a session may have. An honest client that ends each token before its time makes a hundred a day. */
+const MAX_TOKEN_RULES = 1_000
 
 /** What a login or a refresh may hand out: all that an access token says, and the session's refresh token. */
 export interface Grant {
@@ -23,6 +27,8 @@ export interface Grant {
   scopes: string[]
   /** Milliseconds; decided inside the transaction, so that a rule written after it kills what is made of this grant. */
   issuedAt: number
+  /** The host's claims for the access token (option `claims`). */
+  claims: Record<string, unknown>
   refreshToken: string
   /** Milliseconds; when the refresh token stops working if it is not used. */
   refreshExpiresAt: number
@@ -42,8 +48,12 @@ export interface Session {
 
 /** The sessions: one row each, whatever number of times they are refreshed. */
 export interface Sessions {
-  /** Begins a session for a user who has just authenticated. Throws `invalid_scope`, or `invalid_credentials` where the account was closed in the meantime. */
-  start (user: User & Partial<Pick<StoredUser, 'passwordChangedAt'>>, request: { clientId: string, scope?: string, userAgent?: string, address?: string }): Promise<Grant>
+  /**
+   * Begins a session for a user who has just authenticated. Throws `invalid_scope`, or `invalid_credentials` where the account
+   * was closed in the meantime.
+   * @param request.askedAt - milliseconds; when the user was asked for, before the password was looked at. Default: now.
+   */
+  start (user: User & Partial<Pick<StoredUser, 'passwordChangedAt'>>, request: { clientId: string, askedAt?: number, scope?: string, userAgent?: string, address?: string }): Promise<Grant>
   /**
    * Exchanges a refresh token for its successor. The immediate predecessor gets the same successor within the grace: a lost
    * race, a lost response and a retry all end there. Anything older is reuse, and ends the session.
@@ -52,6 +62,11 @@ export interface Sessions {
   refresh (refreshToken: string, request?: { scope?: string }): Promise<Grant>
   /** The session that a refresh token belongs to, whether that token is current or not; undefined where it is not ours or the session is over. */
   identify (refreshToken: string): Promise<{ sessionId: string, userId: string } | undefined>
+  /**
+   * Ends one access token. A session that has had a thousand of its tokens ended within about a day is ended whole: one
+   * user must not fill the store with rules, and the index with them.
+   */
+  endToken (claims: AccessTokenClaims): Promise<void>
   /** The user's live sessions, the last used first. */
   list (userId: string): Promise<Session[]>
   /** Ends one session of the user; tells whether it was live. Its refresh and access tokens are dead when the promise resolves. */
@@ -69,20 +84,31 @@ export interface SecurityLog {
   warn (details: object, message: string): void
 }
 
+/** What is asked for before a transaction that makes a grant. */
+type Prepared = Pick<Grant, 'scopes' | 'claims'>
+
+/** Characters of JSON. A browser drops a cookie of more than 4,096 bytes (RFC 6265bis section 5.7), and a third is added by base64. */
+const MAX_CLAIMS_LENGTH = 2_048
+
 /** What a refresh decided inside its transaction. The refusals are thrown outside: thrown inside they would undo the ending of the session. */
 type Outcome =
   | { grant: Grant }
-  | { refused: 'invalid' | 'scope' }
+  | { refused: 'invalid' | 'scope' | 'changed' }
   | { refused: 'reuse', sessionId: string, userId: string }
 
+function accountChanged (): LatchkeyError {
+  return new LatchkeyError('account_changed', { retryAfter: 1 })
+}
+
 /** Creates the sessions over the store. All lifetimes are milliseconds. */
-export function createSessions ({ store, clock, revocations, users, builtInUsers, refreshKeys, sessionTtl, refreshIdleTtl, refreshGrace, log }: {
+export function createSessions ({ store, clock, revocations, users, builtInUsers, claims, refreshKeys, sessionTtl, refreshIdleTtl, refreshGrace, log }: {
   store: Store
   clock: Clock
   revocations: Revocations
   users: UserDirectory
   /** The built-in table where it is what `users` is: it can be read inside a transaction, the host's accounts cannot. */
   builtInUsers: Users | undefined
+  claims: ClaimsHook | undefined
   /** The first one signs. */
   refreshKeys: readonly [Buffer, ...Buffer[]]
   sessionTtl: number
@@ -90,16 +116,41 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
   refreshGrace: number
   log: SecurityLog
 }): Sessions {
-  function toGrant (session: Selectable<SessionsTable>, user: User, scopes: string[], now: number): Grant {
+  function toGrant (session: Selectable<SessionsTable>, user: User, { scopes, claims }: Prepared, issuedAt: number): Grant {
     return {
       user,
       sessionId: session.id,
       clientId: session.client_id,
       scopes,
-      issuedAt: now,
+      claims,
+      issuedAt,
       refreshToken: formatRefreshToken(refreshKeys[0], session.nonce, session.id, session.generation),
       refreshExpiresAt: Math.min(session.idle_expires_at, session.expires_at)
     }
+  }
+
+  /**
+   * The scopes of the token to be, and the host's claims for it: asked for before the transaction, which must not wait for
+   * somebody else's code, and before the refresh token is rotated, which must not be lost to a failure of that code.
+   */
+  async function prepare (user: User, granted: readonly string[], scope: string | undefined): Promise<Prepared> {
+    const scopes = narrowScope(granted, scope)
+    try {
+      const added = await claims?.(user, scopes) ?? {}
+      const length = JSON.stringify(added).length
+      if (length > MAX_CLAIMS_LENGTH) throw new RangeError(`The option claims gave ${length} characters of JSON: with more than ${MAX_CLAIMS_LENGTH} a token does not fit into a cookie`)
+      return { scopes, claims: added }
+    } catch (cause) {
+      throw new LatchkeyError('internal_error', { cause })
+    }
+  }
+
+  /**
+   * The time that a token is dated by. The host's accounts are asked before the transaction: a rule that was written since must
+   * kill what is made of their answer. The built-in ones are read inside it, after every rule before it.
+   */
+  function dateOf (askedAt: number, now: number): number {
+    return builtInUsers === undefined ? askedAt : now
   }
 
   async function findAuthentic (parts: RefreshTokenParts | undefined): Promise<Selectable<SessionsTable> | undefined> {
@@ -108,24 +159,34 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
     return session !== undefined && isAuthentic(refreshKeys, session.nonce, parts) ? session : undefined
   }
 
+  async function endOne (trx: Transaction<Tables>, revoke: Revoke, now: number, session: Selectable<SessionsTable>): Promise<void> {
+    await endSessions(trx, now, { userId: session.user_id, only: session.id })
+    await revoke.sessions([session.id])
+  }
+
+  async function endAndRevoke (which: { userId: string, only?: string, except?: string }): Promise<number> {
+    return await revocations.transaction(async (trx, revoke, now) => {
+      const { ids, live } = await endSessions(trx, now, which)
+      await revoke.sessions(ids)
+      return live
+    })
+  }
+
   function isLive (session: Selectable<SessionsTable>, now: number): boolean {
     return session.ended_at === null && now < session.expires_at && now < session.idle_expires_at
   }
 
-  async function decide (trx: Transaction<Tables>, session: Selectable<SessionsTable>, user: User, generation: number, scope: string | undefined, now: number): Promise<Outcome | 'end'> {
+  async function decide (trx: Transaction<Tables>, session: Selectable<SessionsTable>, user: User, generation: number, { prepared, askedAt, now }: { prepared: Prepared | undefined, askedAt: number, now: number }): Promise<Outcome | 'end'> {
     const isCurrent = generation === session.generation
     // Its successor was never used, or the session would be two generations on: whoever asks may be the owner, asking again.
     const isRetry = generation === session.generation - 1 && now < session.rotated_at + refreshGrace
     if (!isCurrent && !isRetry) return 'end'
 
-    const granted = parseScope(session.scope).filter(name => user.scopes.includes(name))
-    let scopes: string[]
-    try {
-      scopes = narrowScope(granted, scope)
-    } catch {
-      return { refused: 'scope' }
-    }
-    if (!isCurrent) return { grant: toGrant(session, user, scopes, now) }
+    if (prepared === undefined) return { refused: 'scope' }
+    // The account lost a scope since it was asked: what was prepared is more than it has. Nothing has moved; the client asks again.
+    if (!prepared.scopes.every(name => user.scopes.includes(name))) return { refused: 'changed' }
+    const issuedAt = dateOf(askedAt, now)
+    if (!isCurrent) return { grant: toGrant(session, user, prepared, issuedAt) }
 
     const rotated = {
       generation: generation + 1,
@@ -137,21 +198,22 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
       .where('id', '=', session.id).where('generation', '=', generation).where('ended_at', 'is', null).executeTakeFirst()
     // The store runs one writer at a time, so this cannot be lost; an engine that broke its promise must not give two successors.
     if (numUpdatedRows !== 1n) return { refused: 'invalid' }
-    return { grant: toGrant({ ...session, ...rotated }, user, scopes, now) }
+    return { grant: toGrant({ ...session, ...rotated }, user, prepared, issuedAt) }
   }
 
   return {
-    async start (user, { clientId, scope, userAgent, address }) {
+    async start (user, { clientId, askedAt = clock.now(), scope, userAgent, address }) {
+      const prepared = await prepare(user, user.scopes, scope)
       const grant = await revocations.transaction(async (trx, _revoke, now) => {
         // As of now: while the password was being hashed the account may have been disabled, lost a scope, or got another password.
         const account = builtInUsers === undefined ? user : await builtInUsers.findIn(trx, user.id)
         if (account === null || account.passwordChangedAt !== user.passwordChangedAt) return undefined
-        const scopes = narrowScope(account.scopes, scope)
+        if (!prepared.scopes.every(name => account.scopes.includes(name))) throw accountChanged()
         const session: SessionsTable = {
           id: createId(now),
           user_id: account.id,
           client_id: clientId,
-          scope: formatScope(scopes),
+          scope: formatScope(prepared.scopes),
           nonce: randomBytes(32).toString('base64url'),
           generation: 1,
           rotated_at: now,
@@ -164,7 +226,7 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
           address: address ?? null
         }
         await trx.insertInto('sessions').values(session).execute()
-        return toGrant(session, account, scopes, now)
+        return toGrant(session, account, prepared, dateOf(askedAt, now))
       })
       if (grant === undefined) throw new LatchkeyError('invalid_credentials')
       return grant
@@ -175,24 +237,29 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
       const known = await findAuthentic(parts)
       // Whoever keeps sending the token of a dead session must not keep the only writer busy.
       if (parts === undefined || known === undefined || !isLive(known, clock.now())) throw new LatchkeyError('invalid_refresh_token')
-      // The host's accounts are asked before the transaction: it must not wait for somebody else's code.
-      const hostUser = builtInUsers === undefined ? await users.find(known.user_id) : undefined
+      // Everything that this store knows up to now is older than what is asked from here on.
+      await revocations.refresh()
+      const askedAt = clock.now()
+      const found = await users.find(known.user_id)
+      const granted = found === null ? [] : parseScope(known.scope).filter(name => found.scopes.includes(name))
+      const prepared = found === null || !isNarrower(granted, scope) ? undefined : await prepare(found, granted, scope)
 
       const outcome = await revocations.transaction<Outcome>(async (trx, revoke, now) => {
         const session = await trx.selectFrom('sessions').selectAll().where('id', '=', known.id).executeTakeFirst()
         if (session === undefined || !isLive(session, now)) return { refused: 'invalid' }
-        const user = builtInUsers === undefined ? hostUser : await builtInUsers.findIn(trx, session.user_id)
-        if (user === undefined || user === null) {
-          await endSessions(trx, revoke, now, { userId: session.user_id, only: session.id })
+        const user = builtInUsers === undefined ? found : await builtInUsers.findIn(trx, session.user_id)
+        if (user === null) {
+          await endOne(trx, revoke, now, session)
           return { refused: 'invalid' }
         }
-        const decision = await decide(trx, session, user, parts.generation, scope, now)
+        const decision = await decide(trx, session, user, parts.generation, { prepared, askedAt, now })
         if (decision !== 'end') return decision
-        await endSessions(trx, revoke, now, { userId: session.user_id, only: session.id })
+        await endOne(trx, revoke, now, session)
         return { refused: 'reuse', sessionId: session.id, userId: session.user_id }
       })
 
       if ('grant' in outcome) return outcome.grant
+      if (outcome.refused === 'changed') throw accountChanged()
       if (outcome.refused === 'scope') throw new LatchkeyError('invalid_scope')
       if (outcome.refused === 'reuse') {
         log.warn({ event: 'refresh_token_reuse', sessionId: outcome.sessionId, userId: outcome.userId }, 'a refresh token was used again: its session is ended')
@@ -203,6 +270,16 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
     async identify (refreshToken) {
       const session = await findAuthentic(parseRefreshToken(refreshToken))
       return session !== undefined && isLive(session, clock.now()) ? { sessionId: session.id, userId: session.user_id } : undefined
+    },
+
+    async endToken ({ jti, sid, sub, exp }) {
+      if (clock.now() >= exp * 1000 || revocations.isTokenRevoked(jti)) return
+      await revocations.transaction(async (trx, revoke, now) => {
+        const { rules } = await trx.selectFrom('rules').select(eb => eb.fn.countAll<number>().as('rules')).where('session_id', '=', sid).executeTakeFirstOrThrow()
+        if (Number(rules) < MAX_TOKEN_RULES) return await revoke.token(jti, sid, exp * 1000)
+        await endSessions(trx, now, { userId: sub, only: sid })
+        await revoke.sessions([sid])
+      })
     },
 
     async list (userId) {
@@ -224,16 +301,17 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
     },
 
     async end (userId, sessionId) {
-      return await revocations.transaction((trx, revoke, now) => endSessions(trx, revoke, now, { userId, only: sessionId })) === 1
+      return await endAndRevoke({ userId, only: sessionId }) === 1
     },
 
     async endOthers (userId, sessionId) {
-      return await revocations.transaction((trx, revoke, now) => endSessions(trx, revoke, now, { userId, except: sessionId }))
+      return await endAndRevoke({ userId, except: sessionId })
     },
 
     async endAll (userId) {
       return await revocations.transaction(async (trx, revoke, now) => {
-        const live = await endSessions(trx, revoke, now, { userId })
+        const { live } = await endSessions(trx, now, { userId })
+        // One rule for all of them.
         await revoke.user(userId)
         return live
       })

@@ -1,5 +1,4 @@
 import type { Algorithm } from '../schemas/common.js'
-import type { ClaimsHook } from '../schemas/host.js'
 import type { Clock } from './clock.js'
 import { LatchkeyError } from './errors.js'
 import { createId, timeOfId } from './ids.js'
@@ -75,8 +74,8 @@ interface VerifiedToken {
 
 /** Makes and verifies access tokens. */
 export interface Tokens {
-  /** Signs an access token for a grant. */
-  sign (grant: Grant): Promise<string>
+  /** Signs an access token for a grant. Throws where it would be too long to be verified. */
+  sign (grant: Grant): string
   /**
    * Who holds this token. Throws `invalid_token`, `token_expired`, `token_revoked`, or a 503 where the revocations cannot be told.
    * Returns a promise only when another process has revoked something since the last call; then it rejects with the same.
@@ -95,7 +94,7 @@ export interface Tokens {
  * @param keys - every one verifies; the last one of `algorithm` signs.
  * @param accessTokenTtl - milliseconds.
  */
-export function createTokens ({ keys, algorithm, issuer, audience, accessTokenTtl, clock, revocations, claims: claimsHook }: {
+export function createTokens ({ keys, algorithm, issuer, audience, accessTokenTtl, clock, revocations }: {
   keys: readonly JwtKey[]
   algorithm: Algorithm
   issuer: string
@@ -103,7 +102,6 @@ export function createTokens ({ keys, algorithm, issuer, audience, accessTokenTt
   accessTokenTtl: number
   clock: Clock
   revocations: Revocations
-  claims: ClaimsHook | undefined
 }): Tokens {
   const byKid = new Map(keys.map(key => [key.kid, key]))
   const signingKey = keys.findLast(key => key.algorithm === algorithm)
@@ -146,11 +144,10 @@ export function createTokens ({ keys, algorithm, issuer, audience, accessTokenTt
   }
 
   return {
-    async sign (grant) {
-      const extra = await claimsHook?.(grant.user, grant.scopes) ?? {}
+    sign (grant) {
       const iat = Math.floor(grant.issuedAt / 1000)
       const token = sign({
-        ...Object.fromEntries(Object.entries(extra).filter(([claim]) => !(RESERVED_CLAIMS as readonly string[]).includes(claim))),
+        ...Object.fromEntries(Object.entries(grant.claims).filter(([claim]) => !(RESERVED_CLAIMS as readonly string[]).includes(claim))),
         iss: issuer,
         sub: grant.user.id,
         aud,
@@ -161,7 +158,7 @@ export function createTokens ({ keys, algorithm, issuer, audience, accessTokenTt
         sid: grant.sessionId,
         scope: formatScope(grant.scopes)
       })
-      if (token.length > MAX_TOKEN_LENGTH) throw new Error(`An access token of ${token.length} characters was made, more than ${MAX_TOKEN_LENGTH}: the option claims adds too much`)
+      if (token.length > MAX_TOKEN_LENGTH) throw new Error(`An access token of ${token.length} characters was made, more than ${MAX_TOKEN_LENGTH}: too many scopes are granted`)
       return token
     },
     verify (token) {

@@ -49,7 +49,7 @@ export interface Users extends UserDirectory {
   remove (id: string): Promise<StoredUser>
 }
 
-/** What makes two usernames one: NFKC, then case folding. */
+/** What makes two usernames one: NFKC, then lower case. */
 function keyOf (username: string): string {
   return username.normalize('NFKC').toLowerCase()
 }
@@ -118,12 +118,13 @@ export function createUsers ({ store, clock, passwords, revocations, catalogue, 
   async function replacePassword (id: string, passwordHash: string, { verifiedAgainst, keepSession }: { verifiedAgainst?: number, keepSession?: string }): Promise<StoredUser> {
     return await revocations.transaction(async (trx, revoke, now) => {
       const row = await requireRow(trx, id)
-      // Somebody else changed it while we were hashing: theirs stands.
-      if (verifiedAgainst !== undefined && row.password_changed_at !== verifiedAgainst) throw new LatchkeyError('wrong_password')
+      // Somebody else changed it, or disabled the account, while we were hashing: theirs stands.
+      if (verifiedAgainst !== undefined && (row.password_changed_at !== verifiedAgainst || row.disabled_at !== null)) throw new LatchkeyError('wrong_password')
       // Two changes in one millisecond are two all the same: a login that verified the first must not pass for the second.
       const changedAt = Math.max(now, row.password_changed_at + 1)
       await trx.updateTable('users').set({ password_hash: passwordHash, password_changed_at: changedAt, updated_at: now }).where('id', '=', id).execute()
-      await endSessions(trx, revoke, now, { userId: id, except: keepSession })
+      const { ids } = await endSessions(trx, now, { userId: id, except: keepSession })
+      await revoke.sessions(ids)
       return toStoredUser({ ...row, password_changed_at: changedAt })
     })
   }
@@ -211,7 +212,7 @@ export function createUsers ({ store, clock, passwords, revocations, catalogue, 
     disable: id => revocations.transaction(async (trx, revoke, now) => {
       const row = await requireRow(trx, id)
       await trx.updateTable('users').set({ disabled_at: row.disabled_at ?? now, updated_at: now }).where('id', '=', id).execute()
-      await endSessions(trx, revoke, now, { userId: id })
+      await endSessions(trx, now, { userId: id })
       await revoke.user(id)
       return toStoredUser({ ...row, disabled_at: now })
     }),
@@ -224,7 +225,7 @@ export function createUsers ({ store, clock, passwords, revocations, catalogue, 
 
     remove: id => revocations.transaction(async (trx, revoke, now) => {
       const row = await requireRow(trx, id)
-      await endSessions(trx, revoke, now, { userId: id })
+      await endSessions(trx, now, { userId: id })
       await revoke.user(id)
       await trx.deleteFrom('sessions').where('user_id', '=', id).execute()
       await trx.deleteFrom('users').where('id', '=', id).execute()

@@ -46,7 +46,8 @@ export default fp(async function latchkeyAuthentication (app) {
   }
 
   const authenticate: Guard = function authenticate (request: Guarded, reply, done) {
-    if (request[kVerified] !== undefined && request.user === request[kVerified]) return done()
+    // A second look costs little and is needed where there is a body: whoever sends it slowly must not outlive expiry or revocation.
+    if (request[kVerified] !== undefined && request.user === request[kVerified] && !hasBody(request)) return done()
     let outcome: AuthenticatedUser | Promise<AuthenticatedUser>
     try {
       outcome = tokens.verify(cookies.readAccessToken(request))
@@ -81,7 +82,7 @@ export default fp(async function latchkeyAuthentication (app) {
     }
 
     const guard: Guard = function requireScopes (request, reply, done) {
-      // Has no effect where `authenticate` ran at onRequest; makes the guard whole where nobody saw its tag.
+      // Makes the guard whole where nobody saw its tag; costs next to nothing where `authenticate` ran at onRequest.
       authenticate(request, reply, error => error === undefined ? checkScopes(request, reply, done) : done(error))
     }
     return Object.assign(guard, { [kRequirement]: { authenticate, scopes } })
@@ -89,6 +90,10 @@ export default fp(async function latchkeyAuthentication (app) {
 
   app.decorate(kGuards, { authenticate: Object.assign(authenticate, { [kRequirement]: { authenticate, scopes: [] } }), requireScopes, userOf })
 }, { name: 'latchkey-authentication', fastify: '5.x', dependencies: ['latchkey-jwt', 'latchkey-cookies'] })
+
+function hasBody ({ headers, body }: FastifyRequest): boolean {
+  return headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined || body !== undefined
+}
 
 /** The host's own error handler must find status and challenge set: RFC 6750 section 3 asks for one with every 401. */
 function refuse (reply: FastifyReply, error: unknown): Error {
@@ -117,6 +122,9 @@ export function createSecureRoute (isDocumented: (app: FastifyInstance) => boole
 
     const onRequest = [route.onRequest ?? []].flat()
     if (!onRequest.includes(first.authenticate)) route.onRequest = [first.authenticate, ...onRequest]
+    // Once more when the body is there: see `authenticate`.
+    const preHandler = [route.preHandler ?? []].flat()
+    if (requirementOf(preHandler[0]) === undefined) route.preHandler = [first.authenticate, ...preHandler]
 
     if (!isDocumented(this)) return
     const scopes = [...new Set(requirements.flatMap(requirement => requirement.scopes))]
@@ -124,8 +132,18 @@ export function createSecureRoute (isDocumented: (app: FastifyInstance) => boole
   }
 }
 
+/** Where a guard comes too late, or is called with other arguments: it would look like protection and be none. */
+const USELESS = ['preParsing', 'preSerialization', 'onSend', 'onResponse', 'onError', 'onTimeout', 'onRequestAbort'] as const
+
 function requirementsOf (route: RouteOptions): Requirement[] {
-  return [route.onRequest, route.preParsing, route.preValidation, route.preHandler].flat()
-    .map(hook => (hook as { [kRequirement]?: Requirement } | undefined)?.[kRequirement])
-    .filter(requirement => requirement !== undefined)
+  for (const hook of USELESS) {
+    if ([route[hook]].flat().some(guard => requirementOf(guard) !== undefined)) {
+      throw new TypeError(`A guard protects nothing as the ${hook} hook of ${String(route.method)} ${route.url}: use it as onRequest, preValidation or preHandler`)
+    }
+  }
+  return [route.onRequest, route.preValidation, route.preHandler].flat().map(requirementOf).filter(requirement => requirement !== undefined)
+}
+
+function requirementOf (hook: unknown): Requirement | undefined {
+  return (hook as { [kRequirement]?: Requirement } | undefined)?.[kRequirement]
 }

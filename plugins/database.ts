@@ -17,9 +17,9 @@ declare module 'fastify' {
 
 /** Opens the store and the clock; closes the store when everything that uses it has closed. */
 export default fp(async function latchkeyDatabase (app) {
-  const { database, now } = app[kSettings]
+  const { database, now, stopwatch } = app[kSettings]
   const store = await openSqlite(database)
   app.addHook('onClose', () => store.close())
   app.decorate(kStore, store)
-  app.decorate(kClock, createClock(now))
+  app.decorate(kClock, createClock(now, stopwatch))
 }, { name: 'latchkey-database', fastify: '5.x', dependencies: ['latchkey-settings'] })

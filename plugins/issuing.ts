@@ -8,6 +8,7 @@ import type { LoginResponse, TokenResponse } from '../schemas/tokens.js'
 import { kClock } from './database.js'
 import { kCookies } from './cookies.js'
 import { kTokens } from './jwt.js'
+import { kRevocations } from './revocations.js'
 import { kSessions } from './sessions.js'
 import { kSettings } from './settings.js'
 import { kUsers } from './users.js'
@@ -37,6 +38,7 @@ declare module 'fastify' {
 export default fp(async function latchkeyIssuing (app) {
   const users = app[kUsers]
   const sessions = app[kSessions]
+  const revocations = app[kRevocations]
   const tokens = app[kTokens]
   const cookies = app[kCookies]
   const clock = app[kClock]
@@ -48,17 +50,20 @@ export default fp(async function latchkeyIssuing (app) {
 
   app.decorate(kIssuing, {
     async logIn (request, { username, password, scope }) {
+      // What other processes have revoked up to now is older than what is asked from here on.
+      await revocations.refresh()
+      const askedAt = clock.now()
       const user = await users.authenticate(username, password)
-      if (user == null) throw new LatchkeyError('invalid_credentials')
-      return await sessions.start(user, { clientId: FIRST_PARTY, scope, userAgent: request.headers['user-agent'], address: request.ip })
+      if (user === null) throw new LatchkeyError('invalid_credentials')
+      return await sessions.start(user, { clientId: FIRST_PARTY, askedAt, scope, userAgent: request.headers['user-agent'], address: request.ip })
     },
     async sendTokens (reply, grant) {
-      const accessToken = await tokens.sign(grant)
+      const accessToken = tokens.sign(grant)
       forbidCaching(reply)
       return { access_token: accessToken, token_type: 'bearer', expires_in: accessTtl, refresh_token: grant.refreshToken, scope: formatScope(grant.scopes) }
     },
     async sendCookies (reply, grant) {
-      const accessToken = await tokens.sign(grant)
+      const accessToken = tokens.sign(grant)
       forbidCaching(reply)
       cookies.set(reply, {
         accessToken,

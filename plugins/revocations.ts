@@ -4,6 +4,9 @@ import type { Revocations } from '../lib/revocations.js'
 import { kClock, kStore } from './database.js'
 import { kSettings } from './settings.js'
 
+/** Milliseconds by which a machine's clock may be behind what is kept in the store. */
+const TOLERABLE = 60_000
+
 export const kRevocations = Symbol('latchkey.revocations')
 
 declare module 'fastify' {
@@ -14,9 +17,10 @@ declare module 'fastify' {
 
 /** Loads the revocation rules before the first request is served. */
 export default fp(async function latchkeyRevocations (app) {
-  app.decorate(kRevocations, await openRevocations({
-    store: app[kStore],
-    clock: app[kClock],
-    accessTokenTtl: app[kSettings].accessTokenTtl
-  }))
+  const clock = app[kClock]
+  const { accessTokenTtl, now } = app[kSettings]
+  app.decorate(kRevocations, await openRevocations({ store: app[kStore], clock, accessTokenTtl }))
+
+  const ahead = clock.now() - now()
+  if (ahead > TOLERABLE) app.log.warn({ ahead }, 'the clock of this machine is behind the time that was last acted on here: set it right; until it has caught up, tokens are dated by the time that was kept')
 }, { name: 'latchkey-revocations', fastify: '5.x', dependencies: ['latchkey-database'] })

@@ -17,13 +17,14 @@ declare module 'fastify' {
 
 /** The sessions and their refresh tokens. */
 export default fp(async function latchkeySessions (app) {
-  const { sessionTtl, refreshIdleTtl, refreshGrace } = app[kSettings]
+  const { claims, sessionTtl, refreshIdleTtl, refreshGrace } = app[kSettings]
   app.decorate(kSessions, createSessions({
     store: app[kStore],
     clock: app[kClock],
     revocations: app[kRevocations],
     users: app[kUsers],
     builtInUsers: app[kBuiltInUsers],
+    claims,
     refreshKeys: app[kRefreshKeys],
     sessionTtl,
     refreshIdleTtl,

@@ -2,7 +2,8 @@ import fp from 'fastify-plugin'
 import { LatchkeyError } from '../lib/errors.js'
 import { createUsers } from '../lib/users.js'
 import type { Users } from '../lib/users.js'
-import type { UserDirectory } from '../schemas/host.js'
+import { SCOPE_PATTERN } from '../schemas/common.js'
+import type { User, UserDirectory } from '../schemas/host.js'
 import { kClock, kStore } from './database.js'
 import { kPasswords } from './passwords.js'
 import { kRevocations } from './revocations.js'
@@ -40,7 +41,18 @@ function enclose (users: UserDirectory): UserDirectory {
     }
   }
   return {
-    authenticate: (username, password) => guard(() => users.authenticate(username, password)),
-    find: id => guard(() => users.find(id))
+    authenticate: (username, password) => guard(async () => check(await users.authenticate(username, password))),
+    find: id => guard(async () => check(await users.find(id)))
   }
+}
+
+const SCOPE = new RegExp(SCOPE_PATTERN)
+
+/** What the host's code gives is trusted with everything; a mistake in it must not become a right that nobody granted. */
+function check (user: User | null | undefined): User | null {
+  if (user == null) return null
+  const { id, username, scopes } = user
+  if (typeof id === 'string' && id !== '' && typeof username === 'string' &&
+    Array.isArray(scopes) && scopes.every(scope => typeof scope === 'string' && SCOPE.test(scope))) return { id, username, scopes: [...scopes] }
+  throw new TypeError('The option users gave something that is no user: { id, username, scopes } with a text, a text and a list of scope names')
 }

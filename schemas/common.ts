@@ -10,8 +10,8 @@ export const SCOPE_PATTERN = '^[\\x21\\x23-\\x5B\\x5D-\\x7E]+$'
 /** Scopes in one string, separated by spaces: RFC 6749 section 3.3. Empty where there is none. */
 export const Scope = Type.String({ maxLength: 2_048, pattern: '^[\\x20\\x21\\x23-\\x5B\\x5D-\\x7E]*$', description: 'Scopes, separated by spaces.' })
 
-/** No control characters, and no spaces at the ends, which nobody sees. */
-export const USERNAME_PATTERN = '^(?!\\s)[^\\p{Cc}\\p{Cs}]+(?<!\\s)$'
+/** No control, format or separating characters, and no spaces at the ends: what nobody sees makes two names look alike. */
+export const USERNAME_PATTERN = '^(?!\\s)[^\\p{Cc}\\p{Cf}\\p{Cs}\\p{Zl}\\p{Zp}]+(?<!\\s)$'
 export const MAX_USERNAME_LENGTH = 128
 
 /** What a user may be called. */

@@ -15,7 +15,7 @@ const Duration = (description: string, byDefault: string, env: string) => Type.O
   expects: 'a duration such as 900s, 15m or 30d'
 }))
 
-const Origin = Type.String({ pattern: '^https?://[^/?#\\s]+$' })
+const Origin = Type.String({ pattern: '^https?://([A-Za-z0-9-]+(\\.[A-Za-z0-9-]+)*|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?$' })
 
 /** What `app.register(latchkey, options)` takes. Every option has a default; the service takes the same from its environment. */
 export const Options = Type.Object({

@@ -1,3 +1,4 @@
+import { closeSync, openSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import { CompiledQuery, Kysely, Migrator, SqliteAdapter, SqliteDialect, SqliteDriver } from 'kysely'
@@ -34,11 +35,19 @@ export async function openSqlite (file: string): Promise<Store> {
   const dataVersion = database.prepare('PRAGMA data_version').pluck()
   let seenVersion = dataVersion.get()
 
+  function readVersion (): unknown {
+    try {
+      return dataVersion.get()
+    } catch (error) {
+      throw translate(error)
+    }
+  }
+
   return {
     read: work => patiently(() => work(db)),
     transaction: work => patiently(() => db.transaction().execute(work)),
     changed () {
-      const version = dataVersion.get()
+      const version = readVersion()
       if (version === seenVersion) return false
       seenVersion = version
       return true
@@ -51,6 +60,7 @@ function connect (file: string): Database.Database {
   assertMatchingBuild()
   let database: Database.Database
   try {
+    if (file !== ':memory:') createPrivately(file)
     database = new Database(file, { timeout: LOCK_PATIENCE })
   } catch (error) {
     throw cannotOpen(file, error)
@@ -66,6 +76,15 @@ function connect (file: string): Database.Database {
   } catch (error) {
     database.close()
     throw cannotOpen(file, error)
+  }
+}
+
+/** Makes the file, for its mode: it holds password hashes. SQLite gives the files beside it the same. */
+function createPrivately (file: string): void {
+  try {
+    closeSync(openSync(file, 'ax', 0o600))
+  } catch {
+    // It is there, or cannot be: opening it tells.
   }
 }
 

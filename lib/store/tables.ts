@@ -12,7 +12,7 @@ export interface Tables {
 export interface UsersTable {
   id: string
   username: string
-  /** The username after NFKC and case folding: what makes it unique. */
+  /** The username after NFKC, in lower case: what makes it unique. */
   username_key: string
   password_hash: string
   /** When the user or an administrator last set it; a re-hash at login is none. */
@@ -47,6 +47,8 @@ export interface RulesTable {
   seq: Generated<number>
   kind: 'token' | 'session' | 'user' | 'client'
   value: string
+  /** Of a token: its session. Null for the other kinds. */
+  session_id: string | null
   /** Tokens issued before this are dead. Null: whenever they were issued. */
   issued_before: number | null
   /** When the last token that the rule could kill has expired. */

@@ -3,9 +3,7 @@ import { assertNoClient } from '../../lib/credentials.js'
 import { sendOAuthError } from '../../plugins/errors.js'
 import forms from '../../plugins/forms.js'
 import { kTokens } from '../../plugins/jwt.js'
-import { kRevocations } from '../../plugins/revocations.js'
 import { kSessions } from '../../plugins/sessions.js'
-import { kClock } from '../../plugins/database.js'
 import { oauthErrors } from '../../schemas/errors.js'
 import { Done } from '../../schemas/service.js'
 import { RevokeRequest } from '../../schemas/tokens.js'
@@ -14,9 +12,7 @@ import { RevokeRequest } from '../../schemas/tokens.js'
 const revoke: FastifyPluginAsyncTypebox = async function revoke (app) {
   await app.register(forms)
   const sessions = app[kSessions]
-  const revocations = app[kRevocations]
   const tokens = app[kTokens]
-  const clock = app[kClock]
 
   app.post('', {
     schema: {
@@ -35,8 +31,7 @@ const revoke: FastifyPluginAsyncTypebox = async function revoke (app) {
     // `token_type_hint` could only save work that is not worth saving: the two kinds cannot be mistaken for each other.
     const claims = tokens.decode(token)
     if (claims !== undefined) {
-      const expiresAt = claims.exp * 1000
-      if (clock.now() < expiresAt) await revocations.revokeToken(claims.jti, expiresAt)
+      await sessions.endToken(claims)
     } else {
       // Also one that was rotated away: whoever revokes it wants the session dead.
       const session = await sessions.identify(token)

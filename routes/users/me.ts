@@ -22,7 +22,7 @@ const me: FastifyPluginAsyncTypebox = async function me (app) {
     onRequest: authenticate
   }, async (request) => {
     const user = await users.find(userOf(request).id)
-    if (user == null) throw new LatchkeyError('invalid_token')
+    if (user === null) throw new LatchkeyError('invalid_token')
     const { id, username, scopes } = user
     return { id, username, scopes: [...scopes] }
   })

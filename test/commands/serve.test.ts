@@ -183,7 +183,7 @@ t.test('SIGTERM lets a request in flight finish, does not wait for silent connec
   const directory = t.testdir()
   const service = await serve(t, directory, { LATCHKEY_BCRYPT_COST: '12', LATCHKEY_COOKIES_SECURE: 'false' })
   const { name, password } = await readGreeting(service)
-  t.match(service.output, /"level":40.*LATCHKEY_COOKIES_SECURE/, 'a warning about cookies')
+  await service.printed(/"level":40.*LATCHKEY_COOKIES_SECURE/)
   const silent = connect(Number(new URL(service.url).port), '127.0.0.1')
   t.teardown(() => silent.destroy())
   await new Promise(resolve => silent.once('connect', resolve))

@@ -14,7 +14,7 @@ const OTHER = 'another secret of thirty-two bytes or more'
 
 function load (store: Store, algorithm: Algorithm = 'ES256', secrets = [SECRET], wall = createWall()): Promise<SigningKey[]> {
   const [first, ...others] = deriveKeys(secrets)
-  return loadKeys({ store, clock: createClock(wall), algorithm, sealKeys: [first.seal, ...others.map(({ seal }) => seal)] })
+  return loadKeys({ store, clock: createClock(wall, () => 0), algorithm, sealKeys: [first.seal, ...others.map(({ seal }) => seal)] })
 }
 
 const MEMBERS: Record<Algorithm, string[] | null> = {

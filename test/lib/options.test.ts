@@ -18,7 +18,7 @@ function messageOf (work: () => unknown): string | undefined {
 
 t.test('nothing given: the defaults', async t => {
   for (const given of [{}, { cookies: {} }, { issuer: undefined, secret: undefined, scopes: undefined, cookies: undefined, users: undefined, now: undefined }, { cookies: { secure: undefined } }, Object.create(null)]) {
-    const { now, ...settings } = readOptions(given)
+    const { now, stopwatch: _stopwatch, ...settings } = readOptions(given)
     t.equal(now, Date.now)
     t.same(settings, {
       issuer: 'http://127.0.0.1:3000',

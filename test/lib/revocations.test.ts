@@ -55,7 +55,7 @@ t.test('a rule acknowledged by a process that is then killed with SIGKILL is the
     const { openSqlite } = await import(${libUrl('store/sqlite.js')})
     const { openRevocations } = await import(${libUrl('revocations.js')})
     const { createClock } = await import(${libUrl('clock.js')})
-    const revocations = await openRevocations({ store: await openSqlite(${JSON.stringify(file)}), clock: createClock(Date.now), accessTokenTtl: 900000 })
+    const revocations = await openRevocations({ store: await openSqlite(${JSON.stringify(file)}), clock: createClock(Date.now, () => 0), accessTokenTtl: 900000 })
     for (let i = 0; ; i++) {
       await revocations.revokeToken('t' + i, Date.now() + 900000)
       process.stdout.write(i + '\\n')
@@ -74,7 +74,7 @@ t.test('a transaction that throws writes and indexes nothing', async t => {
   const file = databaseIn(t)
   const { revocations } = await createWorld(t, { file })
   await t.rejects(revocations.transaction(async (_trx, revoke) => {
-    await revoke.token('t', 5)
+    await revoke.token('t', null, 5)
     await revoke.sessions(['s'])
     await revoke.user('u')
     throw new LatchkeyError('invalid_scope')
@@ -113,7 +113,7 @@ t.test('work that is run twice by the store indexes what the last run wrote', as
   let runs = 0
   await revocations.transaction(async (_trx, revoke) => {
     runs++
-    await revoke.token(`run ${runs}`, 5)
+    await revoke.token(`run ${runs}`, null, 5)
   })
   t.equal(runs, 2)
   t.equal(revocations.isRevoked(token({ tokenId: 'run 1' })), false)
@@ -139,7 +139,7 @@ t.test('every kind of rule crosses over to another process, and is there after a
   const first = await createWorld(t, { file })
   const second = await createWorld(t, { file })
   await first.revocations.transaction(async (_trx, revoke) => {
-    await revoke.token('t1', first.clock.now() + TTL)
+    await revoke.token('t1', null, first.clock.now() + TTL)
     await revoke.sessions(['s1'])
     await revoke.user('u1')
   })
@@ -365,7 +365,7 @@ t.test('the purge goes in steps of a thousand, and being stopped between two los
   const count = connectTo(t, file).prepare('select count(*) from rules').pluck()
   const old = first.clock.now() + MINUTE
   await first.revocations.transaction(async (_trx, revoke) => {
-    for (let i = 0; i < 2_500; i++) await revoke.token(`old${i}`, old)
+    for (let i = 0; i < 2_500; i++) await revoke.token(`old${i}`, null, old)
   })
   wall.move(2 * DAY)
   await first.revocations.revokeToken('young', first.clock.now() + TTL)
@@ -438,7 +438,7 @@ t.test('a clock that steps back after a purge and a restart brings nothing back:
 t.test('opening on a store that cannot answer rejects', async t => {
   const store = await openSqlite(databaseIn(t))
   await store.close()
-  await t.rejects(openRevocations({ store, clock: createClock(createWall()), accessTokenTtl: TTL }))
+  await t.rejects(openRevocations({ store, clock: createClock(createWall(), () => 0), accessTokenTtl: TTL }))
 })
 
 t.test('two processes revoke in turn, for real: neither misses one of the other\'s', async t => {
@@ -449,7 +449,7 @@ t.test('two processes revoke in turn, for real: neither misses one of the other\
     const { openRevocations } = await import(${libUrl('revocations.js')})
     const { createClock } = await import(${libUrl('clock.js')})
     const { createInterface } = await import('node:readline')
-    const revocations = await openRevocations({ store: await openSqlite(${JSON.stringify(file)}), clock: createClock(Date.now), accessTokenTtl: 900000 })
+    const revocations = await openRevocations({ store: await openSqlite(${JSON.stringify(file)}), clock: createClock(Date.now, () => 0), accessTokenTtl: 900000 })
     const seen = id => revocations.isRevoked({ tokenId: id, sessionId: '', userId: '', clientId: '', issuedAt: 0 })
     process.stdout.write('ready\\n')
     for await (const line of createInterface({ input: process.stdin })) {

@@ -22,7 +22,7 @@ import { REQUIRED_CLAIMS } from '../../lib/tokens.js'
 import type { JwtKey } from '../../lib/tokens.js'
 import { createUsers } from '../../lib/users.js'
 import type { Users } from '../../lib/users.js'
-import type { User, UserDirectory } from '../../schemas/host.js'
+import type { ClaimsHook, User, UserDirectory } from '../../schemas/host.js'
 
 export const SECOND = 1_000
 export const MINUTE = 60 * SECOND
@@ -134,12 +134,13 @@ export interface WorldOptions {
   refreshIdleTtl?: number
   refreshGrace?: number
   refreshKeys?: [Buffer, ...Buffer[]]
+  claims?: ClaimsHook
 }
 
 export async function createWorld (t: Test, options: WorldOptions = {}): Promise<World> {
   const { file = ':memory:', wall = createWall(), directory, accessTokenTtl = 15 * MINUTE } = options
   const store = options.store ?? await openStore(t, file)
-  const clock = createClock(wall)
+  const clock = createClock(wall, () => 0)
   const revocations = await openRevocations({ store, clock, accessTokenTtl })
   const passwords = createFakePasswords()
   const users = createUsers({ store, clock, passwords, revocations, catalogue: CATALOGUE, passwordMinLength: 15 })
@@ -150,6 +151,7 @@ export async function createWorld (t: Test, options: WorldOptions = {}): Promise
     revocations,
     users: directory ?? users,
     builtInUsers: directory === undefined ? users : undefined,
+    claims: options.claims,
     refreshKeys: options.refreshKeys ?? [REFRESH_KEY],
     sessionTtl: options.sessionTtl ?? 90 * DAY,
     refreshIdleTtl: options.refreshIdleTtl ?? 30 * DAY,
