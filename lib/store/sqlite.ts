@@ -21,7 +21,7 @@ const OLDEST_SQLITE = [3, 51, 3] as const
  * @throws Error that names the option `database` where the file cannot be opened or is no database.
  */
 export async function openSqlite (file: string): Promise<Store> {
-  const database = connect(file)
+  const database = await connectPatiently(file)
   const db = new Kysely<Tables>({ dialect: new SingleWriterDialect(database) })
   try {
     await migrate(db)
@@ -53,6 +53,19 @@ export async function openSqlite (file: string): Promise<Store> {
       return true
     },
     close: () => db.destroy()
+  }
+}
+
+/** The switch to WAL does not wait for another process that makes it in the same moment: it is tried again. */
+async function connectPatiently (file: string): Promise<Database.Database> {
+  const deadline = performance.now() + LOCK_PATIENCE
+  for (;;) {
+    try {
+      return connect(file)
+    } catch (error) {
+      if (!isLocked((error as Error).cause) || performance.now() > deadline) throw error
+      await delay(20)
+    }
   }
 }
 
