@@ -32,3 +32,24 @@ t.test('two clocks are two', async t => {
   one.advanceTo(9)
   t.equal(two.now(), 1)
 })
+
+t.test('while the wall clock is behind, time goes on: standing still, nothing would ever expire', async t => {
+  let wall = 1_000
+  let passed = 0
+  const clock = createClock(() => wall, () => passed)
+  clock.advanceTo(1_000_000)
+  t.equal(clock.now(), 1_000_000)
+  passed += 400.25
+  wall += 400
+  t.equal(clock.now(), 1_000_400)
+  passed += 0.75
+  t.equal(clock.now(), 1_000_401)
+  wall = 2_000_000
+  t.equal(clock.now(), 2_000_000, 'the wall clock has caught up, and rules again')
+  passed += 1_000
+  t.equal(clock.now(), 2_000_000)
+  wall = 1_500_000
+  t.equal(clock.now(), 2_000_000, 'stepped back')
+  passed += 5
+  t.equal(clock.now(), 2_000_005)
+})

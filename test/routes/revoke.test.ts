@@ -166,3 +166,16 @@ t.test('what is revoked stays revoked after a restart, and what is not goes on',
   t.equal(await refresh(after, token.refresh_token), 200, 'the session of the revoked access token too')
   t.equal(readSessions(file).filter(row => row.ended_at !== null).length, 1)
 })
+
+t.test('a session whose tokens are revoked by the thousand is ended instead: one user must not fill the store', async t => {
+  const { app } = await build(t)
+  const tokens = await logIn(app)
+  const { sid, jti, ...claims } = app.latchkey.tokens.decode(tokens.access_token) ?? t.bailout('no claims') as never
+  for (let i = 0; i < 1_000; i++) await app.latchkey.sessions.endToken({ ...claims, sid, jti: `${jti}-${i}` })
+  t.equal(app.latchkey.revocations.size, 1_000)
+  t.equal((await app.inject({ url: '/protected-route', headers: bearer(tokens.access_token) })).statusCode, 200)
+  await postForm(app, '/revoke', { token: tokens.access_token })
+  t.equal((await app.inject({ url: '/protected-route', headers: bearer(tokens.access_token) })).statusCode, 401)
+  t.equal(app.latchkey.revocations.size, 1_001, 'one more, for the session')
+  t.equal((await postForm(app, '/token', { grant_type: 'refresh_token', refresh_token: tokens.refresh_token })).statusCode, 400)
+})

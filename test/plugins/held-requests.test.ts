@@ -1,0 +1,66 @@
+import { connect } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { fastify } from 'fastify'
+import type { FastifyInstance } from 'fastify'
+import t from 'tap'
+import latchkey from '../../app.js'
+import { bearer, build, logIn, PASSWORD, TEST_OPTIONS } from '../helper.js'
+
+/** Sends the head of a request and half of its body; `finish` sends the rest and gives the status. */
+async function hold (app: FastifyInstance, method: string, path: string, token: string, body: string): Promise<{ finish: () => Promise<number> }> {
+  const socket = connect((app.server.address() as AddressInfo).port, '127.0.0.1')
+  const { authorization } = bearer(token)
+  const guarded = new Promise<void>(resolve => app.server.once('request', () => setImmediate(resolve)))
+  socket.write(`${method} ${path} HTTP/1.1\r\nhost: x\r\nauthorization: ${authorization}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body.slice(0, 1)}`)
+  await guarded
+  return {
+    async finish () {
+      const answer = new Promise<string>(resolve => socket.once('data', data => resolve(String(data))))
+      socket.write(body.slice(1))
+      const status = Number((await answer).split(' ')[1])
+      socket.destroy()
+      return status
+    }
+  }
+}
+
+t.test('a request that is held open until its token is revoked or expired does not get through (the guard ran when its head came)', async t => {
+  const { app, clock } = await build(t)
+  await app.listen({ port: 0 })
+  const body = JSON.stringify({ amount: 99 })
+
+  const revoked = await logIn(app)
+  const expired = await logIn(app)
+  const alive = await logIn(app)
+  const held = {
+    revoked: await hold(app, 'POST', '/protected-route', revoked.access_token, body),
+    expired: await hold(app, 'POST', '/protected-route', expired.access_token, body),
+    alive: await hold(app, 'POST', '/protected-route', alive.access_token, body)
+  }
+  await app.inject({ method: 'POST', url: '/revoke', payload: { token: revoked.access_token } })
+  t.equal(await held.revoked.finish(), 401)
+  t.equal(await held.alive.finish(), 200)
+  clock.move(15 * 60 * 1000)
+  t.equal(await held.expired.finish(), 401)
+})
+
+t.test('a password change that is held open until the account is disabled changes nothing', async t => {
+  const { app } = await build(t)
+  await app.listen({ port: 0 })
+  const { access_token: token } = await logIn(app, 'bob')
+  const bob = await app.latchkey.users.findByName('bob')
+  const change = await hold(app, 'PUT', '/users/me/password', token, JSON.stringify({ current_password: PASSWORD, new_password: 'the password of a thief' }))
+  await app.latchkey.users.disable(bob?.id ?? '')
+  t.equal(await change.finish(), 401)
+  await app.latchkey.users.enable(bob?.id ?? '')
+  await t.resolves(logIn(app, 'bob'))
+})
+
+t.test('a guard where it would protect nothing stops the boot', async t => {
+  const app = fastify()
+  t.teardown(() => app.close())
+  await app.register(latchkey, TEST_OPTIONS)
+  for (const hook of ['preParsing', 'preSerialization', 'onSend', 'onResponse', 'onError']) {
+    t.throws(() => app.get(`/${hook}`, { [hook]: app.requireScopes('admin') }, async () => ''), new RegExp(`A guard protects nothing as the ${hook} hook of GET /${hook}: use it as onRequest`))
+  }
+})
