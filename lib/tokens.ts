@@ -205,12 +205,12 @@ function findKey (token: string, byKid: ReadonlyMap<string, JwtKey>): JwtKey | u
     return undefined
   }
   if (typeof header !== 'object' || header === null || Object.keys(header).length !== 3) return undefined
-  // A member that stands there twice, of which another reader might take the first.
-  if (JSON.stringify(header) !== text) return undefined
   const { alg, typ, kid } = header as Record<string, unknown>
   if (typeof kid !== 'string' || typ !== 'at+jwt') return undefined
   const key = byKid.get(kid)
-  return key !== undefined && alg === key.algorithm ? key : undefined
+  if (key === undefined || alg !== key.algorithm) return undefined
+  // A member that stands there twice, of which another reader might take the first.
+  return JSON.stringify(header) === text ? key : undefined
 }
 
 function hasClaimTypes (payload: unknown): payload is AccessTokenClaims {
