@@ -8,7 +8,6 @@ const TABLE = {
   ambiguous_credentials: { status: 400, oauth: 'invalid_request', message: 'The Authorization header and the cookie carry different tokens: send one.' },
   invalid_scope: { status: 400, oauth: 'invalid_scope', message: 'A requested scope is unknown or was not granted.' },
   unsupported_grant_type: { status: 400, oauth: 'unsupported_grant_type', message: 'The grant_type must be password or refresh_token.' },
-  unsupported_token_type: { status: 400, oauth: 'unsupported_token_type', message: 'The token_type_hint must be access_token or refresh_token.' },
   password_rejected: { status: 400, oauth: 'invalid_request', message: 'The new password does not meet the policy.' },
   invalid_client: { status: 401, oauth: 'invalid_client', message: 'The client is unknown or its authentication failed.' },
   invalid_credentials: { status: 401, oauth: 'invalid_grant', message: 'The username or password is incorrect.' },

@@ -76,5 +76,7 @@ function describeViolation ({ instancePath, keyword, params, message }: NonNulla
   const field = instancePath.slice(1).replaceAll('/', '.')
   if (keyword === 'required') return `The ${context} lacks the member '${params.missingProperty}'.`
   if (keyword === 'additionalProperties') return `The ${context} has an unknown member '${String(params.additionalProperty).slice(0, 64)}'.`
+  // The pattern itself says nothing to a person.
+  if (keyword === 'pattern') return `'${field}' in the ${context} has characters, or a form, that are not allowed.`
   return field === '' ? `The ${context} ${message}.` : `'${field}' in the ${context} ${message}.`
 }

@@ -39,7 +39,10 @@ export default fp(async function latchkeyOpenApi (app) {
   })
   await app.register(fastifySwaggerUi, {
     routePrefix: '/docs',
+    indexPrefix: app.prefix,
     staticCSP: true,
+    // The page would fetch its parts by https, which a service on plain http does not speak.
+    transformStaticCSP: policy => policy.replace(/;?\s*upgrade-insecure-requests/, ''),
     uiConfig: { persistAuthorization: false, validatorUrl: null },
     initOAuth: { clientId: '', scopes: [] }
   })

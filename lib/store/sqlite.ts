@@ -114,7 +114,9 @@ function cannotOpen (file: string, cause: unknown): Error {
   const reason = cause instanceof Error ? cause.message : String(cause)
   const hint = /NODE_MODULE_VERSION|bindings|ERR_DLOPEN_FAILED/.test(reason)
     ? 'better-sqlite3 was not built for this version of Node.js: run `npm rebuild better-sqlite3`'
-    : "give the path of a SQLite database in a folder that exists and can be written, or ':memory:'"
+    : isLocked(cause)
+      ? 'another process holds it: try again when that has let go'
+      : "give the path of a SQLite database in a folder that exists and can be written, or ':memory:'"
   return new Error(`The option database (LATCHKEY_DATABASE) names '${file}', which cannot be opened: ${reason}; ${hint}`, { cause })
 }
 

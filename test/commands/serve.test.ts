@@ -8,7 +8,7 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { bearer, PASSWORD } from '../helper.js'
 import type { TokenBody } from '../helper.js'
-import { CLI, environment, run } from './support.js'
+import { CLI, environment, NODE, run } from './support.js'
 
 // The service as a process: what it prints, how it ends, and the verbs that act on it while it runs.
 
@@ -27,7 +27,7 @@ interface Service {
 
 /** Starts the service in `directory`; it is stopped when the test ends. */
 async function serve (t: Test, directory: string, env: Record<string, string> = {}, nodeArgs: string[] = []): Promise<Service> {
-  const child = spawn(process.execPath, [...nodeArgs, CLI, 'serve'], { cwd: directory, env: environment(env), stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(NODE[0], [...NODE.slice(1), ...nodeArgs, CLI, 'serve'], { cwd: directory, env: environment(env), stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
   let errors = ''
   let look = (): void => {}

@@ -62,3 +62,16 @@ t.test('the page is there under a prefix too, and shows the document of this ins
   t.equal(json.statusCode, 200)
   t.ok('/auth/token' in json.json().paths)
 })
+
+t.test('the page finds its parts, with and without a prefix and a slash at its end, and asks for no https', async t => {
+  for (const prefix of ['', '/auth']) {
+    const { app } = await build(t, { docs: true, prefix })
+    for (const url of [`${prefix}/docs`, `${prefix}/docs/`]) {
+      const page = await app.inject(url)
+      t.notMatch(page.headers['content-security-policy'], /upgrade-insecure-requests/)
+      const links = [...page.body.matchAll(/(?:href|src)="([^"]+)"/g)].map(([, link]) => new URL(link ?? '', `http://x${url}`).pathname)
+      t.ok(links.length > 3, url)
+      for (const link of links) t.equal((await app.inject(link)).statusCode, 200, link)
+    }
+  }
+})
