@@ -5,12 +5,14 @@ import fp from 'fastify-plugin'
 import type { FastifyPluginAsync } from 'fastify'
 import type { Latchkey } from './lib/latchkey.js'
 import type { AuthenticatedUser } from './lib/tokens.js'
+import audit, { kAudit } from './plugins/audit.js'
 import authentication, { kGuards, createSecureRoute } from './plugins/authentication.js'
 import type { Guards } from './plugins/authentication.js'
 import contentTypes from './plugins/content-types.js'
 import cookies from './plugins/cookies.js'
 import database from './plugins/database.js'
 import errors from './plugins/errors.js'
+import events from './plugins/events.js'
 import issuing from './plugins/issuing.js'
 import jwt, { kTokens } from './plugins/jwt.js'
 import keys from './plugins/keys.js'
@@ -66,11 +68,13 @@ const latchkey: FastifyPluginAsync<LatchkeyOptions> = async function latchkey (a
   // Fastify passes `prefix` to the host's scope, not to a plugin without one of its own: this scope has it.
   await app.register(async function latchkeyScope (scope) {
     await scope.register(settings, { options })
+    await scope.register(events)
     await scope.register(errors)
     await scope.register(validation)
     await scope.register(contentTypes)
 
     await scope.register(database)
+    await scope.register(audit)
     await scope.register(keys)
     await scope.register(passwords)
     await scope.register(revocations)
@@ -99,6 +103,7 @@ const latchkey: FastifyPluginAsync<LatchkeyOptions> = async function latchkey (a
       sessions: scope[kSessions],
       revocations: scope[kRevocations],
       tokens: scope[kTokens],
+      audit: scope[kAudit],
       scopes: scope[kSettings].catalogue
     })
   }, { prefix: options.prefix ?? '' })
@@ -112,4 +117,5 @@ export type { Latchkey } from './lib/latchkey.js'
 export type { AccessTokenClaims, AuthenticatedUser } from './lib/tokens.js'
 export type { Guard } from './plugins/authentication.js'
 export type { LatchkeyOptions } from './schemas/options.js'
+export type { Actor, EventHook, EventType, SecurityEvent } from './schemas/events.js'
 export type { ClaimsHook, User, UserDirectory } from './schemas/host.js'

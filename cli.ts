@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { describeExitCodes } from './commands/exit-codes.js'
 import { reportFailure, toFailure } from './commands/failure.js'
+import { addAudit } from './commands/audit.js'
 import { addKeysList } from './commands/keys-list.js'
 import { addMigrate } from './commands/migrate.js'
 import { wantsJson } from './commands/output.js'
@@ -45,6 +46,7 @@ addUsersEnable(users)
 addUsersRemove(users)
 addSessionsRevoke(program.command('sessions').description("End users' sessions."))
 addKeysList(program.command('keys').description('Look at the signing keys.'))
+addAudit(program)
 addMigrate(program)
 
 // `latchkey users list | head` closes the pipe early, and is no error.

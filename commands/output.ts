@@ -1,3 +1,5 @@
+import { InvalidArgumentError } from 'commander'
+
 /** What every verb that prints data takes. */
 export interface OutputOptions {
   json?: boolean
@@ -33,4 +35,10 @@ function printable (text: string): string {
 /** The example under the help of a verb. */
 export function example (...lines: string[]): string {
   return ['', 'Example:', ...lines.map(line => `  $ ${line}`)].join('\n')
+}
+
+/** The value of an option that counts. */
+export function parseCount (text: string): number {
+  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text)
+  throw new InvalidArgumentError('It must be a whole number from 1')
 }

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { COMMAND } from '../lib/events.js'
 import { withLatchkey } from './context.js'
 import { EXIT_CODES } from './exit-codes.js'
 import { CommandError } from './failure.js'
@@ -23,9 +24,9 @@ async function revokeSessions (name: string, options: OutputOptions & { session?
     const { id, username } = await requireUser(latchkey, name, settings)
     let ended: number
     if (options.session === undefined) {
-      ended = await sessions.endAll(id)
+      ended = await sessions.endAll(id, COMMAND)
     } else {
-      if (!await sessions.end(id, options.session)) {
+      if (!await sessions.end(id, options.session, COMMAND)) {
         throw new CommandError('not_found', `${username} has no live session '${options.session}': nothing was changed`, { exitCode: EXIT_CODES.notFound })
       }
       ended = 1

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { LatchkeyError } from '../lib/errors.js'
+import { COMMAND } from '../lib/events.js'
 import { withLatchkey } from './context.js'
 import { example, print } from './output.js'
 import type { OutputOptions } from './output.js'
@@ -23,7 +24,7 @@ async function addUser (username: string, options: OutputOptions & { scope?: str
   await withLatchkey(async latchkey => {
     requireScopes(latchkey, scopes)
     if (await latchkey.users.findByName(username) !== null) throw new LatchkeyError('username_taken')
-    const user = await latchkey.users.add({ username, password: await readNewPassword(), scopes })
+    const user = await latchkey.users.add({ username, password: await readNewPassword(), scopes }, COMMAND)
     print(options, { data: toData(user), text: `Added ${user.username} with ${describeScopes(user)}.` })
   })
 }

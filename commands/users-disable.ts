@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { COMMAND } from '../lib/events.js'
 import { withLatchkey } from './context.js'
 import { example, print } from './output.js'
 import type { OutputOptions } from './output.js'
@@ -17,7 +18,7 @@ export function addUsersDisable (users: Command): void {
 async function disableUser (name: string, options: OutputOptions): Promise<void> {
   await withLatchkey(async (latchkey, settings) => {
     const { id } = await requireUser(latchkey, name, settings)
-    const user = await latchkey.users.disable(id)
+    const user = await latchkey.users.disable(id, COMMAND)
     print(options, { data: toData(user), text: `${user.username} is disabled; every session and token is dead.` })
   })
 }

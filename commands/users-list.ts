@@ -1,8 +1,7 @@
-import { InvalidArgumentError } from 'commander'
 import type { Command } from 'commander'
 import type { StoredUser, Users } from '../lib/users.js'
 import { withLatchkey } from './context.js'
-import { example, print, toColumns } from './output.js'
+import { example, parseCount, print, toColumns } from './output.js'
 import type { OutputOptions } from './output.js'
 import { toData } from './user.js'
 
@@ -34,9 +33,4 @@ async function readAll (users: Users, limit: number): Promise<StoredUser[]> {
     found.push(...page)
     if (page.length < size || found.length === limit) return found
   }
-}
-
-function parseCount (text: string): number {
-  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text)
-  throw new InvalidArgumentError('It must be a whole number from 1')
 }

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { COMMAND } from '../lib/events.js'
 import { withLatchkey } from './context.js'
 import { EXIT_CODES } from './exit-codes.js'
 import { CommandError } from './failure.js'
@@ -27,7 +28,7 @@ async function removeUser (name: string, options: OutputOptions & { yes?: boolea
     if (options.yes !== true && !await confirm(`Remove ${username} for good?`)) {
       throw new CommandError('canceled', 'Canceled: nothing was removed')
     }
-    const user = await latchkey.users.remove(id)
+    const user = await latchkey.users.remove(id, COMMAND)
     print(options, { data: toData(user), text: `Removed ${user.username}; every session and token is dead.` })
   })
 }

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { COMMAND } from '../lib/events.js'
 import { withLatchkey } from './context.js'
 import { example, print } from './output.js'
 import type { OutputOptions } from './output.js'
@@ -18,7 +19,7 @@ export function addUsersSetPassword (users: Command): void {
 async function setPassword (name: string, options: OutputOptions): Promise<void> {
   await withLatchkey(async (latchkey, settings) => {
     const { id } = await requireUser(latchkey, name, settings)
-    const user = await latchkey.users.setPassword(id, await readNewPassword())
+    const user = await latchkey.users.setPassword(id, await readNewPassword(), COMMAND)
     print(options, { data: toData(user), text: `${user.username} has a new password; every session has ended.` })
   })
 }

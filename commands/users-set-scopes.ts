@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { COMMAND } from '../lib/events.js'
 import { withLatchkey } from './context.js'
 import { example, print } from './output.js'
 import type { OutputOptions } from './output.js'
@@ -19,7 +20,7 @@ async function setScopes (name: string, scopes: string[], options: OutputOptions
   await withLatchkey(async (latchkey, settings) => {
     requireScopes(latchkey, scopes)
     const { id } = await requireUser(latchkey, name, settings)
-    const user = await latchkey.users.setScopes(id, scopes)
+    const user = await latchkey.users.setScopes(id, scopes, COMMAND)
     print(options, { data: toData(user), text: `${user.username} now has ${describeScopes(user)}.` })
   })
 }

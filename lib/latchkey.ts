@@ -1,3 +1,4 @@
+import type { Audit } from './audit.js'
 import type { Revocations } from './revocations.js'
 import type { Sessions } from './sessions.js'
 import type { Tokens } from './tokens.js'
@@ -10,6 +11,8 @@ export interface Latchkey {
   readonly sessions: Sessions
   readonly revocations: Revocations
   readonly tokens: Tokens
+  /** The audit trail. */
+  readonly audit: Audit
   /** The name and description of every scope. */
   readonly scopes: Readonly<Record<string, string>>
 }

@@ -6,6 +6,7 @@ import type { TSchema } from 'typebox'
 import { Options, ServiceOptions } from '../schemas/options.js'
 import type { LatchkeyOptions } from '../schemas/options.js'
 import type { Algorithm } from '../schemas/common.js'
+import type { EventHook } from '../schemas/events.js'
 import type { ClaimsHook, UserDirectory } from '../schemas/host.js'
 import { BUILT_IN_SCOPES } from './scopes.js'
 
@@ -33,6 +34,8 @@ export interface Settings {
   docs: boolean
   users: UserDirectory | undefined
   claims: ClaimsHook | undefined
+  onEvent: EventHook | undefined
+  auditRetention: number
   now: () => number
   /** Milliseconds that have passed since some moment; stands still where the host has a clock of its own. */
   stopwatch: () => number
@@ -97,6 +100,8 @@ export function readOptions (given: unknown): Settings {
     docs: options.docs,
     users: options.users,
     claims: options.claims,
+    onEvent: options.onEvent,
+    auditRetention: toMilliseconds(options.auditRetention),
     now: options.now ?? Date.now,
     stopwatch: options.now === undefined ? () => performance.now() : () => 0
   }

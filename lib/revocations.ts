@@ -1,5 +1,9 @@
 import type { Transaction } from 'kysely'
+import type { Actor, SecurityEvent } from '../schemas/events.js'
+import { keepEvent } from './audit.js'
 import type { Clock } from './clock.js'
+import { createEvent, HOST } from './events.js'
+import type { Events, NewEvent } from './events.js'
 import { createRevocationIndex, RULE_RETENTION } from './revocation-index.js'
 import type { Revocable, Rule } from './revocation-index.js'
 import { raiseMeta, readMeta } from './store/meta.js'
@@ -19,15 +23,18 @@ export interface Revoke {
   user (userId: string): Promise<void>
 }
 
+/** Says, as part of a transaction, what happened in it: kept in the audit trail with it, and told after its commit. */
+export type RecordEvent = (event: NewEvent) => Promise<void>
+
 /** The revocation rules: durable in the store, and in an index that answers without a query. */
 export interface Revocations {
   /**
-   * A write transaction that may revoke. Its promise resolves when what it revoked is durable and in force here: only
-   * then may it be acknowledged. `work` may run more than once. The time that it is given is not before that of any other
+   * A write transaction that may revoke, and says what happened. Its promise resolves when that is durable and what it revoked is
+   * in force here: only then may it be acknowledged. `work` may run more than once. The time that it is given is not before that of any other
    * such transaction on this store, whatever the clocks of the processes say: what it issues is later than every rule that was
    * written before, and a rule that it writes is later than everything that was issued before.
    */
-  transaction<T> (work: (trx: Transaction<Tables>, revoke: Revoke, now: number) => Promise<T>): Promise<T>
+  transaction<T> (work: (trx: Transaction<Tables>, revoke: Revoke, now: number, record: RecordEvent) => Promise<T>): Promise<T>
   /** Keeps the time in the store. It is kept with every transaction too; call it before the process ends. */
   keepTime (): Promise<void>
   /**
@@ -38,11 +45,11 @@ export interface Revocations {
   /** Whether the index has a rule that kills this token. Call `refresh` first. */
   isRevoked (token: Revocable): boolean
   /** Ends one access token. Resolves when it is dead here and durably so. `expiresAt` is its `exp`, in milliseconds. */
-  revokeToken (tokenId: string, expiresAt: number): Promise<void>
+  revokeToken (tokenId: string, expiresAt: number, by?: Actor): Promise<void>
   /** Whether there is a rule for this very token, durable and in force here. */
   isTokenRevoked (tokenId: string): boolean
   /** Ends all access tokens that this user holds now; sessions go on, and give new ones. */
-  revokeUser (userId: string): Promise<void>
+  revokeUser (userId: string, by?: Actor): Promise<void>
   /** Deletes up to one step of rules that can no longer matter, in the store and in the index; tells whether there may be more. */
   purge (): Promise<boolean>
   /** Live rules in the index. */
@@ -53,7 +60,7 @@ export interface Revocations {
  * Loads the rules.
  * @param accessTokenTtl - milliseconds; the longest lifetime ever configured for this store is what rules are kept for.
  */
-export async function openRevocations ({ store, clock, accessTokenTtl }: { store: Store, clock: Clock, accessTokenTtl: number }): Promise<Revocations> {
+export async function openRevocations ({ store, clock, events, accessTokenTtl }: { store: Store, clock: Clock, events: Events, accessTokenTtl: number }): Promise<Revocations> {
   const index = createRevocationIndex()
   await store.transaction(trx => raiseMeta(trx, 'access_token_ttl', accessTokenTtl))
   clock.advanceTo(await store.read(db => readMeta(db, 'latest_time')))
@@ -88,15 +95,22 @@ export async function openRevocations ({ store, clock, accessTokenTtl }: { store
     }
   }
 
-  async function transaction<T> (work: (trx: Transaction<Tables>, revoke: Revoke, now: number) => Promise<T>): Promise<T> {
+  async function transaction<T> (work: (trx: Transaction<Tables>, revoke: Revoke, now: number, record: RecordEvent) => Promise<T>): Promise<T> {
     let written: Rule[] = []
+    let happened: SecurityEvent[] = []
     const result = await store.transaction(async trx => {
       written = []
+      happened = []
       const now = await raiseMeta(trx, 'latest_time', clock.now())
       clock.advanceTo(now)
-      return work(trx, createRevoke(trx, written, now), now)
+      return work(trx, createRevoke(trx, written, now), now, async function record (what) {
+        const event = createEvent(what, now)
+        await keepEvent(trx, event)
+        happened.push(event)
+      })
     })
     for (const rule of written) index.add(rule)
+    for (const event of happened) events.emit(event)
     return result
   }
 
@@ -139,12 +153,19 @@ export async function openRevocations ({ store, clock, accessTokenTtl }: { store
       return catchingUp
     },
     isRevoked: index.isRevoked,
-    async revokeToken (tokenId, expiresAt) {
+    async revokeToken (tokenId, expiresAt, by = HOST) {
       // What is in the index is durable. Revoking one token a million times must not write a million rules.
-      if (!index.hasToken(tokenId)) await transaction((_trx, revoke) => revoke.token(tokenId, null, expiresAt))
+      if (index.hasToken(tokenId)) return
+      await transaction(async (_trx, revoke, _now, record) => {
+        await revoke.token(tokenId, null, expiresAt)
+        await record({ type: 'token_revoked', actor: by, details: { tokenId } })
+      })
     },
     isTokenRevoked: index.hasToken,
-    revokeUser: userId => transaction((_trx, revoke) => revoke.user(userId)),
+    revokeUser: (userId, by = HOST) => transaction(async (_trx, revoke, _now, record) => {
+      await revoke.user(userId)
+      await record({ type: 'tokens_revoked', actor: by, subject: userId })
+    }),
     keepTime: () => transaction(async () => {}),
     async purge () {
       index.sweep(clock.now() - RULE_RETENTION, SWEEP)

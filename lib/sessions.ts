@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import type { Selectable, Transaction } from 'kysely'
+import type { Actor } from '../schemas/events.js'
 import type { ClaimsHook, User, UserDirectory } from '../schemas/host.js'
 import type { Clock } from './clock.js'
 import { LatchkeyError } from './errors.js'
+import { anonymous, asUser, HOST, SYSTEM } from './events.js'
 import { createId } from './ids.js'
 import { formatRefreshToken, isAuthentic, parseRefreshToken } from './refresh-token.js'
 import type { RefreshTokenParts } from './refresh-token.js'
@@ -59,29 +61,24 @@ export interface Sessions {
    * race, a lost response and a retry all end there. Anything older is reuse, and ends the session.
    * Throws `invalid_refresh_token`, or `invalid_scope` (without rotating) where `scope` asks for more than was granted.
    */
-  refresh (refreshToken: string, request?: { scope?: string }): Promise<Grant>
+  refresh (refreshToken: string, request?: { scope?: string, address?: string }): Promise<Grant>
   /** The session that a refresh token belongs to, whether that token is current or not; undefined where it is not ours or the session is over. */
   identify (refreshToken: string): Promise<{ sessionId: string, userId: string } | undefined>
   /**
    * Ends one access token. A session that has had a thousand of its tokens ended within about a day is ended whole: one
    * user must not fill the store with rules, and the index with them.
    */
-  endToken (claims: AccessTokenClaims): Promise<void>
+  endToken (claims: AccessTokenClaims, by?: Actor): Promise<void>
   /** The user's live sessions, the last used first. */
   list (userId: string): Promise<Session[]>
   /** Ends one session of the user; tells whether it was live. Its refresh and access tokens are dead when the promise resolves. */
-  end (userId: string, sessionId: string): Promise<boolean>
+  end (userId: string, sessionId: string, by?: Actor): Promise<boolean>
   /** Ends every session of the user but one. Returns how many were live. */
-  endOthers (userId: string, sessionId: string): Promise<number>
+  endOthers (userId: string, sessionId: string, by?: Actor): Promise<number>
   /** Ends every session of the user, and every access token. Returns how many sessions were live. */
-  endAll (userId: string): Promise<number>
+  endAll (userId: string, by?: Actor): Promise<number>
   /** Deletes up to `limit` sessions whose refresh token expired more than a day ago; tells whether there may be more. */
   purge (limit: number): Promise<boolean>
-}
-
-/** Where reuse of a refresh token is reported: it means a copy is in somebody else's hands. */
-export interface SecurityLog {
-  warn (details: object, message: string): void
 }
 
 /** What is asked for before a transaction that makes a grant. */
@@ -94,14 +91,13 @@ const MAX_CLAIMS_LENGTH = 2_048
 type Outcome =
   | { grant: Grant }
   | { refused: 'invalid' | 'scope' | 'changed' }
-  | { refused: 'reuse', sessionId: string, userId: string }
 
 function accountChanged (): LatchkeyError {
   return new LatchkeyError('account_changed', { retryAfter: 1 })
 }
 
 /** Creates the sessions over the store. All lifetimes are milliseconds. */
-export function createSessions ({ store, clock, revocations, users, builtInUsers, claims, refreshKeys, sessionTtl, refreshIdleTtl, refreshGrace, log }: {
+export function createSessions ({ store, clock, revocations, users, builtInUsers, claims, refreshKeys, sessionTtl, refreshIdleTtl, refreshGrace }: {
   store: Store
   clock: Clock
   revocations: Revocations
@@ -114,7 +110,6 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
   sessionTtl: number
   refreshIdleTtl: number
   refreshGrace: number
-  log: SecurityLog
 }): Sessions {
   function toGrant (session: Selectable<SessionsTable>, user: User, { scopes, claims }: Prepared, issuedAt: number): Grant {
     return {
@@ -164,10 +159,12 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
     await revoke.sessions([session.id])
   }
 
-  async function endAndRevoke (which: { userId: string, only?: string, except?: string }): Promise<number> {
-    return await revocations.transaction(async (trx, revoke, now) => {
+  async function endAndRevoke (which: { userId: string, only?: string, except?: string }, by: Actor): Promise<number> {
+    return await revocations.transaction(async (trx, revoke, now, record) => {
       const { ids, live } = await endSessions(trx, now, which)
       await revoke.sessions(ids)
+      if (which.only === undefined) await record({ type: 'sessions_ended', actor: by, subject: which.userId, details: { sessions: live } })
+      else if (live > 0) await record({ type: 'session_ended', actor: by, subject: which.userId, sessionId: which.only })
       return live
     })
   }
@@ -204,7 +201,7 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
   return {
     async start (user, { clientId, askedAt = clock.now(), scope, userAgent, address }) {
       const prepared = await prepare(user, user.scopes, scope)
-      const grant = await revocations.transaction(async (trx, _revoke, now) => {
+      const grant = await revocations.transaction(async (trx, _revoke, now, record) => {
         // As of now: while the password was being hashed the account may have been disabled, lost a scope, or got another password.
         const account = builtInUsers === undefined ? user : await builtInUsers.findIn(trx, user.id)
         if (account === null || account.passwordChangedAt !== user.passwordChangedAt) return undefined
@@ -226,13 +223,14 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
           address: address ?? null
         }
         await trx.insertInto('sessions').values(session).execute()
+        await record({ type: 'login', actor: asUser(account.id, session.address), subject: account.id, sessionId: session.id, clientId })
         return toGrant(session, account, prepared, dateOf(askedAt, now))
       })
       if (grant === undefined) throw new LatchkeyError('invalid_credentials')
       return grant
     },
 
-    async refresh (refreshToken, { scope } = {}) {
+    async refresh (refreshToken, { scope, address } = {}) {
       const parts = parseRefreshToken(refreshToken)
       const known = await findAuthentic(parts)
       // Whoever keeps sending the token of a dead session must not keep the only writer busy.
@@ -244,26 +242,29 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
       const granted = found === null ? [] : parseScope(known.scope).filter(name => found.scopes.includes(name))
       const prepared = found === null || !isNarrower(granted, scope) ? undefined : await prepare(found, granted, scope)
 
-      const outcome = await revocations.transaction<Outcome>(async (trx, revoke, now) => {
+      const outcome = await revocations.transaction<Outcome>(async (trx, revoke, now, record) => {
         const session = await trx.selectFrom('sessions').selectAll().where('id', '=', known.id).executeTakeFirst()
         if (session === undefined || !isLive(session, now)) return { refused: 'invalid' }
         const user = builtInUsers === undefined ? found : await builtInUsers.findIn(trx, session.user_id)
+        const about = { subject: session.user_id, sessionId: session.id, clientId: session.client_id }
         if (user === null) {
           await endOne(trx, revoke, now, session)
+          await record({ type: 'session_ended', actor: SYSTEM, ...about, details: { reason: 'account_closed' } })
           return { refused: 'invalid' }
         }
         const decision = await decide(trx, session, user, parts.generation, { prepared, askedAt, now })
-        if (decision !== 'end') return decision
-        await endOne(trx, revoke, now, session)
-        return { refused: 'reuse', sessionId: session.id, userId: session.user_id }
+        if (decision === 'end') {
+          await endOne(trx, revoke, now, session)
+          await record({ type: 'refresh_token_reuse', actor: anonymous(address ?? null), ...about })
+          return { refused: 'invalid' }
+        }
+        if ('grant' in decision) await record({ type: 'refresh', actor: asUser(user.id, address ?? null), ...about })
+        return decision
       })
 
       if ('grant' in outcome) return outcome.grant
       if (outcome.refused === 'changed') throw accountChanged()
       if (outcome.refused === 'scope') throw new LatchkeyError('invalid_scope')
-      if (outcome.refused === 'reuse') {
-        log.warn({ event: 'refresh_token_reuse', sessionId: outcome.sessionId, userId: outcome.userId }, 'a refresh token was used again: its session is ended')
-      }
       throw new LatchkeyError('invalid_refresh_token')
     },
 
@@ -272,13 +273,18 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
       return session !== undefined && isLive(session, clock.now()) ? { sessionId: session.id, userId: session.user_id } : undefined
     },
 
-    async endToken ({ jti, sid, sub, exp }) {
+    async endToken ({ jti, sid, sub, exp, client_id: clientId }, by = HOST) {
       if (clock.now() >= exp * 1000 || revocations.isTokenRevoked(jti)) return
-      await revocations.transaction(async (trx, revoke, now) => {
+      await revocations.transaction(async (trx, revoke, now, record) => {
+        const about = { actor: by, subject: sub, sessionId: sid, clientId }
         const { rules } = await trx.selectFrom('rules').select(eb => eb.fn.countAll<number>().as('rules')).where('session_id', '=', sid).executeTakeFirstOrThrow()
-        if (Number(rules) < MAX_TOKEN_RULES) return await revoke.token(jti, sid, exp * 1000)
+        if (Number(rules) < MAX_TOKEN_RULES) {
+          await revoke.token(jti, sid, exp * 1000)
+          return await record({ type: 'token_revoked', ...about, details: { tokenId: jti } })
+        }
         await endSessions(trx, now, { userId: sub, only: sid })
         await revoke.sessions([sid])
+        await record({ type: 'session_ended', ...about, details: { reason: 'too_many_tokens_revoked' } })
       })
     },
 
@@ -300,19 +306,20 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
       }))
     },
 
-    async end (userId, sessionId) {
-      return await endAndRevoke({ userId, only: sessionId }) === 1
+    async end (userId, sessionId, by = HOST) {
+      return await endAndRevoke({ userId, only: sessionId }, by) === 1
     },
 
-    async endOthers (userId, sessionId) {
-      return await endAndRevoke({ userId, except: sessionId })
+    async endOthers (userId, sessionId, by = HOST) {
+      return await endAndRevoke({ userId, except: sessionId }, by)
     },
 
-    async endAll (userId) {
-      return await revocations.transaction(async (trx, revoke, now) => {
+    async endAll (userId, by = HOST) {
+      return await revocations.transaction(async (trx, revoke, now, record) => {
         const { live } = await endSessions(trx, now, { userId })
         // One rule for all of them.
         await revoke.user(userId)
+        await record({ type: 'sessions_ended', actor: by, subject: userId, details: { sessions: live } })
         return live
       })
     },

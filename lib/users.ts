@@ -1,13 +1,15 @@
 import type { Selectable } from 'kysely'
 import { MAX_USERNAME_LENGTH, USERNAME_PATTERN } from '../schemas/common.js'
+import type { Actor } from '../schemas/events.js'
 import type { User, UserDirectory } from '../schemas/host.js'
 import type { Clock } from './clock.js'
 import { LatchkeyError } from './errors.js'
+import { asUser, HOST, SYSTEM } from './events.js'
 import { createId } from './ids.js'
 import { PasswordQueueFullError } from './passwords/pool.js'
 import type { Passwords } from './passwords/pool.js'
 import { checkPassword } from './passwords/policy.js'
-import type { Revocations } from './revocations.js'
+import type { RecordEvent, Revocations } from './revocations.js'
 import { assertKnownScopes, formatScope, parseScope } from './scopes.js'
 import { endSessions } from './session-ending.js'
 import type { Queryable, UsersTable } from './store/tables.js'
@@ -32,21 +34,21 @@ export interface Users extends UserDirectory {
   /**
    * Adds a user. Throws `username_taken`, `password_rejected` with the reason, or a RangeError for a scope that is not in the catalogue.
    */
-  add (user: { username: string, password: string, scopes?: readonly string[] }): Promise<StoredUser>
+  add (user: { username: string, password: string, scopes?: readonly string[] }, by?: Actor): Promise<StoredUser>
   /** Adds the user only where there is none at all; null otherwise. Two processes that start at once add one. */
   addFirst (user: { username: string, password: string, scopes: readonly string[] }): Promise<StoredUser | null>
   /** Replaces the scopes. Where one is taken away, every access token that the user holds dies; sessions go on with what is left. */
-  setScopes (id: string, scopes: readonly string[]): Promise<StoredUser>
-  /** Sets a password and ends every session, or every one but `keepSession`. Throws `password_rejected` with the reason. */
-  setPassword (id: string, password: string, options?: { keepSession?: string }): Promise<StoredUser>
+  setScopes (id: string, scopes: readonly string[], by?: Actor): Promise<StoredUser>
+  /** Sets a password and ends every session. Throws `password_rejected` with the reason. */
+  setPassword (id: string, password: string, by?: Actor): Promise<StoredUser>
   /** Changes the own password: throws `wrong_password` where `current` is not it. Ends every session but `keepSession`. */
-  changePassword (id: string, current: string, password: string, options: { keepSession: string }): Promise<void>
+  changePassword (id: string, current: string, password: string, options: { keepSession: string, address?: string }): Promise<void>
   /** Disables the user: no login, and every session and token dies. */
-  disable (id: string): Promise<StoredUser>
+  disable (id: string, by?: Actor): Promise<StoredUser>
   /** Lets a disabled user log in again. What died stays dead. */
-  enable (id: string): Promise<StoredUser>
+  enable (id: string, by?: Actor): Promise<StoredUser>
   /** Deletes the user with all sessions and tokens. */
-  remove (id: string): Promise<StoredUser>
+  remove (id: string, by?: Actor): Promise<StoredUser>
 }
 
 /** What makes two usernames one: NFKC, then lower case. */
@@ -65,6 +67,10 @@ const USERNAME = new RegExp(USERNAME_PATTERN, 'u')
 
 function toStoredUser (row: Selectable<UsersTable>): StoredUser {
   return { id: row.id, username: row.username, scopes: parseScope(row.scope), disabled: row.disabled_at !== null, createdAt: row.created_at, passwordChangedAt: row.password_changed_at }
+}
+
+async function recordAdded (record: RecordEvent, by: Actor, { id, username, scope }: UsersTable): Promise<void> {
+  await record({ type: 'user_added', actor: by, subject: id, details: { username, scopes: parseScope(scope) } })
 }
 
 /** Creates the built-in user directory over the store. */
@@ -115,8 +121,8 @@ export function createUsers ({ store, clock, passwords, revocations, catalogue, 
     return row === undefined || row.disabled_at !== null ? null : toStoredUser(row)
   }
 
-  async function replacePassword (id: string, passwordHash: string, { verifiedAgainst, keepSession }: { verifiedAgainst?: number, keepSession?: string }): Promise<StoredUser> {
-    return await revocations.transaction(async (trx, revoke, now) => {
+  async function replacePassword (id: string, passwordHash: string, { by, verifiedAgainst, keepSession }: { by: Actor, verifiedAgainst?: number, keepSession?: string }): Promise<StoredUser> {
+    return await revocations.transaction(async (trx, revoke, now, record) => {
       const row = await requireRow(trx, id)
       // Somebody else changed it, or disabled the account, while we were hashing: theirs stands.
       if (verifiedAgainst !== undefined && (row.password_changed_at !== verifiedAgainst || row.disabled_at !== null)) throw new LatchkeyError('wrong_password')
@@ -125,6 +131,7 @@ export function createUsers ({ store, clock, passwords, revocations, catalogue, 
       await trx.updateTable('users').set({ password_hash: passwordHash, password_changed_at: changedAt, updated_at: now }).where('id', '=', id).execute()
       const { ids } = await endSessions(trx, now, { userId: id, except: keepSession })
       await revoke.sessions(ids)
+      await record({ type: 'password_changed', actor: by, subject: id })
       return toStoredUser({ ...row, password_changed_at: changedAt })
     })
   }
@@ -165,10 +172,14 @@ export function createUsers ({ store, clock, passwords, revocations, catalogue, 
       return rows.map(toStoredUser)
     },
 
-    async add (user) {
+    async add (user, by = HOST) {
       const row = await prepare(user)
-      const added = await store.transaction(trx => trx.insertInto('users').values(row)
-        .onConflict(conflict => conflict.column('username_key').doNothing()).returningAll().executeTakeFirst())
+      const added = await revocations.transaction(async (trx, _revoke, _now, record) => {
+        const inserted = await trx.insertInto('users').values(row)
+          .onConflict(conflict => conflict.column('username_key').doNothing()).returningAll().executeTakeFirst()
+        if (inserted !== undefined) await recordAdded(record, by, row)
+        return inserted
+      })
       if (added === undefined) throw new LatchkeyError('username_taken')
       return toStoredUser(added)
     },
@@ -177,58 +188,67 @@ export function createUsers ({ store, clock, passwords, revocations, catalogue, 
       const exists = (db: Queryable): Promise<unknown> => db.selectFrom('users').select('id').limit(1).executeTakeFirst()
       if (await store.read(exists) !== undefined) return null
       const row = await prepare(user)
-      return await store.transaction(async trx => {
+      return await revocations.transaction(async (trx, _revoke, _now, record) => {
         if (await exists(trx) !== undefined) return null
         await trx.insertInto('users').values(row).execute()
+        await recordAdded(record, SYSTEM, row)
         return toStoredUser(row)
       })
     },
 
-    async setScopes (id, scopes) {
+    async setScopes (id, scopes, by = HOST) {
       assertKnownScopes(scopes, catalogue)
       const scope = formatScope(parseScope(formatScope(scopes)))
-      return await revocations.transaction(async (trx, revoke, now) => {
+      return await revocations.transaction(async (trx, revoke, now, record) => {
         const before = await requireRow(trx, id)
         await trx.updateTable('users').set({ scope, updated_at: now }).where('id', '=', id).execute()
         if (parseScope(before.scope).some(old => !scopes.includes(old))) await revoke.user(id)
+        await record({ type: 'scopes_changed', actor: by, subject: id, details: { before: parseScope(before.scope), after: parseScope(scope) } })
         return toStoredUser({ ...before, scope })
       })
     },
 
-    async setPassword (id, password, { keepSession } = {}) {
+    async setPassword (id, password, by = HOST) {
       const { username } = await store.read(db => requireRow(db, id))
       assertAcceptable(password, username)
-      return await replacePassword(id, await passwords.hash(password), { keepSession })
+      return await replacePassword(id, await passwords.hash(password), { by })
     },
 
-    async changePassword (id, current, password, { keepSession }) {
+    async changePassword (id, current, password, { keepSession, address }) {
+      const by = asUser(id, address ?? null)
       const row = await store.read(db => requireRow(db, id))
       const { valid } = await passwords.verify(current, row.password_hash)
-      if (!valid) throw new LatchkeyError('wrong_password')
+      if (!valid) {
+        await revocations.transaction((_trx, _revoke, _now, record) => record({ type: 'password_change_failed', actor: by, subject: id, sessionId: keepSession }))
+        throw new LatchkeyError('wrong_password')
+      }
       assertAcceptable(password, row.username)
-      await replacePassword(id, await passwords.hash(password), { verifiedAgainst: row.password_changed_at, keepSession })
+      await replacePassword(id, await passwords.hash(password), { by, verifiedAgainst: row.password_changed_at, keepSession })
     },
 
-    disable: id => revocations.transaction(async (trx, revoke, now) => {
+    disable: (id, by = HOST) => revocations.transaction(async (trx, revoke, now, record) => {
       const row = await requireRow(trx, id)
       await trx.updateTable('users').set({ disabled_at: row.disabled_at ?? now, updated_at: now }).where('id', '=', id).execute()
       await endSessions(trx, now, { userId: id })
       await revoke.user(id)
+      await record({ type: 'user_disabled', actor: by, subject: id })
       return toStoredUser({ ...row, disabled_at: now })
     }),
 
-    enable: id => store.transaction(async trx => {
+    enable: (id, by = HOST) => revocations.transaction(async (trx, _revoke, now, record) => {
       const row = await requireRow(trx, id)
-      await trx.updateTable('users').set({ disabled_at: null, updated_at: clock.now() }).where('id', '=', id).execute()
+      await trx.updateTable('users').set({ disabled_at: null, updated_at: now }).where('id', '=', id).execute()
+      await record({ type: 'user_enabled', actor: by, subject: id })
       return toStoredUser({ ...row, disabled_at: null })
     }),
 
-    remove: id => revocations.transaction(async (trx, revoke, now) => {
+    remove: (id, by = HOST) => revocations.transaction(async (trx, revoke, now, record) => {
       const row = await requireRow(trx, id)
       await endSessions(trx, now, { userId: id })
       await revoke.user(id)
       await trx.deleteFrom('sessions').where('user_id', '=', id).execute()
       await trx.deleteFrom('users').where('id', '=', id).execute()
+      await record({ type: 'user_removed', actor: by, subject: id, details: { username: row.username } })
       return toStoredUser(row)
     })
   }

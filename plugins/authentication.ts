@@ -2,7 +2,9 @@ import fp from 'fastify-plugin'
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import { challengeOf } from '../lib/credentials.js'
 import { LatchkeyError } from '../lib/errors.js'
+import { asUser } from '../lib/events.js'
 import { assertKnownScopes } from '../lib/scopes.js'
+import type { Actor } from '../schemas/events.js'
 import type { AuthenticatedUser } from '../lib/tokens.js'
 import { kCookies } from './cookies.js'
 import { kTokens } from './jwt.js'
@@ -16,6 +18,8 @@ export interface Guards {
   requireScopes (...scopes: string[]): Guard
   /** Who passed `authenticate`. Our routes ask this: `request.user` may have been replaced by a hook of the host. */
   userOf (request: FastifyRequest): AuthenticatedUser
+  /** The same, for the audit trail. */
+  actorOf (request: FastifyRequest): Actor
 }
 
 export const kGuards = Symbol('latchkey.guards')
@@ -88,7 +92,7 @@ export default fp(async function latchkeyAuthentication (app) {
     return Object.assign(guard, { [kRequirement]: { authenticate, scopes } })
   }
 
-  app.decorate(kGuards, { authenticate: Object.assign(authenticate, { [kRequirement]: { authenticate, scopes: [] } }), requireScopes, userOf })
+  app.decorate(kGuards, { authenticate: Object.assign(authenticate, { [kRequirement]: { authenticate, scopes: [] } }), requireScopes, userOf, actorOf: request => asUser(userOf(request).id, request.ip) })
 }, { name: 'latchkey-authentication', fastify: '5.x', dependencies: ['latchkey-jwt', 'latchkey-cookies'] })
 
 function hasBody ({ headers, body }: FastifyRequest): boolean {

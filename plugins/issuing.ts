@@ -2,6 +2,7 @@ import fp from 'fastify-plugin'
 import type { Static } from 'typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { LatchkeyError } from '../lib/errors.js'
+import { anonymous } from '../lib/events.js'
 import { formatScope } from '../lib/scopes.js'
 import type { Grant } from '../lib/sessions.js'
 import type { LoginResponse, TokenResponse } from '../schemas/tokens.js'
@@ -11,7 +12,7 @@ import { kTokens } from './jwt.js'
 import { kRevocations } from './revocations.js'
 import { kSessions } from './sessions.js'
 import { kSettings } from './settings.js'
-import { kUsers } from './users.js'
+import { kBuiltInUsers, kUsers } from './users.js'
 
 /** The `client_id` of tokens that were not made for a registered client: RFC 9068 section 2.2 wants one. */
 const FIRST_PARTY = 'latchkey'
@@ -37,12 +38,19 @@ declare module 'fastify' {
 /** From a password to a grant, and from a grant to an answer. */
 export default fp(async function latchkeyIssuing (app) {
   const users = app[kUsers]
+  const builtInUsers = app[kBuiltInUsers]
   const sessions = app[kSessions]
   const revocations = app[kRevocations]
   const tokens = app[kTokens]
   const cookies = app[kCookies]
   const clock = app[kClock]
   const accessTtl = Math.floor(app[kSettings].accessTokenTtl / 1000)
+
+  /** The account's id, never what was typed: people type passwords into the field of the name. */
+  async function recordFailure (request: FastifyRequest, username: string): Promise<void> {
+    const account = await builtInUsers?.findByName(username)
+    await revocations.transaction((_trx, _revoke, _now, record) => record({ type: 'login_failed', actor: anonymous(request.ip), subject: account?.id ?? null }))
+  }
 
   function forbidCaching (reply: FastifyReply): void {
     reply.header('cache-control', 'no-store').header('pragma', 'no-cache')
@@ -54,7 +62,10 @@ export default fp(async function latchkeyIssuing (app) {
       await revocations.refresh()
       const askedAt = clock.now()
       const user = await users.authenticate(username, password)
-      if (user === null) throw new LatchkeyError('invalid_credentials')
+      if (user === null) {
+        await recordFailure(request, username)
+        throw new LatchkeyError('invalid_credentials')
+      }
       return await sessions.start(user, { clientId: FIRST_PARTY, askedAt, scope, userAgent: request.headers['user-agent'], address: request.ip })
     },
     async sendTokens (reply, grant) {

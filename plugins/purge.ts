@@ -1,4 +1,5 @@
 import fp from 'fastify-plugin'
+import { kAudit } from './audit.js'
 import { kRevocations } from './revocations.js'
 import { kSessions } from './sessions.js'
 
@@ -8,13 +9,14 @@ const EVERY = 60_000
 /** The pause between two steps of one purge, in milliseconds: requests go first. */
 const PAUSE = 50
 
-/** How many sessions are deleted in one step. */
+/** How many rows of a table are deleted in one step. */
 const STEP = 500
 
-/** Deletes rules and sessions that can no longer matter, in small steps, while the app runs; keeps the time when it ends. */
+/** Deletes rules, sessions and audit entries that can no longer matter, in small steps, while the app runs; keeps the time when it ends. */
 export default fp(async function latchkeyPurge (app) {
   const sessions = app[kSessions]
   const revocations = app[kRevocations]
+  const audit = app[kAudit]
   let timer: NodeJS.Timeout | undefined
   let step: Promise<void> = Promise.resolve()
   let isClosed = false
@@ -24,9 +26,10 @@ export default fp(async function latchkeyPurge (app) {
     try {
       const moreRules = await revocations.purge()
       const moreSessions = await sessions.purge(STEP)
-      more = moreRules || moreSessions
+      const moreEvents = await audit.purge(STEP)
+      more = moreRules || moreSessions || moreEvents
     } catch (error) {
-      app.log.warn({ err: error }, 'expired sessions and revocations could not be purged; trying again')
+      app.log.warn({ err: error }, 'what has expired could not be purged; trying again')
     }
     if (!isClosed) schedule(more ? PAUSE : EVERY)
   }
@@ -46,4 +49,4 @@ export default fp(async function latchkeyPurge (app) {
       app.log.warn({ err: error }, 'the time could not be kept; it was at the last write')
     }
   })
-}, { name: 'latchkey-purge', fastify: '5.x', dependencies: ['latchkey-sessions'] })
+}, { name: 'latchkey-purge', fastify: '5.x', dependencies: ['latchkey-sessions', 'latchkey-audit'] })

@@ -2,6 +2,7 @@ import fp from 'fastify-plugin'
 import { openRevocations } from '../lib/revocations.js'
 import type { Revocations } from '../lib/revocations.js'
 import { kClock, kStore } from './database.js'
+import { kEvents } from './events.js'
 import { kSettings } from './settings.js'
 
 /** Milliseconds by which a machine's clock may be behind what is kept in the store. */
@@ -19,8 +20,8 @@ declare module 'fastify' {
 export default fp(async function latchkeyRevocations (app) {
   const clock = app[kClock]
   const { accessTokenTtl, now } = app[kSettings]
-  app.decorate(kRevocations, await openRevocations({ store: app[kStore], clock, accessTokenTtl }))
+  app.decorate(kRevocations, await openRevocations({ store: app[kStore], clock, events: app[kEvents], accessTokenTtl }))
 
   const ahead = clock.now() - now()
   if (ahead > TOLERABLE) app.log.warn({ ahead }, 'the clock of this machine is behind the time that was last acted on here: set it right; until it has caught up, tokens are dated by the time that was kept')
-}, { name: 'latchkey-revocations', fastify: '5.x', dependencies: ['latchkey-database'] })
+}, { name: 'latchkey-revocations', fastify: '5.x', dependencies: ['latchkey-database', 'latchkey-events'] })

@@ -28,7 +28,6 @@ export default fp(async function latchkeySessions (app) {
     refreshKeys: app[kRefreshKeys],
     sessionTtl,
     refreshIdleTtl,
-    refreshGrace,
-    log: app.log
+    refreshGrace
   }))
 }, { name: 'latchkey-sessions', fastify: '5.x', dependencies: ['latchkey-keys', 'latchkey-users'] })

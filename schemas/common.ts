@@ -35,3 +35,6 @@ export const Uuid = Type.String({ format: 'uuid' })
 export const DateTime = Type.String({ format: 'date-time' })
 
 export const ExpiresIn = Type.Integer({ minimum: 0, description: 'The lifetime of the access token, in seconds.' })
+
+/** How many entries a page has: a query holds text, and nothing is coerced. */
+export const PageLimit = Type.String({ pattern: '^([1-9][0-9]{0,2}|1000)$', description: 'How many entries, 1 to 1000. Default 100.' })

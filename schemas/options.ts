@@ -1,6 +1,7 @@
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
 import { ALGORITHMS, SCOPE_PATTERN } from './common.js'
+import type { EventHook } from './events.js'
 import type { ClaimsHook, UserDirectory } from './host.js'
 
 // One schema makes the type, the check at boot, the environment variables and the tables in the README.
@@ -149,6 +150,14 @@ export const Options = Type.Object({
   claims: Type.Optional(Type.Unsafe<ClaimsHook>({
     callable: [],
     description: 'A function `(user, scopes) => claims` that adds claims of yours to access tokens. The reserved ones cannot be replaced. No personal data: anyone who holds a token can read it.',
+    expects: 'a function'
+  })),
+  /** How long the audit trail is kept. Default `90d`. */
+  auditRetention: Duration('How long an entry of the audit trail is kept.', '90d', 'LATCHKEY_AUDIT_RETENTION'),
+  /** Hears of logins, failures, revocations and changes. */
+  onEvent: Type.Optional(Type.Unsafe<EventHook>({
+    callable: [],
+    description: 'A function `(event) => void` that hears what happened, after its commit: to mail a user whose refresh token was stolen, say. What it throws is logged and changes nothing.',
     expects: 'a function'
   })),
   /** The source of time in milliseconds, for tests. Default `Date.now`. */

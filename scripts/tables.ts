@@ -3,6 +3,7 @@ import latchkey from '../app.js'
 import { describeError, ERROR_CODES } from '../lib/errors.js'
 import type { OptionSchema } from '../lib/options.js'
 import { BUILT_IN_SCOPES } from '../lib/scopes.js'
+import { describeEvent, EVENT_TYPES } from '../schemas/events.js'
 import { Options, ServiceOptions } from '../schemas/options.js'
 
 /** The README with every generated table made anew: what stands between `<!-- name -->` and `<!-- /name -->`. */
@@ -12,6 +13,7 @@ export async function renderTables (readme: string): Promise<string> {
     environment: environmentTable(),
     routes: await routesTable(),
     errors: errorsTable(),
+    events: eventsTable(),
     scopes: table(['scope', 'lets its holder'], Object.entries(BUILT_IN_SCOPES).map(([scope, description]) => [code(scope), description]))
   }
   let result = readme
@@ -59,6 +61,13 @@ function errorsTable (): string {
   return table(['`code`', 'status', 'on OAuth endpoints and in challenges', 'what it says'], ERROR_CODES.map(name => {
     const { status, oauth, message } = describeError(name)
     return [code(name), String(status), oauth === undefined ? '' : code(oauth), message]
+  }))
+}
+
+function eventsTable (): string {
+  return table(['event', 'outcome', 'what it says'], EVENT_TYPES.filter(type => describeEvent(type).kept).map(type => {
+    const { outcome, meaning } = describeEvent(type)
+    return [code(type), outcome, meaning]
   }))
 }
 

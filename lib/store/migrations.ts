@@ -3,7 +3,7 @@ import type { CreateTableBuilder, Migration } from 'kysely'
 /** What the engines spell differently. */
 export interface Dialectal {
   /** Adds the column `seq`, which numbers rows in the order in which they are inserted and never gives a number twice. */
-  addSequence (table: CreateTableBuilder<'rules', never>): CreateTableBuilder<'rules', 'seq'>
+  addSequence<Name extends string> (table: CreateTableBuilder<Name, never>): CreateTableBuilder<Name, 'seq'>
 }
 
 /** The schema's history, oldest first. A migration that has landed never changes: the next one does. */
@@ -59,6 +59,26 @@ export function createMigrations (dialectal: Dialectal): Record<string, Migratio
           .addColumn('name', 'text', column => column.primaryKey())
           .addColumn('value', 'bigint', column => column.notNull())
           .execute()
+      }
+    },
+    '0005_audit': {
+      async up (db) {
+        await dialectal.addSequence(db.schema.createTable('events'))
+          .addColumn('at', 'bigint', column => column.notNull())
+          .addColumn('type', 'text', column => column.notNull())
+          .addColumn('outcome', 'text', column => column.notNull())
+          .addColumn('actor_kind', 'text', column => column.notNull())
+          .addColumn('actor_id', 'text')
+          .addColumn('address', 'text')
+          .addColumn('subject', 'text')
+          .addColumn('session_id', 'text')
+          .addColumn('client_id', 'text')
+          .addColumn('details', 'text', column => column.notNull())
+          .execute()
+        await db.schema.createIndex('events_at').on('events').column('at').execute()
+        await db.schema.createIndex('events_type').on('events').columns(['type', 'seq']).execute()
+        await db.schema.createIndex('events_actor_id').on('events').columns(['actor_id', 'seq']).execute()
+        await db.schema.createIndex('events_subject').on('events').columns(['subject', 'seq']).execute()
       }
     }
   }

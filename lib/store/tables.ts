@@ -6,6 +6,7 @@ export interface Tables {
   sessions: SessionsTable
   rules: RulesTable
   keys: KeysTable
+  events: EventsTable
   meta: MetaTable
 }
 
@@ -61,6 +62,23 @@ export interface KeysTable {
   /** The private key, or the symmetric one, sealed with a key derived from the secret. */
   sealed: string
   created_at: number
+}
+
+/** The audit trail. */
+export interface EventsTable {
+  /** Grows with every entry. */
+  seq: Generated<number>
+  at: number
+  type: string
+  outcome: 'success' | 'failure'
+  actor_kind: string
+  actor_id: string | null
+  address: string | null
+  subject: string | null
+  session_id: string | null
+  client_id: string | null
+  /** JSON. */
+  details: string
 }
 
 export interface MetaTable {

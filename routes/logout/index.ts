@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import { LatchkeyError } from '../../lib/errors.js'
+import { asUser } from '../../lib/events.js'
 import { allowNoBody } from '../../plugins/content-types.js'
 import { kCookies } from '../../plugins/cookies.js'
 import { kTokens } from '../../plugins/jwt.js'
@@ -43,9 +44,10 @@ const logout: FastifyPluginAsyncTypebox = async function logout (app) {
     const session = await findSession(request)
     if (session !== undefined) {
       const { userId, sessionId } = session
-      if (target === 'this') await sessions.end(userId, sessionId)
-      else if (target === 'others') await sessions.endOthers(userId, sessionId)
-      else await sessions.endAll(userId)
+      const by = asUser(userId, request.ip)
+      if (target === 'this') await sessions.end(userId, sessionId, by)
+      else if (target === 'others') await sessions.endOthers(userId, sessionId, by)
+      else await sessions.endAll(userId, by)
     }
     if (target !== 'others') cookies.clear(reply)
     return reply.code(204).send(null)

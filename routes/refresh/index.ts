@@ -24,11 +24,12 @@ const refresh: FastifyPluginAsyncTypebox = async function refresh (app) {
     preValidation: allowNoBody
   }, async (request, reply) => {
     const { refresh_token: fromBody, scope } = request.body
-    if (fromBody !== undefined) return await sendTokens(reply, await sessions.refresh(fromBody, { scope }))
+    const address = request.ip
+    if (fromBody !== undefined) return await sendTokens(reply, await sessions.refresh(fromBody, { scope, address }))
     const fromCookie = cookies.readRefreshToken(request)
     if (fromCookie === undefined) throw new LatchkeyError('unauthenticated')
     // Where this fails the cookies stay: another tab may have won a race and set better ones in between.
-    return await sendCookies(reply, await sessions.refresh(fromCookie, { scope }))
+    return await sendCookies(reply, await sessions.refresh(fromCookie, { scope, address }))
   })
 }
 

@@ -1,4 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { anonymous } from '../../lib/events.js'
 import { kLimitAttempts } from '../../plugins/rate-limit.js'
 import { kSettings } from '../../plugins/settings.js'
 import { kBuiltInUsers } from '../../plugins/users.js'
@@ -19,7 +20,7 @@ const register: FastifyPluginAsyncTypebox = async function register (app) {
     },
     onRequest: app[kLimitAttempts]
   }, async (request, reply) => {
-    const { id, username, scopes } = await users.add(request.body)
+    const { id, username, scopes } = await users.add(request.body, anonymous(request.ip))
     reply.code(201)
     return { id, username, scopes: [...scopes] }
   })

@@ -1,4 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { anonymous } from '../../lib/events.js'
 import { assertNoClient } from '../../lib/credentials.js'
 import { sendOAuthError } from '../../plugins/errors.js'
 import forms from '../../plugins/forms.js'
@@ -26,16 +27,18 @@ const revoke: FastifyPluginAsyncTypebox = async function revoke (app) {
     errorHandler: sendOAuthError
   }, async (request, reply) => {
     const { token } = request.body
+    // Whoever holds it: that is all that is known of them.
+    const by = anonymous(request.ip)
     assertNoClient(request.headers.authorization, request.body)
 
     // `token_type_hint` could only save work that is not worth saving: the two kinds cannot be mistaken for each other.
     const claims = tokens.decode(token)
     if (claims !== undefined) {
-      await sessions.endToken(claims)
+      await sessions.endToken(claims, by)
     } else {
       // Also one that was rotated away: whoever revokes it wants the session dead.
       const session = await sessions.identify(token)
-      if (session !== undefined) await sessions.end(session.userId, session.sessionId)
+      if (session !== undefined) await sessions.end(session.userId, session.sessionId, by)
     }
     // RFC 7009 section 2.2: the same answer for unknown, expired and dead tokens.
     reply.header('cache-control', 'no-store')

@@ -9,7 +9,7 @@ import { SessionList, SessionParams } from '../../schemas/sessions.js'
 
 const sessionRoutes: FastifyPluginAsyncTypebox = async function sessionRoutes (app) {
   const sessions = app[kSessions]
-  const { authenticate, userOf } = app[kGuards]
+  const { actorOf, authenticate, userOf } = app[kGuards]
 
   app.get('', {
     schema: {
@@ -48,7 +48,7 @@ const sessionRoutes: FastifyPluginAsyncTypebox = async function sessionRoutes (a
     onRequest: authenticate
   }, async (request, reply) => {
     // Somebody else's session and none at all look alike.
-    if (!await sessions.end(userOf(request).id, request.params.id)) throw new LatchkeyError('not_found', { message: 'There is no such session.' })
+    if (!await sessions.end(userOf(request).id, request.params.id, actorOf(request))) throw new LatchkeyError('not_found', { message: 'There is no such session.' })
     return reply.code(204).send(null)
   })
 }

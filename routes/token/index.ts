@@ -41,7 +41,7 @@ const token: FastifyPluginAsyncTypebox = async function token (app) {
         return await sendTokens(reply, await logIn(request, { username, password, scope }))
       case 'refresh_token':
         if (refreshToken === undefined) throw lacks('refresh_token')
-        return await sendTokens(reply, await sessions.refresh(refreshToken, { scope }))
+        return await sendTokens(reply, await sessions.refresh(refreshToken, { scope, address: request.ip }))
       case undefined:
         throw lacks('grant_type')
       default:

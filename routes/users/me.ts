@@ -41,7 +41,7 @@ const me: FastifyPluginAsyncTypebox = async function me (app) {
   }, async (request, reply) => {
     const { current_password: current, new_password: password } = request.body
     const { id, sessionId } = userOf(request)
-    await builtInUsers.changePassword(id, current, password, { keepSession: sessionId })
+    await builtInUsers.changePassword(id, current, password, { keepSession: sessionId, address: request.ip })
     return reply.code(204).send(null)
   })
 }

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import t from 'tap'
 import { createClock } from '../../lib/clock.js'
 import { LatchkeyError } from '../../lib/errors.js'
+import { createEvents } from '../../lib/events.js'
 import type { Revocable } from '../../lib/revocation-index.js'
 import { openRevocations } from '../../lib/revocations.js'
 import { openSqlite } from '../../lib/store/sqlite.js'
@@ -55,7 +56,8 @@ t.test('a rule acknowledged by a process that is then killed with SIGKILL is the
     const { openSqlite } = await import(${libUrl('store/sqlite.js')})
     const { openRevocations } = await import(${libUrl('revocations.js')})
     const { createClock } = await import(${libUrl('clock.js')})
-    const revocations = await openRevocations({ store: await openSqlite(${JSON.stringify(file)}), clock: createClock(Date.now, () => 0), accessTokenTtl: 900000 })
+    const { createEvents } = await import(${libUrl('events.js')})
+    const revocations = await openRevocations({ store: await openSqlite(${JSON.stringify(file)}), clock: createClock(Date.now, () => 0), events: createEvents(), accessTokenTtl: 900000 })
     for (let i = 0; ; i++) {
       await revocations.revokeToken('t' + i, Date.now() + 900000)
       process.stdout.write(i + '\\n')
@@ -438,7 +440,7 @@ t.test('a clock that steps back after a purge and a restart brings nothing back:
 t.test('opening on a store that cannot answer rejects', async t => {
   const store = await openSqlite(databaseIn(t))
   await store.close()
-  await t.rejects(openRevocations({ store, clock: createClock(createWall(), () => 0), accessTokenTtl: TTL }))
+  await t.rejects(openRevocations({ store, clock: createClock(createWall(), () => 0), events: createEvents(), accessTokenTtl: TTL }))
 })
 
 t.test('two processes revoke in turn, for real: neither misses one of the other\'s', async t => {
@@ -448,8 +450,9 @@ t.test('two processes revoke in turn, for real: neither misses one of the other\
     const { openSqlite } = await import(${libUrl('store/sqlite.js')})
     const { openRevocations } = await import(${libUrl('revocations.js')})
     const { createClock } = await import(${libUrl('clock.js')})
+    const { createEvents } = await import(${libUrl('events.js')})
     const { createInterface } = await import('node:readline')
-    const revocations = await openRevocations({ store: await openSqlite(${JSON.stringify(file)}), clock: createClock(Date.now, () => 0), accessTokenTtl: 900000 })
+    const revocations = await openRevocations({ store: await openSqlite(${JSON.stringify(file)}), clock: createClock(Date.now, () => 0), events: createEvents(), accessTokenTtl: 900000 })
     const seen = id => revocations.isRevoked({ tokenId: id, sessionId: '', userId: '', clientId: '', issuedAt: 0 })
     process.stdout.write('ready\\n')
     for await (const line of createInterface({ input: process.stdin })) {

@@ -61,16 +61,17 @@ t.test('the rules of a refresh, as a table', async t => {
       if (typeof outcome === 'number') {
         t.equal(generationOf((await refreshing).refreshToken), outcome)
         t.equal(isDead(world, grant), false)
-        t.same(world.warnings, [])
+        t.same(world.reuses, [])
         return
       }
       await t.rejects(refreshing, REFUSED)
       t.equal(isDead(world, grant), outcome === 'reuse', 'its access tokens')
-      t.same(world.warnings, outcome === 'reuse' ? [{ event: 'refresh_token_reuse', sessionId: grant.sessionId, userId: user.id }] : [])
+      t.match(world.reuses, outcome === 'reuse' ? [{ type: 'refresh_token_reuse', outcome: 'failure', sessionId: grant.sessionId, subject: user.id }] : [])
+      t.equal(world.reuses.length, outcome === 'reuse' ? 1 : 0)
       await t.rejects(world.sessions.refresh(current.refreshToken), REFUSED, 'the current token')
       t.equal(isDead(world, other), false, 'the other session')
       if (wait < 30 * DAY) t.equal(generationOf((await world.sessions.refresh(other.refreshToken)).refreshToken), 2)
-      t.equal(world.warnings.length, outcome === 'reuse' ? 1 : 0, 'a dead session warns once')
+      t.equal(world.reuses.length, outcome === 'reuse' ? 1 : 0, 'a dead session warns once')
     })
   }
 })
@@ -91,7 +92,7 @@ t.test('fifty at once with one token: one generation moves, all get the same suc
   const grants = await Promise.all(Array.from({ length: 50 }, () => world.sessions.refresh(grant.refreshToken)))
   t.equal(new Set(grants.map(({ refreshToken }) => refreshToken)).size, 1)
   t.equal(generationOf(grants[0]?.refreshToken ?? ''), 2)
-  t.same(world.warnings, [])
+  t.same(world.reuses, [])
 })
 
 t.test('fifty at once over two processes\' connections, with one token', async t => {
@@ -101,7 +102,7 @@ t.test('fifty at once over two processes\' connections, with one token', async t
   const second = await createWorld(t, { file, wall })
   const grants = await Promise.all(Array.from({ length: 50 }, (_, i) => (i % 2 === 0 ? world : second).sessions.refresh(grant.refreshToken)))
   t.equal(new Set(grants.map(({ refreshToken }) => refreshToken)).size, 1)
-  t.same([...world.warnings, ...second.warnings], [])
+  t.same([...world.reuses, ...second.reuses], [])
 })
 
 t.test('the grace counts from the rotation, and a retry does not lengthen it', async t => {
@@ -113,7 +114,7 @@ t.test('the grace counts from the rotation, and a retry does not lengthen it', a
   }
   world.wall.move(SECOND)
   await t.rejects(world.sessions.refresh(grant.refreshToken), REFUSED)
-  t.equal(world.warnings.length, 1)
+  t.equal(world.reuses.length, 1)
 })
 
 t.test('a predecessor whose successor was used is reuse, also within the grace', async t => {
@@ -149,7 +150,7 @@ t.test('lifetimes: idle and absolute both hold, and the absolute one is never pa
   await t.rejects(world.sessions.refresh(current.refreshToken), REFUSED)
   t.equal(await world.sessions.identify(current.refreshToken), undefined)
   t.same(await world.sessions.list(grant.user.id), [])
-  t.same(world.warnings, [], 'too late is no theft')
+  t.same(world.reuses, [], 'too late is no theft')
 
   const short = await begin(t, { sessionTtl: HOUR })
   t.equal(short.grant.refreshExpiresAt, short.world.wall() + HOUR, 'a session shorter than the idle time')
@@ -182,7 +183,7 @@ t.test('what is no refresh token of ours is refused in the same words, and ends 
     await t.rejects(world.sessions.refresh(token), { ...REFUSED, message: 'The refresh token is invalid, expired or revoked.' }, name)
     t.equal(await world.sessions.identify(token), undefined, name)
   }
-  t.same(world.warnings, [])
+  t.same(world.reuses, [])
   t.equal((await world.sessions.list(user.id)).length, 1)
   t.equal(generationOf((await world.sessions.refresh(grant.refreshToken)).refreshToken), 2)
 })
@@ -210,7 +211,7 @@ t.test('scopes: narrowed for this access token only, never widened, and refusing
   const grant = await world.sessions.start(user, { clientId: 'app', scope: 'items:read' })
   t.same(grant.scopes, ['items:read'])
   await t.rejects(world.sessions.refresh(grant.refreshToken, { scope: 'admin' }), { code: 'invalid_scope' }, 'granted to the user, not to this session')
-  t.same(world.warnings, [])
+  t.same(world.reuses, [])
   const full = await world.sessions.start(user, { clientId: 'app' })
   const narrow = await world.sessions.refresh(full.refreshToken, { scope: 'admin' })
   t.same(narrow.scopes, ['admin'])
@@ -277,7 +278,7 @@ t.test('ending one: only the owner can, once, and everything of it is dead when 
   t.equal(await world.sessions.identify(grant.refreshToken), undefined)
   t.equal(await world.sessions.end(user.id, grant.sessionId), false, 'twice')
   t.same((await world.sessions.list(user.id)).map(({ id }) => id), [other.sessionId])
-  t.same(world.warnings, [], 'a token of a session that was logged out is no theft')
+  t.same(world.reuses, [], 'a token of a session that was logged out is no theft')
 })
 
 t.test('ending the others, and all', async t => {
@@ -407,7 +408,7 @@ t.test('the host\'s own accounts', async t => {
   found = async () => null
   await t.rejects(world.sessions.refresh(second.refreshToken), REFUSED)
   t.equal(isDead(world, grant), true, 'the account is gone, its session ends')
-  t.same(world.warnings, [])
+  t.same(world.reuses, [])
 })
 
 t.test('a session that was ended while the host was asked does not rotate', async t => {
@@ -587,7 +588,7 @@ for (const seed of [1, 2, 3, 4, 5, 6]) {
       }
       const listed = (await Promise.all(users.map(({ id }) => world.sessions.list(id)))).flat().map(({ id }) => id).sort()
       t.same(listed, model.filter(isLive).map(({ id }) => id).sort(), 'the sessions that are live')
-      t.equal(world.warnings.length, warnings, 'a warning for each reuse')
+      t.equal(world.reuses.length, warnings, 'a warning for each reuse')
       const rows = await world.store.read(db => db.selectFrom('sessions').select(['id', 'generation']).execute())
       for (const { id, generation } of rows) if (model.find(session => session.id === id)?.generation !== generation) t.fail('one row, one generation')
       t.ok(model.some(({ generation }) => generation > 5), 'the walk went somewhere')

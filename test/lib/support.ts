@@ -9,6 +9,7 @@ import Database from 'better-sqlite3'
 import type { Test } from 'tap'
 import { createClock } from '../../lib/clock.js'
 import type { Clock } from '../../lib/clock.js'
+import { createEvents } from '../../lib/events.js'
 import type { SigningKey } from '../../lib/keys.js'
 import type { Passwords } from '../../lib/passwords/pool.js'
 import { openRevocations } from '../../lib/revocations.js'
@@ -22,6 +23,7 @@ import { REQUIRED_CLAIMS } from '../../lib/tokens.js'
 import type { JwtKey } from '../../lib/tokens.js'
 import { createUsers } from '../../lib/users.js'
 import type { Users } from '../../lib/users.js'
+import type { SecurityEvent } from '../../schemas/events.js'
 import type { ClaimsHook, User, UserDirectory } from '../../schemas/host.js'
 
 export const SECOND = 1_000
@@ -119,7 +121,8 @@ export interface World {
   passwords: ReturnType<typeof createFakePasswords>
   users: Users
   sessions: Sessions
-  warnings: object[]
+  /** Each refresh token that was used again. */
+  reuses: SecurityEvent[]
   /** Adds a user with all of the catalogue's `admin`, `items:read`. */
   addUser (username?: string, scopes?: string[]): Promise<User & { passwordChangedAt: number }>
 }
@@ -141,10 +144,12 @@ export async function createWorld (t: Test, options: WorldOptions = {}): Promise
   const { file = ':memory:', wall = createWall(), directory, accessTokenTtl = 15 * MINUTE } = options
   const store = options.store ?? await openStore(t, file)
   const clock = createClock(wall, () => 0)
-  const revocations = await openRevocations({ store, clock, accessTokenTtl })
+  const events = createEvents()
+  const reuses: SecurityEvent[] = []
+  events.on(event => { if (event.type === 'refresh_token_reuse') reuses.push(event) })
+  const revocations = await openRevocations({ store, clock, events, accessTokenTtl })
   const passwords = createFakePasswords()
   const users = createUsers({ store, clock, passwords, revocations, catalogue: CATALOGUE, passwordMinLength: 15 })
-  const warnings: object[] = []
   const sessions = createSessions({
     store,
     clock,
@@ -155,8 +160,7 @@ export async function createWorld (t: Test, options: WorldOptions = {}): Promise
     refreshKeys: options.refreshKeys ?? [REFRESH_KEY],
     sessionTtl: options.sessionTtl ?? 90 * DAY,
     refreshIdleTtl: options.refreshIdleTtl ?? 30 * DAY,
-    refreshGrace: options.refreshGrace ?? 10 * SECOND,
-    log: { warn: details => warnings.push(details) }
+    refreshGrace: options.refreshGrace ?? 10 * SECOND
   })
   return {
     file,
@@ -167,7 +171,7 @@ export async function createWorld (t: Test, options: WorldOptions = {}): Promise
     passwords,
     users,
     sessions,
-    warnings,
+    reuses,
     addUser: (username = 'alice', scopes = ['admin', 'items:read']) => users.add({ username, password: PASSWORD, scopes })
   }
 }

@@ -1,0 +1,69 @@
+import { InvalidArgumentError, Option } from 'commander'
+import type { Command } from 'commander'
+import { parse as parseDuration } from '@lukeed/ms'
+import type { AuditEntry } from '../lib/audit.js'
+import type { EventType } from '../schemas/events.js'
+import { withLatchkey } from './context.js'
+import { example, parseCount, print, toColumns } from './output.js'
+import type { OutputOptions } from './output.js'
+import { requireUser } from './user.js'
+
+/** How many entries are read in one step. */
+const PAGE = 1_000
+
+interface AuditOptions extends OutputOptions {
+  user?: string
+  type?: EventType
+  outcome?: 'success' | 'failure'
+  since?: (now: number) => number
+  limit: number
+}
+
+/** `latchkey audit`. */
+export function addAudit (program: Command): void {
+  program.command('audit')
+    .description('Show the audit trail: who did what to whom, from where, and whether it worked; the newest first.')
+    .option('--user <name>', 'only what happened to this user')
+    .option('--type <type>', 'only events of this type, such as login_failed; the README lists them')
+    .addOption(new Option('--outcome <outcome>', 'only what ended so').choices(['success', 'failure']))
+    .option('--since <when>', 'only from a moment on (2026-11-03T12:00:00Z), or for the last while (24h, 7d)', parseSince)
+    .option('--limit <count>', 'stop after so many', parseCount, 100)
+    .option('--json', 'print an array')
+    .addHelpText('after', example('latchkey audit --outcome failure --since 24h'))
+    .action(showAudit)
+}
+
+async function showAudit ({ user: name, type, outcome, since, limit, ...options }: AuditOptions): Promise<void> {
+  const { EVENT_TYPES } = await import('../schemas/events.js')
+  if (type !== undefined && !EVENT_TYPES.includes(type)) {
+    throw new InvalidArgumentError(`There is no event '${type}'; the events are ${EVENT_TYPES.join(', ')}`)
+  }
+  await withLatchkey(async (latchkey, settings) => {
+    const subject = name === undefined ? undefined : (await requireUser(latchkey, name, settings)).id
+    const query = { subject, type, outcome, since: since?.(settings.now()) }
+    const found: AuditEntry[] = []
+    while (found.length < limit) {
+      const size = Math.min(PAGE, limit - found.length)
+      const page = await latchkey.audit.list({ ...query, before: found.at(-1)?.id, limit: size })
+      found.push(...page)
+      if (page.length < size) break
+    }
+    print(options, {
+      data: found.map(({ at, ...entry }) => ({ at: new Date(at).toISOString(), ...entry })),
+      text: toColumns(['AT', 'EVENT', 'OUTCOME', 'BY', 'FROM', 'SUBJECT', 'DETAILS'], found.map(toRow))
+    })
+  })
+}
+
+function toRow ({ at, type, outcome, actor, subject, details }: AuditEntry): string[] {
+  const said = Object.entries(details).map(([name, value]) => `${name}=${[value].flat().join(',')}`).join(' ')
+  return [new Date(at).toISOString(), type, outcome, actor.id ?? actor.kind, actor.address ?? '-', subject ?? '-', said]
+}
+
+function parseSince (text: string): (now: number) => number {
+  const duration = /^\d{1,6}[smhd]$/.test(text) ? parseDuration(text) : undefined
+  if (duration !== undefined) return now => now - duration
+  const moment = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : NaN
+  if (Number.isNaN(moment)) throw new InvalidArgumentError('It must be a moment such as 2026-11-03T12:00:00Z, or a duration such as 30m, 24h or 7d')
+  return () => moment
+}

@@ -1,0 +1,95 @@
+import type { Selectable, Transaction } from 'kysely'
+import { describeEvent } from '../schemas/events.js'
+import type { Actor, EventType, SecurityEvent } from '../schemas/events.js'
+import type { Clock } from './clock.js'
+import type { EventsTable, Tables } from './store/tables.js'
+import type { Store } from './store/store.js'
+
+/** What to look for in the trail; times are milliseconds. */
+export interface AuditQuery {
+  type?: EventType
+  outcome?: 'success' | 'failure'
+  /** The id of a user or a client. */
+  actor?: string
+  /** The id of a user, a client or a key. */
+  subject?: string
+  since?: number
+  until?: number
+  /** Only what is older than the entry with this id: how pages go on. */
+  before?: number
+  /** Default 100. */
+  limit?: number
+}
+
+/** An event as it was kept, with its place in the trail: a later entry has a greater id. */
+export type AuditEntry = SecurityEvent & { readonly id: number }
+
+/** The audit trail: who did what to whom, from where, and whether it worked. */
+export interface Audit {
+  /** The newest first. */
+  list (query?: AuditQuery): Promise<AuditEntry[]>
+  /** Deletes up to `limit` entries that are older than the retention; tells whether there may be more. */
+  purge (limit: number): Promise<boolean>
+}
+
+/** Keeps an event as part of the transaction in which it happens: nothing is acknowledged that is not in the trail. */
+export async function keepEvent (trx: Transaction<Tables>, event: SecurityEvent): Promise<void> {
+  if (!describeEvent(event.type).kept) return
+  await trx.insertInto('events').values({
+    at: event.at,
+    type: event.type,
+    outcome: event.outcome,
+    actor_kind: event.actor.kind,
+    actor_id: event.actor.id,
+    address: event.actor.address,
+    subject: event.subject,
+    session_id: event.sessionId,
+    client_id: event.clientId,
+    details: JSON.stringify(event.details)
+  }).execute()
+}
+
+/**
+ * Opens the audit trail.
+ * @param retention - milliseconds for which entries are kept.
+ */
+export function createAudit ({ store, clock, retention }: { store: Store, clock: Clock, retention: number }): Audit {
+  return {
+    async list ({ type, outcome, actor, subject, since, until, before, limit = 100 } = {}) {
+      const rows = await store.read(db => {
+        let query = db.selectFrom('events').selectAll()
+        if (type !== undefined) query = query.where('type', '=', type)
+        if (outcome !== undefined) query = query.where('outcome', '=', outcome)
+        if (actor !== undefined) query = query.where('actor_id', '=', actor)
+        if (subject !== undefined) query = query.where('subject', '=', subject)
+        if (since !== undefined) query = query.where('at', '>=', since)
+        if (until !== undefined) query = query.where('at', '<', until)
+        if (before !== undefined) query = query.where('seq', '<', before)
+        return query.orderBy('seq', 'desc').limit(limit).execute()
+      })
+      return rows.map(toEntry)
+    },
+
+    async purge (limit) {
+      const over = clock.now() - retention
+      const { numDeletedRows } = await store.transaction(trx => trx.deleteFrom('events')
+        .where('seq', 'in', trx.selectFrom('events').select('seq').where('at', '<', over).orderBy('at').limit(limit))
+        .executeTakeFirst())
+      return numDeletedRows === BigInt(limit)
+    }
+  }
+}
+
+function toEntry (row: Selectable<EventsTable>): AuditEntry {
+  return {
+    id: row.seq,
+    at: row.at,
+    type: row.type as EventType,
+    outcome: row.outcome,
+    actor: { kind: row.actor_kind as Actor['kind'], id: row.actor_id, address: row.address },
+    subject: row.subject,
+    sessionId: row.session_id,
+    clientId: row.client_id,
+    details: JSON.parse(row.details) as AuditEntry['details']
+  }
+}

@@ -1,0 +1,18 @@
+import fp from 'fastify-plugin'
+import { createAudit } from '../lib/audit.js'
+import type { Audit } from '../lib/audit.js'
+import { kClock, kStore } from './database.js'
+import { kSettings } from './settings.js'
+
+export const kAudit = Symbol('latchkey.audit')
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    [kAudit]: Audit
+  }
+}
+
+/** The audit trail, to be read. It is written with what it tells of: see `lib/revocations.ts`. */
+export default fp(async function latchkeyAudit (app) {
+  app.decorate(kAudit, createAudit({ store: app[kStore], clock: app[kClock], retention: app[kSettings].auditRetention }))
+}, { name: 'latchkey-audit', fastify: '5.x', dependencies: ['latchkey-database'] })

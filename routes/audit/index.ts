@@ -1,0 +1,42 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { AuditEntry } from '../../lib/audit.js'
+import { kAudit } from '../../plugins/audit.js'
+import { kGuards } from '../../plugins/authentication.js'
+import { problems } from '../../schemas/errors.js'
+import { AuditPage, AuditQuery } from '../../schemas/events.js'
+
+const auditRoutes: FastifyPluginAsyncTypebox = async function auditRoutes (app) {
+  const audit = app[kAudit]
+  const { requireScopes } = app[kGuards]
+
+  app.get('', {
+    schema: {
+      operationId: 'readAuditTrail',
+      summary: 'Who did what to whom, from where, and whether it worked; the newest first',
+      tags: ['audit'],
+      querystring: AuditQuery,
+      response: { 200: AuditPage, ...problems(400, 401, 403) }
+    },
+    preHandler: requireScopes('audit:read')
+  }, async (request) => {
+    const { type, outcome, actor, subject, since, until, cursor, limit = '100' } = request.query
+    const found = await audit.list({
+      type,
+      outcome,
+      actor,
+      subject,
+      since: since === undefined ? undefined : Date.parse(since),
+      until: until === undefined ? undefined : Date.parse(until),
+      before: cursor === undefined ? undefined : Number(cursor),
+      limit: Number(limit) + 1
+    })
+    const page = found.slice(0, Number(limit))
+    return { events: page.map(toView), next: found.length > page.length ? String(page.at(-1)?.id) : null }
+  })
+}
+
+function toView ({ id, at, type, outcome, actor, subject, sessionId, clientId, details }: AuditEntry) {
+  return { id, at: new Date(at).toISOString(), type, outcome, actor, subject, session_id: sessionId, client_id: clientId, details }
+}
+
+export default auditRoutes

@@ -1,0 +1,92 @@
+import { Type } from 'typebox'
+import { DateTime, PageLimit } from './common.js'
+
+/** Who does something, and from where. */
+export interface Actor {
+  /** `anonymous`: a request that proves no identity. `command`: the command line. `host`: the app that Latchkey is registered in. `system`: Latchkey itself. */
+  readonly kind: 'user' | 'client' | 'anonymous' | 'command' | 'host' | 'system'
+  /** Of the user or the client; null for the others. */
+  readonly id: string | null
+  /** Where the request came from. */
+  readonly address: string | null
+}
+
+/** Everything that is told of, in one table. `kept`: in the audit trail; what happens every few minutes to everybody is not. */
+const TABLE = {
+  login: { outcome: 'success', kept: true, meaning: 'A user logged in, and a session began.' },
+  login_failed: { outcome: 'failure', kept: true, meaning: 'A username with a password that was wrong, unknown or disabled. The subject is the account, where there is one.' },
+  refresh: { outcome: 'success', kept: false, meaning: 'A refresh token was exchanged for its successor.' },
+  refresh_token_reuse: { outcome: 'failure', kept: true, meaning: 'A refresh token was used again after its successor: a copy is in other hands, and the session was ended.' },
+  token_revoked: { outcome: 'success', kept: true, meaning: 'One access token was revoked.' },
+  tokens_revoked: { outcome: 'success', kept: true, meaning: 'All access tokens of a user were revoked; the sessions go on.' },
+  session_ended: { outcome: 'success', kept: true, meaning: 'A session was ended: by logout, by revoking its refresh token, or by its owner.' },
+  sessions_ended: { outcome: 'success', kept: true, meaning: 'Several sessions of a user were ended at once; `sessions` says how many were live.' },
+  user_added: { outcome: 'success', kept: true, meaning: 'An account was made.' },
+  user_removed: { outcome: 'success', kept: true, meaning: 'An account was deleted.' },
+  user_disabled: { outcome: 'success', kept: true, meaning: 'An account was disabled.' },
+  user_enabled: { outcome: 'success', kept: true, meaning: 'An account was enabled again.' },
+  scopes_changed: { outcome: 'success', kept: true, meaning: 'The scopes of an account were replaced; `before` and `after` say them.' },
+  password_changed: { outcome: 'success', kept: true, meaning: 'The password of an account was set or changed.' },
+  password_change_failed: { outcome: 'failure', kept: true, meaning: 'A user gave a wrong current password for a new one.' }
+} as const satisfies Record<string, { outcome: 'success' | 'failure', kept: boolean, meaning: string }>
+
+/** The stable name of an event: what a program switches on. */
+export type EventType = keyof typeof TABLE
+
+/** Every event, for the schema of the trail and the table in the README. */
+export const EVENT_TYPES = Object.keys(TABLE) as EventType[]
+
+/** What the table says of `type`. */
+export function describeEvent (type: EventType): { outcome: 'success' | 'failure', kept: boolean, meaning: string } {
+  return TABLE[type]
+}
+
+/** Something that happened, and is durable where it is kept. Frozen. */
+export interface SecurityEvent {
+  readonly type: EventType
+  readonly actor: Actor
+  /** The id of the user, client or key that it happened to. */
+  readonly subject: string | null
+  readonly sessionId: string | null
+  readonly clientId: string | null
+  readonly details: Readonly<Record<string, string | number | boolean | readonly string[]>>
+  readonly outcome: 'success' | 'failure'
+  /** Milliseconds. */
+  readonly at: number
+}
+
+/** The host's ear (option `onEvent`): called after the commit. What it throws, or rejects with, is logged and changes nothing. */
+export type EventHook = (event: SecurityEvent) => void | Promise<void>
+
+const Nullable = Type.Union([Type.String(), Type.Null()])
+
+/** An entry of the audit trail. */
+export const AuditEntryView = Type.Object({
+  id: Type.Integer({ description: 'Its place in the trail: a later entry has a greater one.' }),
+  at: DateTime,
+  type: Type.String(),
+  outcome: Type.Enum(['success', 'failure']),
+  actor: Type.Object({ kind: Type.String(), id: Nullable, address: Nullable }),
+  subject: Nullable,
+  session_id: Nullable,
+  client_id: Nullable,
+  details: Type.Record(Type.String(), Type.Unknown())
+})
+
+/** A page of the audit trail, the newest first. */
+export const AuditPage = Type.Object({
+  events: Type.Array(AuditEntryView),
+  next: Type.Union([Type.String({ description: 'What to give as `cursor` for the next page; null on the last.' }), Type.Null()])
+})
+
+/** The query of `GET /audit`. */
+export const AuditQuery = Type.Object({
+  type: Type.Optional(Type.Enum(EVENT_TYPES)),
+  outcome: Type.Optional(Type.Enum(['success', 'failure'])),
+  actor: Type.Optional(Type.String({ minLength: 1, maxLength: 256, description: 'The id of the user or client that did it.' })),
+  subject: Type.Optional(Type.String({ minLength: 1, maxLength: 256, description: 'The id of the user, client or key that it happened to.' })),
+  since: Type.Optional(DateTime),
+  until: Type.Optional(DateTime),
+  cursor: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,15}$', description: 'The `next` of the page before.' })),
+  limit: Type.Optional(PageLimit)
+}, { additionalProperties: false })

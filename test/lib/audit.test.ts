@@ -1,0 +1,120 @@
+import t from 'tap'
+import { createAudit } from '../../lib/audit.js'
+import { anonymous, asUser, COMMAND, HOST } from '../../lib/events.js'
+import type { SecurityEvent } from '../../schemas/events.js'
+import { createWorld, DAY, HOUR, MINUTE, SECOND } from './support.js'
+import type { World } from './support.js'
+
+const RETENTION = 90 * DAY
+
+async function createTrail (t: Parameters<typeof createWorld>[0]) {
+  const world = await createWorld(t)
+  return { world, audit: createAudit({ store: world.store, clock: world.clock, retention: RETENTION }) }
+}
+
+async function say (world: World, event: Partial<SecurityEvent>): Promise<void> {
+  await world.revocations.transaction((_trx, _revoke, _now, record) => record({ type: 'login_failed', actor: HOST, ...event }))
+}
+
+t.test('what an account goes through is in the trail: who, whom, from where, and whether it worked', async t => {
+  const { world, audit } = await createTrail(t)
+  const { users, sessions, revocations } = world
+  const alice = await world.addUser()
+  const root = asUser('root', '192.0.2.1')
+  const one = await sessions.start(alice, { clientId: 'latchkey', address: '192.0.2.7' })
+  const two = await sessions.refresh(one.refreshToken, { address: '192.0.2.7' })
+  world.wall.move(MINUTE)
+  await t.rejects(sessions.refresh(one.refreshToken, { address: '198.51.100.1' }), { code: 'invalid_refresh_token' })
+  await t.rejects(sessions.refresh(two.refreshToken), { code: 'invalid_refresh_token' })
+  const three = await sessions.start(alice, { clientId: 'latchkey' })
+  await sessions.end(alice.id, three.sessionId, asUser(alice.id, '192.0.2.7'))
+  t.equal(await sessions.end(alice.id, three.sessionId), false, 'ending what is over')
+  await sessions.endAll(alice.id, COMMAND)
+  await sessions.endOthers(alice.id, three.sessionId)
+  await users.setScopes(alice.id, ['items:read'], root)
+  await t.rejects(users.changePassword(alice.id, 'wrong', 'correct horse battery staple 2', { keepSession: three.sessionId, address: '192.0.2.7' }), { code: 'wrong_password' })
+  await users.setPassword(alice.id, 'correct horse battery staple 2', root)
+  await users.disable(alice.id, root)
+  await users.enable(alice.id, root)
+  await revocations.revokeUser(alice.id, root)
+  await revocations.revokeToken('a token', world.clock.now() + HOUR, root)
+  await users.remove(alice.id, root)
+
+  const session = (id: string) => ({ sessionId: id, clientId: 'latchkey' })
+  const expected = [
+    { type: 'user_added', actor: HOST, details: { username: 'alice', scopes: ['admin', 'items:read'] } },
+    { type: 'login', actor: asUser(alice.id, '192.0.2.7'), ...session(one.sessionId) },
+    { type: 'refresh_token_reuse', outcome: 'failure', actor: anonymous('198.51.100.1'), ...session(one.sessionId) },
+    { type: 'login', actor: asUser(alice.id, null), ...session(three.sessionId) },
+    { type: 'session_ended', actor: asUser(alice.id, '192.0.2.7'), sessionId: three.sessionId },
+    { type: 'sessions_ended', actor: COMMAND, details: { sessions: 0 } },
+    { type: 'sessions_ended', actor: HOST, details: { sessions: 0 } },
+    { type: 'scopes_changed', actor: root, details: { before: ['admin', 'items:read'], after: ['items:read'] } },
+    { type: 'password_change_failed', outcome: 'failure', actor: asUser(alice.id, '192.0.2.7'), sessionId: three.sessionId },
+    { type: 'password_changed', actor: root },
+    { type: 'user_disabled', actor: root },
+    { type: 'user_enabled', actor: root },
+    { type: 'tokens_revoked', actor: root },
+    { type: 'token_revoked', actor: root, subject: null, details: { tokenId: 'a token' } },
+    { type: 'user_removed', actor: root, details: { username: 'alice' } }
+  ]
+  const found = (await audit.list()).reverse()
+  t.same(found.map(({ type }) => type), expected.map(({ type }) => type), 'a refresh is none of it, and ending what is over neither')
+  for (const [index, entry] of expected.entries()) {
+    t.match(found[index], { subject: alice.id, outcome: 'success', ...entry }, entry.type)
+  }
+  t.notMatch(JSON.stringify(found), /lkr_|correct horse|hash of/, 'no secret')
+})
+
+t.test('a transaction that fails leaves nothing in the trail, and nobody hears of it', async t => {
+  const { world, audit } = await createTrail(t)
+  await t.rejects(world.revocations.transaction(async (_trx, _revoke, _now, record) => {
+    await record({ type: 'refresh_token_reuse', actor: HOST })
+    throw new Error('no')
+  }), /no/)
+  t.same(await audit.list(), [])
+  t.same(world.reuses, [])
+})
+
+t.test('each filter narrows, and pages join without a gap or a repetition', async t => {
+  const { world, audit } = await createTrail(t)
+  const start = world.clock.now()
+  for (let turn = 0; turn < 25; turn++) {
+    await say(world, { type: turn % 2 === 0 ? 'login' : 'login_failed', actor: asUser(`actor ${turn % 3}`, null), subject: `subject ${turn % 5}` })
+    world.wall.move(SECOND)
+  }
+  const all = await audit.list({ limit: 1_000 })
+  t.equal(all.length, 25)
+  t.ok(all.every((entry, index) => index === 0 || entry.id < (all[index - 1]?.id ?? 0)), 'the newest first')
+  t.equal((await audit.list({ type: 'login' })).length, 13)
+  t.equal((await audit.list({ outcome: 'failure' })).length, 12)
+  t.equal((await audit.list({ actor: 'actor 0' })).length, 9)
+  t.equal((await audit.list({ subject: 'subject 0' })).length, 5)
+  t.equal((await audit.list({ actor: 'actor 0', subject: 'subject 0', type: 'login' })).length, 1)
+  t.equal((await audit.list({ since: start + 20 * SECOND })).length, 5, 'since counts its own moment')
+  t.equal((await audit.list({ until: start + 20 * SECOND })).length, 20, 'until does not')
+  t.equal((await audit.list({ actor: "' or 1=1 --" })).length, 0)
+
+  const pages = []
+  for (let before: number | undefined; ;) {
+    const page = await audit.list({ limit: 7, before })
+    if (page.length === 0) break
+    pages.push(...page)
+    before = page.at(-1)?.id
+  }
+  t.same(pages, all)
+})
+
+t.test('a purge deletes what is older than the retention, in steps, and nothing else', async t => {
+  const { world, audit } = await createTrail(t)
+  for (let turn = 0; turn < 5; turn++) await say(world, {})
+  world.wall.move(RETENTION)
+  await say(world, {})
+  t.equal(await audit.purge(3), false, 'nothing is older yet')
+  t.equal((await audit.list()).length, 6)
+  world.wall.move(1)
+  t.equal(await audit.purge(3), true)
+  t.equal((await audit.list()).length, 3)
+  t.equal(await audit.purge(3), false)
+  t.equal((await audit.list()).length, 1)
+})
