@@ -40,7 +40,9 @@ t.test('nothing given: the defaults', async t => {
       prefix: '',
       docs: false,
       users: undefined,
-      claims: undefined
+      claims: undefined,
+      onEvent: undefined,
+      auditRetention: 90 * 86_400_000
     })
   }
 })
