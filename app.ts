@@ -15,7 +15,7 @@ import errors from './plugins/errors.js'
 import events from './plugins/events.js'
 import issuing from './plugins/issuing.js'
 import jwt, { kTokens } from './plugins/jwt.js'
-import keys from './plugins/keys.js'
+import keys, { kKeys } from './plugins/keys.js'
 import notFound from './plugins/not-found.js'
 import openapi from './plugins/openapi.js'
 import passwords from './plugins/passwords.js'
@@ -75,9 +75,9 @@ const latchkey: FastifyPluginAsync<LatchkeyOptions> = async function latchkey (a
 
     await scope.register(database)
     await scope.register(audit)
+    await scope.register(revocations)
     await scope.register(keys)
     await scope.register(passwords)
-    await scope.register(revocations)
     await scope.register(users)
     await scope.register(sessions)
     await scope.register(purge)
@@ -104,6 +104,7 @@ const latchkey: FastifyPluginAsync<LatchkeyOptions> = async function latchkey (a
       revocations: scope[kRevocations],
       tokens: scope[kTokens],
       audit: scope[kAudit],
+      keys: scope[kKeys],
       scopes: scope[kSettings].catalogue
     })
   }, { prefix: options.prefix ?? '' })
@@ -113,6 +114,8 @@ const plugin: FastifyPluginAsync<LatchkeyOptions> = fp(latchkey, { name: 'fastif
 export default plugin
 export { plugin as latchkey }
 
+export type { Keys, VerifyOnlyRules } from './lib/key-administration.js'
+export type { KeyView } from './lib/keyring.js'
 export type { Latchkey } from './lib/latchkey.js'
 export type { AccessTokenClaims, AuthenticatedUser } from './lib/tokens.js'
 export type { Guard } from './plugins/authentication.js'

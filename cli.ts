@@ -4,9 +4,13 @@ import { Command } from 'commander'
 import { describeExitCodes } from './commands/exit-codes.js'
 import { reportFailure, toFailure } from './commands/failure.js'
 import { addAudit } from './commands/audit.js'
+import { addKeysImport } from './commands/keys-import.js'
 import { addKeysList } from './commands/keys-list.js'
+import { addKeysRevoke } from './commands/keys-revoke.js'
+import { addKeysRotate } from './commands/keys-rotate.js'
 import { addMigrate } from './commands/migrate.js'
 import { wantsJson } from './commands/output.js'
+import { addSecretReseal } from './commands/secret-reseal.js'
 import { addServe } from './commands/serve.js'
 import { addSessionsRevoke } from './commands/sessions-revoke.js'
 import { addUsersAdd } from './commands/users-add.js'
@@ -45,7 +49,12 @@ addUsersDisable(users)
 addUsersEnable(users)
 addUsersRemove(users)
 addSessionsRevoke(program.command('sessions').description("End users' sessions."))
-addKeysList(program.command('keys').description('Look at the signing keys.'))
+const keys = program.command('keys').description('List, rotate, revoke and import the keys that access tokens are signed and verified with.')
+addKeysList(keys)
+addKeysRotate(keys)
+addKeysRevoke(keys)
+addKeysImport(keys)
+addSecretReseal(program.command('secret').description('Change the secret that keys and refresh tokens depend on.'))
 addAudit(program)
 addMigrate(program)
 

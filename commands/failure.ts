@@ -1,6 +1,7 @@
 import { debuglog } from 'node:util'
 import { CommanderError } from 'commander'
 import { LatchkeyError } from '../lib/errors.js'
+import { KeyError } from '../lib/key-import.js'
 import { EXIT_CODES } from './exit-codes.js'
 import type { ExitCode } from './exit-codes.js'
 
@@ -37,6 +38,7 @@ export function toFailure (error: unknown): Failure | undefined {
   if (error instanceof CommandError) return error
   if (error instanceof CommanderError) return ofCommander(error)
   if (error instanceof LatchkeyError) return ofLatchkey(error)
+  if (error instanceof KeyError) return { code: error.code, message: oneLine(error.message), exitCode: EXIT_CODES.failed }
   const message = oneLine(error instanceof Error ? error.message : String(error))
   const option = /^Latchkey: (.*)/.exec(message)?.[1]
   return { code: option === undefined ? 'failed' : 'invalid_option', message: option ?? message, exitCode: EXIT_CODES.failed }

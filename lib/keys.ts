@@ -1,12 +1,10 @@
 import { createPrivateKey, createPublicKey, generateKeyPair, randomBytes } from 'node:crypto'
 import { promisify } from 'node:util'
-import type { Selectable } from 'kysely'
 import type { Algorithm } from '../schemas/common.js'
-import type { Clock } from './clock.js'
-import { createId } from './ids.js'
+import type { KeyLife } from './key-life.js'
+import { parseScope } from './scopes.js'
 import { seal, unseal } from './secrets.js'
 import type { KeysTable } from './store/tables.js'
-import type { Store } from './store/store.js'
 
 /** A key and the one algorithm that it is used with (RFC 8725 section 3.1). */
 export interface SigningKey {
@@ -18,8 +16,20 @@ export interface SigningKey {
   public: string | Buffer
   /** What the JWKS shows: null for a symmetric key, which it never shows. */
   jwk: PublicJwk | null
-  /** Milliseconds. */
-  createdAt: number
+}
+
+/** A key of an older system, whose tokens are honoured until they expire: it verifies under a profile of its own and never signs. */
+export interface VerifyOnlyKey {
+  kid: string
+  algorithm: Algorithm
+  /** PEM (SPKI), or the bytes of the HMAC key. */
+  public: string | Buffer
+  /** The `iss` that its tokens must have. Null: none is asked for. */
+  issuer: string | null
+  /** The `aud` that its tokens must have. Null: one of ours, where they have one. */
+  audience: string | null
+  /** The scopes that its tokens may carry. Null: all of the app's own. */
+  scopes: readonly string[] | null
 }
 
 /** A public key as in RFC 7517 section 4. */
@@ -37,8 +47,8 @@ export interface PublicJwk {
 
 const generatePair = promisify(generateKeyPair)
 
-/** Makes a key: PEM, or base64url bytes for HS256. */
-async function generate (algorithm: Algorithm): Promise<string> {
+/** The text of a new key, as it is sealed: PEM, or base64url bytes for HS256. */
+export async function generateKeyText (algorithm: Algorithm): Promise<string> {
   if (algorithm === 'HS256') return randomBytes(32).toString('base64url')
   const { privateKey } = await (() => {
     switch (algorithm) {
@@ -51,59 +61,58 @@ async function generate (algorithm: Algorithm): Promise<string> {
   return privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
 }
 
-function open (row: Selectable<KeysTable>, sealKeys: readonly Buffer[]): SigningKey {
-  const algorithm = row.algorithm as Algorithm
-  for (const sealKey of sealKeys) {
-    const secret = unseal(sealKey, row.sealed, contextOf(row.kid, row.algorithm))
-    if (secret === undefined) continue
-    if (algorithm === 'HS256') {
-      const bytes = Buffer.from(secret, 'base64url')
-      return { kid: row.kid, algorithm, private: bytes, public: bytes, jwk: null, createdAt: row.created_at }
-    }
-    // Derived, never read: whoever can write to the store must not choose what the JWKS tells other machines to trust.
-    const publicKey = createPublicKey(createPrivateKey(secret))
-    return {
-      kid: row.kid,
-      algorithm,
-      private: secret,
-      public: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
-      jwk: { ...publicKey.export({ format: 'jwk' }) as { kty: string }, kid: row.kid, alg: algorithm, use: 'sig' },
-      createdAt: row.created_at
-    }
-  }
-  throw new Error(`The option secret (LATCHKEY_SECRET, or the .secret file beside the database) does not open the signing key ${row.kid}: give the secret that this database was made with`)
+/** What of a row is bound to its sealed text: moved to another row, given another algorithm or another use, it does not open. */
+export type SealContext = Pick<KeysTable, 'kid' | 'algorithm' | 'activates_at' | 'issuer' | 'audience' | 'scope'>
+
+function contextOf ({ kid, algorithm, activates_at: activatesAt, issuer, audience, scope }: SealContext): string {
+  // The secret of an older system is in other hands too: whoever can write to the store must not make it sign.
+  return activatesAt === null ? JSON.stringify(['verify-only', kid, algorithm, issuer, audience, scope]) : `${kid} ${algorithm}`
 }
 
-function contextOf (kid: string, algorithm: string): string {
-  return `${kid} ${algorithm}`
+/** Seals the text of a key for its row. */
+export function sealKeyText (sealKey: Buffer, text: string, row: SealContext): string {
+  return seal(sealKey, text, contextOf(row))
 }
 
-/**
- * All signing keys in the store, after making one for `algorithm` where there is none. They live beside the revocations on
- * purpose: who loses the store loses both, and no token comes back because its revocation is gone.
- * @param sealKeys - the first one seals, all of them unseal.
- * @throws Error that names the option `secret` where a key cannot be unsealed.
- */
-export async function loadKeys ({ store, clock, algorithm, sealKeys }: { store: Store, clock: Clock, algorithm: Algorithm, sealKeys: readonly [Buffer, ...Buffer[]] }): Promise<SigningKey[]> {
-  const find = (): Promise<Selectable<KeysTable>[]> => store.read(db => db.selectFrom('keys').selectAll().orderBy('created_at').orderBy('kid').execute())
-  let rows = await find()
-  // A wrong secret is found out before it seals anything.
-  let keys = rows.map(row => open(row, sealKeys))
-  if (!keys.some(key => key.algorithm === algorithm)) {
-    const secret = await generate(algorithm)
-    const kid = createId(clock.now())
-    await store.transaction(async trx => {
-      // Another process may have been first.
-      if (await trx.selectFrom('keys').select('kid').where('algorithm', '=', algorithm).executeTakeFirst() !== undefined) return
-      await trx.insertInto('keys').values({
-        kid,
-        algorithm,
-        sealed: seal(sealKeys[0], secret, contextOf(kid, algorithm)),
-        created_at: clock.now()
-      }).execute()
-    })
-    rows = await find()
-    keys = rows.map(row => open(row, sealKeys))
+/** The text of a sealed key, and whether the first key has sealed it; undefined where none of them has. */
+export function unsealKeyText (sealKeys: readonly Buffer[], row: SealContext & Pick<KeysTable, 'sealed'>): { text: string, isFirst: boolean } | undefined {
+  for (const [index, sealKey] of sealKeys.entries()) {
+    const text = unseal(sealKey, row.sealed, contextOf(row))
+    if (text !== undefined) return { text, isFirst: index === 0 }
   }
-  return keys
+  return undefined
+}
+
+/** A key to sign with, from its text. */
+export function toSigningKey ({ kid, algorithm }: Pick<KeysTable, 'kid' | 'algorithm'>, text: string): SigningKey {
+  if (algorithm === 'HS256') {
+    const bytes = Buffer.from(text, 'base64url')
+    return { kid, algorithm, private: bytes, public: bytes, jwk: null }
+  }
+  // Derived, never read: whoever can write to the store must not choose what the JWKS tells other machines to trust.
+  const publicKey = createPublicKey(createPrivateKey(text))
+  return {
+    kid,
+    algorithm: algorithm as Algorithm,
+    private: text,
+    public: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+    jwk: { ...publicKey.export({ format: 'jwk' }) as { kty: string }, kid, alg: algorithm, use: 'sig' }
+  }
+}
+
+/** A key of an older system, from its text. */
+export function toVerifyOnlyKey ({ kid, algorithm, issuer, audience, scope }: SealContext, text: string): VerifyOnlyKey {
+  return {
+    kid,
+    algorithm: algorithm as Algorithm,
+    public: algorithm === 'HS256' ? Buffer.from(text, 'base64url') : text,
+    issuer,
+    audience,
+    scopes: scope === null ? null : parseScope(scope)
+  }
+}
+
+/** The times of a row. */
+export function lifeOf (row: Pick<KeysTable, 'activates_at' | 'retires_at' | 'expires_at' | 'revoked_at'>): KeyLife {
+  return { activatesAt: row.activates_at, retiresAt: row.retires_at, expiresAt: row.expires_at, revokedAt: row.revoked_at }
 }

@@ -1,4 +1,5 @@
 import type { Audit } from './audit.js'
+import type { Keys } from './key-administration.js'
 import type { Revocations } from './revocations.js'
 import type { Sessions } from './sessions.js'
 import type { Tokens } from './tokens.js'
@@ -13,6 +14,8 @@ export interface Latchkey {
   readonly tokens: Tokens
   /** The audit trail. */
   readonly audit: Audit
+  /** The keys that access tokens are signed and verified with. */
+  readonly keys: Keys
   /** The name and description of every scope. */
   readonly scopes: Readonly<Record<string, string>>
 }

@@ -3,7 +3,7 @@ import { parse as parseDuration } from '@lukeed/ms'
 import { Ajv } from 'ajv'
 import type { ErrorObject } from 'ajv'
 import type { TSchema } from 'typebox'
-import { Options, ServiceOptions } from '../schemas/options.js'
+import { DURATION_PATTERN, Options, ServiceOptions } from '../schemas/options.js'
 import type { LatchkeyOptions } from '../schemas/options.js'
 import type { Algorithm } from '../schemas/common.js'
 import type { EventHook } from '../schemas/events.js'
@@ -24,6 +24,8 @@ export interface Settings {
   refreshIdleTtl: number
   sessionTtl: number
   refreshGrace: number
+  /** Undefined: never. */
+  keyRotation: number | undefined
   bcryptCost: number
   passwordMinLength: number
   registration: boolean
@@ -51,6 +53,11 @@ export interface OptionSchema {
   list?: boolean
   properties?: Record<string, OptionSchema>
 }
+
+/** Milliseconds: a key is published some minutes before it signs, and until its last token is dead after that. */
+const SHORTEST_ROTATION = 60 * 60 * 1000
+
+const DURATION = new RegExp(DURATION_PATTERN)
 
 const ajv = new Ajv({ useDefaults: true, strict: false })
 ajv.addKeyword({
@@ -89,6 +96,7 @@ export function readOptions (given: unknown): Settings {
     refreshIdleTtl: toMilliseconds(options.refreshIdleTtl),
     sessionTtl: toMilliseconds(options.sessionTtl),
     refreshGrace: toMilliseconds(options.refreshGrace),
+    keyRotation: options.keyRotation === 'never' ? undefined : toMilliseconds(options.keyRotation),
     bcryptCost: options.bcryptCost,
     passwordMinLength: options.passwordMinLength,
     registration: options.registration,
@@ -106,6 +114,9 @@ export function readOptions (given: unknown): Settings {
     stopwatch: options.now === undefined ? () => performance.now() : () => 0
   }
   if (settings.accessTokenTtl < 1_000) throw new TypeError('Latchkey: the option accessTokenTtl (LATCHKEY_ACCESS_TOKEN_TTL) must be at least 1s: tokens say their times in whole seconds')
+  if (settings.keyRotation !== undefined && settings.keyRotation < SHORTEST_ROTATION) {
+    throw new TypeError(`Latchkey: the option keyRotation (LATCHKEY_KEY_ROTATION) is "${options.keyRotation}": it must be a duration such as 12h or 90d, at least 1h, or 'never'`)
+  }
   return settings
 }
 
@@ -199,6 +210,11 @@ function toOrigin (text: string): string {
   } catch (cause) {
     throw new TypeError(`Latchkey: the option trustedOrigins (LATCHKEY_TRUSTED_ORIGINS) has ${show(text)}: it must be a list of origins such as https://app.example.com`, { cause })
   }
+}
+
+/** Milliseconds of a duration as the options have them; undefined for any other text. */
+export function readDuration (text: string): number | undefined {
+  return DURATION.test(text) ? toMilliseconds(text) : undefined
 }
 
 function toMilliseconds (duration: string): number {

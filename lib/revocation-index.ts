@@ -11,7 +11,8 @@ export interface Rule {
 /** The part of a token that rules speak of. */
 export interface Revocable {
   tokenId: string
-  sessionId: string
+  /** Undefined: the token belongs to no session. */
+  sessionId: string | undefined
   userId: string
   clientId: string
   /** Milliseconds. */
@@ -56,7 +57,7 @@ export function createRevocationIndex (): RevocationIndex {
     },
     isRevoked ({ tokenId, sessionId, userId, clientId, issuedAt }) {
       return kills(entries.token.get(tokenId), issuedAt) ||
-        kills(entries.session.get(sessionId), issuedAt) ||
+        (sessionId !== undefined && kills(entries.session.get(sessionId), issuedAt)) ||
         kills(entries.user.get(userId), issuedAt) ||
         kills(entries.client.get(clientId), issuedAt)
     },

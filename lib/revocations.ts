@@ -4,6 +4,9 @@ import { keepEvent } from './audit.js'
 import type { Clock } from './clock.js'
 import { createEvent, HOST } from './events.js'
 import type { Events, NewEvent } from './events.js'
+import { createFollower } from './follower.js'
+import type { Follower } from './follower.js'
+import { lastVerifyOnlyExpiry } from './key-changes.js'
 import { createRevocationIndex, RULE_RETENTION } from './revocation-index.js'
 import type { Revocable, Rule } from './revocation-index.js'
 import { raiseMeta, readMeta } from './store/meta.js'
@@ -37,10 +40,7 @@ export interface Revocations {
   transaction<T> (work: (trx: Transaction<Tables>, revoke: Revoke, now: number, record: RecordEvent) => Promise<T>): Promise<T>
   /** Keeps the time in the store. It is kept with every transaction too; call it before the process ends. */
   keepTime (): Promise<void>
-  /**
-   * Brings the index up to what other processes have committed: undefined where it already is (the usual case, which
-   * costs one statement and no promise), else a promise. Throws or rejects where that cannot be told; the caller must then refuse.
-   */
+  /** Brings the index, and whatever else follows the store, up to what other processes have committed: see `Follower.refresh`. */
   refresh (): Promise<void> | undefined
   /** Whether the index has a rule that kills this token. Call `refresh` first. */
   isRevoked (token: Revocable): boolean
@@ -59,8 +59,9 @@ export interface Revocations {
 /**
  * Loads the rules.
  * @param accessTokenTtl - milliseconds; the longest lifetime ever configured for this store is what rules are kept for.
+ * @param follower - of this store, where something else follows it too: there must be one only. Default: one of its own.
  */
-export async function openRevocations ({ store, clock, events, accessTokenTtl }: { store: Store, clock: Clock, events: Events, accessTokenTtl: number }): Promise<Revocations> {
+export async function openRevocations ({ store, clock, events, accessTokenTtl, follower = createFollower(store) }: { store: Store, clock: Clock, events: Events, accessTokenTtl: number, follower?: Follower }): Promise<Revocations> {
   const index = createRevocationIndex()
   await store.transaction(trx => raiseMeta(trx, 'access_token_ttl', accessTokenTtl))
   clock.advanceTo(await store.read(db => readMeta(db, 'latest_time')))
@@ -76,22 +77,6 @@ export async function openRevocations ({ store, clock, events, accessTokenTtl }:
         lastSeq = row.seq
       }
       if (rows.length < STEP) return
-    }
-  }
-
-  // Changes noticed, and changes that a load begun afterwards has taken in: a request may only go on when its own was.
-  let noticed = 0
-  let taken = 0
-  let catchingUp: Promise<void> | undefined
-  async function catchUp (): Promise<void> {
-    try {
-      while (taken !== noticed) {
-        const target = noticed
-        await load()
-        taken = target
-      }
-    } finally {
-      catchingUp = undefined
     }
   }
 
@@ -137,21 +122,19 @@ export async function openRevocations ({ store, clock, events, accessTokenTtl }:
         // What is issued from now on must be later than the rule, also within this millisecond.
         const issuedBefore = await raiseMeta(trx, 'latest_time', now + 1)
         clock.advanceTo(issuedBefore)
-        await write('user', [userId], issuedBefore, await lastExpiry(issuedBefore))
+        // The tokens of an older system live longer than ours.
+        const expiresAt = Math.max(await lastExpiry(issuedBefore), await lastVerifyOnlyExpiry(trx))
+        await write('user', [userId], issuedBefore, expiresAt)
       }
     }
   }
 
   await load()
+  follower.follow(load)
 
   return {
     transaction,
-    refresh () {
-      if (store.changed()) noticed++
-      if (taken === noticed) return undefined
-      catchingUp ??= catchUp()
-      return catchingUp
-    },
+    refresh: follower.refresh,
     isRevoked: index.isRevoked,
     async revokeToken (tokenId, expiresAt, by = HOST) {
       // What is in the index is durable. Revoking one token a million times must not write a million rules.

@@ -73,8 +73,8 @@ export interface Sessions {
   list (userId: string): Promise<Session[]>
   /** Ends one session of the user; tells whether it was live. Its refresh and access tokens are dead when the promise resolves. */
   end (userId: string, sessionId: string, by?: Actor): Promise<boolean>
-  /** Ends every session of the user but one. Returns how many were live. */
-  endOthers (userId: string, sessionId: string, by?: Actor): Promise<number>
+  /** Ends every session of the user but one; all where the token that asks belongs to none. Returns how many were live. */
+  endOthers (userId: string, sessionId: string | undefined, by?: Actor): Promise<number>
   /** Ends every session of the user, and every access token. Returns how many sessions were live. */
   endAll (userId: string, by?: Actor): Promise<number>
   /** Deletes up to `limit` sessions whose refresh token expired more than a day ago; tells whether there may be more. */
@@ -277,6 +277,10 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
       if (clock.now() >= exp * 1000 || revocations.isTokenRevoked(jti)) return
       await revocations.transaction(async (trx, revoke, now, record) => {
         const about = { actor: by, subject: sub, sessionId: sid, clientId }
+        if (sid === undefined) {
+          await revoke.token(jti, null, exp * 1000)
+          return await record({ type: 'token_revoked', ...about, details: { tokenId: jti } })
+        }
         const { rules } = await trx.selectFrom('rules').select(eb => eb.fn.countAll<number>().as('rules')).where('session_id', '=', sid).executeTakeFirstOrThrow()
         if (Number(rules) < MAX_TOKEN_RULES) {
           await revoke.token(jti, sid, exp * 1000)

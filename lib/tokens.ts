@@ -1,15 +1,21 @@
-import type { Algorithm } from '../schemas/common.js'
 import type { Clock } from './clock.js'
 import { LatchkeyError } from './errors.js'
 import { createId, timeOfId } from './ids.js'
+import type { Keyring } from './keyring.js'
 import type { PublicJwk } from './keys.js'
+import { verifyForeign } from './foreign-tokens.js'
 import type { Revocable } from './revocation-index.js'
 import type { Revocations } from './revocations.js'
 import { formatScope, parseScope } from './scopes.js'
 import type { Grant } from './sessions.js'
 import { createTokenCache } from './token-cache.js'
+import { isCanonical, isName, MAX_TOKEN_LENGTH, readHeader } from './token-header.js'
+import type { TokenHeader } from './token-header.js'
 
-/** The claims of an access token: RFC 9068 section 2.2, `sid` of OpenID Connect Front-Channel Logout, and the host's own. */
+/**
+ * The claims of an access token: RFC 9068 section 2.2, `sid` of OpenID Connect Front-Channel Logout, and the host's own. Those of
+ * an older system's token (see `foreign-tokens.ts`) are brought into this form.
+ */
 export interface AccessTokenClaims {
   iss: string
   sub: string
@@ -20,7 +26,8 @@ export interface AccessTokenClaims {
   /** Seconds. */
   iat: number
   jti: string
-  sid: string
+  /** Undefined: the token belongs to no session. */
+  sid?: string
   scope: string
   [claim: string]: unknown
 }
@@ -30,24 +37,14 @@ export interface AuthenticatedUser {
   /** `sub`. */
   readonly id: string
   readonly scopes: readonly string[]
-  /** `sid`. */
-  readonly sessionId: string
+  /** `sid`. Undefined where the token belongs to no session. */
+  readonly sessionId: string | undefined
   /** `jti`. */
   readonly tokenId: string
   /** `client_id`. */
   readonly clientId: string
   /** All claims of the token, the host's own among them. */
   readonly claims: Readonly<AccessTokenClaims>
-}
-
-/** A key with its algorithm, type, issuer and audience pinned: what @fastify/jwt makes of a `SigningKey`. */
-export interface JwtKey {
-  readonly kid: string
-  readonly algorithm: Algorithm
-  readonly jwk: PublicJwk | null
-  sign (claims: AccessTokenClaims): string
-  /** The payload of a token whose signature, `alg`, `typ`, `iss` and `aud` are right and whose claims are all there. Throws otherwise. */
-  verify (token: string): unknown
 }
 
 /** Claims that only Latchkey sets. */
@@ -59,23 +56,32 @@ export const REQUIRED_CLAIMS = ['iss', 'sub', 'aud', 'client_id', 'exp', 'iat', 
 /** Seconds by which another machine's clock may be ahead of ours: for `iat` and `nbf`, never for `exp`. */
 const CLOCK_TOLERANCE = 5
 
-/** Longer than any token that we make, shorter than what is worth decoding. */
-const MAX_TOKEN_LENGTH = 8_192
-
 /** At most twice as many verified tokens are remembered. */
 const CACHE_HALF = 10_000
 
 interface VerifiedToken {
   user: AuthenticatedUser
   revocable: Revocable
-  /** Milliseconds. */
+  /** Milliseconds: its `exp`. */
   expiresAt: number
+  /** Milliseconds: the end of the token or of its key, whichever comes first. */
+  diesAt: number
+}
+
+/** What a token says, after its signature and everything else that cannot change was checked. */
+interface Checked {
+  claims: AccessTokenClaims
+  /** Milliseconds. */
+  keyExpiresAt: number
 }
 
 /** Makes and verifies access tokens. */
 export interface Tokens {
-  /** Signs an access token for a grant. Throws where it would be too long to be verified. */
-  sign (grant: Grant): string
+  /**
+   * Signs an access token for a grant, with the key that signs in this moment. Rejects where it would be too long to be
+   * verified, or with a 503 where it cannot be told which key that is.
+   */
+  sign (grant: Grant): Promise<string>
   /**
    * Who holds this token. Throws `invalid_token`, `token_expired`, `token_revoked`, or a 503 where the revocations cannot be told.
    * Returns a promise only when another process has revoked something since the last call; then it rejects with the same.
@@ -83,70 +89,77 @@ export interface Tokens {
   verify (token: string): AuthenticatedUser | Promise<AuthenticatedUser>
   /** The claims of a token that we signed, whether it is expired, revoked or neither; undefined for any other text. */
   decode (token: string): AccessTokenClaims | undefined
-  /** The public keys: RFC 7517 section 5. */
-  readonly jwks: readonly PublicJwk[]
-  /** Every key that verifies, and whether it is the one that signs. Never the keys themselves. */
-  listKeys (): Array<{ kid: string, algorithm: Algorithm, signs: boolean }>
+  /** The public keys: RFC 7517 section 5. Rejects with a 503 where it cannot be told which they are. */
+  readJwks (): Promise<PublicJwk[]>
 }
 
 /**
  * Creates the access tokens of one issuer.
- * @param keys - every one verifies; the last one of `algorithm` signs.
  * @param accessTokenTtl - milliseconds.
+ * @param catalogue - the scopes that there are.
  */
-export function createTokens ({ keys, algorithm, issuer, audience, accessTokenTtl, clock, revocations }: {
-  keys: readonly JwtKey[]
-  algorithm: Algorithm
+export function createTokens ({ keyring, issuer, audience, catalogue, accessTokenTtl, clock, revocations }: {
+  keyring: Keyring
   issuer: string
   audience: readonly string[]
+  catalogue: Readonly<Record<string, string>>
   accessTokenTtl: number
   clock: Clock
   revocations: Revocations
 }): Tokens {
-  const byKid = new Map(keys.map(key => [key.kid, key]))
-  const signingKey = keys.findLast(key => key.algorithm === algorithm)
-  if (signingKey === undefined) throw new Error(`There is no ${algorithm} key to sign with`)
-  const { kid: signingKid, sign } = signingKey
   const verified = createTokenCache<VerifiedToken>(CACHE_HALF)
+  // What a key has verified must not outlive it.
+  keyring.onChange(verified.clear)
   const aud = audience.length === 1 ? audience[0] as string : [...audience]
   const ttlSeconds = Math.floor(accessTokenTtl / 1000)
 
-  function checkSignature (token: string): AccessTokenClaims {
-    const key = findKey(token, byKid)
-    let payload: unknown
-    try {
-      payload = key?.verify(token)
-    } catch {
-      // Which of the checks failed is nobody's business but the attacker's.
-    }
-    if (!hasClaimTypes(payload)) throw new LatchkeyError('invalid_token')
-    return payload
+  function checkToken (token: string, now: number): Checked {
+    const header = readHeader(token)
+    // One profile or the other, by the key: RFC 8725 section 3.12.
+    const checked = header === undefined
+      ? undefined
+      : checkOwn(token, header, keyring, now) ?? verifyForeign(token, header, { keyring, audience, catalogue, now })
+    if (checked === undefined) throw new LatchkeyError('invalid_token')
+    return checked
   }
 
   function verifyNew (token: string, now: number): VerifiedToken {
-    const claims = checkSignature(token)
+    const { claims, keyExpiresAt } = checkToken(token, now)
     const latest = now / 1000 + CLOCK_TOLERANCE
     if (claims.iat > latest || (claims.nbf !== undefined && !(typeof claims.nbf === 'number' && claims.nbf <= latest))) {
       throw new LatchkeyError('invalid_token')
     }
-    const result = toVerifiedToken(claims)
-    if (now < result.expiresAt) verified.set(token, result)
+    const result = toVerifiedToken(claims, keyExpiresAt)
+    if (now < result.diesAt) verified.set(token, result)
     return result
   }
 
   function check (token: string): AuthenticatedUser {
     const now = clock.now()
-    const { user, revocable, expiresAt } = verified.get(token) ?? verifyNew(token, now)
+    const { user, revocable, expiresAt, diesAt } = verified.get(token) ?? verifyNew(token, now)
     // RFC 7519 section 4.1.4: on or after, not only after.
-    if (now >= expiresAt) throw new LatchkeyError('token_expired')
+    if (now >= diesAt) throw new LatchkeyError(now >= expiresAt ? 'token_expired' : 'invalid_token')
     if (revocations.isRevoked(revocable)) throw new LatchkeyError('token_revoked')
     return user
   }
 
+  /** Brings the rules and the keys up to date. */
+  function refresh (): Promise<void> | undefined {
+    let refreshing: Promise<void> | undefined
+    try {
+      refreshing = revocations.refresh()
+    } catch (error) {
+      throw revocationUnknown(error)
+    }
+    return refreshing?.catch(error => { throw revocationUnknown(error) })
+  }
+
   return {
-    sign (grant) {
+    async sign (grant) {
+      // While the password was being hashed another process may have revoked the key: its tokens would be dead when they arrive.
+      await refresh()
       const iat = Math.floor(grant.issuedAt / 1000)
-      const token = sign({
+      const token = keyring.signer(clock.now()).sign({
         ...Object.fromEntries(Object.entries(grant.claims).filter(([claim]) => !(RESERVED_CLAIMS as readonly string[]).includes(claim))),
         iss: issuer,
         sub: grant.user.id,
@@ -162,24 +175,20 @@ export function createTokens ({ keys, algorithm, issuer, audience, accessTokenTt
       return token
     },
     verify (token) {
-      let refreshing: Promise<void> | undefined
-      try {
-        refreshing = revocations.refresh()
-      } catch (error) {
-        throw revocationUnknown(error)
-      }
-      if (refreshing === undefined) return check(token)
-      return refreshing.then(() => check(token), error => { throw revocationUnknown(error) })
+      const refreshing = refresh()
+      return refreshing === undefined ? check(token) : refreshing.then(() => check(token))
     },
     decode (token) {
       try {
-        return checkSignature(token)
+        return checkToken(token, clock.now()).claims
       } catch {
         return undefined
       }
     },
-    jwks: keys.map(key => key.jwk).filter(jwk => jwk !== null),
-    listKeys: () => keys.map(key => ({ kid: key.kid, algorithm: key.algorithm, signs: key.kid === signingKid }))
+    async readJwks () {
+      await refresh()
+      return keyring.jwks(clock.now())
+    }
   }
 }
 
@@ -188,29 +197,21 @@ function revocationUnknown (cause: unknown): LatchkeyError {
 }
 
 /**
- * The key that the header names, where the header is exactly `{ alg, typ, kid }` and says the key's own algorithm. Nothing else
+ * A token of our own: its header is exactly `{ alg, typ, kid }`, names a key of ours and says that key's algorithm. Nothing else
  * that a header can carry is looked at, so nothing in it can steer the verification: no `crit`, `b64`, `jwk`, `jku`, `x5u`.
  */
-function findKey (token: string, byKid: ReadonlyMap<string, JwtKey>): JwtKey | undefined {
-  if (token.length > MAX_TOKEN_LENGTH) return undefined
-  const [encodedHeader, , signature, ...rest] = token.split('.')
-  if (encodedHeader === undefined || signature === undefined || rest.length > 0) return undefined
-  // One signature has up to 16 spellings that decode alike; only the canonical one is ours.
-  if (Buffer.from(signature, 'base64url').toString('base64url') !== signature) return undefined
-  const text = Buffer.from(encodedHeader, 'base64url').toString()
-  let header: unknown
+function checkOwn (token: string, header: TokenHeader, keyring: Keyring, now: number): Checked | undefined {
+  const { alg, typ, kid } = header.members
+  if (typeof kid !== 'string' || typ !== 'at+jwt' || Object.keys(header.members).length !== 3) return undefined
+  const held = keyring.find(kid, now)
+  if (held === undefined || alg !== held.key.algorithm || !isCanonical(header)) return undefined
+  let payload: unknown
   try {
-    header = JSON.parse(text)
+    payload = held.key.verify(token)
   } catch {
-    return undefined
+    // Which of the checks failed is nobody's business but the attacker's.
   }
-  if (typeof header !== 'object' || header === null || Object.keys(header).length !== 3) return undefined
-  const { alg, typ, kid } = header as Record<string, unknown>
-  if (typeof kid !== 'string' || typ !== 'at+jwt') return undefined
-  const key = byKid.get(kid)
-  if (key === undefined || alg !== key.algorithm) return undefined
-  // A member that stands there twice, of which another reader might take the first.
-  return JSON.stringify(header) === text ? key : undefined
+  return hasClaimTypes(payload) ? { claims: payload, keyExpiresAt: held.expiresAt } : undefined
 }
 
 function hasClaimTypes (payload: unknown): payload is AccessTokenClaims {
@@ -222,11 +223,7 @@ function hasClaimTypes (payload: unknown): payload is AccessTokenClaims {
     Number.isSafeInteger(claims.exp) && Number.isSafeInteger(claims.iat)
 }
 
-function isName (claim: unknown): claim is string {
-  return typeof claim === 'string' && claim !== ''
-}
-
-function toVerifiedToken (claims: AccessTokenClaims): VerifiedToken {
+function toVerifiedToken (claims: AccessTokenClaims, keyExpiresAt: number): VerifiedToken {
   // The claims are shared by every request that carries this token.
   freezeDeeply(claims)
   const { sub, scope, sid, jti, client_id: clientId, iat, exp } = claims
@@ -241,7 +238,8 @@ function toVerifiedToken (claims: AccessTokenClaims): VerifiedToken {
       // `iat` has seconds only; our own `jti` says the millisecond. Whatever else it says is not believed.
       issuedAt: named !== undefined && Math.floor(named / 1000) === iat ? named : iat * 1000
     },
-    expiresAt: exp * 1000
+    expiresAt: exp * 1000,
+    diesAt: Math.min(exp * 1000, keyExpiresAt)
   }
 }
 

@@ -42,7 +42,7 @@ export interface Users extends UserDirectory {
   /** Sets a password and ends every session. Throws `password_rejected` with the reason. */
   setPassword (id: string, password: string, by?: Actor): Promise<StoredUser>
   /** Changes the own password: throws `wrong_password` where `current` is not it. Ends every session but `keepSession`. */
-  changePassword (id: string, current: string, password: string, options: { keepSession: string, address?: string }): Promise<void>
+  changePassword (id: string, current: string, password: string, options: { keepSession: string | undefined, address?: string }): Promise<void>
   /** Disables the user: no login, and every session and token dies. */
   disable (id: string, by?: Actor): Promise<StoredUser>
   /** Lets a disabled user log in again. What died stays dead. */
@@ -131,6 +131,8 @@ export function createUsers ({ store, clock, passwords, revocations, catalogue, 
       await trx.updateTable('users').set({ password_hash: passwordHash, password_changed_at: changedAt, updated_at: now }).where('id', '=', id).execute()
       const { ids } = await endSessions(trx, now, { userId: id, except: keepSession })
       await revoke.sessions(ids)
+      // There are tokens that belong to no session; where no session is kept they can die too.
+      if (keepSession === undefined) await revoke.user(id)
       await record({ type: 'password_changed', actor: by, subject: id })
       return toStoredUser({ ...row, password_changed_at: changedAt })
     })

@@ -3,6 +3,7 @@ import type { Static } from 'typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { LatchkeyError } from '../lib/errors.js'
 import { anonymous } from '../lib/events.js'
+import { FIRST_PARTY } from '../lib/foreign-tokens.js'
 import { formatScope } from '../lib/scopes.js'
 import type { Grant } from '../lib/sessions.js'
 import type { LoginResponse, TokenResponse } from '../schemas/tokens.js'
@@ -13,9 +14,6 @@ import { kRevocations } from './revocations.js'
 import { kSessions } from './sessions.js'
 import { kSettings } from './settings.js'
 import { kBuiltInUsers, kUsers } from './users.js'
-
-/** The `client_id` of tokens that were not made for a registered client: RFC 9068 section 2.2 wants one. */
-const FIRST_PARTY = 'latchkey'
 
 /** The last step of every login and refresh. */
 export interface Issuing {
@@ -69,12 +67,12 @@ export default fp(async function latchkeyIssuing (app) {
       return await sessions.start(user, { clientId: FIRST_PARTY, askedAt, scope, userAgent: request.headers['user-agent'], address: request.ip })
     },
     async sendTokens (reply, grant) {
-      const accessToken = tokens.sign(grant)
+      const accessToken = await tokens.sign(grant)
       forbidCaching(reply)
       return { access_token: accessToken, token_type: 'bearer', expires_in: accessTtl, refresh_token: grant.refreshToken, scope: formatScope(grant.scopes) }
     },
     async sendCookies (reply, grant) {
-      const accessToken = tokens.sign(grant)
+      const accessToken = await tokens.sign(grant)
       forbidCaching(reply)
       cookies.set(reply, {
         accessToken,

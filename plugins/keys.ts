@@ -1,34 +1,46 @@
 import { randomBytes } from 'node:crypto'
 import fp from 'fastify-plugin'
-import { loadKeys } from '../lib/keys.js'
-import type { SigningKey } from '../lib/keys.js'
+import { createKeys } from '../lib/key-administration.js'
+import type { Keys } from '../lib/key-administration.js'
+import { openKeyring } from '../lib/keyring.js'
+import type { Keyring } from '../lib/keyring.js'
 import { createSecretFile, readSecretFile, secretFileOf } from '../lib/secret-file.js'
 import { deriveKeys } from '../lib/secrets.js'
 import type { Store } from '../lib/store/store.js'
-import { kClock, kStore } from './database.js'
+import { kClock, kFollower, kStore } from './database.js'
+import { createJwtKeyMaker } from './jwt-keys.js'
+import { kRevocations } from './revocations.js'
 import { kSettings } from './settings.js'
 
-export const kSigningKeys = Symbol('latchkey.signingKeys')
+export const kKeyring = Symbol('latchkey.keyring')
+export const kKeys = Symbol('latchkey.keys')
 export const kRefreshKeys = Symbol('latchkey.refreshKeys')
 
 declare module 'fastify' {
   interface FastifyInstance {
-    [kSigningKeys]: SigningKey[]
+    /** The keys that access tokens are made and verified with. */
+    [kKeyring]: Keyring
+    /** What an administrator does to them. */
+    [kKeys]: Keys
     /** The first one signs. */
     [kRefreshKeys]: [Buffer, ...Buffer[]]
   }
 }
 
-/** Finds or makes the secret, derives the symmetric keys from it, and opens the signing keys in the store with them. */
+/** Finds or makes the secret, derives the symmetric keys from it, opens the keys in the store with them, and replaces the signing key where it is due. */
 export default fp(async function latchkeyKeys (app) {
-  const { secrets, database, algorithm } = app[kSettings]
-  const store = app[kStore]
+  const { secrets, database, algorithm, keyRotation: rotation, catalogue, issuer, audience } = app[kSettings]
+  const [store, clock, follower, revocations] = [app[kStore], app[kClock], app[kFollower], app[kRevocations]]
   const [first, ...others] = deriveKeys(secrets ?? [await embeddedSecret(database, store)])
   app.decorate(kRefreshKeys, [first.refresh, ...others.map(({ refresh }) => refresh)])
-  app.decorate(kSigningKeys, await loadKeys({
-    store, clock: app[kClock], algorithm, sealKeys: [first.seal, ...others.map(({ seal }) => seal)]
-  }))
-}, { name: 'latchkey-keys', fastify: '5.x', dependencies: ['latchkey-database'] })
+  const sealKeys: [Buffer, ...Buffer[]] = [first.seal, ...others.map(({ seal }) => seal)]
+  const maker = createJwtKeyMaker({ issuer, audience })
+  const keyring = await openKeyring({ store, clock, follower, revocations, algorithm, sealKeys, maker, log: app.log })
+  const keys = createKeys({ keyring, clock, follower, revocations, algorithm, rotation, sealKeys, catalogue })
+  app.decorate(kKeyring, keyring)
+  app.decorate(kKeys, keys)
+  await keys.rotateIfDue()
+}, { name: 'latchkey-keys', fastify: '5.x', dependencies: ['latchkey-revocations'] })
 
 async function embeddedSecret (database: string, store: Store): Promise<string> {
   if (database === ':memory:') return randomBytes(32).toString('base64url')

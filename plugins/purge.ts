@@ -1,5 +1,6 @@
 import fp from 'fastify-plugin'
 import { kAudit } from './audit.js'
+import { kKeys } from './keys.js'
 import { kRevocations } from './revocations.js'
 import { kSessions } from './sessions.js'
 
@@ -12,8 +13,12 @@ const PAUSE = 50
 /** How many rows of a table are deleted in one step. */
 const STEP = 500
 
-/** Deletes rules, sessions and audit entries that can no longer matter, in small steps, while the app runs; keeps the time when it ends. */
+/**
+ * Deletes rules, sessions, keys and audit entries that can no longer matter, in small steps, while the app runs, and replaces the
+ * signing key where it is due; keeps the time when it ends.
+ */
 export default fp(async function latchkeyPurge (app) {
+  const keys = app[kKeys]
   const sessions = app[kSessions]
   const revocations = app[kRevocations]
   const audit = app[kAudit]
@@ -30,6 +35,12 @@ export default fp(async function latchkeyPurge (app) {
       more = moreRules || moreSessions || moreEvents
     } catch (error) {
       app.log.warn({ err: error }, 'what has expired could not be purged; trying again')
+    }
+    try {
+      await keys.purge()
+      await keys.rotateIfDue()
+    } catch (error) {
+      app.log.warn({ err: error }, 'the keys could not be looked after; trying again')
     }
     if (!isClosed) schedule(more ? PAUSE : EVERY)
   }
@@ -49,4 +60,4 @@ export default fp(async function latchkeyPurge (app) {
       app.log.warn({ err: error }, 'the time could not be kept; it was at the last write')
     }
   })
-}, { name: 'latchkey-purge', fastify: '5.x', dependencies: ['latchkey-sessions', 'latchkey-audit'] })
+}, { name: 'latchkey-purge', fastify: '5.x', dependencies: ['latchkey-keys', 'latchkey-sessions', 'latchkey-audit'] })

@@ -1,7 +1,7 @@
 import fp from 'fastify-plugin'
 import { openRevocations } from '../lib/revocations.js'
 import type { Revocations } from '../lib/revocations.js'
-import { kClock, kStore } from './database.js'
+import { kClock, kFollower, kStore } from './database.js'
 import { kEvents } from './events.js'
 import { kSettings } from './settings.js'
 
@@ -20,7 +20,7 @@ declare module 'fastify' {
 export default fp(async function latchkeyRevocations (app) {
   const clock = app[kClock]
   const { accessTokenTtl, now } = app[kSettings]
-  app.decorate(kRevocations, await openRevocations({ store: app[kStore], clock, events: app[kEvents], accessTokenTtl }))
+  app.decorate(kRevocations, await openRevocations({ store: app[kStore], clock, events: app[kEvents], accessTokenTtl, follower: app[kFollower] }))
 
   const ahead = clock.now() - now()
   if (ahead > TOLERABLE) app.log.warn({ ahead }, 'the clock of this machine is behind the time that was last acted on here: set it right; until it has caught up, tokens are dated by the time that was kept')

@@ -7,9 +7,11 @@ import type { ClaimsHook, UserDirectory } from './host.js'
 // One schema makes the type, the check at boot, the environment variables and the tables in the README.
 // `env`: the variable that gives the option to the service. `expects`: the legal values, in words, for the error and the table.
 
+// Not more than some centuries: what comes later than the last Date has no text.
+export const DURATION_PATTERN = '^[1-9]([0-9]{0,8}(ms|s)|[0-9]{0,6}m|[0-9]{0,5}h|[0-9]{0,4}d)$'
+
 const Duration = (description: string, byDefault: string, env: string) => Type.Optional(Type.String({
-  // Not more than some centuries: what comes later than the last Date has no text.
-  pattern: '^[1-9]([0-9]{0,8}(ms|s)|[0-9]{0,6}m|[0-9]{0,5}h|[0-9]{0,4}d)$',
+  pattern: DURATION_PATTERN,
   description,
   default: byDefault,
   env,
@@ -124,6 +126,14 @@ export const Options = Type.Object({
     env: 'LATCHKEY_TRUSTED_ORIGINS',
     list: true,
     expects: 'a list of origins such as https://app.example.com'
+  })),
+  /** How long a key signs before another one takes its place, or `never`. Default `90d`. */
+  keyRotation: Type.Optional(Type.String({
+    pattern: `^never$|${DURATION_PATTERN}`,
+    description: 'How long a key signs before another one takes its place, at least `1h`, or `never`. The next one is published before it signs, and the last one until its last token is dead.',
+    default: '90d',
+    env: 'LATCHKEY_KEY_ROTATION',
+    expects: "a duration such as 12h or 90d, at least 1h, or 'never'"
   })),
   /** The path under which the routes are. Default none. */
   prefix: Type.Optional(Type.String({

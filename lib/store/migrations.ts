@@ -1,4 +1,5 @@
-import type { CreateTableBuilder, Migration } from 'kysely'
+import type { CreateTableBuilder, Kysely, Migration } from 'kysely'
+import type { Tables } from './tables.js'
 
 /** What the engines spell differently. */
 export interface Dialectal {
@@ -59,6 +60,17 @@ export function createMigrations (dialectal: Dialectal): Record<string, Migratio
           .addColumn('name', 'text', column => column.primaryKey())
           .addColumn('value', 'bigint', column => column.notNull())
           .execute()
+      }
+    },
+    '0002_key_life': {
+      async up (db: Kysely<Tables>) {
+        for (const column of ['activates_at', 'retires_at', 'expires_at', 'revoked_at'] as const) {
+          await db.schema.alterTable('keys').addColumn(column, 'bigint').execute()
+        }
+        for (const column of ['issuer', 'audience', 'scope'] as const) {
+          await db.schema.alterTable('keys').addColumn(column, 'text').execute()
+        }
+        await db.updateTable('keys').set(eb => ({ activates_at: eb.ref('created_at') })).execute()
       }
     },
     '0005_audit': {

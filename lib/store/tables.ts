@@ -59,9 +59,22 @@ export interface RulesTable {
 export interface KeysTable {
   kid: string
   algorithm: string
-  /** The private key, or the symmetric one, sealed with a key derived from the secret. */
+  /** The private key, the symmetric one, or of a key that never signs the public one, sealed with a key derived from the secret. Empty once revoked. */
   sealed: string
   created_at: number
+  /** When it begins to sign. Null: never, it verifies tokens of an older system. */
+  activates_at: number | null
+  /** When it stops signing. Null: that is open. */
+  retires_at: number | null
+  /** When it is no longer published and verifies nothing. Null: that is open. */
+  expires_at: number | null
+  revoked_at: number | null
+  /** The `iss` that tokens of the older system must have. Null: none is asked for. */
+  issuer: string | null
+  /** The `aud` that tokens of the older system must have. Null: one of ours, where they have one. */
+  audience: string | null
+  /** The scopes that tokens of the older system may carry. Null: all of the app's own. */
+  scope: string | null
 }
 
 /** The audit trail. */

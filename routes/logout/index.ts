@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import { LatchkeyError } from '../../lib/errors.js'
 import { asUser } from '../../lib/events.js'
+import type { AccessTokenClaims } from '../../lib/tokens.js'
 import { allowNoBody } from '../../plugins/content-types.js'
 import { kCookies } from '../../plugins/cookies.js'
 import { kTokens } from '../../plugins/jwt.js'
@@ -15,11 +16,14 @@ const logout: FastifyPluginAsyncTypebox = async function logout (app) {
   const tokens = app[kTokens]
   const cookies = app[kCookies]
 
-  /** Which session a request speaks for: by its access token, or, when that has died, by the refresh cookie. */
-  async function findSession (request: FastifyRequest): Promise<{ sessionId: string, userId: string } | undefined> {
+  /**
+   * Which session a request speaks for: by its access token, or, when that has died, by the refresh cookie. An older system's
+   * token speaks for a user without a session.
+   */
+  async function findSession (request: FastifyRequest): Promise<{ userId: string, sessionId: string } | { userId: string, sessionId: undefined, claims: AccessTokenClaims } | undefined> {
     try {
-      const { id, sessionId } = await tokens.verify(cookies.readAccessToken(request))
-      return { userId: id, sessionId }
+      const { id: userId, sessionId, claims } = await tokens.verify(cookies.readAccessToken(request))
+      return sessionId === undefined ? { userId, sessionId, claims } : { userId, sessionId }
     } catch (error) {
       if (!(error instanceof LatchkeyError) || error.statusCode !== 401) throw error
       // A header that is no good must not borrow the cookie's session.
@@ -45,9 +49,10 @@ const logout: FastifyPluginAsyncTypebox = async function logout (app) {
     if (session !== undefined) {
       const { userId, sessionId } = session
       const by = asUser(userId, request.ip)
-      if (target === 'this') await sessions.end(userId, sessionId, by)
-      else if (target === 'others') await sessions.endOthers(userId, sessionId, by)
-      else await sessions.endAll(userId, by)
+      if (target === 'others') await sessions.endOthers(userId, sessionId, by)
+      else if (target === 'all') await sessions.endAll(userId, by)
+      else if (session.sessionId === undefined) await sessions.endToken(session.claims, by)
+      else await sessions.end(userId, session.sessionId, by)
     }
     if (target !== 'others') cookies.clear(reply)
     return reply.code(204).send(null)

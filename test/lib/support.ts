@@ -10,7 +10,13 @@ import type { Test } from 'tap'
 import { createClock } from '../../lib/clock.js'
 import type { Clock } from '../../lib/clock.js'
 import { createEvents } from '../../lib/events.js'
-import type { SigningKey } from '../../lib/keys.js'
+import { createFollower } from '../../lib/follower.js'
+import type { Follower } from '../../lib/follower.js'
+import { createKeys } from '../../lib/key-administration.js'
+import type { Keys } from '../../lib/key-administration.js'
+import { openKeyring } from '../../lib/keyring.js'
+import type { JwtKey, JwtKeyMaker, Keyring } from '../../lib/keyring.js'
+import type { SigningKey, VerifyOnlyKey } from '../../lib/keys.js'
 import type { Passwords } from '../../lib/passwords/pool.js'
 import { openRevocations } from '../../lib/revocations.js'
 import type { Revocations } from '../../lib/revocations.js'
@@ -19,11 +25,13 @@ import { createSessions } from '../../lib/sessions.js'
 import type { Sessions } from '../../lib/sessions.js'
 import { openSqlite } from '../../lib/store/sqlite.js'
 import type { Store } from '../../lib/store/store.js'
-import { REQUIRED_CLAIMS } from '../../lib/tokens.js'
-import type { JwtKey } from '../../lib/tokens.js'
+import { deriveKeys } from '../../lib/secrets.js'
+import { createTokens, REQUIRED_CLAIMS } from '../../lib/tokens.js'
+import type { Tokens } from '../../lib/tokens.js'
 import { createUsers } from '../../lib/users.js'
 import type { Users } from '../../lib/users.js'
 import type { SecurityEvent } from '../../schemas/events.js'
+import type { Algorithm } from '../../schemas/common.js'
 import type { ClaimsHook, User, UserDirectory } from '../../schemas/host.js'
 
 export const SECOND = 1_000
@@ -117,6 +125,7 @@ export interface World {
   wall: Wall
   clock: Clock
   store: Store
+  follower: Follower
   revocations: Revocations
   passwords: ReturnType<typeof createFakePasswords>
   users: Users
@@ -147,7 +156,8 @@ export async function createWorld (t: Test, options: WorldOptions = {}): Promise
   const events = createEvents()
   const reuses: SecurityEvent[] = []
   events.on(event => { if (event.type === 'refresh_token_reuse') reuses.push(event) })
-  const revocations = await openRevocations({ store, clock, events, accessTokenTtl })
+  const follower = createFollower(store)
+  const revocations = await openRevocations({ store, clock, events, accessTokenTtl, follower })
   const passwords = createFakePasswords()
   const users = createUsers({ store, clock, passwords, revocations, catalogue: CATALOGUE, passwordMinLength: 15 })
   const sessions = createSessions({
@@ -167,6 +177,7 @@ export async function createWorld (t: Test, options: WorldOptions = {}): Promise
     wall,
     clock,
     store,
+    follower,
     revocations,
     passwords,
     users,
@@ -199,6 +210,74 @@ export function createJwtKey (key: SigningKey, { issuer = ISSUER, audience = [AU
     }
   }
   return made
+}
+
+/** What plugins/jwt-keys.ts gives the keyring. `made`: which keys were asked for. */
+export function createMaker (): JwtKeyMaker & { made: string[] } {
+  const made: string[] = []
+  return {
+    made,
+    async toJwtKey (key) {
+      made.push(key.kid)
+      return createJwtKey(key)
+    },
+    async toVerifyOnlyJwtKey (key) {
+      made.push(key.kid)
+      return {
+        key,
+        verify (token) {
+          const [header, payload, signature] = token.split('.') as [string, string, string]
+          if (!verifySignature(toSigner(key), `${header}.${payload}`, Buffer.from(signature, 'base64url'))) throw new Error('bad signature')
+          return JSON.parse(Buffer.from(payload, 'base64url').toString())
+        }
+      }
+    }
+  }
+}
+
+function toSigner ({ kid, algorithm, public: key }: VerifyOnlyKey): SigningKey {
+  return { kid, algorithm, private: key, public: key, jwk: null }
+}
+
+/** A keyring that nothing changes: each key verifies, the last one signs. */
+export function createFixedKeyring (keys: readonly JwtKey[]): Keyring {
+  return {
+    find (kid) {
+      const key = keys.find(key => key.kid === kid)
+      return key === undefined ? undefined : { key, expiresAt: Infinity }
+    },
+    findVerifyOnly: () => [],
+    signer: () => keys.at(-1) as JwtKey,
+    jwks: () => keys.map(({ jwk }) => jwk).filter(jwk => jwk !== null),
+    list: () => [],
+    isRotationDue: () => false,
+    onChange: () => {}
+  }
+}
+
+export const KEY_SECRET = 'a secret of at least thirty-two bytes'
+
+/** The keys of a world, and the tokens that are made with them. */
+export interface KeyWorld {
+  keyring: Keyring
+  keys: Keys
+  tokens: Tokens
+  maker: ReturnType<typeof createMaker>
+  warnings: object[]
+}
+
+export async function openKeys (world: World, { algorithm = 'ES256', secrets = [KEY_SECRET], rotation, audience = [AUDIENCE], accessTokenTtl = 15 * MINUTE }: {
+  algorithm?: Algorithm, secrets?: string[], rotation?: number, audience?: string[], accessTokenTtl?: number
+} = {}): Promise<KeyWorld> {
+  const { store, clock, revocations, follower } = world
+  const [first, ...others] = deriveKeys(secrets)
+  const sealKeys: [Buffer, ...Buffer[]] = [first.seal, ...others.map(({ seal }) => seal)]
+  const maker = createMaker()
+  const warnings: object[] = []
+  const keyring = await openKeyring({ store, clock, revocations, follower, algorithm, sealKeys, maker, log: { warn: details => warnings.push(details) } })
+  const keys = createKeys({ keyring, clock, revocations, follower, algorithm, rotation, sealKeys, catalogue: CATALOGUE })
+  const tokens = createTokens({ keyring, issuer: ISSUER, audience, catalogue: CATALOGUE, accessTokenTtl, clock, revocations })
+  return { keyring, keys, tokens, maker, warnings }
 }
 
 /** Signs any header and any payload, which may also be a string that is not JSON. */
@@ -238,7 +317,7 @@ export function verifySignature (key: SigningKey, input: string, signature: Buff
 /** A key that needs no store. */
 export function createHmacKey (kid: string = randomUUID()): SigningKey {
   const bytes = Buffer.from(kid.padEnd(32, '.'))
-  return { kid, algorithm: 'HS256', private: bytes, public: bytes, jwk: null, createdAt: 0 }
+  return { kid, algorithm: 'HS256', private: bytes, public: bytes, jwk: null }
 }
 
 /** The URL of a compiled module of lib/, for the script of a child process. */

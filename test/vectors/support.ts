@@ -14,12 +14,13 @@ import type { Tokens } from '../../lib/tokens.js'
 import { kClock } from '../../plugins/database.js'
 import { isolate } from '../../plugins/isolate.js'
 import jwtPlugin, { kTokens } from '../../plugins/jwt.js'
-import { kSigningKeys } from '../../plugins/keys.js'
+import { createJwtKeyMaker } from '../../plugins/jwt-keys.js'
+import { kKeyring } from '../../plugins/keys.js'
 import { kRevocations } from '../../plugins/revocations.js'
 import { kSettings } from '../../plugins/settings.js'
 import { ALGORITHMS } from '../../schemas/common.js'
 import type { Algorithm } from '../../schemas/common.js'
-import { createWorld, ISSUER } from '../lib/support.js'
+import { createFixedKeyring, createWorld, ISSUER } from '../lib/support.js'
 
 /** The published vectors beside the repository: never copied into it. Found from its root, and from anywhere else through `dist`. */
 const FOLDERS = [...new Set([resolve('../shared/vectors'), resolve(import.meta.dirname, '../../../../shared/vectors')])]
@@ -100,7 +101,7 @@ export function assertDifferences (t: Test, file: Pick<WycheproofFile<unknown>, 
  * @param algorithm - what the key is pinned to; the vectors also know algorithms that are not among ours.
  */
 export function toSigningKey (jwk: Jwk, publicJwk: Jwk | undefined, algorithm: string): SigningKey {
-  const common = { kid: jwk.kid ?? 'unnamed', algorithm: algorithm as Algorithm, jwk: null, createdAt: 0 }
+  const common = { kid: jwk.kid ?? 'unnamed', algorithm: algorithm as Algorithm, jwk: null }
   if (jwk.kty === 'oct') {
     const bytes = Buffer.from(String(jwk.k), 'base64url')
     return { ...common, private: bytes, public: bytes }
@@ -117,7 +118,7 @@ export function isOurs (algorithm: string | undefined): algorithm is Algorithm {
 }
 
 /**
- * @fastify/jwt registered as plugins/jwt.ts does for a key, without what is about our claims and not about signatures. The
+ * @fastify/jwt registered as plugins/jwt-keys.ts does for a key, without what is about our claims and not about signatures. The
  * payloads of the vectors are no JSON objects, and would all be refused for that: see `withAnyPayload`.
  */
 export async function createSignatureLayer (key: SigningKey): Promise<(token: string) => Verdict> {
@@ -169,18 +170,17 @@ export async function createPaths (t: Test): Promise<(keys: readonly SigningKey[
   const grant = await sessions.start(await addUser(), { clientId: 'app' })
   const settings = readOptions({ issuer: ISSUER, database: ':memory:' })
   return async keys => {
-    const signing = keys.at(-1)
-    if (signing === undefined) throw new Error('There is no key')
+    const jwtKeys = await Promise.all(keys.map(createJwtKeyMaker(settings).toJwtKey))
     const app = fastify({ logger: false }) as FastifyInstance
-    app.decorate(kSettings, { ...settings, algorithm: signing.algorithm })
+    app.decorate(kSettings, settings)
     app.decorate(kClock, clock)
-    await app.register(fp(async app => { app.decorate(kSigningKeys, [...keys]) }, { name: 'latchkey-keys' }))
+    await app.register(fp(async app => { app.decorate(kKeyring, createFixedKeyring(jwtKeys)) }, { name: 'latchkey-keys' }))
     await app.register(fp(async app => { app.decorate(kRevocations, revocations) }, { name: 'latchkey-revocations' }))
     await app.register(jwtPlugin)
     const tokens = app[kTokens]
     return {
       tokens,
-      good: tokens.sign(grant),
+      good: await tokens.sign(grant),
       async drive (token) {
         try {
           await tokens.verify(token)

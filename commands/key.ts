@@ -1,0 +1,36 @@
+import type { KeyView } from '../lib/keyring.js'
+
+/** A key as `--json` prints it: never the key itself. */
+export function toData (key: KeyView): object {
+  return {
+    kid: key.kid,
+    algorithm: key.algorithm,
+    state: key.state,
+    signs: key.signs,
+    created_at: toText(key.createdAt),
+    activates_at: toText(key.activatesAt),
+    retires_at: toText(key.retiresAt),
+    expires_at: toText(key.expiresAt),
+    revoked_at: toText(key.revokedAt),
+    issuer: key.issuer,
+    audience: key.audience,
+    scopes: key.scopes
+  }
+}
+
+/** A moment as in RFC 3339; null where there is none. */
+export function toText (time: number | null): string | null {
+  return time === null ? null : new Date(time).toISOString()
+}
+
+/** What comes next in the life of a key, in words. */
+export function describeNext ({ state, signs, activatesAt, retiresAt, expiresAt, revokedAt }: KeyView): string {
+  switch (state) {
+    case 'pending': return `signs from ${toText(activatesAt)}`
+    case 'active': return `${signs ? 'signs' : 'verifies'}${retiresAt === null ? '' : ` until ${toText(retiresAt)}`}`
+    case 'retired':
+    case 'verify-only': return `verifies until ${toText(expiresAt)}`
+    case 'removed': return `verified until ${toText(expiresAt)}`
+    case 'revoked': return `dead since ${toText(revokedAt)}`
+  }
+}

@@ -1,0 +1,87 @@
+import { readFile } from 'node:fs/promises'
+import { Option } from 'commander'
+import type { Command } from 'commander'
+import type { Latchkey } from '../lib/latchkey.js'
+import { ALGORITHMS } from '../schemas/common.js'
+import type { Algorithm } from '../schemas/common.js'
+import type { KeyView } from '../lib/keyring.js'
+import { withLatchkey } from './context.js'
+import { EXIT_CODES } from './exit-codes.js'
+import { CommandError } from './failure.js'
+import { describeNext, toData } from './key.js'
+import { example, print } from './output.js'
+import type { OutputOptions } from './output.js'
+import { readAll } from './standard-input.js'
+import { collect, requireScopes } from './user.js'
+
+interface ImportOptions extends OutputOptions {
+  now?: boolean
+  verifyOnly?: boolean
+  kid?: string
+  algorithm?: Algorithm
+  base64url?: boolean
+  issuer?: string
+  audience?: string
+  scope?: string[]
+  until?: string
+}
+
+/** What means something only for an older system's key. */
+const VERIFY_ONLY = ['base64url', 'issuer', 'audience', 'scope', 'until'] as const
+
+/** `latchkey keys import`. */
+export function addKeysImport (keys: Command): void {
+  keys.command('import')
+    .description('Take a private key of your own to sign with, as PEM (PKCS #8, PKCS #1, SEC 1) or as a JWK. With --verify-only take a key of an older system, or its HS256 secret, so that its tokens are honoured until they expire.')
+    .argument('<file>', "the file that holds the key; '-' is standard input. A secret is never given as an argument: others can read those")
+    .option('--now', 'let it sign at once, instead of when every verifier can have read it')
+    .option('--verify-only', 'honour the tokens of an older system; the key is not published and never signs')
+    .option('--kid <kid>', 'what tokens call the key; default: what the JWK says, else a new name')
+    .addOption(new Option('--algorithm <algorithm>', 'what the key is for; for RSA keys that do not say it').choices(ALGORITHMS))
+    .option('--base64url', 'the secret is in base64url; without it the text of the file is the secret')
+    .option('--issuer <issuer>', 'with --verify-only: the iss that its tokens must have')
+    .option('--audience <audience>', 'with --verify-only: the aud that its tokens must have; default: none, or one of ours')
+    .option('--scope <scope>', "with --verify-only: a scope that its tokens may carry, may be given several times; default: the app's own", collect)
+    .option('--until <duration>', 'with --verify-only: how long its tokens are honoured, such as 30d; default: 90d')
+    .option('--json', 'print the key as JSON')
+    .addHelpText('after', example('latchkey keys import signing.pem', 'latchkey keys import --verify-only --issuer old-app secret.txt', 'printenv SECRET_KEY | latchkey keys import --verify-only --until 30d -'))
+    .action(importKey)
+}
+
+async function importKey (file: string, options: ImportOptions): Promise<void> {
+  const until = await readUntil(options)
+  await withLatchkey(async latchkey => {
+    requireScopes(latchkey, options.scope ?? [])
+    const content = await readKeyFile(file)
+    const key = await take(latchkey, content, options, until)
+    print(options, { data: toData(key), text: `Took the ${key.algorithm} key ${key.kid}, which ${describeNext(key)}.` })
+  })
+}
+
+async function readUntil (options: ImportOptions): Promise<number | undefined> {
+  const misplaced = options.verifyOnly === true ? (options.now === true ? 'now' : undefined) : VERIFY_ONLY.find(name => options[name] !== undefined)
+  if (misplaced !== undefined) {
+    throw new CommandError('usage', `--${misplaced} goes ${misplaced === 'now' ? 'not' : 'only'} with --verify-only; --help shows how it is used`, { exitCode: EXIT_CODES.usage })
+  }
+  if (options.until === undefined) return undefined
+  const { readDuration } = await import('../lib/options.js')
+  const until = readDuration(options.until)
+  if (until === undefined) throw new CommandError('usage', '--until must be a duration such as 12h or 90d', { exitCode: EXIT_CODES.usage })
+  return until
+}
+
+async function readKeyFile (file: string): Promise<Buffer> {
+  if (file === '-') return await readAll()
+  try {
+    return await readFile(file)
+  } catch (cause) {
+    throw new CommandError('invalid_key', `The file ${file} cannot be read (${(cause as Error).message}): give the path of the key, or - for standard input`, { cause })
+  }
+}
+
+async function take ({ keys }: Latchkey, content: Buffer, options: ImportOptions, until: number | undefined): Promise<KeyView> {
+  const { kid, algorithm, base64url, issuer, audience, scope } = options
+  return options.verifyOnly === true
+    ? await keys.importVerifyOnlyKey(content, { kid, algorithm, base64url, issuer, audience, scopes: scope, until })
+    : await keys.importSigningKey(content, { kid, algorithm, immediately: options.now })
+}

@@ -1,0 +1,30 @@
+import type { Command } from 'commander'
+import type { RotationOutcome } from '../lib/key-administration.js'
+import type { KeyView } from '../lib/keyring.js'
+import { withLatchkey } from './context.js'
+import { toData, toText } from './key.js'
+import { example, print } from './output.js'
+import type { OutputOptions } from './output.js'
+
+/** `latchkey keys rotate`. */
+export function addKeysRotate (keys: Command): void {
+  keys.command('rotate')
+    .description('Make the next signing key. It is published at once and signs when every verifier can have read it, in some minutes; the one before verifies until its last token is dead. Nobody is logged out.')
+    .option('--now', 'let it sign at once: verifiers that keep the published keys may refuse its tokens for some minutes')
+    .option('--json', 'print what was done, and the key, as JSON')
+    .addHelpText('after', example('latchkey keys rotate'))
+    .action(rotateKeys)
+}
+
+async function rotateKeys (options: OutputOptions & { now?: boolean }): Promise<void> {
+  await withLatchkey(async ({ keys }) => {
+    const { outcome, key } = await keys.rotate({ immediately: options.now })
+    print(options, { data: { outcome, key: toData(key) }, text: describe(outcome, key) })
+  })
+}
+
+function describe (outcome: RotationOutcome, { kid, state, activatesAt }: KeyView): string {
+  if (outcome === 'pending') return `The key ${kid} is pending already and signs from ${toText(activatesAt)}: nothing was changed; --now lets it sign at once.`
+  if (outcome === 'activated') return `The pending key ${kid} signs now.`
+  return state === 'pending' ? `Made the key ${kid}, which signs from ${toText(activatesAt)}.` : `Made the key ${kid}, which signs now.`
+}

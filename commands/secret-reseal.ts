@@ -1,0 +1,21 @@
+import type { Command } from 'commander'
+import { withLatchkey } from './context.js'
+import { example, print } from './output.js'
+import type { OutputOptions } from './output.js'
+
+/** `latchkey secret reseal`. */
+export function addSecretReseal (secret: Command): void {
+  secret.command('reseal')
+    .description('Seal every key in the database with the first secret of LATCHKEY_SECRET. After that no key needs the others; sessions that were not refreshed since the first one was added still do.')
+    .option('--json', 'print how many keys were sealed anew as JSON')
+    .addHelpText('after', example('LATCHKEY_SECRET="$NEW,$OLD" latchkey secret reseal'))
+    .action(reseal)
+}
+
+async function reseal (options: OutputOptions): Promise<void> {
+  await withLatchkey(async ({ keys }) => {
+    const { resealed, unchanged } = await keys.reseal()
+    const others = unchanged === 0 ? '' : ` ${unchanged} ${unchanged === 1 ? 'was' : 'were'} so already.`
+    print(options, { data: { resealed, unchanged }, text: `Sealed ${resealed} ${resealed === 1 ? 'key' : 'keys'} with the first secret.${others}` })
+  })
+}

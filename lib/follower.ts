@@ -1,0 +1,50 @@
+import type { Store } from './store/store.js'
+
+/** Keeps what is held in memory level with the store: one notice, whatever it is that somebody else may have changed. */
+export interface Follower {
+  /** Registers what reads the store anew. It must be able to run again after it failed. */
+  follow (load: () => Promise<void>): void
+  /** Says that this process has committed something that must be read anew: the store reports only what others commit. */
+  notice (): void
+  /**
+   * Brings everything up to what is committed: undefined where it already is (the usual case, which costs one statement and no
+   * promise), else a promise. Throws or rejects where that cannot be told; the caller must then refuse, and the next call tries again.
+   */
+  refresh (): Promise<void> | undefined
+}
+
+/** Creates the one follower of a store: `Store.changed` tells each change once. */
+export function createFollower (store: Store): Follower {
+  const loads: Array<() => Promise<void>> = []
+  // Changes noticed, and changes that a load begun afterwards has taken in: a request may only go on when its own was.
+  let noticed = 0
+  let taken = 0
+  let catchingUp: Promise<void> | undefined
+
+  async function catchUp (): Promise<void> {
+    try {
+      while (taken !== noticed) {
+        const target = noticed
+        for (const load of loads) await load()
+        taken = target
+      }
+    } finally {
+      catchingUp = undefined
+    }
+  }
+
+  return {
+    follow (load) {
+      loads.push(load)
+    },
+    notice () {
+      noticed++
+    },
+    refresh () {
+      if (store.changed()) noticed++
+      if (taken === noticed) return undefined
+      catchingUp ??= catchUp()
+      return catchingUp
+    }
+  }
+}

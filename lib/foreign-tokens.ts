@@ -1,0 +1,113 @@
+import { createHash } from 'node:crypto'
+import type { Held, Keyring, VerifyOnlyJwtKey } from './keyring.js'
+import { BUILT_IN_SCOPES, formatScope, parseScope } from './scopes.js'
+import type { AccessTokenClaims } from './tokens.js'
+import { isCanonical, isName } from './token-header.js'
+import type { TokenHeader } from './token-header.js'
+
+// The tokens of an older system, verified with the keys that were imported for it. A profile of its own, with rules that exclude
+// those of our tokens (RFC 8725 section 3.12): the kind of key decides, and no key is of both kinds. Such tokens say little:
+// `sub` and `exp`, perhaps `iat`, `iss`, `aud`, and `scope` or `scopes`; they belong to no session and to no client.
+
+/** The `client_id` of tokens that were not made for a registered client: RFC 9068 section 2.2 wants one. */
+export const FIRST_PARTY = 'latchkey'
+
+const HEADER_MEMBERS = ['alg', 'typ', 'kid']
+const TYPES: unknown[] = [undefined, 'JWT', 'at+jwt']
+
+/** Seconds: what comes later than the last Date has no text. */
+const LAST_TIME = 8.64e12
+
+/** A longer `jti` is not kept as the name of anything. */
+const MAX_JTI_LENGTH = 255
+
+/** What a token of an older system is checked against. */
+export interface ForeignRules {
+  keyring: Keyring
+  /** Ours. */
+  audience: readonly string[]
+  catalogue: Readonly<Record<string, string>>
+  /** Milliseconds. */
+  now: number
+}
+
+/** The claims of an older system's token in the form of ours, and when its key dies; undefined where no key vouches for it. */
+export function verifyForeign (token: string, header: TokenHeader, { keyring, audience, catalogue, now }: ForeignRules): { claims: AccessTokenClaims, keyExpiresAt: number } | undefined {
+  const { alg, typ, kid } = header.members
+  if (typeof alg !== 'string' || !TYPES.includes(typ) || (kid !== undefined && typeof kid !== 'string')) return undefined
+  if (!Object.keys(header.members).every(name => HEADER_MEMBERS.includes(name)) || !isCanonical(header)) return undefined
+  for (const held of keyring.findVerifyOnly(alg, kid, now)) {
+    const payload = verify(held, token)
+    // Its signature is right: no other key can vouch for it.
+    if (payload !== undefined) return judge(token, payload, held, { audience, catalogue })
+  }
+  return undefined
+}
+
+function verify ({ key }: Held<VerifyOnlyJwtKey>, token: string): unknown {
+  try {
+    return key.verify(token)
+  } catch {
+    return undefined
+  }
+}
+
+function judge (token: string, payload: unknown, { key: { key }, expiresAt }: Held<VerifyOnlyJwtKey>, { audience, catalogue }: Pick<ForeignRules, 'audience' | 'catalogue'>): { claims: AccessTokenClaims, keyExpiresAt: number } | undefined {
+  if (typeof payload !== 'object' || payload === null || Array.isArray(payload)) return undefined
+  const { sid: _sid, scopes: _scopes, ...theirs } = payload as Record<string, unknown>
+  const { iss, sub, aud, exp, iat, jti } = theirs
+  // A subject that is called as the client would look like a machine client's.
+  if (!isName(sub) || sub === FIRST_PARTY || !isTime(exp) || (iat !== undefined && !isTime(iat))) return undefined
+  if (iss !== undefined && typeof iss !== 'string') return undefined
+  if (key.issuer !== null && iss !== key.issuer) return undefined
+  if (aud !== undefined && !isAudience(aud)) return undefined
+  // RFC 7519 section 4.1.3: a token that says whom it is for is for nobody else.
+  const accepted = key.audience === null ? audience : [key.audience]
+  if (aud === undefined ? key.audience !== null : ![aud].flat().some(name => accepted.includes(name))) return undefined
+  const scopes = readScopes(payload as Record<string, unknown>)
+  if (scopes === undefined) return undefined
+
+  const claims: AccessTokenClaims = {
+    ...theirs,
+    iss: iss ?? '',
+    sub,
+    aud: aud ?? [],
+    client_id: FIRST_PARTY,
+    exp: Math.floor(exp),
+    // Not known: older than every rule, which then kills it.
+    iat: Math.floor(iat ?? 0),
+    jti: isName(jti) && jti.length <= MAX_JTI_LENGTH ? jti : deriveTokenId(token),
+    scope: formatScope(scopes.filter(scope => isGranted(scope, key.scopes, catalogue)))
+  }
+  return { claims, keyExpiresAt: expiresAt }
+}
+
+/** RFC 7519 section 2, NumericDate: libraries of other languages write fractions too. */
+function isTime (claim: unknown): claim is number {
+  return typeof claim === 'number' && claim >= 0 && claim <= LAST_TIME
+}
+
+function isAudience (claim: unknown): claim is string | string[] {
+  return typeof claim === 'string' || (Array.isArray(claim) && claim.every(name => typeof name === 'string'))
+}
+
+/** `scope` as RFC 9068 has it, or `scopes` as FastAPI's tutorial does: a text or a list. Undefined where it is neither. */
+function readScopes ({ scope, scopes }: Record<string, unknown>): string[] | undefined {
+  const given = scope ?? scopes ?? ''
+  const texts = Array.isArray(given) ? given : [given]
+  return texts.every(text => typeof text === 'string') ? parseScope(texts.join(' ')) : undefined
+}
+
+/**
+ * The older system decides what its users may do in the app, as far as the app still has such a scope. What they may do to
+ * Latchkey it does not, unless the import said so: its `users:write` meant something else.
+ */
+function isGranted (scope: string, allowed: readonly string[] | null, catalogue: Readonly<Record<string, string>>): boolean {
+  if (!Object.hasOwn(catalogue, scope)) return false
+  return allowed === null ? !Object.hasOwn(BUILT_IN_SCOPES, scope) : allowed.includes(scope)
+}
+
+/** A name for a token that has none: from what is signed, never from the signature, of which others can make a second one. */
+function deriveTokenId (token: string): string {
+  return createHash('sha256').update(token.slice(0, token.lastIndexOf('.'))).digest('base64url')
+}

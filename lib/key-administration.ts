@@ -1,0 +1,224 @@
+import type { Transaction } from 'kysely'
+import type { Algorithm } from '../schemas/common.js'
+import type { Clock } from './clock.js'
+import { LatchkeyError } from './errors.js'
+import type { Follower } from './follower.js'
+import { createId } from './ids.js'
+import { activate, insertSigner, prepareKey, promoteOrInsert, readKeys, sealSigningKey, unretire } from './key-changes.js'
+import type { LivingRow } from './key-changes.js'
+import { assertKid, KeyError, parseSigningKey, parseVerifyOnlyKey } from './key-import.js'
+import type { KeyHints, ParsedKey } from './key-import.js'
+import { expiryOf, findPending, isRotationDue, KEY_LEAD, stateOf } from './key-life.js'
+import type { Keyring, KeyView } from './keyring.js'
+import { sealKeyText, toSigningKey, unsealKeyText } from './keys.js'
+import { RULE_RETENTION } from './revocation-index.js'
+import type { Revocations } from './revocations.js'
+import { assertKnownScopes, formatScope } from './scopes.js'
+import { readMeta } from './store/meta.js'
+import type { Tables } from './store/tables.js'
+
+/** A token that names no key is tried against each that only verifies: there must not be many. */
+const MAX_VERIFY_ONLY = 16
+
+/** How long tokens of an older system are honoured unless the import says otherwise, in milliseconds. */
+const DEFAULT_UNTIL = 90 * 24 * 60 * 60 * 1000
+
+/** What a rotation did: made a key that signs later or at once, let the pending one sign at once, or nothing, because one is pending. */
+export type RotationOutcome = 'rotated' | 'activated' | 'pending'
+
+/** What an import to verify only may say of the older system's tokens. */
+export interface VerifyOnlyRules extends KeyHints {
+  /** The `kid` that the tokens name. Default: the JWK's; without either only tokens that name none are of this key. */
+  kid?: string
+  /** The `iss` that they must have. */
+  issuer?: string
+  /** The `aud` that they must have. Default: where they have one, it must be one of ours. */
+  audience?: string
+  /** The scopes that they may carry. Default: those of the app's own, none of the built-in ones. */
+  scopes?: readonly string[]
+  /** Milliseconds until the key is removed. Default: 90 days. */
+  until?: number
+}
+
+/** What an administrator does to the keys. Every change is in force here when its promise resolves, and at other processes on their next request. */
+export interface Keys {
+  /** All keys, the oldest first. */
+  list (): Promise<KeyView[]>
+  /**
+   * Makes the next signing key, which is published at once and signs as soon as every verifier can have read it. While one is
+   * pending it makes none. `immediately`: it signs at once, or the pending one does.
+   */
+  rotate (options?: { immediately?: boolean }): Promise<{ outcome: RotationOutcome, key: KeyView }>
+  /** Rotates where the signing key is as old as the option `keyRotation` allows; of many processes one does. Returns the new key. */
+  rotateIfDue (): Promise<KeyView | undefined>
+  /** Kills a key, with every token that it signed, and erases it. Where it signed, another one does at once. Throws `not_found`. */
+  revoke (kid: string): Promise<KeyView>
+  /** Takes a private key (PEM or JWK) to sign with, as a rotation does with one of its own. Throws a KeyError. */
+  importSigningKey (content: Buffer, options?: KeyHints & { kid?: string, immediately?: boolean }): Promise<KeyView>
+  /** Takes a key (PEM or JWK) or an HS256 secret of an older system, whose tokens are then honoured. Throws a KeyError, or a RangeError for an unknown scope. */
+  importVerifyOnlyKey (content: Buffer, rules?: VerifyOnlyRules): Promise<KeyView>
+  /** Seals each key with the first secret that is not sealed with it yet. */
+  reseal (): Promise<{ resealed: number, unchanged: number }>
+  /** Deletes the keys whose tokens have been dead for a day. */
+  purge (): Promise<void>
+}
+
+/**
+ * Creates the administration of the keys.
+ * @param rotation - milliseconds that a key signs for; undefined: for good.
+ * @param sealKeys - the first one seals, all of them unseal.
+ */
+export function createKeys ({ keyring, clock, revocations, follower, algorithm, rotation, sealKeys, catalogue }: {
+  keyring: Keyring
+  clock: Clock
+  revocations: Revocations
+  follower: Follower
+  algorithm: Algorithm
+  rotation: number | undefined
+  sealKeys: readonly [Buffer, ...Buffer[]]
+  catalogue: Readonly<Record<string, string>>
+}): Keys {
+  /** A transaction on the keys; when its promise resolves, what it did is in force here. Should the reading fail, nothing is accepted until it works. */
+  async function change<T> (work: (trx: Transaction<Tables>, now: number) => Promise<T>): Promise<T> {
+    const result = await revocations.transaction((trx, _revoke, now) => work(trx, now))
+    follower.notice()
+    await follower.refresh()
+    return result
+  }
+
+  function view (kid: string): KeyView {
+    const found = keyring.list(clock.now()).find(key => key.kid === kid)
+    if (found === undefined) throw new LatchkeyError('not_found', { message: 'There is no such key.' })
+    return found
+  }
+
+  /** Why a key cannot be added. Thrown outside the transaction. */
+  function findObstacle (keys: LivingRow[], { kid, identity }: { kid: string, identity: string }): KeyError | undefined {
+    if (keys.some(key => key.kid === kid)) return new KeyError('duplicate_key', `There is a key ${kid} already, or was until lately: give this one another kid`)
+    const same = keys.find(key => identityOf(key) === identity)
+    if (same !== undefined) return new KeyError('duplicate_key', `This very key is here already: it is ${same.kid}`)
+    return undefined
+  }
+
+  function identityOf (row: LivingRow): string | undefined {
+    const unsealed = row.revokedAt === null ? unsealKeyText(sealKeys, row) : undefined
+    if (unsealed === undefined) return undefined
+    if (row.activates_at === null || row.algorithm === 'HS256') return unsealed.text
+    return toSigningKey(row, unsealed.text).public.toString()
+  }
+
+  /** Throws outside the transaction what was decided inside. */
+  async function add (kid: string, work: (trx: Transaction<Tables>, now: number) => Promise<KeyError | undefined>): Promise<KeyView> {
+    const obstacle = await change(work)
+    if (obstacle !== undefined) throw obstacle
+    return view(kid)
+  }
+
+  function nameOf (parsed: ParsedKey, kid: string | undefined): string {
+    const name = kid ?? parsed.kid ?? createId(clock.now())
+    assertKid(name)
+    return name
+  }
+
+  return {
+    async list () {
+      await follower.refresh()
+      return keyring.list(clock.now())
+    },
+
+    async rotate ({ immediately = false } = {}) {
+      const spare = await prepareKey(algorithm, sealKeys[0], clock.now())
+      const { outcome, kid } = await change<{ outcome: RotationOutcome, kid: string }>(async (trx, now) => {
+        const pending = findPending(await readKeys(trx), algorithm, now)
+        if (pending === undefined) await insertSigner(trx, spare, immediately ? now : now + KEY_LEAD)
+        else if (immediately) await activate(trx, pending, now)
+        return pending === undefined ? { outcome: 'rotated', kid: spare.kid } : { outcome: immediately ? 'activated' : 'pending', kid: pending.kid }
+      })
+      return { outcome, key: view(kid) }
+    },
+
+    async rotateIfDue () {
+      await follower.refresh()
+      if (!keyring.isRotationDue(rotation, clock.now())) return undefined
+      const spare = await prepareKey(algorithm, sealKeys[0], clock.now())
+      const isDone = await change(async (trx, now) => {
+        if (!isRotationDue(await readKeys(trx), algorithm, rotation, now)) return false
+        await insertSigner(trx, spare, now + KEY_LEAD)
+        return true
+      })
+      return isDone ? view(spare.kid) : undefined
+    },
+
+    async revoke (kid) {
+      const spare = await prepareKey(algorithm, sealKeys[0], clock.now())
+      await change(async (trx, now) => {
+        const row = (await readKeys(trx)).find(key => key.kid === kid)
+        if (row === undefined || row.revokedAt !== null) return
+        // The row stays until nobody can hold one of its tokens: a key that is imported again must not bring them back.
+        const expiresAt = row.activatesAt === null ? row.expiresAt : expiryOf(now, await readMeta(trx, 'access_token_ttl'))
+        await trx.updateTable('keys').set({ sealed: '', revoked_at: now, expires_at: expiresAt }).where('kid', '=', kid).execute()
+        if (stateOf(row, now) === 'pending') await unretire(trx, row)
+        await promoteOrInsert(trx, algorithm, spare, now)
+      })
+      return view(kid)
+    },
+
+    async importSigningKey (content, { kid: givenKid, immediately = false, ...hints } = {}) {
+      const parsed = parseSigningKey(content, hints)
+      if (!parsed.algorithms.includes(algorithm)) {
+        const its = parsed.algorithms.join(' or ')
+        throw new KeyError('invalid_key', `The key is for ${its}, and the service signs with ${algorithm}: set the option algorithm (LATCHKEY_ALGORITHM) to ${its}, or give a key for ${algorithm}`)
+      }
+      const kid = nameOf(parsed, givenKid)
+      const key = sealSigningKey({ kid, algorithm, text: parsed.text }, sealKeys[0], clock.now())
+      return await add(kid, async (trx, now) => {
+        const keys = await readKeys(trx)
+        const obstacle = findObstacle(keys, { kid, identity: parsed.identity })
+        if (obstacle !== undefined) return obstacle
+        const pending = findPending(keys, algorithm, now)
+        if (pending !== undefined) return new KeyError('pending_key', `The key ${pending.kid} is pending: wait until it signs (\`keys rotate --now\` makes it), or revoke it`)
+        await insertSigner(trx, key, immediately ? now : now + KEY_LEAD)
+        return undefined
+      })
+    },
+
+    async importVerifyOnlyKey (content, { kid: givenKid, issuer = null, audience = null, scopes, until = DEFAULT_UNTIL, ...hints } = {}) {
+      if (scopes !== undefined) assertKnownScopes(scopes, catalogue)
+      const parsed = parseVerifyOnlyKey(content, hints)
+      const kid = nameOf(parsed, givenKid)
+      const row = { kid, algorithm: parsed.algorithms[0], activates_at: null, issuer, audience, scope: scopes === undefined ? null : formatScope(scopes) }
+      const sealed = sealKeyText(sealKeys[0], parsed.text, row)
+      return await add(kid, async (trx, now) => {
+        const keys = await readKeys(trx)
+        const obstacle = findObstacle(keys, { kid, identity: parsed.identity })
+        if (obstacle !== undefined) return obstacle
+        if (keys.filter(key => stateOf(key, now) === 'verify-only').length >= MAX_VERIFY_ONLY) {
+          return new KeyError('too_many_keys', `There are ${MAX_VERIFY_ONLY} keys that only verify, and no more are taken: revoke one`)
+        }
+        await trx.insertInto('keys').values({ ...row, sealed, created_at: now, retires_at: null, expires_at: now + until, revoked_at: null }).execute()
+        return undefined
+      })
+    },
+
+    reseal: () => change(async trx => {
+      const counts = { resealed: 0, unchanged: 0 }
+      for (const row of await readKeys(trx)) {
+        const unsealed = row.revokedAt === null ? unsealKeyText(sealKeys, row) : undefined
+        if (unsealed === undefined) continue
+        if (unsealed.isFirst) {
+          counts.unchanged++
+        } else {
+          await trx.updateTable('keys').set({ sealed: sealKeyText(sealKeys[0], unsealed.text, row) }).where('kid', '=', row.kid).execute()
+          counts.resealed++
+        }
+      }
+      return counts
+    }),
+
+    async purge () {
+      const isOver = ({ expiresAt }: Pick<KeyView, 'expiresAt'>): boolean => expiresAt !== null && expiresAt < clock.now() - RULE_RETENTION
+      if (!keyring.list(clock.now()).some(isOver)) return
+      await change((trx, now) => trx.deleteFrom('keys').where('expires_at', '<', now - RULE_RETENTION).execute())
+    }
+  }
+}
