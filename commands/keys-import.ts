@@ -5,6 +5,7 @@ import type { Latchkey } from '../lib/latchkey.js'
 import { ALGORITHMS } from '../schemas/common.js'
 import type { Algorithm } from '../schemas/common.js'
 import type { KeyView } from '../lib/keyring.js'
+import { COMMAND } from '../lib/events.js'
 import { withLatchkey } from './context.js'
 import { EXIT_CODES } from './exit-codes.js'
 import { CommandError } from './failure.js'
@@ -61,7 +62,7 @@ async function importKey (file: string, options: ImportOptions): Promise<void> {
 async function readUntil (options: ImportOptions): Promise<number | undefined> {
   const misplaced = options.verifyOnly === true ? (options.now === true ? 'now' : undefined) : VERIFY_ONLY.find(name => options[name] !== undefined)
   if (misplaced !== undefined) {
-    throw new CommandError('usage', `--${misplaced} goes ${misplaced === 'now' ? 'not' : 'only'} with --verify-only; --help shows how it is used`, { exitCode: EXIT_CODES.usage })
+    throw new CommandError('usage', `--${misplaced} ${misplaced === 'now' ? 'does not go' : 'goes only'} with --verify-only; --help shows how it is used`, { exitCode: EXIT_CODES.usage })
   }
   if (options.until === undefined) return undefined
   const { readDuration } = await import('../lib/options.js')
@@ -82,6 +83,6 @@ async function readKeyFile (file: string): Promise<Buffer> {
 async function take ({ keys }: Latchkey, content: Buffer, options: ImportOptions, until: number | undefined): Promise<KeyView> {
   const { kid, algorithm, base64url, issuer, audience, scope } = options
   return options.verifyOnly === true
-    ? await keys.importVerifyOnlyKey(content, { kid, algorithm, base64url, issuer, audience, scopes: scope, until })
-    : await keys.importSigningKey(content, { kid, algorithm, immediately: options.now })
+    ? await keys.importVerifyOnlyKey(content, { kid, algorithm, base64url, issuer, audience, scopes: scope, until, by: COMMAND })
+    : await keys.importSigningKey(content, { kid, algorithm, immediately: options.now, by: COMMAND })
 }

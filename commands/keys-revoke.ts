@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import type { KeyView } from '../lib/keyring.js'
+import { COMMAND } from '../lib/events.js'
 import { withLatchkey } from './context.js'
 import { EXIT_CODES } from './exit-codes.js'
 import { CommandError } from './failure.js'
@@ -31,7 +32,7 @@ async function revokeKey (kid: string, options: OutputOptions & { yes?: boolean 
     if (options.yes !== true && !await confirm(`The key ${describeNext(key)}. Revoke it with every token that it signed?`)) {
       throw new CommandError('canceled', 'Canceled: nothing was revoked')
     }
-    const revoked = await keys.revoke(kid)
+    const revoked = await keys.revoke(kid, COMMAND)
     const signer = (await keys.list()).find(({ signs }) => signs)
     print(options, { data: toData(revoked), text: describe(revoked, key, signer) })
   })

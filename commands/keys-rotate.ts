@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import type { RotationOutcome } from '../lib/key-administration.js'
 import type { KeyView } from '../lib/keyring.js'
+import { COMMAND } from '../lib/events.js'
 import { withLatchkey } from './context.js'
 import { toData, toText } from './key.js'
 import { example, print } from './output.js'
@@ -18,7 +19,7 @@ export function addKeysRotate (keys: Command): void {
 
 async function rotateKeys (options: OutputOptions & { now?: boolean }): Promise<void> {
   await withLatchkey(async ({ keys }) => {
-    const { outcome, key } = await keys.rotate({ immediately: options.now })
+    const { outcome, key } = await keys.rotate({ immediately: options.now, by: COMMAND })
     print(options, { data: { outcome, key: toData(key) }, text: describe(outcome, key) })
   })
 }

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { COMMAND } from '../lib/events.js'
 import { withLatchkey } from './context.js'
 import { example, print } from './output.js'
 import type { OutputOptions } from './output.js'
@@ -14,7 +15,7 @@ export function addSecretReseal (secret: Command): void {
 
 async function reseal (options: OutputOptions): Promise<void> {
   await withLatchkey(async ({ keys }) => {
-    const { resealed, unchanged } = await keys.reseal()
+    const { resealed, unchanged } = await keys.reseal(COMMAND)
     const others = unchanged === 0 ? '' : ` ${unchanged} ${unchanged === 1 ? 'was' : 'were'} so already.`
     print(options, { data: { resealed, unchanged }, text: `Sealed ${resealed} ${resealed === 1 ? 'key' : 'keys'} with the first secret.${others}` })
   })

@@ -1,11 +1,12 @@
-import type { Transaction } from 'kysely'
 import type { Algorithm } from '../schemas/common.js'
+import type { Actor } from '../schemas/events.js'
 import type { Clock } from './clock.js'
 import { LatchkeyError } from './errors.js'
+import { HOST, SYSTEM } from './events.js'
 import type { Follower } from './follower.js'
 import { createId } from './ids.js'
 import { activate, insertSigner, prepareKey, promoteOrInsert, readKeys, sealSigningKey, unretire } from './key-changes.js'
-import type { LivingRow } from './key-changes.js'
+import type { KeyChange, LivingRow } from './key-changes.js'
 import { assertKid, KeyError, parseSigningKey, parseVerifyOnlyKey } from './key-import.js'
 import type { KeyHints, ParsedKey } from './key-import.js'
 import { expiryOf, findPending, isRotationDue, KEY_LEAD, stateOf } from './key-life.js'
@@ -15,7 +16,6 @@ import { RULE_RETENTION } from './revocation-index.js'
 import type { Revocations } from './revocations.js'
 import { assertKnownScopes, formatScope } from './scopes.js'
 import { readMeta } from './store/meta.js'
-import type { Tables } from './store/tables.js'
 
 /** A token that names no key is tried against each that only verifies: there must not be many. */
 const MAX_VERIFY_ONLY = 16
@@ -40,7 +40,7 @@ export interface VerifyOnlyRules extends KeyHints {
   until?: number
 }
 
-/** What an administrator does to the keys. Every change is in force here when its promise resolves, and at other processes on their next request. */
+/** What an administrator, `by` whom the trail says, does to the keys. Every change is in force here when its promise resolves, and at other processes on their next request. */
 export interface Keys {
   /** All keys, the oldest first. */
   list (): Promise<KeyView[]>
@@ -48,17 +48,17 @@ export interface Keys {
    * Makes the next signing key, which is published at once and signs as soon as every verifier can have read it. While one is
    * pending it makes none. `immediately`: it signs at once, or the pending one does.
    */
-  rotate (options?: { immediately?: boolean }): Promise<{ outcome: RotationOutcome, key: KeyView }>
+  rotate (options?: { immediately?: boolean, by?: Actor }): Promise<{ outcome: RotationOutcome, key: KeyView }>
   /** Rotates where the signing key is as old as the option `keyRotation` allows; of many processes one does. Returns the new key. */
   rotateIfDue (): Promise<KeyView | undefined>
   /** Kills a key, with every token that it signed, and erases it. Where it signed, another one does at once. Throws `not_found`. */
-  revoke (kid: string): Promise<KeyView>
+  revoke (kid: string, by?: Actor): Promise<KeyView>
   /** Takes a private key (PEM or JWK) to sign with, as a rotation does with one of its own. Throws a KeyError. */
-  importSigningKey (content: Buffer, options?: KeyHints & { kid?: string, immediately?: boolean }): Promise<KeyView>
+  importSigningKey (content: Buffer, options?: KeyHints & { kid?: string, immediately?: boolean, by?: Actor }): Promise<KeyView>
   /** Takes a key (PEM or JWK) or an HS256 secret of an older system, whose tokens are then honoured. Throws a KeyError, or a RangeError for an unknown scope. */
-  importVerifyOnlyKey (content: Buffer, rules?: VerifyOnlyRules): Promise<KeyView>
+  importVerifyOnlyKey (content: Buffer, rules?: VerifyOnlyRules & { by?: Actor }): Promise<KeyView>
   /** Seals each key with the first secret that is not sealed with it yet. */
-  reseal (): Promise<{ resealed: number, unchanged: number }>
+  reseal (by?: Actor): Promise<{ resealed: number, unchanged: number }>
   /** Deletes the keys whose tokens have been dead for a day. */
   purge (): Promise<void>
 }
@@ -79,8 +79,8 @@ export function createKeys ({ keyring, clock, revocations, follower, algorithm, 
   catalogue: Readonly<Record<string, string>>
 }): Keys {
   /** A transaction on the keys; when its promise resolves, what it did is in force here. Should the reading fail, nothing is accepted until it works. */
-  async function change<T> (work: (trx: Transaction<Tables>, now: number) => Promise<T>): Promise<T> {
-    const result = await revocations.transaction((trx, _revoke, now) => work(trx, now))
+  async function change<T> (by: Actor, work: (step: KeyChange, now: number) => Promise<T>): Promise<T> {
+    const result = await revocations.transaction((trx, _revoke, now, record) => work({ trx, record, by }, now))
     follower.notice()
     await follower.refresh()
     return result
@@ -108,8 +108,8 @@ export function createKeys ({ keyring, clock, revocations, follower, algorithm, 
   }
 
   /** Throws outside the transaction what was decided inside. */
-  async function add (kid: string, work: (trx: Transaction<Tables>, now: number) => Promise<KeyError | undefined>): Promise<KeyView> {
-    const obstacle = await change(work)
+  async function add (by: Actor, kid: string, work: (step: KeyChange, now: number) => Promise<KeyError | undefined>): Promise<KeyView> {
+    const obstacle = await change(by, work)
     if (obstacle !== undefined) throw obstacle
     return view(kid)
   }
@@ -126,12 +126,12 @@ export function createKeys ({ keyring, clock, revocations, follower, algorithm, 
       return keyring.list(clock.now())
     },
 
-    async rotate ({ immediately = false } = {}) {
+    async rotate ({ immediately = false, by = HOST } = {}) {
       const spare = await prepareKey(algorithm, sealKeys[0], clock.now())
-      const { outcome, kid } = await change<{ outcome: RotationOutcome, kid: string }>(async (trx, now) => {
-        const pending = findPending(await readKeys(trx), algorithm, now)
-        if (pending === undefined) await insertSigner(trx, spare, immediately ? now : now + KEY_LEAD)
-        else if (immediately) await activate(trx, pending, now)
+      const { outcome, kid } = await change<{ outcome: RotationOutcome, kid: string }>(by, async (step, now) => {
+        const pending = findPending(await readKeys(step.trx), algorithm, now)
+        if (pending === undefined) await insertSigner(step, spare, immediately ? now : now + KEY_LEAD, { imported: false })
+        else if (immediately) await activate(step, pending, now)
         return pending === undefined ? { outcome: 'rotated', kid: spare.kid } : { outcome: immediately ? 'activated' : 'pending', kid: pending.kid }
       })
       return { outcome, key: view(kid) }
@@ -141,29 +141,31 @@ export function createKeys ({ keyring, clock, revocations, follower, algorithm, 
       await follower.refresh()
       if (!keyring.isRotationDue(rotation, clock.now())) return undefined
       const spare = await prepareKey(algorithm, sealKeys[0], clock.now())
-      const isDone = await change(async (trx, now) => {
-        if (!isRotationDue(await readKeys(trx), algorithm, rotation, now)) return false
-        await insertSigner(trx, spare, now + KEY_LEAD)
+      const isDone = await change(SYSTEM, async (step, now) => {
+        if (!isRotationDue(await readKeys(step.trx), algorithm, rotation, now)) return false
+        await insertSigner(step, spare, now + KEY_LEAD, { imported: false })
         return true
       })
       return isDone ? view(spare.kid) : undefined
     },
 
-    async revoke (kid) {
+    async revoke (kid, by = HOST) {
       const spare = await prepareKey(algorithm, sealKeys[0], clock.now())
-      await change(async (trx, now) => {
+      await change(by, async (step, now) => {
+        const { trx, record } = step
         const row = (await readKeys(trx)).find(key => key.kid === kid)
         if (row === undefined || row.revokedAt !== null) return
         // The row stays until nobody can hold one of its tokens: a key that is imported again must not bring them back.
         const expiresAt = row.activatesAt === null ? row.expiresAt : expiryOf(now, await readMeta(trx, 'access_token_ttl'))
         await trx.updateTable('keys').set({ sealed: '', revoked_at: now, expires_at: expiresAt }).where('kid', '=', kid).execute()
         if (stateOf(row, now) === 'pending') await unretire(trx, row)
-        await promoteOrInsert(trx, algorithm, spare, now)
+        await record({ type: 'key_revoked', actor: by, subject: kid, details: { algorithm: row.algorithm } })
+        await promoteOrInsert(step, algorithm, spare, now)
       })
       return view(kid)
     },
 
-    async importSigningKey (content, { kid: givenKid, immediately = false, ...hints } = {}) {
+    async importSigningKey (content, { kid: givenKid, immediately = false, by = HOST, ...hints } = {}) {
       const parsed = parseSigningKey(content, hints)
       if (!parsed.algorithms.includes(algorithm)) {
         const its = parsed.algorithms.join(' or ')
@@ -171,24 +173,24 @@ export function createKeys ({ keyring, clock, revocations, follower, algorithm, 
       }
       const kid = nameOf(parsed, givenKid)
       const key = sealSigningKey({ kid, algorithm, text: parsed.text }, sealKeys[0], clock.now())
-      return await add(kid, async (trx, now) => {
-        const keys = await readKeys(trx)
+      return await add(by, kid, async (step, now) => {
+        const keys = await readKeys(step.trx)
         const obstacle = findObstacle(keys, { kid, identity: parsed.identity })
         if (obstacle !== undefined) return obstacle
         const pending = findPending(keys, algorithm, now)
         if (pending !== undefined) return new KeyError('pending_key', `The key ${pending.kid} is pending: wait until it signs (\`keys rotate --now\` makes it), or revoke it`)
-        await insertSigner(trx, key, immediately ? now : now + KEY_LEAD)
+        await insertSigner(step, key, immediately ? now : now + KEY_LEAD, { imported: true })
         return undefined
       })
     },
 
-    async importVerifyOnlyKey (content, { kid: givenKid, issuer = null, audience = null, scopes, until = DEFAULT_UNTIL, ...hints } = {}) {
+    async importVerifyOnlyKey (content, { kid: givenKid, issuer = null, audience = null, scopes, until = DEFAULT_UNTIL, by = HOST, ...hints } = {}) {
       if (scopes !== undefined) assertKnownScopes(scopes, catalogue)
       const parsed = parseVerifyOnlyKey(content, hints)
       const kid = nameOf(parsed, givenKid)
       const row = { kid, algorithm: parsed.algorithms[0], activates_at: null, issuer, audience, scope: scopes === undefined ? null : formatScope(scopes) }
       const sealed = sealKeyText(sealKeys[0], parsed.text, row)
-      return await add(kid, async (trx, now) => {
+      return await add(by, kid, async ({ trx, record }, now) => {
         const keys = await readKeys(trx)
         const obstacle = findObstacle(keys, { kid, identity: parsed.identity })
         if (obstacle !== undefined) return obstacle
@@ -196,11 +198,12 @@ export function createKeys ({ keyring, clock, revocations, follower, algorithm, 
           return new KeyError('too_many_keys', `There are ${MAX_VERIFY_ONLY} keys that only verify, and no more are taken: revoke one`)
         }
         await trx.insertInto('keys').values({ ...row, sealed, created_at: now, retires_at: null, expires_at: now + until, revoked_at: null }).execute()
+        await record({ type: 'key_added', actor: by, subject: kid, details: { algorithm: row.algorithm, verifyOnly: true, imported: true } })
         return undefined
       })
     },
 
-    reseal: () => change(async trx => {
+    reseal: (by = HOST) => change(by, async ({ trx, record }) => {
       const counts = { resealed: 0, unchanged: 0 }
       for (const row of await readKeys(trx)) {
         const unsealed = row.revokedAt === null ? unsealKeyText(sealKeys, row) : undefined
@@ -212,13 +215,14 @@ export function createKeys ({ keyring, clock, revocations, follower, algorithm, 
           counts.resealed++
         }
       }
+      if (counts.resealed > 0) await record({ type: 'keys_resealed', actor: by, details: { count: counts.resealed } })
       return counts
     }),
 
     async purge () {
       const isOver = ({ expiresAt }: Pick<KeyView, 'expiresAt'>): boolean => expiresAt !== null && expiresAt < clock.now() - RULE_RETENTION
       if (!keyring.list(clock.now()).some(isOver)) return
-      await change((trx, now) => trx.deleteFrom('keys').where('expires_at', '<', now - RULE_RETENTION).execute())
+      await change(SYSTEM, ({ trx }, now) => trx.deleteFrom('keys').where('expires_at', '<', now - RULE_RETENTION).execute())
     }
   }
 }

@@ -1,8 +1,10 @@
 import type { Selectable, Transaction } from 'kysely'
 import type { Algorithm } from '../schemas/common.js'
+import type { Actor } from '../schemas/events.js'
 import { createId } from './ids.js'
 import { expiryOf, findPending, findSigner } from './key-life.js'
 import { generateKeyText, lifeOf, sealKeyText } from './keys.js'
+import type { RecordEvent } from './revocations.js'
 import { readMeta } from './store/meta.js'
 import type { KeysTable, Queryable, Tables } from './store/tables.js'
 
@@ -38,18 +40,27 @@ export async function readKeys (db: Queryable): Promise<LivingRow[]> {
   return rows.map(toLivingRow)
 }
 
-/** Inserts a key that signs from `activatesAt` on, and retires those before it at that moment. */
-export async function insertSigner (trx: Transaction<Tables>, key: PreparedKey, activatesAt: number): Promise<void> {
+/** Where the step is done, and by whom: what it does is in the trail. */
+export interface KeyChange {
+  trx: Transaction<Tables>
+  record: RecordEvent
+  by: Actor
+}
+
+/** Inserts a key that signs from `activatesAt` on, and retires those before it at that moment. `imported`: whether it comes from elsewhere. */
+export async function insertSigner ({ trx, record, by }: KeyChange, key: PreparedKey, activatesAt: number, { imported }: { imported: boolean }): Promise<void> {
   await trx.insertInto('keys').values({
     ...key, activates_at: activatesAt, retires_at: null, expires_at: null, revoked_at: null, issuer: null, audience: null, scope: null
   }).execute()
   await retireOthers(trx, key, activatesAt)
+  await record({ type: 'key_added', actor: by, subject: key.kid, details: { algorithm: key.algorithm, activatesAt: new Date(activatesAt).toISOString(), imported } })
 }
 
 /** Lets a pending key sign at once. */
-export async function activate (trx: Transaction<Tables>, key: Pick<KeysTable, 'kid' | 'algorithm'>, now: number): Promise<void> {
+export async function activate ({ trx, record, by }: KeyChange, key: Pick<KeysTable, 'kid' | 'algorithm'>, now: number): Promise<void> {
   await trx.updateTable('keys').set({ activates_at: now }).where('kid', '=', key.kid).execute()
   await retireOthers(trx, key, now)
+  await record({ type: 'key_activated', actor: by, subject: key.kid })
 }
 
 async function retireOthers (trx: Transaction<Tables>, { kid, algorithm }: Pick<KeysTable, 'kid' | 'algorithm'>, at: number): Promise<void> {
@@ -62,12 +73,12 @@ async function retireOthers (trx: Transaction<Tables>, { kid, algorithm }: Pick<
 }
 
 /** Makes sure that a key signs: where none does, the pending one begins at once, and where there is none either, `spare`. */
-export async function promoteOrInsert (trx: Transaction<Tables>, algorithm: Algorithm, spare: PreparedKey, now: number): Promise<void> {
-  const keys = await readKeys(trx)
+export async function promoteOrInsert (change: KeyChange, algorithm: Algorithm, spare: PreparedKey, now: number): Promise<void> {
+  const keys = await readKeys(change.trx)
   if (findSigner(keys, algorithm, now) !== undefined) return
   const pending = findPending(keys, algorithm, now)
-  if (pending !== undefined) await activate(trx, pending, now)
-  else await insertSigner(trx, spare, now)
+  if (pending !== undefined) await activate(change, pending, now)
+  else await insertSigner(change, spare, now, { imported: false })
 }
 
 /** Takes back that a key retires: its successor was revoked before it signed. */

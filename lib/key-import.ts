@@ -113,8 +113,9 @@ function ofJwk (text: string, purpose: Purpose): Material {
   let jwk: JsonWebKey & { keys?: unknown }
   try {
     jwk = JSON.parse(text)
-  } catch (cause) {
-    throw invalid('it looks like a JWK, and is not valid JSON', cause)
+  } catch {
+    // Its message has a part of the text in it.
+    throw invalid('it looks like a JWK, and is not valid JSON')
   }
   if (jwk.keys !== undefined) throw invalid('it is a set of keys: give one JWK')
   const { use, key_ops: operations, alg, kid } = jwk as Record<string, unknown>

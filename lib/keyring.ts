@@ -1,6 +1,7 @@
 import type { Selectable } from 'kysely'
 import type { Algorithm } from '../schemas/common.js'
 import type { Clock } from './clock.js'
+import { SYSTEM } from './events.js'
 import type { Follower } from './follower.js'
 import { lengthenRetirement, prepareKey, promoteOrInsert } from './key-changes.js'
 import { findSigner, isPublished, isRotationDue, stateOf, verifies } from './key-life.js'
@@ -138,7 +139,7 @@ export async function openKeyring ({ store, clock, revocations, follower, algori
   /** Another process that signs with other algorithms does not replace our signing key when it revokes it: we do. */
   async function makeSigner (): Promise<void> {
     const spare = await prepareKey(algorithm, sealKeys[0], clock.now())
-    await revocations.transaction((trx, _revoke, now) => promoteOrInsert(trx, algorithm, spare, now))
+    await revocations.transaction((trx, _revoke, now, record) => promoteOrInsert({ trx, record, by: SYSTEM }, algorithm, spare, now))
   }
 
   function lacksSigner (rows: Row[]): boolean {

@@ -27,6 +27,10 @@ const TABLE = {
   user_enabled: { outcome: 'success', kept: true, meaning: 'An account was enabled again.' },
   scopes_changed: { outcome: 'success', kept: true, meaning: 'The scopes of an account were replaced; `before` and `after` say them.' },
   password_changed: { outcome: 'success', kept: true, meaning: 'The password of an account was set or changed.' },
+  key_added: { outcome: 'success', kept: true, meaning: 'A key was made or imported; `activatesAt` says when it begins to sign, `verifyOnly` that it never does.' },
+  key_activated: { outcome: 'success', kept: true, meaning: 'A pending key was made to sign at once.' },
+  key_revoked: { outcome: 'success', kept: true, meaning: 'A key was killed, with every token that it signed.' },
+  keys_resealed: { outcome: 'success', kept: true, meaning: 'The keys were sealed anew with the first secret; `count` says how many.' },
   password_change_failed: { outcome: 'failure', kept: true, meaning: 'A user gave a wrong current password for a new one.' }
 } as const satisfies Record<string, { outcome: 'success' | 'failure', kept: boolean, meaning: string }>
 

@@ -17,7 +17,7 @@ t.test('shows its version, and help with the exit codes', async t => {
 
 const VERBS = [
   ['serve'], ['users', 'add'], ['users', 'list'], ['users', 'set-scopes'], ['users', 'set-password'], ['users', 'disable'],
-  ['users', 'enable'], ['users', 'remove'], ['sessions', 'revoke'], ['keys', 'list'], ['migrate']
+  ['users', 'enable'], ['users', 'remove'], ['sessions', 'revoke'], ['keys', 'list'], ['keys', 'rotate'], ['keys', 'revoke'], ['keys', 'import'], ['secret', 'reseal'], ['migrate']
 ]
 
 t.test('every verb has help with an example', async t => {
@@ -37,7 +37,11 @@ t.test('wrong usage is one sentence and exit code 2', async t => {
     [['users', 'add', ' alice'], /A username has 1 to 128 characters/],
     [['users', 'add', 'alice', '--password', 'x'], /unknown option '--password'/],
     [['users', 'list', '--limit', '0'], /a whole number from 1/],
-    [['users', 'remove', 'alice'], /--yes/]
+    [['users', 'remove', 'alice'], /--yes/],
+    [['keys', 'revoke', 'x'], /--yes/],
+    [['keys', 'import', 'x', '--issuer', 'y'], /--issuer goes only with --verify-only/],
+    [['keys', 'import', 'x', '--now', '--verify-only'], /--now does not go with --verify-only/],
+    [['keys', 'import', 'x', '--verify-only', '--until', 'soon'], /--until must be a duration/]
   ]
   for (const [args, sentence] of cases) {
     const { code, stdout, stderr } = await run(directory, args)

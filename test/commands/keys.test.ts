@@ -1,0 +1,96 @@
+import { generateKeyPairSync } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import jwt from 'jsonwebtoken'
+import t from 'tap'
+import { bearer, build, logIn } from '../helper.js'
+import { run } from './support.js'
+import type { Outcome } from './support.js'
+
+const OLD = 'the first secret of the service which has 32 bytes'
+const NEW = 'the second secret of the service which has 32 bytes'
+const LEGACY = '09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7'
+
+t.jobs = 2
+
+/** The verbs on a database in a folder, and a service that runs on it in this process, by the real clock. */
+async function arrange (t: Parameters<typeof build>[0], secret: string | undefined = OLD) {
+  const directory = t.testdir({})
+  const file = join(directory, 'auth.db')
+  const { app } = await build(t, { database: file, secret, now: Date.now })
+  return {
+    app,
+    file,
+    directory,
+    keys: (args: string[], { input, secret = OLD }: { input?: string | Buffer, secret?: string } = {}): Promise<Outcome> => run(directory, args, { input, env: { LATCHKEY_DATABASE: file, LATCHKEY_SECRET: secret, LATCHKEY_SCOPES: 'admin,items:read' } }),
+    call: async (token: string): Promise<number> => (await app.inject({ url: '/protected-route', headers: bearer(token) })).statusCode
+  }
+}
+
+t.test('list, rotate and revoke while the service runs', async t => {
+  const { app, keys, call } = await arrange(t)
+  const tokens = await logIn(app)
+  const listed = await keys(['keys', 'list', '--json'])
+  const [first] = JSON.parse(listed.stdout) as Array<{ kid: string }>
+  t.match(first, { algorithm: 'ES256', state: 'active', signs: true, retires_at: null, revoked_at: null })
+  const rotated = await keys(['keys', 'rotate'])
+  t.match(rotated, { code: 0, stdout: /^Made the key [\w-]+, which signs from 20[\dT:.-]+Z\.\n$/, stderr: '' })
+  t.match(await keys(['keys', 'rotate']), { code: 0, stdout: /is pending already and signs from .*: nothing was changed; --now lets it sign at once/ })
+  t.match(await keys(['keys', 'list']), { code: 0, stdout: /KID +ALGORITHM +STATE +CREATED +USE\n[\s\S]*active .*signs until 20.*Z\n[\s\S]*pending .*signs from 20/ })
+  t.match(await keys(['keys', 'rotate', '--now']), { code: 0, stdout: /^The pending key [\w-]+ signs now\.\n$/ })
+  t.equal(await call(tokens.access_token), 200)
+
+  t.match(await keys(['keys', 'revoke', 'nothing', '--yes']), { code: 3, stdout: '', stderr: /There is no key 'nothing' in .*: 'latchkey keys list' shows which there are/ })
+  const revoked = await keys(['keys', 'revoke', String(first?.kid), '--yes'])
+  t.match(revoked, { code: 0, stdout: `Revoked the key ${first?.kid}; every token that it signed is dead.\n`, stderr: '' })
+  t.equal(await call(tokens.access_token), 401)
+  t.match(await keys(['keys', 'revoke', String(first?.kid), '--yes']), { code: 0, stdout: /was revoked before; nothing was changed/ })
+  const signer = (await app.latchkey.keys.list()).find(({ signs }) => signs)
+  t.match(await keys(['keys', 'revoke', String(signer?.kid), '--yes']), { code: 0, stdout: /is dead\. [\w-]+ signs from now on\.\n$/ })
+  t.equal(await call((await logIn(app)).access_token), 200)
+  const trail = await app.latchkey.audit.list({ type: 'key_revoked' })
+  t.strictSame(trail.map(({ actor }) => actor.kind), ['command', 'command'])
+})
+
+t.test('import: to sign with, and the secret of an older system, from a file or standard input', async t => {
+  const { app, directory, keys, call } = await arrange(t)
+  const pem = join(directory, 'signing.pem')
+  await writeFile(pem, generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ type: 'pkcs8', format: 'pem' }))
+  t.match(await keys(['keys', 'import', pem, '--kid', 'mine']), { code: 0, stdout: /^Took the ES256 key mine, which signs from 20.*Z\.\n$/, stderr: '' })
+  t.match(await keys(['keys', 'import', pem]), { code: 1, stdout: '', stderr: /^latchkey: This very key is here already: it is mine\n$/ })
+  t.match(await keys(['keys', 'import', join(directory, 'nothing')]), { code: 1, stderr: /cannot be read .*give the path of the key, or - for standard input/ })
+  t.match(JSON.parse((await keys(['keys', 'import', '-', '--json'], { input: 'garbage' })).stderr), { error: 'invalid_key', message: /neither a PEM file nor a JWK/ })
+  t.match(await keys(['keys', 'import', '-', '--verify-only', '--scope', 'nothing'], { input: LEGACY }), { code: 1, stderr: /Unknown scope 'nothing'/ })
+
+  const imported = await keys(['keys', 'import', '--verify-only', '--scope', 'items:read', '--until', '1d', '--json', '-'], { input: `${LEGACY}\n` })
+  t.equal(imported.code, 0)
+  t.match(JSON.parse(imported.stdout), { algorithm: 'HS256', state: 'verify-only', signs: false, scopes: ['items:read'] })
+  t.notMatch(imported.stdout, LEGACY)
+  const token = jwt.sign({ sub: 'johndoe', scopes: ['items:read', 'admin'] }, LEGACY, { expiresIn: '30m' })
+  const response = await app.inject({ url: '/protected-route', headers: bearer(token) })
+  t.strictSame([response.statusCode, response.json()], [200, { id: 'johndoe', scopes: ['items:read'] }])
+  t.equal(await call(jwt.sign({ sub: 'johndoe' }, `${LEGACY}x`, { expiresIn: '30m' })), 401)
+})
+
+t.test('a change of the secret: old; new and old; reseal; new only', async t => {
+  const { app, file, keys } = await arrange(t)
+  const tokens = await logIn(app)
+  const both = `${NEW},${OLD}`
+  t.match(await keys(['keys', 'list'], { secret: NEW }), { code: 1, stderr: /The option secret \(LATCHKEY_SECRET, or the .secret file beside the database\) does not open the signing key/ })
+  t.match(await keys(['secret', 'reseal'], { secret: both }), { code: 0, stdout: 'Sealed 1 key with the first secret.\n', stderr: '' })
+  t.match(await keys(['secret', 'reseal'], { secret: both }), { code: 0, stdout: 'Sealed 0 keys with the first secret. 1 was so already.\n' })
+  t.equal((await app.inject({ url: '/protected-route', headers: bearer(tokens.access_token) })).statusCode, 200, 'the service with the old one goes on')
+  await app.close()
+
+  const refresh = async (secret: string[], token: string): Promise<{ status: number, token: string }> => {
+    const { app } = await build(t, { database: file, secret, now: Date.now })
+    const response = await app.inject({ method: 'POST', url: '/refresh', payload: { refresh_token: token } })
+    t.equal((await app.inject({ url: '/protected-route', headers: bearer(tokens.access_token) })).statusCode, 200, 'an access token of before')
+    await app.close()
+    return { status: response.statusCode, token: response.json().refresh_token }
+  }
+  const next = await refresh([NEW, OLD], tokens.refresh_token)
+  t.equal(next.status, 200)
+  t.equal((await refresh([NEW], next.token)).status, 200, 'a session that was refreshed in between lives on')
+  t.match(await keys(['keys', 'list'], { secret: OLD }), { code: 1, stderr: /LATCHKEY_SECRET/ })
+})
