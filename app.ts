@@ -24,6 +24,7 @@ import rateLimit from './plugins/rate-limit.js'
 import revocations, { kRevocations } from './plugins/revocations.js'
 import sessions, { kSessions } from './plugins/sessions.js'
 import settings, { kSettings } from './plugins/settings.js'
+import throttle from './plugins/throttle.js'
 import users, { kBuiltInUsers } from './plugins/users.js'
 import validation from './plugins/validation.js'
 import type { LatchkeyOptions } from './schemas/options.js'
@@ -78,6 +79,7 @@ const latchkey: FastifyPluginAsync<LatchkeyOptions> = async function latchkey (a
     await scope.register(revocations)
     await scope.register(keys)
     await scope.register(passwords)
+    await scope.register(throttle)
     await scope.register(users)
     await scope.register(sessions)
     await scope.register(purge)

@@ -25,6 +25,7 @@ const TABLE = {
   payload_too_large: { status: 413, oauth: 'invalid_request', message: 'The request body is too large.' },
   unsupported_media_type: { status: 415, oauth: 'invalid_request', message: 'The content type must be application/json.' },
   too_many_requests: { status: 429, oauth: 'invalid_request', message: 'Too many attempts from this address: wait, then try again.' },
+  too_many_failures: { status: 429, oauth: 'invalid_request', message: 'Too many attempts have failed: wait, then try again.' },
   internal_error: { status: 500, oauth: 'server_error', message: 'Something went wrong on our side.' },
   overloaded: { status: 503, oauth: 'temporarily_unavailable', message: 'Too many sign-ins are waiting: try again in a moment.' },
   account_changed: { status: 503, oauth: 'temporarily_unavailable', message: 'The account was changed in the same moment: try again.' },

@@ -6,6 +6,8 @@ export interface DerivedKeys {
   refresh: Buffer
   /** For sealing private keys in the store. */
   seal: Buffer
+  /** For the MAC of what attempts are counted on. */
+  throttle: Buffer
 }
 
 /**
@@ -15,7 +17,8 @@ export interface DerivedKeys {
 export function deriveKeys (secrets: readonly string[]): [DerivedKeys, ...DerivedKeys[]] {
   const [first, ...others] = secrets.map(secret => ({
     refresh: derive(secret, 'latchkey refresh token'),
-    seal: derive(secret, 'latchkey seal')
+    seal: derive(secret, 'latchkey seal'),
+    throttle: derive(secret, 'latchkey throttle')
   }))
   if (first === undefined) throw new RangeError('At least one secret is needed')
   return [first, ...others]

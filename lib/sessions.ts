@@ -14,6 +14,7 @@ import { formatScope, isNarrower, narrowScope, parseScope } from './scopes.js'
 import { endSessions } from './session-ending.js'
 import type { SessionsTable, Tables } from './store/tables.js'
 import type { Store } from './store/store.js'
+import type { Place } from './throttle.js'
 import type { AccessTokenClaims } from './tokens.js'
 import type { StoredUser, Users } from './users.js'
 
@@ -54,8 +55,9 @@ export interface Sessions {
    * Begins a session for a user who has just authenticated. Throws `invalid_scope`, or `invalid_credentials` where the account
    * was closed in the meantime.
    * @param request.askedAt - milliseconds; when the user was asked for, before the password was looked at. Default: now.
+   * @param request.place - from where: attempts from there are no stranger's as long as the row is kept. Default: none.
    */
-  start (user: User & Partial<Pick<StoredUser, 'passwordChangedAt'>>, request: { clientId: string, askedAt?: number, scope?: string, userAgent?: string, address?: string }): Promise<Grant>
+  start (user: User & Partial<Pick<StoredUser, 'passwordChangedAt'>>, request: { clientId: string, askedAt?: number, scope?: string, userAgent?: string, address?: string, place?: Place }): Promise<Grant>
   /**
    * Exchanges a refresh token for its successor. The immediate predecessor gets the same successor within the grace: a lost
    * race, a lost response and a retry all end there. Anything older is reuse, and ends the session.
@@ -199,7 +201,7 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
   }
 
   return {
-    async start (user, { clientId, askedAt = clock.now(), scope, userAgent, address }) {
+    async start (user, { clientId, askedAt = clock.now(), scope, userAgent, address, place }) {
       const prepared = await prepare(user, user.scopes, scope)
       const grant = await revocations.transaction(async (trx, _revoke, now, record) => {
         // As of now: while the password was being hashed the account may have been disabled, lost a scope, or got another password.
@@ -220,7 +222,9 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
           expires_at: now + sessionTtl,
           ended_at: null,
           user_agent: userAgent?.slice(0, 512) ?? null,
-          address: address ?? null
+          address: address ?? null,
+          account: place?.account ?? null,
+          network: place?.network ?? null
         }
         await trx.insertInto('sessions').values(session).execute()
         await record({ type: 'login', actor: asUser(account.id, session.address), subject: account.id, sessionId: session.id, clientId })

@@ -1,11 +1,11 @@
 import type { Selectable } from 'kysely'
-import { MAX_USERNAME_LENGTH, USERNAME_PATTERN } from '../schemas/common.js'
 import type { Actor } from '../schemas/events.js'
 import type { User, UserDirectory } from '../schemas/host.js'
 import type { Clock } from './clock.js'
 import { LatchkeyError } from './errors.js'
 import { asUser, HOST, SYSTEM } from './events.js'
 import { createId } from './ids.js'
+import { networkOf } from './network.js'
 import { PasswordQueueFullError } from './passwords/pool.js'
 import type { Passwords } from './passwords/pool.js'
 import { checkPassword } from './passwords/policy.js'
@@ -14,6 +14,8 @@ import { assertKnownScopes, formatScope, parseScope } from './scopes.js'
 import { endSessions } from './session-ending.js'
 import type { Queryable, UsersTable } from './store/tables.js'
 import type { Store } from './store/store.js'
+import type { Throttle } from './throttle.js'
+import { keyOf, normaliseUsername } from './usernames.js'
 
 /** A row of the built-in table, without its password. */
 export interface StoredUser extends User {
@@ -39,31 +41,17 @@ export interface Users extends UserDirectory {
   addFirst (user: { username: string, password: string, scopes: readonly string[] }): Promise<StoredUser | null>
   /** Replaces the scopes. Where one is taken away, every access token that the user holds dies; sessions go on with what is left. */
   setScopes (id: string, scopes: readonly string[], by?: Actor): Promise<StoredUser>
-  /** Sets a password and ends every session. Throws `password_rejected` with the reason. */
+  /** Sets a password, ends every session, and forgets failed logins. Throws `password_rejected` with the reason. */
   setPassword (id: string, password: string, by?: Actor): Promise<StoredUser>
   /** Changes the own password: throws `wrong_password` where `current` is not it. Ends every session but `keepSession`. */
   changePassword (id: string, current: string, password: string, options: { keepSession: string | undefined, address?: string }): Promise<void>
   /** Disables the user: no login, and every session and token dies. */
   disable (id: string, by?: Actor): Promise<StoredUser>
-  /** Lets a disabled user log in again. What died stays dead. */
+  /** Lets a disabled user log in again, and forgets failed logins. What died stays dead. */
   enable (id: string, by?: Actor): Promise<StoredUser>
   /** Deletes the user with all sessions and tokens. */
   remove (id: string, by?: Actor): Promise<StoredUser>
 }
-
-/** What makes two usernames one: NFKC, then lower case. */
-function keyOf (username: string): string {
-  return username.normalize('NFKC').toLowerCase()
-}
-
-/** The username as it is kept. Throws `invalid_request` where NFKC made it too long, empty or blank at its ends. */
-function normaliseUsername (username: string): string {
-  const normal = username.normalize('NFKC')
-  if (USERNAME.test(normal) && normal.length <= MAX_USERNAME_LENGTH) return normal
-  throw new LatchkeyError('invalid_request', { message: `A username has 1 to ${MAX_USERNAME_LENGTH} characters, none of them control characters, and no spaces at its ends.` })
-}
-
-const USERNAME = new RegExp(USERNAME_PATTERN, 'u')
 
 function toStoredUser (row: Selectable<UsersTable>): StoredUser {
   return { id: row.id, username: row.username, scopes: parseScope(row.scope), disabled: row.disabled_at !== null, createdAt: row.created_at, passwordChangedAt: row.password_changed_at }
@@ -74,11 +62,12 @@ async function recordAdded (record: RecordEvent, by: Actor, { id, username, scop
 }
 
 /** Creates the built-in user directory over the store. */
-export function createUsers ({ store, clock, passwords, revocations, catalogue, passwordMinLength }: {
+export function createUsers ({ store, clock, passwords, revocations, throttle, catalogue, passwordMinLength }: {
   store: Store
   clock: Clock
   passwords: Passwords
   revocations: Revocations
+  throttle: Pick<Throttle, 'forgive'>
   catalogue: Readonly<Record<string, string>>
   passwordMinLength: number
 }): Users {
@@ -87,11 +76,11 @@ export function createUsers ({ store, clock, passwords, revocations, catalogue, 
     if (reason !== undefined) throw new LatchkeyError('password_rejected', { message: reason })
   }
 
-  async function prepare ({ username, password, scopes = [] }: { username: string, password: string, scopes?: readonly string[] }): Promise<UsersTable> {
+  async function prepare ({ username, password, scopes = [] }: { username: string, password: string, scopes?: readonly string[] }, by: Actor): Promise<UsersTable> {
     assertKnownScopes(scopes, catalogue)
     const normalUsername = normaliseUsername(username)
     assertAcceptable(password, normalUsername)
-    const passwordHash = await passwords.hash(password)
+    const passwordHash = await passwords.hash(password, networkOf(by.address ?? undefined))
     const now = clock.now()
     return {
       id: createId(now),
@@ -133,15 +122,17 @@ export function createUsers ({ store, clock, passwords, revocations, catalogue, 
       await revoke.sessions(ids)
       // There are tokens that belong to no session; where no session is kept they can die too.
       if (keepSession === undefined) await revoke.user(id)
+      // Set from outside: whoever does so lets the owner in again.
+      if (verifiedAgainst === undefined) await throttle.forgive(trx, row.username)
       await record({ type: 'password_changed', actor: by, subject: id })
       return toStoredUser({ ...row, password_changed_at: changedAt })
     })
   }
 
   /** Replaces a hash that is cheaper than configured, unless the password was changed in the meantime. */
-  async function rehash (row: Selectable<UsersTable>, password: string): Promise<void> {
+  async function rehash (row: Selectable<UsersTable>, password: string, origin: string): Promise<void> {
     try {
-      const passwordHash = await passwords.hash(password)
+      const passwordHash = await passwords.hash(password, origin)
       await store.transaction(trx => trx.updateTable('users').set({ password_hash: passwordHash })
         .where('id', '=', row.id).where('password_hash', '=', row.password_hash).execute())
     } catch (error) {
@@ -154,12 +145,13 @@ export function createUsers ({ store, clock, passwords, revocations, catalogue, 
     findIn,
     find: id => store.read(db => findIn(db, id)),
 
-    async authenticate (username, password) {
+    async authenticate (username, password, address) {
+      const origin = networkOf(address)
       const row = await store.read(db => db.selectFrom('users').selectAll().where('username_key', '=', keyOf(username)).executeTakeFirst())
       // Unknown and disabled users cost a hash too: the time of the answer tells nothing.
-      const { valid, needsRehash } = await passwords.verify(password, row?.password_hash)
+      const { valid, needsRehash } = await passwords.verify(password, row?.password_hash, origin)
       if (row === undefined || !valid || row.disabled_at !== null) return null
-      if (needsRehash) await rehash(row, password)
+      if (needsRehash) await rehash(row, password, origin)
       return toStoredUser(row)
     },
 
@@ -175,7 +167,7 @@ export function createUsers ({ store, clock, passwords, revocations, catalogue, 
     },
 
     async add (user, by = HOST) {
-      const row = await prepare(user)
+      const row = await prepare(user, by)
       const added = await revocations.transaction(async (trx, _revoke, _now, record) => {
         const inserted = await trx.insertInto('users').values(row)
           .onConflict(conflict => conflict.column('username_key').doNothing()).returningAll().executeTakeFirst()
@@ -189,7 +181,7 @@ export function createUsers ({ store, clock, passwords, revocations, catalogue, 
     async addFirst (user) {
       const exists = (db: Queryable): Promise<unknown> => db.selectFrom('users').select('id').limit(1).executeTakeFirst()
       if (await store.read(exists) !== undefined) return null
-      const row = await prepare(user)
+      const row = await prepare(user, SYSTEM)
       return await revocations.transaction(async (trx, _revoke, _now, record) => {
         if (await exists(trx) !== undefined) return null
         await trx.insertInto('users').values(row).execute()
@@ -218,14 +210,15 @@ export function createUsers ({ store, clock, passwords, revocations, catalogue, 
 
     async changePassword (id, current, password, { keepSession, address }) {
       const by = asUser(id, address ?? null)
+      const origin = networkOf(address)
       const row = await store.read(db => requireRow(db, id))
-      const { valid } = await passwords.verify(current, row.password_hash)
+      const { valid } = await passwords.verify(current, row.password_hash, origin)
       if (!valid) {
         await revocations.transaction((_trx, _revoke, _now, record) => record({ type: 'password_change_failed', actor: by, subject: id, sessionId: keepSession }))
         throw new LatchkeyError('wrong_password')
       }
       assertAcceptable(password, row.username)
-      await replacePassword(id, await passwords.hash(password), { by, verifiedAgainst: row.password_changed_at, keepSession })
+      await replacePassword(id, await passwords.hash(password, origin), { by, verifiedAgainst: row.password_changed_at, keepSession })
     },
 
     disable: (id, by = HOST) => revocations.transaction(async (trx, revoke, now, record) => {
@@ -241,6 +234,7 @@ export function createUsers ({ store, clock, passwords, revocations, catalogue, 
       const row = await requireRow(trx, id)
       await trx.updateTable('users').set({ disabled_at: null, updated_at: now }).where('id', '=', id).execute()
       await record({ type: 'user_enabled', actor: by, subject: id })
+      await throttle.forgive(trx, row.username)
       return toStoredUser({ ...row, disabled_at: null })
     }),
 

@@ -18,7 +18,9 @@ export interface Cookies {
   readAccessToken (request: FastifyRequest): string
   /** The refresh token in the cookie, if there is one. Throws `cross_site_request`. */
   readRefreshToken (request: FastifyRequest): string | undefined
-  /** Throws `cross_site_request` where a page of another site had the browser send this. */
+  /** Whether this was not sent by a browser for a page of another site. */
+  isSameSite (request: FastifyRequest): boolean
+  /** Throws `cross_site_request` where it was. */
   assertSameSite (request: FastifyRequest): void
   /** Sets both cookies; lifetimes are seconds. */
   set (reply: FastifyReply, tokens: { accessToken: string, accessTtl: number, refreshToken: string, refreshTtl: number }): void
@@ -47,15 +49,17 @@ export default fp(async function latchkeyCookies (app) {
     return value === '' ? undefined : value
   }
 
-  function assertSameSite (request: FastifyRequest): void {
-    const { method, headers, host } = request
+  function isSameSite ({ method, headers, host }: FastifyRequest): boolean {
     const fetchSite = headers['sec-fetch-site']
-    if (isCrossSite({ method, fetchSite: typeof fetchSite === 'string' ? fetchSite : undefined, origin: headers.origin, host }, trustedOrigins)) {
-      throw new LatchkeyError('cross_site_request')
-    }
+    return !isCrossSite({ method, fetchSite: typeof fetchSite === 'string' ? fetchSite : undefined, origin: headers.origin, host }, trustedOrigins)
+  }
+
+  function assertSameSite (request: FastifyRequest): void {
+    if (!isSameSite(request)) throw new LatchkeyError('cross_site_request')
   }
 
   app.decorate(kCookies, {
+    isSameSite,
     assertSameSite,
     readAccessToken (request) {
       const header = readBearer(request.headers.authorization)

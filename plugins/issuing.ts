@@ -13,11 +13,12 @@ import { kTokens } from './jwt.js'
 import { kRevocations } from './revocations.js'
 import { kSessions } from './sessions.js'
 import { kSettings } from './settings.js'
+import { kThrottle } from './throttle.js'
 import { kBuiltInUsers, kUsers } from './users.js'
 
 /** The last step of every login and refresh. */
 export interface Issuing {
-  /** Checks the password and begins a session. Throws `invalid_credentials`, in the same words and time whatever was wrong. */
+  /** Checks the password and begins a session. Throws `invalid_credentials`, in the same words and time whatever was wrong, or `too_many_failures`. */
   logIn (request: FastifyRequest, credentials: { username: string, password: string, scope?: string }): Promise<Grant>
   /** The answer that carries the tokens (RFC 6749 section 5.1). */
   sendTokens (reply: FastifyReply, grant: Grant): Promise<Static<typeof TokenResponse>>
@@ -41,17 +42,18 @@ export default fp(async function latchkeyIssuing (app) {
   const revocations = app[kRevocations]
   const tokens = app[kTokens]
   const cookies = app[kCookies]
+  const throttle = app[kThrottle]
   const clock = app[kClock]
   const accessTtl = Math.floor(app[kSettings].accessTokenTtl / 1000)
 
-  /** The account's id, never what was typed: people type passwords into the field of the name. */
-  async function recordFailure (request: FastifyRequest, username: string): Promise<void> {
-    const account = await builtInUsers?.findByName(username)
-    await revocations.transaction((_trx, _revoke, _now, record) => record({ type: 'login_failed', actor: anonymous(request.ip), subject: account?.id ?? null }))
-  }
-
   function forbidCaching (reply: FastifyReply): void {
     reply.header('cache-control', 'no-store').header('pragma', 'no-cache')
+  }
+
+  /** The live session that a request carries. A page of another site must not use up the attempts of its visitor's. */
+  async function findSession (request: FastifyRequest): Promise<string | undefined> {
+    if (!cookies.isSameSite(request)) return undefined
+    return (await sessions.identify(cookies.readRefreshToken(request) ?? ''))?.sessionId
   }
 
   app.decorate(kIssuing, {
@@ -59,12 +61,19 @@ export default fp(async function latchkeyIssuing (app) {
       // What other processes have revoked up to now is older than what is asked from here on.
       await revocations.refresh()
       const askedAt = clock.now()
-      const user = await users.authenticate(username, password)
-      if (user === null) {
-        await recordFailure(request, username)
+      const subject = (await builtInUsers?.findByName(username))?.id ?? null
+      const actor = anonymous(request.ip)
+      const bucket = await throttle.findLoginBucket(username, { address: request.ip, sessionId: await findSession(request) })
+      const user = await throttle.attempt(bucket, { actor, subject }, async () => {
+        const found = await users.authenticate(username, password, request.ip)
+        if (found !== null) return found
+        // The account's id, never what was typed: people type passwords into the field of the name.
+        await revocations.transaction((_trx, _revoke, _now, record) => record({ type: 'login_failed', actor, subject }))
         throw new LatchkeyError('invalid_credentials')
-      }
-      return await sessions.start(user, { clientId: FIRST_PARTY, askedAt, scope, userAgent: request.headers['user-agent'], address: request.ip })
+      })
+      return await sessions.start(user, {
+        clientId: FIRST_PARTY, askedAt, scope, userAgent: request.headers['user-agent'], address: request.ip, place: throttle.placeOf(username, request.ip)
+      })
     },
     async sendTokens (reply, grant) {
       const accessToken = await tokens.sign(grant)
@@ -84,4 +93,4 @@ export default fp(async function latchkeyIssuing (app) {
       return { user: { id, username, scopes: [...scopes] }, scope: formatScope(grant.scopes), expires_in: accessTtl }
     }
   })
-}, { name: 'latchkey-issuing', fastify: '5.x', dependencies: ['latchkey-sessions', 'latchkey-jwt', 'latchkey-cookies'] })
+}, { name: 'latchkey-issuing', fastify: '5.x', dependencies: ['latchkey-sessions', 'latchkey-jwt', 'latchkey-cookies', 'latchkey-throttle'] })

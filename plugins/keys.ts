@@ -15,6 +15,7 @@ import { kSettings } from './settings.js'
 export const kKeyring = Symbol('latchkey.keyring')
 export const kKeys = Symbol('latchkey.keys')
 export const kRefreshKeys = Symbol('latchkey.refreshKeys')
+export const kThrottleKeys = Symbol('latchkey.throttleKeys')
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -24,6 +25,8 @@ declare module 'fastify' {
     [kKeys]: Keys
     /** The first one signs. */
     [kRefreshKeys]: [Buffer, ...Buffer[]]
+    /** The first one makes the names of buckets. */
+    [kThrottleKeys]: [Buffer, ...Buffer[]]
   }
 }
 
@@ -33,6 +36,7 @@ export default fp(async function latchkeyKeys (app) {
   const [store, clock, follower, revocations] = [app[kStore], app[kClock], app[kFollower], app[kRevocations]]
   const [first, ...others] = deriveKeys(secrets ?? [await embeddedSecret(database, store)])
   app.decorate(kRefreshKeys, [first.refresh, ...others.map(({ refresh }) => refresh)])
+  app.decorate(kThrottleKeys, [first.throttle, ...others.map(({ throttle }) => throttle)])
   const sealKeys: [Buffer, ...Buffer[]] = [first.seal, ...others.map(({ seal }) => seal)]
   const maker = createJwtKeyMaker({ issuer, audience })
   const keyring = await openKeyring({ store, clock, follower, revocations, algorithm, sealKeys, maker, log: app.log })

@@ -3,6 +3,7 @@ import { kAudit } from './audit.js'
 import { kKeys } from './keys.js'
 import { kRevocations } from './revocations.js'
 import { kSessions } from './sessions.js'
+import { kThrottle } from './throttle.js'
 
 /** How often the store is looked through, in milliseconds. */
 const EVERY = 60_000
@@ -14,14 +15,15 @@ const PAUSE = 50
 const STEP = 500
 
 /**
- * Deletes rules, sessions, keys and audit entries that can no longer matter, in small steps, while the app runs, and replaces the
- * signing key where it is due; keeps the time when it ends.
+ * Deletes rules, sessions, keys, counts of attempts and audit entries that can no longer matter, in small steps, while the app runs,
+ * and replaces the signing key where it is due; keeps the time when it ends.
  */
 export default fp(async function latchkeyPurge (app) {
   const keys = app[kKeys]
   const sessions = app[kSessions]
   const revocations = app[kRevocations]
   const audit = app[kAudit]
+  const throttle = app[kThrottle]
   let timer: NodeJS.Timeout | undefined
   let step: Promise<void> = Promise.resolve()
   let isClosed = false
@@ -31,8 +33,9 @@ export default fp(async function latchkeyPurge (app) {
     try {
       const moreRules = await revocations.purge()
       const moreSessions = await sessions.purge(STEP)
+      const moreAttempts = await throttle.purge(STEP)
       const moreEvents = await audit.purge(STEP)
-      more = moreRules || moreSessions || moreEvents
+      more = moreRules || moreSessions || moreAttempts || moreEvents
     } catch (error) {
       app.log.warn({ err: error }, 'what has expired could not be purged; trying again')
     }

@@ -2,6 +2,7 @@ import fastifyRateLimit from '@fastify/rate-limit'
 import fp from 'fastify-plugin'
 import type { onRequestAsyncHookHandler } from 'fastify'
 import { LatchkeyError } from '../lib/errors.js'
+import { networkOf } from '../lib/network.js'
 import { isolate } from './isolate.js'
 import { kSettings } from './settings.js'
 
@@ -24,7 +25,7 @@ export default fp(async function latchkeyRateLimit (app) {
     app.decorate(kLimitAttempts, async function unlimited () {})
     return
   }
-  const { createRateLimit } = await isolate(fastifyRateLimit, { global: false, max: MAX, timeWindow: WINDOW })
+  const { createRateLimit } = await isolate(fastifyRateLimit, { global: false, max: MAX, timeWindow: WINDOW, keyGenerator: request => networkOf(request.ip) })
   const count = createRateLimit()
 
   app.decorate(kLimitAttempts, async function limitAttempts (request, reply) {

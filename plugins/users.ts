@@ -8,6 +8,7 @@ import { kClock, kStore } from './database.js'
 import { kPasswords } from './passwords.js'
 import { kRevocations } from './revocations.js'
 import { kSettings } from './settings.js'
+import { kThrottle } from './throttle.js'
 
 export const kUsers = Symbol('latchkey.users')
 export const kBuiltInUsers = Symbol('latchkey.builtInUsers')
@@ -25,11 +26,11 @@ declare module 'fastify' {
 export default fp(async function latchkeyUsers (app) {
   const { users, catalogue, passwordMinLength } = app[kSettings]
   const builtIn = users === undefined
-    ? createUsers({ store: app[kStore], clock: app[kClock], passwords: app[kPasswords], revocations: app[kRevocations], catalogue, passwordMinLength })
+    ? createUsers({ store: app[kStore], clock: app[kClock], passwords: app[kPasswords], revocations: app[kRevocations], throttle: app[kThrottle], catalogue, passwordMinLength })
     : undefined
   app.decorate(kBuiltInUsers, builtIn)
   app.decorate(kUsers, users === undefined ? builtIn as Users : enclose(users))
-}, { name: 'latchkey-users', fastify: '5.x', dependencies: ['latchkey-passwords', 'latchkey-revocations'] })
+}, { name: 'latchkey-users', fastify: '5.x', dependencies: ['latchkey-passwords', 'latchkey-revocations', 'latchkey-throttle'] })
 
 /** What goes wrong in the host's code is for the log, whatever status and message it has: the client learns nothing of the accounts. */
 function enclose (users: UserDirectory): UserDirectory {
@@ -41,7 +42,7 @@ function enclose (users: UserDirectory): UserDirectory {
     }
   }
   return {
-    authenticate: (username, password) => guard(async () => check(await users.authenticate(username, password))),
+    authenticate: (username, password, address) => guard(async () => check(await users.authenticate(username, password, address))),
     find: id => guard(async () => check(await users.find(id)))
   }
 }

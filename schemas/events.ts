@@ -31,6 +31,7 @@ const TABLE = {
   key_activated: { outcome: 'success', kept: true, meaning: 'A pending key was made to sign at once.' },
   key_revoked: { outcome: 'success', kept: true, meaning: 'A key was killed, with every token that it signed.' },
   keys_resealed: { outcome: 'success', kept: true, meaning: 'The keys were sealed anew with the first secret; `count` says how many.' },
+  attempts_blocked: { outcome: 'failure', kept: true, meaning: 'Too many attempts in a row failed: the next ones from there are refused for a time. The actor made the last of them, `failures` says how many there were.' },
   password_change_failed: { outcome: 'failure', kept: true, meaning: 'A user gave a wrong current password for a new one.' }
 } as const satisfies Record<string, { outcome: 'success' | 'failure', kept: boolean, meaning: string }>
 

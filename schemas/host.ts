@@ -12,8 +12,11 @@ export interface User {
  * times at once. An account that may not log in is null for both.
  */
 export interface UserDirectory {
-  /** The user whose username and password these are, or null. Should take the same time for an unknown username as for a wrong password. */
-  authenticate (username: string, password: string): Promise<User | null>
+  /**
+   * The user whose username and password these are, or null. Should take the same time for an unknown username as for a wrong password.
+   * @param address - where the attempt comes from.
+   */
+  authenticate (username: string, password: string, address?: string): Promise<User | null>
   /** The user with this id, as of now, or null where there is none any more. Asked at each refresh and for `/users/me`. */
   find (id: string): Promise<User | null>
 }

@@ -102,9 +102,9 @@ export const Options = Type.Object({
     env: 'LATCHKEY_REGISTRATION',
     expects: 'true or false'
   })),
-  /** Whether attempts on the routes that take a password are counted and limited per address. Default true. */
+  /** Whether attempts on passwords are counted and limited, per address and per account. Default true. */
   rateLimit: Type.Optional(Type.Boolean({
-    description: 'Whether requests to the routes that take a password are limited to 100 a minute for each address.',
+    description: 'Whether requests to the routes that take a password are limited to 100 a minute for each address, and failures in a row for each account.',
     default: true,
     env: 'LATCHKEY_RATE_LIMIT',
     expects: 'true or false'

@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { Piscina } from 'piscina'
+import { createFairQueue } from './fair-queue.js'
 import { dummyHash, isSupportedHash, MAX_COST, MIN_COST, needsRehash } from './hashing.js'
 import type { PasswordTask } from './worker.js'
 
@@ -23,13 +24,16 @@ export interface Verification {
 
 /** Hashes and verifies passwords away from the event loop. */
 export interface Passwords {
-  /** Makes a hash of the configured cost. Rejects with PasswordQueueFullError, or when closed. */
-  hash (password: string): Promise<string>
+  /**
+   * Makes a hash of the configured cost. Rejects with PasswordQueueFullError, or when closed.
+   * @param origin Who asks: when threads are scarce, origins take turns. Default: one for all that name none.
+   */
+  hash (password: string, origin?: string): Promise<string>
   /**
    * Verifies a password, with at least the work of the configured cost. Without a hash (no such user), or with one that is
-   * not supported, it does the same work and finds false. Rejects with PasswordQueueFullError, or when closed.
+   * not supported, it does the same work and finds false. Rejects with PasswordQueueFullError, or when closed. `origin` as above.
    */
-  verify (password: string, hash: string | undefined): Promise<Verification>
+  verify (password: string, hash: string | undefined, origin?: string): Promise<Verification>
   /** How many jobs wait for a thread. */
   readonly queueSize: number
   /** Refuses the jobs that wait, lets those that run finish, then ends the threads. */
@@ -108,8 +112,9 @@ function createThreads (maxThreads: number): Threads {
 /**
  * Starts the password service. No thread starts before the first job; idle threads end after about 30 seconds.
  *
- * A job, once accepted, is never cancelled: it answers with the truth or rejects. A thread that crashes rejects its own job
- * only.
+ * A job, once started, is never cancelled: it answers with the truth or rejects. A thread that crashes rejects its own job
+ * only. Of the jobs that wait, each origin's are served in turn; in a full queue the newest of the origin that has most is
+ * rejected for one of another: whoever floods the queue finds it full, and nobody else does.
  *
  * @param options See PasswordOptions.
  * @throws RangeError for an option out of its bounds.
@@ -124,46 +129,45 @@ export function createPasswords (options: PasswordOptions): Passwords {
   const dummy = dummyHash(cost)
   const running = new Set<Promise<void>>()
   // The queue is kept here, not in piscina: when a thread crashes there, jobs wait until somebody submits another one.
-  const waiting: Job[] = []
+  const waiting = createFairQueue<Job>(maxQueue)
   let closed = false
 
   function start (job: Job): void {
     const done = threads.run(job.task).then(job.resolve, job.reject).then(function startNext () {
       running.delete(done)
-      const next = waiting.shift()
+      const next = waiting.take()
       if (next !== undefined) start(next)
     })
     running.add(done)
   }
 
-  function submit (task: PasswordTask): Promise<string | boolean> {
+  function submit (task: PasswordTask, origin = ''): Promise<string | boolean> {
     return new Promise(function enqueue (resolve, reject) {
       const job = { task, resolve, reject }
       if (closed) reject(closedError())
       else if (running.size < maxThreads) start(job)
-      else if (waiting.length < maxQueue) waiting.push(job)
-      else reject(new PasswordQueueFullError())
+      else waiting.add(origin, job)?.reject(new PasswordQueueFullError())
     })
   }
 
-  async function hash (password: string): Promise<string> {
-    return await submit({ kind: 'hash', password, cost }) as string
+  async function hash (password: string, origin?: string): Promise<string> {
+    return await submit({ kind: 'hash', password, cost }, origin) as string
   }
 
-  async function verify (password: string, hash: string | undefined): Promise<Verification> {
+  async function verify (password: string, hash: string | undefined, origin?: string): Promise<Verification> {
     const known = hash !== undefined && isSupportedHash(hash)
     const target = known ? hash : dummy
-    const matches = await submit({ kind: 'verify', password, hash: target, cost })
+    const matches = await submit({ kind: 'verify', password, hash: target, cost }, origin)
     const valid = known && matches === true
     return { valid, needsRehash: valid && needsRehash(target, cost) }
   }
 
   async function close (): Promise<void> {
     closed = true
-    for (const job of waiting.splice(0)) job.reject(closedError())
+    for (const job of waiting.clear()) job.reject(closedError())
     await Promise.all(running)
     await threads.end()
   }
 
-  return { hash, verify, get queueSize () { return waiting.length }, close }
+  return { hash, verify, get queueSize () { return waiting.size }, close }
 }

@@ -73,6 +73,25 @@ export function createMigrations (dialectal: Dialectal): Record<string, Migratio
         await db.updateTable('keys').set(eb => ({ activates_at: eb.ref('created_at') })).execute()
       }
     },
+    '0003_attempts': {
+      async up (db) {
+        await db.schema.createTable('attempts')
+          .addColumn('key', 'text', column => column.primaryKey())
+          .addColumn('account', 'text')
+          .addColumn('failures', 'bigint', column => column.notNull())
+          .addColumn('pending', 'text', column => column.notNull())
+          .addColumn('last_attempt_at', 'bigint', column => column.notNull())
+          .addColumn('blocked_until', 'bigint', column => column.notNull())
+          .addColumn('expires_at', 'bigint', column => column.notNull())
+          .execute()
+        await db.schema.createIndex('attempts_account').on('attempts').column('account').execute()
+        await db.schema.createIndex('attempts_expires_at').on('attempts').column('expires_at').execute()
+        // SQLite adds one column at a time.
+        await db.schema.alterTable('sessions').addColumn('account', 'text').execute()
+        await db.schema.alterTable('sessions').addColumn('network', 'text').execute()
+        await db.schema.createIndex('sessions_account').on('sessions').columns(['account', 'network']).execute()
+      }
+    },
     '0005_audit': {
       async up (db) {
         await dialectal.addSequence(db.schema.createTable('events'))

@@ -6,6 +6,7 @@ export interface Tables {
   sessions: SessionsTable
   rules: RulesTable
   keys: KeysTable
+  attempts: AttemptsTable
   events: EventsTable
   meta: MetaTable
 }
@@ -41,6 +42,9 @@ export interface SessionsTable {
   ended_at: number | null
   user_agent: string | null
   address: string | null
+  /** A MAC of the username that was typed at the login; null where there was none. With `network`: a place that the account is known to use. */
+  account: string | null
+  network: string | null
 }
 
 export interface RulesTable {
@@ -75,6 +79,19 @@ export interface KeysTable {
   audience: string | null
   /** The scopes that tokens of the older system may carry. Null: all of the app's own. */
   scope: string | null
+}
+
+/** Attempts on passwords and secrets: see `lib/attempts.ts`. */
+export interface AttemptsTable {
+  /** A MAC of what the attempts are counted on: see `lib/throttle.ts`. */
+  key: string
+  account: string | null
+  failures: number
+  /** When each attempt that is under way began: numbers, separated by spaces. */
+  pending: string
+  last_attempt_at: number
+  blocked_until: number
+  expires_at: number
 }
 
 /** The audit trail. */

@@ -1,7 +1,9 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { LatchkeyError } from '../../lib/errors.js'
+import { asUser } from '../../lib/events.js'
 import { kGuards } from '../../plugins/authentication.js'
 import { kLimitAttempts } from '../../plugins/rate-limit.js'
+import { kThrottle } from '../../plugins/throttle.js'
 import { kBuiltInUsers, kUsers } from '../../plugins/users.js'
 import { problems } from '../../schemas/errors.js'
 import { NoContent } from '../../schemas/service.js'
@@ -11,6 +13,7 @@ const me: FastifyPluginAsyncTypebox = async function me (app) {
   const users = app[kUsers]
   const builtInUsers = app[kBuiltInUsers]
   const { authenticate, userOf } = app[kGuards]
+  const throttle = app[kThrottle]
 
   app.get('/me', {
     schema: {
@@ -41,7 +44,9 @@ const me: FastifyPluginAsyncTypebox = async function me (app) {
   }, async (request, reply) => {
     const { current_password: current, new_password: password } = request.body
     const { id, sessionId } = userOf(request)
-    await builtInUsers.changePassword(id, current, password, { keepSession: sessionId, address: request.ip })
+    // A stolen access token must not guess the password: the bucket is its session's, or its user's where it has none.
+    await throttle.attempt(throttle.sessionBucket(sessionId ?? id), { actor: asUser(id, request.ip), subject: id, sessionId }, () =>
+      builtInUsers.changePassword(id, current, password, { keepSession: sessionId, address: request.ip }))
     return reply.code(204).send(null)
   })
 }

@@ -28,6 +28,8 @@ import type { Store } from '../../lib/store/store.js'
 import { deriveKeys } from '../../lib/secrets.js'
 import { createTokens, REQUIRED_CLAIMS } from '../../lib/tokens.js'
 import type { Tokens } from '../../lib/tokens.js'
+import { createThrottle } from '../../lib/throttle.js'
+import type { Throttle } from '../../lib/throttle.js'
 import { createUsers } from '../../lib/users.js'
 import type { Users } from '../../lib/users.js'
 import type { SecurityEvent } from '../../schemas/events.js'
@@ -116,6 +118,7 @@ export function createGate (): { pass: () => Promise<void>, open: () => void } {
 }
 
 export const REFRESH_KEY = Buffer.alloc(32, 7)
+export const THROTTLE_KEY = Buffer.alloc(32, 9)
 export const PASSWORD = 'correct horse battery staple'
 export const CATALOGUE = { ...BUILT_IN_SCOPES, admin: 'Administer', 'items:read': 'Read items', 'items:write': 'Change items' }
 
@@ -127,6 +130,7 @@ export interface World {
   store: Store
   follower: Follower
   revocations: Revocations
+  throttle: Throttle
   passwords: ReturnType<typeof createFakePasswords>
   users: Users
   sessions: Sessions
@@ -146,6 +150,7 @@ export interface WorldOptions {
   refreshIdleTtl?: number
   refreshGrace?: number
   refreshKeys?: [Buffer, ...Buffer[]]
+  throttleKeys?: [Buffer, ...Buffer[]]
   claims?: ClaimsHook
 }
 
@@ -158,8 +163,9 @@ export async function createWorld (t: Test, options: WorldOptions = {}): Promise
   events.on(event => { if (event.type === 'refresh_token_reuse') reuses.push(event) })
   const follower = createFollower(store)
   const revocations = await openRevocations({ store, clock, events, accessTokenTtl, follower })
+  const throttle = createThrottle({ store, clock, revocations, keys: options.throttleKeys ?? [THROTTLE_KEY], isOn: true })
   const passwords = createFakePasswords()
-  const users = createUsers({ store, clock, passwords, revocations, catalogue: CATALOGUE, passwordMinLength: 15 })
+  const users = createUsers({ store, clock, passwords, revocations, throttle, catalogue: CATALOGUE, passwordMinLength: 15 })
   const sessions = createSessions({
     store,
     clock,
@@ -179,6 +185,7 @@ export async function createWorld (t: Test, options: WorldOptions = {}): Promise
     store,
     follower,
     revocations,
+    throttle,
     passwords,
     users,
     sessions,

@@ -76,13 +76,13 @@ t.test('no thread before the first job, no more than asked for', async (t) => {
   t.equal(threads.length, 0)
   await passwords.hash('one')
   t.equal(threads.length, 1)
-  await Promise.all(['one', 'two', 'three', 'four'].map(passwords.hash))
+  await Promise.all(['one', 'two', 'three', 'four'].map(password => passwords.hash(password)))
   t.equal(threads.length, 2)
 })
 
 t.test('a full queue refuses at once, and works again later', async (t) => {
   const passwords = build(t, { maxQueue: 2 })
-  const accepted = ['running', 'first', 'second'].map(passwords.hash)
+  const accepted = ['running', 'first', 'second'].map(password => passwords.hash(password))
   t.equal(passwords.queueSize, 2)
   await t.rejects(passwords.hash('third'), { name: 'PasswordQueueFullError', code: 'PASSWORD_QUEUE_FULL' })
   await t.rejects(passwords.verify('third', undefined), PasswordQueueFullError)

@@ -1,0 +1,196 @@
+import { createHmac } from 'node:crypto'
+import type { Selectable, Transaction } from 'kysely'
+import { begin, expiryOf, settle } from './attempts.js'
+import type { Attempts, Outcome } from './attempts.js'
+import type { Clock } from './clock.js'
+import { LatchkeyError } from './errors.js'
+import type { ErrorCode } from './errors.js'
+import type { NewEvent } from './events.js'
+import { networkOf } from './network.js'
+import type { Revocations } from './revocations.js'
+import type { AttemptsTable, Queryable, Tables } from './store/tables.js'
+import type { Store } from './store/store.js'
+import { keyOf } from './usernames.js'
+
+/** What failures are counted on. Made by a `Throttle`. */
+export interface Bucket {
+  /** A MAC: people type passwords where the username belongs, and those must not be read in the store. */
+  key: string
+  /** The account whose failures these are, a MAC too; null where nobody but time forgives them. */
+  account: string | null
+}
+
+/** Where a session began: what makes the next attempt from there one of a known place. */
+export interface Place {
+  account: string
+  network: string
+}
+
+/** Slows down the guessing of passwords and secrets, for each account, in the store: across restarts and processes. */
+export interface Throttle {
+  /**
+   * Looks at a password, or at a secret, by `check`, unless too many on this bucket were wrong: then throws `too_many_failures` at
+   * once, without looking and without counting. The attempt is written down before `check` runs. A check that throws
+   * `invalid_credentials`, `wrong_password` or `invalid_client` is a failure, one that resolves forgives all failures of the bucket,
+   * and one that throws anything else has said nothing of the password. Ten failures in a row cost nothing; then the wait doubles
+   * from a second to an hour; a hundred close the bucket for a day (NIST SP 800-63B-4 section 3.2.2). A day without an attempt
+   * forgets all.
+   * @param who - who tries, and at whose account: for the event `attempts_blocked`, once for each block.
+   */
+  attempt<T> (bucket: Bucket, who: Omit<NewEvent, 'type' | 'details'>, check: () => Promise<T>): Promise<T>
+  /**
+   * The bucket of a login. Strangers share one; so that they cannot lock out the owner, a live session of this account, and each
+   * network where a session of it began, have their own. Asks the same of the store whether or not there is such an account.
+   * @param from.sessionId - the live session whose refresh token the request carries, of whatever account.
+   */
+  findLoginBucket (username: string, from: { address: string | undefined, sessionId: string | undefined }): Promise<Bucket>
+  /** The bucket of a session: of whoever changes the password in it, and of logins that carry its refresh token. */
+  sessionBucket (sessionId: string): Bucket
+  /** The bucket of a machine client's secret, for each network: nobody locks a client out from elsewhere. */
+  clientBucket (clientId: string, address: string | undefined): Bucket
+  /** What a new session keeps of the login that it began with. */
+  placeOf (username: string, address: string | undefined): Place
+  /** Forgets the failures of all logins to an account but those that carried a session, as part of a transaction. */
+  forgive (trx: Transaction<Tables>, username: string): Promise<void>
+  /** Deletes up to `limit` buckets that can no longer matter; tells whether there may be more. */
+  purge (limit: number): Promise<boolean>
+}
+
+/** The errors of a password that is wrong, or may be. */
+const FAILURES: readonly ErrorCode[] = ['invalid_credentials', 'wrong_password', 'invalid_client']
+
+/**
+ * Creates the throttle over the store.
+ * @param keys - for the MACs; the first one makes them, places are recognised by all.
+ * @param isOn - where false nothing is counted or refused; places are kept all the same.
+ */
+export function createThrottle ({ store, clock, revocations, keys, isOn }: {
+  store: Store
+  clock: Clock
+  revocations: Revocations
+  keys: readonly [Buffer, ...Buffer[]]
+  isOn: boolean
+}): Throttle {
+  function name (...parts: string[]): string {
+    return mac(keys[0], parts)
+  }
+
+  function accountOf (username: string): string {
+    return name('account', keyOf(username))
+  }
+
+  function accountsOf (username: string): string[] {
+    return keys.map(key => mac(key, ['account', keyOf(username)]))
+  }
+
+  async function find (db: Queryable, key: string): Promise<Attempts | undefined> {
+    const row = await db.selectFrom('attempts').selectAll().where('key', '=', key).executeTakeFirst()
+    return row === undefined ? undefined : toAttempts(row)
+  }
+
+  async function keep (trx: Transaction<Tables>, { key, account }: Bucket, attempts: Attempts): Promise<void> {
+    const columns = {
+      failures: attempts.failures,
+      pending: attempts.pending.join(' '),
+      last_attempt_at: attempts.lastAttemptAt,
+      blocked_until: attempts.blockedUntil,
+      expires_at: expiryOf(attempts)
+    }
+    await trx.insertInto('attempts').values({ key, account, ...columns })
+      .onConflict(conflict => conflict.column('key').doUpdateSet(columns)).execute()
+  }
+
+  async function reserve (bucket: Bucket): Promise<number> {
+    // Whoever hammers on a bucket that is blocked must not keep the only writer busy.
+    const known = begin(await store.read(db => find(db, bucket.key)), clock.now())
+    if ('wait' in known) throw refusal(known.wait)
+    const outcome = await revocations.transaction(async (trx, _revoke, now) => {
+      const decision = begin(await find(trx, bucket.key), now)
+      if ('wait' in decision) return decision
+      await keep(trx, bucket, decision.attempts)
+      return { begunAt: now }
+    })
+    if ('wait' in outcome) throw refusal(outcome.wait)
+    return outcome.begunAt
+  }
+
+  async function end (bucket: Bucket, who: Omit<NewEvent, 'type' | 'details'>, begunAt: number, outcome: Outcome): Promise<void> {
+    await revocations.transaction(async (trx, _revoke, now, record) => {
+      const before = await find(trx, bucket.key)
+      const attempts = settle(before, { begunAt, outcome, now })
+      if (attempts === undefined) await trx.deleteFrom('attempts').where('key', '=', bucket.key).execute()
+      else await keep(trx, bucket, attempts)
+      const wasBlocked = before !== undefined && now < before.blockedUntil
+      if (attempts !== undefined && now < attempts.blockedUntil && !wasBlocked) {
+        await record({ ...who, type: 'attempts_blocked', details: { failures: attempts.failures } })
+      }
+    })
+  }
+
+  function sessionBucket (sessionId: string): Bucket {
+    return { key: name('session', sessionId), account: null }
+  }
+
+  return {
+    async attempt (bucket, who, check) {
+      if (!isOn) return await check()
+      const begunAt = await reserve(bucket)
+      let answer
+      try {
+        answer = await check()
+      } catch (error) {
+        // Counted before the answer leaves.
+        await end(bucket, who, begunAt, error instanceof LatchkeyError && FAILURES.includes(error.code) ? 'failed' : 'void')
+        throw error
+      }
+      await end(bucket, who, begunAt, 'succeeded')
+      return answer
+    },
+
+    async findLoginBucket (username, { address, sessionId }) {
+      const accounts = accountsOf(username)
+      const account = accountOf(username)
+      const network = networkOf(address)
+      return await store.read(async db => {
+        const sessions = db.selectFrom('sessions').select('id').where('account', 'in', accounts)
+        if (sessionId !== undefined && await sessions.where('id', '=', sessionId).executeTakeFirst() !== undefined) return sessionBucket(sessionId)
+        const isKnown = await sessions.where('network', '=', network).limit(1).executeTakeFirst() !== undefined
+        return { key: isKnown ? name('place', account, network) : name('strangers', account), account }
+      })
+    },
+
+    sessionBucket,
+    clientBucket: (clientId, address) => ({ key: name('client', clientId, networkOf(address)), account: null }),
+    placeOf: (username, address) => ({ account: accountOf(username), network: networkOf(address) }),
+
+    async forgive (trx, username) {
+      await trx.deleteFrom('attempts').where('account', 'in', accountsOf(username)).execute()
+    },
+
+    async purge (limit) {
+      const now = clock.now()
+      const { numDeletedRows } = await store.transaction(trx => trx.deleteFrom('attempts')
+        .where('key', 'in', trx.selectFrom('attempts').select('key').where('expires_at', '<=', now).orderBy('expires_at').limit(limit))
+        .executeTakeFirst())
+      return numDeletedRows === BigInt(limit)
+    }
+  }
+}
+
+function mac (key: Buffer, parts: readonly string[]): string {
+  return createHmac('sha256', key).update(JSON.stringify(parts)).digest('base64url')
+}
+
+/** The same for every account, also for those that do not exist. */
+function refusal (wait: number): LatchkeyError {
+  return new LatchkeyError('too_many_failures', { retryAfter: Math.ceil(wait / 1_000) })
+}
+
+function toAttempts (row: Selectable<AttemptsTable>): Attempts {
+  return {
+    failures: row.failures,
+    pending: row.pending === '' ? [] : row.pending.split(' ').map(Number),
+    lastAttemptAt: row.last_attempt_at,
+    blockedUntil: row.blocked_until
+  }
+}

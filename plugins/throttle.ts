@@ -1,0 +1,26 @@
+import fp from 'fastify-plugin'
+import { createThrottle } from '../lib/throttle.js'
+import type { Throttle } from '../lib/throttle.js'
+import { kClock, kStore } from './database.js'
+import { kThrottleKeys } from './keys.js'
+import { kRevocations } from './revocations.js'
+import { kSettings } from './settings.js'
+
+export const kThrottle = Symbol('latchkey.throttle')
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    [kThrottle]: Throttle
+  }
+}
+
+/** Slows down guessing, for each account. Per address there is `plugins/rate-limit.ts`. */
+export default fp(async function latchkeyThrottle (app) {
+  app.decorate(kThrottle, createThrottle({
+    store: app[kStore],
+    clock: app[kClock],
+    revocations: app[kRevocations],
+    keys: app[kThrottleKeys],
+    isOn: app[kSettings].rateLimit
+  }))
+}, { name: 'latchkey-throttle', fastify: '5.x', dependencies: ['latchkey-keys', 'latchkey-revocations'] })
