@@ -18,7 +18,7 @@ const MEMORY = 24 * HOUR
  * Attempts of one bucket that may be under way at once while failures cost nothing. With the free failures they are fewer than the
  * most: whoever sends a thousand guesses at once gets no more out of it than with one after the other.
  */
-const AT_ONCE = 64
+export const AT_ONCE = 64
 
 /** An attempt under way for longer than this, in milliseconds, is lost: the process that made it has died, and it counts as a failure. */
 const LOST = 300 * SECOND

@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto'
 import type { Selectable, Transaction } from 'kysely'
-import { begin, expiryOf, settle } from './attempts.js'
+import { AT_ONCE, begin, expiryOf, settle } from './attempts.js'
 import type { Attempts, Outcome } from './attempts.js'
 import type { Clock } from './clock.js'
 import { LatchkeyError } from './errors.js'
@@ -26,6 +26,9 @@ export interface Place {
   network: string
 }
 
+/** Who tries, and at whose account, for the audit trail. */
+export type Attempter = Omit<NewEvent, 'type' | 'details'>
+
 /** Slows down the guessing of passwords and secrets, for each account, in the store: across restarts and processes. */
 export interface Throttle {
   /**
@@ -37,7 +40,7 @@ export interface Throttle {
    * forgets all.
    * @param who - who tries, and at whose account: for the event `attempts_blocked`, once for each block.
    */
-  attempt<T> (bucket: Bucket, who: Omit<NewEvent, 'type' | 'details'>, check: () => Promise<T>): Promise<T>
+  attempt<T> (bucket: Bucket, who: Attempter, check: () => Promise<T>): Promise<T>
   /**
    * The bucket of a login. Strangers share one; so that they cannot lock out the owner, a live session of this account, and each
    * network where a session of it began, have their own. Asks the same of the store whether or not there is such an account.
@@ -83,6 +86,22 @@ export function createThrottle ({ store, clock, revocations, keys, isOn }: {
     return keys.map(key => mac(key, ['account', keyOf(username)]))
   }
 
+  // Of this process. The rule is kept in the store; this keeps a thousand guesses at once from standing in line for the only writer.
+  const underWay = new Map<string, number>()
+
+  async function amongFew<T> (key: string, work: () => Promise<T>): Promise<T> {
+    const count = underWay.get(key) ?? 0
+    if (count >= AT_ONCE) throw refusal(1_000)
+    underWay.set(key, count + 1)
+    try {
+      return await work()
+    } finally {
+      const left = (underWay.get(key) ?? 1) - 1
+      if (left === 0) underWay.delete(key)
+      else underWay.set(key, left)
+    }
+  }
+
   async function find (db: Queryable, key: string): Promise<Attempts | undefined> {
     const row = await db.selectFrom('attempts').selectAll().where('key', '=', key).executeTakeFirst()
     return row === undefined ? undefined : toAttempts(row)
@@ -114,7 +133,7 @@ export function createThrottle ({ store, clock, revocations, keys, isOn }: {
     return outcome.begunAt
   }
 
-  async function end (bucket: Bucket, who: Omit<NewEvent, 'type' | 'details'>, begunAt: number, outcome: Outcome): Promise<void> {
+  async function end (bucket: Bucket, who: Attempter, begunAt: number, outcome: Outcome): Promise<void> {
     await revocations.transaction(async (trx, _revoke, now, record) => {
       const before = await find(trx, bucket.key)
       const attempts = settle(before, { begunAt, outcome, now })
@@ -127,24 +146,27 @@ export function createThrottle ({ store, clock, revocations, keys, isOn }: {
     })
   }
 
+  async function count<T> (bucket: Bucket, who: Attempter, check: () => Promise<T>): Promise<T> {
+    const begunAt = await reserve(bucket)
+    let answer
+    try {
+      answer = await check()
+    } catch (error) {
+      // Counted before the answer leaves.
+      await end(bucket, who, begunAt, error instanceof LatchkeyError && FAILURES.includes(error.code) ? 'failed' : 'void')
+      throw error
+    }
+    await end(bucket, who, begunAt, 'succeeded')
+    return answer
+  }
+
   function sessionBucket (sessionId: string): Bucket {
     return { key: name('session', sessionId), account: null }
   }
 
   return {
     async attempt (bucket, who, check) {
-      if (!isOn) return await check()
-      const begunAt = await reserve(bucket)
-      let answer
-      try {
-        answer = await check()
-      } catch (error) {
-        // Counted before the answer leaves.
-        await end(bucket, who, begunAt, error instanceof LatchkeyError && FAILURES.includes(error.code) ? 'failed' : 'void')
-        throw error
-      }
-      await end(bucket, who, begunAt, 'succeeded')
-      return answer
+      return isOn ? await amongFew(bucket.key, () => count(bucket, who, check)) : await check()
     },
 
     async findLoginBucket (username, { address, sessionId }) {
