@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url'
 import '@fastify/jwt'
 import autoload from '@fastify/autoload'
 import fp from 'fastify-plugin'
-import type { FastifyPluginAsync } from 'fastify'
+import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import type { Latchkey } from './lib/latchkey.js'
 import type { AuthenticatedUser } from './lib/tokens.js'
 import audit, { kAudit } from './plugins/audit.js'
@@ -10,21 +10,27 @@ import authentication, { kGuards, createSecureRoute } from './plugins/authentica
 import type { Guards } from './plugins/authentication.js'
 import contentTypes from './plugins/content-types.js'
 import cookies from './plugins/cookies.js'
+import cors from './plugins/cors.js'
 import database from './plugins/database.js'
+import discovery, { kServerMetadata, serveAtRoot } from './plugins/discovery.js'
 import errors from './plugins/errors.js'
 import events from './plugins/events.js'
+import gauges from './plugins/gauges.js'
 import issuing from './plugins/issuing.js'
 import jwt, { kTokens } from './plugins/jwt.js'
 import keys, { kKeys } from './plugins/keys.js'
+import loadShedding from './plugins/load-shedding.js'
+import metrics from './plugins/metrics.js'
 import notFound from './plugins/not-found.js'
 import openapi from './plugins/openapi.js'
 import passwords from './plugins/passwords.js'
 import purge from './plugins/purge.js'
 import rateLimit from './plugins/rate-limit.js'
 import revocations, { kRevocations } from './plugins/revocations.js'
+import securityHeaders from './plugins/security-headers.js'
 import sessions, { kSessions } from './plugins/sessions.js'
-import settings, { kSettings } from './plugins/settings.js'
 import throttle from './plugins/throttle.js'
+import settings, { kSettings, kStandalone } from './plugins/settings.js'
 import users, { kBuiltInUsers } from './plugins/users.js'
 import validation from './plugins/validation.js'
 import type { LatchkeyOptions } from './schemas/options.js'
@@ -66,11 +72,23 @@ const latchkey: FastifyPluginAsync<LatchkeyOptions> = async function latchkey (a
   const hostHasDocument = app.hasDecorator('swagger')
   app.addHook('onRoute', createSecureRoute(instance => hostHasDocument || instance[kSettings]?.docs))
 
+  /** What stands before every route of ours; around the whole app where that is ours. */
+  async function registerShell (around: FastifyInstance): Promise<void> {
+    await around.register(settings, { options })
+    await around.register(errors)
+    await around.register(metrics)
+    await around.register(securityHeaders)
+    await around.register(cors)
+    await around.register(loadShedding)
+    if (around === app || around.prefix !== '') await around.register(notFound)
+  }
+  const isStandalone = app.hasDecorator(kStandalone)
+  if (isStandalone) await registerShell(app)
+
   // Fastify passes `prefix` to the host's scope, not to a plugin without one of its own: this scope has it.
   await app.register(async function latchkeyScope (scope) {
-    await scope.register(settings, { options })
+    if (!isStandalone) await registerShell(scope)
     await scope.register(events)
-    await scope.register(errors)
     await scope.register(validation)
     await scope.register(contentTypes)
 
@@ -89,10 +107,12 @@ const latchkey: FastifyPluginAsync<LatchkeyOptions> = async function latchkey (a
     await scope.register(authentication)
     await scope.register(issuing)
     await scope.register(rateLimit)
+    await scope.register(gauges)
 
-    if (scope.prefix !== '') await scope.register(notFound)
+    await scope.register(discovery)
     await scope.register(openapi)
     await scope.register(autoload, { dir: fileURLToPath(new URL('./routes', import.meta.url)) })
+    serveAtRoot(app, { issuer: scope[kSettings].issuer, metadata: scope[kServerMetadata] })
 
     const builtInUsers = scope[kBuiltInUsers]
     app.decorate('authenticate', scope[kGuards].authenticate)

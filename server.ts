@@ -2,8 +2,13 @@ import { fastify, LogController } from 'fastify'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import latchkey from './app.js'
 import { LatchkeyError } from './lib/errors.js'
+import { LIMITS } from './lib/limits.js'
+import type { Limits } from './lib/limits.js'
+import { refuseConnection } from './plugins/client-errors.js'
 import { sendProblem } from './plugins/errors.js'
-import notFound from './plugins/not-found.js'
+import { LEAST_HEADERS } from './plugins/security-headers.js'
+import { kStandalone } from './plugins/settings.js'
+import { SERVICE_DEFAULTS } from './schemas/options.js'
 import type { LatchkeyOptions, ServiceOptions } from './schemas/options.js'
 
 /** When a request is done, not also when it begins. */
@@ -17,28 +22,53 @@ class OneLinePerRequest extends LogController {
   }
 }
 
+/** What our tokens look like, wherever in a path somebody puts one. */
+const TOKEN = /eyJ[\w-]+\.[\w-]+\.[\w-]+|lkr_[\w-]+/g
+
+/** Without the query: it is no place for a token, but people put tokens there. */
+function describeRequest ({ method, url, ip }: FastifyRequest): { method: string, path: string | undefined, address: string } {
+  return { method, path: url.split('?', 1)[0]?.replace(TOKEN, '(token)'), address: ip }
+}
+
 /**
  * The microservice: the plugin, and around it what only a service wants. Not listening yet.
- * @param options - the plugin's; `docs` is on unless it says otherwise.
+ * @param options - the plugin's; `SERVICE_DEFAULTS` hold unless they say otherwise.
  * @param service - see `readServiceOptions`.
+ * @param limits - for tests, which do not wait.
  */
-export async function buildServer (options: LatchkeyOptions, { trustProxy, logLevel }: Required<ServiceOptions>): Promise<FastifyInstance> {
+export async function buildServer (options: LatchkeyOptions, { trustProxy, logLevel }: Required<ServiceOptions>, limits: Limits = LIMITS): Promise<FastifyInstance> {
   const app = fastify({
     logger: {
       level: logLevel,
       // Nothing logs headers; should somebody start to, the secrets in them stay out all the same.
       redact: ['req.headers.authorization', 'req.headers.cookie', 'res.headers["set-cookie"]', '*.password', '*.token', '*.refresh_token', '*.access_token'],
-      // Without the query: it is no place for a token, but people put tokens there.
-      serializers: { req: ({ method, url, ip }: FastifyRequest) => ({ method, path: url.split('?', 1)[0], address: ip }) }
+      serializers: { req: describeRequest }
     },
     logController: new OneLinePerRequest(),
     trustProxy: trustProxy.length === 0 ? false : trustProxy,
-    bodyLimit: 16 * 1024,
-    requestTimeout: 30_000,
-    frameworkErrors: (_error, request, reply) => sendProblem(new LatchkeyError('invalid_request', { message: 'The URL cannot be read.' }), request, reply)
+    bodyLimit: limits.body,
+    requestTimeout: limits.requestTimeout,
+    keepAliveTimeout: limits.keepAliveTimeout,
+    connectionTimeout: limits.connectionTimeout,
+    http: { maxHeaderSize: limits.head, headersTimeout: limits.headersTimeout, connectionsCheckingInterval: limits.checkInterval },
+    clientErrorHandler: refuseConnection,
+    frameworkErrors (_error, request, reply) {
+      sendProblem(new LatchkeyError('invalid_request', { message: 'The URL cannot be read.' }), request, reply.headers(LEAST_HEADERS))
+      request.log.info({ req: request, status: reply.statusCode }, 'request')
+    }
   })
-  app.setErrorHandler(sendProblem)
-  await app.register(notFound)
-  await app.register(latchkey, { docs: true, ...options })
+  limitHeaders(app, limits.headers)
+  app.decorate(kStandalone, true)
+  await app.register(latchkey, { ...SERVICE_DEFAULTS, ...options })
   return app
+}
+
+/** Node.js would leave out in silence what is too many, and with it perhaps the header that matters. */
+function limitHeaders (app: FastifyInstance, most: number): void {
+  app.server.maxHeadersCount = most + 1
+  app.addHook('onRequest', function refuseManyHeaders (request, reply, done) {
+    if (request.raw.rawHeaders.length <= 2 * most) return done()
+    reply.headers(LEAST_HEADERS).header('connection', 'close')
+    done(new LatchkeyError('headers_too_large'))
+  })
 }

@@ -32,6 +32,10 @@ export interface Settings {
   rateLimit: boolean
   cookiesSecure: boolean
   trustedOrigins: ReadonlySet<string>
+  corsOrigins: ReadonlySet<string>
+  securityHeaders: boolean
+  shedLoad: boolean
+  metrics: boolean
   prefix: string
   docs: boolean
   users: UserDirectory | undefined
@@ -103,7 +107,11 @@ export function readOptions (given: unknown): Settings {
     rateLimit: options.rateLimit,
     cookiesSecure: options.cookies.secure ?? true,
     // As browsers write them: in lower case, without the default port.
-    trustedOrigins: new Set(options.trustedOrigins.map(toOrigin)),
+    trustedOrigins: toOrigins('trustedOrigins', options.trustedOrigins),
+    corsOrigins: toOrigins('corsOrigins', options.corsOrigins),
+    securityHeaders: options.securityHeaders,
+    shedLoad: options.shedLoad,
+    metrics: options.metrics,
     prefix: options.prefix,
     docs: options.docs,
     users: options.users,
@@ -204,12 +212,15 @@ function copyOf (value: unknown): unknown {
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : value
 }
 
-function toOrigin (text: string): string {
-  try {
-    return new URL(text).origin
-  } catch (cause) {
-    throw new TypeError(`Latchkey: the option trustedOrigins (LATCHKEY_TRUSTED_ORIGINS) has ${show(text)}: it must be a list of origins such as https://app.example.com`, { cause })
-  }
+function toOrigins (name: 'trustedOrigins' | 'corsOrigins', texts: readonly string[]): Set<string> {
+  return new Set(texts.map(text => {
+    try {
+      return new URL(text).origin
+    } catch (cause) {
+      const { env, expects } = Options.properties[name] as OptionSchema
+      throw new TypeError(`Latchkey: the option ${name} (${env}) has ${show(text)}: it must be ${expects}`, { cause })
+    }
+  }))
 }
 
 /** Milliseconds of a duration as the options have them; undefined for any other text. */

@@ -7,7 +7,8 @@ export const BUILT_IN_SCOPES: Readonly<Record<string, string>> = Object.freeze({
   'clients:write': 'Manage machine clients',
   'tokens:introspect': 'Ask whether a token is live',
   'revocations:read': 'Follow the revocation feed',
-  'audit:read': 'Read the audit trail'
+  'audit:read': 'Read the audit trail',
+  'metrics:read': 'Read the metrics'
 })
 
 /** Splits a `scope` parameter (RFC 6749 section 3.3) into its scopes: sorted, each once. */

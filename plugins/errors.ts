@@ -2,8 +2,10 @@ import { STATUS_CODES } from 'node:http'
 import fp from 'fastify-plugin'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { challengeOf } from '../lib/credentials.js'
+import type { Static } from 'typebox'
 import { LatchkeyError } from '../lib/errors.js'
 import { PasswordQueueFullError } from '../lib/passwords/pool.js'
+import type { Problem } from '../schemas/errors.js'
 
 /** Every error of our routes leaves as `application/problem+json` (RFC 9457), but for the OAuth endpoints: see `sendOAuthError`. */
 export default fp(async function latchkeyErrors (app) {
@@ -17,13 +19,18 @@ type Presentable = Pick<LatchkeyError, 'statusCode' | 'oauth' | 'message' | 'ret
 export function sendProblem (cause: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const error = toPresentable(cause, request)
   setHeaders(error, reply)
-  reply.code(error.statusCode).header('content-type', 'application/problem+json; charset=utf-8').send({
+  reply.code(error.statusCode).header('content-type', 'application/problem+json; charset=utf-8').send(problemOf(error))
+}
+
+/** The problem document of an error. */
+export function problemOf ({ statusCode, message, code }: Pick<Presentable, 'statusCode' | 'message' | 'code'>): Static<typeof Problem> {
+  return {
     type: 'about:blank',
-    title: STATUS_CODES[error.statusCode] ?? 'Error',
-    status: error.statusCode,
-    detail: error.message,
-    code: error.code
-  })
+    title: STATUS_CODES[statusCode] ?? 'Error',
+    status: statusCode,
+    detail: message,
+    code
+  }
 }
 
 /** The `errorHandler` of the OAuth endpoints: RFC 6749 section 5.2 fixes their form. */

@@ -4,9 +4,13 @@ import type { Settings } from '../lib/options.js'
 
 export const kSettings = Symbol('latchkey.settings')
 
+/** On an app that holds nothing but Latchkey, as the service's does: its unknown paths, and the headers of all its answers, are ours too. */
+export const kStandalone = Symbol('latchkey.standalone')
+
 declare module 'fastify' {
   interface FastifyInstance {
     [kSettings]: Settings
+    [kStandalone]?: true
   }
 }
 

@@ -135,6 +135,35 @@ export const Options = Type.Object({
     env: 'LATCHKEY_KEY_ROTATION',
     expects: "a duration such as 12h or 90d, at least 1h, or 'never'"
   })),
+  /** Origins whose pages may call the API and read its answers (CORS); with cookies only those that are in `trustedOrigins` too. Default none. */
+  corsOrigins: Type.Optional(Type.Array(Origin, {
+    description: 'Origins whose pages may call the API and read its answers (CORS); with cookies only those that are in `trustedOrigins` too.',
+    default: [],
+    env: 'LATCHKEY_CORS_ORIGINS',
+    list: true,
+    expects: 'a list of origins such as https://app.example.com'
+  })),
+  /** Whether answers carry headers that forbid browsers what an API does not need. Default false; the service switches it on. */
+  securityHeaders: Type.Optional(Type.Boolean({
+    description: 'Whether answers carry headers that forbid browsers what an API does not need; `Strict-Transport-Security` where the issuer is https. The service switches it on.',
+    default: false,
+    env: 'LATCHKEY_SECURITY_HEADERS',
+    expects: 'true or false'
+  })),
+  /** Whether requests are refused with 503 while the event loop is a second late or the heap nearly full. Default false; the service switches it on. */
+  shedLoad: Type.Optional(Type.Boolean({
+    description: 'Whether requests are refused with 503 while the event loop is a second late or the heap nearly full. The service switches it on.',
+    default: false,
+    env: 'LATCHKEY_SHED_LOAD',
+    expects: 'true or false'
+  })),
+  /** Whether `GET /metrics` is there, for holders of the scope `metrics:read`. Default false; the service switches it on. */
+  metrics: Type.Optional(Type.Boolean({
+    description: 'Whether `GET /metrics` is there, for Prometheus with a token that has the scope `metrics:read`. The service switches it on.',
+    default: false,
+    env: 'LATCHKEY_METRICS',
+    expects: 'true or false'
+  })),
   /** The path under which the routes are. Default none. */
   prefix: Type.Optional(Type.String({
     pattern: '^(/[A-Za-z0-9._~-]+)*$',
@@ -180,6 +209,9 @@ export const Options = Type.Object({
 
 /** The options of the plugin. */
 export type LatchkeyOptions = Static<typeof Options>
+
+/** The options whose default is another one in the service: what only a service wants. */
+export const SERVICE_DEFAULTS = { docs: true, securityHeaders: true, shedLoad: true, metrics: true } as const satisfies LatchkeyOptions
 
 /** What only the service takes, from its environment. */
 export const ServiceOptions = Type.Object({

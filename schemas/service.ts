@@ -23,3 +23,22 @@ export const NoContent = Type.Null({ description: 'Done.' })
 
 /** The answer that says nothing, where the standard wants 200. */
 export const Done = Type.Object({}, { description: 'Done; also where there was nothing to do.' })
+
+/** The text format of Prometheus. */
+export const Metrics = Type.String({ description: 'Metrics in the text format of Prometheus.' })
+
+/** RFC 8414 section 2. */
+export const ServerMetadata = Type.Object({
+  issuer: Type.String(),
+  token_endpoint: Type.String(),
+  jwks_uri: Type.String(),
+  scopes_supported: Type.Array(Type.String()),
+  response_types_supported: Type.Array(Type.String(), { description: 'Empty: there is no authorization endpoint.' }),
+  grant_types_supported: Type.Array(Type.String()),
+  token_endpoint_auth_methods_supported: Type.Array(Type.String()),
+  revocation_endpoint: Type.String(),
+  revocation_endpoint_auth_methods_supported: Type.Array(Type.String()),
+  introspection_endpoint: Type.String(),
+  introspection_endpoint_auth_methods_supported: Type.Array(Type.String()),
+  service_documentation: Type.Optional(Type.String())
+})

@@ -4,7 +4,7 @@ import { describeError, ERROR_CODES } from '../lib/errors.js'
 import type { OptionSchema } from '../lib/options.js'
 import { BUILT_IN_SCOPES } from '../lib/scopes.js'
 import { describeEvent, EVENT_TYPES } from '../schemas/events.js'
-import { Options, ServiceOptions } from '../schemas/options.js'
+import { Options, SERVICE_DEFAULTS, ServiceOptions } from '../schemas/options.js'
 
 /** The README with every generated table made anew: what stands between `<!-- name -->` and `<!-- /name -->`. */
 export async function renderTables (readme: string): Promise<string> {
@@ -33,7 +33,11 @@ function optionsTable (): string {
 function environmentTable (): string {
   return table(['variable', 'option', 'legal values', 'default'], [...leaves(Options as OptionSchema), ...leaves(ServiceOptions as OptionSchema)]
     .filter(([, schema]) => schema.env !== undefined)
-    .map(([name, schema]) => [code(schema.env ?? ''), code(name), schema.list === true ? `${schema.expects}; several are separated by commas` : schema.expects ?? '', defaultOf(schema)]))
+    .map(([name, schema]) => [code(schema.env ?? ''), code(name), schema.list === true ? `${schema.expects}; several are separated by commas` : schema.expects ?? '', defaultOf({ ...schema, ...serviceDefault(name) })]))
+}
+
+function serviceDefault (name: string): { default?: unknown } {
+  return Object.hasOwn(SERVICE_DEFAULTS, name) ? { default: SERVICE_DEFAULTS[name as keyof typeof SERVICE_DEFAULTS] } : {}
 }
 
 /** The options themselves, those inside an object by their path. */
@@ -48,7 +52,7 @@ function defaultOf ({ default: value }: OptionSchema): string {
 
 async function routesTable (): Promise<string> {
   const app = fastify()
-  await app.register(latchkey, { database: ':memory:', docs: true, registration: true })
+  await app.register(latchkey, { database: ':memory:', docs: true, registration: true, metrics: true })
   const response = await app.inject('/openapi.json')
   const { paths } = response.json<{ paths: Record<string, Record<string, { summary?: string, security?: unknown }>> }>()
   await app.close()

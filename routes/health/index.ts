@@ -10,7 +10,8 @@ const health: FastifyPluginAsyncTypebox = async function health (app) {
   const revocations = app[kRevocations]
 
   app.get('/live', {
-    schema: { operationId: 'checkLive', summary: 'Whether the process answers', tags: ['service'], response: { 200: Health, 500: Problem } }
+    schema: { operationId: 'checkLive', summary: 'Whether the process answers', tags: ['service'], response: { 200: Health, 500: Problem } },
+    config: { answersUnderPressure: true }
   }, async () => ({ status: 'ok' as const }))
 
   app.get('/ready', {
@@ -19,7 +20,8 @@ const health: FastifyPluginAsyncTypebox = async function health (app) {
       summary: 'Whether the store answers and every revocation in it is known here',
       tags: ['service'],
       response: { 200: Health, 500: Problem, 503: Problem }
-    }
+    },
+    config: { answersUnderPressure: true }
   }, async () => {
     try {
       await store.read(db => db.selectFrom('meta').select('name').limit(1).execute())

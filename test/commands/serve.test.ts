@@ -101,7 +101,7 @@ t.test('the first start makes an administrator and prints it once; the second ke
   t.equal(first.errors, '')
 
   const kept = await logIn(`${first.url}/auth`, name, password)
-  t.equal(kept.scope, 'admin audit:read clients:write revocations:read tokens:introspect users:read users:write', 'all scopes there are')
+  t.equal(kept.scope, 'admin audit:read clients:write metrics:read revocations:read tokens:introspect users:read users:write', 'all scopes there are')
   const revoked = await logIn(`${first.url}/auth`, name, password)
   t.equal((await fetch(`${first.url}/auth/revoke?secret=query`, { method: 'POST', body: new URLSearchParams({ token: revoked.access_token }) })).status, 200)
   t.equal(await statusOf(`${first.url}/auth`, revoked.access_token), 401)

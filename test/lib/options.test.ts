@@ -98,6 +98,10 @@ t.test('wrong values: each message names the option, its variable and what is le
     ['rateLimit', 'LATCHKEY_RATE_LIMIT', BOOLEAN, BOOLEANS],
     ['cookies', undefined, 'an object with the member secure', ['secure', null, 5, true, []]],
     ['trustedOrigins', 'LATCHKEY_TRUSTED_ORIGINS', 'a list of origins such as https://app.example.com', [['app.example.com'], ['https://a/'], ['https://a/b'], ['*'], ['null'], [''], ['https://a b'], [5], 'https://a', null, {}]],
+    ['corsOrigins', 'LATCHKEY_CORS_ORIGINS', 'a list of origins such as https://app.example.com', [['app.example.com'], ['https://a/'], ['*'], ['https://*.a'], ['null'], [''], [5], 'https://a', '*', null, {}, true]],
+    ['securityHeaders', 'LATCHKEY_SECURITY_HEADERS', BOOLEAN, BOOLEANS],
+    ['shedLoad', 'LATCHKEY_SHED_LOAD', BOOLEAN, BOOLEANS],
+    ['metrics', 'LATCHKEY_METRICS', BOOLEAN, BOOLEANS],
     ['prefix', 'LATCHKEY_PREFIX', 'a path such as /auth', ['auth', '/', '/auth/', '//auth', '/a b', '/:id', '/*', 'https://a', 5, null]],
     ['docs', undefined, BOOLEAN, BOOLEANS],
     ['users', undefined, 'an object with the functions authenticate and find', [{}, { authenticate () {} }, { find () {} }, { authenticate: 5, find () {} }, 'users', 5, null, true, [], () => {}]],
@@ -194,6 +198,10 @@ t.test('the environment: every variable', async t => {
     LATCHKEY_RATE_LIMIT: 'false',
     LATCHKEY_COOKIES_SECURE: 'false',
     LATCHKEY_TRUSTED_ORIGINS: 'https://a.example,https://b.example',
+    LATCHKEY_CORS_ORIGINS: 'https://c.example, https://d.example:8443',
+    LATCHKEY_SECURITY_HEADERS: 'true',
+    LATCHKEY_SHED_LOAD: 'false',
+    LATCHKEY_METRICS: 'true',
     LATCHKEY_PREFIX: '/auth',
     HOST: '0.0.0.0',
     PORT: '0',
@@ -218,6 +226,10 @@ t.test('the environment: every variable', async t => {
     rateLimit: false,
     cookies: { secure: false },
     trustedOrigins: ['https://a.example', 'https://b.example'],
+    corsOrigins: ['https://c.example', 'https://d.example:8443'],
+    securityHeaders: true,
+    shedLoad: false,
+    metrics: true,
     prefix: '/auth'
   })
   t.same(service, { host: '0.0.0.0', port: 0, trustProxy: ['10.0.0.0/8', '::1'], logLevel: 'debug' })
@@ -243,7 +255,7 @@ t.test('the environment: every variable', async t => {
 
 t.test('the environment: booleans and whole numbers are strict, and their variable is named', async t => {
   const table: Array<[variable: string, values: string[], expects: string]> = [
-    ...['LATCHKEY_REGISTRATION', 'LATCHKEY_RATE_LIMIT', 'LATCHKEY_COOKIES_SECURE'].map(variable => [variable, ['yes', 'no', '1', '0', 'TRUE', 'on', ' true', 'true ', 'null'], BOOLEAN] as [string, string[], string]),
+    ...['LATCHKEY_REGISTRATION', 'LATCHKEY_RATE_LIMIT', 'LATCHKEY_COOKIES_SECURE', 'LATCHKEY_SECURITY_HEADERS', 'LATCHKEY_SHED_LOAD', 'LATCHKEY_METRICS'].map(variable => [variable, ['yes', 'no', '1', '0', 'TRUE', 'on', ' true', 'true ', 'null'], BOOLEAN] as [string, string[], string]),
     ['LATCHKEY_BCRYPT_COST', ['ten', '1e1', '0x10', '10.0', '-10', ' 10', '9999999999', '1,2'], 'a whole number from 4 to 20'],
     ['LATCHKEY_PASSWORD_MIN_LENGTH', ['x', '15 characters'], 'a whole number from 8 to 128'],
     ['PORT', ['http', '3000/tcp', '-1', '+3000', '3000.5'], 'a whole number from 0 to 65535']

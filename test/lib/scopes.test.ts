@@ -41,6 +41,6 @@ t.test('an unknown scope is named, with those that there are', async t => {
 })
 
 t.test('the built-in scopes are those of the design, and cannot be changed', async t => {
-  t.same(Object.keys(BUILT_IN_SCOPES).sort(), ['audit:read', 'clients:write', 'revocations:read', 'tokens:introspect', 'users:read', 'users:write'])
+  t.same(Object.keys(BUILT_IN_SCOPES).sort(), ['audit:read', 'clients:write', 'metrics:read', 'revocations:read', 'tokens:introspect', 'users:read', 'users:write'])
   t.ok(Object.isFrozen(BUILT_IN_SCOPES))
 })

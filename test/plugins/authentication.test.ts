@@ -173,7 +173,7 @@ t.test('an unknown scope throws at boot and names those that are known', async t
   t.throws(() => app.requireScopes('admin', 'nonsense'), /Unknown scope 'nonsense'/)
   for (const name of ['', ' ', 'admin items:read', 'Admin', '__proto__', 'constructor', 'toString']) t.throws(() => app.requireScopes(name), /Unknown scope/, JSON.stringify(name))
   t.throws(() => app.requireScopes(), TypeError, 'no scope at all is a mistake')
-  for (const scope of ['users:read', 'users:write', 'clients:write', 'tokens:introspect', 'revocations:read', 'audit:read']) t.type(app.requireScopes(scope), 'function', scope)
+  for (const scope of ['users:read', 'users:write', 'clients:write', 'tokens:introspect', 'revocations:read', 'audit:read', 'metrics:read']) t.type(app.requireScopes(scope), 'function', scope)
 })
 
 t.test('what a hook of the host puts at request.user does not get through', async t => {

@@ -28,7 +28,8 @@ t.test('a known path asked with another method is 405 with the methods that are 
     '/auth/sessions/01890a5d-ac96-774b-bcce-b302099a8057': ['DELETE'],
     '/auth/health/live': ['GET', 'HEAD'],
     '/auth/health/ready': ['GET', 'HEAD'],
-    '/auth/.well-known/jwks.json': ['GET', 'HEAD']
+    '/auth/.well-known/jwks.json': ['GET', 'HEAD'],
+    '/auth/.well-known/oauth-authorization-server': ['GET', 'HEAD']
   }
   for (const [url, allowed] of Object.entries(table)) {
     for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const) {

@@ -1,0 +1,48 @@
+import { STATUS_CODES } from 'node:http'
+import type { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import type { ConnectionError, FastifyInstance } from 'fastify'
+import { LatchkeyError } from '../lib/errors.js'
+import { problemOf } from './errors.js'
+import { LEAST_HEADERS } from './security-headers.js'
+
+/**
+ * The `clientErrorHandler` of the service: what Node.js cannot read, or does not wait for any longer, never reaches a route. It is
+ * answered in our form where HTTP allows an answer, cut off, and logged in one line, without the bytes: they may hold a token.
+ */
+export function refuseConnection (this: FastifyInstance, cause: ConnectionError, socket: Socket): void {
+  if (cause.code === 'ECONNRESET' || socket.destroyed) return
+  const error = translate(cause)
+  this.log.info({ address: socket.remoteAddress, reason: cause.code, status: error.statusCode }, 'connection cut off')
+  if (mayAnswer(socket)) socket.write(format(error))
+  socket.destroy()
+}
+
+function translate ({ code }: ConnectionError): LatchkeyError {
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return new LatchkeyError('request_timeout')
+  if (code === 'HPE_HEADER_OVERFLOW') return new LatchkeyError('headers_too_large')
+  if (code === 'HPE_CHUNK_EXTENSIONS_OVERFLOW') return new LatchkeyError('payload_too_large')
+  return new LatchkeyError('invalid_request', { message: 'The request cannot be read.' })
+}
+
+/**
+ * Whether the next answer on a connection is that to the request at fault. Where one before it is not answered yet, or its own has
+ * begun, the client would take this for that answer, or for a part of it.
+ */
+function mayAnswer (socket: Socket): boolean {
+  // Node.js keeps the answer here whose turn it is, and asks the same in its own handler.
+  const { _httpMessage: response } = socket as Socket & { _httpMessage?: ServerResponse | null }
+  return socket.writable && (response == null || (!response.headersSent && !response.req.complete))
+}
+
+function format (error: LatchkeyError): string {
+  const body = JSON.stringify(problemOf(error))
+  const headers = {
+    ...LEAST_HEADERS,
+    'content-type': 'application/problem+json; charset=utf-8',
+    'content-length': Buffer.byteLength(body),
+    connection: 'close'
+  }
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+  return `HTTP/1.1 ${error.statusCode} ${STATUS_CODES[error.statusCode]}\r\n${lines.join('')}\r\n${body}`
+}

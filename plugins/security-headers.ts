@@ -1,0 +1,33 @@
+import fastifyHelmet from '@fastify/helmet'
+import fp from 'fastify-plugin'
+import { kSettings } from './settings.js'
+
+/** A year, in seconds. */
+const HSTS_MAX_AGE = 31_536_000
+
+/** What no answer should lack, also one that no hook of ours has seen: a URL or a head that cannot be read. */
+export const LEAST_HEADERS = {
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer'
+} as const
+
+/**
+ * Headers for answers that are data and no pages: nothing in them runs, is framed, guessed at or embedded by another site. The
+ * docs page is one, and sets a policy of its own: see `openapi.ts`.
+ */
+export default fp(async function latchkeySecurityHeaders (app) {
+  const { securityHeaders, issuer } = app[kSettings]
+  if (!securityHeaders) return
+  await app.register(fastifyHelmet, {
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: { 'default-src': ["'none'"], 'base-uri': ["'none'"], 'form-action': ["'none'"], 'frame-ancestors': ["'none'"] }
+    },
+    crossOriginResourcePolicy: { policy: 'same-origin' },
+    referrerPolicy: { policy: 'no-referrer' },
+    xFrameOptions: { action: 'deny' },
+    // Over plain http browsers ignore it; of the names below ours we know nothing.
+    strictTransportSecurity: issuer.startsWith('https:') ? { maxAge: HSTS_MAX_AGE, includeSubDomains: false } : false
+  })
+}, { name: 'latchkey-security-headers', fastify: '5.x', dependencies: ['latchkey-settings'] })

@@ -1,0 +1,25 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { allowCaching, kServerMetadata } from '../../plugins/discovery.js'
+import { Problem } from '../../schemas/errors.js'
+import { ServerMetadata } from '../../schemas/service.js'
+
+export const autoPrefix = '/.well-known'
+
+/** The metadata of this server: RFC 8414. They are at the root of the host too: see `plugins/discovery.ts`. */
+const serverMetadata: FastifyPluginAsyncTypebox = async function serverMetadata (app) {
+  const metadata = app[kServerMetadata]
+
+  app.get('/oauth-authorization-server', {
+    schema: {
+      operationId: 'readServerMetadata',
+      summary: 'Where the endpoints are and what they support (RFC 8414)',
+      tags: ['service'],
+      response: { 200: ServerMetadata, 500: Problem }
+    }
+  }, async (_request, reply) => {
+    allowCaching(reply)
+    return metadata
+  })
+}
+
+export default serverMetadata
