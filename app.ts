@@ -15,7 +15,6 @@ import database from './plugins/database.js'
 import discovery, { kServerMetadata, serveAtRoot } from './plugins/discovery.js'
 import errors from './plugins/errors.js'
 import events from './plugins/events.js'
-import gauges from './plugins/gauges.js'
 import issuing from './plugins/issuing.js'
 import jwt, { kTokens } from './plugins/jwt.js'
 import keys, { kKeys } from './plugins/keys.js'
@@ -28,6 +27,7 @@ import purge from './plugins/purge.js'
 import rateLimit from './plugins/rate-limit.js'
 import revocations, { kRevocations } from './plugins/revocations.js'
 import securityHeaders from './plugins/security-headers.js'
+import serviceMetrics from './plugins/service-metrics.js'
 import sessions, { kSessions } from './plugins/sessions.js'
 import throttle from './plugins/throttle.js'
 import settings, { kSettings, kStandalone } from './plugins/settings.js'
@@ -107,7 +107,7 @@ const latchkey: FastifyPluginAsync<LatchkeyOptions> = async function latchkey (a
     await scope.register(authentication)
     await scope.register(issuing)
     await scope.register(rateLimit)
-    await scope.register(gauges)
+    await scope.register(serviceMetrics)
 
     await scope.register(discovery)
     await scope.register(openapi)

@@ -1,6 +1,6 @@
 import fp from 'fastify-plugin'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { collectDefaultMetrics, Histogram, Registry } from 'prom-client'
+import { collectDefaultMetrics, Counter, Histogram, Registry } from 'prom-client'
 import { kSettings } from './settings.js'
 
 export const kMetrics = Symbol('latchkey.metrics')
@@ -35,8 +35,15 @@ export default fp(async function latchkeyMetrics (app) {
     registers: [registry]
   })
 
+  const throttled = new Counter({
+    name: 'latchkey_throttled_requests_total',
+    help: 'Requests that were answered with 429',
+    registers: [registry]
+  })
+
   app.addHook('onResponse', function observeRequest (request: FastifyRequest, reply: FastifyReply, done) {
     duration.observe(labelsOf(request, reply), reply.elapsedTime / 1_000)
+    if (reply.statusCode === 429) throttled.inc()
     done()
   })
 }, { name: 'latchkey-metrics', fastify: '5.x', dependencies: ['latchkey-settings'] })

@@ -1,16 +1,29 @@
 import fp from 'fastify-plugin'
-import { Gauge } from 'prom-client'
+import { Counter, Gauge } from 'prom-client'
+import { describeEvent, EVENT_TYPES } from '../schemas/events.js'
+import { kEvents } from './events.js'
 import { kMetrics } from './metrics.js'
 import { kPasswords } from './passwords.js'
 import { kRevocations } from './revocations.js'
 
-/** What can be looked up when somebody asks for the metrics. */
-export default fp(async function latchkeyGauges (app) {
+/** What happens, counted as it does, and what can be looked up when somebody asks. */
+export default fp(async function latchkeyServiceMetrics (app) {
   const registry = app[kMetrics]
   if (registry === undefined) return
   const passwords = app[kPasswords]
   const revocations = app[kRevocations]
   const registers = [registry]
+
+  // Of an event only its type: who, whom and from where are for the audit trail.
+  const events = new Counter({
+    name: 'latchkey_events_total',
+    help: 'Logins, failures, refreshes, reuse of refresh tokens, revocations and whatever else is told of, since the start',
+    labelNames: ['type', 'outcome'],
+    registers
+  })
+  // Series that are there from the start: a rate over the first failure would miss it otherwise.
+  for (const type of EVENT_TYPES) events.inc({ type, outcome: describeEvent(type).outcome }, 0)
+  app[kEvents].on(function countEvent ({ type, outcome }) { events.inc({ type, outcome }) })
 
   const queue: Gauge = new Gauge({
     name: 'latchkey_password_queue_jobs',
@@ -43,4 +56,4 @@ export default fp(async function latchkeyGauges (app) {
       }
     }
   })
-}, { name: 'latchkey-gauges', fastify: '5.x', dependencies: ['latchkey-metrics', 'latchkey-passwords', 'latchkey-revocations'] })
+}, { name: 'latchkey-service-metrics', fastify: '5.x', dependencies: ['latchkey-metrics', 'latchkey-events', 'latchkey-passwords', 'latchkey-revocations'] })
