@@ -1,5 +1,5 @@
 import { STATUS_CODES } from 'node:http'
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { ConnectionError, FastifyInstance } from 'fastify'
 import { LatchkeyError } from '../lib/errors.js'
@@ -13,8 +13,9 @@ import { LEAST_HEADERS } from './security-headers.js'
 export function refuseConnection (this: FastifyInstance, cause: ConnectionError, socket: Socket): void {
   if (cause.code === 'ECONNRESET' || socket.destroyed) return
   const error = translate(cause)
-  this.log.info({ address: socket.remoteAddress, reason: cause.code, status: error.statusCode }, 'connection cut off')
-  if (mayAnswer(socket)) socket.write(format(error))
+  const isAnswered = mayAnswer(socket)
+  this.log.info({ address: socket.remoteAddress, reason: cause.code, status: isAnswered ? error.statusCode : undefined }, 'connection cut off')
+  if (isAnswered) socket.write(format(error))
   socket.destroy()
 }
 
@@ -25,14 +26,20 @@ function translate ({ code }: ConnectionError): LatchkeyError {
   return new LatchkeyError('invalid_request', { message: 'The request cannot be read.' })
 }
 
+/** Where Node.js keeps, on a connection, the answer whose turn it is and the request that it reads. Its own handler asks the former. */
+interface HttpSocket extends Socket {
+  _httpMessage?: ServerResponse | null
+  parser?: { incoming?: IncomingMessage | null } | null
+}
+
 /**
  * Whether the next answer on a connection is that to the request at fault. Where one before it is not answered yet, or its own has
- * begun, the client would take this for that answer, or for a part of it.
+ * begun or is over, the client would take this for that answer, for a part of it, or for the answer to its next request.
  */
 function mayAnswer (socket: Socket): boolean {
-  // Node.js keeps the answer here whose turn it is, and asks the same in its own handler.
-  const { _httpMessage: response } = socket as Socket & { _httpMessage?: ServerResponse | null }
-  return socket.writable && (response == null || (!response.headersSent && !response.req.complete))
+  const { _httpMessage: response, parser } = socket as HttpSocket
+  const isAmidBody = parser?.incoming?.complete === false
+  return socket.writable && (isAmidBody ? response != null && response.req === parser.incoming && !response.headersSent : response == null)
 }
 
 function format (error: LatchkeyError): string {
