@@ -75,10 +75,16 @@ function describeListenError ({ code, message }: NodeJS.ErrnoException, { host, 
 
 function warnAboutSettings (app: FastifyInstance, { issuer, cookiesSecure }: Settings, { defaultIssuer }: { defaultIssuer: string }): void {
   if (!cookiesSecure) app.log.warn('cookies are not Secure (LATCHKEY_COOKIES_SECURE=false): anyone on the way can read them; for development only')
+  if (!isPrivate(new URL(issuer))) app.log.warn({ issuer }, 'the issuer is plain http (LATCHKEY_ISSUER): RFC 8414 asks for https, and anyone on the way can read passwords and tokens; for development only')
   const isOpen = addressesOf(app).some(({ address }) => !address.startsWith('127.') && address !== '::1')
   if (isOpen && issuer === defaultIssuer) {
     app.log.warn({ issuer }, 'other machines can reach the service (HOST), and its tokens name the default issuer: set LATCHKEY_ISSUER to the URL at which clients reach it')
   }
+}
+
+/** Whether nobody listens on the way to a URL: it is encrypted, or the way does not leave this machine. */
+function isPrivate ({ protocol, hostname }: URL): boolean {
+  return protocol === 'https:' || hostname === 'localhost' || hostname === '[::1]' || hostname.startsWith('127.')
 }
 
 /** An address at which this machine reaches the service: those that mean "all addresses" are none. */

@@ -179,6 +179,65 @@ t.test('verbs act on the running service at once', async t => {
   await t.rejects(logIn(url, 'alice', 'another horse battery staple'), /400/)
 })
 
+t.test('no line of the log of a busy service holds a token, a cookie or a password', async t => {
+  const service = await serve(t, t.testdir(), { LATCHKEY_LOG_LEVEL: 'trace', LATCHKEY_COOKIES_SECURE: 'false', LATCHKEY_RATE_LIMIT: 'false' })
+  const { name, password } = await readGreeting(service)
+  const { url } = service
+  const secrets = [password, 'a wrong password', 'the new password of the test']
+  const json = (body: object, headers: Record<string, string> = {}): RequestInit => ({ method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(body) })
+  const ask = async (path: string, init?: RequestInit): Promise<Response> => {
+    const response = await fetch(url + path, init)
+    await response.clone().arrayBuffer()
+    return response
+  }
+
+  const tokens = await logIn(url, name, password)
+  const login = await ask('/login', json({ username: name, password }))
+  t.equal(login.status, 200)
+  const cookies = login.headers.getSetCookie().map(cookie => cookie.split(';')[0] ?? '')
+  secrets.push(tokens.access_token, tokens.refresh_token, ...cookies.map(cookie => cookie.slice(cookie.indexOf('=') + 1)))
+  const cookie = { cookie: cookies.join('; ') }
+  const spoilt = `${tokens.access_token.slice(0, -8)}AAAAAAAA`
+  secrets.push(spoilt)
+
+  await ask('/login', json({ username: name, password: 'a wrong password' }))
+  await ask('/login', json({ username: name, password: ['a wrong password'] }))
+  await ask('/login', json({ username: name, password: 'a wrong password'.repeat(2_000) }))
+  await ask('/login', { ...json({}), body: `{"password":"${password}"` })
+  await ask('/token', { method: 'POST', body: new URLSearchParams({ username: name, password: 'a wrong password', client_secret: password }) })
+  await ask(`/users/me?access_token=${tokens.access_token}`, { headers: bearer(spoilt) })
+  await ask(`/sessions/${tokens.access_token}`, { method: 'DELETE', headers: bearer(tokens.access_token) })
+  for (const path of [`/${tokens.refresh_token}`, `/%zz${tokens.access_token}`, `//${tokens.access_token}/${password}?${password}`.replaceAll(password, tokens.refresh_token)]) await ask(path, { headers: cookie })
+  await ask('/users/me', { headers: { ...bearer(tokens.access_token), ...cookie } })
+  await ask('/users/me/password', { method: 'PUT', headers: { 'content-type': 'application/json', ...bearer(tokens.access_token) }, body: JSON.stringify({ current_password: 'a wrong password', new_password: 'the new password of the test' }) })
+  const refreshed = await (await ask('/refresh', json({ refresh_token: tokens.refresh_token }))).json() as TokenBody
+  secrets.push(refreshed.access_token, refreshed.refresh_token)
+  await ask('/refresh', json({ refresh_token: refreshed.refresh_token }))
+  await ask('/refresh', json({ refresh_token: tokens.refresh_token }))
+  await ask('/revoke', json({ token: refreshed.access_token }))
+  await ask('/logout', { method: 'POST', headers: cookie })
+  await new Promise<void>(resolve => {
+    const socket = connect(Number(new URL(url).port), '127.0.0.1', () => socket.write(`GET / HTTP/1.1\r\nauthorization: Bearer ${tokens.access_token}\r\n${password}${'x'.repeat(20_000)}\r\n\r\n`))
+    socket.on('error', () => {}).on('data', () => {}).on('close', () => resolve())
+  })
+  await service.stop()
+
+  const logged = service.output.split('\n').filter(line => line.startsWith('{'))
+  t.ok(logged.length > 20)
+  t.ok(logged.some(line => line.includes('connection cut off')))
+  for (const secret of secrets) t.notOk(logged.some(line => line.includes(secret) || line.includes(encodeURIComponent(secret))), `${secret.slice(0, 12)}...`)
+  t.equal(service.errors, '')
+})
+
+t.test('an issuer of plain http that is not this machine is warned about', async t => {
+  for (const [issuer, isWarned] of [['http://auth.example.com', true], ['https://auth.example.com', false], ['http://localhost:3000', false]] as const) {
+    const service = await serve(t, t.testdir(), { LATCHKEY_ISSUER: issuer })
+    await readGreeting(service)
+    await service.stop()
+    t.equal(/"level":40.*RFC 8414/.test(service.output), isWarned, issuer)
+  }
+})
+
 t.test('SIGTERM lets a request in flight finish, does not wait for silent connections, and exits 0', async t => {
   const directory = t.testdir()
   const service = await serve(t, directory, { LATCHKEY_BCRYPT_COST: '12', LATCHKEY_COOKIES_SECURE: 'false' })
