@@ -1,0 +1,154 @@
+import { fastify } from 'fastify'
+import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
+import latchkey from '../../app.js'
+import type { LatchkeyOptions } from '../../app.js'
+import { ERROR_CODES, describeError, LatchkeyError } from '../../lib/errors.js'
+import { kClock } from '../../plugins/database.js'
+import { bearer, PASSWORD, postForm, TEST_OPTIONS } from '../helper.js'
+import { SECRET } from '../routes/support.js'
+import { USERS } from './operations.js'
+import type { Request } from './reference.js'
+
+/** What came back: the tokens, where there are some. */
+export interface Raw {
+  outcome: string
+  tokens?: { accessToken: string, refreshToken: string }
+}
+
+/** What the requests carry: texts instead of the numbers of the model. */
+export interface Wallet {
+  accessToken (number: number): string
+  refreshToken (session: number, generation: number): string
+  sessionId (session: number): string
+  userId (user: number): string
+}
+
+/** One process: a host app with Latchkey in it. */
+export interface Instance {
+  readonly app: FastifyInstance
+  readonly accessTokenTtl: number
+  /** What it takes for the time. Asking makes it look at the wall clock. */
+  now (): number
+  perform (request: Request, wallet: Wallet): Promise<Raw>
+  /** `live`, or the code of what is wrong with it. */
+  verify (accessToken: string): Promise<string>
+  /** Whether the session of a refresh token of ours is live. */
+  identify (refreshToken: string): Promise<boolean>
+  purge (): Promise<void>
+  close (): Promise<void>
+}
+
+export function passwordOf (number: number): string {
+  return `${PASSWORD} ${number}`
+}
+
+/** Starts a process on a database. */
+export async function openInstance (options: LatchkeyOptions & { accessTokenTtl: string }): Promise<Instance> {
+  const app = fastify({ logger: false }) as FastifyInstance
+  const scopes: FastifyInstance[] = []
+  app.addHook('onRegister', scope => { scopes.push(scope) })
+  await app.register(latchkey, { ...TEST_OPTIONS, secret: SECRET, ...options })
+  app.get('/protected-route', { onRequest: app.authenticate }, async request => ({ id: request.user.id }))
+  app.get('/admin/', { preHandler: app.requireScopes('admin') }, async request => ({ id: request.user.id }))
+  await app.ready()
+  const { users, tokens, sessions, revocations } = app.latchkey
+  const clock = scopes.find(scope => scope[kClock] !== undefined)?.[kClock]
+  if (clock === undefined) throw new Error('There is no clock')
+
+  async function perform (request: Request, wallet: Wallet): Promise<Raw> {
+    switch (request.ask) {
+      case 'log in': {
+        const credentials = { username: USERS[request.user]?.username ?? '', password: passwordOf(request.password), ...request.scope !== undefined && { scope: request.scope } }
+        return read(request.way === 'token'
+          ? await postForm(app, '/token', { grant_type: 'password', ...credentials })
+          : await app.inject({ method: 'POST', url: '/login', payload: credentials }))
+      }
+      case 'refresh': {
+        const refreshToken = wallet.refreshToken(request.session, request.generation)
+        const scope = request.scope !== undefined && { scope: request.scope }
+        switch (request.way) {
+          case 'token': return read(await postForm(app, '/token', { grant_type: 'refresh_token', refresh_token: refreshToken, ...scope }))
+          case 'body': return read(await app.inject({ method: 'POST', url: '/refresh', payload: { refresh_token: refreshToken, ...scope } }))
+          default: return read(await app.inject({ method: 'POST', url: '/refresh', headers: cookie(refreshToken), payload: { ...scope } }))
+        }
+      }
+      case 'call': return read(await app.inject({ url: request.needs === 'admin' ? '/admin/' : '/protected-route', headers: bearer(wallet.accessToken(request.token)) }))
+      case 'revoke a token': return read(await postForm(app, '/revoke', { token: wallet.accessToken(request.token) }))
+      case 'revoke a session': return read(await postForm(app, '/revoke', { token: wallet.refreshToken(request.session, request.generation) }))
+      case 'log out': return read(await app.inject({ method: 'POST', url: '/logout', headers: bearer(wallet.accessToken(request.token)), payload: { target: request.target } }))
+      case 'log out by cookie': return read(await app.inject({ method: 'POST', url: '/logout', headers: cookie(wallet.refreshToken(request.session, request.generation)), payload: { target: request.target } }))
+      case 'end a session': return asGuarded(read(await app.inject({ method: 'DELETE', url: `/sessions/${wallet.sessionId(request.session)}`, headers: bearer(wallet.accessToken(request.token)) })))
+      case 'change the password': return asGuarded(read(await app.inject({
+        method: 'PUT', url: '/users/me/password', headers: bearer(wallet.accessToken(request.token)), payload: { current_password: passwordOf(request.current), new_password: passwordOf(request.password) }
+      })))
+      case 'set the password': return await call(users.setPassword(wallet.userId(request.user), passwordOf(request.password)))
+      case 'set the scopes': return await call(users.setScopes(wallet.userId(request.user), request.scopes))
+      case 'disable': return await call(users.disable(wallet.userId(request.user)))
+      case 'enable': return await call(users.enable(wallet.userId(request.user)))
+    }
+  }
+
+  return {
+    app,
+    accessTokenTtl: Number.parseInt(options.accessTokenTtl),
+    now: () => clock.now(),
+    perform,
+    async verify (accessToken) {
+      try {
+        await tokens.verify(accessToken)
+        return 'live'
+      } catch (error) {
+        return error instanceof LatchkeyError ? error.code : String(error)
+      }
+    },
+    async identify (refreshToken) {
+      return await sessions.identify(refreshToken) !== undefined
+    },
+    async purge () {
+      while (await revocations.purge()) {}
+      while (await sessions.purge(2)) {}
+    },
+    close: () => app.close()
+  }
+}
+
+function cookie (refreshToken: string): { cookie: string } {
+  return { cookie: `__Host-refresh_token=${refreshToken}` }
+}
+
+async function call (work: Promise<unknown>): Promise<Raw> {
+  try {
+    await work
+    return { outcome: 'done' }
+  } catch (error) {
+    return { outcome: error instanceof LatchkeyError ? error.code : String(error) }
+  }
+}
+
+/** The OAuth endpoints say less than our own codes; the sentence tells which one it is. */
+function codeOf (body: { code?: string, error?: string, error_description?: string }): string {
+  if (body.code !== undefined) return body.code
+  return ERROR_CODES.find(code => describeError(code).oauth === body.error && describeError(code).message === body.error_description) ?? `${body.error}: ${body.error_description}`
+}
+
+/** An answer in the words of the model; whatever it does not know stays as it is, and matches nothing. */
+function read (response: LightMyRequestResponse): Raw {
+  const { statusCode: status } = response
+  if (status === 204) return { outcome: 'done' }
+  const body = response.json()
+  if (status !== 200) {
+    const code = codeOf(body)
+    return { outcome: code === 'invalid_credentials' || code === 'invalid_refresh_token' ? 'invalid_grant' : code }
+  }
+  const valueOf = (name: string): string | undefined => response.cookies.find(cookie => cookie.name === `__Host-${name}`)?.value
+  const accessToken = body.access_token ?? valueOf('access_token')
+  const refreshToken = body.refresh_token ?? valueOf('refresh_token')
+  if (accessToken === undefined || refreshToken === undefined) return { outcome: 'done' }
+  return { outcome: 'granted', tokens: { accessToken, refreshToken } }
+}
+
+/** Why the guard refused a token, the model asks of calls only. */
+function asGuarded (raw: Raw): Raw {
+  return raw.outcome === 'token_expired' || raw.outcome === 'token_revoked' ? { outcome: 'unauthenticated' } : raw
+}
+

@@ -1,0 +1,71 @@
+import fc from 'fast-check'
+
+/** The users, by number. */
+export const USERS = [{ username: 'alice', scopes: ['admin', 'items:read'] }, { username: 'bob', scopes: ['items:read'] }] as const
+
+const MINUTE = 60_000
+const HOUR = 60 * MINUTE
+const DAY = 24 * HOUR
+
+/**
+ * How a case is set up, all in milliseconds. `watch`: who looks at every token after every step. An instance that is not asked
+ * does not look at its clock either, and what it did not see, it does not know.
+ */
+export const setups = fc.record({
+  accessTokenTtl: fc.constantFrom(15 * MINUTE, MINUTE, 3 * HOUR, 3 * DAY),
+  refreshIdleTtl: fc.constantFrom(DAY, 10 * MINUTE, HOUR),
+  sessionTtl: fc.constantFrom(3 * DAY, HOUR, 5 * HOUR),
+  refreshGrace: fc.constantFrom(10_000, 1, 2 * MINUTE),
+  watch: fc.constantFrom('asked' as const, 'both' as const, 'nobody' as const)
+})
+
+export type Setup = typeof setups extends fc.Arbitrary<infer T> ? T : never
+
+const on = fc.nat({ max: 1 })
+const user = fc.nat({ max: USERS.length - 1 })
+/** Sessions and tokens, counted from the newest. */
+const session = fc.nat({ max: 4 })
+const token = fc.nat({ max: 9 })
+/** Refresh tokens of a session, counted from the current one. */
+const back = fc.oneof({ weight: 5, arbitrary: fc.constant(0) }, { weight: 3, arbitrary: fc.constant(1) }, { weight: 1, arbitrary: fc.integer({ min: 2, max: 4 }) })
+const scopes = fc.subarray(['items:read', 'admin', 'items:write'])
+const scope = fc.oneof({ weight: 3, arbitrary: fc.constant(undefined) }, { weight: 2, arbitrary: scopes.map(names => names.join(' ')) }, { weight: 1, arbitrary: fc.constantFrom('nonsense', ' admin  admin ', 'admin items:read') })
+const target = fc.constantFrom('this' as const, 'others' as const, 'all' as const)
+
+/** What one client or one administrator does. */
+export const operations = fc.oneof(
+  { weight: 6, arbitrary: fc.record({ do: fc.constant('log in' as const), on, user, isRight: fc.integer({ min: 0, max: 9 }).map(dice => dice > 0), scope, way: fc.constantFrom('token' as const, 'login' as const) }) },
+  { weight: 9, arbitrary: fc.record({ do: fc.constant('refresh' as const), on, session, back, scope, way: fc.constantFrom('token' as const, 'body' as const, 'cookie' as const) }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('call' as const), on, token, needs: fc.constantFrom(undefined, 'admin' as const) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('revoke a token' as const), on, token }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('revoke a session' as const), on, session, back }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('log out' as const), on, token, target }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('log out by cookie' as const), on, session, back, target }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('end a session' as const), on, token, session }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('change the password' as const), on, token, isRight: fc.integer({ min: 0, max: 4 }).map(dice => dice > 0) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('set the password' as const), on, user }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('set the scopes' as const), on, user, scopes }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('disable' as const), on, user }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('enable' as const), on, user }) }
+)
+
+export type Operation = typeof operations extends fc.Arbitrary<infer T> ? T : never
+
+/** A span of time that something depends on, or one millisecond beside it. */
+const span = fc.record({
+  of: fc.constantFrom('nothing' as const, 'second' as const, 'refreshGrace' as const, 'accessTokenTtl' as const, 'refreshIdleTtl' as const, 'sessionTtl' as const, 'day' as const),
+  plus: fc.integer({ min: -1, max: 2 })
+})
+
+/** One step of a case. */
+export const steps = fc.oneof(
+  { weight: 14, arbitrary: operations },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('at once' as const), operations: fc.array(operations, { minLength: 2, maxLength: 3 }) }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('wait' as const), span }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('set the clock back' as const), span }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('restart' as const), on, accessTokenTtl: fc.constantFrom(undefined, MINUTE, HOUR) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('crash' as const) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('purge' as const), on }) }
+)
+
+export type Step = typeof steps extends fc.Arbitrary<infer T> ? T : never

@@ -1,0 +1,328 @@
+/**
+ * What Latchkey promises about sessions and tokens, as a machine that is small enough to be seen to be right: DESIGN.md, "Refresh"
+ * and "Revocation". It knows nothing of rules, indexes, rows or clocks. A request is one step or a few; between two steps of one
+ * request other requests may come, and what is only true of all of them together must be true in some order of the steps.
+ */
+
+export interface User {
+  scopes: readonly string[]
+  isDisabled: boolean
+  /** Which one of the passwords that were ever set. */
+  password: number
+}
+
+export interface Session {
+  user: number
+  scopes: readonly string[]
+  generation: number
+  rotatedAt: number
+  idleUntil: number
+  until: number
+  isEnded: boolean
+}
+
+export interface Token {
+  session: number
+  scopes: readonly string[]
+  expiresAt: number
+  isDead: boolean
+}
+
+/** Sessions and tokens by the number that each has in the order in which they were seen first. */
+export interface State {
+  users: readonly User[]
+  sessions: Readonly<Record<number, Session>>
+  tokens: Readonly<Record<number, Token>>
+}
+
+/** Milliseconds. */
+export interface Lifetimes {
+  idle: number
+  session: number
+  grace: number
+}
+
+/** What is asked, of a user, a session or a token by its number. `on`: which of the two processes. */
+export type Request = { on: number } & (
+  | { ask: 'log in', user: number, password: number, scope?: string, way: 'token' | 'login' }
+  | { ask: 'refresh', session: number, generation: number, scope?: string, way: 'token' | 'body' | 'cookie' }
+  | { ask: 'call', token: number, needs?: 'admin' }
+  | { ask: 'revoke a token', token: number }
+  | { ask: 'revoke a session', session: number, generation: number }
+  | { ask: 'log out', token: number, target: Target }
+  | { ask: 'log out by cookie', session: number, generation: number, target: Target }
+  | { ask: 'end a session', token: number, session: number }
+  | { ask: 'change the password', token: number, current: number, password: number }
+  | { ask: 'set the password', user: number, password: number }
+  | { ask: 'set the scopes', user: number, scopes: readonly string[] }
+  | { ask: 'disable' | 'enable', user: number }
+)
+
+export type Target = 'this' | 'others' | 'all'
+
+/** What was handed out. */
+export interface Grant {
+  user: number
+  session: number
+  generation: number
+  token: number
+  scopes: readonly string[]
+  /** Milliseconds, as the token's own `jti` says. */
+  issuedAt: number
+  expiresAt: number
+}
+
+/** `done`, `granted`, or the code of the refusal. */
+export interface Answer {
+  outcome: string
+  grant?: Grant
+}
+
+/** The earliest and the latest time that a request may be judged by: the same, where nothing else is under way. */
+export interface Times {
+  earliest: number
+  latest: number
+}
+
+/** What a request has found out by its earlier steps. */
+interface Memo {
+  isGood?: boolean
+  password?: number
+  scopes?: readonly string[]
+}
+
+/** How the state and the memo may go on; nothing, where the answer cannot be. */
+type Step = (state: State, memo: Memo) => Array<[State, Memo]>
+
+/** The scopes of a parameter: RFC 6749 section 3.3. */
+function listOf (scope: string | undefined): string[] {
+  return [...new Set((scope ?? '').split(' '))].filter(name => name !== '').sort()
+}
+
+function isWithin (scopes: readonly string[], granted: readonly string[]): boolean {
+  return scopes.every(name => granted.includes(name))
+}
+
+/** Undefined where more is asked for than granted. */
+function narrow (granted: readonly string[], scope: string | undefined): readonly string[] | undefined {
+  const asked = listOf(scope)
+  return asked.length === 0 ? granted : isWithin(asked, granted) ? asked : undefined
+}
+
+function isLive ({ isEnded, idleUntil, until }: Session, time: number): boolean {
+  return !isEnded && time < idleUntil && time < until
+}
+
+/** Whether a token is good at this time. */
+export function isGood (state: State, token: number, time: number): boolean {
+  const { isDead, expiresAt } = get(state.tokens, token)
+  return !isDead && time < expiresAt
+}
+
+function get<T> (record: Readonly<Record<number, T>>, number: number): T {
+  const item = record[number]
+  if (item === undefined) throw new Error(`The model has no ${number}`)
+  return item
+}
+
+function withUser (state: State, user: number, change: Partial<User>): State {
+  return { ...state, users: state.users.with(user, { ...get(state.users, user), ...change }) }
+}
+
+/** Every session that `which` holds for is over, with all its tokens, whether it had expired or not. */
+function withEnded (state: State, which: (session: Session, number: number) => boolean): State {
+  const sessions = { ...state.sessions }
+  const tokens = { ...state.tokens }
+  for (const [number, session] of Object.entries(sessions)) {
+    if (which(session, Number(number))) sessions[Number(number)] = { ...session, isEnded: true }
+  }
+  for (const [number, token] of Object.entries(tokens)) {
+    if (which(get(sessions, token.session), token.session)) tokens[Number(number)] = { ...token, isDead: true }
+  }
+  return { ...state, sessions, tokens }
+}
+
+/** Every token that the user has now is dead; the sessions go on. */
+function withDeadTokens (state: State, user: number): State {
+  return { ...state, tokens: Object.fromEntries(Object.entries(state.tokens).map(([number, token]) => [number, get(state.sessions, token.session).user === user ? { ...token, isDead: true } : token])) }
+}
+
+function loggedOut (state: State, user: number, session: number, target: Target): State {
+  return withEnded(state, (other, number) => other.user === user && (target === 'all' || (number === session) === (target === 'this')))
+}
+
+/** The steps of a request that got this answer. */
+export function stepsOf (request: Request, answer: Answer, times: Times, lifetimes: Lifetimes): Step[] {
+  const { grant } = answer
+  const candidates = grant !== undefined ? [grant.issuedAt] : [...new Set([times.earliest, times.latest])]
+  const is = (outcome: string, state: State): Array<[State, Memo]> => answer.outcome === outcome ? [[state, {}]] : []
+  const nowhere: Array<[State, Memo]> = []
+
+  /** The first step of what needs a token. */
+  const authenticate = (token: number): Step => state => candidates.map(time => [state, { isGood: isGood(state, token, time) }])
+
+  function isGranted (user: number, session: number, generation: number, scopes: readonly string[]): boolean {
+    return answer.outcome === 'granted' && grant !== undefined &&
+      grant.user === user && grant.session === session && grant.generation === generation &&
+      isWithin(scopes, grant.scopes) && isWithin(grant.scopes, scopes) &&
+      times.earliest <= grant.issuedAt && grant.issuedAt <= times.latest
+  }
+
+  function withToken (state: State): State {
+    const { token, session, scopes, expiresAt } = grant as Grant
+    return { ...state, tokens: { ...state.tokens, [token]: { session, scopes, expiresAt, isDead: false } } }
+  }
+
+  switch (request.ask) {
+    case 'log in': return [
+      state => {
+        const { isDisabled, password, scopes } = get(state.users, request.user)
+        return [[state, { isGood: !isDisabled && password === request.password, password, scopes }]]
+      },
+      (state, memo) => {
+        const user = get(state.users, request.user)
+        if (memo.isGood !== true) return is('invalid_grant', state)
+        const scopes = narrow(memo.scopes ?? [], request.scope)
+        if (scopes === undefined) return is('invalid_scope', state)
+        if (user.isDisabled || user.password !== memo.password) return is('invalid_grant', state)
+        if (!isWithin(scopes, user.scopes)) return is('account_changed', state)
+        if (grant === undefined || state.sessions[grant.session] !== undefined || !isGranted(request.user, grant.session, 1, scopes)) return nowhere
+        const { issuedAt } = grant
+        const session = { user: request.user, scopes, generation: 1, rotatedAt: issuedAt, idleUntil: issuedAt + Math.min(lifetimes.idle, lifetimes.session), until: issuedAt + lifetimes.session, isEnded: false }
+        return [[withToken({ ...state, sessions: { ...state.sessions, [grant.session]: session } }), {}]]
+      }
+    ]
+
+    case 'refresh': return [
+      state => {
+        const session = get(state.sessions, request.session)
+        const user = get(state.users, session.user)
+        // What was granted once and has been taken away since is not given: but nothing that was never granted is.
+        return [[state, { scopes: narrow(session.scopes.filter(name => user.scopes.includes(name)), request.scope) }]]
+      },
+      (state, memo) => candidates.flatMap(time => {
+        const session = get(state.sessions, request.session)
+        if (!isLive(session, time)) return is('invalid_grant', state)
+        const isCurrent = request.generation === session.generation
+        const isRetry = request.generation === session.generation - 1 && time < session.rotatedAt + lifetimes.grace
+        // Somebody else has it: this session is over, and no other.
+        if (!isCurrent && !isRetry) return is('invalid_grant', withEnded(state, (_, number) => number === request.session))
+        if (memo.scopes === undefined) return is('invalid_scope', state)
+        if (!isWithin(memo.scopes, get(state.users, session.user).scopes)) return is('account_changed', state)
+        const generation = isCurrent ? session.generation + 1 : session.generation
+        if (!isGranted(session.user, request.session, generation, memo.scopes)) return nowhere
+        const rotated = isCurrent ? { ...session, generation, rotatedAt: time, idleUntil: Math.min(time + lifetimes.idle, session.until) } : session
+        return [[withToken({ ...state, sessions: { ...state.sessions, [request.session]: rotated } }), {}]]
+      })
+    ]
+
+    case 'call': return [
+      state => candidates.flatMap(time => {
+        const { scopes, isDead, expiresAt } = get(state.tokens, request.token)
+        if (isGood(state, request.token, time)) return is(request.needs === undefined || scopes.includes(request.needs) ? 'done' : 'insufficient_scope', state)
+        return [...isDead ? is('token_revoked', state) : [], ...time >= expiresAt ? is('token_expired', state) : []]
+      })
+    ]
+
+    // Whatever its time has become: who has had the answer may rely on it.
+    case 'revoke a token': return [
+      state => is('done', { ...state, tokens: { ...state.tokens, [request.token]: { ...get(state.tokens, request.token), isDead: true } } })
+    ]
+
+    // By any of its refresh tokens, also one that was rotated away.
+    case 'revoke a session': return [
+      state => is('done', withEnded(state, (_, number) => number === request.session))
+    ]
+
+    case 'log out': return [
+      authenticate(request.token),
+      (state, { isGood }) => {
+        const { session } = get(state.tokens, request.token)
+        return is('done', isGood === true ? loggedOut(state, get(state.sessions, session).user, session, request.target) : state)
+      }
+    ]
+
+    case 'log out by cookie': return [
+      state => candidates.map(time => [state, { isGood: isLive(get(state.sessions, request.session), time) }]),
+      (state, { isGood }) => is('done', isGood === true ? loggedOut(state, get(state.sessions, request.session).user, request.session, request.target) : state)
+    ]
+
+    case 'end a session': return [
+      authenticate(request.token),
+      (state, memo) => candidates.flatMap(time => {
+        if (memo.isGood !== true) return is('unauthenticated', state)
+        const session = get(state.sessions, request.session)
+        const isOwn = session.user === get(state.sessions, get(state.tokens, request.token).session).user
+        return is(isOwn && isLive(session, time) ? 'done' : 'not_found', isOwn ? withEnded(state, (_, number) => number === request.session) : state)
+      })
+    ]
+
+    case 'change the password': return [
+      authenticate(request.token),
+      (state, { isGood }) => [[state, { isGood, password: userOfToken(state, request.token).password }]],
+      (state, memo) => {
+        const { session } = get(state.tokens, request.token)
+        const { user } = get(state.sessions, session)
+        const { password, isDisabled } = get(state.users, user)
+        if (memo.isGood !== true) return is('unauthenticated', state)
+        if (memo.password !== request.current || password !== request.current || isDisabled) return is('wrong_password', state)
+        return is('done', withEnded(withUser(state, user, { password: request.password }), (other, number) => other.user === user && number !== session))
+      }
+    ]
+
+    case 'set the password': return [
+      state => is('done', withEnded(withUser(state, request.user, { password: request.password }), ({ user }) => user === request.user))
+    ]
+
+    case 'set the scopes': return [
+      state => {
+        const taken = !isWithin(get(state.users, request.user).scopes, request.scopes)
+        const changed = withUser(state, request.user, { scopes: listOf(request.scopes.join(' ')) })
+        return is('done', taken ? withDeadTokens(changed, request.user) : changed)
+      }
+    ]
+
+    case 'disable': return [
+      state => is('done', withEnded(withUser(state, request.user, { isDisabled: true }), ({ user }) => user === request.user))
+    ]
+
+    case 'enable': return [
+      state => is('done', withUser(state, request.user, { isDisabled: false }))
+    ]
+  }
+}
+
+function userOfToken (state: State, token: number): User {
+  return get(state.users, get(state.sessions, get(state.tokens, token).session).user)
+}
+
+/** A request that was made, and its answer. */
+export interface Exchange {
+  request: Request
+  answer: Answer
+  times: Times
+}
+
+/**
+ * The states that may be there after requests that were under way at the same time, begun in any of `states`: each state that
+ * some order of their steps leads to in which every answer is right. None where there is no such order.
+ */
+export function statesAfter (states: readonly State[], exchanges: readonly Exchange[], lifetimes: Lifetimes): State[] {
+  const programs = exchanges.map(({ request, answer, times }) => stepsOf(request, answer, times, lifetimes))
+  interface Point { state: State, done: number[], memos: Memo[] }
+  let points: Point[] = states.map(state => ({ state, done: programs.map(() => 0), memos: programs.map(() => ({})) }))
+  const length = programs.reduce((sum, program) => sum + program.length, 0)
+  for (let step = 0; step < length; step++) {
+    const next = new Map<string, Point>()
+    for (const { state, done, memos } of points) {
+      for (const [index, program] of programs.entries()) {
+        for (const [after, memo] of program[done[index] ?? 0]?.(state, memos[index] ?? {}) ?? []) {
+          const point = { state: after, done: done.with(index, (done[index] ?? 0) + 1), memos: memos.with(index, memo) }
+          next.set(JSON.stringify(point), point)
+        }
+      }
+    }
+    points = [...next.values()]
+  }
+  return [...new Map(points.map(({ state }) => [JSON.stringify(state), state])).values()]
+}
