@@ -64,7 +64,6 @@ export interface Revocations {
 export async function openRevocations ({ store, clock, events, accessTokenTtl, follower = createFollower(store) }: { store: Store, clock: Clock, events: Events, accessTokenTtl: number, follower?: Follower }): Promise<Revocations> {
   const index = createRevocationIndex()
   await store.transaction(trx => raiseMeta(trx, 'access_token_ttl', accessTokenTtl))
-  clock.advanceTo(await store.read(db => readMeta(db, 'latest_time')))
 
   let lastSeq = 0
   async function load (): Promise<void> {
@@ -72,12 +71,13 @@ export async function openRevocations ({ store, clock, events, accessTokenTtl, f
       const rows = await store.read(db => db.selectFrom('rules').selectAll().where('seq', '>', lastSeq).orderBy('seq').limit(STEP).execute())
       for (const row of rows) {
         index.add({ kind: row.kind, value: row.value, issuedBefore: row.issued_before, expiresAt: row.expires_at })
-        // That process's clock may be ahead of ours. What it lets live from then on must not look to us as if it came from the future.
-        if (row.issued_before !== null) clock.advanceTo(row.issued_before)
         lastSeq = row.seq
       }
-      if (rows.length < STEP) return
+      if (rows.length < STEP) break
     }
+    // That process's clock may be ahead of ours. What it issues must not look to us as if it came from the future, and what it
+    // forgot as expired must be so for us: read after the rules, so that none was purged by a time that we do not know.
+    clock.advanceTo(await store.read(db => readMeta(db, 'latest_time')))
   }
 
   async function transaction<T> (work: (trx: Transaction<Tables>, revoke: Revoke, now: number, record: RecordEvent) => Promise<T>): Promise<T> {

@@ -415,6 +415,33 @@ t.test('another process that purges does not bring a token back here', async t =
   t.equal(second.revocations.size, 0)
 })
 
+t.test('another process that purged with a clock further on does not bring a token back here: its time is taken over with its rules', async t => {
+  const file = databaseIn(t)
+  const wall = createWall()
+  const ahead = await createWorld(t, { file, wall })
+  const behind = await createWorld(t, { file, wall })
+  const expiresAt = wall() + MINUTE
+  await ahead.revocations.revokeToken('t', expiresAt)
+  wall.move(2 * DAY)
+  await ahead.revocations.purge()
+  wall.move(-2 * DAY)
+  // It has never seen the rule, which is gone; nor the time at which the token had expired.
+  await behind.revocations.refresh()
+  t.ok(behind.revocations.isRevoked(token()) || behind.clock.now() >= expiresAt, 'revoked, or expired')
+})
+
+t.test('what a process issues whose clock was ahead is not in the future for another', async t => {
+  const file = databaseIn(t)
+  const wall = createWall()
+  const ahead = await createWorld(t, { file, wall })
+  const behind = await createWorld(t, { file, wall })
+  wall.move(HOUR)
+  const { issuedAt } = await ahead.sessions.start(await ahead.addUser(), { clientId: 'app' })
+  wall.move(-HOUR)
+  await behind.revocations.refresh()
+  t.ok(behind.clock.now() >= issuedAt, `issued at ${issuedAt}`)
+})
+
 t.test('a clock that steps back after a purge and a restart brings nothing back: time goes on from where it was', async t => {
   const file = databaseIn(t)
   const wall = createWall()
