@@ -38,8 +38,11 @@ export interface Revocations {
    * written before, and a rule that it writes is later than everything that was issued before.
    */
   transaction<T> (work: (trx: Transaction<Tables>, revoke: Revoke, now: number, record: RecordEvent) => Promise<T>): Promise<T>
-  /** Keeps the time in the store. It is kept with every transaction too; call it before the process ends. */
-  keepTime (): Promise<void>
+  /**
+   * Keeps the time in the store, or does nothing where one at or after `until` is kept already (milliseconds; default: never so).
+   * It is kept with every transaction too; call it before the process ends, and before telling somebody that something has expired.
+   */
+  keepTime (until?: number): Promise<void>
   /** Brings the index, and whatever else follows the store, up to what other processes have committed: see `Follower.refresh`. */
   refresh (): Promise<void> | undefined
   /** Whether the index has a rule that kills this token. Call `refresh` first. */
@@ -66,6 +69,7 @@ export async function openRevocations ({ store, clock, events, accessTokenTtl, f
   await store.transaction(trx => raiseMeta(trx, 'access_token_ttl', accessTokenTtl))
 
   let lastSeq = 0
+  let kept = 0
   async function load (): Promise<void> {
     for (;;) {
       const rows = await store.read(db => db.selectFrom('rules').selectAll().where('seq', '>', lastSeq).orderBy('seq').limit(STEP).execute())
@@ -77,16 +81,18 @@ export async function openRevocations ({ store, clock, events, accessTokenTtl, f
     }
     // That process's clock may be ahead of ours. What it issues must not look to us as if it came from the future, and what it
     // forgot as expired must be so for us: read after the rules, so that none was purged by a time that we do not know.
-    clock.advanceTo(await store.read(db => readMeta(db, 'latest_time')))
+    kept = Math.max(kept, await store.read(db => readMeta(db, 'latest_time')))
+    clock.advanceTo(kept)
   }
 
   async function transaction<T> (work: (trx: Transaction<Tables>, revoke: Revoke, now: number, record: RecordEvent) => Promise<T>): Promise<T> {
     let written: Rule[] = []
     let happened: SecurityEvent[] = []
+    let now = 0
     const result = await store.transaction(async trx => {
       written = []
       happened = []
-      const now = await raiseMeta(trx, 'latest_time', clock.now())
+      now = await raiseMeta(trx, 'latest_time', clock.now())
       clock.advanceTo(now)
       return work(trx, createRevoke(trx, written, now), now, async function record (what) {
         const event = createEvent(what, now)
@@ -94,6 +100,7 @@ export async function openRevocations ({ store, clock, events, accessTokenTtl, f
         happened.push(event)
       })
     })
+    kept = Math.max(kept, now)
     for (const rule of written) index.add(rule)
     for (const event of happened) events.emit(event)
     return result
@@ -149,7 +156,9 @@ export async function openRevocations ({ store, clock, events, accessTokenTtl, f
       await revoke.user(userId)
       await record({ type: 'tokens_revoked', actor: by, subject: userId })
     }),
-    keepTime: () => transaction(async () => {}),
+    async keepTime (until = Infinity) {
+      if (kept < until) await transaction(async () => {})
+    },
     async purge () {
       index.sweep(clock.now() - RULE_RETENTION, SWEEP)
       // The transaction keeps the time: a clock that steps back after a restart must not bring back what a forgotten rule killed.

@@ -274,11 +274,17 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
 
     async identify (refreshToken) {
       const session = await findAuthentic(parseRefreshToken(refreshToken))
-      return session !== undefined && isLive(session, clock.now()) ? { sessionId: session.id, userId: session.user_id } : undefined
+      if (session === undefined || session.ended_at !== null) return undefined
+      if (isLive(session, clock.now())) return { sessionId: session.id, userId: session.user_id }
+      // Whoever wanted it ended is told that it is over: it must stay so when the clock steps back.
+      await revocations.keepTime(Math.min(session.idle_expires_at, session.expires_at))
+      return undefined
     },
 
     async endToken ({ jti, sid, sub, exp, client_id: clientId }, by = HOST) {
-      if (clock.now() >= exp * 1000 || revocations.isTokenRevoked(jti)) return
+      if (revocations.isTokenRevoked(jti)) return
+      // Without a rule it is the time that must stay what it is: a clock that steps back would undo what is acknowledged here.
+      if (clock.now() >= exp * 1000) return await revocations.keepTime(exp * 1000)
       await revocations.transaction(async (trx, revoke, now, record) => {
         const about = { actor: by, subject: sub, sessionId: sid, clientId }
         if (sid === undefined) {

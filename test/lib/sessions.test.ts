@@ -305,6 +305,40 @@ t.test('a session that expired was not live: ending it says so', async t => {
   t.equal(await later.world.sessions.endAll(later.user.id), 0, 'endAll returns how many were live')
 })
 
+t.test('what is refused an end because it has expired stays dead in another process when the clock steps back', async t => {
+  const file = databaseIn(t)
+  const wall = createWall()
+  const { world: ahead, grant } = await begin(t, { file, wall })
+  const behind = await createWorld(t, { file, wall })
+  const claims = { iss: '', aud: '', sub: grant.user.id, client_id: 'app', iat: 0, exp: Math.floor(wall() / SECOND) + 60, jti: 'a', sid: grant.sessionId, scope: '' }
+  wall.move(MINUTE)
+  await ahead.sessions.endToken(claims)
+  wall.move(-MINUTE)
+  await behind.revocations.refresh()
+  t.ok(behind.clock.now() >= claims.exp * SECOND, 'an access token')
+
+  wall.move(31 * DAY)
+  t.equal(await ahead.sessions.identify(grant.refreshToken), undefined)
+  wall.move(-31 * DAY)
+  await t.rejects(behind.sessions.refresh(grant.refreshToken), REFUSED, 'a refresh token')
+})
+
+t.test('asking again to end what has expired writes nothing', async t => {
+  const file = databaseIn(t)
+  const { world, grant } = await begin(t, { file })
+  const claims = { iss: '', aud: '', sub: grant.user.id, client_id: 'app', iat: 0, exp: 1, jti: 'a', sid: grant.sessionId, scope: '' }
+  world.wall.move(31 * DAY)
+  await world.sessions.identify(grant.refreshToken)
+  const other = connectTo(t, file)
+  const version = other.pragma('data_version', { simple: true })
+  for (let i = 0; i < 10; i++) {
+    world.wall.move(SECOND)
+    await world.sessions.identify(grant.refreshToken)
+    await world.sessions.endToken(claims)
+  }
+  t.equal(other.pragma('data_version', { simple: true }), version)
+})
+
 t.test('two thousand sessions end in one transaction', async t => {
   const { world, user } = await begin(t)
   const row = await world.store.read(db => db.selectFrom('sessions').selectAll().executeTakeFirstOrThrow())
