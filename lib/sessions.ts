@@ -12,6 +12,7 @@ import { RULE_RETENTION } from './revocation-index.js'
 import type { Revocations, Revoke } from './revocations.js'
 import { formatScope, isNarrower, narrowScope, parseScope } from './scopes.js'
 import { endSessions } from './session-ending.js'
+import { readMeta } from './store/meta.js'
 import type { SessionsTable, Tables } from './store/tables.js'
 import type { Store } from './store/store.js'
 import type { Place } from './throttle.js'
@@ -79,7 +80,7 @@ export interface Sessions {
   endOthers (userId: string, sessionId: string | undefined, by?: Actor): Promise<number>
   /** Ends every session of the user, and every access token. Returns how many sessions were live. */
   endAll (userId: string, by?: Actor): Promise<number>
-  /** Deletes up to `limit` sessions whose refresh token expired more than a day ago; tells whether there may be more. */
+  /** Deletes up to `limit` sessions that are over, with their access tokens, for more than a day; tells whether there may be more. */
   purge (limit: number): Promise<boolean>
 }
 
@@ -339,10 +340,13 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
     },
 
     async purge (limit) {
-      const over = clock.now() - RULE_RETENTION
-      const { numDeletedRows } = await store.transaction(trx => trx.deleteFrom('sessions')
-        .where('id', 'in', trx.selectFrom('sessions').select('id').where('idle_expires_at', '<', over).orderBy('idle_expires_at').limit(limit))
-        .executeTakeFirst())
+      const { numDeletedRows } = await store.transaction(async trx => {
+        // An access token may outlive its session: what ends the session must still find it.
+        const over = clock.now() - RULE_RETENTION - await readMeta(trx, 'access_token_ttl')
+        return await trx.deleteFrom('sessions')
+          .where('id', 'in', trx.selectFrom('sessions').select('id').where('idle_expires_at', '<', over).orderBy('idle_expires_at').limit(limit))
+          .executeTakeFirst()
+      })
       return numDeletedRows === BigInt(limit)
     }
   }

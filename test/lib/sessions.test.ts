@@ -399,12 +399,12 @@ t.test('nothing in the store mints a refresh token: not even two databases of on
   t.notOk(Object.values(row).some(value => String(value).includes(mac) || String(value).includes(grant.refreshToken)))
 })
 
-t.test('purging: a day after the refresh token expired, in steps, ended or not', async t => {
+t.test('purging: a day after the refresh token and the last access token expired, in steps, ended or not', async t => {
   const { world, user, grant } = await begin(t)
   for (let i = 0; i < 4; i++) await world.sessions.start(user, { clientId: 'app' })
   await world.sessions.end(user.id, grant.sessionId)
   const count = async (): Promise<number> => (await world.store.read(db => db.selectFrom('sessions').select('id').execute())).length
-  world.wall.move(31 * DAY)
+  world.wall.move(31 * DAY + 15 * MINUTE)
   t.equal(await world.sessions.purge(2), false)
   t.equal(await count(), 5, 'not a millisecond before')
   world.wall.move(1)
@@ -414,6 +414,15 @@ t.test('purging: a day after the refresh token expired, in steps, ended or not',
   t.equal(await world.sessions.purge(2), false)
   t.equal(await count(), 0)
   await t.rejects(world.sessions.refresh(grant.refreshToken), REFUSED)
+})
+
+t.test('access tokens that live longer than their session: a purge does not hide it from who ends it', async t => {
+  const { world, user, grant } = await begin(t, { accessTokenTtl: 7 * DAY, refreshIdleTtl: HOUR })
+  world.wall.move(2 * DAY)
+  await world.sessions.purge(100)
+  const { sessionId } = await world.sessions.start(user, { clientId: 'app' })
+  await world.sessions.endOthers(user.id, sessionId)
+  t.equal(isDead(world, grant), true)
 })
 
 t.test('the host\'s own accounts', async t => {
