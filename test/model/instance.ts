@@ -105,8 +105,9 @@ export async function openInstance (options: LatchkeyOptions & { accessTokenTtl:
       return await sessions.identify(refreshToken) !== undefined
     },
     async purge () {
-      while (await revocations.purge()) {}
-      while (await sessions.purge(2)) {}
+      await revocations.purge()
+      let more = true
+      while (more) more = await sessions.purge(2)
     },
     close: () => app.close()
   }
@@ -151,4 +152,3 @@ function read (response: LightMyRequestResponse): Raw {
 function asGuarded (raw: Raw): Raw {
   return raw.outcome === 'token_expired' || raw.outcome === 'token_revoked' ? { outcome: 'unauthenticated' } : raw
 }
-
