@@ -57,15 +57,40 @@ const span = fc.record({
   plus: fc.integer({ min: -1, max: 2 })
 })
 
+export type Span = typeof span extends fc.Arbitrary<infer T> ? T : never
+
 /** One step of a case. */
 export const steps = fc.oneof(
   { weight: 14, arbitrary: operations },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('at once' as const), operations: fc.array(operations, { minLength: 2, maxLength: 3 }) }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('wait' as const), span }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('set the clock back' as const), span }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('while the clock is wrong' as const), span, operation: operations, purges: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('restart' as const), on, accessTokenTtl: fc.constantFrom(undefined, MINUTE, HOUR) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('crash' as const) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('purge' as const), on }) }
 )
 
 export type Step = typeof steps extends fc.Arbitrary<infer T> ? T : never
+
+const SETUP: Setup = { accessTokenTtl: 15 * MINUTE, refreshIdleTtl: DAY, sessionTtl: 3 * DAY, refreshGrace: 10_000, watch: 'nobody' }
+const LOGIN = { do: 'log in', on: 0, user: 0, isRight: true, scope: undefined, way: 'token' } as const
+const REVOCATION = { do: 'revoke a token', on: 0, token: 0 } as const
+
+function wrong (of: Span['of'], operation: Operation, { purges = false } = {}): Step {
+  return { do: 'while the clock is wrong', span: { of, plus: 0 }, operation, purges }
+}
+
+/** What was found once, made as small as it could be; each of them runs first. */
+export const found: Array<[Setup, Step[]]> = [
+  // A token of a process whose clock was ahead was from the future for another.
+  [SETUP, [wrong('day', LOGIN), { do: 'call', on: 1, token: 0, needs: undefined }]],
+  // A rule that was purged while the clock was wrong, before the other process had read it.
+  [SETUP, [LOGIN, REVOCATION, wrong('sessionTtl', LOGIN, { purges: true }), { do: 'call', on: 1, token: 1, needs: undefined }]],
+  // What had expired by a clock that was wrong was not revoked, and the answer said it was.
+  [SETUP, [LOGIN, wrong('accessTokenTtl', REVOCATION), { do: 'call', on: 1, token: 0, needs: undefined }]],
+  [SETUP, [LOGIN, wrong('accessTokenTtl', REVOCATION), { do: 'crash' }, { do: 'call', on: 1, token: 0, needs: undefined }]],
+  [SETUP, [LOGIN, wrong('refreshIdleTtl', { do: 'revoke a session', on: 0, session: 0, back: 0 }), { do: 'refresh', on: 1, session: 0, back: 0, scope: undefined, way: 'token' }]],
+  // The row of a session was gone when its access token was still good.
+  [{ ...SETUP, accessTokenTtl: 3 * DAY, refreshIdleTtl: 10 * MINUTE }, [LOGIN, { do: 'wait', span: { of: 'day', plus: 0 } }, { do: 'wait', span: { of: 'refreshIdleTtl', plus: 2 } }, { do: 'purge', on: 0 }, LOGIN, { do: 'log out', on: 0, token: 0, target: 'others' }]]
+]

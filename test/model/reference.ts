@@ -244,7 +244,11 @@ export function stepsOf (request: Request, answer: Answer, times: Times, lifetim
 
     case 'log out by cookie': return [
       state => candidates.map(time => [state, { isGood: isLive(get(state.sessions, request.session), time) }]),
-      (state, { isGood }) => is('done', isGood === true ? loggedOut(state, get(state.sessions, request.session).user, request.session, request.target) : state)
+      (state, { isGood }) => {
+        if (isGood === true) return is('done', loggedOut(state, get(state.sessions, request.session).user, request.session, request.target))
+        // One that has expired speaks for no other. But who was told that it is over may rely on that.
+        return is('done', withEnded(state, (_, number) => number === request.session))
+      }
     ]
 
     case 'end a session': return [

@@ -9,7 +9,7 @@ import { claimsOf } from '../routes/support.js'
 import { openInstance, passwordOf } from './instance.js'
 import type { Instance, Raw, Wallet } from './instance.js'
 import { USERS } from './operations.js'
-import type { Operation, Setup, Step } from './operations.js'
+import type { Operation, Setup, Span, Step } from './operations.js'
 import { isGood, statesAfter } from './reference.js'
 import type { Answer, Exchange, Grant, Request, State, Times } from './reference.js'
 
@@ -257,6 +257,20 @@ async function createWorld (template: Template, directory: string, setup: Setup)
     if (states.length === 0) throw new Error(`Process ${on} at ${time - START} ms: ${wrong[0]?.join(', ')}`)
   }
 
+  function lengthOf ({ of, plus }: Span): number {
+    return Math.max(0, (of === 'nothing' ? 0 : of === 'second' ? SECOND : of === 'day' ? DAY + SECOND : setup[of]) + plus)
+  }
+
+  function moveClock (milliseconds: number): void {
+    wall.move(milliseconds)
+    transcript.push(`the wall clock is at ${wall() - START} ms`)
+  }
+
+  async function purge (on: number): Promise<void> {
+    await instance(on).purge()
+    transcript.push(`process ${on} has purged`)
+  }
+
   async function watch (on: number): Promise<void> {
     if (setup.watch === 'nobody') return
     await look(on)
@@ -286,11 +300,14 @@ async function createWorld (template: Template, directory: string, setup: Setup)
       switch (step.do) {
         case 'wait':
         case 'set the clock back': {
-          const { of, plus } = step.span
-          const length = Math.max(0, (of === 'nothing' ? 0 : of === 'second' ? SECOND : of === 'day' ? DAY + SECOND : setup[of]) + plus)
-          wall.move(step.do === 'wait' ? length : -length)
-          transcript.push(`the wall clock is at ${wall() - START} ms`)
-          return
+          return moveClock(step.do === 'wait' ? lengthOf(step.span) : -lengthOf(step.span))
+        }
+        case 'while the clock is wrong': {
+          moveClock(lengthOf(step.span))
+          const request = resolve(step.operation)
+          if (request !== undefined) await ask([request])
+          if (step.purges) await purge(step.operation.on)
+          return moveClock(-lengthOf(step.span))
         }
         case 'restart': {
           await instance(step.on).close()
@@ -312,8 +329,7 @@ async function createWorld (template: Template, directory: string, setup: Setup)
           return await watch(0)
         }
         case 'purge':
-          await instance(step.on).purge()
-          transcript.push(`process ${step.on} has purged`)
+          await purge(step.on)
           return await watch(step.on)
         case 'at once': {
           const requests = step.operations.map(resolve).filter(request => request !== undefined)
