@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { found, setups, steps } from './operations.js'
+import { SEED } from './seed.js'
 import { createTemplate, runCase } from './world.js'
 
 // Cases that nobody thought of: random steps of clients, administrators, clocks and machines, against two processes on one database
@@ -8,7 +9,6 @@ import { createTemplate, runCase } from './world.js'
 //   LATCHKEY_TEST_SEED=random LATCHKEY_TEST_RUNS=2000 node dist/test/model/sessions.test.js
 // The steps follow from the seed; how the machine interleaves what is done at once does not.
 
-const SEED = process.env.LATCHKEY_TEST_SEED === 'random' ? Math.floor(Math.random() * 2 ** 31) : Number(process.env.LATCHKEY_TEST_SEED ?? 1)
 const RUNS = Number(process.env.LATCHKEY_TEST_RUNS ?? 15)
 
 t.setTimeout(300_000 + RUNS * 2_000)
