@@ -55,7 +55,7 @@ export const Options = Type.Object({
   })),
   /** What access tokens are signed with. Default `ES256`. */
   algorithm: Type.Optional(Type.Enum(ALGORITHMS, {
-    description: 'What access tokens are signed with. Keys of the other algorithms in the store go on verifying.',
+    description: 'What access tokens are signed with. Keys of the other algorithms in the store go on verifying until they are revoked.',
     default: 'ES256',
     env: 'LATCHKEY_ALGORITHM',
     expects: ALGORITHMS.join(', ')
