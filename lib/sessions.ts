@@ -87,7 +87,7 @@ export interface Sessions {
 /** What is asked for before a transaction that makes a grant. */
 type Prepared = Pick<Grant, 'scopes' | 'claims'>
 
-/** Characters of JSON. A browser drops a cookie of more than 4,096 bytes (RFC 6265bis section 5.7), and a third is added by base64. */
+/** Characters of JSON. A browser drops a cookie of more than 4,096 bytes (RFC 6265bis section 5.6), and a third is added by base64. */
 const MAX_CLAIMS_LENGTH = 2_048
 
 /** What a refresh decided inside its transaction. The refusals are thrown outside: thrown inside they would undo the ending of the session. */

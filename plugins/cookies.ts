@@ -7,6 +7,9 @@ import { LatchkeyError } from '../lib/errors.js'
 import { isolate } from './isolate.js'
 import { kSettings } from './settings.js'
 
+/** Bytes of name and value: RFC 6265bis section 5.6. A browser drops a longer cookie, and says nothing. */
+const MAX_COOKIE_SIZE = 4_096
+
 export const kCookies = Symbol('latchkey.cookies')
 
 /** Tokens in cookies, and the rule for requests that carry them. */
@@ -22,7 +25,7 @@ export interface Cookies {
   isSameSite (request: FastifyRequest): boolean
   /** Throws `cross_site_request` where it was. */
   assertSameSite (request: FastifyRequest): void
-  /** Sets both cookies; lifetimes are seconds. */
+  /** Sets both cookies; lifetimes are seconds. Throws where one is longer than a browser keeps: the login would look as if it had worked. */
   set (reply: FastifyReply, tokens: { accessToken: string, accessTtl: number, refreshToken: string, refreshTtl: number }): void
   /** Removes both cookies, with the attributes that they were set with: a browser keeps them otherwise. */
   clear (reply: FastifyReply): void
@@ -78,6 +81,8 @@ export default fp(async function latchkeyCookies (app) {
       return cookie
     },
     set (reply, { accessToken, accessTtl, refreshToken, refreshTtl }) {
+      const size = accessName.length + accessToken.length
+      if (size > MAX_COOKIE_SIZE) throw new Error(`An access token was made that needs a cookie of ${size} bytes, and browsers keep ${MAX_COOKIE_SIZE}: grant fewer scopes, let the login ask for fewer, or give shorter claims`)
       reply.header('set-cookie', [
         serializeCookie(accessName, accessToken, { ...attributes, maxAge: accessTtl }),
         serializeCookie(refreshName, refreshToken, { ...attributes, maxAge: refreshTtl })
