@@ -16,7 +16,7 @@ function catchErrors (app: FastifyInstance): Caught[] {
   return caught
 }
 
-t.test("401 and 403 reach the host's own error handler with status, code and challenge", async t => {
+t.test("RFC 6750 3, RFC 6750 3.1: 401 and 403 reach the host's own error handler with status, code and challenge", async t => {
   let caught: Caught[] = []
   const { app, clock } = await buildHost(t, {}, app => {
     caught = catchErrors(app)
@@ -52,7 +52,7 @@ t.test("without one, Fastify's own handler answers with the status and the chall
   assertDiscreet(t, response)
 })
 
-t.test('a token is taken from the header in any case of the scheme, and from nowhere else', async t => {
+t.test('RFC 6750 2: a token is taken from the header in any case of the scheme, and from nowhere else', async t => {
   const { app } = await build(t)
   const { access_token: token } = await logIn(app)
   const statusOf = async (request: object): Promise<number> => (await app.inject({ url: '/protected-route', ...request })).statusCode
@@ -152,7 +152,7 @@ t.test('requireScopes guards in every position', async t => {
   t.equal((await app.inject({ url: '/early-authenticate', headers: bearer(bob.access_token) })).statusCode, 200)
 })
 
-t.test('all scopes of one guard are needed, and a longer or shorter name is another scope', async t => {
+t.test('ASVS 10.3.2: all scopes of one guard are needed, and a longer or shorter name is another scope', async t => {
   const { app } = await buildHost(t, { scopes: { item: '', items: '', 'items:read': '', admin: '' } }, app => {
     app.get('/both', { preHandler: app.requireScopes('admin', 'items:read') }, async () => 'ok')
     app.get('/items', { preHandler: app.requireScopes('items') }, async () => 'ok')

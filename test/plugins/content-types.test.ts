@@ -14,7 +14,7 @@ t.test('JSON is JSON, however its type is spelled', async t => {
   }
 })
 
-t.test('a form is for the OAuth endpoints alone: the page of another site can send one without asking', async t => {
+t.test('ASVS 3.5.2: a form is for the OAuth endpoints alone: the page of another site can send one without asking', async t => {
   const { app } = await build(t, { registration: true })
   for (const [url, form] of [['/login', CREDENTIALS], ['/register', { username: 'carol', password: PASSWORD }], ['/logout', { target: 'all' }], ['/refresh', { refresh_token: 'x' }]] as const) {
     assertProblem(t, await postForm(app, url, form), 415, 'unsupported_media_type', url)

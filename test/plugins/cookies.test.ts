@@ -9,7 +9,7 @@ async function logInRaw (app: FastifyInstance): Promise<string[]> {
   return [response.headers['set-cookie'] ?? []].flat()
 }
 
-t.test('the cookies are __Host-, HttpOnly, Secure, SameSite=Lax, Path=/, and nothing else', async t => {
+t.test('RFC 6265bis 4.1.3.2, ASVS 3.3.1, ASVS 3.3.2, ASVS 3.3.3, ASVS 3.3.4, NIST 5.1.1: the cookies are __Host-, HttpOnly, Secure, SameSite=Lax, Path=/, and nothing else', async t => {
   const { app } = await build(t)
   const cookies = await logInRaw(app)
   t.equal(cookies.length, 2)
@@ -45,7 +45,7 @@ t.test('a cookie without the prefix is not read: a neighbouring subdomain can se
   }
 })
 
-t.test('header and cookie: the same token is one, different ones are 400', async t => {
+t.test('RFC 6750 2: header and cookie with the same token are one, with different ones 400', async t => {
   const { app } = await build(t)
   const [one, two] = [await logIn(app), await logIn(app, 'bob')]
   const call = (header: string, cookie: string) => app.inject({ url: '/users/me', headers: { ...bearer(header), cookie: `__Host-access_token=${cookie}` } })
@@ -69,7 +69,7 @@ t.test('odd Cookie headers are 401 at most, and never 500', async t => {
   t.ok([200, 400, 401].includes(twice.statusCode), 'twice')
 })
 
-t.test('a state-changing request on cookies is refused from another site', async t => {
+t.test('ASVS 3.5.1, NIST 5.1: a state-changing request on cookies is refused from another site', async t => {
   const { app } = await build(t, { trustedOrigins: ['https://app.example.com'] })
   const { cookie } = await logInWithCookies(app)
   const own = { host: 'auth.example.com' }

@@ -2,7 +2,7 @@ import t from 'tap'
 import { bearer, build, logIn, PASSWORD, postForm } from '../helper.js'
 import { assertOAuthError, assertProblem, buildHost, databaseFile, query, SECRET } from '../routes/support.js'
 
-t.test('an error of our routes is a problem document, whatever handler the host has', async t => {
+t.test('RFC 9457 3: an error of our routes is a problem document, whatever handler the host has', async t => {
   const { app } = await buildHost(t, {}, app => {
     app.setErrorHandler((_error, _request, reply) => { reply.code(418).send('mine') })
     app.get('/broken', async () => { throw new Error('mine') })
@@ -13,7 +13,7 @@ t.test('an error of our routes is a problem document, whatever handler the host 
   t.equal((await app.inject({ url: '/broken' })).statusCode, 418)
 })
 
-t.test('what nobody expected is a 500 that tells nothing, and the log has the reason', async t => {
+t.test('RFC 9457 5: what nobody expected is a 500 that tells nothing, and the log has the reason', async t => {
   const lines: string[] = []
   const { app } = await build(t, { users: { authenticate: async () => { throw new TypeError('select * from secret_table where password = hunter2') }, find: async () => null } }, { logger: { level: 'error', stream: { write: (line: string) => { lines.push(line) } } } })
   assertProblem(t, await app.inject({ method: 'POST', url: '/login', payload: { username: 'alice', password: PASSWORD } }), 500, 'internal_error')

@@ -9,7 +9,7 @@ function assertHeaders (t: { match (a: unknown, b: unknown): unknown }, response
   t.match(response.headers.ratelimit, /r=0;t=[1-9]\d?$/)
 }
 
-t.test('the hundred and first attempt of an address within a minute is 429, on all routes that take a password together', async t => {
+t.test('RFC 6585 4, RateLimit 11: the hundred and first attempt of an address within a minute is 429, on all routes that take a password together', async t => {
   const { app } = await build(t, { rateLimit: true, registration: true })
   const alice = await app.latchkey.users.findByName('alice')
   t.ok(alice)

@@ -32,7 +32,7 @@ t.test('a login asks for fewer scopes, and never gets more', async t => {
   }
 })
 
-t.test('unknown user, wrong password and disabled user get the same answer, and no cookie', async t => {
+t.test('ASVS 6.3.8: unknown user, wrong password and disabled user get the same answer, and no cookie', async t => {
   const { app } = await build(t)
   const carol = await app.latchkey.users.add({ username: 'carol', password: PASSWORD })
   await app.latchkey.users.disable(carol.id)
@@ -47,7 +47,7 @@ t.test('unknown user, wrong password and disabled user get the same answer, and 
   for (const answer of answers) t.strictSame(answer, answers[0])
 })
 
-t.test('the time of the answer does not tell an unknown user from a wrong password', async t => {
+t.test('ASVS 6.3.8: the time of the answer does not tell an unknown user from a wrong password', async t => {
   const { app } = await build(t, { bcryptCost: 9 })
   const took: Record<string, number[]> = { alice: [], nobody: [] }
   for (let round = 0; round < 5; round++) {
@@ -62,7 +62,7 @@ t.test('the time of the answer does not tell an unknown user from a wrong passwo
   t.ok(unknown > known / 2 && unknown < known * 2, `${known.toFixed(1)} ms and ${unknown.toFixed(1)} ms`)
 })
 
-t.test('whoever logs in anew leaves the session that this browser had (ASVS 7.2.4), and no other', async t => {
+t.test('ASVS 7.2.4: whoever logs in anew leaves the session that this browser had, and no other', async t => {
   const { app } = await build(t)
   const elsewhere = await logInWithCookies(app)
   const before = await logInWithCookies(app)
@@ -89,7 +89,7 @@ t.test('a stale or foreign cookie does not hinder a login', async t => {
   }
 })
 
-t.test('another site cannot log its visitor in (login CSRF), not even with the right password', async t => {
+t.test('ASVS 3.5.1: another site cannot log its visitor in (login CSRF), not even with the right password', async t => {
   const { app } = await build(t)
   for (const headers of [{ 'sec-fetch-site': 'cross-site' }, { 'sec-fetch-site': 'same-site' }, { origin: 'https://evil.example' }, { origin: 'null' }]) {
     const response = await app.inject({ method: 'POST', url: '/login', headers, payload: { username: 'alice', password: PASSWORD } })

@@ -11,7 +11,7 @@ async function logOut (app: FastifyInstance, headers: Record<string, string>, ta
   return await app.inject({ method: 'POST', url: '/logout', headers, ...(target === undefined ? {} : { payload: { target } }) })
 }
 
-t.test('logging out ends this session and clears the cookies', async t => {
+t.test('ASVS 7.4.1, NIST 5.1: logging out ends this session and clears the cookies', async t => {
   const { app } = await build(t)
   const [headers, elsewhere, bob] = [await logInWithCookies(app), await logInWithCookies(app), await logInWithCookies(app, 'bob')]
   const response = await logOut(app, headers)

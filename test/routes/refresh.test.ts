@@ -147,7 +147,7 @@ t.test('every refusal of a refresh token is the same answer', async t => {
   t.equal(answers[0]?.status, 401)
 })
 
-t.test('a refresh token lives 30 days unused, and its session 90 however often it is used', async t => {
+t.test('RFC 9700 4.14.2, ASVS 7.3.1, ASVS 7.3.2, ASVS 10.4.8, NIST 5.2: a refresh token lives 30 days unused, and its session 90 however often it is used', async t => {
   const { app, clock } = await build(t)
   const idle = await logIn(app)
   const lucky = await logIn(app)
@@ -178,7 +178,7 @@ t.test('the lifetime of the refresh cookie is what is left of the session', asyn
   t.equal(maxAge(await app.inject({ method: 'POST', url: '/refresh', headers })), 0)
 })
 
-t.test('a refresh may narrow the scope and never widen it; a refusal does not rotate', async t => {
+t.test('RFC 6749 6, RFC 9700 4.14.2: a refresh may narrow the scope and never widen it; a refusal does not rotate', async t => {
   const file = databaseFile(t)
   const { app } = await build(t, { database: file, secret: SECRET })
   const first = await logIn(app, 'alice', { scope: 'items:read' })
@@ -214,7 +214,7 @@ t.test('scopes follow the user: less at once, more only after a new login', asyn
   t.equal(await statusOf(app, none), 200)
 })
 
-t.test('a disabled user and a removed one refresh nothing, and enabling brings nothing back', async t => {
+t.test('ASVS 7.4.2: a disabled user and a removed one refresh nothing, and enabling brings nothing back', async t => {
   const { app } = await build(t)
   const { users } = app.latchkey
   const [alice, bob] = [await users.findByName('alice'), await users.findByName('bob')]

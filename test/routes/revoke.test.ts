@@ -20,7 +20,7 @@ async function revoke (t: Test, app: FastifyInstance, form: Record<string, strin
   t.equal(response.headers['cache-control'], 'no-store')
 }
 
-t.test('an access token dies by itself: the session goes on, and so do its other access tokens', async t => {
+t.test('RFC 7009 2.1: an access token dies by itself: the session goes on, and so do its other access tokens', async t => {
   const { app } = await build(t)
   const tokens = await logIn(app)
   const sibling: TokenBody = (await postForm(app, '/token', { grant_type: 'refresh_token', refresh_token: tokens.refresh_token })).json()
@@ -33,7 +33,7 @@ t.test('an access token dies by itself: the session goes on, and so do its other
   t.equal(await refresh(app, sibling.refresh_token), 200)
 })
 
-t.test('a refresh token dies with its session and every access token of it', async t => {
+t.test('RFC 7009 2.1: a refresh token dies with its session and every access token of it', async t => {
   const { app } = await build(t)
   const [tokens, other, his] = [await logIn(app), await logIn(app), await logIn(app, 'bob')]
   const second: TokenBody = (await postForm(app, '/token', { grant_type: 'refresh_token', refresh_token: tokens.refresh_token })).json()
@@ -59,7 +59,7 @@ t.test('a refresh token that was rotated away ends its session too, however old'
   t.equal(await refresh(app, last.refresh_token), 401)
 })
 
-t.test('a wrong or unknown hint changes nothing', async t => {
+t.test('RFC 7009 2.1: a wrong or unknown hint changes nothing', async t => {
   const { app } = await build(t)
   for (const hint of ['refresh_token', 'access_token', 'id_token', 'nonsense', '']) {
     const tokens = await logIn(app)
@@ -71,7 +71,7 @@ t.test('a wrong or unknown hint changes nothing', async t => {
   }
 })
 
-t.test('unknown, expired, dead and malformed tokens get the same 200, and nothing dies of them', async t => {
+t.test('RFC 7009 2.2: unknown, expired, dead and malformed tokens get the same 200, and nothing dies of them', async t => {
   const file = databaseFile(t)
   const { app, clock } = await build(t, { database: file, secret: SECRET })
   const { app: foreign } = await build(t)
@@ -90,7 +90,7 @@ t.test('unknown, expired, dead and malformed tokens get the same 200, and nothin
   t.equal(query(file, 'select * from rules').length, 0, 'and nothing is written for them')
 })
 
-t.test('a second time is the same 200, and does not write a second rule (else a holder fills the disk)', async t => {
+t.test('RFC 7009 2.2: a second time is the same 200, and does not write a second rule (else a holder fills the disk)', async t => {
   const file = databaseFile(t)
   const { app } = await build(t, { database: file, secret: SECRET })
   const tokens = await logIn(app)

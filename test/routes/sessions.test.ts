@@ -11,7 +11,7 @@ async function list (app: FastifyInstance, headers: Record<string, string>): Pro
   return response.json().sessions
 }
 
-t.test('a user sees the own live sessions, the last used first, and which one asks', async t => {
+t.test('ASVS 7.5.2: a user sees the own live sessions, the last used first, and which one asks', async t => {
   const { app, clock } = await build(t)
   const start = clock()
   const first = await logIn(app)
@@ -46,7 +46,7 @@ t.test('ended and expired sessions are not in the list', async t => {
   t.strictSame((await list(app, bearer(fresh.access_token))).map(({ id }) => id), [claimsOf(fresh.access_token).sid])
 })
 
-t.test('a user ends one of the own sessions, this one too', async t => {
+t.test('ASVS 7.5.2, ASVS 10.4.9: a user ends one of the own sessions, this one too', async t => {
   const { app } = await build(t)
   const [mine, other] = [await logIn(app), await logIn(app)]
   const remove = (id: unknown) => app.inject({ method: 'DELETE', url: `/sessions/${id}`, headers: bearer(mine.access_token) })

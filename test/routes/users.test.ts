@@ -48,7 +48,7 @@ t.test('without a token there is no profile and no change', async t => {
   }
 })
 
-t.test('a change of the password ends every other session, and this one goes on', async t => {
+t.test('ASVS 7.4.3: a change of the password ends every other session, and this one goes on', async t => {
   const { app } = await build(t)
   const [mine, other, bob] = [await logIn(app), await logIn(app), await logIn(app, 'bob')]
   const response = await change(app, bearer(mine.access_token), PASSWORD, NEW_PASSWORD)
@@ -63,7 +63,7 @@ t.test('a change of the password ends every other session, and this one goes on'
   t.equal((await postForm(app, '/token', { username: 'alice', password: NEW_PASSWORD })).statusCode, 200)
 })
 
-t.test('a wrong current password changes nothing', async t => {
+t.test('ASVS 6.2.3, ASVS 7.5.1: a wrong current password changes nothing', async t => {
   const { app } = await build(t)
   const [mine, other] = [await logIn(app), await logIn(app)]
   for (const current of ['wrong', NEW_PASSWORD, PASSWORD.toUpperCase(), `${PASSWORD}\u0000`]) {
@@ -81,7 +81,7 @@ t.test('a wrong current password is told before the policy is: the answer says n
   assertProblem(t, await change(app, bearer(mine.access_token), 'wrong', 'short'), 403, 'wrong_password')
 })
 
-t.test('the policy refuses with its reason, which never quotes the password', async t => {
+t.test('ASVS 6.2.4, NIST 3.1.1.2: the policy refuses with its reason, which never quotes the password', async t => {
   const { app } = await build(t)
   const mine = await logIn(app)
   const table: Array<[password: string, reason: RegExp]> = [
@@ -123,7 +123,7 @@ t.test('the change is refused to another site that rides on the cookies', async 
   t.equal((await change(app, { ...headers, 'sec-fetch-site': 'same-origin' }, PASSWORD, NEW_PASSWORD)).statusCode, 204)
 })
 
-t.test('a password of more than 72 bytes counts to its end', async t => {
+t.test('ASVS 6.2.8, NIST 3.1.1.2: a password of more than 72 bytes counts to its end', async t => {
   const { app } = await build(t)
   const mine = await logIn(app)
   const long = 'so long that bcrypt alone would stop reading '.repeat(4)
@@ -132,7 +132,7 @@ t.test('a password of more than 72 bytes counts to its end', async t => {
   t.equal((await postForm(app, '/token', { username: 'alice', password: `${long}x` })).statusCode, 200)
 })
 
-t.test('a removed or disabled user is 401 on the very next request', async t => {
+t.test('ASVS 7.4.2: a removed or disabled user is 401 on the very next request', async t => {
   const { app } = await build(t)
   for (const end of ['disable', 'remove'] as const) {
     const user = await app.latchkey.users.add({ username: `to-${end}`, password: PASSWORD })

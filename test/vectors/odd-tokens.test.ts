@@ -94,7 +94,7 @@ t.test('a spelling that we would not write, signed with our own key, is refused 
   t.strictSame(wrong, {})
 })
 
-t.test('a member that is doubled in the claims: the last one counts (RFC 7519 section 4), also for what is checked', async t => {
+t.test('RFC 7519 4: of a member that is doubled in the claims the last one counts, also for what is checked', async t => {
   const now = Math.floor(clock() / 1000)
   const put = (place: 'first' | 'last', name: string, value: unknown): string => {
     const text = JSON.stringify(claims)
@@ -142,7 +142,7 @@ t.test('a claim of our own that is nested as deeply as a token has room for is n
   t.strictSame(await call(deep), { status: 200, id: claims.sub })
 })
 
-t.test('a token that brings its own key is 401, and nothing is fetched for it (CVE-2018-0114)', async t => {
+t.test('RFC 8725 3.10, ASVS 9.1.3: a token that brings its own key is 401, and nothing is fetched for it (CVE-2018-0114)', async t => {
   const fetched: Array<string | undefined> = []
   const server = createServer((request, response) => {
     fetched.push(request.url)
