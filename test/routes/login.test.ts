@@ -2,7 +2,7 @@ import t from 'tap'
 import { bearer, build, cookieHeader, logInWithCookies, PASSWORD } from '../helper.js'
 import { assertProblem, claimsOf, visible } from './support.js'
 
-t.test('a browser gets its user and two cookies, and no token in the body', async t => {
+t.test('ASVS 3.3.4: a browser gets its user and two cookies, and no token in the body', async t => {
   const { app } = await build(t)
   const response = await app.inject({ method: 'POST', url: '/login', payload: { username: 'alice', password: PASSWORD } })
   t.equal(response.statusCode, 200)
