@@ -60,7 +60,7 @@ t.test('RFC 6749 5.2: errors are 400 with the code of the standard; a client tha
   t.match(response.headers['www-authenticate'], /^Basic realm="/)
 })
 
-t.test('RFC 6749 10.10, ASVS 7.2.3, NIST 5.1: a refresh token of a known session has 256 bits left to guess, and one wrong bit is no token', async t => {
+t.test('RFC 6749 10.10, RFC 9700 4.14.2, ASVS 7.2.3, NIST 5.1: a refresh token of a known session has 256 bits left to guess, and one wrong bit is no token', async t => {
   const { app } = await build(t)
   const { refresh_token: token } = await logIn(app)
   const bytes = Buffer.from(token.slice('lkr_'.length), 'base64url')
