@@ -13,7 +13,7 @@ t.test('RFC 6265bis 5.6, ASVS 3.3.5: no cookie is longer than a browser keeps; a
   for (const { name, value } of response.cookies) t.ok(name.length + value.length <= 4_096, name)
 
   const scopes = Object.fromEntries(Array.from({ length: 40 }, (_, index) => [`a-scope-with-a-long-name:${index}`, 'One of many']))
-  const { app: many } = await build(t, { algorithm: 'RS256', scopes: { ...scopes, admin: 'Administer', 'items:read': 'Read' }, claims: () => ({ padding: 'x'.repeat(length) }) })
+  const { app: many } = await build(t, { scopes: { ...scopes, admin: 'Administer', 'items:read': 'Read' }, claims: () => ({ padding: 'x'.repeat(length) }) })
   await many.latchkey.users.add({ username: 'grantee', password: PASSWORD, scopes: Object.keys(scopes) })
   const credentials = { username: 'grantee', password: PASSWORD }
   const refused = await many.inject({ method: 'POST', url: '/login', payload: credentials })
