@@ -22,7 +22,7 @@ function waitOf (attempts: Attempts | undefined, now: number): number {
   return 'wait' in begun ? begun.wait : 0
 }
 
-t.test('ten failures in a row cost nothing, then the wait doubles from a second to an hour, and a hundred close for a day (NIST SP 800-63B-4 3.2.2)', async t => {
+t.test('NIST 3.2.2: ten failures in a row cost nothing, then the wait doubles from a second to an hour, and a hundred close for a day', async t => {
   const waits: number[] = []
   let attempts: Attempts | undefined
   let now = NOW

@@ -126,7 +126,7 @@ t.test('RS256, PS256, ES256 and EdDSA keys, PEM or JWK, public or private; never
   t.equal(world.follower.refresh(), undefined)
 })
 
-t.test('the two profiles exclude each other', async t => {
+t.test('RFC 8725 3.12: the two profiles exclude each other', async t => {
   const { tokens, keys, world, now, key, sign } = await open(t, {})
   const grant = await world.sessions.start(await world.addUser(), { clientId: 'app' })
   const token = await tokens.sign(grant)

@@ -65,7 +65,7 @@ t.test('a key of another algorithm than the configured one: a sentence that says
   t.equal((await keys.list()).length, 1)
 })
 
-t.test('what is no key to sign with', async t => {
+t.test('RFC 7518 3.3: what is no key to sign with', async t => {
   const small = generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey
   const p384 = generateKeyPairSync('ec', { namedCurve: 'P-384' }).privateKey
   const encrypted = ec.privateKey.export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'x' }).toString()
@@ -101,7 +101,7 @@ t.test('what is no key to sign with', async t => {
   t.throws(() => parseSigningKey(Buffer.from(jwk(rsa.privateKey, { alg: 'RS256' })), { algorithm: 'PS256' }), /it is for RS256, and cannot be used with PS256/)
 })
 
-t.test('secrets to verify with: text or base64url, never too short, never a file that was meant as something else', async t => {
+t.test('RFC 7518 3.2: secrets to verify with: text or base64url, never too short, never a file that was meant as something else', async t => {
   const text = 'x'.repeat(32)
   t.equal(parseVerifyOnlyKey(Buffer.from(`${text}\n`)).text, Buffer.from(text).toString('base64url'), 'without the line break')
   t.equal(parseVerifyOnlyKey(Buffer.from(`${text}\r\n`)).identity, Buffer.from(text).toString('base64url'))

@@ -170,7 +170,7 @@ t.test('an attempt during which the process died is a failure', async t => {
   t.equal(await retryAfter(later.throttle, bucket), 1, 'the eleventh')
 })
 
-t.test('an attacker with many addresses closes the bucket of strangers; the owner gets in from every known place', async t => {
+t.test('ASVS 6.1.1, ASVS 6.3.1: an attacker with many addresses closes the bucket of strangers; the owner gets in from every known place', async t => {
   const world = await createWorld(t)
   const { throttle, sessions, wall } = world
   const alice = await world.addUser('Alice')

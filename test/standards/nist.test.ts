@@ -83,3 +83,27 @@ t.test('NIST 5.1.1: no cookie holds personal data, in whatever encoding', async 
     for (const personal of ['alice', '203.0.113.7', 'somebody']) t.notOk(read.includes(personal), `${name} says nothing of ${personal}`)
   }
 })
+
+t.test('NIST 3.2.2, ASVS 6.1.1, ASVS 6.3.1: of guesses from everywhere a hundred in a row are looked at, ever slower; the owner gets in from where a session of theirs began', async t => {
+  const { app, clock } = await build(t, { rateLimit: true })
+  const logIn = async (address: string, password: string) => await app.inject({ method: 'POST', url: '/login', remoteAddress: address, payload: { username: 'alice', password } })
+  t.equal((await logIn('198.51.100.7', PASSWORD)).statusCode, 200, 'a session of the owner begins')
+  let looked = 0
+  let waited = 0
+  for (let guess = 0; guess < 400; guess++) {
+    const response = await logIn(`203.0.${guess >> 8}.${guess & 255}`, 'wrong')
+    if (response.statusCode === 401) {
+      looked++
+      continue
+    }
+    assertProblem(t, response, 429, 'too_many_failures')
+    const wait = Number(response.headers['retry-after'])
+    waited += wait
+    if (wait > 3_600) break
+    clock.move(wait * 1_000)
+  }
+  t.equal(looked, 100)
+  t.ok(waited > 3 * 24 * 3_600, `which took ${Math.round(waited / 3_600)} hours`)
+  t.equal((await logIn('203.0.113.1', PASSWORD)).statusCode, 429, 'not even the right one, from where nobody is known')
+  t.equal((await logIn('198.51.100.7', PASSWORD)).statusCode, 200, 'the owner, from where that session began')
+})
