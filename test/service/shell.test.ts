@@ -15,7 +15,7 @@ const ANY: Record<string, InjectOptions> = {
   'an OAuth error': { method: 'POST', url: '/token', payload: {} }
 }
 
-t.test('every answer of the service has the security headers, also outside of its prefix', async t => {
+t.test('ASVS 3.4.4, ASVS 3.4.5, ASVS 3.4.6: every answer of the service has the security headers, also outside of its prefix', async t => {
   for (const prefix of ['', '/auth']) {
     const app = await buildService(t, { prefix })
     for (const [name, request] of Object.entries(ANY)) {
@@ -73,7 +73,7 @@ t.test('without corsOrigins there is no CORS, and OPTIONS is a 405', async t => 
   t.same(Object.keys(response.headers).filter(name => name.startsWith('access-control-') || name === 'vary'), [])
 })
 
-t.test('pages of corsOrigins read every answer; cookies only those that are trusted too', async t => {
+t.test('ASVS 3.4.2: pages of corsOrigins read every answer; cookies only those that are trusted too', async t => {
   for (const prefix of ['', '/auth']) {
     const app = await buildService(t, { prefix, corsOrigins: ['https://APP.example.com:443', TRUSTED], trustedOrigins: [TRUSTED, 'https://other.example.com'] })
     for (const [name, request] of Object.entries(ANY)) {

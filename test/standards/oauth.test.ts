@@ -86,3 +86,20 @@ t.test('RFC 7009 2.2.1: where it cannot be revoked the answer is 503 with Retry-
     t.match(response.headers['retry-after'], /^[1-9]\d*$/)
   }
 })
+
+t.test('RFC 8414 2, RFC 8414 3, RFC 8414 3.2, RFC 8414 3.3, RFC 9700 2.4, RFC 9700 2.6: the metadata are JSON at the well-known path before that of the issuer, with the issuer to the letter, and never list the password grant', async t => {
+  for (const [issuer, path] of [['https://auth.example.com', ''], ['https://example.com/tenant', '/tenant'], ['https://example.com/auth/', '/auth']] as const) {
+    const { app } = await build(t, { issuer, prefix: '/auth' })
+    const response = await app.inject(`/.well-known/oauth-authorization-server${path}`)
+    t.equal(response.statusCode, 200, issuer)
+    t.match(response.headers['content-type'], /^application\/json\b/)
+    const metadata = response.json()
+    t.equal(metadata.issuer, issuer)
+    t.strictSame(metadata.response_types_supported, [], 'required, and there is no authorization endpoint')
+    t.notOk(metadata.grant_types_supported.includes('password'))
+    for (const name of ['token_endpoint', 'jwks_uri', 'revocation_endpoint', 'introspection_endpoint']) t.equal(new URL(metadata[name]).origin, new URL(issuer).origin, name)
+    for (const value of Object.values(metadata)) t.ok(value !== null && value !== '', 'nothing without a value')
+    t.equal((await app.inject(new URL(metadata.jwks_uri).pathname.replace('/tenant', ''))).statusCode, 200)
+  }
+  for (const issuer of ['https://auth.example.com?x', 'https://auth.example.com#x', 'auth.example.com']) await t.rejects(build(t, { issuer }), /issuer/, issuer)
+})
