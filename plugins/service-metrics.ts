@@ -27,7 +27,7 @@ export default fp(async function latchkeyServiceMetrics (app) {
 
   const queue: Gauge = new Gauge({
     name: 'latchkey_password_queue_jobs',
-    help: 'Passwords that wait for a thread; logins are answered with 503 from 64 on',
+    help: 'Passwords that wait for a thread; where there are too many, logins are answered with 503',
     registers,
     collect (): void { queue.set(passwords.queueSize) }
   })

@@ -37,6 +37,7 @@ t.test('nothing given: the defaults', async t => {
       rateLimit: true,
       cookiesSecure: true,
       trustedOrigins: new Set(),
+      keyRotation: 90 * 86_400_000,
       corsOrigins: new Set(),
       securityHeaders: false,
       shedLoad: false,
@@ -102,6 +103,7 @@ t.test('wrong values: each message names the option, its variable and what is le
     ['rateLimit', 'LATCHKEY_RATE_LIMIT', BOOLEAN, BOOLEANS],
     ['cookies', undefined, 'an object with the member secure', ['secure', null, 5, true, []]],
     ['trustedOrigins', 'LATCHKEY_TRUSTED_ORIGINS', 'a list of origins such as https://app.example.com', [['app.example.com'], ['https://a/'], ['https://a/b'], ['*'], ['null'], [''], ['https://a b'], [5], 'https://a', null, {}]],
+    ['keyRotation', 'LATCHKEY_KEY_ROTATION', "a duration such as 12h or 90d, at least 1h, or 'never'", [...DURATIONS, 'Never', 'never ']],
     ['corsOrigins', 'LATCHKEY_CORS_ORIGINS', 'a list of origins such as https://app.example.com', [['app.example.com'], ['https://a/'], ['*'], ['https://*.a'], ['null'], [''], [5], 'https://a', '*', null, {}, true]],
     ['securityHeaders', 'LATCHKEY_SECURITY_HEADERS', BOOLEAN, BOOLEANS],
     ['shedLoad', 'LATCHKEY_SHED_LOAD', BOOLEAN, BOOLEANS],
@@ -110,6 +112,8 @@ t.test('wrong values: each message names the option, its variable and what is le
     ['docs', undefined, BOOLEAN, BOOLEANS],
     ['users', undefined, 'an object with the functions authenticate and find', [{}, { authenticate () {} }, { find () {} }, { authenticate: 5, find () {} }, 'users', 5, null, true, [], () => {}]],
     ['claims', undefined, 'a function', [{}, 'claims', 5, null, true, []]],
+    ['onEvent', undefined, 'a function', [{}, 'onEvent', 5, null, true, []]],
+    ['auditRetention', 'LATCHKEY_AUDIT_RETENTION', DURATION, DURATIONS],
     ['now', undefined, 'a function', [{}, 'now', 5, null, true, new Date(0)]]
   ]
   t.same(table.map(([name]) => name).sort(), Object.keys(Options.properties).sort(), 'every option is in this table')
@@ -202,11 +206,13 @@ t.test('the environment: every variable', async t => {
     LATCHKEY_RATE_LIMIT: 'false',
     LATCHKEY_COOKIES_SECURE: 'false',
     LATCHKEY_TRUSTED_ORIGINS: 'https://a.example,https://b.example',
+    LATCHKEY_KEY_ROTATION: 'never',
     LATCHKEY_CORS_ORIGINS: 'https://c.example, https://d.example:8443',
     LATCHKEY_SECURITY_HEADERS: 'true',
     LATCHKEY_SHED_LOAD: 'false',
     LATCHKEY_METRICS: 'true',
     LATCHKEY_PREFIX: '/auth',
+    LATCHKEY_AUDIT_RETENTION: '30d',
     HOST: '0.0.0.0',
     PORT: '0',
     LATCHKEY_TRUST_PROXY: '10.0.0.0/8, ::1',
@@ -230,11 +236,13 @@ t.test('the environment: every variable', async t => {
     rateLimit: false,
     cookies: { secure: false },
     trustedOrigins: ['https://a.example', 'https://b.example'],
+    keyRotation: 'never',
     corsOrigins: ['https://c.example', 'https://d.example:8443'],
     securityHeaders: true,
     shedLoad: false,
     metrics: true,
-    prefix: '/auth'
+    prefix: '/auth',
+    auditRetention: '30d'
   })
   t.same(service, { host: '0.0.0.0', port: 0, trustProxy: ['10.0.0.0/8', '::1'], logLevel: 'debug' })
   t.same(unread, [])

@@ -43,7 +43,7 @@ t.test('an https issuer means HSTS, of its own name only', async t => {
 })
 
 t.test('the docs page keeps the policy with which it works', async t => {
-  const app = await buildService(t)
+  const app = await buildService(t, { docs: true })
   for (const url of ['/docs', '/docs/', '/docs/static/swagger-ui-bundle.js']) {
     const { statusCode, headers } = await app.inject(url)
     t.equal(statusCode, 200, url)
@@ -53,7 +53,7 @@ t.test('the docs page keeps the policy with which it works', async t => {
 })
 
 t.test('what the service switches on can be switched off', async t => {
-  const app = await buildService(t, { securityHeaders: false, metrics: false, docs: false })
+  const app = await buildService(t, { securityHeaders: false, metrics: false })
   t.notOk('content-security-policy' in (await app.inject('/health/live')).headers)
   for (const url of ['/metrics', '/docs', '/openapi.json']) t.equal((await app.inject(url)).statusCode, 404, url)
 })

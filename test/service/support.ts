@@ -9,9 +9,9 @@ import type { LatchkeyOptions } from '../../schemas/options.js'
 import { buildServer } from '../../server.js'
 import { PASSWORD, TEST_OPTIONS } from '../helper.js'
 
-/** The service, as `latchkey serve` builds it, silent and in memory, closed when the test ends; `alice` may read the metrics. */
+/** The service, as `latchkey serve` builds it, silent and in memory, closed when the test ends; `alice` may read the metrics. The docs page takes time, and few tests look at it. */
 export async function buildService (t: Test, options: LatchkeyOptions = {}, limits: Partial<Limits> = {}): Promise<FastifyInstance> {
-  const app = await buildServer({ ...TEST_OPTIONS, ...options }, readServiceOptions({ logLevel: 'silent' }), { ...LIMITS, ...limits })
+  const app = await buildServer({ ...TEST_OPTIONS, docs: false, ...options }, readServiceOptions({ logLevel: 'silent' }), { ...LIMITS, ...limits })
   t.teardown(() => app.close())
   await app.ready()
   await app.latchkey.users.add({ username: 'alice', password: PASSWORD, scopes: ['metrics:read'] })
