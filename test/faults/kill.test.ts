@@ -23,7 +23,7 @@ const MOST_SESSIONS = 5
 const WIDTH = 8
 
 t.jobs = 2
-t.setTimeout(60_000 + KILLS * 10_000)
+t.setTimeout(120_000 + KILLS * 30_000)
 
 /** Numbers in [0, 1) that are the same for the same seed (mulberry32). */
 function createRandom (seed: number): () => number {

@@ -18,7 +18,7 @@ const isRoot = process.getuid?.() === 0
 const PROMPT = 1_500
 
 t.jobs = 4
-t.setTimeout(60_000)
+t.setTimeout(300_000)
 
 /** Accounts with a session each, and what writes: a login, a refresh, both revocations and a logout, of one user each. */
 const USERS = ['reader', 'refreshes', 'revokes', 'ends', 'leaves'] as const
