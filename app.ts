@@ -8,6 +8,8 @@ import type { AuthenticatedUser } from './lib/tokens.js'
 import audit, { kAudit } from './plugins/audit.js'
 import authentication, { kGuards, createSecureRoute } from './plugins/authentication.js'
 import type { Guards } from './plugins/authentication.js'
+import clientAuthentication from './plugins/client-authentication.js'
+import clients, { kClients } from './plugins/clients.js'
 import contentTypes from './plugins/content-types.js'
 import cookies from './plugins/cookies.js'
 import cors from './plugins/cors.js'
@@ -15,6 +17,7 @@ import database from './plugins/database.js'
 import discovery, { kServerMetadata, serveAtRoot } from './plugins/discovery.js'
 import errors from './plugins/errors.js'
 import events from './plugins/events.js'
+import introspection from './plugins/introspection.js'
 import issuing from './plugins/issuing.js'
 import jwt, { kTokens } from './plugins/jwt.js'
 import keys, { kKeys } from './plugins/keys.js'
@@ -98,6 +101,7 @@ const latchkey: FastifyPluginAsync<LatchkeyOptions> = async function latchkey (a
     await scope.register(keys)
     await scope.register(passwords)
     await scope.register(throttle)
+    await scope.register(clients)
     await scope.register(users)
     await scope.register(sessions)
     await scope.register(purge)
@@ -107,6 +111,8 @@ const latchkey: FastifyPluginAsync<LatchkeyOptions> = async function latchkey (a
     await scope.register(authentication)
     await scope.register(issuing)
     await scope.register(rateLimit)
+    await scope.register(clientAuthentication)
+    await scope.register(introspection)
     await scope.register(serviceMetrics)
 
     await scope.register(discovery)
@@ -123,6 +129,7 @@ const latchkey: FastifyPluginAsync<LatchkeyOptions> = async function latchkey (a
         return builtInUsers
       },
       sessions: scope[kSessions],
+      clients: scope[kClients],
       revocations: scope[kRevocations],
       tokens: scope[kTokens],
       audit: scope[kAudit],

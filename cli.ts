@@ -4,6 +4,10 @@ import { Command } from 'commander'
 import { describeExitCodes } from './commands/exit-codes.js'
 import { reportFailure, toFailure } from './commands/failure.js'
 import { addAudit } from './commands/audit.js'
+import { addClientsAdd } from './commands/clients-add.js'
+import { addClientsList } from './commands/clients-list.js'
+import { addClientsRemove } from './commands/clients-remove.js'
+import { addClientsRotateSecret } from './commands/clients-rotate-secret.js'
 import { addKeysImport } from './commands/keys-import.js'
 import { addKeysList } from './commands/keys-list.js'
 import { addKeysRevoke } from './commands/keys-revoke.js'
@@ -48,6 +52,11 @@ addUsersSetPassword(users)
 addUsersDisable(users)
 addUsersEnable(users)
 addUsersRemove(users)
+const clients = program.command('clients').description('Register, list and remove machine clients.')
+addClientsAdd(clients)
+addClientsList(clients)
+addClientsRotateSecret(clients)
+addClientsRemove(clients)
 addSessionsRevoke(program.command('sessions').description("End users' sessions."))
 const keys = program.command('keys').description('List, rotate, revoke and import the keys that access tokens are signed and verified with.')
 addKeysList(keys)

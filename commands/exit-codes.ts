@@ -13,7 +13,7 @@ const MEANINGS: Record<ExitCode, string> = {
   0: 'done',
   1: 'refused or failed: standard error says why',
   2: 'used wrongly: unknown verb or option, missing or malformed argument',
-  3: 'there is no such user, session or key',
+  3: 'there is no such user, session, client or key',
   4: 'the database is not available: try again'
 }
 

@@ -43,13 +43,26 @@ export function challengeOf (error: LatchkeyError): string {
   return `Bearer ${attributes.join(', ')}`
 }
 
+/** What a request says of its client. */
+export interface ClientCredentials {
+  id: string
+  secret: string
+}
+
 /**
- * Throws `invalid_client` where a request names a client: none is registered, and a name or a secret that was not checked must
- * not look as if it had been. Empty ones are none; Swagger UI and FastAPI clients send them.
+ * Id and secret of the client that a request to an OAuth endpoint says it comes from: RFC 6749 section 2.3.1, by HTTP Basic or in
+ * the body. Undefined where it says nothing of one: a first-party app. Empty members are nothing; Swagger UI and FastAPI clients
+ * send them.
+ * @throws `invalid_request` where it says so twice (section 2.3; the id alone may stand in the body too), `invalid_client` where one half is
+ * missing: a name or a secret that was not checked must not look as if it had been.
  */
-export function assertNoClient (authorization: string | undefined, body: { client_id?: string, client_secret?: string }): void {
-  const isBasic = /^Basic\b/i.test(authorization ?? '')
-  const basic = isBasic ? readBasic(authorization) : { id: '', secret: '' }
-  const given = [basic?.id, basic?.secret, body.client_id ?? '', body.client_secret ?? '']
-  if (given.some(part => part !== '')) throw new LatchkeyError('invalid_client')
+export function readClient (authorization: string | undefined, { client_id: id = '', client_secret: secret = '' }: { client_id?: string, client_secret?: string }): ClientCredentials | undefined {
+  const basic = /^Basic\b/i.test(authorization ?? '') ? readBasic(authorization) : { id: '', secret: '' }
+  if (basic === undefined) throw new LatchkeyError('invalid_client')
+  const isBasic = basic.id !== '' || basic.secret !== ''
+  if (isBasic && (secret !== '' || (id !== '' && id !== basic.id))) throw new LatchkeyError('invalid_request', { message: 'The client must authenticate in one way: by HTTP Basic, or in the body.' })
+  const credentials = isBasic ? basic : { id, secret }
+  if (credentials.id === '' && credentials.secret === '') return undefined
+  if (credentials.id === '' || credentials.secret === '') throw new LatchkeyError('invalid_client')
+  return credentials
 }

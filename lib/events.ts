@@ -15,6 +15,11 @@ export function asUser (id: string, address: string | null): Actor {
   return { kind: 'user', id, address }
 }
 
+/** The machine client of this id, at this address. */
+export function asClient (id: string, address: string | null): Actor {
+  return { kind: 'client', id, address }
+}
+
 /** What a caller says of something that happened. Never a password, a token, a secret, or a text that somebody typed. */
 export interface NewEvent {
   type: EventType

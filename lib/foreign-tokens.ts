@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { FIRST_PARTY, isReservedId } from './clients.js'
 import type { Held, Keyring, VerifyOnlyJwtKey } from './keyring.js'
 import { BUILT_IN_SCOPES, formatScope, parseScope } from './scopes.js'
 import type { AccessTokenClaims } from './tokens.js'
@@ -8,9 +9,6 @@ import type { TokenHeader } from './token-header.js'
 // The tokens of an older system, verified with the keys that were imported for it. A profile of its own, with rules that exclude
 // those of our tokens (RFC 8725 section 3.12): the kind of key decides, and no key is of both kinds. Such tokens say little:
 // `sub` and `exp`, perhaps `iat`, `iss`, `aud`, and `scope` or `scopes`; they belong to no session and to no client.
-
-/** The `client_id` of tokens that were not made for a registered client: RFC 9068 section 2.2 wants one. */
-export const FIRST_PARTY = 'latchkey'
 
 const HEADER_MEMBERS = ['alg', 'typ', 'kid']
 const TYPES: unknown[] = [undefined, 'JWT', 'at+jwt']
@@ -56,8 +54,8 @@ function judge (token: string, payload: unknown, { key: { key }, expiresAt }: He
   if (typeof payload !== 'object' || payload === null || Array.isArray(payload)) return undefined
   const { sid: _sid, scopes: _scopes, ...theirs } = payload as Record<string, unknown>
   const { iss, sub, aud, exp, iat, jti } = theirs
-  // A subject that is called as the client would look like a machine client's.
-  if (!isName(sub) || sub === FIRST_PARTY || !isTime(exp) || (iat !== undefined && !isTime(iat))) return undefined
+  // A subject that is called as a client would look like a machine client's.
+  if (!isName(sub) || isReservedId(sub) || !isTime(exp) || (iat !== undefined && !isTime(iat))) return undefined
   if (iss !== undefined && typeof iss !== 'string') return undefined
   if (key.issuer !== null && iss !== key.issuer) return undefined
   if (aud !== undefined && !isAudience(aud)) return undefined

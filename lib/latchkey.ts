@@ -1,4 +1,5 @@
 import type { Audit } from './audit.js'
+import type { Clients } from './clients.js'
 import type { Keys } from './key-administration.js'
 import type { Revocations } from './revocations.js'
 import type { Sessions } from './sessions.js'
@@ -10,6 +11,8 @@ export interface Latchkey {
   /** The built-in table of users. Throws where the host has accounts of its own (option `users`). */
   readonly users: Users
   readonly sessions: Sessions
+  /** The registered machine clients. */
+  readonly clients: Clients
   readonly revocations: Revocations
   readonly tokens: Tokens
   /** The audit trail. */

@@ -29,6 +29,7 @@ export interface Settings {
   bcryptCost: number
   passwordMinLength: number
   registration: boolean
+  passwordGrant: boolean
   rateLimit: boolean
   cookiesSecure: boolean
   trustedOrigins: ReadonlySet<string>
@@ -104,6 +105,7 @@ export function readOptions (given: unknown): Settings {
     bcryptCost: options.bcryptCost,
     passwordMinLength: options.passwordMinLength,
     registration: options.registration,
+    passwordGrant: options.passwordGrant,
     rateLimit: options.rateLimit,
     cookiesSecure: options.cookies.secure ?? true,
     // As browsers write them: in lower case, without the default port.

@@ -19,11 +19,15 @@ const STEP = 1_000
 /** How many rules of each kind a purge looks at in the index: a millisecond's work. */
 const SWEEP = 10_000
 
-/** Revokes as part of a transaction: `token` needs the token's own `exp`, the others outlive every token they could kill. */
+/**
+ * Revokes as part of a transaction: `token` needs the token's own `exp`, and says whose it is (a session, or a client of which it
+ * is the own token); the others outlive every token they could kill.
+ */
 export interface Revoke {
-  token (tokenId: string, sessionId: string | null, expiresAt: number): Promise<void>
+  token (tokenId: string, ownerId: string | null, expiresAt: number): Promise<void>
   sessions (sessionIds: readonly string[]): Promise<void>
   user (userId: string): Promise<void>
+  client (clientId: string): Promise<void>
 }
 
 /** Says, as part of a transaction, what happened in it: kept in the audit trail with it, and told after its commit. */
@@ -120,19 +124,21 @@ export async function openRevocations ({ store, clock, events, accessTokenTtl, f
         written.push(...rules)
       }
     }
+    async function writeUpToNow (kind: 'user' | 'client', value: string): Promise<void> {
+      // What is issued from now on must be later than the rule, also within this millisecond.
+      const issuedBefore = await raiseMeta(trx, 'latest_time', now + 1)
+      clock.advanceTo(issuedBefore)
+      // The tokens of an older system live longer than ours.
+      const expiresAt = Math.max(await lastExpiry(issuedBefore), kind === 'user' ? await lastVerifyOnlyExpiry(trx) : 0)
+      await write(kind, [value], issuedBefore, expiresAt)
+    }
     return {
-      token: (tokenId, sessionId, expiresAt) => write('token', [tokenId], null, expiresAt, sessionId),
+      token: (tokenId, ownerId, expiresAt) => write('token', [tokenId], null, expiresAt, ownerId),
       async sessions (sessionIds) {
         if (sessionIds.length > 0) await write('session', sessionIds, null, await lastExpiry(now))
       },
-      async user (userId) {
-        // What is issued from now on must be later than the rule, also within this millisecond.
-        const issuedBefore = await raiseMeta(trx, 'latest_time', now + 1)
-        clock.advanceTo(issuedBefore)
-        // The tokens of an older system live longer than ours.
-        const expiresAt = Math.max(await lastExpiry(issuedBefore), await lastVerifyOnlyExpiry(trx))
-        await write('user', [userId], issuedBefore, expiresAt)
-      }
+      user: userId => writeUpToNow('user', userId),
+      client: clientId => writeUpToNow('client', clientId)
     }
   }
 

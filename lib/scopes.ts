@@ -37,6 +37,19 @@ export function isNarrower (granted: readonly string[], requested: string | unde
   return parseScope(requested ?? '').every(scope => granted.includes(scope))
 }
 
+/**
+ * Throws `insufficient_scope` where there is a built-in scope among `scopes` that `actorScopes` lacks. The built-in scopes are authority
+ * over Latchkey itself: nobody gives more of it than the own token carries, or lays hands on an account that has more. The app's own are for
+ * every administrator to give.
+ * @param actorScopes - what the token of the one who asks carries.
+ * @param scopes - those to be granted, or those that the account to be changed has.
+ */
+export function assertMayGrant (actorScopes: readonly string[], scopes: readonly string[]): void {
+  const lacking = scopes.filter(scope => Object.hasOwn(BUILT_IN_SCOPES, scope) && !actorScopes.includes(scope))
+  if (lacking.length === 0) return
+  throw new LatchkeyError('insufficient_scope', { message: `The access token lacks ${lacking.join(', ')}, which it needs to give that, or to change who has it.`, scope: lacking.join(' ') })
+}
+
 /** Throws a RangeError that names the first scope that is not in the catalogue, and those that are. */
 export function assertKnownScopes (scopes: readonly string[], catalogue: Readonly<Record<string, string>>): void {
   for (const scope of scopes) {

@@ -2,15 +2,20 @@ import type { Transaction } from 'kysely'
 import type { Tables } from './store/tables.js'
 
 /**
- * Ends sessions of a user, and with them their refresh tokens, as part of a transaction. Their access tokens are the caller's
+ * Ends sessions of a user or of a client, and with them their refresh tokens, as part of a transaction. Their access tokens are the caller's
  * to revoke. An expired session is ended too: an access token of it may have outlived it.
- * @param which - all of the user's, narrowed to `only` or without `except`.
+ * @param which - all of the client's; or all of the user's, narrowed to `only` or without `except`.
  * @returns the ids, and how many of the sessions were live.
  */
-export async function endSessions (trx: Transaction<Tables>, now: number, which: { userId: string, only?: string, except?: string }): Promise<{ ids: string[], live: number }> {
-  let query = trx.updateTable('sessions').set({ ended_at: now }).where('user_id', '=', which.userId).where('ended_at', 'is', null)
-  if (which.only !== undefined) query = query.where('id', '=', which.only)
-  if (which.except !== undefined) query = query.where('id', '!=', which.except)
+export async function endSessions (trx: Transaction<Tables>, now: number, which: { userId: string, only?: string, except?: string } | { clientId: string }): Promise<{ ids: string[], live: number }> {
+  let query = trx.updateTable('sessions').set({ ended_at: now }).where('ended_at', 'is', null)
+  if ('clientId' in which) {
+    query = query.where('client_id', '=', which.clientId)
+  } else {
+    query = query.where('user_id', '=', which.userId)
+    if (which.only !== undefined) query = query.where('id', '=', which.only)
+    if (which.except !== undefined) query = query.where('id', '!=', which.except)
+  }
   const ended = await query.returning(['id', 'expires_at', 'idle_expires_at']).execute()
   return {
     ids: ended.map(({ id }) => id),

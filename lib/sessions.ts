@@ -1,38 +1,34 @@
 import { randomBytes } from 'node:crypto'
-import type { Selectable, Transaction } from 'kysely'
+import type { Transaction } from 'kysely'
 import type { Actor } from '../schemas/events.js'
 import type { ClaimsHook, User, UserDirectory } from '../schemas/host.js'
+import { assertCurrent, FIRST_PARTY, isClient } from './clients.js'
+import type { Client } from './clients.js'
 import type { Clock } from './clock.js'
 import { LatchkeyError } from './errors.js'
 import { anonymous, asUser, HOST, SYSTEM } from './events.js'
 import { createId } from './ids.js'
-import { formatRefreshToken, isAuthentic, parseRefreshToken } from './refresh-token.js'
-import type { RefreshTokenParts } from './refresh-token.js'
+import { formatRefreshToken } from './refresh-token.js'
 import { RULE_RETENTION } from './revocation-index.js'
 import type { Revocations, Revoke } from './revocations.js'
 import { formatScope, isNarrower, narrowScope, parseScope } from './scopes.js'
 import { endSessions } from './session-ending.js'
+import { findAuthentic, isLive, standingOf } from './session-standing.js'
+import type { SessionRow } from './session-standing.js'
 import { readMeta } from './store/meta.js'
 import type { SessionsTable, Tables } from './store/tables.js'
 import type { Store } from './store/store.js'
 import type { Place } from './throttle.js'
-import type { AccessTokenClaims } from './tokens.js'
+import type { AccessGrant, AccessTokenClaims } from './tokens.js'
 import type { StoredUser, Users } from './users.js'
 
-/** Rules for single tokens that a session may have. An honest client that ends each token before its time makes a hundred a day. */
+/** Rules for single tokens that a session, or a client, may have. An honest client that ends each token before its time makes a hundred a day. */
 const MAX_TOKEN_RULES = 1_000
 
 /** What a login or a refresh may hand out: all that an access token says, and the session's refresh token. */
-export interface Grant {
+export interface Grant extends AccessGrant {
   user: User
   sessionId: string
-  clientId: string
-  /** The scopes of the access token to be made. */
-  scopes: string[]
-  /** Milliseconds; decided inside the transaction, so that a rule written after it kills what is made of this grant. */
-  issuedAt: number
-  /** The host's claims for the access token (option `claims`). */
-  claims: Record<string, unknown>
   refreshToken: string
   /** Milliseconds; when the refresh token stops working if it is not used. */
   refreshExpiresAt: number
@@ -54,22 +50,25 @@ export interface Session {
 export interface Sessions {
   /**
    * Begins a session for a user who has just authenticated. Throws `invalid_scope`, or `invalid_credentials` where the account
-   * was closed in the meantime.
+   * was closed in the meantime, or `invalid_client` where the client was changed since it authenticated.
+   * @param request.client - the registered client that the session is for, which gets no more than its own scopes. Default: none, a first-party app.
    * @param request.askedAt - milliseconds; when the user was asked for, before the password was looked at. Default: now.
    * @param request.place - from where: attempts from there are no stranger's as long as the row is kept. Default: none.
    */
-  start (user: User & Partial<Pick<StoredUser, 'passwordChangedAt'>>, request: { clientId: string, askedAt?: number, scope?: string, userAgent?: string, address?: string, place?: Place }): Promise<Grant>
+  start (user: User & Partial<Pick<StoredUser, 'passwordChangedAt'>>, request?: { client?: Client, askedAt?: number, scope?: string, userAgent?: string, address?: string, place?: Place }): Promise<Grant>
   /**
    * Exchanges a refresh token for its successor. The immediate predecessor gets the same successor within the grace: a lost
    * race, a lost response and a retry all end there. Anything older is reuse, and ends the session.
    * Throws `invalid_refresh_token`, or `invalid_scope` (without rotating) where `scope` asks for more than was granted.
+   * @param request.client - the registered client that asks. A session is refreshed by the client that it is for and by nobody else (RFC 6749
+   * section 6); to others every token of it is invalid, and nothing happens to it. Default: none, a first-party app.
    */
-  refresh (refreshToken: string, request?: { scope?: string, address?: string }): Promise<Grant>
+  refresh (refreshToken: string, request?: { client?: Client, scope?: string, address?: string }): Promise<Grant>
   /** The session that a refresh token belongs to, whether that token is current or not; undefined where it is not ours or the session is over. */
-  identify (refreshToken: string): Promise<{ sessionId: string, userId: string } | undefined>
+  identify (refreshToken: string): Promise<{ sessionId: string, userId: string, clientId: string } | undefined>
   /**
-   * Ends one access token. A session that has had a thousand of its tokens ended within about a day is ended whole: one
-   * user must not fill the store with rules, and the index with them.
+   * Ends one access token. A session that has had a thousand of its tokens ended within about a day is ended whole, and of a client that
+   * did so with its own all are ended: nobody must fill the store with rules, and the index with them.
    */
   endToken (claims: AccessTokenClaims, by?: Actor): Promise<void>
   /** The user's live sessions, the last used first. */
@@ -114,7 +113,7 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
   refreshIdleTtl: number
   refreshGrace: number
 }): Sessions {
-  function toGrant (session: Selectable<SessionsTable>, user: User, { scopes, claims }: Prepared, issuedAt: number): Grant {
+  function toGrant (session: SessionRow, user: User, { scopes, claims }: Prepared, issuedAt: number): Grant {
     return {
       user,
       sessionId: session.id,
@@ -151,13 +150,7 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
     return builtInUsers === undefined ? askedAt : now
   }
 
-  async function findAuthentic (parts: RefreshTokenParts | undefined): Promise<Selectable<SessionsTable> | undefined> {
-    if (parts === undefined) return undefined
-    const session = await store.read(db => db.selectFrom('sessions').selectAll().where('id', '=', parts.sessionId).executeTakeFirst())
-    return session !== undefined && isAuthentic(refreshKeys, session.nonce, parts) ? session : undefined
-  }
-
-  async function endOne (trx: Transaction<Tables>, revoke: Revoke, now: number, session: Selectable<SessionsTable>): Promise<void> {
+  async function endOne (trx: Transaction<Tables>, revoke: Revoke, now: number, session: SessionRow): Promise<void> {
     await endSessions(trx, now, { userId: session.user_id, only: session.id })
     await revoke.sessions([session.id])
   }
@@ -172,21 +165,15 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
     })
   }
 
-  function isLive (session: Selectable<SessionsTable>, now: number): boolean {
-    return session.ended_at === null && now < session.expires_at && now < session.idle_expires_at
-  }
-
-  async function decide (trx: Transaction<Tables>, session: Selectable<SessionsTable>, user: User, generation: number, { prepared, askedAt, now }: { prepared: Prepared | undefined, askedAt: number, now: number }): Promise<Outcome | 'end'> {
-    const isCurrent = generation === session.generation
-    // Its successor was never used, or the session would be two generations on: whoever asks may be the owner, asking again.
-    const isRetry = generation === session.generation - 1 && now < session.rotated_at + refreshGrace
-    if (!isCurrent && !isRetry) return 'end'
+  async function decide (trx: Transaction<Tables>, session: SessionRow, user: User, generation: number, { prepared, askedAt, now }: { prepared: Prepared | undefined, askedAt: number, now: number }): Promise<Outcome | 'end'> {
+    const standing = standingOf(session, generation, { now, refreshGrace })
+    if (standing === 'reused') return 'end'
 
     if (prepared === undefined) return { refused: 'scope' }
     // The account lost a scope since it was asked: what was prepared is more than it has. Nothing has moved; the client asks again.
     if (!prepared.scopes.every(name => user.scopes.includes(name))) return { refused: 'changed' }
     const issuedAt = dateOf(askedAt, now)
-    if (!isCurrent) return { grant: toGrant(session, user, prepared, issuedAt) }
+    if (standing === 'retry') return { grant: toGrant(session, user, prepared, issuedAt) }
 
     const rotated = {
       generation: generation + 1,
@@ -202,9 +189,11 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
   }
 
   return {
-    async start (user, { clientId, askedAt = clock.now(), scope, userAgent, address, place }) {
-      const prepared = await prepare(user, user.scopes, scope)
+    async start (user, { client, askedAt = clock.now(), scope, userAgent, address, place } = {}) {
+      const clientId = client?.id ?? FIRST_PARTY
+      const prepared = await prepare(user, client === undefined ? user.scopes : user.scopes.filter(name => client.scopes.includes(name)), scope)
       const grant = await revocations.transaction(async (trx, _revoke, now, record) => {
+        if (client !== undefined) await assertCurrent(trx, client)
         // As of now: while the password was being hashed the account may have been disabled, lost a scope, or got another password.
         const account = builtInUsers === undefined ? user : await builtInUsers.findIn(trx, user.id)
         if (account === null || account.passwordChangedAt !== user.passwordChangedAt) return undefined
@@ -235,29 +224,31 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
       return grant
     },
 
-    async refresh (refreshToken, { scope, address } = {}) {
-      const parts = parseRefreshToken(refreshToken)
-      const known = await findAuthentic(parts)
+    async refresh (refreshToken, { client, scope, address } = {}) {
+      const found = await store.read(db => findAuthentic(db, refreshKeys, refreshToken))
       // Whoever keeps sending the token of a dead session must not keep the only writer busy.
-      if (parts === undefined || known === undefined || !isLive(known, clock.now())) throw new LatchkeyError('invalid_refresh_token')
+      if (found === undefined || !isLive(found.session, clock.now())) throw new LatchkeyError('invalid_refresh_token')
+      const { session: known, generation } = found
+      if (known.client_id !== (client?.id ?? FIRST_PARTY)) throw new LatchkeyError('invalid_refresh_token')
       // Everything that this store knows up to now is older than what is asked from here on.
       await revocations.refresh()
       const askedAt = clock.now()
-      const found = await users.find(known.user_id)
-      const granted = found === null ? [] : parseScope(known.scope).filter(name => found.scopes.includes(name))
-      const prepared = found === null || !isNarrower(granted, scope) ? undefined : await prepare(found, granted, scope)
+      const account = await users.find(known.user_id)
+      const granted = account === null ? [] : parseScope(known.scope).filter(name => account.scopes.includes(name))
+      const prepared = account === null || !isNarrower(granted, scope) ? undefined : await prepare(account, granted, scope)
 
       const outcome = await revocations.transaction<Outcome>(async (trx, revoke, now, record) => {
+        if (client !== undefined) await assertCurrent(trx, client)
         const session = await trx.selectFrom('sessions').selectAll().where('id', '=', known.id).executeTakeFirst()
         if (session === undefined || !isLive(session, now)) return { refused: 'invalid' }
-        const user = builtInUsers === undefined ? found : await builtInUsers.findIn(trx, session.user_id)
+        const user = builtInUsers === undefined ? account : await builtInUsers.findIn(trx, session.user_id)
         const about = { subject: session.user_id, sessionId: session.id, clientId: session.client_id }
         if (user === null) {
           await endOne(trx, revoke, now, session)
           await record({ type: 'session_ended', actor: SYSTEM, ...about, details: { reason: 'account_closed' } })
           return { refused: 'invalid' }
         }
-        const decision = await decide(trx, session, user, parts.generation, { prepared, askedAt, now })
+        const decision = await decide(trx, session, user, generation, { prepared, askedAt, now })
         if (decision === 'end') {
           await endOne(trx, revoke, now, session)
           await record({ type: 'refresh_token_reuse', actor: anonymous(address ?? null), ...about })
@@ -274,9 +265,10 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
     },
 
     async identify (refreshToken) {
-      const session = await findAuthentic(parseRefreshToken(refreshToken))
-      if (session === undefined || session.ended_at !== null) return undefined
-      if (isLive(session, clock.now())) return { sessionId: session.id, userId: session.user_id }
+      const found = await store.read(db => findAuthentic(db, refreshKeys, refreshToken))
+      if (found === undefined || found.session.ended_at !== null) return undefined
+      const { session } = found
+      if (isLive(session, clock.now())) return { sessionId: session.id, userId: session.user_id, clientId: session.client_id }
       // Whoever wanted it ended is told that it is over: it must stay so when the clock steps back.
       await revocations.keepTime(Math.min(session.idle_expires_at, session.expires_at))
       return undefined
@@ -288,14 +280,20 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
       if (clock.now() >= exp * 1000) return await revocations.keepTime(exp * 1000)
       await revocations.transaction(async (trx, revoke, now, record) => {
         const about = { actor: by, subject: sub, sessionId: sid, clientId }
-        if (sid === undefined) {
+        // An older system's: it belongs to no session and no client.
+        if (sid === undefined && !isClient({ id: sub, clientId })) {
           await revoke.token(jti, null, exp * 1000)
           return await record({ type: 'token_revoked', ...about, details: { tokenId: jti } })
         }
-        const { rules } = await trx.selectFrom('rules').select(eb => eb.fn.countAll<number>().as('rules')).where('session_id', '=', sid).executeTakeFirstOrThrow()
+        const owner = sid ?? clientId
+        const { rules } = await trx.selectFrom('rules').select(eb => eb.fn.countAll<number>().as('rules')).where('session_id', '=', owner).executeTakeFirstOrThrow()
         if (Number(rules) < MAX_TOKEN_RULES) {
-          await revoke.token(jti, sid, exp * 1000)
+          await revoke.token(jti, owner, exp * 1000)
           return await record({ type: 'token_revoked', ...about, details: { tokenId: jti } })
+        }
+        if (sid === undefined) {
+          await revoke.client(clientId)
+          return await record({ type: 'tokens_revoked', ...about })
         }
         await endSessions(trx, now, { userId: sub, only: sid })
         await revoke.sessions([sid])

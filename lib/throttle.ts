@@ -42,6 +42,11 @@ export interface Throttle {
    */
   attempt<T> (bucket: Bucket, who: Attempter, check: () => Promise<T>): Promise<T>
   /**
+   * Whether nothing is counted on this bucket. Whoever looks at a secret in no time may then do so without `attempt`, which writes
+   * twice, and call it only where the secret is wrong.
+   */
+  isClean (bucket: Bucket): Promise<boolean>
+  /**
    * The bucket of a login. Strangers share one; so that they cannot lock out the owner, a live session of this account, and each
    * network where a session of it began, have their own. Asks the same of the store whether or not there is such an account.
    * @param from.sessionId - the live session whose refresh token the request carries, of whatever account.
@@ -167,6 +172,10 @@ export function createThrottle ({ store, clock, revocations, keys, isOn }: {
   return {
     async attempt (bucket, who, check) {
       return isOn ? await amongFew(bucket.key, () => count(bucket, who, check)) : await check()
+    },
+
+    async isClean ({ key }) {
+      return !isOn || await store.read(db => find(db, key)) === undefined
     },
 
     async findLoginBucket (username, { address, sessionId }) {

@@ -1,3 +1,5 @@
+import type { User } from '../schemas/host.js'
+import { isClient } from './clients.js'
 import type { Clock } from './clock.js'
 import { LatchkeyError } from './errors.js'
 import { createId, timeOfId } from './ids.js'
@@ -7,7 +9,6 @@ import { verifyForeign } from './foreign-tokens.js'
 import type { Revocable } from './revocation-index.js'
 import type { Revocations } from './revocations.js'
 import { formatScope, parseScope } from './scopes.js'
-import type { Grant } from './sessions.js'
 import { createTokenCache } from './token-cache.js'
 import { isCanonical, isName, MAX_TOKEN_LENGTH, readHeader } from './token-header.js'
 import type { TokenHeader } from './token-header.js'
@@ -32,12 +33,26 @@ export interface AccessTokenClaims {
   [claim: string]: unknown
 }
 
+/** What an access token is made of. */
+export interface AccessGrant {
+  /** Whose `sub` it is: a user's, or that of a client of which it is the own token. */
+  user: Pick<User, 'id'>
+  sessionId: string | undefined
+  clientId: string
+  /** The scopes of the access token to be made. */
+  scopes: string[]
+  /** Milliseconds; decided inside the transaction, so that a rule written after it kills what is made of this grant. */
+  issuedAt: number
+  /** The host's claims for the access token (option `claims`). */
+  claims: Record<string, unknown>
+}
+
 /** Who a request comes from: what its access token says, and nothing that would need a query. Frozen. */
 export interface AuthenticatedUser {
   /** `sub`. */
   readonly id: string
   readonly scopes: readonly string[]
-  /** `sid`. Undefined where the token belongs to no session. */
+  /** `sid`. Undefined where the token belongs to no session: a machine client's own, or an older system's. */
   readonly sessionId: string | undefined
   /** `jti`. */
   readonly tokenId: string
@@ -50,8 +65,8 @@ export interface AuthenticatedUser {
 /** Claims that only Latchkey sets. */
 export const RESERVED_CLAIMS = ['iss', 'sub', 'aud', 'client_id', 'exp', 'iat', 'nbf', 'jti', 'sid', 'scope'] as const
 
-/** The claims that every access token must have. */
-export const REQUIRED_CLAIMS = ['iss', 'sub', 'aud', 'client_id', 'exp', 'iat', 'jti', 'sid', 'scope'] as const
+/** The claims that every access token must have; a user's must have `sid` too. */
+export const REQUIRED_CLAIMS = ['iss', 'sub', 'aud', 'client_id', 'exp', 'iat', 'jti', 'scope'] as const
 
 /** Seconds by which another machine's clock may be ahead of ours: for `iat` and `nbf`, never for `exp`. */
 const CLOCK_TOLERANCE = 5
@@ -81,7 +96,7 @@ export interface Tokens {
    * Signs an access token for a grant, with the key that signs in this moment. Rejects where it would be too long to be
    * verified, or with a 503 where it cannot be told which key that is.
    */
-  sign (grant: Grant): Promise<string>
+  sign (grant: AccessGrant): Promise<string>
   /**
    * Who holds this token. Throws `invalid_token`, `token_expired`, `token_revoked`, or a 503 where the revocations cannot be told.
    * Returns a promise only when another process has revoked something since the last call; then it rejects with the same.
@@ -168,7 +183,7 @@ export function createTokens ({ keyring, issuer, audience, catalogue, accessToke
         exp: iat + ttlSeconds,
         iat,
         jti: createId(grant.issuedAt),
-        sid: grant.sessionId,
+        ...(grant.sessionId === undefined ? {} : { sid: grant.sessionId }),
         scope: formatScope(grant.scopes)
       })
       if (token.length > MAX_TOKEN_LENGTH) throw new Error(`An access token of ${token.length} characters was made, more than ${MAX_TOKEN_LENGTH}: too many scopes are granted`)
@@ -218,7 +233,9 @@ function hasClaimTypes (payload: unknown): payload is AccessTokenClaims {
   if (typeof payload !== 'object' || payload === null || Array.isArray(payload)) return false
   const claims = payload as Record<string, unknown>
   return typeof claims.iss === 'string' &&
-    isName(claims.sub) && isName(claims.client_id) && isName(claims.jti) && isName(claims.sid) &&
+    isName(claims.sub) && isName(claims.client_id) && isName(claims.jti) &&
+    // Every token of a user belongs to a session, and none of a client's own does.
+    (isClient({ id: claims.sub, clientId: claims.client_id }) ? claims.sid === undefined : isName(claims.sid)) &&
     typeof claims.scope === 'string' &&
     Number.isSafeInteger(claims.exp) && Number.isSafeInteger(claims.iat)
 }

@@ -53,6 +53,8 @@ function setHeaders (error: Presentable, reply: FastifyReply): void {
   if (error.statusCode === 401 && !reply.hasHeader('www-authenticate')) {
     reply.header('www-authenticate', error instanceof LatchkeyError && error.oauth === 'invalid_token' ? challengeOf(error) : 'Bearer')
   }
+  // RFC 6750 section 3: also where a route itself has found that a scope is missing.
+  if (error instanceof LatchkeyError && error.code === 'insufficient_scope') reply.header('www-authenticate', challengeOf(error))
   if (error.retryAfter !== undefined) reply.header('retry-after', error.retryAfter)
 }
 

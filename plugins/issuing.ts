@@ -1,11 +1,12 @@
 import fp from 'fastify-plugin'
 import type { Static } from 'typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Client } from '../lib/clients.js'
 import { LatchkeyError } from '../lib/errors.js'
 import { anonymous } from '../lib/events.js'
-import { FIRST_PARTY } from '../lib/foreign-tokens.js'
 import { formatScope } from '../lib/scopes.js'
 import type { Grant } from '../lib/sessions.js'
+import type { AccessGrant } from '../lib/tokens.js'
 import type { LoginResponse, TokenResponse } from '../schemas/tokens.js'
 import { kClock } from './database.js'
 import { kCookies } from './cookies.js'
@@ -19,9 +20,9 @@ import { kBuiltInUsers, kUsers } from './users.js'
 /** The last step of every login and refresh. */
 export interface Issuing {
   /** Checks the password and begins a session. Throws `invalid_credentials`, in the same words and time whatever was wrong, or `too_many_failures`. */
-  logIn (request: FastifyRequest, credentials: { username: string, password: string, scope?: string }): Promise<Grant>
-  /** The answer that carries the tokens (RFC 6749 section 5.1). */
-  sendTokens (reply: FastifyReply, grant: Grant): Promise<Static<typeof TokenResponse>>
+  logIn (request: FastifyRequest, credentials: { username: string, password: string, scope?: string, client?: Client }): Promise<Grant>
+  /** The answer that carries the tokens (RFC 6749 section 5.1); without a refresh token where the grant has none. */
+  sendTokens (reply: FastifyReply, grant: AccessGrant & Partial<Pick<Grant, 'refreshToken'>>): Promise<Static<typeof TokenResponse>>
   /** The answer that sets the cookies instead. */
   sendCookies (reply: FastifyReply, grant: Grant): Promise<Static<typeof LoginResponse>>
 }
@@ -57,7 +58,7 @@ export default fp(async function latchkeyIssuing (app) {
   }
 
   app.decorate(kIssuing, {
-    async logIn (request, { username, password, scope }) {
+    async logIn (request, { username, password, scope, client }) {
       // What other processes have revoked up to now is older than what is asked from here on.
       await revocations.refresh()
       const askedAt = clock.now()
@@ -68,17 +69,17 @@ export default fp(async function latchkeyIssuing (app) {
         const found = await users.authenticate(username, password, request.ip)
         if (found !== null) return found
         // The account's id, never what was typed: people type passwords into the field of the name.
-        await revocations.transaction((_trx, _revoke, _now, record) => record({ type: 'login_failed', actor, subject }))
+        await revocations.transaction((_trx, _revoke, _now, record) => record({ type: 'login_failed', actor, subject, clientId: client?.id ?? null }))
         throw new LatchkeyError('invalid_credentials')
       })
       return await sessions.start(user, {
-        clientId: FIRST_PARTY, askedAt, scope, userAgent: request.headers['user-agent'], address: request.ip, place: throttle.placeOf(username, request.ip)
+        client, askedAt, scope, userAgent: request.headers['user-agent'], address: request.ip, place: throttle.placeOf(username, request.ip)
       })
     },
     async sendTokens (reply, grant) {
       const accessToken = await tokens.sign(grant)
       forbidCaching(reply)
-      return { access_token: accessToken, token_type: 'bearer', expires_in: accessTtl, refresh_token: grant.refreshToken, scope: formatScope(grant.scopes) }
+      return { access_token: accessToken, token_type: 'bearer', expires_in: accessTtl, ...(grant.refreshToken === undefined ? {} : { refresh_token: grant.refreshToken }), scope: formatScope(grant.scopes) }
     },
     async sendCookies (reply, grant) {
       const accessToken = await tokens.sign(grant)

@@ -14,13 +14,21 @@ function securitySchemes ({ catalogue, cookiesSecure }: Settings, prefix: string
     bearer: {
       type: 'oauth2' as const,
       description: 'An access token in the Authorization header (RFC 6750).',
-      flows: { password: { tokenUrl: `${prefix}/token`, refreshUrl: `${prefix}/token`, scopes: { ...catalogue } } }
+      flows: {
+        password: { tokenUrl: `${prefix}/token`, refreshUrl: `${prefix}/token`, scopes: { ...catalogue } },
+        clientCredentials: { tokenUrl: `${prefix}/token`, scopes: { ...catalogue } }
+      }
     },
     cookie: {
       type: 'apiKey' as const,
       in: 'cookie',
       name: `${cookiesSecure ? '__Host-' : ''}access_token`,
       description: 'An access token in the HttpOnly cookie that POST /login sets.'
+    },
+    client: {
+      type: 'http' as const,
+      scheme: 'basic',
+      description: 'Id and secret of a machine client (RFC 6749 section 2.3.1).'
     }
   }
 }
@@ -62,7 +70,7 @@ function joinHostDocument (app: FastifyInstance): void {
       ...route.config,
       swaggerTransform (document) {
         if ('swaggerObject' in document) {
-          const definitions = Object.fromEntries(Object.keys(schemes).map(name => [name, { type: 'apiKey' as const, name: name === 'bearer' ? 'Authorization' : 'Cookie', in: 'header' }]))
+          const definitions = Object.fromEntries(Object.keys(schemes).map(name => [name, { type: 'apiKey' as const, name: name === 'cookie' ? 'Cookie' : 'Authorization', in: 'header' }]))
           document.swaggerObject.securityDefinitions = { ...definitions, ...document.swaggerObject.securityDefinitions }
         } else {
           document.openapiObject.components = { ...document.openapiObject.components }

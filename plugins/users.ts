@@ -1,4 +1,5 @@
 import fp from 'fastify-plugin'
+import { isReservedId } from '../lib/clients.js'
 import { LatchkeyError } from '../lib/errors.js'
 import { createUsers } from '../lib/users.js'
 import type { Users } from '../lib/users.js'
@@ -53,7 +54,7 @@ const SCOPE = new RegExp(SCOPE_PATTERN)
 function check (user: User | null | undefined): User | null {
   if (user == null) return null
   const { id, username, scopes } = user
-  if (typeof id === 'string' && id !== '' && typeof username === 'string' &&
+  if (typeof id === 'string' && id !== '' && !isReservedId(id) && typeof username === 'string' &&
     Array.isArray(scopes) && scopes.every(scope => typeof scope === 'string' && SCOPE.test(scope))) return { id, username, scopes: [...scopes] }
-  throw new TypeError('The option users gave something that is no user: { id, username, scopes } with a text, a text and a list of scope names')
+  throw new TypeError('The option users gave something that is no user: { id, username, scopes } with a text, a text and a list of scope names; no id begins with lkc_ or is latchkey, as those of machine clients do')
 }

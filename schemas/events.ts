@@ -18,7 +18,7 @@ const TABLE = {
   refresh: { outcome: 'success', kept: false, meaning: 'A refresh token was exchanged for its successor.' },
   refresh_token_reuse: { outcome: 'failure', kept: true, meaning: 'A refresh token was used again after its successor: a copy is in other hands, and the session was ended.' },
   token_revoked: { outcome: 'success', kept: true, meaning: 'One access token was revoked.' },
-  tokens_revoked: { outcome: 'success', kept: true, meaning: 'All access tokens of a user were revoked; the sessions go on.' },
+  tokens_revoked: { outcome: 'success', kept: true, meaning: 'All access tokens of a user, or of a machine client, were revoked; the sessions go on.' },
   session_ended: { outcome: 'success', kept: true, meaning: 'A session was ended: by logout, by revoking its refresh token, or by its owner.' },
   sessions_ended: { outcome: 'success', kept: true, meaning: 'Several sessions of a user were ended at once; `sessions` says how many were live.' },
   user_added: { outcome: 'success', kept: true, meaning: 'An account was made.' },
@@ -32,6 +32,11 @@ const TABLE = {
   key_revoked: { outcome: 'success', kept: true, meaning: 'A key was killed, with every token that it signed.' },
   keys_resealed: { outcome: 'success', kept: true, meaning: 'The keys were sealed anew with the first secret; `count` says how many.' },
   attempts_blocked: { outcome: 'failure', kept: true, meaning: 'Too many attempts in a row failed: the next ones from there are refused for a time. The actor made the last of them, `failures` says how many there were.' },
+  client_added: { outcome: 'success', kept: true, meaning: 'A machine client was registered; `scopes` and `grants` say what for.' },
+  client_removed: { outcome: 'success', kept: true, meaning: 'A machine client was deleted; `sessions` says how many were live.' },
+  client_secret_rotated: { outcome: 'success', kept: true, meaning: 'A machine client got a new secret.' },
+  client_authentication_failed: { outcome: 'failure', kept: true, meaning: 'The id of a machine client with a wrong secret, or an unknown id. The subject is the client, where there is one.' },
+  client_token: { outcome: 'success', kept: false, meaning: 'A machine client got an access token of its own.' },
   password_change_failed: { outcome: 'failure', kept: true, meaning: 'A user gave a wrong current password for a new one.' }
 } as const satisfies Record<string, { outcome: 'success' | 'failure', kept: boolean, meaning: string }>
 

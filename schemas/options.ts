@@ -102,6 +102,13 @@ export const Options = Type.Object({
     env: 'LATCHKEY_REGISTRATION',
     expects: 'true or false'
   })),
+  /** Whether `POST /token` takes a username and a password. Default true. */
+  passwordGrant: Type.Optional(Type.Boolean({
+    description: 'Whether `POST /token` takes a username and a password (`grant_type=password`), which RFC 9700 section 2.4 keeps for first-party apps. `POST /login` is there in any case.',
+    default: true,
+    env: 'LATCHKEY_PASSWORD_GRANT',
+    expects: 'true or false'
+  })),
   /** Whether attempts on passwords are counted and limited, per address and per account. Default true. */
   rateLimit: Type.Optional(Type.Boolean({
     description: 'Whether requests to the routes that take a password are limited to 100 a minute for each address, and failures in a row for each account.',

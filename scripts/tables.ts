@@ -54,11 +54,18 @@ async function routesTable (): Promise<string> {
   const app = fastify()
   await app.register(latchkey, { database: ':memory:', docs: true, registration: true, metrics: true })
   const response = await app.inject('/openapi.json')
-  const { paths } = response.json<{ paths: Record<string, Record<string, { summary?: string, security?: unknown }>> }>()
+  const { paths } = response.json<{ paths: Record<string, Record<string, { summary?: string, security?: Array<Record<string, string[]>> }>> }>()
   await app.close()
   const rows = Object.entries(paths).flatMap(([path, operations]) => Object.entries(operations)
-    .map(([method, { summary, security }]) => [code(`${method.toUpperCase()} ${path}`), security === undefined ? 'anyone' : 'user', summary ?? '']))
+    .map(([method, { summary, security }]) => [code(`${method.toUpperCase()} ${path}`), whoOf(security), summary ?? '']))
   return table(['route', 'who', 'what it does'], rows.sort(([a], [b]) => String(a?.split(' ')[1]).localeCompare(String(b?.split(' ')[1]))))
+}
+
+function whoOf (security: Array<Record<string, string[]>> | undefined): string {
+  if (security === undefined) return 'anyone'
+  const scopes = security.flatMap(({ bearer }) => bearer ?? []).map(code)
+  const holder = scopes.length === 0 ? 'user' : `scope ${[...new Set(scopes)].join(', ')}`
+  return security.some(scheme => 'client' in scheme) ? `client, or ${holder}` : holder
 }
 
 function errorsTable (): string {

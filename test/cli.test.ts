@@ -17,7 +17,8 @@ t.test('shows its version, and help with the exit codes', async t => {
 
 const VERBS = [
   ['serve'], ['users', 'add'], ['users', 'list'], ['users', 'set-scopes'], ['users', 'set-password'], ['users', 'disable'],
-  ['users', 'enable'], ['users', 'remove'], ['sessions', 'revoke'], ['keys', 'list'], ['keys', 'rotate'], ['keys', 'revoke'], ['keys', 'import'], ['secret', 'reseal'], ['migrate']
+  ['users', 'enable'], ['users', 'remove'], ['clients', 'add'], ['clients', 'list'], ['clients', 'rotate-secret'], ['clients', 'remove'], ['sessions', 'revoke'],
+  ['keys', 'list'], ['keys', 'rotate'], ['keys', 'revoke'], ['keys', 'import'], ['secret', 'reseal'], ['migrate']
 ]
 
 t.test('every verb has help with an example', async t => {

@@ -61,8 +61,8 @@ export interface TokenBody {
 }
 
 /** Posts a form, as RFC 6749 has it. */
-export async function postForm (app: FastifyInstance, url: string, form: Record<string, string>): Promise<LightMyRequestResponse> {
-  return await app.inject({ method: 'POST', url, headers: { 'content-type': 'application/x-www-form-urlencoded' }, payload: new URLSearchParams(form).toString() })
+export async function postForm (app: FastifyInstance, url: string, form: Record<string, string>, headers: Record<string, string> = {}): Promise<LightMyRequestResponse> {
+  return await app.inject({ method: 'POST', url, headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers }, payload: new URLSearchParams(form).toString() })
 }
 
 /** Logs in at `POST /token` and returns the tokens. */

@@ -92,6 +92,21 @@ export function createMigrations (dialectal: Dialectal): Record<string, Migratio
         await db.schema.createIndex('sessions_account').on('sessions').columns(['account', 'network']).execute()
       }
     },
+    '0004_clients': {
+      async up (db) {
+        await db.schema.createTable('clients')
+          .addColumn('id', 'text', column => column.primaryKey())
+          .addColumn('name', 'text', column => column.notNull())
+          .addColumn('secret_hash', 'text', column => column.notNull())
+          .addColumn('secret_changed_at', 'bigint', column => column.notNull())
+          .addColumn('scope', 'text', column => column.notNull())
+          .addColumn('grants', 'text', column => column.notNull())
+          .addColumn('created_at', 'bigint', column => column.notNull())
+          .addColumn('updated_at', 'bigint', column => column.notNull())
+          .execute()
+        await db.schema.createIndex('sessions_client_id').on('sessions').columns(['client_id', 'ended_at']).execute()
+      }
+    },
     '0005_audit': {
       async up (db) {
         await dialectal.addSequence(db.schema.createTable('events'))

@@ -5,6 +5,7 @@ export interface Tables {
   users: UsersTable
   sessions: SessionsTable
   rules: RulesTable
+  clients: ClientsTable
   keys: KeysTable
   attempts: AttemptsTable
   events: EventsTable
@@ -52,12 +53,25 @@ export interface RulesTable {
   seq: Generated<number>
   kind: 'token' | 'session' | 'user' | 'client'
   value: string
-  /** Of a token: its session. Null for the other kinds. */
+  /** Of a token: its session, or the client where it is a client's own. Null for the other kinds. */
   session_id: string | null
   /** Tokens issued before this are dead. Null: whenever they were issued. */
   issued_before: number | null
   /** When the last token that the rule could kill has expired. */
   expires_at: number
+}
+
+export interface ClientsTable {
+  id: string
+  name: string
+  /** SHA-256, base64url. */
+  secret_hash: string
+  secret_changed_at: number
+  scope: string
+  /** Separated by spaces. */
+  grants: string
+  created_at: number
+  updated_at: number
 }
 
 export interface KeysTable {

@@ -1,4 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { FIRST_PARTY } from '../../lib/clients.js'
 import { asUser } from '../../lib/events.js'
 import { kCookies } from '../../plugins/cookies.js'
 import { kIssuing } from '../../plugins/issuing.js'
@@ -27,7 +28,7 @@ const login: FastifyPluginAsyncTypebox = async function login (app) {
     const grant = await logIn(request, request.body)
     // Whoever logs in anew leaves the session that this browser had: ASVS 5.0 7.2.4.
     const previous = await sessions.identify(cookies.readRefreshToken(request) ?? '')
-    if (previous !== undefined) await sessions.end(previous.userId, previous.sessionId, asUser(previous.userId, request.ip))
+    if (previous?.clientId === FIRST_PARTY) await sessions.end(previous.userId, previous.sessionId, asUser(previous.userId, request.ip))
     return await sendCookies(reply, grant)
   })
 }

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
+import { FIRST_PARTY, isClient } from '../../lib/clients.js'
 import { LatchkeyError } from '../../lib/errors.js'
 import { asUser } from '../../lib/events.js'
 import type { AccessTokenClaims } from '../../lib/tokens.js'
@@ -22,13 +23,16 @@ const logout: FastifyPluginAsyncTypebox = async function logout (app) {
    */
   async function findSession (request: FastifyRequest): Promise<{ userId: string, sessionId: string } | { userId: string, sessionId: undefined, claims: AccessTokenClaims } | undefined> {
     try {
-      const { id: userId, sessionId, claims } = await tokens.verify(cookies.readAccessToken(request))
+      const { id: userId, sessionId, clientId, claims } = await tokens.verify(cookies.readAccessToken(request))
+      if (isClient({ id: userId, clientId })) throw new LatchkeyError('user_required')
       return sessionId === undefined ? { userId, sessionId, claims } : { userId, sessionId }
     } catch (error) {
       if (!(error instanceof LatchkeyError) || error.statusCode !== 401) throw error
       // A header that is no good must not borrow the cookie's session.
       const refreshToken = request.headers.authorization === undefined ? cookies.readRefreshToken(request) : undefined
-      return refreshToken === undefined ? undefined : await sessions.identify(refreshToken)
+      const session = refreshToken === undefined ? undefined : await sessions.identify(refreshToken)
+      // That of a registered client ends with its authentication, at POST /revoke.
+      return session?.clientId === FIRST_PARTY ? session : undefined
     }
   }
 

@@ -1,6 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { anonymous } from '../../lib/events.js'
-import { assertNoClient } from '../../lib/credentials.js'
+import { FIRST_PARTY } from '../../lib/clients.js'
+import { LatchkeyError } from '../../lib/errors.js'
+import { anonymous, asClient } from '../../lib/events.js'
+import { kAuthenticateClient } from '../../plugins/client-authentication.js'
 import { sendOAuthError } from '../../plugins/errors.js'
 import forms from '../../plugins/forms.js'
 import { kTokens } from '../../plugins/jwt.js'
@@ -9,11 +11,12 @@ import { oauthErrors } from '../../schemas/errors.js'
 import { Done } from '../../schemas/service.js'
 import { RevokeRequest } from '../../schemas/tokens.js'
 
-/** The revocation endpoint: RFC 7009. Whoever holds a token may end it. */
+/** The revocation endpoint: RFC 7009. Whoever holds a token may end it; that of a registered client, only this client. */
 const revoke: FastifyPluginAsyncTypebox = async function revoke (app) {
   await app.register(forms)
   const sessions = app[kSessions]
   const tokens = app[kTokens]
+  const authenticateClient = app[kAuthenticateClient]
 
   app.post('', {
     schema: {
@@ -22,28 +25,38 @@ const revoke: FastifyPluginAsyncTypebox = async function revoke (app) {
       tags: ['tokens'],
       consumes: ['application/x-www-form-urlencoded', 'application/json'],
       body: RevokeRequest,
-      response: { 200: Done, ...oauthErrors(400, 401, 413, 415) }
+      response: { 200: Done, ...oauthErrors(400, 401, 413, 415, 429) }
     },
     errorHandler: sendOAuthError
   }, async (request, reply) => {
     const { token } = request.body
-    // Whoever holds it: that is all that is known of them.
-    const by = anonymous(request.ip)
-    assertNoClient(request.headers.authorization, request.body)
+    const client = await authenticateClient(request, reply, request.body)
+    // A first-party app is whoever holds the token: that is all that is known of them.
+    const by = client === undefined ? anonymous(request.ip) : asClient(client.id, request.ip)
+    const holder = client?.id ?? FIRST_PARTY
 
     // `token_type_hint` could only save work that is not worth saving: the two kinds cannot be mistaken for each other.
     const claims = tokens.decode(token)
     if (claims !== undefined) {
+      assertHolds(holder, claims.client_id)
       await sessions.endToken(claims, by)
     } else {
       // Also one that was rotated away: whoever revokes it wants the session dead.
       const session = await sessions.identify(token)
-      if (session !== undefined) await sessions.end(session.userId, session.sessionId, by)
+      if (session !== undefined) {
+        assertHolds(holder, session.clientId)
+        await sessions.end(session.userId, session.sessionId, by)
+      }
     }
     // RFC 7009 section 2.2: the same answer for unknown, expired and dead tokens.
     reply.header('cache-control', 'no-store')
     return {}
   })
+}
+
+/** RFC 7009 section 2.1: the request is refused, and the client hears of it. A 200 would say that the token is dead. */
+function assertHolds (holder: string, clientId: string): void {
+  if (holder !== clientId) throw new LatchkeyError('token_of_another_client')
 }
 
 export default revoke

@@ -9,7 +9,7 @@ import { SessionList, SessionParams } from '../../schemas/sessions.js'
 
 const sessionRoutes: FastifyPluginAsyncTypebox = async function sessionRoutes (app) {
   const sessions = app[kSessions]
-  const { actorOf, authenticate, userOf } = app[kGuards]
+  const { actorOf, requireUser, userOf } = app[kGuards]
 
   app.get('', {
     schema: {
@@ -18,7 +18,7 @@ const sessionRoutes: FastifyPluginAsyncTypebox = async function sessionRoutes (a
       tags: ['sessions'],
       response: { 200: SessionList, ...problems(400, 401, 403) }
     },
-    onRequest: authenticate
+    preHandler: requireUser
   }, async (request) => {
     const { id: userId, sessionId } = userOf(request)
     const own = await sessions.list(userId)
@@ -45,7 +45,7 @@ const sessionRoutes: FastifyPluginAsyncTypebox = async function sessionRoutes (a
       params: SessionParams,
       response: { 204: NoContent, ...problems(400, 401, 403, 404) }
     },
-    onRequest: authenticate
+    preHandler: requireUser
   }, async (request, reply) => {
     // Somebody else's session and none at all look alike.
     if (!await sessions.end(userOf(request).id, request.params.id, actorOf(request))) throw new LatchkeyError('not_found', { message: 'There is no such session.' })

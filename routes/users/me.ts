@@ -12,7 +12,7 @@ import { Account, PasswordChange } from '../../schemas/users.js'
 const me: FastifyPluginAsyncTypebox = async function me (app) {
   const users = app[kUsers]
   const builtInUsers = app[kBuiltInUsers]
-  const { authenticate, userOf } = app[kGuards]
+  const { authenticate, requireUser, userOf } = app[kGuards]
   const throttle = app[kThrottle]
 
   app.get('/me', {
@@ -22,7 +22,7 @@ const me: FastifyPluginAsyncTypebox = async function me (app) {
       tags: ['users'],
       response: { 200: Account, ...problems(400, 401, 403) }
     },
-    onRequest: authenticate
+    preHandler: requireUser
   }, async (request) => {
     const user = await users.find(userOf(request).id)
     if (user === null) throw new LatchkeyError('invalid_token')
@@ -40,7 +40,8 @@ const me: FastifyPluginAsyncTypebox = async function me (app) {
       body: PasswordChange,
       response: { 204: NoContent, ...problems(400, 401, 403, 404, 413, 415, 429) }
     },
-    onRequest: [app[kLimitAttempts], authenticate]
+    onRequest: [app[kLimitAttempts], authenticate],
+    preHandler: requireUser
   }, async (request, reply) => {
     const { current_password: current, new_password: password } = request.body
     const { id, sessionId } = userOf(request)

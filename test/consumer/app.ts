@@ -23,6 +23,7 @@ const every: Required<LatchkeyOptions> = {
   bcryptCost: 12,
   passwordMinLength: 15,
   registration: false,
+  passwordGrant: true,
   rateLimit: true,
   cookies: { secure: true },
   trustedOrigins: [],
@@ -30,6 +31,8 @@ const every: Required<LatchkeyOptions> = {
   docs: false,
   users: { authenticate: async () => null, find: async () => null },
   claims: () => ({}),
+  auditRetention: '90d',
+  onEvent: () => {},
   now: Date.now
 }
 const one: LatchkeyOptions = { audience: 'https://api.example.com', secret: 'one', algorithm: 'ES256' }

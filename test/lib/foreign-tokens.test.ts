@@ -59,7 +59,7 @@ t.test('what such a token must not be', async t => {
   const { tokens, sign, now, key } = await open(t, {})
   const good = { sub: 'a', exp: now + 60 }
   const payloads: unknown[] = [
-    {}, { sub: 'a' }, { exp: now + 60 }, { ...good, sub: '' }, { ...good, sub: 1 }, { ...good, sub: null }, { ...good, sub: { id: 1 } }, { ...good, sub: 'latchkey' },
+    {}, { sub: 'a' }, { exp: now + 60 }, { ...good, sub: '' }, { ...good, sub: 1 }, { ...good, sub: null }, { ...good, sub: { id: 1 } }, { ...good, sub: 'latchkey' }, { ...good, sub: 'lkc_0198c0ffee0070008000000000000001' },
     { ...good, exp: String(now + 60) }, { ...good, exp: null }, JSON.stringify(good).replace(/"exp":\d+/, '"exp":1e400'), { ...good, exp: 1e15 }, { ...good, exp: -1 },
     { ...good, iat: now + 6 }, { ...good, iat: String(now) }, { ...good, nbf: now + 6 }, { ...good, nbf: String(now) }, { ...good, aud: 'another' }, { ...good, aud: [] }, { ...good, aud: 1 }, { ...good, aud: [1] },
     { ...good, iss: 1 }, { ...good, scope: 1 }, { ...good, scope: [1] }, { ...good, scopes: {} }, [good], 'null', '"a"', '1', '{'
@@ -128,7 +128,7 @@ t.test('RS256, PS256, ES256 and EdDSA keys, PEM or JWK, public or private; never
 
 t.test('RFC 8725 3.12: the two profiles exclude each other', async t => {
   const { tokens, keys, world, now, key, sign } = await open(t, {})
-  const grant = await world.sessions.start(await world.addUser(), { clientId: 'app' })
+  const grant = await world.sessions.start(await world.addUser())
   const token = await tokens.sign(grant)
   const claims = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString())
   t.throws(() => tokens.verify(sign(claims, { alg: 'HS256', typ: 'at+jwt', kid: token.split('.')[0] })), INVALID)

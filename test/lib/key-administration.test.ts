@@ -19,7 +19,7 @@ async function open (t: Test, { file = databaseIn(t), wall = createWall(), ...op
     wall,
     file,
     user,
-    issue: async () => await opened.tokens.sign(await world.sessions.start(user, { clientId: 'app' })),
+    issue: async () => await opened.tokens.sign(await world.sessions.start(user)),
     states: async () => (await opened.keys.list()).map(({ state, signs }) => signs ? `${state}, signs` : state).sort()
   }
 }
@@ -104,7 +104,7 @@ t.test('revoke: its tokens are dead at once at both processes, the private key i
   const wall = createWall()
   const one = await open(t, { file, wall })
   const two = await open(t, { file, wall })
-  const grant = await one.world.sessions.start(one.user, { clientId: 'app' })
+  const grant = await one.world.sessions.start(one.user)
   const token = await one.tokens.sign(grant)
   for (const { tokens } of [one, two]) t.match(await tokens.verify(token), { id: one.user.id }, 'and cached')
   const revoked = await one.keys.revoke(kidOf(token))
@@ -163,7 +163,7 @@ t.test('a token that is being made while another process revokes its key is made
   const file = databaseIn(t)
   const one = await open(t, { file })
   const two = await open(t, { file })
-  const grant = await two.world.sessions.start(two.user, { clientId: 'app' })
+  const grant = await two.world.sessions.start(two.user)
   const [{ kid } = { kid: '' }] = await one.keys.list()
   await one.keys.revoke(kid)
   t.match(await one.tokens.verify(await two.tokens.sign(grant)), { id: one.user.id })

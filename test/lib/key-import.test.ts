@@ -34,7 +34,7 @@ t.test('keys to sign with, in each form: pending like a rotation, or at once', a
     t.match(key, { algorithm, state: 'pending', activatesAt: world.wall() + KEY_LEAD }, name)
     await t.rejects(keys.importSigningKey(Buffer.from(text)), { code: 'duplicate_key', message: `This very key is here already: it is ${key.kid}` }, name)
     world.wall.move(KEY_LEAD)
-    const token = await tokens.sign(await world.sessions.start(await world.addUser(), { clientId: 'app' }))
+    const token = await tokens.sign(await world.sessions.start(await world.addUser()))
     t.equal(JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString()).kid, key.kid, name)
     t.match(await tokens.verify(token), { clientId: 'app' }, name)
   }

@@ -11,7 +11,7 @@ const REFUSED = { name: 'LatchkeyError', code: 'invalid_refresh_token', statusCo
 async function begin (t: Test, options: WorldOptions = {}): Promise<{ world: World, user: User, grant: Grant }> {
   const world = await createWorld(t, options)
   const user = await world.addUser()
-  return { world, user, grant: await world.sessions.start(user, { clientId: 'app' }) }
+  return { world, user, grant: await world.sessions.start(user) }
 }
 
 function generationOf (token: string): number | undefined {
@@ -24,11 +24,11 @@ function isDead (world: World, grant: Grant): boolean {
 
 t.test('a session as it begins', async t => {
   const { world, user, grant } = await begin(t)
-  t.match(grant, { sessionId: String, clientId: 'app', scopes: ['admin', 'items:read'], issuedAt: world.wall(), refreshExpiresAt: world.wall() + 30 * DAY })
+  t.match(grant, { sessionId: String, clientId: 'latchkey', scopes: ['admin', 'items:read'], issuedAt: world.wall(), refreshExpiresAt: world.wall() + 30 * DAY })
   t.match(grant.user, { id: user.id, username: 'alice' })
   t.equal(generationOf(grant.refreshToken), 1)
   t.equal(isDead(world, grant), false)
-  t.same(await world.sessions.identify(grant.refreshToken), { sessionId: grant.sessionId, userId: user.id })
+  t.same(await world.sessions.identify(grant.refreshToken), { sessionId: grant.sessionId, userId: user.id, clientId: 'latchkey' })
 })
 
 t.test('the rules of a refresh, as a table', async t => {
@@ -52,7 +52,7 @@ t.test('the rules of a refresh, as a table', async t => {
   for (const [name, rotations, wait, presented, outcome] of table) {
     await t.test(name, async t => {
       const { world, user, grant } = await begin(t)
-      const other = await world.sessions.start(user, { clientId: 'app' })
+      const other = await world.sessions.start(user)
       let current = grant
       for (let i = 0; i < rotations; i++) current = await world.sessions.refresh(current.refreshToken)
       world.wall.move(wait)
@@ -204,15 +204,15 @@ t.test('rotating the secret: tokens of the old one work, new ones are signed by 
 t.test('scopes: narrowed for this access token only, never widened, and refusing does not rotate', async t => {
   const world = await createWorld(t)
   const user = await world.addUser()
-  await t.rejects(world.sessions.start(user, { clientId: 'app', scope: 'admin items:write' }), { code: 'invalid_scope' })
-  await t.rejects(world.sessions.start(user, { clientId: 'app', scope: 'unheard:of' }), { code: 'invalid_scope' })
+  await t.rejects(world.sessions.start(user, { scope: 'admin items:write' }), { code: 'invalid_scope' })
+  await t.rejects(world.sessions.start(user, { scope: 'unheard:of' }), { code: 'invalid_scope' })
   t.same(await world.sessions.list(user.id), [], 'no session was begun')
 
-  const grant = await world.sessions.start(user, { clientId: 'app', scope: 'items:read' })
+  const grant = await world.sessions.start(user, { scope: 'items:read' })
   t.same(grant.scopes, ['items:read'])
   await t.rejects(world.sessions.refresh(grant.refreshToken, { scope: 'admin' }), { code: 'invalid_scope' }, 'granted to the user, not to this session')
   t.same(world.reuses, [])
-  const full = await world.sessions.start(user, { clientId: 'app' })
+  const full = await world.sessions.start(user)
   const narrow = await world.sessions.refresh(full.refreshToken, { scope: 'admin' })
   t.same(narrow.scopes, ['admin'])
   t.equal(generationOf(narrow.refreshToken), 2)
@@ -248,7 +248,7 @@ t.test('in the millisecond of a user rule: what was issued before is dead, what 
   t.equal(isDead(world, grant), true)
   const refreshed = await world.sessions.refresh(grant.refreshToken)
   t.equal(isDead(world, refreshed), false, 'refreshed')
-  const started = await world.sessions.start(await world.users.findByName('alice') ?? user, { clientId: 'app' })
+  const started = await world.sessions.start(await world.users.findByName('alice') ?? user)
   t.equal(isDead(world, started), false, 'begun')
 })
 
@@ -268,7 +268,7 @@ t.test('in another process, too, a token issued after a user rule lives', async 
 t.test('ending one: only the owner can, once, and everything of it is dead when the promise resolves', async t => {
   const { world, user, grant } = await begin(t)
   const bob = await world.addUser('bob')
-  const other = await world.sessions.start(user, { clientId: 'app' })
+  const other = await world.sessions.start(user)
   t.equal(await world.sessions.end(bob.id, grant.sessionId), false, 'somebody else')
   t.equal(await world.sessions.end(user.id, 'nothing'), false, 'no such session')
   t.equal(isDead(world, grant), false)
@@ -283,8 +283,8 @@ t.test('ending one: only the owner can, once, and everything of it is dead when 
 
 t.test('ending the others, and all', async t => {
   const { world, user, grant } = await begin(t)
-  const others = [await world.sessions.start(user, { clientId: 'a' }), await world.sessions.start(user, { clientId: 'b' })]
-  const bob = await world.sessions.start(await world.addUser('bob'), { clientId: 'app' })
+  const others = [await world.sessions.start(user), await world.sessions.start(user)]
+  const bob = await world.sessions.start(await world.addUser('bob'))
   t.equal(await world.sessions.endOthers(user.id, grant.sessionId), 2)
   t.same([grant, ...others].map(one => isDead(world, one)), [false, true, true])
   t.equal(await world.sessions.endOthers(user.id, grant.sessionId), 0)
@@ -356,7 +356,7 @@ t.test('a disabled, a deleted and a re-enabled user', async t => {
     await world.users[how](user.id)
     t.equal(isDead(world, grant), true, how)
     await t.rejects(world.sessions.refresh(grant.refreshToken), REFUSED, how)
-    await t.rejects(world.sessions.start(user, { clientId: 'app' }), { code: 'invalid_credentials' }, `${how}: a login whose password was checked before`)
+    await t.rejects(world.sessions.start(user), { code: 'invalid_credentials' }, `${how}: a login whose password was checked before`)
     t.same(await world.sessions.list(user.id), [])
     if (how === 'disable') await world.users.enable(user.id)
     await t.rejects(world.sessions.refresh(grant.refreshToken), REFUSED, `${how}: what died stays dead`)
@@ -371,22 +371,22 @@ t.test('a password that was changed, or a scope that was taken, between the chec
   if (checked === null) throw new Error('not authenticated')
   const account = checked as User & { passwordChangedAt: number }
   await world.users.setScopes(account.id, ['items:read'])
-  await t.rejects(world.sessions.start(account, { clientId: 'app' }), { code: 'account_changed', statusCode: 503 })
-  t.same((await world.sessions.start(account, { clientId: 'app', scope: 'items:read' })).scopes, ['items:read'])
+  await t.rejects(world.sessions.start(account), { code: 'account_changed', statusCode: 503 })
+  t.same((await world.sessions.start(account, { scope: 'items:read' })).scopes, ['items:read'])
   await world.users.setPassword(account.id, 'another battery staple horse')
-  await t.rejects(world.sessions.start(account, { clientId: 'app' }), { code: 'invalid_credentials' })
+  await t.rejects(world.sessions.start(account), { code: 'invalid_credentials' })
 })
 
 t.test('what is kept of a login: the list, the last used first; long user agents are cut', async t => {
   const { world, user, grant } = await begin(t)
   world.wall.move(SECOND)
-  const second = await world.sessions.start(user, { clientId: 'web', scope: 'admin', userAgent: 'x'.repeat(5_000), address: '192.0.2.1' })
+  const second = await world.sessions.start(user, { scope: 'admin', userAgent: 'x'.repeat(5_000), address: '192.0.2.1' })
   t.same((await world.sessions.list(user.id)).map(({ id }) => id), [second.sessionId, grant.sessionId])
   world.wall.move(SECOND)
   await world.sessions.refresh(grant.refreshToken)
   const [one, two] = await world.sessions.list(user.id)
-  t.match(one, { id: grant.sessionId, clientId: 'app', scopes: ['admin', 'items:read'], lastUsedAt: world.wall(), createdAt: world.wall() - 2 * SECOND, userAgent: null, address: null })
-  t.match(two, { id: second.sessionId, clientId: 'web', scopes: ['admin'], userAgent: 'x'.repeat(512), address: '192.0.2.1' })
+  t.match(one, { id: grant.sessionId, clientId: 'latchkey', scopes: ['admin', 'items:read'], lastUsedAt: world.wall(), createdAt: world.wall() - 2 * SECOND, userAgent: null, address: null })
+  t.match(two, { id: second.sessionId, clientId: 'latchkey', scopes: ['admin'], userAgent: 'x'.repeat(512), address: '192.0.2.1' })
   t.same(await world.sessions.list('nobody'), [])
 })
 
@@ -401,7 +401,7 @@ t.test('nothing in the store mints a refresh token: not even two databases of on
 
 t.test('purging: a day after the refresh token and the last access token expired, in steps, ended or not', async t => {
   const { world, user, grant } = await begin(t)
-  for (let i = 0; i < 4; i++) await world.sessions.start(user, { clientId: 'app' })
+  for (let i = 0; i < 4; i++) await world.sessions.start(user)
   await world.sessions.end(user.id, grant.sessionId)
   const count = async (): Promise<number> => (await world.store.read(db => db.selectFrom('sessions').select('id').execute())).length
   world.wall.move(31 * DAY + 15 * MINUTE)
@@ -420,7 +420,7 @@ t.test('access tokens that live longer than their session: a purge does not hide
   const { world, user, grant } = await begin(t, { accessTokenTtl: 7 * DAY, refreshIdleTtl: HOUR })
   world.wall.move(2 * DAY)
   await world.sessions.purge(100)
-  const { sessionId } = await world.sessions.start(user, { clientId: 'app' })
+  const { sessionId } = await world.sessions.start(user)
   await world.sessions.endOthers(user.id, sessionId)
   t.equal(isDead(world, grant), true)
 })
@@ -429,7 +429,7 @@ t.test('the host\'s own accounts', async t => {
   const account = { id: 'host-1', username: 'alice', scopes: ['admin', 'items:read'] }
   let found: () => Promise<User | null> = async () => account
   const world = await createWorld(t, { directory: { authenticate: async () => account, find: () => found() } })
-  const grant = await world.sessions.start(account, { clientId: 'app' })
+  const grant = await world.sessions.start(account)
   t.equal(grant.user.id, 'host-1')
 
   const failure = new Error('the host\'s database is down')
@@ -441,7 +441,7 @@ t.test('the host\'s own accounts', async t => {
   found = async () => { await gate.pass(); return account }
   const refreshing = world.sessions.refresh(grant.refreshToken)
   t.ok(await isPending(refreshing))
-  await world.sessions.start(account, { clientId: 'other' })
+  await world.sessions.start(account)
   t.ok(await isPending(refreshing), 'a slow host holds up nobody else')
   gate.open()
   const second = await refreshing
@@ -458,7 +458,7 @@ t.test('a session that was ended while the host was asked does not rotate', asyn
   const account = { id: 'host-1', username: 'alice', scopes: ['admin'] }
   const gate = createGate()
   const world = await createWorld(t, { directory: { authenticate: async () => account, find: async () => { await gate.pass(); return account } } })
-  const grant = await world.sessions.start(account, { clientId: 'app' })
+  const grant = await world.sessions.start(account)
   const refreshing = t.rejects(world.sessions.refresh(grant.refreshToken), REFUSED)
   await world.sessions.end(account.id, grant.sessionId)
   gate.open()
@@ -539,7 +539,7 @@ for (const seed of [1, 2, 3, 4, 5, 6]) {
       async login () {
         if (model.filter(isLive).length > 5) return
         const owner = random.below(2)
-        const started = world.sessions.start(users[owner] as typeof users[number], { clientId: 'app' })
+        const started = world.sessions.start(users[owner] as typeof users[number])
         if (disabled[owner] === true) {
           await started.then(() => { throw new Error('a disabled user logged in') }, () => {})
           return

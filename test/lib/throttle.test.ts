@@ -37,7 +37,7 @@ async function retryAfter (throttle: Throttle, bucket: Bucket): Promise<number |
 
 /** Begins a session of the user, as a login under this name from there would. */
 async function startFrom ({ sessions, throttle }: World, user: { id: string, username: string, scopes: readonly string[] }, address: string, username = user.username): Promise<{ sessionId: string, refreshToken: string }> {
-  return await sessions.start(user, { clientId: 'latchkey', address, place: throttle.placeOf(username, address) })
+  return await sessions.start(user, { address, place: throttle.placeOf(username, address) })
 }
 
 t.test('what failed is counted, what succeeded forgives, what said nothing of the password does neither', async t => {

@@ -30,7 +30,7 @@ async function build (t: Test, { claims, ttl = 15 * MINUTE, audience = [AUDIENCE
   const jwtKey = createJwtKey(key, { audience })
   const tokens = createTokens({ keyring: createFixedKeyring([jwtKey]), catalogue: CATALOGUE, issuer: ISSUER, audience, accessTokenTtl: ttl, clock: world.clock, revocations: world.revocations })
   const user = await world.addUser()
-  return { world, wall: world.wall, tokens, key, jwtKey, grant: await world.sessions.start(user, { clientId: 'app' }) }
+  return { world, wall: world.wall, tokens, key, jwtKey, grant: await world.sessions.start(user) }
 }
 
 function payloadOf (token: string): AccessTokenClaims {
@@ -45,10 +45,10 @@ t.test('a token: its header, its claims, and what it says when it comes back', a
   const iat = Math.floor(wall() / 1000)
   const claims = payloadOf(token)
   t.same(Object.keys(claims).sort(), ['aud', 'client_id', 'exp', 'iat', 'iss', 'jti', 'scope', 'sid', 'sub'])
-  t.match(claims, { iss: ISSUER, sub: grant.user.id, aud: AUDIENCE, client_id: 'app', exp: iat + 900, iat, sid: grant.sessionId, scope: 'admin items:read' })
+  t.match(claims, { iss: ISSUER, sub: grant.user.id, aud: AUDIENCE, client_id: 'latchkey', exp: iat + 900, iat, sid: grant.sessionId, scope: 'admin items:read' })
   t.match(claims.jti, /^[0-9a-f]{8}-[0-9a-f]{4}-7/)
   const user = await tokens.verify(token)
-  t.match(user, { id: grant.user.id, scopes: ['admin', 'items:read'], sessionId: grant.sessionId, tokenId: claims.jti, clientId: 'app', claims })
+  t.match(user, { id: grant.user.id, scopes: ['admin', 'items:read'], sessionId: grant.sessionId, tokenId: claims.jti, clientId: 'latchkey', claims })
   t.not(await tokens.sign(grant), token, 'no two are equal')
   t.equal(world.revocations.refresh(), undefined)
 })
@@ -62,7 +62,7 @@ t.test('several audiences, a lifetime with a fraction', async t => {
 
 t.test('all five algorithms over one store, each with its own key: the one that is configured signs, all verify', async t => {
   const world = await createWorld(t)
-  const grant = await world.sessions.start(await world.addUser(), { clientId: 'app' })
+  const grant = await world.sessions.start(await world.addUser())
   const made: string[] = []
   for (const algorithm of ALGORITHMS) {
     const { tokens, keys } = await openKeys(world, { algorithm })
@@ -218,7 +218,7 @@ t.test('the host\'s claims are added, never over ours', async t => {
   const evil = { iss: 'evil', sub: 'root', aud: 'evil', client_id: 'evil', exp: 1, iat: 1, nbf: 9e9, jti: 'evil', sid: 'evil', scope: 'root' }
   const { tokens, grant } = await build(t, { claims: (user, scopes) => ({ ...evil, tenant: user.username, had: scopes }) })
   const claims = payloadOf(await tokens.sign(grant))
-  t.match(claims, { iss: ISSUER, sub: grant.user.id, aud: AUDIENCE, client_id: 'app', sid: grant.sessionId, scope: 'admin items:read', tenant: 'alice', had: ['admin', 'items:read'] })
+  t.match(claims, { iss: ISSUER, sub: grant.user.id, aud: AUDIENCE, client_id: 'latchkey', sid: grant.sessionId, scope: 'admin items:read', tenant: 'alice', had: ['admin', 'items:read'] })
   t.notOk('nbf' in claims)
   const polluting = await build(t, { claims: async () => JSON.parse('{"__proto__":{"sub":"root","admin":true},"ok":1}') })
   const user = await polluting.tokens.verify(await polluting.tokens.sign(polluting.grant))

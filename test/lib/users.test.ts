@@ -74,7 +74,7 @@ t.test('a cheaper hash is replaced at login; the password counts as unchanged, s
   const file = databaseIn(t)
   const world = await createWorld(t, { file })
   const alice = await world.addUser()
-  const grant = await world.sessions.start(alice, { clientId: 'app' })
+  const grant = await world.sessions.start(alice)
   const row = connectTo(t, file)
   const hash = row.prepare('select password_hash from users').pluck()
   row.exec(`update users set password_hash = 'old hash of ${PASSWORD}'`)
@@ -122,7 +122,7 @@ t.test('a re-hash never undoes a password that was changed while it was made', a
 t.test('a new password ends the sessions, but for the one that is kept', async t => {
   const world = await createWorld(t)
   const alice = await world.addUser()
-  const [one, two] = [await world.sessions.start(alice, { clientId: 'app' }), await world.sessions.start(alice, { clientId: 'app' })]
+  const [one, two] = [await world.sessions.start(alice), await world.sessions.start(alice)]
   await world.users.changePassword(alice.id, PASSWORD, NEW_PASSWORD, { keepSession: one.sessionId })
   t.equal(isDead(world, one), false)
   t.equal(isDead(world, two), true)
@@ -144,7 +144,7 @@ t.test('what setPassword returns is the user as it is now', async t => {
 t.test('a new password that is refused changes nothing', async t => {
   const world = await createWorld(t)
   const alice = await world.addUser()
-  const grant = await world.sessions.start(alice, { clientId: 'app' })
+  const grant = await world.sessions.start(alice)
   await t.rejects(world.users.setPassword(alice.id, 'short'), { code: 'password_rejected' })
   await t.rejects(world.users.changePassword(alice.id, 'wrong', NEW_PASSWORD, { keepSession: '' }), { code: 'wrong_password', statusCode: 403 })
   await t.rejects(world.users.changePassword(alice.id, 'wrong', 'short', { keepSession: '' }), { code: 'wrong_password' }, 'the policy is not told to who does not know the password')
@@ -167,14 +167,14 @@ t.test('a login that verified the old password does not pass for the new one, in
   for (const password of [NEW_PASSWORD, PASSWORD]) {
     const verified = await world.users.findByName('alice')
     await world.users.setPassword(alice.id, password)
-    if (verified !== null) await t.rejects(world.sessions.start(verified, { clientId: 'app' }), { code: 'invalid_credentials' })
+    if (verified !== null) await t.rejects(world.sessions.start(verified), { code: 'invalid_credentials' })
   }
 })
 
 t.test('scopes: taking one away kills the access tokens, adding one does not', async t => {
   const world = await createWorld(t)
   const alice = await world.addUser()
-  const grant = await world.sessions.start(alice, { clientId: 'app' })
+  const grant = await world.sessions.start(alice)
   t.same((await world.users.setScopes(alice.id, ['items:write', 'items:read', 'admin'])).scopes, ['admin', 'items:read', 'items:write'])
   t.equal(isDead(world, grant), false)
   await world.users.setScopes(alice.id, ['admin', 'items:read', 'items:write'])
@@ -192,7 +192,7 @@ t.test('disabling, enabling and removing, seen by another process on its next re
   const service = await createWorld(t, { file, wall })
   const commandLine = await createWorld(t, { file, wall })
   const alice = await service.addUser()
-  const grant = await service.sessions.start(alice, { clientId: 'app' })
+  const grant = await service.sessions.start(alice)
   t.match(await commandLine.users.disable(alice.id), { disabled: true })
   await service.revocations.refresh()
   t.equal(isDead(service, grant), true)
@@ -203,7 +203,7 @@ t.test('disabling, enabling and removing, seen by another process on its next re
   t.match(await commandLine.users.enable(alice.id), { disabled: false })
   t.match(await service.users.find(alice.id), { id: alice.id })
   t.equal(isDead(service, grant), true, 'what died stays dead')
-  const next = await service.sessions.start(await service.users.findByName('alice') ?? alice, { clientId: 'app' })
+  const next = await service.sessions.start(await service.users.findByName('alice') ?? alice)
   t.equal(isDead(service, next), false)
   t.match(await commandLine.users.remove(alice.id), { username: 'alice' })
   await service.revocations.refresh()

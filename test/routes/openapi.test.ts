@@ -15,7 +15,7 @@ t.test('the document is OpenAPI 3.1, of our routes only, and says what each asks
     const document = response.json()
     t.match(document.openapi, /^3\.1\./)
     const paths = Object.keys(document.paths).sort()
-    t.strictSame(paths, ['/.well-known/jwks.json', '/.well-known/oauth-authorization-server', '/audit', '/health/live', '/health/ready', '/login', '/logout', '/refresh', '/register', '/revoke', '/sessions', '/sessions/{id}', '/token', '/users/me', '/users/me/password'].map(path => prefix + path).sort())
+    t.strictSame(paths, ['/.well-known/jwks.json', '/.well-known/oauth-authorization-server', '/audit', '/clients', '/clients/{id}', '/clients/{id}/secret', '/health/live', '/health/ready', '/introspect', '/login', '/logout', '/refresh', '/register', '/revoke', '/sessions', '/sessions/{id}', '/token', '/users/me', '/users/me/password'].map(path => prefix + path).sort())
     t.equal(document.components.securitySchemes.bearer.flows.password.tokenUrl, `${prefix}/token`)
     t.ok('items:read' in document.components.securitySchemes.bearer.flows.password.scopes)
     t.strictSame(document.paths[`${prefix}/users/me`].get.security, [{ bearer: [] }, { cookie: [] }])
@@ -35,6 +35,7 @@ t.test('every status that a route can answer with is in the document', async t =
     ['POST', '/refresh', {}], ['POST', '/refresh', { payload: { x: 1 } }], ['POST', '/revoke', { payload: { token: 'x' } }], ['POST', '/revoke', {}],
     ['POST', '/logout', {}], ['POST', '/logout', { payload: { target: 'x' } }],
     ['POST', '/register', { payload: { username: 'alice', password: 'correct horse battery staple' } }], ['POST', '/register', {}],
+    ['POST', '/introspect', { payload: { token: 'x' } }], ['POST', '/introspect', {}], ['GET', '/clients', {}], ['POST', '/clients', {}],
     ['GET', '/users/me', {}], ['PUT', '/users/me/password', {}], ['GET', '/sessions', {}],
     ['GET', '/users/me', { headers: { authorization: 'Bearer a', cookie: '__Host-access_token=b' } }],
     ['GET', '/health/ready', {}], ['GET', '/.well-known/jwks.json', {}]

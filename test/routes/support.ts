@@ -10,6 +10,7 @@ import type { LatchkeyOptions } from '../../app.js'
 import { ERROR_CODES } from '../../lib/errors.js'
 import { deriveKeys, unseal } from '../../lib/secrets.js'
 import type { Store } from '../../lib/store/store.js'
+import type { GrantType } from '../../schemas/clients.js'
 import { kStore } from '../../plugins/database.js'
 import { createTestClock, PASSWORD, TEST_OPTIONS } from '../helper.js'
 import type { TestClock } from '../helper.js'
@@ -117,6 +118,24 @@ export async function buildHost (t: Test, options: LatchkeyOptions, arrange: (ap
   const store = scopes.find(scope => scope[kStore] !== undefined)?.[kStore]
   if (store === undefined) throw new Error('There is no store')
   return { app, clock, store }
+}
+
+/** Registers a machine client, and says how it authenticates: by Basic, or in the body. */
+export async function addClient (app: FastifyInstance, { name = 'billing', scopes = ['items:read'], grants }: { name?: string, scopes?: string[], grants?: GrantType[] } = {}): Promise<RegisteredClient> {
+  const { client, secret } = await app.latchkey.clients.add({ name, scopes, grants })
+  return { id: client.id, secret, form: { client_id: client.id, client_secret: secret }, basic: basic(client.id, secret) }
+}
+
+export interface RegisteredClient {
+  id: string
+  secret: string
+  form: { client_id: string, client_secret: string }
+  basic: { authorization: string }
+}
+
+/** HTTP Basic as RFC 6749 section 2.3.1 has it. */
+export function basic (id: string, secret: string): { authorization: string } {
+  return { authorization: `Basic ${Buffer.from(`${encodeURIComponent(id)}:${encodeURIComponent(secret)}`).toString('base64')}` }
 }
 
 /** A problem document in the contract's form, and nothing in it that should not be there. */

@@ -167,7 +167,7 @@ export interface VerificationPath {
 /** Makes verification paths over one store. */
 export async function createPaths (t: Test): Promise<(keys: readonly SigningKey[]) => Promise<VerificationPath>> {
   const { clock, revocations, sessions, addUser } = await createWorld(t)
-  const grant = await sessions.start(await addUser(), { clientId: 'app' })
+  const grant = await sessions.start(await addUser())
   const settings = readOptions({ issuer: ISSUER, database: ':memory:' })
   return async keys => {
     const jwtKeys = await Promise.all(keys.map(createJwtKeyMaker(settings).toJwtKey))

@@ -1,0 +1,22 @@
+import type { Client } from '../lib/clients.js'
+import type { Latchkey } from '../lib/latchkey.js'
+import type { Settings } from '../lib/options.js'
+import { EXIT_CODES } from './exit-codes.js'
+import { CommandError } from './failure.js'
+
+/** The client of this id. */
+export async function requireClient ({ clients }: Latchkey, id: string, { database }: Settings): Promise<Client> {
+  const client = await clients.find(id)
+  if (client !== null) return client
+  throw new CommandError('not_found', `There is no client '${id}' in ${database}: 'latchkey clients list' shows those that are`, { exitCode: EXIT_CODES.notFound })
+}
+
+/** A client as `--json` prints it. */
+export function toData ({ id, name, scopes, grants, createdAt, secretChangedAt }: Client): object {
+  return { id, name, scopes, grants, created_at: new Date(createdAt).toISOString(), secret_changed_at: new Date(secretChangedAt).toISOString() }
+}
+
+/** Id and secret, for whoever sets up the client. */
+export function describeSecret ({ id }: Client, secret: string): string {
+  return `client_id:     ${id}\nclient_secret: ${secret}\nThe secret is shown this once: only its hash is kept.`
+}

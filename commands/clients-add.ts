@@ -1,0 +1,50 @@
+import { InvalidArgumentError } from 'commander'
+import type { Command } from 'commander'
+import { COMMAND } from '../lib/events.js'
+import type { GrantType } from '../schemas/clients.js'
+import { describeSecret, toData } from './client.js'
+import { withLatchkey } from './context.js'
+import { EXIT_CODES } from './exit-codes.js'
+import { CommandError } from './failure.js'
+import { example, print } from './output.js'
+import type { OutputOptions } from './output.js'
+import { collect, requireScopes } from './user.js'
+
+/** `latchkey clients add`. */
+export function addClientsAdd (clients: Command): void {
+  clients.command('add')
+    .description('Register a machine client, and print its id and its secret.')
+    .argument('<name>', 'what people call it')
+    .option('--scope <scope>', 'a scope that it may get; may be given several times', collect)
+    .option('--grant <grant>', 'what it may use at POST /token: client_credentials, which it may without this, or password; may be given several times', collect)
+    .option('--json', 'print the client as JSON, with its secret')
+    .addHelpText('after', example('latchkey clients add billing --scope tokens:introspect'))
+    .action(addClient)
+}
+
+async function addClient (name: string, options: OutputOptions & { scope?: string[], grant?: string[] }): Promise<void> {
+  const { scope: scopes = [], grant } = options
+  await requireName(name)
+  const grants = grant === undefined ? undefined : await readGrants(grant)
+  await withLatchkey(async latchkey => {
+    requireScopes(latchkey, scopes)
+    const { client, secret } = await latchkey.clients.add({ name, scopes, grants }, COMMAND)
+    print(options, { data: { ...toData(client), secret }, text: describeSecret(client, secret) })
+  })
+}
+
+async function readGrants (names: readonly string[]): Promise<GrantType[]> {
+  const { GRANTS } = await import('../schemas/clients.js')
+  return names.map(name => {
+    const grant = GRANTS.find(known => known === name)
+    if (grant === undefined) throw new InvalidArgumentError(`There is no grant '${name}'; the grants are ${GRANTS.join(', ')}`)
+    return grant
+  })
+}
+
+/** Refuses what the routes would refuse as a name. */
+async function requireName (name: string): Promise<void> {
+  const [{ Ajv }, { ClientName }] = await Promise.all([import('ajv'), import('../schemas/clients.js')])
+  if (new Ajv({ strict: false }).validate(ClientName, name)) return
+  throw new CommandError('invalid_name', 'A client has a name of 1 to 128 characters, without control characters, and without spaces at its ends: choose another one', { exitCode: EXIT_CODES.usage })
+}

@@ -1,0 +1,34 @@
+import type { Command } from 'commander'
+import type { Client, Clients } from '../lib/clients.js'
+import { toData } from './client.js'
+import { withLatchkey } from './context.js'
+import { example, print, toColumns } from './output.js'
+import type { OutputOptions } from './output.js'
+
+const PAGE = 500
+
+/** `latchkey clients list`. */
+export function addClientsList (clients: Command): void {
+  clients.command('list')
+    .description('List the machine clients, the oldest first. Never their secrets.')
+    .option('--json', 'print an array')
+    .addHelpText('after', example('latchkey clients list'))
+    .action(listClients)
+}
+
+async function listClients (options: OutputOptions): Promise<void> {
+  await withLatchkey(async ({ clients }) => {
+    const found = await readAll(clients)
+    const rows = found.map(client => [client.id, client.name, new Date(client.createdAt).toISOString(), client.grants.join(' '), client.scopes.join(' ')])
+    print(options, { data: found.map(toData), text: toColumns(['ID', 'NAME', 'CREATED', 'GRANTS', 'SCOPES'], rows) })
+  })
+}
+
+async function readAll (clients: Clients): Promise<Client[]> {
+  const found: Client[] = []
+  for (;;) {
+    const page = await clients.list({ after: found.at(-1)?.id, limit: PAGE })
+    found.push(...page)
+    if (page.length < PAGE) return found
+  }
+}

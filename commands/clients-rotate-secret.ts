@@ -1,0 +1,24 @@
+import type { Command } from 'commander'
+import { COMMAND } from '../lib/events.js'
+import { describeSecret, requireClient, toData } from './client.js'
+import { withLatchkey } from './context.js'
+import { example, print } from './output.js'
+import type { OutputOptions } from './output.js'
+
+/** `latchkey clients rotate-secret`. */
+export function addClientsRotateSecret (clients: Command): void {
+  clients.command('rotate-secret')
+    .description('Give a machine client a new secret, and print it. The old one, and the access tokens made before, are dead at once; sessions go on.')
+    .argument('<id>', 'the id of the client')
+    .option('--json', 'print the client as JSON, with its secret')
+    .addHelpText('after', example('latchkey clients rotate-secret lkc_0198c0ffee0070008000000000000001'))
+    .action(rotateSecret)
+}
+
+async function rotateSecret (id: string, options: OutputOptions): Promise<void> {
+  await withLatchkey(async (latchkey, settings) => {
+    await requireClient(latchkey, id, settings)
+    const { client, secret } = await latchkey.clients.rotateSecret(id, COMMAND)
+    print(options, { data: { ...toData(client), secret }, text: describeSecret(client, secret) })
+  })
+}

@@ -1,0 +1,51 @@
+import fp from 'fastify-plugin'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Client } from '../lib/clients.js'
+import { readClient } from '../lib/credentials.js'
+import { LatchkeyError } from '../lib/errors.js'
+import { anonymous } from '../lib/events.js'
+import { kClients } from './clients.js'
+import { kLimitAttempts } from './rate-limit.js'
+import { kRevocations } from './revocations.js'
+import { kThrottle } from './throttle.js'
+
+/**
+ * The registered client that a request authenticates as; undefined where it says nothing of one: a first-party app.
+ * Throws `invalid_client` in the same words and time whatever was wrong, `invalid_request`, or a 429 where too many failed from there.
+ */
+export type AuthenticateClient = (request: FastifyRequest, reply: FastifyReply, body: { client_id?: string, client_secret?: string }) => Promise<Client | undefined>
+
+export const kAuthenticateClient = Symbol('latchkey.authenticateClient')
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    [kAuthenticateClient]: AuthenticateClient
+  }
+}
+
+/** Client authentication at the OAuth endpoints: RFC 6749 section 2.3. */
+export default fp(async function latchkeyClientAuthentication (app) {
+  const clients = app[kClients]
+  const revocations = app[kRevocations]
+  const throttle = app[kThrottle]
+  const limitAttempts = app[kLimitAttempts]
+
+  app.decorate(kAuthenticateClient, async function authenticateClient (request, reply, body) {
+    const credentials = readClient(request.headers.authorization, body)
+    if (credentials === undefined) return undefined
+    const { id, secret } = credentials
+    const client = await clients.authenticate(id, secret)
+    const bucket = throttle.clientBucket(id, request.ip)
+    // Nothing is written for a client that authenticates rightly, as often as it likes.
+    if (client !== null && await throttle.isClean(bucket)) return client
+
+    const actor = anonymous(request.ip)
+    const subject = (await clients.find(id))?.id ?? null
+    if (client === null) await limitAttempts.call(app, request, reply)
+    return await throttle.attempt(bucket, { actor, subject }, async () => {
+      if (client !== null) return client
+      await revocations.transaction((_trx, _revoke, _now, record) => record({ type: 'client_authentication_failed', actor, subject }))
+      throw new LatchkeyError('invalid_client')
+    })
+  })
+}, { name: 'latchkey-client-authentication', fastify: '5.x', dependencies: ['latchkey-clients', 'latchkey-rate-limit', 'latchkey-throttle'] })

@@ -1,0 +1,30 @@
+import fp from 'fastify-plugin'
+import { createInspector } from '../lib/introspection.js'
+import type { Inspector } from '../lib/introspection.js'
+import { kClock, kStore } from './database.js'
+import { kTokens } from './jwt.js'
+import { kRefreshKeys } from './keys.js'
+import { kSettings } from './settings.js'
+import { kUsers } from './users.js'
+
+export const kInspector = Symbol('latchkey.inspector')
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    [kInspector]: Inspector
+  }
+}
+
+/** What `POST /introspect` asks. */
+export default fp(async function latchkeyIntrospection (app) {
+  const { refreshGrace, issuer } = app[kSettings]
+  app.decorate(kInspector, createInspector({
+    store: app[kStore],
+    clock: app[kClock],
+    tokens: app[kTokens],
+    users: app[kUsers],
+    refreshKeys: app[kRefreshKeys],
+    refreshGrace,
+    issuer
+  }))
+}, { name: 'latchkey-introspection', fastify: '5.x', dependencies: ['latchkey-users', 'latchkey-jwt'] })

@@ -1,0 +1,112 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyReply } from 'fastify'
+import { LatchkeyError } from '../../lib/errors.js'
+import type { Client } from '../../lib/clients.js'
+import { assertMayGrant, formatScope, parseScope } from '../../lib/scopes.js'
+import { kGuards } from '../../plugins/authentication.js'
+import { kClients } from '../../plugins/clients.js'
+import { kSettings } from '../../plugins/settings.js'
+import { ClientPage, ClientParams, ClientQuery, ClientRequest, ClientView, ClientWithSecret } from '../../schemas/clients.js'
+import { problems } from '../../schemas/errors.js'
+import { NoContent } from '../../schemas/service.js'
+
+/** Machine clients, for administrators. */
+const clientRoutes: FastifyPluginAsyncTypebox = async function clientRoutes (app) {
+  const clients = app[kClients]
+  const { catalogue } = app[kSettings]
+  const { actorOf, requireScopes, userOf } = app[kGuards]
+  const preHandler = requireScopes('clients:write')
+
+  async function requireClient (id: string): Promise<Client> {
+    const client = await clients.find(id)
+    if (client === null) throw new LatchkeyError('not_found', { message: 'There is no such client.' })
+    return client
+  }
+
+  app.get('', {
+    schema: {
+      operationId: 'listClients',
+      summary: 'The machine clients, the oldest first',
+      tags: ['clients'],
+      querystring: ClientQuery,
+      response: { 200: ClientPage, ...problems(400, 401, 403) }
+    },
+    preHandler
+  }, async (request) => {
+    const { cursor, limit = '100' } = request.query
+    const found = await clients.list({ after: cursor, limit: Number(limit) + 1 })
+    const page = found.slice(0, Number(limit))
+    return { clients: page.map(toView), next: found.length > page.length ? page.at(-1)?.id ?? null : null }
+  })
+
+  app.post('', {
+    schema: {
+      operationId: 'addClient',
+      summary: 'Register a machine client; its secret is shown this once',
+      tags: ['clients'],
+      body: ClientRequest,
+      response: { 201: ClientWithSecret, ...problems(400, 401, 403, 413, 415) }
+    },
+    preHandler
+  }, async (request, reply) => {
+    const { name, scope = '', grants } = request.body
+    const scopes = parseScope(scope)
+    if (!scopes.every(known => Object.hasOwn(catalogue, known))) throw new LatchkeyError('invalid_scope')
+    assertMayGrant(userOf(request).scopes, scopes)
+    const added = await clients.add({ name, scopes, grants }, actorOf(request))
+    reply.code(201)
+    return withSecret(reply, added)
+  })
+
+  app.get('/:id', {
+    schema: {
+      operationId: 'readClient',
+      summary: 'A machine client',
+      tags: ['clients'],
+      params: ClientParams,
+      response: { 200: ClientView, ...problems(400, 401, 403, 404) }
+    },
+    preHandler
+  }, async (request) => toView(await requireClient(request.params.id)))
+
+  app.post('/:id/secret', {
+    schema: {
+      operationId: 'rotateClientSecret',
+      summary: 'Give a machine client a new secret, which is shown this once; the old one and the access tokens made before are dead',
+      tags: ['clients'],
+      params: ClientParams,
+      response: { 200: ClientWithSecret, ...problems(400, 401, 403, 404, 413, 415) }
+    },
+    preHandler
+  }, async (request, reply) => {
+    const { id, scopes } = await requireClient(request.params.id)
+    // Whoever has the secret has the scopes.
+    assertMayGrant(userOf(request).scopes, scopes)
+    return withSecret(reply, await clients.rotateSecret(id, actorOf(request)))
+  })
+
+  app.delete('/:id', {
+    schema: {
+      operationId: 'removeClient',
+      summary: 'Delete a machine client, with every session and token',
+      tags: ['clients'],
+      params: ClientParams,
+      response: { 204: NoContent, ...problems(400, 401, 403, 404) }
+    },
+    preHandler
+  }, async (request, reply) => {
+    await clients.remove(request.params.id, actorOf(request))
+    return reply.code(204).send(null)
+  })
+}
+
+function toView ({ id, name, scopes, grants, createdAt, secretChangedAt }: Client): ClientView {
+  return { id, name, scope: formatScope(scopes), grants, created_at: new Date(createdAt).toISOString(), secret_changed_at: new Date(secretChangedAt).toISOString() }
+}
+
+function withSecret (reply: FastifyReply, { client, secret }: { client: Client, secret: string }) {
+  reply.header('cache-control', 'no-store').header('pragma', 'no-cache')
+  return { ...toView(client), secret }
+}
+
+export default clientRoutes

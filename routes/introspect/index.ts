@@ -1,0 +1,59 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Static } from 'typebox'
+import { readBearer, readClient } from '../../lib/credentials.js'
+import { LatchkeyError } from '../../lib/errors.js'
+import type { MayKnow } from '../../lib/introspection.js'
+import { kGuards } from '../../plugins/authentication.js'
+import { kAuthenticateClient } from '../../plugins/client-authentication.js'
+import { sendOAuthError } from '../../plugins/errors.js'
+import forms from '../../plugins/forms.js'
+import { kInspector } from '../../plugins/introspection.js'
+import { oauthErrors } from '../../schemas/errors.js'
+import { IntrospectRequest, IntrospectResponse } from '../../schemas/tokens.js'
+
+/** Lets its holder know of every token. */
+const ALL = 'tokens:introspect'
+
+/** The introspection endpoint: RFC 7662. */
+const introspect: FastifyPluginAsyncTypebox = async function introspect (app) {
+  await app.register(forms)
+  const inspector = app[kInspector]
+  const authenticateClient = app[kAuthenticateClient]
+  const requireAll = app[kGuards].requireScopes(ALL)
+
+  /** What the one who asks may know: a registered client of its own tokens, whoever has the scope of all. */
+  async function authorize (request: FastifyRequest, reply: FastifyReply, body: Static<typeof IntrospectRequest>): Promise<MayKnow> {
+    if (isBearer(request.headers.authorization)) {
+      if (readClient(undefined, body) !== undefined) throw new LatchkeyError('invalid_request', { message: 'The request must authenticate in one way: by its own access token, or as a client.' })
+      await new Promise<void>((resolve, reject) => requireAll(request, reply, error => error === undefined ? resolve() : reject(error)))
+      return () => true
+    }
+    const client = await authenticateClient(request, reply, body)
+    if (client === undefined) throw new LatchkeyError('invalid_client')
+    return client.scopes.includes(ALL) ? () => true : clientId => clientId === client.id
+  }
+
+  app.post('', {
+    schema: {
+      operationId: 'introspectToken',
+      summary: 'Whether an access or refresh token is live, and what it says',
+      tags: ['tokens'],
+      consumes: ['application/x-www-form-urlencoded', 'application/json'],
+      security: [{ client: [] }, { bearer: [ALL] }],
+      body: IntrospectRequest,
+      response: { 200: IntrospectResponse, ...oauthErrors(400, 401, 403, 413, 415, 429) }
+    },
+    errorHandler: sendOAuthError
+  }, async (request, reply) => {
+    const mayKnow = await authorize(request, reply, request.body)
+    reply.header('cache-control', 'no-store').header('pragma', 'no-cache')
+    return await inspector.inspect(request.body.token, mayKnow)
+  })
+}
+
+function isBearer (authorization: string | undefined): boolean {
+  return /^Bearer\b/i.test(authorization ?? '') && readBearer(authorization) !== undefined
+}
+
+export default introspect

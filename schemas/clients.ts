@@ -1,0 +1,52 @@
+import { Type } from 'typebox'
+import type { Static } from 'typebox'
+import { DateTime, MAX_USERNAME_LENGTH, PageLimit, Scope, USERNAME_PATTERN } from './common.js'
+
+/** What a client may be allowed to use at the token endpoint. `refresh_token` comes with `password`. */
+export const GRANTS = ['client_credentials', 'password'] as const
+export type GrantType = typeof GRANTS[number]
+
+/** What every client's id begins with, and no user's. */
+export const CLIENT_ID_PREFIX = 'lkc_'
+
+const ClientId = Type.String({ pattern: `^${CLIENT_ID_PREFIX}[0-9a-f]{32}$`, description: 'The `client_id`; given by us.' })
+
+const Grants = Type.Array(Type.Enum(GRANTS), { minItems: 1, uniqueItems: true, description: 'The grants that the client may use at `POST /token`. Default: client_credentials.' })
+
+/** What a client is called among people. It need not be unique: the id is. */
+export const ClientName = Type.String({ minLength: 1, maxLength: MAX_USERNAME_LENGTH, pattern: USERNAME_PATTERN })
+
+/** A machine client, as an administrator may see it. */
+export const ClientView = Type.Object({
+  id: ClientId,
+  name: Type.String(),
+  scope: Scope,
+  grants: Grants,
+  created_at: DateTime,
+  secret_changed_at: DateTime
+})
+export type ClientView = Static<typeof ClientView>
+
+/** The same with its secret: after it was made, and never again. */
+export const ClientWithSecret = Type.Object({
+  ...ClientView.properties,
+  secret: Type.String({ description: 'The `client_secret`. It is shown this once: only its hash is kept.' })
+})
+
+/** A page of clients, the oldest first. */
+export const ClientPage = Type.Object({
+  clients: Type.Array(ClientView),
+  next: Type.Union([Type.String({ description: 'What to give as `cursor` for the next page; null on the last.' }), Type.Null()])
+})
+
+/** The query of `GET /clients`. */
+export const ClientQuery = Type.Object({ cursor: Type.Optional(ClientId), limit: Type.Optional(PageLimit) }, { additionalProperties: false })
+
+/** The body of `POST /clients`. */
+export const ClientRequest = Type.Object({
+  name: ClientName,
+  scope: Type.Optional(Scope),
+  grants: Type.Optional(Grants)
+}, { additionalProperties: false })
+
+export const ClientParams = Type.Object({ id: ClientId })
