@@ -26,6 +26,7 @@ const TABLE = {
   method_not_allowed: { status: 405, oauth: 'invalid_request', message: 'This method is not allowed here: the Allow header lists those that are.' },
   request_timeout: { status: 408, oauth: 'invalid_request', message: 'The request came too slowly.' },
   username_taken: { status: 409, oauth: undefined, message: 'This username is taken.' },
+  last_administrator: { status: 409, oauth: undefined, message: 'This is the last enabled user with users:write: make another one first.' },
   payload_too_large: { status: 413, oauth: 'invalid_request', message: 'The request body is too large.' },
   unsupported_media_type: { status: 415, oauth: 'invalid_request', message: 'The content type must be application/json.' },
   too_many_requests: { status: 429, oauth: 'invalid_request', message: 'Too many attempts from this address: wait, then try again.' },

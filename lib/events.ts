@@ -31,9 +31,10 @@ export interface NewEvent {
   details?: Readonly<Record<string, string | number | boolean | readonly string[]>>
 }
 
-/** Completes an event. */
+/** Completes an event. Of the actor only what belongs in it: a caller may know more. */
 export function createEvent (event: NewEvent, at: number): SecurityEvent {
-  return Object.freeze({ subject: null, sessionId: null, clientId: null, details: {}, ...event, outcome: describeEvent(event.type).outcome, at })
+  const { kind, id, address } = event.actor
+  return Object.freeze({ subject: null, sessionId: null, clientId: null, details: {}, ...event, actor: Object.freeze({ kind, id, address }), outcome: describeEvent(event.type).outcome, at })
 }
 
 /** Hears of an event after its commit. What it throws is its own: nothing is undone. */

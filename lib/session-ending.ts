@@ -1,4 +1,5 @@
 import type { Transaction } from 'kysely'
+import type { Revoke } from './revocations.js'
 import type { Tables } from './store/tables.js'
 
 /**
@@ -21,4 +22,12 @@ export async function endSessions (trx: Transaction<Tables>, now: number, which:
     ids: ended.map(({ id }) => id),
     live: ended.filter(session => now < session.expires_at && now < session.idle_expires_at).length
   }
+}
+
+/** Logs a user out everywhere, as part of a transaction: every session ends, and every access token. Returns how many sessions were live. */
+export async function closeSessions (trx: Transaction<Tables>, revoke: Revoke, now: number, userId: string): Promise<number> {
+  const { live } = await endSessions(trx, now, { userId })
+  // One rule for all of them.
+  await revoke.user(userId)
+  return live
 }

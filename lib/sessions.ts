@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto'
 import type { Transaction } from 'kysely'
 import type { Actor } from '../schemas/events.js'
 import type { ClaimsHook, User, UserDirectory } from '../schemas/host.js'
+import { findChangeable, isLimited } from './authority.js'
+import type { Principal } from './authority.js'
 import { assertCurrent, FIRST_PARTY, isClient } from './clients.js'
 import type { Client } from './clients.js'
 import type { Clock } from './clock.js'
@@ -11,8 +13,10 @@ import { createId } from './ids.js'
 import { formatRefreshToken } from './refresh-token.js'
 import { RULE_RETENTION } from './revocation-index.js'
 import type { Revocations, Revoke } from './revocations.js'
-import { formatScope, isNarrower, narrowScope, parseScope } from './scopes.js'
-import { endSessions } from './session-ending.js'
+import { assertMayGrant, formatScope, isNarrower, narrowScope, parseScope } from './scopes.js'
+import { closeSessions, endSessions } from './session-ending.js'
+import { listSessions } from './session-list.js'
+import type { Session } from './session-list.js'
 import { findAuthentic, isLive, standingOf } from './session-standing.js'
 import type { SessionRow } from './session-standing.js'
 import { readMeta } from './store/meta.js'
@@ -32,18 +36,6 @@ export interface Grant extends AccessGrant {
   refreshToken: string
   /** Milliseconds; when the refresh token stops working if it is not used. */
   refreshExpiresAt: number
-}
-
-/** A live session, as its owner may see it. Times are milliseconds. */
-export interface Session {
-  id: string
-  clientId: string
-  scopes: string[]
-  createdAt: number
-  lastUsedAt: number
-  expiresAt: number
-  userAgent: string | null
-  address: string | null
 }
 
 /** The sessions: one row each, whatever number of times they are refreshed. */
@@ -77,8 +69,11 @@ export interface Sessions {
   end (userId: string, sessionId: string, by?: Actor): Promise<boolean>
   /** Ends every session of the user but one; all where the token that asks belongs to none. Returns how many were live. */
   endOthers (userId: string, sessionId: string | undefined, by?: Actor): Promise<number>
-  /** Ends every session of the user, and every access token. Returns how many sessions were live. */
-  endAll (userId: string, by?: Actor): Promise<number>
+  /**
+   * Ends every session of the user, and every access token. Returns how many sessions were live. Throws `insufficient_scope` or `not_found` where
+   * another user or a client asks for it who may not change that user.
+   */
+  endAll (userId: string, by?: Principal): Promise<number>
   /** Deletes up to `limit` sessions that are over, with their access tokens, for more than a day; tells whether there may be more. */
   purge (limit: number): Promise<boolean>
 }
@@ -163,6 +158,14 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
       else if (live > 0) await record({ type: 'session_ended', actor: by, subject: which.userId, sessionId: which.only })
       return live
     })
+  }
+
+  /** What the host's accounts may do is asked before the transaction: it must not wait for somebody else's code. */
+  async function assertMayEnd (userId: string, by: Principal): Promise<void> {
+    const account = await users.find(userId)
+    // One that may not log in any more can have sessions all the same.
+    if (account !== null) assertMayGrant(by.scopes ?? [], account.scopes)
+    else if ((await store.read(db => listSessions(db, userId, clock.now()))).length === 0) throw new LatchkeyError('not_found', { message: 'There is no such user.' })
   }
 
   async function decide (trx: Transaction<Tables>, session: SessionRow, user: User, generation: number, { prepared, askedAt, now }: { prepared: Prepared | undefined, askedAt: number, now: number }): Promise<Outcome | 'end'> {
@@ -301,23 +304,7 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
       })
     },
 
-    async list (userId) {
-      const now = clock.now()
-      const rows = await store.read(db => db.selectFrom('sessions').selectAll()
-        .where('user_id', '=', userId).where('ended_at', 'is', null)
-        .where('idle_expires_at', '>', now).where('expires_at', '>', now)
-        .orderBy('last_used_at', 'desc').orderBy('id', 'desc').limit(1_000).execute())
-      return rows.map(row => ({
-        id: row.id,
-        clientId: row.client_id,
-        scopes: parseScope(row.scope),
-        createdAt: row.created_at,
-        lastUsedAt: row.last_used_at,
-        expiresAt: row.expires_at,
-        userAgent: row.user_agent,
-        address: row.address
-      }))
-    },
+    list: userId => store.read(db => listSessions(db, userId, clock.now())),
 
     async end (userId, sessionId, by = HOST) {
       return await endAndRevoke({ userId, only: sessionId }, by) === 1
@@ -328,10 +315,11 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
     },
 
     async endAll (userId, by = HOST) {
+      const isAdministration = isLimited(by) && !(by.kind === 'user' && by.id === userId)
+      if (isAdministration && builtInUsers === undefined) await assertMayEnd(userId, by)
       return await revocations.transaction(async (trx, revoke, now, record) => {
-        const { live } = await endSessions(trx, now, { userId })
-        // One rule for all of them.
-        await revoke.user(userId)
+        if (isAdministration && builtInUsers !== undefined) await findChangeable(trx, userId, by)
+        const live = await closeSessions(trx, revoke, now, userId)
         await record({ type: 'sessions_ended', actor: by, subject: userId, details: { sessions: live } })
         return live
       })

@@ -1,6 +1,7 @@
 import type { Selectable } from 'kysely'
-import type { Actor } from '../schemas/events.js'
 import type { User, UserDirectory } from '../schemas/host.js'
+import { assertAnotherAdministrator, findChangeable, isAdministrator, isLimited, readAuthority, requireAccount } from './authority.js'
+import type { Principal } from './authority.js'
 import type { Clock } from './clock.js'
 import { LatchkeyError } from './errors.js'
 import { asUser, HOST, SYSTEM } from './events.js'
@@ -10,11 +11,13 @@ import { PasswordQueueFullError } from './passwords/pool.js'
 import type { Passwords } from './passwords/pool.js'
 import { checkPassword } from './passwords/policy.js'
 import type { RecordEvent, Revocations } from './revocations.js'
-import { assertKnownScopes, formatScope, parseScope } from './scopes.js'
-import { endSessions } from './session-ending.js'
+import { assertKnownScopes, assertMayGrant, formatScope, parseScope } from './scopes.js'
+import { closeSessions, endSessions } from './session-ending.js'
 import type { Queryable, UsersTable } from './store/tables.js'
 import type { Store } from './store/store.js'
 import type { Throttle } from './throttle.js'
+import { selectUsers } from './user-list.js'
+import type { UserListQuery } from './user-list.js'
 import { keyOf, normaliseUsername } from './usernames.js'
 
 /** A row of the built-in table, without its password. */
@@ -26,38 +29,73 @@ export interface StoredUser extends User {
   passwordChangedAt: number
 }
 
-/** The built-in table of users. What takes rights away kills the tokens that have them, before its promise resolves. */
+/** What to change of an account; what is not named stays. */
+export interface UserChange {
+  /** All scopes that the user is to have. */
+  scopes?: readonly string[]
+  /** Whether the user is kept from logging in. */
+  disabled?: boolean
+  password?: string
+}
+
+/**
+ * The built-in table of users. What takes rights away kills the tokens that have them, before its promise resolves.
+ *
+ * A user or a client (`by`) that changes somebody gets `insufficient_scope` where that is more than its token carries (see `assertMayGrant`),
+ * and `last_administrator` where nobody would be left who can change accounts. The command line and the host app may do both.
+ */
 export interface Users extends UserDirectory {
   /** The user as of this transaction, or null where there is none or it is disabled. */
   findIn (db: Queryable, id: string): Promise<StoredUser | null>
+  /** The user, also a disabled one. */
+  findById (id: string): Promise<StoredUser | null>
+  /** The user, also a disabled one. */
   findByName (username: string): Promise<StoredUser | null>
-  /** All users by name, those after `after` first; at most `limit`. */
-  list (page?: { after?: string, limit?: number }): Promise<StoredUser[]>
-  /**
-   * Adds a user. Throws `username_taken`, `password_rejected` with the reason, or a RangeError for a scope that is not in the catalogue.
-   */
-  add (user: { username: string, password: string, scopes?: readonly string[] }, by?: Actor): Promise<StoredUser>
+  /** The users by name. */
+  list (query?: UserListQuery): Promise<StoredUser[]>
+  /** Adds a user. Throws `username_taken`, `password_rejected` with the reason, or `invalid_scope` for one that is not in the catalogue. */
+  add (user: { username: string, password: string, scopes?: readonly string[] }, by?: Principal): Promise<StoredUser>
   /** Adds the user only where there is none at all; null otherwise. Two processes that start at once add one. */
   addFirst (user: { username: string, password: string, scopes: readonly string[] }): Promise<StoredUser | null>
-  /** Replaces the scopes. Where one is taken away, every access token that the user holds dies; sessions go on with what is left. */
-  setScopes (id: string, scopes: readonly string[], by?: Actor): Promise<StoredUser>
-  /** Sets a password, ends every session, and forgets failed logins. Throws `password_rejected` with the reason. */
-  setPassword (id: string, password: string, by?: Actor): Promise<StoredUser>
+  /**
+   * Changes all that is named, or nothing. Where a scope is taken away, every access token that the user holds dies, and sessions go on with what is
+   * left; a user who is disabled or gets a password is logged out everywhere. What died stays dead. A password, and enabling, forget failed logins.
+   * Throws `password_rejected` with the reason, or `invalid_scope` for a scope that is not in the catalogue.
+   */
+  update (id: string, change: UserChange, by?: Principal): Promise<StoredUser>
+  /** `update` of the scopes alone. */
+  setScopes (id: string, scopes: readonly string[], by?: Principal): Promise<StoredUser>
+  /** `update` of the password alone. */
+  setPassword (id: string, password: string, by?: Principal): Promise<StoredUser>
   /** Changes the own password: throws `wrong_password` where `current` is not it. Ends every session but `keepSession`. */
   changePassword (id: string, current: string, password: string, options: { keepSession: string | undefined, address?: string }): Promise<void>
-  /** Disables the user: no login, and every session and token dies. */
-  disable (id: string, by?: Actor): Promise<StoredUser>
-  /** Lets a disabled user log in again, and forgets failed logins. What died stays dead. */
-  enable (id: string, by?: Actor): Promise<StoredUser>
+  /** `update` that disables: no login, and every session and token dies. */
+  disable (id: string, by?: Principal): Promise<StoredUser>
+  /** `update` that lets a disabled user log in again. */
+  enable (id: string, by?: Principal): Promise<StoredUser>
   /** Deletes the user with all sessions and tokens. */
-  remove (id: string, by?: Actor): Promise<StoredUser>
+  remove (id: string, by?: Principal): Promise<StoredUser>
 }
 
 function toStoredUser (row: Selectable<UsersTable>): StoredUser {
   return { id: row.id, username: row.username, scopes: parseScope(row.scope), disabled: row.disabled_at !== null, createdAt: row.created_at, passwordChangedAt: row.password_changed_at }
 }
 
-async function recordAdded (record: RecordEvent, by: Actor, { id, username, scope }: UsersTable): Promise<void> {
+function markOf (account: Pick<UsersTable, 'scope' | 'disabled_at'>): 1 | null {
+  return isAdministrator(account) ? 1 : null
+}
+
+/** Two changes in one millisecond are two all the same: a login that verified the first must not pass for the second. */
+function changedAt ({ password_changed_at: before }: UsersTable, now: number): number {
+  return Math.max(now, before + 1)
+}
+
+/** Whoever registers gets no scopes from anybody. */
+async function assertMayAdd (db: Queryable, scopes: readonly string[], by: Principal): Promise<void> {
+  assertMayGrant(by.kind === 'anonymous' ? [] : await readAuthority(db, by), scopes)
+}
+
+async function recordAdded (record: RecordEvent, by: Principal, { id, username, scope }: UsersTable): Promise<void> {
   await record({ type: 'user_added', actor: by, subject: id, details: { username, scopes: parseScope(scope) } })
 }
 
@@ -76,8 +114,18 @@ export function createUsers ({ store, clock, passwords, revocations, throttle, c
     if (reason !== undefined) throw new LatchkeyError('password_rejected', { message: reason })
   }
 
-  async function prepare ({ username, password, scopes = [] }: { username: string, password: string, scopes?: readonly string[] }, by: Actor): Promise<UsersTable> {
-    assertKnownScopes(scopes, catalogue)
+  /** Sorted, each once. Throws `invalid_scope` that names the first which is not in the catalogue. */
+  function toScope (scopes: readonly string[]): string {
+    try {
+      assertKnownScopes(scopes, catalogue)
+    } catch (cause) {
+      throw new LatchkeyError('invalid_scope', { message: (cause as RangeError).message, cause })
+    }
+    return formatScope(parseScope(formatScope(scopes)))
+  }
+
+  async function prepare ({ username, password, scopes = [] }: { username: string, password: string, scopes?: readonly string[] }, by: Principal): Promise<UsersTable> {
+    const scope = toScope(scopes)
     const normalUsername = normaliseUsername(username)
     assertAcceptable(password, normalUsername)
     const passwordHash = await passwords.hash(password, networkOf(by.address ?? undefined))
@@ -88,8 +136,9 @@ export function createUsers ({ store, clock, passwords, revocations, throttle, c
       username_key: keyOf(username),
       password_hash: passwordHash,
       password_changed_at: now,
-      scope: formatScope(parseScope(formatScope(scopes))),
+      scope,
       disabled_at: null,
+      administrator: markOf({ scope, disabled_at: null }),
       created_at: now,
       updated_at: now
     }
@@ -99,34 +148,44 @@ export function createUsers ({ store, clock, passwords, revocations, throttle, c
     return await db.selectFrom('users').selectAll().where('id', '=', id).executeTakeFirst()
   }
 
-  async function requireRow (db: Queryable, id: string): Promise<Selectable<UsersTable>> {
-    const row = await findRow(db, id)
-    if (row === undefined) throw new LatchkeyError('not_found', { message: 'There is no such user.' })
-    return row
-  }
-
   async function findIn (db: Queryable, id: string): Promise<StoredUser | null> {
     const row = await findRow(db, id)
     return row === undefined || row.disabled_at !== null ? null : toStoredUser(row)
   }
 
-  async function replacePassword (id: string, passwordHash: string, { by, verifiedAgainst, keepSession }: { by: Actor, verifiedAgainst?: number, keepSession?: string }): Promise<StoredUser> {
+  async function update (id: string, { scopes, disabled, password }: UserChange, by: Principal = HOST): Promise<StoredUser> {
+    const scope = scopes === undefined ? undefined : toScope(scopes)
+    const passwordHash = password === undefined ? undefined : await hashFor(id, password, by)
     return await revocations.transaction(async (trx, revoke, now, record) => {
-      const row = await requireRow(trx, id)
-      // Somebody else changed it, or disabled the account, while we were hashing: theirs stands.
-      if (verifiedAgainst !== undefined && (row.password_changed_at !== verifiedAgainst || row.disabled_at !== null)) throw new LatchkeyError('wrong_password')
-      // Two changes in one millisecond are two all the same: a login that verified the first must not pass for the second.
-      const changedAt = Math.max(now, row.password_changed_at + 1)
-      await trx.updateTable('users').set({ password_hash: passwordHash, password_changed_at: changedAt, updated_at: now }).where('id', '=', id).execute()
-      const { ids } = await endSessions(trx, now, { userId: id, except: keepSession })
-      await revoke.sessions(ids)
-      // There are tokens that belong to no session; where no session is kept they can die too.
-      if (keepSession === undefined) await revoke.user(id)
-      // Set from outside: whoever does so lets the owner in again.
-      if (verifiedAgainst === undefined) await throttle.forgive(trx, row.username)
-      await record({ type: 'password_changed', actor: by, subject: id })
-      return toStoredUser({ ...row, password_changed_at: changedAt })
+      const { account: before, authority } = await findChangeable(trx, id, by)
+      const [had, has] = [parseScope(before.scope), parseScope(scope ?? before.scope)]
+      assertMayGrant(authority, has)
+      const after = { ...before, scope: formatScope(has), updated_at: now }
+      if (disabled !== undefined) after.disabled_at = disabled ? before.disabled_at ?? now : null
+      if (passwordHash !== undefined) Object.assign(after, { password_hash: passwordHash, password_changed_at: changedAt(before, now) })
+      after.administrator = markOf(after)
+      if (isLimited(by) && isAdministrator(before) && !isAdministrator(after)) await assertAnotherAdministrator(trx, id)
+
+      await trx.updateTable('users').set(after).where('id', '=', id).execute()
+      if (disabled === true || passwordHash !== undefined) await closeSessions(trx, revoke, now, id)
+      else if (had.some(name => !has.includes(name))) await revoke.user(id)
+      // Whoever sets a password or enables the account lets its owner in again.
+      if (disabled === false || passwordHash !== undefined) await throttle.forgive(trx, before.username)
+
+      if (scopes !== undefined) await record({ type: 'scopes_changed', actor: by, subject: id, details: { before: had, after: has } })
+      if (disabled !== undefined) await record({ type: disabled ? 'user_disabled' : 'user_enabled', actor: by, subject: id })
+      if (passwordHash !== undefined) await record({ type: 'password_changed', actor: by, subject: id })
+      return toStoredUser(after)
     })
+  }
+
+  /** Hashes a password that is set from outside. Whoever may not set it costs no hash, and hears nothing of the policy. */
+  async function hashFor (id: string, password: string, by: Principal): Promise<string> {
+    // ASVS 6.2.3: whoever holds a stolen token must not get the account for good.
+    if (by.kind === 'user' && by.id === id) throw new LatchkeyError('invalid_request', { message: 'The own password is changed by PUT /users/me/password, which asks for the current one.' })
+    const { account } = await store.read(db => findChangeable(db, id, by))
+    assertAcceptable(password, account.username)
+    return await passwords.hash(password, networkOf(by.address ?? undefined))
   }
 
   /** Replaces a hash that is cheaper than configured, unless the password was changed in the meantime. */
@@ -155,20 +214,24 @@ export function createUsers ({ store, clock, passwords, revocations, throttle, c
       return toStoredUser(row)
     },
 
+    async findById (id) {
+      const row = await store.read(db => findRow(db, id))
+      return row === undefined ? null : toStoredUser(row)
+    },
+
     async findByName (username) {
       const row = await store.read(db => db.selectFrom('users').selectAll().where('username_key', '=', keyOf(username)).executeTakeFirst())
       return row === undefined ? null : toStoredUser(row)
     },
 
-    async list ({ after = '', limit = 100 } = {}) {
-      const rows = await store.read(db => db.selectFrom('users').selectAll()
-        .where('username_key', '>', keyOf(after)).orderBy('username_key').limit(limit).execute())
-      return rows.map(toStoredUser)
-    },
+    list: async (query = {}) => (await store.read(db => selectUsers(db, query).execute())).map(toStoredUser),
 
     async add (user, by = HOST) {
+      const { scopes = [] } = user
+      await store.read(db => assertMayAdd(db, scopes, by))
       const row = await prepare(user, by)
       const added = await revocations.transaction(async (trx, _revoke, _now, record) => {
+        await assertMayAdd(trx, scopes, by)
         const inserted = await trx.insertInto('users').values(row)
           .onConflict(conflict => conflict.column('username_key').doNothing()).returningAll().executeTakeFirst()
         if (inserted !== undefined) await recordAdded(record, by, row)
@@ -190,58 +253,40 @@ export function createUsers ({ store, clock, passwords, revocations, throttle, c
       })
     },
 
-    async setScopes (id, scopes, by = HOST) {
-      assertKnownScopes(scopes, catalogue)
-      const scope = formatScope(parseScope(formatScope(scopes)))
-      return await revocations.transaction(async (trx, revoke, now, record) => {
-        const before = await requireRow(trx, id)
-        await trx.updateTable('users').set({ scope, updated_at: now }).where('id', '=', id).execute()
-        if (parseScope(before.scope).some(old => !scopes.includes(old))) await revoke.user(id)
-        await record({ type: 'scopes_changed', actor: by, subject: id, details: { before: parseScope(before.scope), after: parseScope(scope) } })
-        return toStoredUser({ ...before, scope })
-      })
-    },
-
-    async setPassword (id, password, by = HOST) {
-      const { username } = await store.read(db => requireRow(db, id))
-      assertAcceptable(password, username)
-      return await replacePassword(id, await passwords.hash(password), { by })
-    },
+    update,
+    setScopes: (id, scopes, by) => update(id, { scopes }, by),
+    setPassword: (id, password, by) => update(id, { password }, by),
+    disable: (id, by) => update(id, { disabled: true }, by),
+    enable: (id, by) => update(id, { disabled: false }, by),
 
     async changePassword (id, current, password, { keepSession, address }) {
       const by = asUser(id, address ?? null)
       const origin = networkOf(address)
-      const row = await store.read(db => requireRow(db, id))
+      const row = await store.read(db => requireAccount(db, id))
       const { valid } = await passwords.verify(current, row.password_hash, origin)
       if (!valid) {
         await revocations.transaction((_trx, _revoke, _now, record) => record({ type: 'password_change_failed', actor: by, subject: id, sessionId: keepSession }))
         throw new LatchkeyError('wrong_password')
       }
       assertAcceptable(password, row.username)
-      await replacePassword(id, await passwords.hash(password, origin), { by, verifiedAgainst: row.password_changed_at, keepSession })
+      const passwordHash = await passwords.hash(password, origin)
+      await revocations.transaction(async (trx, revoke, now, record) => {
+        const before = await requireAccount(trx, id)
+        // Somebody else changed it, or disabled the account, while we were hashing: theirs stands.
+        if (before.password_changed_at !== row.password_changed_at || before.disabled_at !== null) throw new LatchkeyError('wrong_password')
+        await trx.updateTable('users').set({ password_hash: passwordHash, password_changed_at: changedAt(before, now), updated_at: now }).where('id', '=', id).execute()
+        const { ids } = await endSessions(trx, now, { userId: id, except: keepSession })
+        await revoke.sessions(ids)
+        // There are tokens that belong to no session; where no session is kept they can die too.
+        if (keepSession === undefined) await revoke.user(id)
+        await record({ type: 'password_changed', actor: by, subject: id })
+      })
     },
 
-    disable: (id, by = HOST) => revocations.transaction(async (trx, revoke, now, record) => {
-      const row = await requireRow(trx, id)
-      await trx.updateTable('users').set({ disabled_at: row.disabled_at ?? now, updated_at: now }).where('id', '=', id).execute()
-      await endSessions(trx, now, { userId: id })
-      await revoke.user(id)
-      await record({ type: 'user_disabled', actor: by, subject: id })
-      return toStoredUser({ ...row, disabled_at: now })
-    }),
-
-    enable: (id, by = HOST) => revocations.transaction(async (trx, _revoke, now, record) => {
-      const row = await requireRow(trx, id)
-      await trx.updateTable('users').set({ disabled_at: null, updated_at: now }).where('id', '=', id).execute()
-      await record({ type: 'user_enabled', actor: by, subject: id })
-      await throttle.forgive(trx, row.username)
-      return toStoredUser({ ...row, disabled_at: null })
-    }),
-
     remove: (id, by = HOST) => revocations.transaction(async (trx, revoke, now, record) => {
-      const row = await requireRow(trx, id)
-      await endSessions(trx, now, { userId: id })
-      await revoke.user(id)
+      const { account: row } = await findChangeable(trx, id, by)
+      if (isLimited(by) && isAdministrator(row)) await assertAnotherAdministrator(trx, id)
+      await closeSessions(trx, revoke, now, id)
       await trx.deleteFrom('sessions').where('user_id', '=', id).execute()
       await trx.deleteFrom('users').where('id', '=', id).execute()
       await record({ type: 'user_removed', actor: by, subject: id, details: { username: row.username } })

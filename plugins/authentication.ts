@@ -5,7 +5,7 @@ import { challengeOf } from '../lib/credentials.js'
 import { LatchkeyError } from '../lib/errors.js'
 import { asClient, asUser } from '../lib/events.js'
 import { assertKnownScopes } from '../lib/scopes.js'
-import type { Actor } from '../schemas/events.js'
+import type { Principal } from '../lib/authority.js'
 import type { AuthenticatedUser } from '../lib/tokens.js'
 import { kCookies } from './cookies.js'
 import { kTokens } from './jwt.js'
@@ -21,8 +21,8 @@ export interface Guards {
   requireUser: Guard
   /** Who passed `authenticate`. Our routes ask this: `request.user` may have been replaced by a hook of the host. */
   userOf (request: FastifyRequest): AuthenticatedUser
-  /** The same, for the audit trail. */
-  actorOf (request: FastifyRequest): Actor
+  /** The same, for the audit trail, and for the services that look at what the token carries. */
+  actorOf (request: FastifyRequest): Principal
 }
 
 export const kGuards = Symbol('latchkey.guards')
@@ -77,6 +77,12 @@ export default fp(async function latchkeyAuthentication (app) {
     return user
   }
 
+  function actorOf (request: FastifyRequest): Principal {
+    const user = userOf(request)
+    const actor = isClient(user) ? asClient(user.id, request.ip) : asUser(user.id, request.ip)
+    return { ...actor, scopes: user.scopes, sessionId: user.sessionId }
+  }
+
   function requireScopes (...scopes: string[]): Guard {
     if (scopes.length === 0) throw new TypeError('requireScopes() needs the name of at least one scope; authenticate alone asks for none')
     assertKnownScopes(scopes, catalogue)
@@ -101,11 +107,6 @@ export default fp(async function latchkeyAuthentication (app) {
       if (!isClient(userOf(request))) return done()
       done(refuse(reply, new LatchkeyError('user_required')))
     })
-  }
-
-  function actorOf (request: FastifyRequest): Actor {
-    const user = userOf(request)
-    return isClient(user) ? asClient(user.id, request.ip) : asUser(user.id, request.ip)
   }
 
   const requirement = { [kRequirement]: { authenticate, scopes: [] } }

@@ -53,8 +53,8 @@ function setHeaders (error: Presentable, reply: FastifyReply): void {
   if (error.statusCode === 401 && !reply.hasHeader('www-authenticate')) {
     reply.header('www-authenticate', error instanceof LatchkeyError && error.oauth === 'invalid_token' ? challengeOf(error) : 'Bearer')
   }
-  // RFC 6750 section 3: also where a route itself has found that a scope is missing.
-  if (error instanceof LatchkeyError && error.code === 'insufficient_scope') reply.header('www-authenticate', challengeOf(error))
+  // RFC 6750 section 3: what the guards could not know, because it depends on what is to be changed.
+  if (error instanceof LatchkeyError && error.code === 'insufficient_scope' && !reply.hasHeader('www-authenticate')) reply.header('www-authenticate', challengeOf(error))
   if (error.retryAfter !== undefined) reply.header('retry-after', error.retryAfter)
 }
 

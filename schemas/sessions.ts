@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import { DateTime, Scope, Uuid } from './common.js'
 
-/** One of the user's own sessions. */
+/** A live session. */
 export const SessionView = Type.Object({
   id: Uuid,
   client_id: Type.String(),

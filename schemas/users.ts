@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
-import { NewPassword, Password, Username } from './common.js'
+import { DateTime, MAX_USERNAME_LENGTH, NewPassword, PageLimit, Password, SCOPE_PATTERN, Username } from './common.js'
 
 /** A user, as the user may see it. */
 export const Account = Type.Object({
@@ -15,3 +15,41 @@ export const RegisterRequest = Type.Object({ username: Username, password: NewPa
 
 /** The body of `PUT /users/me/password`. */
 export const PasswordChange = Type.Object({ current_password: Password, new_password: NewPassword }, { additionalProperties: false })
+
+/** A user, as an administrator may see it. */
+export const UserView = Type.Object({
+  id: Type.String(),
+  username: Type.String(),
+  scopes: Type.Array(Type.String(), { description: 'All that is granted.' }),
+  disabled: Type.Boolean({ description: 'Whether it is kept from logging in.' }),
+  created_at: DateTime,
+  password_changed_at: DateTime
+})
+
+/** A page of users, by name. */
+export const UserPage = Type.Object({
+  users: Type.Array(UserView),
+  next: Type.Union([Type.String({ description: 'What to give as `cursor` for the next page; null on the last.' }), Type.Null()])
+})
+
+/** The query of `GET /users`. */
+export const UsersQuery = Type.Object({
+  search: Type.Optional(Type.String({ minLength: 1, maxLength: MAX_USERNAME_LENGTH, pattern: '^[^\\p{Cs}]*$', description: 'How the username begins; letter case does not matter.' })),
+  cursor: Type.Optional(Type.String({ maxLength: 1_024, pattern: '^[A-Za-z0-9_-]+$', description: 'The `next` of the page before.' })),
+  limit: Type.Optional(PageLimit)
+}, { additionalProperties: false })
+
+/** The ids of the host's own accounts are any text. */
+export const UserParams = Type.Object({ id: Type.String() })
+
+const Scopes = Type.Array(Type.String({ minLength: 1, maxLength: 256, pattern: SCOPE_PATTERN }), { maxItems: 256, description: 'All scopes that the user is to have.' })
+
+/** The body of `POST /users`. */
+export const NewUser = Type.Object({ username: Username, password: NewPassword, scopes: Type.Optional(Scopes) }, { additionalProperties: false })
+
+/** The body of `PATCH /users/:id`: all of it holds, or nothing. */
+export const UserPatch = Type.Object({
+  scopes: Type.Optional(Scopes),
+  disabled: Type.Optional(Type.Boolean({ description: 'Whether the user is kept from logging in.' })),
+  password: Type.Optional(NewPassword)
+}, { additionalProperties: false, minProperties: 1 })

@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import type { CreateTableBuilder, Kysely, Migration } from 'kysely'
 import type { Tables } from './tables.js'
 
@@ -125,6 +126,14 @@ export function createMigrations (dialectal: Dialectal): Record<string, Migratio
         await db.schema.createIndex('events_type').on('events').columns(['type', 'seq']).execute()
         await db.schema.createIndex('events_actor_id').on('events').columns(['actor_id', 'seq']).execute()
         await db.schema.createIndex('events_subject').on('events').columns(['subject', 'seq']).execute()
+      }
+    },
+    '0006_administration': {
+      async up (db) {
+        await db.schema.alterTable('users').addColumn('administrator', 'bigint').execute()
+        // LIKE ignores letter case in one engine and not in the other; scopes do not.
+        await sql`update users set administrator = 1 where disabled_at is null and replace(' ' || scope || ' ', ' users:write ', '') <> ' ' || scope || ' '`.execute(db)
+        await db.schema.createIndex('users_administrator').on('users').column('administrator').where('administrator', 'is not', null).execute()
       }
     }
   }

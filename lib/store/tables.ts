@@ -22,6 +22,8 @@ export interface UsersTable {
   password_changed_at: number
   scope: string
   disabled_at: number | null
+  /** 1 for an enabled user with `users:write`, else null: the last one is found without looking at every user. */
+  administrator: 1 | null
   created_at: number
   updated_at: number
 }

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { LatchkeyError } from '../../lib/errors.js'
-import { formatScope } from '../../lib/scopes.js'
+import { toSessionView } from '../../lib/session-list.js'
 import { kGuards } from '../../plugins/authentication.js'
 import { kSessions } from '../../plugins/sessions.js'
 import { problems } from '../../schemas/errors.js'
@@ -21,20 +21,7 @@ const sessionRoutes: FastifyPluginAsyncTypebox = async function sessionRoutes (a
     preHandler: requireUser
   }, async (request) => {
     const { id: userId, sessionId } = userOf(request)
-    const own = await sessions.list(userId)
-    return {
-      sessions: own.map(session => ({
-        id: session.id,
-        client_id: session.clientId,
-        scope: formatScope(session.scopes),
-        created_at: new Date(session.createdAt).toISOString(),
-        last_used_at: new Date(session.lastUsedAt).toISOString(),
-        expires_at: new Date(session.expiresAt).toISOString(),
-        user_agent: session.userAgent,
-        address: session.address,
-        current: session.id === sessionId
-      }))
-    }
+    return { sessions: (await sessions.list(userId)).map(session => toSessionView(session, sessionId)) }
   })
 
   app.delete('/:id', {

@@ -1,0 +1,52 @@
+import type { Static } from 'typebox'
+import type { SessionView } from '../schemas/sessions.js'
+import { formatScope, parseScope } from './scopes.js'
+import type { Queryable } from './store/tables.js'
+
+/** A live session, as its owner may see it. Times are milliseconds. */
+export interface Session {
+  id: string
+  clientId: string
+  scopes: string[]
+  createdAt: number
+  lastUsedAt: number
+  expiresAt: number
+  userAgent: string | null
+  address: string | null
+}
+
+/** The live sessions of a user, the last used first; at most 1,000. */
+export async function listSessions (db: Queryable, userId: string, now: number): Promise<Session[]> {
+  const rows = await db.selectFrom('sessions').selectAll()
+    .where('user_id', '=', userId).where('ended_at', 'is', null)
+    .where('idle_expires_at', '>', now).where('expires_at', '>', now)
+    .orderBy('last_used_at', 'desc').orderBy('id', 'desc').limit(1_000).execute()
+  return rows.map(row => ({
+    id: row.id,
+    clientId: row.client_id,
+    scopes: parseScope(row.scope),
+    createdAt: row.created_at,
+    lastUsedAt: row.last_used_at,
+    expiresAt: row.expires_at,
+    userAgent: row.user_agent,
+    address: row.address
+  }))
+}
+
+/**
+ * A session as the routes show it.
+ * @param currentId - the session that the request belongs to, if it belongs to one.
+ */
+export function toSessionView (session: Session, currentId: string | undefined): Static<typeof SessionView> {
+  return {
+    id: session.id,
+    client_id: session.clientId,
+    scope: formatScope(session.scopes),
+    created_at: new Date(session.createdAt).toISOString(),
+    last_used_at: new Date(session.lastUsedAt).toISOString(),
+    expires_at: new Date(session.expiresAt).toISOString(),
+    user_agent: session.userAgent,
+    address: session.address,
+    current: session.id === currentId
+  }
+}

@@ -1,0 +1,47 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { formatCursor, parseCursor } from '../../lib/cursor.js'
+import { toUserView } from '../../lib/user-list.js'
+import { kGuards } from '../../plugins/authentication.js'
+import { kBuiltInUsers } from '../../plugins/users.js'
+import { problems } from '../../schemas/errors.js'
+import { NewUser, UserPage, UsersQuery, UserView } from '../../schemas/users.js'
+
+const usersRoutes: FastifyPluginAsyncTypebox = async function usersRoutes (app) {
+  const users = app[kBuiltInUsers]
+  const { actorOf, requireScopes } = app[kGuards]
+  if (users === undefined) return // The host's accounts are the host's to administer.
+
+  app.get('', {
+    schema: {
+      operationId: 'listUsers',
+      summary: 'The users, by name',
+      tags: ['users'],
+      querystring: UsersQuery,
+      response: { 200: UserPage, ...problems(400, 401, 403) }
+    },
+    preHandler: requireScopes('users:read')
+  }, async (request) => {
+    const { search, cursor, limit = '100' } = request.query
+    const found = await users.list({ search, after: cursor === undefined ? undefined : parseCursor(cursor), limit: Number(limit) + 1 })
+    const page = found.slice(0, Number(limit))
+    const last = page.at(-1)
+    return { users: page.map(toUserView), next: last !== undefined && found.length > page.length ? formatCursor(last.username) : null }
+  })
+
+  app.post('', {
+    schema: {
+      operationId: 'addUser',
+      summary: 'Add a user',
+      tags: ['users'],
+      body: NewUser,
+      response: { 201: UserView, ...problems(400, 401, 403, 409, 413, 415) }
+    },
+    preHandler: requireScopes('users:write')
+  }, async (request, reply) => {
+    const user = await users.add(request.body, actorOf(request))
+    reply.code(201)
+    return toUserView(user)
+  })
+}
+
+export default usersRoutes

@@ -1,0 +1,52 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { LatchkeyError } from '../../lib/errors.js'
+import { toSessionView } from '../../lib/session-list.js'
+import { kGuards } from '../../plugins/authentication.js'
+import { kSessions } from '../../plugins/sessions.js'
+import { kBuiltInUsers, kUsers } from '../../plugins/users.js'
+import { problems } from '../../schemas/errors.js'
+import { NoContent } from '../../schemas/service.js'
+import { SessionList } from '../../schemas/sessions.js'
+import { UserParams } from '../../schemas/users.js'
+
+/** The sessions of somebody else. Also there where the accounts are the host's: their sessions are ours. */
+const userSessions: FastifyPluginAsyncTypebox = async function userSessions (app) {
+  const sessions = app[kSessions]
+  const users = app[kUsers]
+  const builtInUsers = app[kBuiltInUsers]
+  const { actorOf, requireScopes, userOf } = app[kGuards]
+
+  app.get('/:id/sessions', {
+    schema: {
+      operationId: 'listSessionsOfUser',
+      summary: 'The live sessions of a user, the last used first',
+      tags: ['users', 'sessions'],
+      params: UserParams,
+      response: { 200: SessionList, ...problems(400, 401, 403, 404) }
+    },
+    preHandler: requireScopes('users:read')
+  }, async (request) => {
+    const { id } = request.params
+    const found = await sessions.list(id)
+    // An account of the host that may not log in any more is null to us, and can have sessions all the same.
+    const isThere = found.length > 0 || await (builtInUsers === undefined ? users.find(id) : builtInUsers.findById(id)) !== null
+    if (!isThere) throw new LatchkeyError('not_found', { message: 'There is no such user.' })
+    return { sessions: found.map(session => toSessionView(session, userOf(request).sessionId)) }
+  })
+
+  app.delete('/:id/sessions', {
+    schema: {
+      operationId: 'logOutUser',
+      summary: 'Log a user out everywhere: every session and every access token ends',
+      tags: ['users', 'sessions'],
+      params: UserParams,
+      response: { 204: NoContent, ...problems(400, 401, 403, 404) }
+    },
+    preHandler: requireScopes('users:write')
+  }, async (request, reply) => {
+    await sessions.endAll(request.params.id, actorOf(request))
+    return reply.code(204).send(null)
+  })
+}
+
+export default userSessions
