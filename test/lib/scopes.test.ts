@@ -1,5 +1,5 @@
 import t from 'tap'
-import { assertKnownScopes, BUILT_IN_SCOPES, formatScope, narrowScope, parseScope } from '../../lib/scopes.js'
+import { assertKnownScopes, assertMayGrant, BUILT_IN_SCOPES, formatScope, narrowScope, parseScope } from '../../lib/scopes.js'
 
 t.test('parsing: sorted, each once, by single blanks only', async t => {
   const table: Array<[text: string, scopes: string[]]> = [
@@ -37,6 +37,19 @@ t.test('an unknown scope is named, with those that there are', async t => {
   assertKnownScopes(['admin', 'users:read'], catalogue)
   for (const scope of ['Admin', '', 'toString', '__proto__', 'constructor', 'admin ']) {
     t.throws(() => assertKnownScopes(['admin', scope], catalogue), { name: 'RangeError', message: /^Unknown scope '.*': the catalogue has users:read, .*admin; add it through the option scopes \(LATCHKEY_SCOPES\)$/ }, scope)
+  }
+})
+
+t.test('giving: a built-in scope only with the same in the own token, those of the app always', async t => {
+  const table: Array<[own: string[], given: string[], lacking: string | undefined]> = [
+    [[], [], undefined], [[], ['admin', 'items:read'], undefined], [['users:write'], ['users:write', 'admin'], undefined],
+    [[], ['users:read'], 'users:read'], [['users:write'], ['admin', 'clients:write', 'users:write', 'audit:read'], 'clients:write audit:read'],
+    [['Users:read'], ['users:read'], 'users:read'], [[], ['toString', '__proto__'], undefined]
+  ]
+  for (const [own, given, scope] of table) {
+    const name = `${own.join()} gives ${given.join()}`
+    if (scope === undefined) t.doesNotThrow(() => assertMayGrant(own, given), name)
+    else t.throws(() => assertMayGrant(own, given), { code: 'insufficient_scope', statusCode: 403, scope }, name)
   }
 })
 

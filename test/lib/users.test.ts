@@ -1,5 +1,8 @@
+import { sql } from 'kysely'
 import t from 'tap'
+import { anonymous, asUser, COMMAND, HOST, SYSTEM } from '../../lib/events.js'
 import { PasswordQueueFullError } from '../../lib/passwords/pool.js'
+import { selectUsers } from '../../lib/user-list.js'
 import { connectTo, createGate, createWall, createWorld, databaseIn, isPending, PASSWORD, SECOND } from './support.js'
 import type { World } from './support.js'
 
@@ -240,4 +243,98 @@ t.test('the list goes by name, in pages that neither miss nor repeat', async t =
     after = page.at(-1)?.username
   }
   t.same(paged, all)
+})
+
+t.test('a page, a search and the look for another administrator read a range of an index, at any number of users', async t => {
+  const { store, users } = await createWorld(t)
+  for (const username of ['alice', 'bob', 'bo']) await users.add({ username, password: PASSWORD, scopes: ['users:write'] })
+  const plan = (query: Parameters<typeof selectUsers>[1]) => store.read(async db => (await selectUsers(db, query).explain<{ detail: string }>(undefined, sql`query plan`)).map(({ detail }) => detail))
+  for (const query of [{}, { after: 'a' }]) t.match(await plan(query), [/^SEARCH users USING INDEX \S+ \(username_key>\?\)$/], JSON.stringify(query))
+  for (const query of [{ search: 'b' }, { search: 'b', after: 'a' }, { search: 'b', after: 'bo' }, { search: 'b', after: 'c' }]) {
+    const details = await plan(query)
+    t.equal(details.length, 1, 'no sorting')
+    t.match(details, [/^SEARCH users USING INDEX \S+ \(username_key>\? AND username_key<\?\)$/], JSON.stringify(query))
+  }
+  t.same((await users.list({ search: 'b', after: 'bo' })).map(({ username }) => username), ['bob'])
+  t.same(await users.list({ search: 'b', after: 'c' }), [])
+  t.same((await users.list({ search: 'b', after: 'alice' })).map(({ username }) => username), ['bo', 'bob'])
+  const another = await store.read(db => db.selectFrom('users').select('id').where('administrator', 'is not', null).where('id', '!=', 'x').limit(1).explain<{ detail: string }>(undefined, sql`query plan`))
+  t.match(another, [{ detail: /USING INDEX users_administrator/ }])
+})
+
+t.test('several changes at once are one: all of them, or none', async t => {
+  const world = await createWorld(t)
+  const alice = await world.addUser()
+  const before = await world.users.findById(alice.id)
+  await t.rejects(world.users.update(alice.id, { disabled: true, password: NEW_PASSWORD, scopes: ['root'] }), { code: 'invalid_scope' })
+  await t.rejects(world.users.update(alice.id, { disabled: true, password: 'short', scopes: [] }), { code: 'password_rejected' })
+  const update = world.store.transaction
+  world.store.transaction = work => update(async trx => { await work(trx); throw new Error('the process dies on this line') })
+  await t.rejects(world.users.update(alice.id, { disabled: true, password: NEW_PASSWORD, scopes: [] }), /this line/)
+  world.store.transaction = update
+  t.same(await world.users.findById(alice.id), before)
+  t.match(await world.users.authenticate('alice', PASSWORD), { scopes: ['admin', 'items:read'] })
+  t.match(await world.users.update(alice.id, { password: NEW_PASSWORD, scopes: ['items:write'] }), { scopes: ['items:write'], disabled: false })
+  t.match(await world.users.update(alice.id, {}), { scopes: ['items:write'] }, 'nothing is nothing')
+})
+
+t.test('what is taken from an administrator while a hash is being made is not there any more when it is done', async t => {
+  const takings: Array<[name: string, code: string, take: (world: World, ids: { clerk: string, alice: string }, sessionId: string) => Promise<unknown>]> = [
+    ['disabled', 'token_revoked', (world, { clerk }) => world.users.disable(clerk)],
+    ['removed', 'token_revoked', (world, { clerk }) => world.users.remove(clerk)],
+    ['logged out', 'token_revoked', (world, { clerk }) => world.sessions.endAll(clerk)],
+    ['this session ended', 'token_revoked', (world, { clerk }, sessionId) => world.sessions.end(clerk, sessionId)],
+    ['the right gone', 'insufficient_scope', (world, { clerk }) => world.users.setScopes(clerk, ['users:read'])],
+    ['the other promoted', 'insufficient_scope', (world, { alice }) => world.users.setScopes(alice, ['audit:read'])],
+    ['the other removed', 'not_found', (world, { alice }) => world.users.remove(alice)]
+  ]
+  for (const [name, code, take] of takings) {
+    for (const verb of name.startsWith('the other') ? ['update'] as const : ['update', 'add'] as const) {
+      const world = await createWorld(t)
+      const alice = await world.addUser()
+      const clerk = await world.addUser('clerk', ['users:write'])
+      const { sessionId } = await world.sessions.start(clerk, { clientId: 'app' })
+      const by = { ...asUser(clerk.id, null), scopes: ['users:write'], sessionId }
+      const gate = createGate()
+      world.passwords.gate = gate.pass
+      const change = verb === 'update' ? world.users.update(alice.id, { password: NEW_PASSWORD }, by) : world.users.add({ username: 'carol', password: NEW_PASSWORD }, by)
+      t.ok(await isPending(change))
+      await take(world, { clerk: clerk.id, alice: alice.id }, sessionId)
+      gate.open()
+      await t.rejects(change, { code }, `${verb}: ${name}`)
+      t.equal(await world.users.authenticate('alice', NEW_PASSWORD), null)
+      t.equal(await world.users.findByName('carol'), null)
+    }
+  }
+})
+
+t.test('whoever may not set a password costs no hash', async t => {
+  const world = await createWorld(t)
+  const root = await world.addUser('root', ['users:write', 'clients:write'])
+  const by = { ...asUser((await world.addUser('clerk', ['users:write'])).id, null), scopes: ['users:write'] }
+  world.passwords.calls.length = 0
+  await t.rejects(world.users.update(root.id, { password: NEW_PASSWORD }, by), { code: 'insufficient_scope', scope: 'clients:write' })
+  await t.rejects(world.users.update('nobody', { password: NEW_PASSWORD }, by), { code: 'not_found' })
+  await t.rejects(world.users.update(by.id ?? '', { password: NEW_PASSWORD }, by), { code: 'invalid_request' })
+  await t.rejects(world.users.add({ username: 'carol', password: NEW_PASSWORD, scopes: ['clients:write'] }, by), { code: 'insufficient_scope' })
+  t.same(world.passwords.calls, [])
+})
+
+t.test('who may do everything, and who nothing', async t => {
+  const { users, addUser } = await createWorld(t)
+  const root = await addUser('root', ['users:write'])
+  const { id } = await addUser()
+  for (const by of [COMMAND, HOST, SYSTEM]) {
+    await users.disable(root.id, by)
+    await users.enable(root.id, by)
+  }
+  const client = { kind: 'client' as const, id: 'a client', address: null }
+  for (const by of [anonymous(null), asUser(root.id, null), client, { ...client, scopes: ['users:read'] }, { ...asUser(id, null), scopes: ['users:write'] }]) {
+    await t.rejects(users.update(id, { disabled: true }, by), { code: 'insufficient_scope', scope: 'users:write' }, by.kind)
+    await t.rejects(users.remove(id, by), { code: 'insufficient_scope' }, by.kind)
+  }
+  await t.rejects(users.add({ username: 'carol', password: PASSWORD, scopes: ['users:write'] }, anonymous(null)), { code: 'insufficient_scope' })
+  const machine = { ...client, scopes: ['users:write'] }
+  t.match(await users.update(id, { disabled: true }, machine), { disabled: true }, 'a machine client may, with the scope')
+  await t.rejects(users.remove(root.id, machine), { code: 'last_administrator', statusCode: 409 }, 'and counts for no administrator')
 })
