@@ -35,7 +35,7 @@ t.test('every status that a route can answer with is in the document', async t =
     ['POST', '/refresh', {}], ['POST', '/refresh', { payload: { x: 1 } }], ['POST', '/revoke', { payload: { token: 'x' } }], ['POST', '/revoke', {}],
     ['POST', '/logout', {}], ['POST', '/logout', { payload: { target: 'x' } }],
     ['POST', '/register', { payload: { username: 'alice', password: 'correct horse battery staple' } }], ['POST', '/register', {}],
-    ['POST', '/introspect', { payload: { token: 'x' } }], ['POST', '/introspect', {}], ['GET', '/clients', {}], ['POST', '/clients', {}],
+    ['POST', '/introspect', { payload: { token: 'x' } }], ['POST', '/introspect', {}], ['GET', '/clients', {}], ['POST', '/clients', {}], ['GET', '/users', {}], ['POST', '/users', {}],
     ['GET', '/users/me', {}], ['PUT', '/users/me/password', {}], ['GET', '/sessions', {}],
     ['GET', '/users/me', { headers: { authorization: 'Bearer a', cookie: '__Host-access_token=b' } }],
     ['GET', '/health/ready', {}], ['GET', '/.well-known/jwks.json', {}]
