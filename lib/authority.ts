@@ -41,7 +41,7 @@ export async function readAuthority (db: Queryable, by: Principal): Promise<read
 async function readGranted (db: Queryable, { id, sessionId }: Principal): Promise<string[]> {
   const account = await db.selectFrom('users').select(['scope', 'disabled_at']).where('id', '=', String(id)).executeTakeFirst()
   const session = sessionId === undefined ? undefined : await db.selectFrom('sessions').select('ended_at').where('id', '=', sessionId).executeTakeFirst()
-  // A session that is not there has been purged: its last access token may outlive that.
+  // A token of an older system names no session of ours.
   if (account === undefined || account.disabled_at !== null || (session !== undefined && session.ended_at !== null)) throw new LatchkeyError('token_revoked')
   return parseScope(account.scope)
 }

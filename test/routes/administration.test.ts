@@ -2,6 +2,7 @@ import t from 'tap'
 import type { Test } from 'tap'
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import type { LatchkeyOptions } from '../../app.js'
+import { BUILT_IN_SCOPES } from '../../lib/scopes.js'
 import { bearer, build, createTestClock, logIn, logInWithCookies, PASSWORD, postForm } from '../helper.js'
 import { assertProblem, databaseFile, query, SECRET } from './support.js'
 
@@ -21,7 +22,7 @@ async function as (app: FastifyInstance, username: string, scope?: string): Prom
 async function buildOffice (t: Test, options: LatchkeyOptions = {}) {
   const { app, clock } = await build(t, options)
   const { users } = app.latchkey
-  const rootScopes = ['users:read', 'users:write', 'clients:write', 'tokens:introspect', 'revocations:read', 'audit:read']
+  const rootScopes = Object.keys(BUILT_IN_SCOPES)
   const { id: rootId } = await users.add({ username: 'root', password: PASSWORD, scopes: rootScopes })
   const { id: clerkId } = await users.add({ username: 'clerk', password: PASSWORD, scopes: ['users:read', 'users:write'] })
   const ids = { root: rootId, clerk: clerkId, alice: await idOf(app, 'alice'), bob: await idOf(app, 'bob') }
