@@ -8,6 +8,8 @@ export const autoPrefix = '/.well-known'
 /** The metadata of this server: RFC 8414. They are at the root of the host too: see `plugins/discovery.ts`. */
 const serverMetadata: FastifyPluginAsyncTypebox = async function serverMetadata (app) {
   const metadata = app[kServerMetadata]
+  // Without a prefix this is the root of the host, where a sibling with a prefix may have its metadata already.
+  if (app.hasRoute({ method: 'GET', url: `${app.prefix}/oauth-authorization-server` })) return
 
   app.get('/oauth-authorization-server', {
     schema: {

@@ -54,6 +54,13 @@ t.test('with two siblings of one issuer the first is at the root, both are under
   t.equal(await tokenEndpoint('/b/.well-known/oauth-authorization-server'), 'http://127.0.0.1:3000/b/token')
 })
 
+t.test('a sibling without a prefix boots after one with a prefix, whose metadata are at the root already', async t => {
+  const app = createHost(t)
+  for (const prefix of ['/a', '']) await app.register(async scope => { await scope.register(latchkey, { ...TEST_OPTIONS, prefix }) })
+  t.equal((await app.inject('/.well-known/oauth-authorization-server')).json().token_endpoint, 'http://127.0.0.1:3000/a/token')
+  t.equal((await app.inject('/.well-known/jwks.json')).statusCode, 200)
+})
+
 t.test('a route of the host stays, a scope with a prefix gets none, and a path that the router would read gets none', async t => {
   const taken = createHost(t)
   taken.get('/.well-known/oauth-authorization-server', async () => 'mine')
