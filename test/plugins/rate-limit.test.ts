@@ -14,15 +14,19 @@ t.test('RFC 6585 4, RateLimit 11: the hundred and first attempt of an address wi
   const alice = await app.latchkey.users.findByName('alice')
   t.ok(alice)
   const { access_token: token, refresh_token: refreshToken } = await logIn(app)
+  let name = 0
   const attempts = [
-    () => app.inject({ method: 'POST', url: '/login', payload: { username: 'alice', password: 'wrong' } }),
-    () => app.inject({ method: 'POST', url: '/token', payload: { username: 'alice', password: 'wrong' } }),
+    () => app.inject({ method: 'POST', url: '/login', payload: { username: `user${name++}`, password: 'wrong' } }),
+    () => app.inject({ method: 'POST', url: '/token', payload: { username: `user${name++}`, password: 'wrong' } }),
     () => app.inject({ method: 'POST', url: '/register', payload: { username: 'carol', password: 'short' } }),
-    () => app.inject({ method: 'PUT', url: '/users/me/password', headers: bearer(token), payload: { current_password: 'wrong', new_password: 'x' } })
+    () => app.inject({ method: 'PUT', url: '/users/me/password', headers: bearer(token), payload: { current_password: PASSWORD, new_password: 'x' } })
   ]
   for (let attempt = 1; attempt < 100; attempt++) {
-    const { statusCode } = await (attempts[attempt % 4] ?? attempts[0] as never)()
+    const { statusCode, headers } = await (attempts[attempt % 4] ?? attempts[0] as never)()
     if (statusCode === 429) t.fail(`attempt ${attempt} is limited`)
+    // draft-ietf-httpapi-ratelimit-headers-11: also while there is something left. The login above was the first.
+    if (headers['ratelimit-policy'] !== '"attempts";q=100;w=60') t.fail(`attempt ${attempt} does not tell the policy`)
+    if (!String(headers.ratelimit).startsWith(`"attempts";r=${99 - attempt};t=`)) t.fail(`attempt ${attempt} leaves ${String(headers.ratelimit)}`)
   }
   const login = await app.inject({ method: 'POST', url: '/login', payload: { username: 'alice', password: PASSWORD } })
   assertProblem(t, login, 429, 'too_many_requests')
@@ -42,7 +46,7 @@ t.test('RFC 6585 4, RateLimit 11: the hundred and first attempt of an address wi
 
 t.test('the addresses of one IPv6 network of 64 bits count as one', async t => {
   const { app } = await build(t, { rateLimit: true })
-  const attempt = async (remoteAddress: string): Promise<number> => (await app.inject({ method: 'POST', url: '/login', remoteAddress, payload: { username: 'nobody', password: 'wrong' } })).statusCode
+  const attempt = async (remoteAddress: string): Promise<number> => (await app.inject({ method: 'POST', url: '/login', remoteAddress, payload: { username: `nobody at ${remoteAddress}`, password: 'wrong' } })).statusCode
   for (let host = 0; host < 100; host++) await attempt(`2001:db8:1:1::${host.toString(16)}`)
   t.equal(await attempt('2001:db8:1:1:ffff:ffff:ffff:ffff'), 429)
   t.equal(await attempt('2001:db8:1:2::1'), 401)
