@@ -6,6 +6,8 @@ import { bearer, build, logIn } from '../helper.js'
 import type { TestClock } from '../helper.js'
 import { claimsOf, databaseFile, encode, headerOf, mint, openSigningKey, SECRET } from '../routes/support.js'
 import type { Claims, StolenKey } from '../routes/support.js'
+import { MISSING, readVectors, textOf } from './support.js'
+import type { WycheproofFile } from './support.js'
 
 // Odd tokens through HTTP that test/plugins/jwt.test.ts does not have: that has the spellings of the signature, the members of
 // the header, doubled members in the header, and huge tokens.
@@ -140,6 +142,27 @@ t.test('a claim of our own that is nested as deeply as a token has room for is n
   const deep = mint('ES256', stolen.key, header, `{"odd":${'['.repeat(2_700)}${']'.repeat(2_700)},${JSON.stringify(claims).slice(1)}`)
   t.ok(deep.length > 7_500 && deep.length <= 8_192, `${deep.length} characters`)
   t.strictSame(await call(deep), { status: 200, id: claims.sub })
+})
+
+t.test('every published token over HTTP: as a Bearer token, as a cookie and for revocation it is no token of ours, and no failure', { skip: MISSING }, async t => {
+  const published = [
+    ...['signature', 'key', 'crypto'].flatMap(name => readVectors<WycheproofFile<unknown>>(`wycheproof/json_web_${name}_test.json`).testGroups.flatMap(({ tests }) => tests.map(textOf))),
+    ...readVectors<Array<{ jws: string }>>('rfc/jws-examples.json').map(({ jws }) => jws)
+  ]
+  const wrong: Record<string, unknown> = {}
+  for (const one of published) {
+    const cookie = `__Host-access_token=${encodeURIComponent(one)}`
+    const answers = [
+      await app.inject({ url: '/protected-route', headers: bearer(one) }),
+      await app.inject({ url: '/protected-route', headers: { cookie } }),
+      await app.inject({ method: 'POST', url: '/revoke', payload: { token: one } })
+    ]
+    const [asHeader, asCookie, revoked] = answers.map(({ statusCode, body }) => `${statusCode} ${JSON.parse(body).code}`)
+    // An empty one is none, and a longer one than any of ours is not looked at.
+    const expected = one === '' || one.length > 8_192 ? '400' : '200'
+    if (asHeader !== '401 invalid_token' || !asCookie?.startsWith('401') || !revoked?.startsWith(expected)) wrong[one] = { asHeader, asCookie, revoked }
+  }
+  t.strictSame(wrong, {}, `${published.length} tokens`)
 })
 
 t.test('RFC 8725 3.10, ASVS 9.1.3: a token that brings its own key is 401, and nothing is fetched for it (CVE-2018-0114)', async t => {
