@@ -331,6 +331,15 @@ async function createWorld (template: Template, directory: string, setup: Setup)
         case 'purge':
           await purge(step.on)
           return await watch(step.on)
+        case 'go on': {
+          const login: Operation = { do: 'log in', on: step.on, user: step.user, isRight: true, scope: undefined, way: 'token' }
+          const refresh: Operation = { do: 'refresh', on: 1 - step.on, session: 0, back: 0, scope: undefined, way: 'token' }
+          for (const operation of [login, ...Array.from({ length: step.refreshes }, () => refresh)]) {
+            const request = resolve(operation)
+            if (request !== undefined) await ask([request])
+          }
+          return await watch(step.on)
+        }
         case 'at once': {
           const requests = step.operations.map(resolve).filter(request => request !== undefined)
           if (requests.length === 0) return
