@@ -250,7 +250,7 @@ t.test('nobody lays hands on an account with more authority than the own token c
   t.equal((await root('GET', '/users/me')).statusCode, 401)
 })
 
-t.test('the own password is set by who knows the current one (ASVS 6.2.3)', async t => {
+t.test('ASVS 6.2.3: the own password is set by who knows the current one', async t => {
   const { app, ids, clerk } = await buildOffice(t)
   const refused = await clerk('PATCH', `/users/${ids.clerk}`, { password: NEW_PASSWORD })
   assertProblem(t, refused, 400, 'invalid_request')
@@ -320,7 +320,7 @@ t.test('with cookies it works in a browser, and another site has no use of them'
   }
 })
 
-t.test('the sessions of a user: shown, and ended with every token', async t => {
+t.test('ASVS 7.4.5: the sessions of a user: shown, and ended with every token', async t => {
   const { app, ids, clerk } = await buildOffice(t)
   await app.inject({ method: 'POST', url: '/login', payload: { username: 'bob', password: PASSWORD }, headers: { 'user-agent': 'a browser' } })
   const bob = await as(app, 'bob')

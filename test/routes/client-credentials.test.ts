@@ -111,7 +111,7 @@ t.test('RFC 6749 5.2: a client uses the grants that it was given, and no others'
   for (const grantType of ['authorization_code', 'urn:ietf:params:oauth:grant-type:token-exchange']) assertOAuthError(t, await postForm(app, '/token', { grant_type: grantType }, machine.basic), 400, 'unsupported_grant_type')
 })
 
-t.test('a login through a client gives its user no more than the client may have', async t => {
+t.test('ASVS 10.4.11: a login through a client gives its user no more than the client may have', async t => {
   const { app, clock } = await build(t)
   const client = await addClient(app, { scopes: ['items:read', 'items:write'], grants: ['password'] })
   const tokens: TokenBody = (await postForm(app, '/token', LOGIN, client.basic)).json()

@@ -101,7 +101,7 @@ t.test('RFC 7662 4: a client knows of its own tokens only, unless its scope lets
   }
 })
 
-t.test('RFC 7662 2.1 and 2.3: whoever asks must be somebody who may', async t => {
+t.test('RFC 7662 2.1, ASVS 10.4.10: whoever asks must be somebody who may', async t => {
   const { app } = await build(t)
   const client = await addClient(app)
   const { access_token: token } = await logIn(app)
