@@ -28,17 +28,23 @@ export function isAdministrator ({ scope, disabled_at: disabledAt }: Pick<UsersT
 /**
  * The scopes that `by` acts with, as of this transaction: a request that was let in and then waited, for a hash or for the writer, must not
  * go on with what was taken away in the meantime. Throws `insufficient_scope` without `users:write`, and `token_revoked` where its
- * account was closed or its session ended.
+ * account was closed, its session ended, or the client was removed.
  */
 export async function readAuthority (db: Queryable, by: Principal): Promise<readonly string[]> {
   if (!isLimited(by)) return Object.keys(BUILT_IN_SCOPES)
   const { scopes = [] } = by
-  const authority = by.kind === 'user' ? (await readGranted(db, by)).filter(scope => scopes.includes(scope)) : scopes
+  const authority = (await readGranted(db, by)).filter(scope => scopes.includes(scope))
   if (!authority.includes('users:write')) throw new LatchkeyError('insufficient_scope', { scope: 'users:write' })
   return authority
 }
 
-async function readGranted (db: Queryable, { id, sessionId }: Principal): Promise<string[]> {
+async function readGranted (db: Queryable, { kind, id, sessionId }: Principal): Promise<string[]> {
+  if (kind === 'anonymous') return []
+  if (kind === 'client') {
+    const client = await db.selectFrom('clients').select('scope').where('id', '=', String(id)).executeTakeFirst()
+    if (client === undefined) throw new LatchkeyError('token_revoked')
+    return parseScope(client.scope)
+  }
   const account = await db.selectFrom('users').select(['scope', 'disabled_at']).where('id', '=', String(id)).executeTakeFirst()
   const session = sessionId === undefined ? undefined : await db.selectFrom('sessions').select('ended_at').where('id', '=', sessionId).executeTakeFirst()
   // A token of an older system names no session of ours.

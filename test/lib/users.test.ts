@@ -1,9 +1,10 @@
 import { sql } from 'kysely'
 import t from 'tap'
-import { anonymous, asUser, COMMAND, HOST, SYSTEM } from '../../lib/events.js'
+import { createClients } from '../../lib/clients.js'
+import { anonymous, asClient, asUser, COMMAND, HOST, SYSTEM } from '../../lib/events.js'
 import { PasswordQueueFullError } from '../../lib/passwords/pool.js'
 import { selectUsers } from '../../lib/user-list.js'
-import { connectTo, createGate, createWall, createWorld, databaseIn, isPending, PASSWORD, SECOND } from './support.js'
+import { CATALOGUE, connectTo, createGate, createWall, createWorld, databaseIn, isPending, PASSWORD, SECOND } from './support.js'
 import type { World } from './support.js'
 
 const NEW_PASSWORD = 'another battery staple horse'
@@ -321,14 +322,16 @@ t.test('whoever may not set a password costs no hash', async t => {
 })
 
 t.test('who may do everything, and who nothing', async t => {
-  const { users, addUser } = await createWorld(t)
+  const { users, addUser, store, clock, revocations } = await createWorld(t)
+  const clients = createClients({ store, clock, revocations, catalogue: CATALOGUE })
+  const { client: { id: clientId } } = await clients.add({ name: 'robot', scopes: ['users:read', 'users:write'] })
   const root = await addUser('root', ['users:write'])
   const { id } = await addUser()
   for (const by of [COMMAND, HOST, SYSTEM]) {
     await users.disable(root.id, by)
     await users.enable(root.id, by)
   }
-  const client = { kind: 'client' as const, id: 'a client', address: null }
+  const client = asClient(clientId, null)
   for (const by of [anonymous(null), asUser(root.id, null), client, { ...client, scopes: ['users:read'] }, { ...asUser(id, null), scopes: ['users:write'] }]) {
     await t.rejects(users.update(id, { disabled: true }, by), { code: 'insufficient_scope', scope: 'users:write' }, by.kind)
     await t.rejects(users.remove(id, by), { code: 'insufficient_scope' }, by.kind)
@@ -337,4 +340,6 @@ t.test('who may do everything, and who nothing', async t => {
   const machine = { ...client, scopes: ['users:write'] }
   t.match(await users.update(id, { disabled: true }, machine), { disabled: true }, 'a machine client may, with the scope')
   await t.rejects(users.remove(root.id, machine), { code: 'last_administrator', statusCode: 409 }, 'and counts for no administrator')
+  await clients.remove(clientId)
+  await t.rejects(users.update(id, { disabled: false }, machine), { code: 'token_revoked' }, 'one that was removed may not')
 })

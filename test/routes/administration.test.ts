@@ -4,7 +4,7 @@ import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import type { LatchkeyOptions } from '../../app.js'
 import { BUILT_IN_SCOPES } from '../../lib/scopes.js'
 import { bearer, build, createTestClock, logIn, logInWithCookies, PASSWORD, postForm } from '../helper.js'
-import { assertProblem, databaseFile, query, SECRET } from './support.js'
+import { addClient, assertProblem, databaseFile, query, SECRET } from './support.js'
 
 const NEW_PASSWORD = 'another horse battery staple'
 const NOBODY = '01890a5d-ac96-774b-bcce-b302099a8057'
@@ -256,6 +256,23 @@ t.test('ASVS 6.2.3: the own password is set by who knows the current one', async
   assertProblem(t, refused, 400, 'invalid_request')
   t.match(refused.json().detail, 'PUT /users/me/password')
   t.equal(await canLogIn(app, 'clerk'), true)
+})
+
+t.test('a machine client administers within its own scopes, and is named in the trail', async t => {
+  const { app, ids } = await buildOffice(t)
+  const { id, form } = await addClient(app, { scopes: ['users:read', 'users:write'] })
+  const { access_token: token } = (await postForm(app, '/token', { grant_type: 'client_credentials', ...form })).json()
+  const robot: Send = (method, url, payload) => app.inject({ method, url, headers: bearer(token), payload })
+  t.equal((await robot('PATCH', `/users/${ids.bob}`, { password: NEW_PASSWORD, scopes: ['admin'] })).statusCode, 200)
+  t.equal(await canLogIn(app, 'bob', NEW_PASSWORD), true)
+  t.equal((await robot('DELETE', `/users/${ids.bob}/sessions`)).statusCode, 204)
+  assertProblem(t, await robot('PATCH', `/users/${ids.root}`, { password: NEW_PASSWORD }), 403, 'insufficient_scope')
+  assertProblem(t, await robot('DELETE', `/users/${ids.root}/sessions`), 403, 'insufficient_scope')
+  assertProblem(t, await robot('POST', '/users', { username: 'carol', password: PASSWORD, scopes: ['audit:read'] }), 403, 'insufficient_scope')
+  const [last] = await app.latchkey.audit.list({ subject: ids.bob, type: 'sessions_ended' })
+  t.match(last, { actor: { kind: 'client', id } })
+  await app.latchkey.clients.remove(id)
+  assertProblem(t, await robot('DELETE', `/users/${ids.bob}`), 401, 'token_revoked')
 })
 
 t.test('the last administrator stays one', async t => {
