@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
-import { setImmediate as nextTurn } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises'
 import type { Test } from 'tap'
 import { CLI, environment } from '../commands/support.js'
 import { bearer, PASSWORD } from '../helper.js'
@@ -121,8 +121,32 @@ export interface Answer {
   milliseconds: number
 }
 
-/** Sends a request; undefined where no answer came, because the service died. */
-export async function call (url: string, path: string, { method = 'POST', headers = {}, form, json }: { method?: string, headers?: Record<string, string>, form?: Record<string, string>, json?: object } = {}): Promise<Answer | undefined> {
+/** How often, and after how many milliseconds, a client asks again that was told to come back later. */
+const PATIENCE = 60
+const PAUSE = 1_000
+
+/** Whether a service that has too much to do sent it away, before it looked at what it asked for. That is no fault. */
+function isSentAway ({ status, body }: Answer): boolean {
+  return status === 503 && /more to do than it can|Too many sign-ins/.test(JSON.stringify(body))
+}
+
+/** Sends a request, again where the machine is too busy; undefined where no answer came, because the service died. */
+export async function call (url: string, path: string, request: Outgoing = {}): Promise<Answer | undefined> {
+  for (let patience = PATIENCE; ; patience--) {
+    const answer = await callOnce(url, path, request)
+    if (answer === undefined || patience === 0 || !isSentAway(answer)) return answer
+    await delay(PAUSE)
+  }
+}
+
+interface Outgoing {
+  method?: string
+  headers?: Record<string, string>
+  form?: Record<string, string>
+  json?: object
+}
+
+async function callOnce (url: string, path: string, { method = 'POST', headers = {}, form, json }: Outgoing): Promise<Answer | undefined> {
   const start = performance.now()
   let response: Response
   try {
