@@ -121,7 +121,7 @@ export function createClients ({ store, clock, revocations, catalogue }: {
       const now = clock.now()
       const secret = createSecret()
       const row: ClientsTable = {
-        // Ours, random, and in the order in which they are made.
+        // Ours, random, and in the order of the milliseconds in which they are made.
         id: CLIENT_ID_PREFIX + createId(now).replaceAll('-', ''),
         name,
         secret_hash: hashSecret(secret).toString('base64url'),

@@ -21,7 +21,7 @@ async function statusOf (app: FastifyInstance, token: string): Promise<number> {
 
 t.test('a client is registered, read, listed in pages, given another secret and removed', async t => {
   const file = databaseFile(t)
-  const { app } = await build(t, { database: file, secret: SECRET })
+  const { app, clock } = await build(t, { database: file, secret: SECRET })
   const headers = await administrator(app, ['clients:write'])
   const added = await app.inject({ method: 'POST', url: '/clients', headers, payload: { name: 'billing', scope: 'items:write items:read' } })
   t.equal(added.statusCode, 201)
@@ -34,7 +34,10 @@ t.test('a client is registered, read, listed in pages, given another secret and 
 
   const { secret, ...view } = client
   t.strictSame((await app.inject({ url: `/clients/${client.id}`, headers })).json(), view, 'read again it has no secret')
-  for (const name of ['two', 'three']) await app.inject({ method: 'POST', url: '/clients', headers, payload: { name, grants: ['password', 'client_credentials'] } })
+  for (const name of ['two', 'three']) {
+    clock.move(1)
+    await app.inject({ method: 'POST', url: '/clients', headers, payload: { name, grants: ['password', 'client_credentials'] } })
+  }
   const first = (await app.inject({ url: '/clients?limit=2', headers })).json()
   t.match(first.clients.map(({ name }: { name: string }) => name), ['billing', 'two'])
   const second = (await app.inject({ url: `/clients?limit=2&cursor=${first.next}`, headers })).json()
