@@ -9,11 +9,12 @@ import type { Client } from './clients.js'
 import type { Clock } from './clock.js'
 import { LatchkeyError } from './errors.js'
 import { anonymous, asUser, HOST, SYSTEM } from './events.js'
+import { createGrants } from './grants.js'
+import type { Grant, Prepared } from './grants.js'
 import { createId } from './ids.js'
-import { formatRefreshToken } from './refresh-token.js'
 import { RULE_RETENTION } from './revocation-index.js'
 import type { Revocations, Revoke } from './revocations.js'
-import { assertMayGrant, formatScope, isNarrower, narrowScope, parseScope } from './scopes.js'
+import { assertMayGrant, formatScope, isNarrower, parseScope } from './scopes.js'
 import { closeSessions, endSessions } from './session-ending.js'
 import { listSessions } from './session-list.js'
 import type { Session } from './session-list.js'
@@ -23,20 +24,11 @@ import { readMeta } from './store/meta.js'
 import type { SessionsTable, Tables } from './store/tables.js'
 import type { Store } from './store/store.js'
 import type { Place } from './throttle.js'
-import type { AccessGrant, AccessTokenClaims } from './tokens.js'
+import type { AccessTokenClaims } from './tokens.js'
 import type { StoredUser, Users } from './users.js'
 
 /** Rules for single tokens that a session, or a client, may have. An honest client that ends each token before its time makes a hundred a day. */
 const MAX_TOKEN_RULES = 1_000
-
-/** What a login or a refresh may hand out: all that an access token says, and the session's refresh token. */
-export interface Grant extends AccessGrant {
-  user: User
-  sessionId: string
-  refreshToken: string
-  /** Milliseconds; when the refresh token stops working if it is not used. */
-  refreshExpiresAt: number
-}
 
 /** The sessions: one row each, whatever number of times they are refreshed. */
 export interface Sessions {
@@ -78,12 +70,6 @@ export interface Sessions {
   purge (limit: number): Promise<boolean>
 }
 
-/** What is asked for before a transaction that makes a grant. */
-type Prepared = Pick<Grant, 'scopes' | 'claims'>
-
-/** Characters of JSON. A browser drops a cookie of more than 4,096 bytes (RFC 6265bis section 5.6), and a third is added by base64. */
-const MAX_CLAIMS_LENGTH = 2_048
-
 /** What a refresh decided inside its transaction. The refusals are thrown outside: thrown inside they would undo the ending of the session. */
 type Outcome =
   | { grant: Grant }
@@ -108,34 +94,7 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
   refreshIdleTtl: number
   refreshGrace: number
 }): Sessions {
-  function toGrant (session: SessionRow, user: User, { scopes, claims }: Prepared, issuedAt: number): Grant {
-    return {
-      user,
-      sessionId: session.id,
-      clientId: session.client_id,
-      scopes,
-      claims,
-      issuedAt,
-      refreshToken: formatRefreshToken(refreshKeys[0], session.nonce, session.id, session.generation),
-      refreshExpiresAt: Math.min(session.idle_expires_at, session.expires_at)
-    }
-  }
-
-  /**
-   * The scopes of the token to be, and the host's claims for it: asked for before the transaction, which must not wait for
-   * somebody else's code, and before the refresh token is rotated, which must not be lost to a failure of that code.
-   */
-  async function prepare (user: User, granted: readonly string[], scope: string | undefined): Promise<Prepared> {
-    const scopes = narrowScope(granted, scope)
-    try {
-      const added = await claims?.(user, scopes) ?? {}
-      const length = JSON.stringify(added).length
-      if (length > MAX_CLAIMS_LENGTH) throw new RangeError(`The option claims gave ${length} characters of JSON: with more than ${MAX_CLAIMS_LENGTH} a token does not fit into a cookie`)
-      return { scopes, claims: added }
-    } catch (cause) {
-      throw new LatchkeyError('internal_error', { cause })
-    }
-  }
+  const { prepare, toGrant } = createGrants({ claims, refreshKeys })
 
   /**
    * The time that a token is dated by. The host's accounts are asked before the transaction: a rule that was written since must

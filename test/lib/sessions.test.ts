@@ -1,7 +1,7 @@
 import t from 'tap'
 import type { Test } from 'tap'
 import { formatRefreshToken, parseRefreshToken } from '../../lib/refresh-token.js'
-import type { Grant } from '../../lib/sessions.js'
+import type { Grant } from '../../lib/grants.js'
 import type { User } from '../../schemas/host.js'
 import { connectTo, createGate, createRandom, createWall, createWorld, databaseIn, DAY, HOUR, isPending, MINUTE, PASSWORD, REFRESH_KEY, SECOND } from './support.js'
 import type { World, WorldOptions } from './support.js'
