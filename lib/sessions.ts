@@ -48,8 +48,12 @@ export interface Sessions {
    * section 6); to others every token of it is invalid, and nothing happens to it. Default: none, a first-party app.
    */
   refresh (refreshToken: string, request?: { client?: Client, scope?: string, address?: string }): Promise<Grant>
-  /** The session that a refresh token belongs to, whether that token is current or not; undefined where it is not ours or the session is over. */
-  identify (refreshToken: string): Promise<{ sessionId: string, userId: string, clientId: string } | undefined>
+  /**
+   * The session that a refresh token belongs to, whether that token is current or not; undefined where it is not ours or the session
+   * was ended. One that is not `live` has expired: it gives no right to anything, but an access token of it may live, and whoever wants
+   * it ended must be able to.
+   */
+  identify (refreshToken: string): Promise<{ sessionId: string, userId: string, clientId: string, live: boolean } | undefined>
   /**
    * Ends one access token. A session that has had a thousand of its tokens ended within about a day is ended whole, and of a client that
    * did so with its own all are ended: nobody must fill the store with rules, and the index with them.
@@ -230,10 +234,7 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
       const found = await store.read(db => findAuthentic(db, refreshKeys, refreshToken))
       if (found === undefined || found.session.ended_at !== null) return undefined
       const { session } = found
-      if (isLive(session, clock.now())) return { sessionId: session.id, userId: session.user_id, clientId: session.client_id }
-      // Whoever wanted it ended is told that it is over: it must stay so when the clock steps back.
-      await revocations.keepTime(Math.min(session.idle_expires_at, session.expires_at))
-      return undefined
+      return { sessionId: session.id, userId: session.user_id, clientId: session.client_id, live: isLive(session, clock.now()) }
     },
 
     async endToken ({ jti, sid, sub, exp, client_id: clientId }, by = HOST) {

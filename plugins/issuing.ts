@@ -54,7 +54,8 @@ export default fp(async function latchkeyIssuing (app) {
   /** The live session that a request carries. A page of another site must not use up the attempts of its visitor's. */
   async function findSession (request: FastifyRequest): Promise<string | undefined> {
     if (!cookies.isSameSite(request)) return undefined
-    return (await sessions.identify(cookies.readRefreshToken(request) ?? ''))?.sessionId
+    const session = await sessions.identify(cookies.readRefreshToken(request) ?? '')
+    return session?.live === true ? session.sessionId : undefined
   }
 
   app.decorate(kIssuing, {

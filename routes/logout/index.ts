@@ -21,11 +21,11 @@ const logout: FastifyPluginAsyncTypebox = async function logout (app) {
    * Which session a request speaks for: by its access token, or, when that has died, by the refresh cookie. An older system's
    * token speaks for a user without a session.
    */
-  async function findSession (request: FastifyRequest): Promise<{ userId: string, sessionId: string } | { userId: string, sessionId: undefined, claims: AccessTokenClaims } | undefined> {
+  async function findSession (request: FastifyRequest): Promise<{ userId: string, sessionId: string, live: boolean } | { userId: string, sessionId: undefined, live: true, claims: AccessTokenClaims } | undefined> {
     try {
       const { id: userId, sessionId, clientId, claims } = await tokens.verify(cookies.readAccessToken(request))
       if (isClient({ id: userId, clientId })) throw new LatchkeyError('user_required')
-      return sessionId === undefined ? { userId, sessionId, claims } : { userId, sessionId }
+      return sessionId === undefined ? { userId, sessionId, live: true, claims } : { userId, sessionId, live: true }
     } catch (error) {
       if (!(error instanceof LatchkeyError) || error.statusCode !== 401) throw error
       // A header that is no good must not borrow the cookie's session.
@@ -53,8 +53,10 @@ const logout: FastifyPluginAsyncTypebox = async function logout (app) {
     if (session !== undefined) {
       const { userId, sessionId } = session
       const by = asUser(userId, request.ip)
-      if (target === 'others') await sessions.endOthers(userId, sessionId, by)
-      else if (target === 'all') await sessions.endAll(userId, by)
+      // A session that has expired speaks for no other; but an access token of its own may have outlived it.
+      if (target === 'others') {
+        if (session.live) await sessions.endOthers(userId, sessionId, by)
+      } else if (target === 'all' && session.live) await sessions.endAll(userId, by)
       else if (session.sessionId === undefined) await sessions.endToken(session.claims, by)
       else await sessions.end(userId, session.sessionId, by)
     }

@@ -28,7 +28,7 @@ t.test('a session as it begins', async t => {
   t.match(grant.user, { id: user.id, username: 'alice' })
   t.equal(generationOf(grant.refreshToken), 1)
   t.equal(isDead(world, grant), false)
-  t.same(await world.sessions.identify(grant.refreshToken), { sessionId: grant.sessionId, userId: user.id, clientId: 'latchkey' })
+  t.same(await world.sessions.identify(grant.refreshToken), { sessionId: grant.sessionId, userId: user.id, clientId: 'latchkey', live: true })
 })
 
 t.test('the rules of a refresh, as a table', async t => {
@@ -148,7 +148,7 @@ t.test('lifetimes: idle and absolute both hold, and the absolute one is never pa
   t.equal(current.refreshExpiresAt, start + 90 * DAY)
   world.wall.move(1)
   await t.rejects(world.sessions.refresh(current.refreshToken), REFUSED)
-  t.equal(await world.sessions.identify(current.refreshToken), undefined)
+  t.match(await world.sessions.identify(current.refreshToken), { live: false })
   t.same(await world.sessions.list(grant.user.id), [])
   t.same(world.reuses, [], 'too late is no theft')
 
@@ -318,7 +318,7 @@ t.test('what is refused an end because it has expired stays dead in another proc
   t.ok(behind.clock.now() >= claims.exp * SECOND, 'an access token')
 
   wall.move(31 * DAY)
-  t.equal(await ahead.sessions.identify(grant.refreshToken), undefined)
+  await ahead.sessions.end(grant.user.id, grant.sessionId)
   wall.move(-31 * DAY)
   await t.rejects(behind.sessions.refresh(grant.refreshToken), REFUSED, 'a refresh token')
 })
@@ -328,12 +328,12 @@ t.test('asking again to end what has expired writes nothing', async t => {
   const { world, grant } = await begin(t, { file })
   const claims = { iss: '', aud: '', sub: grant.user.id, client_id: 'app', iat: 0, exp: 1, jti: 'a', sid: grant.sessionId, scope: '' }
   world.wall.move(31 * DAY)
-  await world.sessions.identify(grant.refreshToken)
+  await world.sessions.end(grant.user.id, grant.sessionId)
   const other = connectTo(t, file)
   const version = other.pragma('data_version', { simple: true })
   for (let i = 0; i < 10; i++) {
     world.wall.move(SECOND)
-    await world.sessions.identify(grant.refreshToken)
+    t.equal(await world.sessions.identify(grant.refreshToken), undefined)
     await world.sessions.endToken(claims)
   }
   t.equal(other.pragma('data_version', { simple: true }), version)

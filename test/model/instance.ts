@@ -102,7 +102,7 @@ export async function openInstance (options: LatchkeyOptions & { accessTokenTtl:
       }
     },
     async identify (refreshToken) {
-      return await sessions.identify(refreshToken) !== undefined
+      return (await sessions.identify(refreshToken))?.live === true
     },
     async purge () {
       await revocations.purge()

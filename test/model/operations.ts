@@ -94,5 +94,8 @@ export const found: Array<[Setup, Step[]]> = [
   [SETUP, [LOGIN, wrong('accessTokenTtl', REVOCATION), { do: 'crash' }, { do: 'call', on: 1, token: 0, needs: undefined }]],
   [SETUP, [LOGIN, wrong('refreshIdleTtl', { do: 'revoke a session', on: 0, session: 0, back: 0 }), { do: 'refresh', on: 1, session: 0, back: 0, scope: undefined, way: 'token' }]],
   // The row of a session was gone when its access token was still good.
-  [{ ...SETUP, accessTokenTtl: 3 * DAY, refreshIdleTtl: 10 * MINUTE }, [LOGIN, { do: 'wait', span: { of: 'day', plus: 0 } }, { do: 'wait', span: { of: 'refreshIdleTtl', plus: 2 } }, { do: 'purge', on: 0 }, LOGIN, { do: 'log out', on: 0, token: 0, target: 'others' }]]
+  [{ ...SETUP, accessTokenTtl: 3 * DAY, refreshIdleTtl: 10 * MINUTE }, [LOGIN, { do: 'wait', span: { of: 'day', plus: 0 } }, { do: 'wait', span: { of: 'refreshIdleTtl', plus: 2 } }, { do: 'purge', on: 0 }, LOGIN, { do: 'log out', on: 0, token: 0, target: 'others' }]],
+  // A session had expired, and revoking it did not end the access token that had not.
+  [{ ...SETUP, accessTokenTtl: 3 * DAY, refreshIdleTtl: 10 * MINUTE }, [LOGIN, { do: 'wait', span: { of: 'refreshIdleTtl', plus: 0 } }, { do: 'revoke a session', on: 0, session: 0, back: 0 }, { do: 'call', on: 0, token: 0, needs: undefined }]],
+  [{ ...SETUP, accessTokenTtl: 3 * DAY, refreshIdleTtl: 10 * MINUTE }, [LOGIN, { do: 'wait', span: { of: 'refreshIdleTtl', plus: 0 } }, { do: 'log out by cookie', on: 0, session: 0, back: 0, target: 'all' }, { do: 'call', on: 0, token: 0, needs: undefined }]]
 ]

@@ -247,7 +247,7 @@ export function stepsOf (request: Request, answer: Answer, times: Times, lifetim
       (state, { isGood }) => {
         if (isGood === true) return is('done', loggedOut(state, get(state.sessions, request.session).user, request.session, request.target))
         // One that has expired speaks for no other. But who was told that it is over may rely on that.
-        return is('done', withEnded(state, (_, number) => number === request.session))
+        return is('done', request.target === 'others' ? state : withEnded(state, (_, number) => number === request.session))
       }
     ]
 

@@ -163,3 +163,18 @@ t.test('the same user may log out of all in twenty requests at once', async t =>
   t.ok(readSessions(file).every(session => session.ended_at !== null))
   for (const tokens of all) t.equal(await statusOf(app, bearer(tokens.access_token)), 401)
 })
+
+t.test('with a refresh cookie that has expired, it ends the access token of its session that has not, and no other session', async t => {
+  const { app, clock } = await build(t, { accessTokenTtl: '3d', refreshIdleTtl: '1h' })
+  const old = await logIn(app)
+  clock.move(60 * 60 * 1_000)
+  const other = await logIn(app)
+  const statuses = async (): Promise<number[]> => await Promise.all([old, other].map(async ({ access_token: token }) => (await app.inject({ url: '/protected-route', headers: bearer(token) })).statusCode))
+  const logOut = async (target: string): Promise<void> => {
+    t.equal((await app.inject({ method: 'POST', url: '/logout', headers: { cookie: `__Host-refresh_token=${old.refresh_token}` }, payload: { target } })).statusCode, 204)
+  }
+  await logOut('others')
+  t.same(await statuses(), [200, 200], 'it speaks for no other session')
+  await logOut('all')
+  t.same(await statuses(), [401, 200])
+})

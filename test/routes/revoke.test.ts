@@ -87,7 +87,16 @@ t.test('RFC 7009 2.2: unknown, expired, dead and malformed tokens get the same 2
   for (const token of tokens) await revoke(t, app, { token }, JSON.stringify(token.slice(0, 20)))
   t.equal(await statusOf(app, live.access_token), 200)
   t.equal(await refresh(app, live.refresh_token), 200)
-  t.equal(query(file, 'select * from rules').length, 0, 'and nothing is written for them')
+  t.same(query(file, 'select kind from rules'), [{ kind: 'session' }], 'and nothing is written for them, but for the expired session: an access token might have outlived it')
+})
+
+t.test('RFC 7009 2.1: a refresh token that has expired still ends the access tokens of its session that have not', async t => {
+  const { app, clock } = await build(t, { accessTokenTtl: '3d', refreshIdleTtl: '1h' })
+  const tokens = await logIn(app)
+  clock.move(60 * 60 * 1_000)
+  t.equal(await statusOf(app, tokens.access_token), 200)
+  await revoke(t, app, { token: tokens.refresh_token })
+  t.equal(await statusOf(app, tokens.access_token), 401)
 })
 
 t.test('RFC 7009 2.2: a second time is the same 200, and does not write a second rule (else a holder fills the disk)', async t => {
