@@ -23,7 +23,7 @@ class OneLinePerRequest extends LogController {
 }
 
 /** What our tokens look like, wherever in a path somebody puts one. */
-const TOKEN = /eyJ[\w-]+\.[\w-]+\.[\w-]+|lkr_[\w-]+/g
+const TOKEN = /eyJ[\w-]+\.[\w-]+\.[\w-]+|lk[rs]_[\w-]+/g
 
 /** Without the query: it is no place for a token, but people put tokens there. */
 function describeRequest ({ method, url, ip }: FastifyRequest): { method: string, path: string | undefined, address: string } {

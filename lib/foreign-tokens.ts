@@ -16,8 +16,12 @@ const TYPES: unknown[] = [undefined, 'JWT', 'at+jwt']
 /** Seconds: what comes later than the last Date has no text. */
 const LAST_TIME = 8.64e12
 
-/** A longer `jti` is not kept as the name of anything. */
-const MAX_JTI_LENGTH = 255
+/** Members in which libraries and services say what kind of token it is, and what they say of an access token, in lower case. */
+const KIND_CLAIMS = ['token_type', 'token_use', 'type', 'typ', 'purpose']
+const ACCESS_KINDS: unknown[] = ['access', 'access_token', 'bearer', 'jwt', 'at+jwt']
+
+/** Claims of an ID token: OpenID Connect Core sections 2 and 3.3.2.11. */
+const ID_TOKEN_CLAIMS = ['nonce', 'at_hash', 'c_hash']
 
 /** What a token of an older system is checked against. */
 export interface ForeignRules {
@@ -53,7 +57,8 @@ function verify ({ key }: Held<VerifyOnlyJwtKey>, token: string): unknown {
 function judge (token: string, payload: unknown, { key: { key }, expiresAt }: Held<VerifyOnlyJwtKey>, { audience, catalogue }: Pick<ForeignRules, 'audience' | 'catalogue'>): { claims: AccessTokenClaims, keyExpiresAt: number } | undefined {
   if (typeof payload !== 'object' || payload === null || Array.isArray(payload)) return undefined
   const { sid: _sid, scopes: _scopes, ...theirs } = payload as Record<string, unknown>
-  const { iss, sub, aud, exp, iat, jti } = theirs
+  const { iss, sub, aud, exp, iat } = theirs
+  if (!isAccessToken(theirs)) return undefined
   // A subject that is called as a client would look like a machine client's.
   if (!isName(sub) || isReservedId(sub) || !isTime(exp) || (iat !== undefined && !isTime(iat))) return undefined
   if (iss !== undefined && typeof iss !== 'string') return undefined
@@ -74,10 +79,16 @@ function judge (token: string, payload: unknown, { key: { key }, expiresAt }: He
     exp: Math.floor(exp),
     // Not known: older than every rule, which then kills it.
     iat: Math.floor(iat ?? 0),
-    jti: isName(jti) && jti.length <= MAX_JTI_LENGTH ? jti : deriveTokenId(token),
+    jti: deriveTokenId(token),
     scope: formatScope(scopes.filter(scope => isGranted(scope, key.scopes, catalogue)))
   }
   return { claims, keyExpiresAt: expiresAt }
+}
+
+/** Most systems sign refresh tokens, ID tokens and the links of their mails with the same key: none of these is a login (RFC 8725 section 3.12). */
+function isAccessToken (claims: Record<string, unknown>): boolean {
+  if (ID_TOKEN_CLAIMS.some(name => Object.hasOwn(claims, name))) return false
+  return KIND_CLAIMS.every(name => !Object.hasOwn(claims, name) || ACCESS_KINDS.includes(String(claims[name]).toLowerCase()))
 }
 
 /** RFC 7519 section 2, NumericDate: libraries of other languages write fractions too. */
@@ -105,7 +116,10 @@ function isGranted (scope: string, allowed: readonly string[] | null, catalogue:
   return allowed === null ? !Object.hasOwn(BUILT_IN_SCOPES, scope) : allowed.includes(scope)
 }
 
-/** A name for a token that has none: from what is signed, never from the signature, of which others can make a second one. */
+/**
+ * Its name here: from what is signed, never from the signature, of which others can make a second one, and not their `jti`, by which a
+ * key of an older system could name, and so revoke, a token of ours.
+ */
 function deriveTokenId (token: string): string {
   return createHash('sha256').update(token.slice(0, token.lastIndexOf('.'))).digest('base64url')
 }

@@ -80,7 +80,7 @@ export function createKeys ({ keyring, clock, revocations, follower, algorithm, 
 }): Keys {
   /** A transaction on the keys; when its promise resolves, what it did is in force here. Should the reading fail, nothing is accepted until it works. */
   async function change<T> (by: Actor, work: (step: KeyChange, now: number) => Promise<T>): Promise<T> {
-    const result = await revocations.transaction((trx, _revoke, now, record) => work({ trx, record, by }, now))
+    const result = await revocations.transaction((trx, revoke, now, record) => work({ trx, revoke, record, by }, now))
     follower.notice()
     await follower.refresh()
     return result
@@ -190,7 +190,7 @@ export function createKeys ({ keyring, clock, revocations, follower, algorithm, 
       const kid = nameOf(parsed, givenKid)
       const row = { kid, algorithm: parsed.algorithms[0], activates_at: null, issuer, audience, scope: scopes === undefined ? null : formatScope(scopes) }
       const sealed = sealKeyText(sealKeys[0], parsed.text, row)
-      return await add(by, kid, async ({ trx, record }, now) => {
+      return await add(by, kid, async ({ trx, revoke, record }, now) => {
         const keys = await readKeys(trx)
         const obstacle = findObstacle(keys, { kid, identity: parsed.identity })
         if (obstacle !== undefined) return obstacle
@@ -198,6 +198,8 @@ export function createKeys ({ keyring, clock, revocations, follower, algorithm, 
           return new KeyError('too_many_keys', `There are ${MAX_VERIFY_ONLY} keys that only verify, and no more are taken: revoke one`)
         }
         await trx.insertInto('keys').values({ ...row, sealed, created_at: now, retires_at: null, expires_at: now + until, revoked_at: null }).execute()
+        // Who was logged out everywhere must not come back with a token of the older system.
+        await revoke.prolongUsers(now + until)
         await record({ type: 'key_added', actor: by, subject: kid, details: { algorithm: row.algorithm, verifyOnly: true, imported: true } })
         return undefined
       })

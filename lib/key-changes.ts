@@ -4,7 +4,7 @@ import type { Actor } from '../schemas/events.js'
 import { createId } from './ids.js'
 import { expiryOf, findPending, findSigner } from './key-life.js'
 import { generateKeyText, lifeOf, sealKeyText } from './keys.js'
-import type { RecordEvent } from './revocations.js'
+import type { RecordEvent, Revoke } from './revocations.js'
 import { readMeta } from './store/meta.js'
 import type { KeysTable, Queryable, Tables } from './store/tables.js'
 
@@ -43,6 +43,7 @@ export async function readKeys (db: Queryable): Promise<LivingRow[]> {
 /** Where the step is done, and by whom: what it does is in the trail. */
 export interface KeyChange {
   trx: Transaction<Tables>
+  revoke: Revoke
   record: RecordEvent
   by: Actor
 }

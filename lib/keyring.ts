@@ -139,7 +139,7 @@ export async function openKeyring ({ store, clock, revocations, follower, algori
   /** Another process that signs with other algorithms does not replace our signing key when it revokes it: we do. */
   async function makeSigner (): Promise<void> {
     const spare = await prepareKey(algorithm, sealKeys[0], clock.now())
-    await revocations.transaction((trx, _revoke, now, record) => promoteOrInsert({ trx, record, by: SYSTEM }, algorithm, spare, now))
+    await revocations.transaction((trx, revoke, now, record) => promoteOrInsert({ trx, revoke, record, by: SYSTEM }, algorithm, spare, now))
   }
 
   function lacksSigner (rows: Row[]): boolean {

@@ -28,6 +28,11 @@ export interface Revoke {
   sessions (sessionIds: readonly string[]): Promise<void>
   user (userId: string): Promise<void>
   client (clientId: string): Promise<void>
+  /**
+   * Makes what ended users hold until `time` (milliseconds): tokens that live so long are about to be believed. Of rules that were
+   * purged already only the accounts that are disabled are known.
+   */
+  prolongUsers (time: number): Promise<void>
 }
 
 /** Says, as part of a transaction, what happened in it: kept in the audit trail with it, and told after its commit. */
@@ -138,7 +143,15 @@ export async function openRevocations ({ store, clock, events, accessTokenTtl, f
         if (sessionIds.length > 0) await write('session', sessionIds, null, await lastExpiry(now))
       },
       user: userId => writeUpToNow('user', userId),
-      client: clientId => writeUpToNow('client', clientId)
+      client: clientId => writeUpToNow('client', clientId),
+      async prolongUsers (time) {
+        // New rules, not longer ones: other processes read what was written since they last looked.
+        const ended = await trx.selectFrom('rules').select(eb => ['value', eb.fn.max('issued_before').as('issuedBefore')])
+          .where('kind', '=', 'user').groupBy('value').having(eb => eb.fn.max('expires_at'), '<', time).execute()
+        for (const { value, issuedBefore } of ended) await write('user', [value], issuedBefore, time)
+        const disabled = await trx.selectFrom('users').select('id').where('disabled_at', 'is not', null).execute()
+        await write('user', disabled.map(({ id }) => id), now, time)
+      }
     }
   }
 

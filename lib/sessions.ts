@@ -256,6 +256,8 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
         }
         if (sid === undefined) {
           await revoke.client(clientId)
+          // That one kills what these killed, here and elsewhere: what is counted begins anew, and the store does not fill.
+          await trx.deleteFrom('rules').where('session_id', '=', clientId).execute()
           return await record({ type: 'tokens_revoked', ...about })
         }
         await endSessions(trx, now, { userId: sub, only: sid })

@@ -52,8 +52,11 @@ export interface Throttle {
    * @param from.sessionId - the live session whose refresh token the request carries, of whatever account.
    */
   findLoginBucket (username: string, from: { address: string | undefined, sessionId: string | undefined }): Promise<Bucket>
-  /** The bucket of a session: of whoever changes the password in it, and of logins that carry its refresh token. */
-  sessionBucket (sessionId: string): Bucket
+  /**
+   * The bucket of whoever changes the password in a session. It is not that of the logins which carry its refresh token: a thief of an
+   * access token must not close that to the owner.
+   */
+  changeBucket (sessionId: string): Bucket
   /** The bucket of a machine client's secret, for each network: nobody locks a client out from elsewhere. */
   clientBucket (clientId: string, address: string | undefined): Bucket
   /** What a new session keeps of the login that it began with. */
@@ -165,10 +168,6 @@ export function createThrottle ({ store, clock, revocations, keys, isOn }: {
     return answer
   }
 
-  function sessionBucket (sessionId: string): Bucket {
-    return { key: name('session', sessionId), account: null }
-  }
-
   return {
     async attempt (bucket, who, check) {
       return isOn ? await amongFew(bucket.key, () => count(bucket, who, check)) : await check()
@@ -184,13 +183,15 @@ export function createThrottle ({ store, clock, revocations, keys, isOn }: {
       const network = networkOf(address)
       return await store.read(async db => {
         const sessions = db.selectFrom('sessions').select('id').where('account', 'in', accounts)
-        if (sessionId !== undefined && await sessions.where('id', '=', sessionId).executeTakeFirst() !== undefined) return sessionBucket(sessionId)
+        if (sessionId !== undefined && await sessions.where('id', '=', sessionId).executeTakeFirst() !== undefined) {
+          return { key: name('session', sessionId), account: null }
+        }
         const isKnown = await sessions.where('network', '=', network).limit(1).executeTakeFirst() !== undefined
         return { key: isKnown ? name('place', account, network) : name('strangers', account), account }
       })
     },
 
-    sessionBucket,
+    changeBucket: sessionId => ({ key: name('change', sessionId), account: null }),
     clientBucket: (clientId, address) => ({ key: name('client', clientId, networkOf(address)), account: null }),
     placeOf: (username, address) => ({ account: accountOf(username), network: networkOf(address) }),
 

@@ -41,7 +41,8 @@ export default fp(async function latchkeyClientAuthentication (app) {
 
     const actor = anonymous(request.ip)
     const subject = (await clients.find(id))?.id ?? null
-    if (client === null) await limitAttempts.call(app, request, reply)
+    // Whether the secret was right or not: while the bucket is blocked nothing in the answer may tell.
+    await limitAttempts.call(app, request, reply)
     return await throttle.attempt(bucket, { actor, subject }, async () => {
       if (client !== null) return client
       await revocations.transaction((_trx, _revoke, _now, record) => record({ type: 'client_authentication_failed', actor, subject }))

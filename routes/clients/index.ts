@@ -95,7 +95,9 @@ const clientRoutes: FastifyPluginAsyncTypebox = async function clientRoutes (app
     },
     preHandler
   }, async (request, reply) => {
-    await clients.remove(request.params.id, actorOf(request))
+    const { id, scopes } = await requireClient(request.params.id)
+    assertMayGrant(userOf(request).scopes, scopes)
+    await clients.remove(id, actorOf(request))
     return reply.code(204).send(null)
   })
 }

@@ -46,7 +46,7 @@ const me: FastifyPluginAsyncTypebox = async function me (app) {
     const { current_password: current, new_password: password } = request.body
     const { id, sessionId } = userOf(request)
     // A stolen access token must not guess the password: the bucket is its session's, or its user's where it has none.
-    await throttle.attempt(throttle.sessionBucket(sessionId ?? id), { actor: asUser(id, request.ip), subject: id, sessionId }, () =>
+    await throttle.attempt(throttle.changeBucket(sessionId ?? id), { actor: asUser(id, request.ip), subject: id, sessionId }, () =>
       builtInUsers.changePassword(id, current, password, { keepSession: sessionId, address: request.ip }))
     return reply.code(204).send(null)
   })

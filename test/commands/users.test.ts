@@ -52,14 +52,6 @@ t.test('what is refused says why and what to do, and changes nothing', async t =
   t.match(JSON.parse((await run(directory, ['users', 'list', '--json'])).stdout).map(({ username }: { username: string }) => username), ['alice'])
 })
 
-t.test('keys are listed without themselves', async t => {
-  const directory = t.testdir()
-  await run(directory, ['migrate'], { env: { LATCHKEY_ALGORITHM: 'EdDSA' } })
-  const keys = JSON.parse((await run(directory, ['keys', 'list', '--json'])).stdout) as object[]
-  t.same(keys.map(key => ({ ...key, kid: '' })), [{ kid: '', algorithm: 'EdDSA', signs: false }, { kid: '', algorithm: 'ES256', signs: true }])
-  t.match((await run(directory, ['keys', 'list'])).stdout, /^KID .*\n.* EdDSA +verifies\n.* ES256 +signs and verifies\n$/)
-})
-
 t.test('a database that cannot be used is exit code 1', async t => {
   t.match(await run(t.testdir({ 'latchkey.db': 'this is no database, however long one looks at it' }), ['users', 'list']),
     { code: 1, stdout: '', stderr: /^latchkey: .*LATCHKEY_DATABASE.*not a database.*\n$/ })

@@ -41,7 +41,8 @@ t.test('other forms of the scopes, times and names', async t => {
     ['scopes of our own routes are not granted', { sub: 'a', exp, scope: 'users:write audit:read admin' }, { scopes: ['admin'] }],
     ['names of Object.prototype', { sub: 'a', exp, scope: '__proto__ constructor toString' }, { scopes: [] }],
     ['fractions', { sub: 'a', exp: exp + 0.75, iat: now - 0.5 }, { claims: { exp, iat: now - 1 } }],
-    ['their jti', { sub: 'a', exp, jti: 'theirs' }, { tokenId: 'theirs' }],
+    ['their jti', { sub: 'a', exp, jti: 'theirs' }, { tokenId: /^[\w-]{43}$/ }],
+    ['an access token that says so', { sub: 'a', exp, token_type: 'access', type: 'Bearer' }, { id: 'a' }],
     ['a jti that is no text', { sub: 'a', exp, jti: 7 }, { tokenId: /^[\w-]{43}$/ }],
     ['a sid of theirs is no session of ours', { sub: 'a', exp, sid: 'x' }, { sessionId: undefined }],
     ['a client of theirs is none of ours', { sub: 'a', exp, client_id: 'a' }, { clientId: 'latchkey' }],
@@ -62,6 +63,7 @@ t.test('what such a token must not be', async t => {
     {}, { sub: 'a' }, { exp: now + 60 }, { ...good, sub: '' }, { ...good, sub: 1 }, { ...good, sub: null }, { ...good, sub: { id: 1 } }, { ...good, sub: 'latchkey' }, { ...good, sub: 'lkc_0198c0ffee0070008000000000000001' },
     { ...good, exp: String(now + 60) }, { ...good, exp: null }, JSON.stringify(good).replace(/"exp":\d+/, '"exp":1e400'), { ...good, exp: 1e15 }, { ...good, exp: -1 },
     { ...good, iat: now + 6 }, { ...good, iat: String(now) }, { ...good, nbf: now + 6 }, { ...good, nbf: String(now) }, { ...good, aud: 'another' }, { ...good, aud: [] }, { ...good, aud: 1 }, { ...good, aud: [1] },
+    { ...good, token_type: 'refresh' }, { ...good, type: 'password-reset' }, { ...good, token_use: 'id' }, { ...good, typ: 'Refresh' }, { ...good, purpose: null }, { ...good, type: ['access', 'refresh'] }, { ...good, nonce: 'n' }, { ...good, at_hash: 'x' },
     { ...good, iss: 1 }, { ...good, scope: 1 }, { ...good, scope: [1] }, { ...good, scopes: {} }, [good], 'null', '"a"', '1', '{'
   ]
   for (const payload of payloads) t.throws(() => tokens.verify(sign(payload as object)), INVALID, JSON.stringify(payload))
@@ -198,3 +200,22 @@ t.test('at most sixteen keys of older systems; revoking one makes room', async t
 function createWallTime (): number {
   return Date.UTC(2026, 10, 3, 12, 0, 0, 250)
 }
+
+t.test('who was logged out everywhere, or is disabled, stays out when a key of an older system is imported later', async t => {
+  const { world, tokens, keys, sign, now } = await open(t)
+  const [longAgo, lately] = [await world.addUser('bob'), await world.addUser('alice')]
+  await world.users.disable(longAgo.id)
+  world.wall.move(3 * DAY)
+  while (await world.revocations.purge());
+  t.equal(world.revocations.size, 0, 'what killed the tokens of the time is forgotten')
+  await world.sessions.endAll(lately.id)
+  world.wall.move(MINUTE)
+  await keys.importVerifyOnlyKey(Buffer.from(OLD_SECRET))
+  const held = [longAgo, lately].map(({ id }) => sign({ sub: id, iat: now, exp: now + 60 * 86_400 }))
+  for (const days of [0, 2, 30]) {
+    world.wall.move(days * DAY)
+    while (await world.revocations.purge());
+    for (const token of held) t.throws(() => tokens.verify(token), { code: 'token_revoked' }, `${days} days later`)
+  }
+  t.match(await tokens.verify(sign({ sub: 'somebody else', iat: now, exp: now + 60 * 86_400 })), { id: 'somebody else' })
+})

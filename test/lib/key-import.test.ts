@@ -36,7 +36,7 @@ t.test('keys to sign with, in each form: pending like a rotation, or at once', a
     world.wall.move(KEY_LEAD)
     const token = await tokens.sign(await world.sessions.start(await world.addUser()))
     t.equal(JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString()).kid, key.kid, name)
-    t.match(await tokens.verify(token), { clientId: 'app' }, name)
+    t.match(await tokens.verify(token), { clientId: 'latchkey' }, name)
   }
 })
 

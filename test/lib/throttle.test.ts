@@ -44,7 +44,7 @@ t.test('what failed is counted, what succeeded forgives, what said nothing of th
   const { throttle, wall } = await createWorld(t)
   const bucket = await throttle.findLoginBucket('alice', STRANGER)
   for (const code of ['invalid_credentials', 'wrong_password', 'invalid_client'] as const) {
-    const one = throttle.sessionBucket(code)
+    const one = throttle.changeBucket(code)
     for (let failure = 0; failure < 11; failure++) t.equal(await attempt(throttle, one, code), code)
     t.equal(await attempt(throttle, one, 'in'), 'too_many_failures', `${code} counts`)
   }
@@ -107,7 +107,7 @@ t.test('nor are those that two processes get at once', async t => {
   const worlds = [await createWorld(t, { file, wall }), await createWorld(t, { file, wall })]
   const gate = createGate()
   let looked = 0
-  const guesses = worlds.flatMap(({ throttle }) => Array.from({ length: 60 }, async () => await throttle.attempt(throttle.sessionBucket('s'), WHO, async () => {
+  const guesses = worlds.flatMap(({ throttle }) => Array.from({ length: 60 }, async () => await throttle.attempt(throttle.changeBucket('s'), WHO, async () => {
     looked++
     await gate.pass()
     throw new LatchkeyError('wrong_password')
@@ -257,7 +257,7 @@ t.test('no two buckets are one, and what is typed as a username is nowhere in th
   const { throttle } = await createWorld(t, { file })
   const names = ['alice', 'alice ', 'a', '', '"]', 'my secret password', '[]', 'strangers', '\u0000', 'x'.repeat(1_000_000), 'ﷺ'.repeat(128), '🔑', '\ud800']
   const buckets = await Promise.all(names.map(name => throttle.findLoginBucket(name, STRANGER)))
-  const others = names.flatMap(name => [throttle.sessionBucket(name), throttle.clientBucket(name, ''), throttle.clientBucket('', name)])
+  const others = names.flatMap(name => [throttle.changeBucket(name), throttle.clientBucket(name, ''), throttle.clientBucket('', name)])
   t.equal(new Set(buckets.map(({ key }) => key)).size, names.length)
   t.equal(new Set([...buckets, ...others].map(({ key }) => key)).size, 4 * names.length - 1, 'but for the client without id and address, which is there twice')
   for (const bucket of buckets) await fail(throttle, bucket, 1)
@@ -283,9 +283,9 @@ t.test('the trail has an event for each block, not for each refusal', async t =>
 t.test('what is forgotten is purged in steps, and nothing else', async t => {
   const { throttle, store, wall } = await createWorld(t)
   const count = async (): Promise<number> => (await store.read(db => db.selectFrom('attempts').select('key').execute())).length
-  for (let one = 0; one < 5; one++) await fail(throttle, throttle.sessionBucket(`old${one}`), 1)
+  for (let one = 0; one < 5; one++) await fail(throttle, throttle.changeBucket(`old${one}`), 1)
   wall.move(1)
-  await fail(throttle, throttle.sessionBucket('young'), 1)
+  await fail(throttle, throttle.changeBucket('young'), 1)
   wall.move(DAY - 2)
   t.equal(await throttle.purge(3), false)
   t.equal(await count(), 6)

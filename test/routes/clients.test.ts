@@ -87,6 +87,7 @@ t.test('nobody gives a client a right over Latchkey that they do not have, nor t
 
   const mighty = await addClient(app, { scopes: ['users:write', 'users:read'] })
   assertProblem(t, await app.inject({ method: 'POST', url: `/clients/${mighty.id}/secret`, headers }), 403, 'insufficient_scope')
+  assertProblem(t, await app.inject({ method: 'DELETE', url: `/clients/${mighty.id}`, headers }), 403, 'insufficient_scope', 'removing it')
   t.equal(await tokenOf(app, mighty.form), 200, 'its secret is what it was')
   const narrow = bearer((await logIn(app, 'root', { scope: 'clients:write' })).access_token)
   assertProblem(t, await app.inject({ method: 'POST', url: '/clients', headers: narrow, payload: { name: 'x', scope: 'users:read' } }), 403, 'insufficient_scope', 'the token counts, not the account')
