@@ -22,7 +22,8 @@ t.test('a known path asked with another method is 405 with the methods that are 
     '/auth/revoke': ['POST'],
     '/auth/logout': ['POST'],
     '/auth/register': ['POST'],
-    '/auth/users/me': ['GET', 'HEAD'],
+    // Two of them are of /users/:id, where `me` is nobody's id: 404 for who may ask.
+    '/auth/users/me': ['DELETE', 'GET', 'HEAD', 'PATCH'],
     '/auth/users/me/password': ['PUT'],
     '/auth/sessions': ['GET', 'HEAD'],
     '/auth/sessions/01890a5d-ac96-774b-bcce-b302099a8057': ['DELETE'],
