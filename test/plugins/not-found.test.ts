@@ -4,7 +4,7 @@ import { assertDiscreet, assertProblem, buildHost } from '../routes/support.js'
 
 t.test('an unknown path under the prefix is a problem document with 404', async t => {
   const { app } = await build(t, { prefix: '/auth' })
-  for (const url of ['/auth', '/auth/', '/auth/nothing', '/auth/token/', '/auth/token/x', '/auth/TOKEN', '/auth//token', '/auth/users', '/auth/users/me/', '/auth/sessions/a/b', '/auth/openapi.json', '/auth/docs', '/auth/register', '/auth/.well-known/', '/auth/.env', '/auth/../token', '/auth/%2e%2e/token', '/auth/%00', '/auth/nothing?x=1', `/auth/${'x'.repeat(5_000)}`]) {
+  for (const url of ['/auth', '/auth/', '/auth/nothing', '/auth/token/', '/auth/token/x', '/auth/TOKEN', '/auth//token', '/auth/user', '/auth/users/me/', '/auth/sessions/a/b', '/auth/openapi.json', '/auth/docs', '/auth/register', '/auth/.well-known/', '/auth/.env', '/auth/../token', '/auth/%2e%2e/token', '/auth/%00', '/auth/nothing?x=1', `/auth/${'x'.repeat(5_000)}`]) {
     for (const method of ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'] as const) {
       const response = await app.inject({ method, url })
       if (url === '/auth/../token' || url === '/auth/%2e%2e/token') t.equal(response.statusCode, 404, `${method} ${url}`)
