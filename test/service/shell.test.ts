@@ -97,7 +97,7 @@ t.test('ASVS 3.4.2: pages of corsOrigins read every answer; cookies only those t
 t.test('preflights: our routes, their methods, the headers that they need', async t => {
   for (const prefix of ['', '/auth']) {
     const app = await buildService(t, { prefix, corsOrigins: [APP] })
-    const table: Record<string, string[]> = { '/login': ['OPTIONS', 'POST'], '/users/me': ['GET', 'HEAD', 'OPTIONS'], '/users/me/password': ['OPTIONS', 'PUT'], '/sessions/x': ['DELETE', 'OPTIONS'] }
+    const table: Record<string, string[]> = { '/login': ['OPTIONS', 'POST'], '/health/live': ['GET', 'HEAD', 'OPTIONS'], '/users/me/password': ['OPTIONS', 'PUT'], '/sessions/x': ['DELETE', 'OPTIONS'] }
     for (const [path, methods] of Object.entries(table)) {
       const { statusCode, headers, body } = await app.inject(preflight(APP, prefix + path))
       t.equal(statusCode, 204, path)
