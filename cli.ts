@@ -13,6 +13,7 @@ import { addKeysList } from './commands/keys-list.js'
 import { addKeysRevoke } from './commands/keys-revoke.js'
 import { addKeysRotate } from './commands/keys-rotate.js'
 import { addMigrate } from './commands/migrate.js'
+import { addOpenapi } from './commands/openapi.js'
 import { wantsJson } from './commands/output.js'
 import { addSecretReseal } from './commands/secret-reseal.js'
 import { addServe } from './commands/serve.js'
@@ -66,6 +67,7 @@ addKeysImport(keys)
 addSecretReseal(program.command('secret').description('Change the secret that keys and refresh tokens depend on.'))
 addAudit(program)
 addMigrate(program)
+addOpenapi(program)
 
 // `latchkey users list | head` closes the pipe early, and is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

@@ -1,54 +1,5 @@
-/**
- * Every error that a client can meet, in one table: the code is API, the sentence is prose.
- * `oauth` is the RFC 6749 section 5.2 (or RFC 6750 section 3.1) code where the error can leave through an OAuth endpoint
- * or a Bearer challenge.
- */
-const TABLE = {
-  invalid_request: { status: 400, oauth: 'invalid_request', message: 'The request is malformed.' },
-  ambiguous_credentials: { status: 400, oauth: 'invalid_request', message: 'The Authorization header and the cookie carry different tokens: send one.' },
-  invalid_scope: { status: 400, oauth: 'invalid_scope', message: 'A requested scope is unknown or was not granted.' },
-  unsupported_grant_type: { status: 400, oauth: 'unsupported_grant_type', message: 'This grant_type is not supported.' },
-  unauthorized_client: { status: 400, oauth: 'unauthorized_client', message: 'The client may not use this grant_type.' },
-  token_of_another_client: { status: 400, oauth: 'invalid_grant', message: 'The token was made for another client: only that one can revoke it.' },
-  password_rejected: { status: 400, oauth: 'invalid_request', message: 'The new password does not meet the policy.' },
-  invalid_client: { status: 401, oauth: 'invalid_client', message: 'The client is unknown or its authentication failed.' },
-  invalid_credentials: { status: 401, oauth: 'invalid_grant', message: 'The username or password is incorrect.' },
-  unauthenticated: { status: 401, oauth: undefined, message: 'Authentication is required.' },
-  invalid_token: { status: 401, oauth: 'invalid_token', message: 'The access token is invalid.' },
-  token_expired: { status: 401, oauth: 'invalid_token', message: 'The access token expired.' },
-  token_revoked: { status: 401, oauth: 'invalid_token', message: 'The access token was revoked.' },
-  invalid_refresh_token: { status: 401, oauth: 'invalid_grant', message: 'The refresh token is invalid, expired or revoked.' },
-  insufficient_scope: { status: 403, oauth: 'insufficient_scope', message: 'The access token lacks a scope that this needs.' },
-  user_required: { status: 403, oauth: 'insufficient_scope', message: "This is for users: the access token is a machine client's own." },
-  cross_site_request: { status: 403, oauth: 'invalid_request', message: 'A request from another site may not use the cookies of this one.' },
-  wrong_password: { status: 403, oauth: 'invalid_request', message: 'The current password is incorrect.' },
-  not_found: { status: 404, oauth: 'invalid_request', message: 'There is nothing here.' },
-  method_not_allowed: { status: 405, oauth: 'invalid_request', message: 'This method is not allowed here: the Allow header lists those that are.' },
-  request_timeout: { status: 408, oauth: 'invalid_request', message: 'The request came too slowly.' },
-  username_taken: { status: 409, oauth: undefined, message: 'This username is taken.' },
-  last_administrator: { status: 409, oauth: undefined, message: 'This is the last enabled user with users:write: make another one first.' },
-  payload_too_large: { status: 413, oauth: 'invalid_request', message: 'The request body is too large.' },
-  unsupported_media_type: { status: 415, oauth: 'invalid_request', message: 'The content type must be application/json.' },
-  too_many_requests: { status: 429, oauth: 'invalid_request', message: 'Too many attempts from this address: wait, then try again.' },
-  too_many_failures: { status: 429, oauth: 'invalid_request', message: 'Too many attempts have failed: wait, then try again.' },
-  headers_too_large: { status: 431, oauth: 'invalid_request', message: 'The request has too many headers, or too long ones.' },
-  internal_error: { status: 500, oauth: 'server_error', message: 'Something went wrong on our side.' },
-  overloaded: { status: 503, oauth: 'temporarily_unavailable', message: 'Too many sign-ins are waiting: try again in a moment.' },
-  account_changed: { status: 503, oauth: 'temporarily_unavailable', message: 'The account was changed in the same moment: try again.' },
-  store_unavailable: { status: 503, oauth: 'temporarily_unavailable', message: 'The database is not available: try again in a moment.' },
-  revocation_unknown: { status: 503, oauth: 'temporarily_unavailable', message: 'It cannot be told whether this token was revoked: try again in a moment.' }
-} as const satisfies Record<string, { status: number, oauth: string | undefined, message: string }>
-
-/** The stable name of an error: what a program switches on. */
-export type ErrorCode = keyof typeof TABLE
-
-/** Every code, for the schema of the problem document and the table in the README. */
-export const ERROR_CODES = Object.keys(TABLE) as ErrorCode[]
-
-/** What the table says of `code`: HTTP status, OAuth code and the sentence for the client. */
-export function describeError (code: ErrorCode): { status: number, oauth: string | undefined, message: string } {
-  return TABLE[code]
-}
+import { describeError } from '../schemas/errors.js'
+import type { ErrorCode } from '../schemas/errors.js'
 
 /** An error whose status, code and message may be shown to the client. Its `cause` is for the log only. */
 export class LatchkeyError extends Error {
@@ -63,10 +14,11 @@ export class LatchkeyError extends Error {
   readonly scope: string | undefined
 
   constructor (code: ErrorCode, details: { message?: string, cause?: unknown, retryAfter?: number, scope?: string } = {}) {
-    super(details.message ?? TABLE[code].message, details.cause === undefined ? undefined : { cause: details.cause })
+    super(details.message ?? describeError(code).message, details.cause === undefined ? undefined : { cause: details.cause })
     this.code = code
-    this.statusCode = TABLE[code].status
-    this.oauth = TABLE[code].oauth
+    const { status, oauth } = describeError(code)
+    this.statusCode = status
+    this.oauth = oauth
     this.retryAfter = details.retryAfter
     this.scope = details.scope
   }

@@ -156,7 +156,8 @@ export function createSecureRoute (isDocumented: (app: FastifyInstance) => boole
 
     if (!isDocumented(this)) return
     const scopes = [...new Set(requirements.flatMap(requirement => requirement.scopes))]
-    route.schema = { security: [{ bearer: scopes }, { cookie: scopes }], ...route.schema }
+    // Only an oauth2 scheme can say which scopes it takes.
+    route.schema = { security: [{ oauth2: scopes }, { bearer: [] }, { cookie: [] }], ...route.schema }
   }
 }
 

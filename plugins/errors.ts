@@ -2,10 +2,9 @@ import { STATUS_CODES } from 'node:http'
 import fp from 'fastify-plugin'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { challengeOf } from '../lib/credentials.js'
-import type { Static } from 'typebox'
 import { LatchkeyError } from '../lib/errors.js'
 import { PasswordQueueFullError } from '../lib/passwords/pool.js'
-import type { Problem } from '../schemas/errors.js'
+import { oauthErrorOf, oauthStatusOf, problemOf } from '../schemas/errors.js'
 
 /** Every error of our routes leaves as `application/problem+json` (RFC 9457), but for the OAuth endpoints: see `sendOAuthError`. */
 export default fp(async function latchkeyErrors (app) {
@@ -22,30 +21,13 @@ export function sendProblem (cause: unknown, request: FastifyRequest, reply: Fas
   reply.code(error.statusCode).header('content-type', 'application/problem+json; charset=utf-8').send(problemOf(error))
 }
 
-/** The problem document of an error. */
-export function problemOf ({ statusCode, message, code }: Pick<Presentable, 'statusCode' | 'message' | 'code'>): Static<typeof Problem> {
-  return {
-    type: 'about:blank',
-    title: STATUS_CODES[statusCode] ?? 'Error',
-    status: statusCode,
-    detail: message,
-    code
-  }
-}
-
 /** The `errorHandler` of the OAuth endpoints: RFC 6749 section 5.2 fixes their form. */
 export function sendOAuthError (cause: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const error = toPresentable(cause, request)
-  // Section 5.2: 400 for everything but a client that failed to authenticate.
-  const status = error.oauth === 'invalid_grant' ? 400 : error.statusCode
   setHeaders(error, reply)
   if (error.code === 'invalid_client') reply.header('www-authenticate', 'Basic realm="latchkey"')
   const message = error.code === 'unsupported_media_type' ? 'The content type must be application/x-www-form-urlencoded or application/json.' : error.message
-  reply.code(status).header('cache-control', 'no-store').header('pragma', 'no-cache').header('content-type', 'application/json; charset=utf-8').send({
-    error: error.oauth ?? 'invalid_request',
-    // Section 5.2: printable ASCII without double quote and backslash.
-    error_description: message.replace(/[^\x20\x21\x23-\x5B\x5D-\x7E]/g, "'")
-  })
+  reply.code(oauthStatusOf(error)).header('cache-control', 'no-store').header('pragma', 'no-cache').header('content-type', 'application/json; charset=utf-8').send(oauthErrorOf({ ...error, message }))
 }
 
 function setHeaders (error: Presentable, reply: FastifyReply): void {

@@ -3,21 +3,29 @@ import fastifySwagger from '@fastify/swagger'
 import fastifySwaggerUi from '@fastify/swagger-ui'
 import fp from 'fastify-plugin'
 import type { FastifyInstance } from 'fastify'
+import { nameComponents } from '../lib/openapi-components.js'
 import type { Settings } from '../lib/options.js'
 import { kSettings } from './settings.js'
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
 
-/** How a request can carry an access token, as components of an OpenAPI document. */
-function securitySchemes ({ catalogue, cookiesSecure }: Settings, prefix: string) {
+/** How a request can carry an access token, and how a machine client authenticates, as components of an OpenAPI document. */
+function securitySchemes ({ catalogue, cookiesSecure, passwordGrant }: Settings, prefix: string) {
+  const endpoint = { tokenUrl: `${prefix}/token`, scopes: { ...catalogue } }
   return {
-    bearer: {
+    oauth2: {
       type: 'oauth2' as const,
-      description: 'An access token in the Authorization header (RFC 6750).',
+      description: 'Get an access token with a username and a password, or as a machine client.',
       flows: {
-        password: { tokenUrl: `${prefix}/token`, refreshUrl: `${prefix}/token`, scopes: { ...catalogue } },
-        clientCredentials: { tokenUrl: `${prefix}/token`, scopes: { ...catalogue } }
+        ...(passwordGrant ? { password: { ...endpoint, refreshUrl: endpoint.tokenUrl } } : {}),
+        clientCredentials: endpoint
       }
+    },
+    bearer: {
+      type: 'http' as const,
+      scheme: 'bearer',
+      bearerFormat: 'JWT',
+      description: 'An access token in the Authorization header (RFC 6750).'
     },
     cookie: {
       type: 'apiKey' as const,
@@ -33,6 +41,16 @@ function securitySchemes ({ catalogue, cookiesSecure }: Settings, prefix: string
   }
 }
 
+const TAGS = [
+  { name: 'tokens', description: 'The OAuth endpoints: get, exchange, revoke and inspect tokens.' },
+  { name: 'browser', description: 'The same with cookies that no script can read.' },
+  { name: 'sessions', description: 'Where a user is logged in.' },
+  { name: 'users', description: 'The own account, and those of others for administrators.' },
+  { name: 'clients', description: 'Machine clients.' },
+  { name: 'audit', description: 'What happened.' },
+  { name: 'service', description: 'Keys, metadata, health and metrics.' }
+]
+
 /** The OpenAPI document, from the schemas of the routes registered after this, and the page that shows it. */
 export default fp(async function latchkeyOpenApi (app) {
   const settings = app[kSettings]
@@ -41,8 +59,24 @@ export default fp(async function latchkeyOpenApi (app) {
   await app.register(fastifySwagger, {
     openapi: {
       openapi: '3.1.0',
-      info: { title: 'Latchkey', description: 'Log in, refresh, revoke, check scopes.', version, license: { name: 'MIT', identifier: 'MIT' } },
+      info: {
+        title: 'Latchkey',
+        description: 'Log in, refresh, revoke, check scopes.',
+        version,
+        contact: { name: 'The authors of Latchkey' },
+        license: { name: 'MIT', url: 'https://spdx.org/licenses/MIT.html' }
+      },
+      // Relative: the document is right wherever it is fetched from.
+      servers: [{ url: '/' }],
+      tags: TAGS,
+      // An operation that names no scheme needs none.
+      security: [],
       components: { securitySchemes: securitySchemes(settings, app.prefix) }
+    },
+    transformObject (document) {
+      if (!('openapiObject' in document)) return document.swaggerObject
+      nameComponents(document.openapiObject)
+      return document.openapiObject
     }
   })
   await app.register(fastifySwaggerUi, {

@@ -1,6 +1,7 @@
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
 import { DateTime, MAX_USERNAME_LENGTH, PageLimit, Scope, USERNAME_PATTERN } from './common.js'
+import { EXAMPLE } from './examples.js'
 
 /** What a client may be allowed to use at the token endpoint. `refresh_token` comes with `password`. */
 export const GRANTS = ['client_credentials', 'password'] as const
@@ -16,6 +17,15 @@ const Grants = Type.Array(Type.Enum(GRANTS), { minItems: 1, uniqueItems: true, d
 /** What a client is called among people. It need not be unique: the id is. */
 export const ClientName = Type.String({ minLength: 1, maxLength: MAX_USERNAME_LENGTH, pattern: USERNAME_PATTERN })
 
+const EXAMPLE_CLIENT = {
+  id: EXAMPLE.clientId,
+  name: 'billing',
+  scope: 'tokens:introspect',
+  grants: ['client_credentials'],
+  created_at: EXAMPLE.earlier,
+  secret_changed_at: EXAMPLE.earlier
+}
+
 /** A machine client, as an administrator may see it. */
 export const ClientView = Type.Object({
   id: ClientId,
@@ -24,20 +34,20 @@ export const ClientView = Type.Object({
   grants: Grants,
   created_at: DateTime,
   secret_changed_at: DateTime
-})
+}, { title: 'Client', description: 'A machine client.', examples: [EXAMPLE_CLIENT] })
 export type ClientView = Static<typeof ClientView>
 
 /** The same with its secret: after it was made, and never again. */
 export const ClientWithSecret = Type.Object({
   ...ClientView.properties,
   secret: Type.String({ description: 'The `client_secret`. It is shown this once: only its hash is kept.' })
-})
+}, { title: 'ClientWithSecret', description: 'A machine client with its secret.', examples: [{ ...EXAMPLE_CLIENT, secret: EXAMPLE.clientSecret }] })
 
 /** A page of clients, the oldest first. */
 export const ClientPage = Type.Object({
   clients: Type.Array(ClientView),
   next: Type.Union([Type.String({ description: 'What to give as `cursor` for the next page; null on the last.' }), Type.Null()])
-})
+}, { title: 'ClientPage', description: 'A page of clients, the oldest first.', examples: [{ clients: [EXAMPLE_CLIENT], next: null }] })
 
 /** The query of `GET /clients`. */
 export const ClientQuery = Type.Object({ cursor: Type.Optional(ClientId), limit: Type.Optional(PageLimit) }, { additionalProperties: false })
@@ -47,6 +57,6 @@ export const ClientRequest = Type.Object({
   name: ClientName,
   scope: Type.Optional(Scope),
   grants: Type.Optional(Grants)
-}, { additionalProperties: false })
+}, { title: 'NewClient', additionalProperties: false, examples: [{ name: 'billing', scope: 'tokens:introspect' }] })
 
 export const ClientParams = Type.Object({ id: ClientId })

@@ -1,5 +1,6 @@
 import { Type } from 'typebox'
 import { DateTime, PageLimit } from './common.js'
+import { EXAMPLE } from './examples.js'
 
 /** Who does something, and from where. */
 export interface Actor {
@@ -81,12 +82,29 @@ export const AuditEntryView = Type.Object({
   session_id: Nullable,
   client_id: Nullable,
   details: Type.Record(Type.String(), Type.Unknown())
-})
+}, { title: 'AuditEntry', description: 'An entry of the audit trail.' })
 
 /** A page of the audit trail, the newest first. */
 export const AuditPage = Type.Object({
   events: Type.Array(AuditEntryView),
   next: Type.Union([Type.String({ description: 'What to give as `cursor` for the next page; null on the last.' }), Type.Null()])
+}, {
+  title: 'AuditPage',
+  description: 'A page of the audit trail, the newest first.',
+  examples: [{
+    events: [{
+      id: 42,
+      at: EXAMPLE.moment,
+      type: 'login',
+      outcome: 'success',
+      actor: { kind: 'user', id: EXAMPLE.userId, address: '203.0.113.7' },
+      subject: EXAMPLE.userId,
+      session_id: EXAMPLE.sessionId,
+      client_id: 'latchkey',
+      details: {}
+    }],
+    next: null
+  }]
 })
 
 /** The query of `GET /audit`. */

@@ -1,7 +1,8 @@
 import { Type } from 'typebox'
+import { EXAMPLE } from './examples.js'
 
 /** The answer of the health routes while all is well. */
-export const Health = Type.Object({ status: Type.Literal('ok') })
+export const Health = Type.Object({ status: Type.Literal('ok') }, { title: 'Health', description: 'All is well.', examples: [{ status: 'ok' }] })
 
 /** RFC 7517 section 5. Only public members are listed: what is not listed is not sent. */
 export const Jwks = Type.Object({
@@ -15,17 +16,24 @@ export const Jwks = Type.Object({
     y: Type.Optional(Type.String()),
     n: Type.Optional(Type.String()),
     e: Type.Optional(Type.String())
-  }))
+  }, { title: 'Jwk', description: 'A public key.' }))
+}, {
+  title: 'Jwks',
+  description: 'The public keys (RFC 7517 section 5).',
+  examples: [{
+    // RFC 7517 appendix A.1.
+    keys: [{ kty: 'EC', kid: '1', alg: 'ES256', use: 'sig', crv: 'P-256', x: 'MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4', y: '4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM' }]
+  }]
 })
 
 /** The answer that says nothing: 204. */
 export const NoContent = Type.Null({ description: 'Done.' })
 
 /** The answer that says nothing, where the standard wants 200. */
-export const Done = Type.Object({}, { description: 'Done; also where there was nothing to do.' })
+export const Done = Type.Object({}, { title: 'Done', description: 'Done; also where there was nothing to do.', examples: [{}] })
 
 /** The text format of Prometheus. */
-export const Metrics = Type.String({ description: 'Metrics in the text format of Prometheus.' })
+export const Metrics = Type.String({ description: 'Metrics in the text format of Prometheus.', examples: ['latchkey_revocation_rules 0'] })
 
 /** RFC 8414 section 2. */
 export const ServerMetadata = Type.Object({
@@ -41,4 +49,20 @@ export const ServerMetadata = Type.Object({
   introspection_endpoint: Type.String(),
   introspection_endpoint_auth_methods_supported: Type.Array(Type.String()),
   service_documentation: Type.Optional(Type.String())
+}, {
+  title: 'ServerMetadata',
+  description: 'Where the endpoints are and what they support.',
+  examples: [{
+    issuer: EXAMPLE.issuer,
+    token_endpoint: `${EXAMPLE.issuer}/token`,
+    jwks_uri: `${EXAMPLE.issuer}/.well-known/jwks.json`,
+    scopes_supported: ['items:read', 'users:read'],
+    response_types_supported: [],
+    grant_types_supported: ['client_credentials', 'refresh_token'],
+    token_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post', 'none'],
+    revocation_endpoint: `${EXAMPLE.issuer}/revoke`,
+    revocation_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post', 'none'],
+    introspection_endpoint: `${EXAMPLE.issuer}/introspect`,
+    introspection_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post']
+  }]
 })

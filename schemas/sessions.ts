@@ -1,5 +1,18 @@
 import { Type } from 'typebox'
 import { DateTime, Scope, Uuid } from './common.js'
+import { EXAMPLE } from './examples.js'
+
+const EXAMPLE_SESSION = {
+  id: EXAMPLE.sessionId,
+  client_id: 'latchkey',
+  scope: EXAMPLE.scope,
+  created_at: EXAMPLE.earlier,
+  last_used_at: EXAMPLE.moment,
+  expires_at: EXAMPLE.later,
+  user_agent: 'Mozilla/5.0',
+  address: '203.0.113.7',
+  current: true
+}
 
 /** A live session. */
 export const SessionView = Type.Object({
@@ -12,8 +25,8 @@ export const SessionView = Type.Object({
   user_agent: Type.Union([Type.String(), Type.Null()]),
   address: Type.Union([Type.String(), Type.Null()]),
   current: Type.Boolean({ description: 'Whether this request belongs to it.' })
-})
+}, { title: 'Session', description: 'A live session.' })
 
-export const SessionList = Type.Object({ sessions: Type.Array(SessionView) })
+export const SessionList = Type.Object({ sessions: Type.Array(SessionView) }, { title: 'SessionList', description: 'Live sessions, the last used first.', examples: [{ sessions: [EXAMPLE_SESSION] }] })
 
 export const SessionParams = Type.Object({ id: Uuid })

@@ -1,6 +1,7 @@
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
 import { ExpiresIn, Password, RefreshToken, Scope, Token, Username } from './common.js'
+import { EXAMPLE, EXAMPLE_ACCOUNT } from './examples.js'
 import { Account } from './users.js'
 
 /** How a client may authenticate in the body: RFC 6749 section 2.3.1. HTTP Basic is the other way. */
@@ -17,7 +18,17 @@ export const TokenRequest = Type.Object({
   refresh_token: Type.Optional(RefreshToken),
   scope: Type.Optional(Scope),
   ...clientCredentials
+}, {
+  title: 'TokenRequest',
+  'x-examples': {
+    password: { summary: 'A user logs in', value: { grant_type: 'password', username: EXAMPLE.username, password: EXAMPLE.password, scope: EXAMPLE.scope } },
+    refresh_token: { summary: 'A refresh token is exchanged for its successor', value: { grant_type: 'refresh_token', refresh_token: EXAMPLE.refreshToken } },
+    client_credentials: { summary: 'A machine client, for itself', value: { grant_type: 'client_credentials', client_id: EXAMPLE.clientId, client_secret: EXAMPLE.clientSecret } }
+  }
 })
+
+const EXAMPLE_TOKENS = { access_token: EXAMPLE.accessToken, token_type: 'bearer', expires_in: 900, refresh_token: EXAMPLE.refreshToken, scope: EXAMPLE.scope }
+const EXAMPLE_LOGIN = { user: EXAMPLE_ACCOUNT, scope: EXAMPLE.scope, expires_in: 900 }
 
 /** RFC 6749 section 5.1. */
 export const TokenResponse = Type.Object({
@@ -26,6 +37,10 @@ export const TokenResponse = Type.Object({
   expires_in: ExpiresIn,
   refresh_token: Type.Optional(Type.String({ description: 'Not for client_credentials: RFC 6749 section 4.4.3.' })),
   scope: Scope
+}, {
+  title: 'TokenResponse',
+  description: 'Tokens (RFC 6749 section 5.1).',
+  examples: [EXAMPLE_TOKENS]
 })
 
 /** The body of `POST /login`. */
@@ -33,27 +48,47 @@ export const LoginRequest = Type.Object({
   username: Username,
   password: Password,
   scope: Type.Optional(Scope)
-}, { additionalProperties: false })
+}, { title: 'LoginRequest', additionalProperties: false, examples: [{ username: EXAMPLE.username, password: EXAMPLE.password }] })
 
 /** What a browser gets: the tokens are in the cookies, where no script reads them. */
 export const LoginResponse = Type.Object({
   user: Account,
   scope: Scope,
   expires_in: ExpiresIn
+}, {
+  title: 'LoginResponse',
+  description: 'Who logged in; the tokens are in the cookies.',
+  examples: [EXAMPLE_LOGIN]
 })
 
 /** The body of `POST /refresh`: an empty object, or nothing, where the refresh token is in the cookie. */
 export const RefreshRequest = Type.Object({
   refresh_token: Type.Optional(RefreshToken),
   scope: Type.Optional(Scope)
-}, { additionalProperties: false })
+}, {
+  title: 'RefreshRequest',
+  additionalProperties: false,
+  'x-examples': {
+    cookie: { summary: 'The refresh token is in the cookie', value: {} },
+    body: { summary: 'The refresh token is in the body', value: { refresh_token: EXAMPLE.refreshToken } }
+  }
+})
+
+/** The answer of `POST /refresh`: tokens for a token in the body, new cookies for a cookie. */
+export const RefreshResponse = Type.Union([TokenResponse, LoginResponse], {
+  description: 'What the token in the body, or the cookie, was exchanged for.',
+  'x-examples': {
+    body: { summary: 'The refresh token was in the body', value: EXAMPLE_TOKENS },
+    cookie: { summary: 'The refresh token was in the cookie', value: EXAMPLE_LOGIN }
+  }
+})
 
 /** The body of `POST /revoke`: RFC 7009 section 2.1. */
 export const RevokeRequest = Type.Object({
   token: Token,
   token_type_hint: Type.Optional(Type.String({ maxLength: 64 })),
   ...clientCredentials
-})
+}, { title: 'TokenReference', examples: [{ token: EXAMPLE.refreshToken, token_type_hint: 'refresh_token' }] })
 
 /** The body of `POST /introspect`: RFC 7662 section 2.1. */
 export const IntrospectRequest = RevokeRequest
@@ -71,10 +106,32 @@ export const IntrospectResponse = Type.Object({
   iss: Type.Optional(Type.String()),
   jti: Type.Optional(Type.String()),
   sid: Type.Optional(Type.String())
+}, {
+  title: 'IntrospectResponse',
+  description: 'What the token says, where it is live.',
+  'x-examples': {
+    live: {
+      summary: 'A live access token',
+      value: {
+        active: true,
+        scope: EXAMPLE.scope,
+        client_id: 'latchkey',
+        token_type: 'bearer',
+        exp: 1793521830,
+        iat: 1793520930,
+        sub: EXAMPLE.userId,
+        aud: EXAMPLE.issuer,
+        iss: EXAMPLE.issuer,
+        jti: EXAMPLE.tokenId,
+        sid: EXAMPLE.sessionId
+      }
+    },
+    dead: { summary: 'Anything else', value: { active: false } }
+  }
 })
 export type IntrospectResponse = Static<typeof IntrospectResponse>
 
 /** The body of `POST /logout`: an empty object, or nothing, means `this`. */
 export const LogoutRequest = Type.Object({
   target: Type.Optional(Type.Enum(['this', 'others', 'all'], { description: 'Which sessions end: this one, all others, or all.' }))
-}, { additionalProperties: false })
+}, { title: 'LogoutRequest', additionalProperties: false, examples: [{ target: 'this' }] })

@@ -1,20 +1,23 @@
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
 import { DateTime, MAX_USERNAME_LENGTH, NewPassword, PageLimit, Password, SCOPE_PATTERN, Username } from './common.js'
+import { EXAMPLE, EXAMPLE_ACCOUNT } from './examples.js'
 
 /** A user, as the user may see it. */
 export const Account = Type.Object({
   id: Type.String(),
   username: Type.String(),
   scopes: Type.Array(Type.String(), { description: 'All that is granted; a token may carry fewer.' })
-})
+}, { title: 'Account', description: 'A user, as the user may see it.', examples: [EXAMPLE_ACCOUNT] })
 export type Account = Static<typeof Account>
 
 /** The body of `POST /register`. Scopes can never be asked for. */
-export const RegisterRequest = Type.Object({ username: Username, password: NewPassword }, { additionalProperties: false })
+export const RegisterRequest = Type.Object({ username: Username, password: NewPassword }, { title: 'RegisterRequest', additionalProperties: false, examples: [{ username: EXAMPLE.username, password: EXAMPLE.password }] })
 
 /** The body of `PUT /users/me/password`. */
-export const PasswordChange = Type.Object({ current_password: Password, new_password: NewPassword }, { additionalProperties: false })
+export const PasswordChange = Type.Object({ current_password: Password, new_password: NewPassword }, { title: 'PasswordChange', additionalProperties: false, examples: [{ current_password: EXAMPLE.password, new_password: EXAMPLE.newPassword }] })
+
+const EXAMPLE_USER = { ...EXAMPLE_ACCOUNT, disabled: false, created_at: EXAMPLE.earlier, password_changed_at: EXAMPLE.earlier }
 
 /** A user, as an administrator may see it. */
 export const UserView = Type.Object({
@@ -24,13 +27,13 @@ export const UserView = Type.Object({
   disabled: Type.Boolean({ description: 'Whether it is kept from logging in.' }),
   created_at: DateTime,
   password_changed_at: DateTime
-})
+}, { title: 'User', description: 'A user, as an administrator may see it.', examples: [EXAMPLE_USER] })
 
 /** A page of users, by name. */
 export const UserPage = Type.Object({
   users: Type.Array(UserView),
   next: Type.Union([Type.String({ description: 'What to give as `cursor` for the next page; null on the last.' }), Type.Null()])
-})
+}, { title: 'UserPage', description: 'A page of users, by name.', examples: [{ users: [EXAMPLE_USER], next: null }] })
 
 /** The query of `GET /users`. */
 export const UsersQuery = Type.Object({
@@ -45,11 +48,11 @@ export const UserParams = Type.Object({ id: Type.String() })
 const Scopes = Type.Array(Type.String({ minLength: 1, maxLength: 256, pattern: SCOPE_PATTERN }), { maxItems: 256, description: 'All scopes that the user is to have.' })
 
 /** The body of `POST /users`. */
-export const NewUser = Type.Object({ username: Username, password: NewPassword, scopes: Type.Optional(Scopes) }, { additionalProperties: false })
+export const NewUser = Type.Object({ username: Username, password: NewPassword, scopes: Type.Optional(Scopes) }, { title: 'NewUser', additionalProperties: false, examples: [{ username: EXAMPLE.username, password: EXAMPLE.password, scopes: ['items:read'] }] })
 
 /** The body of `PATCH /users/:id`: all of it holds, or nothing. */
 export const UserPatch = Type.Object({
   scopes: Type.Optional(Scopes),
   disabled: Type.Optional(Type.Boolean({ description: 'Whether the user is kept from logging in.' })),
   password: Type.Optional(NewPassword)
-}, { additionalProperties: false, minProperties: 1 })
+}, { title: 'UserPatch', additionalProperties: false, minProperties: 1, examples: [{ scopes: ['items:read'], disabled: false }] })

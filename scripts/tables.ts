@@ -1,6 +1,6 @@
 import { fastify } from 'fastify'
 import latchkey from '../app.js'
-import { describeError, ERROR_CODES } from '../lib/errors.js'
+import { describeError, ERROR_CODES } from '../schemas/errors.js'
 import type { OptionSchema } from '../lib/options.js'
 import { BUILT_IN_SCOPES } from '../lib/scopes.js'
 import { describeEvent, EVENT_TYPES } from '../schemas/events.js'
@@ -62,8 +62,8 @@ async function routesTable (): Promise<string> {
 }
 
 function whoOf (security: Array<Record<string, string[]>> | undefined): string {
-  if (security === undefined) return 'anyone'
-  const scopes = security.flatMap(({ bearer }) => bearer ?? []).map(code)
+  if (security === undefined || security.some(scheme => Object.keys(scheme).length === 0)) return 'anyone'
+  const scopes = security.flatMap(({ oauth2 }) => oauth2 ?? []).map(code)
   const holder = scopes.length === 0 ? 'user' : `scope ${[...new Set(scopes)].join(', ')}`
   return security.some(scheme => 'client' in scheme) ? `client, or ${holder}` : holder
 }

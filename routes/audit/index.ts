@@ -2,8 +2,8 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { AuditEntry } from '../../lib/audit.js'
 import { kAudit } from '../../plugins/audit.js'
 import { kGuards } from '../../plugins/authentication.js'
-import { problems } from '../../schemas/errors.js'
 import { AuditPage, AuditQuery } from '../../schemas/events.js'
+import { SCOPED, problems } from '../../schemas/responses.js'
 
 const auditRoutes: FastifyPluginAsyncTypebox = async function auditRoutes (app) {
   const audit = app[kAudit]
@@ -13,9 +13,10 @@ const auditRoutes: FastifyPluginAsyncTypebox = async function auditRoutes (app) 
     schema: {
       operationId: 'readAuditTrail',
       summary: 'Who did what to whom, from where, and whether it worked; the newest first',
+      description: 'In pages. Entries are kept for the time of the option `auditRetention`.',
       tags: ['audit'],
       querystring: AuditQuery,
-      response: { 200: AuditPage, ...problems(400, 401, 403) }
+      response: { 200: AuditPage, ...problems(...SCOPED, 'invalid_request') }
     },
     preHandler: requireScopes('audit:read')
   }, async (request) => {

@@ -7,7 +7,7 @@ import { kGuards } from '../../plugins/authentication.js'
 import { kClients } from '../../plugins/clients.js'
 import { kSettings } from '../../plugins/settings.js'
 import { ClientPage, ClientParams, ClientQuery, ClientRequest, ClientView, ClientWithSecret } from '../../schemas/clients.js'
-import { problems } from '../../schemas/errors.js'
+import { BODY, SCOPED, problems } from '../../schemas/responses.js'
 import { NoContent } from '../../schemas/service.js'
 
 /** Machine clients, for administrators. */
@@ -27,9 +27,10 @@ const clientRoutes: FastifyPluginAsyncTypebox = async function clientRoutes (app
     schema: {
       operationId: 'listClients',
       summary: 'The machine clients, the oldest first',
+      description: 'In pages, without their secrets.',
       tags: ['clients'],
       querystring: ClientQuery,
-      response: { 200: ClientPage, ...problems(400, 401, 403) }
+      response: { 200: ClientPage, ...problems(...SCOPED, 'invalid_request') }
     },
     preHandler
   }, async (request) => {
@@ -43,9 +44,10 @@ const clientRoutes: FastifyPluginAsyncTypebox = async function clientRoutes (app
     schema: {
       operationId: 'addClient',
       summary: 'Register a machine client; its secret is shown this once',
+      description: 'Only the hash of the secret is kept. A built-in scope is given only by who has it.',
       tags: ['clients'],
       body: ClientRequest,
-      response: { 201: ClientWithSecret, ...problems(400, 401, 403, 413, 415) }
+      response: { 201: ClientWithSecret, ...problems(...BODY, ...SCOPED, 'invalid_scope', 'cross_site_request') }
     },
     preHandler
   }, async (request, reply) => {
@@ -62,9 +64,10 @@ const clientRoutes: FastifyPluginAsyncTypebox = async function clientRoutes (app
     schema: {
       operationId: 'readClient',
       summary: 'A machine client',
+      description: 'Without its secret.',
       tags: ['clients'],
       params: ClientParams,
-      response: { 200: ClientView, ...problems(400, 401, 403, 404) }
+      response: { 200: ClientView, ...problems(...SCOPED, 'invalid_request', 'not_found') }
     },
     preHandler
   }, async (request) => toView(await requireClient(request.params.id)))
@@ -73,9 +76,10 @@ const clientRoutes: FastifyPluginAsyncTypebox = async function clientRoutes (app
     schema: {
       operationId: 'rotateClientSecret',
       summary: 'Give a machine client a new secret, which is shown this once; the old one and the access tokens made before are dead',
+      description: 'For a secret that has leaked: there is no time in which both are valid.',
       tags: ['clients'],
       params: ClientParams,
-      response: { 200: ClientWithSecret, ...problems(400, 401, 403, 404, 413, 415) }
+      response: { 200: ClientWithSecret, ...problems(...SCOPED, ...BODY, 'cross_site_request', 'not_found') }
     },
     preHandler
   }, async (request, reply) => {
@@ -89,9 +93,10 @@ const clientRoutes: FastifyPluginAsyncTypebox = async function clientRoutes (app
     schema: {
       operationId: 'removeClient',
       summary: 'Delete a machine client, with every session and token',
+      description: 'Its tokens die with it, and its id is not given again.',
       tags: ['clients'],
       params: ClientParams,
-      response: { 204: NoContent, ...problems(400, 401, 403, 404) }
+      response: { 204: NoContent, ...problems(...SCOPED, 'invalid_request', 'cross_site_request', 'not_found') }
     },
     preHandler
   }, async (request, reply) => {

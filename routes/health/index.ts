@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { LatchkeyError } from '../../lib/errors.js'
 import { kStore } from '../../plugins/database.js'
 import { kRevocations } from '../../plugins/revocations.js'
-import { Problem } from '../../schemas/errors.js'
+import { problems } from '../../schemas/responses.js'
 import { Health } from '../../schemas/service.js'
 
 const health: FastifyPluginAsyncTypebox = async function health (app) {
@@ -10,7 +10,13 @@ const health: FastifyPluginAsyncTypebox = async function health (app) {
   const revocations = app[kRevocations]
 
   app.get('/live', {
-    schema: { operationId: 'checkLive', summary: 'Whether the process answers', tags: ['service'], response: { 200: Health, 500: Problem } },
+    schema: {
+      operationId: 'checkLive',
+      summary: 'Whether the process answers',
+      description: 'For a supervisor that restarts what does not answer.',
+      tags: ['service'],
+      response: { 200: Health, ...problems('headers_too_large') }
+    },
     config: { answersUnderPressure: true }
   }, async () => ({ status: 'ok' as const }))
 
@@ -18,8 +24,9 @@ const health: FastifyPluginAsyncTypebox = async function health (app) {
     schema: {
       operationId: 'checkReady',
       summary: 'Whether the store answers and every revocation in it is known here',
+      description: 'For a load balancer: 503 while the database is not available, or revocations could not be read.',
       tags: ['service'],
-      response: { 200: Health, 500: Problem, 503: Problem }
+      response: { 200: Health, ...problems('headers_too_large') }
     },
     config: { answersUnderPressure: true }
   }, async () => {

@@ -9,7 +9,7 @@ import { kAuthenticateClient } from '../../plugins/client-authentication.js'
 import { sendOAuthError } from '../../plugins/errors.js'
 import forms from '../../plugins/forms.js'
 import { kInspector } from '../../plugins/introspection.js'
-import { oauthErrors } from '../../schemas/errors.js'
+import { BODY, SCOPED, oauthErrors } from '../../schemas/responses.js'
 import { IntrospectRequest, IntrospectResponse } from '../../schemas/tokens.js'
 
 /** Lets its holder know of every token. */
@@ -38,11 +38,12 @@ const introspect: FastifyPluginAsyncTypebox = async function introspect (app) {
     schema: {
       operationId: 'introspectToken',
       summary: 'Whether an access or refresh token is live, and what it says',
+      description: 'RFC 7662. A machine client hears of its own tokens, holders of `tokens:introspect` of all. Of anything that is not live it says no more than that.',
       tags: ['tokens'],
       consumes: ['application/x-www-form-urlencoded', 'application/json'],
-      security: [{ client: [] }, { bearer: [ALL] }],
+      security: [{ client: [] }, { oauth2: [ALL] }, { bearer: [] }],
       body: IntrospectRequest,
-      response: { 200: IntrospectResponse, ...oauthErrors(400, 401, 403, 413, 415, 429) }
+      response: { 200: IntrospectResponse, ...oauthErrors(...BODY, ...SCOPED, 'invalid_client', 'too_many_failures') }
     },
     errorHandler: sendOAuthError
   }, async (request, reply) => {

@@ -5,7 +5,7 @@ import { kCookies } from '../../plugins/cookies.js'
 import { kIssuing } from '../../plugins/issuing.js'
 import { kLimitAttempts } from '../../plugins/rate-limit.js'
 import { kSessions } from '../../plugins/sessions.js'
-import { problems } from '../../schemas/errors.js'
+import { BODY, problems } from '../../schemas/responses.js'
 import { LoginRequest, LoginResponse } from '../../schemas/tokens.js'
 
 const login: FastifyPluginAsyncTypebox = async function login (app) {
@@ -17,9 +17,10 @@ const login: FastifyPluginAsyncTypebox = async function login (app) {
     schema: {
       operationId: 'logIn',
       summary: 'Log in a browser: the tokens go into HttpOnly cookies',
+      description: 'Sets the cookies `access_token` and `refresh_token`, HttpOnly and, unless configured otherwise, `Secure` with the prefix `__Host-`. A session that the browser had before ends.',
       tags: ['browser'],
       body: LoginRequest,
-      response: { 200: LoginResponse, ...problems(400, 401, 403, 413, 415, 429) }
+      response: { 200: LoginResponse, ...problems(...BODY, 'invalid_scope', 'invalid_credentials', 'cross_site_request', 'too_many_requests', 'too_many_failures', 'overloaded', 'account_changed') }
     },
     onRequest: app[kLimitAttempts]
   }, async (request, reply) => {

@@ -8,7 +8,7 @@ import { allowNoBody } from '../../plugins/content-types.js'
 import { kCookies } from '../../plugins/cookies.js'
 import { kTokens } from '../../plugins/jwt.js'
 import { kSessions } from '../../plugins/sessions.js'
-import { problems } from '../../schemas/errors.js'
+import { BODY, problems } from '../../schemas/responses.js'
 import { NoContent } from '../../schemas/service.js'
 import { LogoutRequest } from '../../schemas/tokens.js'
 
@@ -40,9 +40,10 @@ const logout: FastifyPluginAsyncTypebox = async function logout (app) {
     schema: {
       operationId: 'logOut',
       summary: 'End this session, all others, or all, and clear the cookies',
+      description: 'Works with an expired access token while the refresh cookie is there, and may be repeated. `others` leaves this session and its cookies as they are.',
       tags: ['browser', 'sessions'],
       body: LogoutRequest,
-      response: { 204: NoContent, ...problems(400, 403, 413, 415) }
+      response: { 204: NoContent, ...problems(...BODY, 'ambiguous_credentials', 'user_required', 'cross_site_request', 'revocation_unknown') }
     },
     preValidation: allowNoBody
   }, async (request, reply) => {

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { kGuards } from '../../plugins/authentication.js'
 import { kMetrics } from '../../plugins/metrics.js'
-import { problems } from '../../schemas/errors.js'
+import { SCOPED, problems } from '../../schemas/responses.js'
 import { Metrics } from '../../schemas/service.js'
 
 const metrics: FastifyPluginAsyncTypebox = async function metrics (app) {
@@ -12,9 +12,10 @@ const metrics: FastifyPluginAsyncTypebox = async function metrics (app) {
     schema: {
       operationId: 'readMetrics',
       summary: 'The metrics, in the text format of Prometheus',
+      description: 'Only where the option `metrics` is on.',
       tags: ['service'],
       produces: ['text/plain'],
-      response: { 200: Metrics, ...problems(400, 401, 403) }
+      response: { 200: Metrics, ...problems(...SCOPED) }
     },
     config: { answersUnderPressure: true },
     // Not "whoever comes from this machine": so does everybody, through a reverse proxy that runs on it.

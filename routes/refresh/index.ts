@@ -1,12 +1,11 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { Type } from 'typebox'
 import { LatchkeyError } from '../../lib/errors.js'
 import { allowNoBody } from '../../plugins/content-types.js'
 import { kCookies } from '../../plugins/cookies.js'
 import { kIssuing } from '../../plugins/issuing.js'
 import { kSessions } from '../../plugins/sessions.js'
-import { problems } from '../../schemas/errors.js'
-import { LoginResponse, RefreshRequest, TokenResponse } from '../../schemas/tokens.js'
+import { BODY, problems } from '../../schemas/responses.js'
+import { RefreshRequest, RefreshResponse } from '../../schemas/tokens.js'
 
 const refresh: FastifyPluginAsyncTypebox = async function refresh (app) {
   const { sendCookies, sendTokens } = app[kIssuing]
@@ -17,9 +16,10 @@ const refresh: FastifyPluginAsyncTypebox = async function refresh (app) {
     schema: {
       operationId: 'refresh',
       summary: 'Exchange a refresh token, from the cookie or from the body, for its successor',
+      description: 'Without a token in the body it takes the cookie and sets new ones. Parallel and repeated requests within the grace get the same successor; a later use of an old token ends its session.',
       tags: ['browser', 'tokens'],
       body: RefreshRequest,
-      response: { 200: Type.Union([TokenResponse, LoginResponse]), ...problems(400, 401, 403, 413, 415) }
+      response: { 200: RefreshResponse, ...problems(...BODY, 'invalid_scope', 'unauthenticated', 'invalid_refresh_token', 'cross_site_request') }
     },
     preValidation: allowNoBody
   }, async (request, reply) => {

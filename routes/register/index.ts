@@ -3,7 +3,7 @@ import { anonymous } from '../../lib/events.js'
 import { kLimitAttempts } from '../../plugins/rate-limit.js'
 import { kSettings } from '../../plugins/settings.js'
 import { kBuiltInUsers } from '../../plugins/users.js'
-import { problems } from '../../schemas/errors.js'
+import { BODY, problems } from '../../schemas/responses.js'
 import { Account, RegisterRequest } from '../../schemas/users.js'
 
 const register: FastifyPluginAsyncTypebox = async function register (app) {
@@ -14,9 +14,10 @@ const register: FastifyPluginAsyncTypebox = async function register (app) {
     schema: {
       operationId: 'register',
       summary: 'Make an account, without scopes',
+      description: 'Only where the option `registration` is on. Scopes cannot be asked for: an administrator grants them.',
       tags: ['users'],
       body: RegisterRequest,
-      response: { 201: Account, ...problems(400, 409, 413, 415, 429) }
+      response: { 201: Account, ...problems(...BODY, 'password_rejected', 'username_taken', 'too_many_requests', 'overloaded') }
     },
     onRequest: app[kLimitAttempts]
   }, async (request, reply) => {

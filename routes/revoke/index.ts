@@ -7,7 +7,7 @@ import { sendOAuthError } from '../../plugins/errors.js'
 import forms from '../../plugins/forms.js'
 import { kTokens } from '../../plugins/jwt.js'
 import { kSessions } from '../../plugins/sessions.js'
-import { oauthErrors } from '../../schemas/errors.js'
+import { BODY, oauthErrors } from '../../schemas/responses.js'
 import { Done } from '../../schemas/service.js'
 import { RevokeRequest } from '../../schemas/tokens.js'
 
@@ -22,10 +22,12 @@ const revoke: FastifyPluginAsyncTypebox = async function revoke (app) {
     schema: {
       operationId: 'revokeToken',
       summary: 'Revoke an access token, or a refresh token with its whole session',
+      description: 'RFC 7009. The answer is the same for unknown, expired and dead tokens, and comes when the revocation is durable and in force. Tokens of a machine client need its authentication.',
       tags: ['tokens'],
       consumes: ['application/x-www-form-urlencoded', 'application/json'],
+      security: [{ client: [] }, {}],
       body: RevokeRequest,
-      response: { 200: Done, ...oauthErrors(400, 401, 413, 415, 429) }
+      response: { 200: Done, ...oauthErrors(...BODY, 'token_of_another_client', 'invalid_client', 'too_many_failures') }
     },
     errorHandler: sendOAuthError
   }, async (request, reply) => {

@@ -3,7 +3,7 @@ import { LatchkeyError } from '../../lib/errors.js'
 import { toSessionView } from '../../lib/session-list.js'
 import { kGuards } from '../../plugins/authentication.js'
 import { kSessions } from '../../plugins/sessions.js'
-import { problems } from '../../schemas/errors.js'
+import { GUARDED, problems } from '../../schemas/responses.js'
 import { NoContent } from '../../schemas/service.js'
 import { SessionList, SessionParams } from '../../schemas/sessions.js'
 
@@ -15,8 +15,9 @@ const sessionRoutes: FastifyPluginAsyncTypebox = async function sessionRoutes (a
     schema: {
       operationId: 'listOwnSessions',
       summary: 'The own live sessions, the last used first',
+      description: 'With where and when they began; `current` is that of this request.',
       tags: ['sessions'],
-      response: { 200: SessionList, ...problems(400, 401, 403) }
+      response: { 200: SessionList, ...problems(...GUARDED, 'user_required') }
     },
     preHandler: requireUser
   }, async (request) => {
@@ -28,9 +29,10 @@ const sessionRoutes: FastifyPluginAsyncTypebox = async function sessionRoutes (a
     schema: {
       operationId: 'endOwnSession',
       summary: 'End one of the own sessions',
+      description: 'Its access tokens die with it.',
       tags: ['sessions'],
       params: SessionParams,
-      response: { 204: NoContent, ...problems(400, 401, 403, 404) }
+      response: { 204: NoContent, ...problems(...GUARDED, 'invalid_request', 'user_required', 'cross_site_request', 'not_found') }
     },
     preHandler: requireUser
   }, async (request, reply) => {

@@ -10,7 +10,7 @@ import { kLimitAttempts } from '../../plugins/rate-limit.js'
 import { kSessions } from '../../plugins/sessions.js'
 import { kSettings } from '../../plugins/settings.js'
 import type { GrantType } from '../../schemas/clients.js'
-import { oauthErrors } from '../../schemas/errors.js'
+import { BODY, oauthErrors } from '../../schemas/responses.js'
 import { TokenRequest, TokenResponse } from '../../schemas/tokens.js'
 
 /** The grants whose credentials are random and of 256 bits. */
@@ -30,10 +30,12 @@ const token: FastifyPluginAsyncTypebox = async function token (app) {
     schema: {
       operationId: 'createToken',
       summary: 'Get an access token for a password, for a refresh token, or for a machine client itself',
+      description: 'RFC 6749. Takes a form, or the same members as JSON. A user gets the scopes that are granted, or the fewer asked for; a machine client gets no refresh token. The parallel or repeated exchange of a refresh token within the grace gets the same successor.',
       tags: ['tokens'],
       consumes: ['application/x-www-form-urlencoded', 'application/json'],
+      security: [{ client: [] }, {}],
       body: TokenRequest,
-      response: { 200: TokenResponse, ...oauthErrors(400, 401, 413, 415, 429) }
+      response: { 200: TokenResponse, ...oauthErrors(...BODY, 'invalid_scope', 'unsupported_grant_type', 'unauthorized_client', 'invalid_credentials', 'invalid_refresh_token', 'invalid_client', 'too_many_requests', 'too_many_failures', 'overloaded', 'account_changed') }
     },
     // What cannot be guessed is not counted here: many people may refresh from one address, and a client may ask as often as it likes.
     async preHandler (request, reply) {

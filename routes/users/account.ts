@@ -3,7 +3,7 @@ import { LatchkeyError } from '../../lib/errors.js'
 import { toUserView } from '../../lib/user-list.js'
 import { kGuards } from '../../plugins/authentication.js'
 import { kBuiltInUsers } from '../../plugins/users.js'
-import { problems } from '../../schemas/errors.js'
+import { BODY, SCOPED, problems } from '../../schemas/responses.js'
 import { NoContent } from '../../schemas/service.js'
 import { UserParams, UserPatch, UserView } from '../../schemas/users.js'
 
@@ -17,9 +17,10 @@ const account: FastifyPluginAsyncTypebox = async function account (app) {
     schema: {
       operationId: 'readUser',
       summary: 'A user',
+      description: 'As it is stored, without its password hash.',
       tags: ['users'],
       params: UserParams,
-      response: { 200: UserView, ...problems(400, 401, 403, 404) }
+      response: { 200: UserView, ...problems(...SCOPED, 'invalid_request', 'not_found') }
     },
     preHandler: requireScopes('users:read')
   }, async (request) => {
@@ -32,10 +33,11 @@ const account: FastifyPluginAsyncTypebox = async function account (app) {
     schema: {
       operationId: 'changeUser',
       summary: 'Change scopes, disable, enable, set a password: all of it or nothing',
+      description: 'Taking away a scope kills the access tokens of the user; a new password or `disabled` ends every session too. A built-in scope is given or taken only by who has it.',
       tags: ['users'],
       params: UserParams,
       body: UserPatch,
-      response: { 200: UserView, ...problems(400, 401, 403, 404, 409, 413, 415) }
+      response: { 200: UserView, ...problems(...BODY, ...SCOPED, 'invalid_scope', 'password_rejected', 'cross_site_request', 'not_found', 'last_administrator', 'overloaded') }
     },
     preHandler: requireScopes('users:write')
   }, async (request) => toUserView(await users.update(request.params.id, request.body, actorOf(request))))
@@ -44,9 +46,10 @@ const account: FastifyPluginAsyncTypebox = async function account (app) {
     schema: {
       operationId: 'removeUser',
       summary: 'Delete a user with every session and token',
+      description: 'The last enabled user with `users:write` stays.',
       tags: ['users'],
       params: UserParams,
-      response: { 204: NoContent, ...problems(400, 401, 403, 404, 409) }
+      response: { 204: NoContent, ...problems(...SCOPED, 'invalid_request', 'cross_site_request', 'not_found', 'last_administrator') }
     },
     preHandler: requireScopes('users:write')
   }, async (request, reply) => {

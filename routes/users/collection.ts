@@ -3,7 +3,7 @@ import { formatCursor, parseCursor } from '../../lib/cursor.js'
 import { toUserView } from '../../lib/user-list.js'
 import { kGuards } from '../../plugins/authentication.js'
 import { kBuiltInUsers } from '../../plugins/users.js'
-import { problems } from '../../schemas/errors.js'
+import { BODY, SCOPED, problems } from '../../schemas/responses.js'
 import { NewUser, UserPage, UsersQuery, UserView } from '../../schemas/users.js'
 
 const usersRoutes: FastifyPluginAsyncTypebox = async function usersRoutes (app) {
@@ -15,9 +15,10 @@ const usersRoutes: FastifyPluginAsyncTypebox = async function usersRoutes (app) 
     schema: {
       operationId: 'listUsers',
       summary: 'The users, by name',
+      description: 'In pages; `search` is for how the username begins.',
       tags: ['users'],
       querystring: UsersQuery,
-      response: { 200: UserPage, ...problems(400, 401, 403) }
+      response: { 200: UserPage, ...problems(...SCOPED, 'invalid_request') }
     },
     preHandler: requireScopes('users:read')
   }, async (request) => {
@@ -32,9 +33,10 @@ const usersRoutes: FastifyPluginAsyncTypebox = async function usersRoutes (app) 
     schema: {
       operationId: 'addUser',
       summary: 'Add a user',
+      description: 'A built-in scope is given only by who has it.',
       tags: ['users'],
       body: NewUser,
-      response: { 201: UserView, ...problems(400, 401, 403, 409, 413, 415) }
+      response: { 201: UserView, ...problems(...BODY, ...SCOPED, 'invalid_scope', 'password_rejected', 'cross_site_request', 'username_taken', 'overloaded') }
     },
     preHandler: requireScopes('users:write')
   }, async (request, reply) => {

@@ -5,7 +5,7 @@ import { kGuards } from '../../plugins/authentication.js'
 import { kLimitAttempts } from '../../plugins/rate-limit.js'
 import { kThrottle } from '../../plugins/throttle.js'
 import { kBuiltInUsers, kUsers } from '../../plugins/users.js'
-import { problems } from '../../schemas/errors.js'
+import { BODY, GUARDED, problems } from '../../schemas/responses.js'
 import { NoContent } from '../../schemas/service.js'
 import { Account, PasswordChange } from '../../schemas/users.js'
 
@@ -19,8 +19,9 @@ const me: FastifyPluginAsyncTypebox = async function me (app) {
     schema: {
       operationId: 'readOwnUser',
       summary: 'The user whose token this is',
+      description: 'As it is stored: scopes granted after the token was made are here, and not in the token.',
       tags: ['users'],
-      response: { 200: Account, ...problems(400, 401, 403) }
+      response: { 200: Account, ...problems(...GUARDED, 'user_required') }
     },
     preHandler: requireUser
   }, async (request) => {
@@ -36,9 +37,10 @@ const me: FastifyPluginAsyncTypebox = async function me (app) {
     schema: {
       operationId: 'changeOwnPassword',
       summary: 'Change the own password; every other session ends',
+      description: 'Asks for the current password. The session of this request goes on.',
       tags: ['users'],
       body: PasswordChange,
-      response: { 204: NoContent, ...problems(400, 401, 403, 404, 413, 415, 429) }
+      response: { 204: NoContent, ...problems(...BODY, ...GUARDED, 'password_rejected', 'user_required', 'cross_site_request', 'wrong_password', 'not_found', 'too_many_requests', 'too_many_failures', 'overloaded', 'account_changed') }
     },
     onRequest: [app[kLimitAttempts], authenticate],
     preHandler: requireUser

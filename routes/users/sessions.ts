@@ -4,7 +4,7 @@ import { toSessionView } from '../../lib/session-list.js'
 import { kGuards } from '../../plugins/authentication.js'
 import { kSessions } from '../../plugins/sessions.js'
 import { kBuiltInUsers, kUsers } from '../../plugins/users.js'
-import { problems } from '../../schemas/errors.js'
+import { SCOPED, problems } from '../../schemas/responses.js'
 import { NoContent } from '../../schemas/service.js'
 import { SessionList } from '../../schemas/sessions.js'
 import { UserParams } from '../../schemas/users.js'
@@ -20,9 +20,10 @@ const userSessions: FastifyPluginAsyncTypebox = async function userSessions (app
     schema: {
       operationId: 'listSessionsOfUser',
       summary: 'The live sessions of a user, the last used first',
+      description: 'As their owner sees them.',
       tags: ['users', 'sessions'],
       params: UserParams,
-      response: { 200: SessionList, ...problems(400, 401, 403, 404) }
+      response: { 200: SessionList, ...problems(...SCOPED, 'invalid_request', 'not_found') }
     },
     preHandler: requireScopes('users:read')
   }, async (request) => {
@@ -38,9 +39,10 @@ const userSessions: FastifyPluginAsyncTypebox = async function userSessions (app
     schema: {
       operationId: 'logOutUser',
       summary: 'Log a user out everywhere: every session and every access token ends',
+      description: 'Effective at once, and durable when it is answered.',
       tags: ['users', 'sessions'],
       params: UserParams,
-      response: { 204: NoContent, ...problems(400, 401, 403, 404) }
+      response: { 204: NoContent, ...problems(...SCOPED, 'invalid_request', 'cross_site_request', 'not_found') }
     },
     preHandler: requireScopes('users:write')
   }, async (request, reply) => {

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { JWKS_MAX_AGE } from '../../lib/key-life.js'
 import { kTokens } from '../../plugins/jwt.js'
-import { Problem } from '../../schemas/errors.js'
+import { problems } from '../../schemas/responses.js'
 import { Jwks } from '../../schemas/service.js'
 
 export const autoPrefix = '/.well-known'
@@ -13,8 +13,9 @@ const jwks: FastifyPluginAsyncTypebox = async function jwks (app) {
     schema: {
       operationId: 'readKeys',
       summary: 'The public keys that access tokens are verified with',
+      description: 'RFC 7517. May be cached for as long as `Cache-Control` says: a key is published that long before it signs.',
       tags: ['service'],
-      response: { 200: Jwks, 500: Problem, 503: Problem }
+      response: { 200: Jwks, ...problems('headers_too_large') }
     }
   }, async (_request, reply) => {
     const keys = await tokens.readJwks()

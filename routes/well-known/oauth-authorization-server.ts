@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { allowCaching, kServerMetadata } from '../../plugins/discovery.js'
-import { Problem } from '../../schemas/errors.js'
+import { problems } from '../../schemas/responses.js'
 import { ServerMetadata } from '../../schemas/service.js'
 
 export const autoPrefix = '/.well-known'
@@ -15,8 +15,9 @@ const serverMetadata: FastifyPluginAsyncTypebox = async function serverMetadata 
     schema: {
       operationId: 'readServerMetadata',
       summary: 'Where the endpoints are and what they support (RFC 8414)',
+      description: 'RFC 8414. Also at the root of the host, before the path of the issuer.',
       tags: ['service'],
-      response: { 200: ServerMetadata, 500: Problem }
+      response: { 200: ServerMetadata, ...problems('headers_too_large') }
     }
   }, async (_request, reply) => {
     allowCaching(reply)

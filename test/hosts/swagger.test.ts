@@ -54,8 +54,8 @@ async function build (t: Test, options: LatchkeyOptions, order: 'swagger first' 
 function checkHost (t: Test, document: Document): void {
   t.equal(document.info.title, 'The host')
   t.equal(document.paths['/host']?.get?.security, undefined, 'an open route has no security')
-  t.same(document.paths['/host/me']?.get?.security, [{ bearer: [] }, { cookie: [] }])
-  t.same(document.paths['/host/admin']?.get?.security, [{ bearer: ['admin', 'items:read'] }, { cookie: ['admin', 'items:read'] }])
+  t.same(document.paths['/host/me']?.get?.security, [{ oauth2: [] }, { bearer: [] }, { cookie: [] }])
+  t.same(document.paths['/host/admin']?.get?.security, [{ oauth2: ['admin', 'items:read'] }, { bearer: [] }, { cookie: [] }])
   t.same(document.paths['/host/own']?.get?.security, [{ cookie: [] }], 'what the route says itself stays')
 }
 
@@ -67,7 +67,7 @@ for (const docs of [false, true]) {
     for (const [path, method] of [['/auth/token', 'post'], ['/auth/users/me', 'get'], ['/auth/revoke', 'post']] as const) {
       t.ok(document.paths[path]?.[method], path)
     }
-    t.same(document.paths['/auth/users/me']?.get?.security, [{ bearer: [] }, { cookie: [] }])
+    t.same(document.paths['/auth/users/me']?.get?.security, [{ oauth2: [] }, { bearer: [] }, { cookie: [] }])
     t.equal((await app.inject('/documentation/json')).json().info.title, 'The host')
     t.equal((await app.inject('/auth/openapi.json')).statusCode, docs ? 200 : 404)
     if (!docs) return

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { challengeOf, readBasic, readBearer, readClient } from '../../lib/credentials.js'
-import { ERROR_CODES, LatchkeyError } from '../../lib/errors.js'
+import { LatchkeyError } from '../../lib/errors.js'
+import { ERROR_CODES } from '../../schemas/errors.js'
 
 const basic = (text: string, scheme = 'Basic'): string => `${scheme} ${Buffer.from(text).toString('base64')}`
 

@@ -1,5 +1,6 @@
 import t from 'tap'
-import { describeError, ERROR_CODES, LatchkeyError } from '../../lib/errors.js'
+import { LatchkeyError } from '../../lib/errors.js'
+import { describeError, ERROR_CODES } from '../../schemas/errors.js'
 
 t.test('the table: codes, statuses and sentences are fit for headers and clients', async t => {
   t.ok(ERROR_CODES.length > 20)

@@ -16,14 +16,22 @@ t.test('the document is OpenAPI 3.1, of our routes only, and says what each asks
     t.match(document.openapi, /^3\.1\./)
     const paths = Object.keys(document.paths).sort()
     t.strictSame(paths, ['/.well-known/jwks.json', '/.well-known/oauth-authorization-server', '/audit', '/clients', '/clients/{id}', '/clients/{id}/secret', '/health/live', '/health/ready', '/introspect', '/login', '/logout', '/refresh', '/register', '/revoke', '/sessions', '/sessions/{id}', '/token', '/users', '/users/me', '/users/me/password', '/users/{id}', '/users/{id}/sessions'].map(path => prefix + path).sort())
-    t.equal(document.components.securitySchemes.bearer.flows.password.tokenUrl, `${prefix}/token`)
-    t.ok('items:read' in document.components.securitySchemes.bearer.flows.password.scopes)
-    t.strictSame(document.paths[`${prefix}/users/me`].get.security, [{ bearer: [] }, { cookie: [] }])
-    t.notOk(document.paths[`${prefix}/token`].post.security)
+    t.equal(document.components.securitySchemes.oauth2.flows.password.tokenUrl, `${prefix}/token`)
+    t.ok('items:read' in document.components.securitySchemes.oauth2.flows.password.scopes)
+    t.strictSame(document.paths[`${prefix}/users/me`].get.security, [{ oauth2: [] }, { bearer: [] }, { cookie: [] }])
+    t.strictSame(document.paths[`${prefix}/users`].get.security, [{ oauth2: ['users:read'] }, { bearer: [] }, { cookie: [] }])
+    t.strictSame(document.paths[`${prefix}/token`].post.security, [{ client: [] }, {}])
+    t.notOk(document.paths[`${prefix}/login`].post.security)
+    t.strictSame(document.security, [])
     const ids = Object.values(document.paths as Record<string, Record<string, { operationId?: string, responses: Record<string, unknown> }>>).flatMap(path => Object.values(path))
     t.equal(new Set(ids.map(({ operationId }) => operationId)).size, ids.length, 'every operation has a name of its own')
     for (const { operationId, responses } of ids) t.ok(Object.keys(responses).some(status => status.startsWith('2')) && '500' in responses, `${operationId} lists its answers`)
   }
+})
+
+t.test('without the password grant the document does not offer it', async t => {
+  const { app } = await build(t, { docs: true, passwordGrant: false })
+  t.strictSame(Object.keys((await app.inject('/openapi.json')).json().components.securitySchemes.oauth2.flows), ['clientCredentials'])
 })
 
 t.test('every status that a route can answer with is in the document', async t => {

@@ -1,0 +1,13 @@
+import type { LatchkeyOptions } from '../schemas/options.js'
+
+/** The OpenAPI document of a service with these options. Nothing of its database is opened. */
+export async function readDocument (options: LatchkeyOptions): Promise<object> {
+  const [{ fastify }, { default: latchkey }, { SERVICE_DEFAULTS }] = await Promise.all([import('fastify'), import('../app.js'), import('../schemas/options.js')])
+  const app = fastify({ logger: false })
+  try {
+    await app.register(latchkey, { ...SERVICE_DEFAULTS, ...options, database: ':memory:', docs: true })
+    return (await app.inject(`${options.prefix ?? ''}/openapi.json`)).json<object>()
+  } finally {
+    await app.close()
+  }
+}

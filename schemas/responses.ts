@@ -1,0 +1,59 @@
+import type { TSchema } from 'typebox'
+import { describeError, OAuthError, oauthErrorOf, oauthStatusOf, Problem, problemOf } from './errors.js'
+import type { ErrorCode, StatusOf } from './errors.js'
+
+/** What a guard can end a request with. */
+export const GUARDED = ['ambiguous_credentials', 'unauthenticated', 'invalid_token', 'token_expired', 'token_revoked', 'revocation_unknown'] as const satisfies ErrorCode[]
+
+/** The same for a guard that asks for scopes. */
+export const SCOPED = [...GUARDED, 'insufficient_scope'] as const satisfies ErrorCode[]
+
+/** What is wrong with a body, whatever it should say. */
+export const BODY = ['invalid_request', 'payload_too_large', 'unsupported_media_type'] as const satisfies ErrorCode[]
+
+/** What can happen to every route that reads the store. */
+const ALWAYS = ['internal_error', 'store_unavailable'] as const satisfies ErrorCode[]
+
+/** The `response` entries of a route for these errors, beside its own; those of every route are added. Each has an example. */
+export function problems<const Codes extends readonly ErrorCode[]> (...codes: Codes): Record<StatusOf<Codes[number] | typeof ALWAYS[number]>, typeof Problem> {
+  return toResponses([...codes, ...ALWAYS], { schema: Problem, mediaType: 'application/problem+json', statusOf: ({ statusCode }) => statusCode, show: problemOf })
+}
+
+/** The same for an OAuth endpoint. */
+export function oauthErrors<const Codes extends readonly ErrorCode[]> (...codes: Codes): Record<StatusOf<Codes[number] | typeof ALWAYS[number]>, typeof OAuthError> {
+  return toResponses([...codes, ...ALWAYS], { schema: OAuthError, mediaType: 'application/json', statusOf: oauthStatusOf, show: oauthErrorOf })
+}
+
+/** An error as the functions of `schemas/errors.ts` take it. */
+interface ErrorLike {
+  code: ErrorCode
+  statusCode: number
+  oauth: string | undefined
+  message: string
+}
+
+interface Form<Schema extends TSchema> {
+  schema: Schema
+  mediaType: string
+  statusOf (error: ErrorLike): number
+  show (error: ErrorLike): unknown
+}
+
+/** Fastify takes a schema for each media type; to the types of a handler it is the schema alone. */
+function toResponses<Status extends number, Schema extends TSchema> (codes: ErrorCode[], { schema, mediaType, statusOf, show }: Form<Schema>): Record<Status, Schema> {
+  const errors = [...new Set(codes)].map(code => ({ ...describeError(code), code, statusCode: describeError(code).status }))
+  return Object.fromEntries([...new Set(errors.map(statusOf))].map(status => {
+    const these = errors.filter(error => statusOf(error) === status)
+    return [status, {
+      description: these.map(({ code, message }) => `\`${code}\`: ${message}`).join('\n\n'),
+      headers: HEADERS[status],
+      content: { [mediaType]: { schema, examples: Object.fromEntries(these.map(error => [error.code, { value: show(error) }])) } }
+    }]
+  })) as unknown as Record<Status, Schema>
+}
+
+const CHALLENGE = { 'WWW-Authenticate': { type: 'string', description: 'How to authenticate (RFC 6750 section 3).' } }
+const RETRY_AFTER = { 'Retry-After': { type: 'integer', description: 'Seconds to wait.' } }
+
+/** What goes along with an error of this status. */
+const HEADERS: Record<number, object | undefined> = { 401: CHALLENGE, 403: CHALLENGE, 429: RETRY_AFTER, 503: RETRY_AFTER }
