@@ -33,7 +33,7 @@ import securityHeaders from './plugins/security-headers.js'
 import serviceMetrics from './plugins/service-metrics.js'
 import sessions, { kSessions } from './plugins/sessions.js'
 import throttle from './plugins/throttle.js'
-import settings, { kSettings, kStandalone } from './plugins/settings.js'
+import settings, { kServicesOnly, kSettings, kStandalone } from './plugins/settings.js'
 import users, { kBuiltInUsers } from './plugins/users.js'
 import validation from './plugins/validation.js'
 import type { LatchkeyOptions } from './schemas/options.js'
@@ -78,6 +78,7 @@ const latchkey: FastifyPluginAsync<LatchkeyOptions> = async function latchkey (a
   /** What stands before every route of ours; around the whole app where that is ours. */
   async function registerShell (around: FastifyInstance): Promise<void> {
     await around.register(settings, { options })
+    if (app.hasDecorator(kServicesOnly)) return
     await around.register(errors)
     await around.register(metrics)
     await around.register(securityHeaders)
@@ -92,9 +93,6 @@ const latchkey: FastifyPluginAsync<LatchkeyOptions> = async function latchkey (a
   await app.register(async function latchkeyScope (scope) {
     if (!isStandalone) await registerShell(scope)
     await scope.register(events)
-    await scope.register(validation)
-    await scope.register(contentTypes)
-
     await scope.register(database)
     await scope.register(audit)
     await scope.register(revocations)
@@ -105,8 +103,12 @@ const latchkey: FastifyPluginAsync<LatchkeyOptions> = async function latchkey (a
     await scope.register(users)
     await scope.register(sessions)
     await scope.register(purge)
-
     await scope.register(jwt)
+    decorateServices(app, scope)
+    if (app.hasDecorator(kServicesOnly)) return
+
+    await scope.register(validation)
+    await scope.register(contentTypes)
     await scope.register(cookies)
     await scope.register(authentication)
     await scope.register(issuing)
@@ -119,24 +121,26 @@ const latchkey: FastifyPluginAsync<LatchkeyOptions> = async function latchkey (a
     await scope.register(openapi)
     await scope.register(autoload, { dir: fileURLToPath(new URL('./routes', import.meta.url)) })
     serveAtRoot(app, { issuer: scope[kSettings].issuer, metadata: scope[kServerMetadata] })
-
-    const builtInUsers = scope[kBuiltInUsers]
     app.decorate('authenticate', scope[kGuards].authenticate)
     app.decorate('requireScopes', scope[kGuards].requireScopes)
-    app.decorate('latchkey', {
-      get users () {
-        if (builtInUsers === undefined) throw new Error('The users of this app are its own (option users): ask it, not Latchkey')
-        return builtInUsers
-      },
-      sessions: scope[kSessions],
-      clients: scope[kClients],
-      revocations: scope[kRevocations],
-      tokens: scope[kTokens],
-      audit: scope[kAudit],
-      keys: scope[kKeys],
-      scopes: scope[kSettings].catalogue
-    })
   }, { prefix: options.prefix ?? '' })
+}
+
+function decorateServices (app: FastifyInstance, scope: FastifyInstance): void {
+  const builtInUsers = scope[kBuiltInUsers]
+  app.decorate('latchkey', {
+    get users () {
+      if (builtInUsers === undefined) throw new Error('The users of this app are its own (option users): ask it, not Latchkey')
+      return builtInUsers
+    },
+    sessions: scope[kSessions],
+    clients: scope[kClients],
+    revocations: scope[kRevocations],
+    tokens: scope[kTokens],
+    audit: scope[kAudit],
+    keys: scope[kKeys],
+    scopes: scope[kSettings].catalogue
+  })
 }
 
 const plugin: FastifyPluginAsync<LatchkeyOptions> = fp(latchkey, { name: 'fastify-latchkey', fastify: '5.x' })

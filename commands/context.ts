@@ -6,8 +6,8 @@ import { CommandError } from './failure.js'
 // The plugin is loaded when a verb needs it: half a second that `--help` and a typing error need not wait.
 
 /**
- * Opens the very plugin that the service runs, without listening, and closes it when `work` is done: a verb uses the same
- * services as the routes, on the same database, also while the service runs.
+ * Opens the very services that the routes use, without the routes and without listening, and closes them when `work` is done:
+ * on the same database, also while the service runs.
  */
 export async function withLatchkey (work: (latchkey: Latchkey, settings: Settings) => Promise<void>): Promise<void> {
   const { options } = await readEnvironment()
@@ -16,8 +16,9 @@ export async function withLatchkey (work: (latchkey: Latchkey, settings: Setting
   if (settings.database === ':memory:') {
     throw new CommandError('no_database', "LATCHKEY_DATABASE is ':memory:', which no other process shares: give the path of the service's database")
   }
-  const [{ fastify }, { default: latchkey }] = await Promise.all([import('fastify'), import('../app.js')])
+  const [{ fastify }, { default: latchkey }, { kServicesOnly }] = await Promise.all([import('fastify'), import('../app.js'), import('../plugins/settings.js')])
   const app = fastify({ logger: false })
+  app.decorate(kServicesOnly, true)
   try {
     await app.register(latchkey, options)
     await app.ready()

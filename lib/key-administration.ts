@@ -1,4 +1,4 @@
-import type { Algorithm } from '../schemas/common.js'
+import type { Algorithm } from '../schemas/algorithms.js'
 import type { Actor } from '../schemas/events.js'
 import type { Clock } from './clock.js'
 import { LatchkeyError } from './errors.js'

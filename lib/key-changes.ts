@@ -1,5 +1,5 @@
 import type { Selectable, Transaction } from 'kysely'
-import type { Algorithm } from '../schemas/common.js'
+import type { Algorithm } from '../schemas/algorithms.js'
 import type { Actor } from '../schemas/events.js'
 import { createId } from './ids.js'
 import { expiryOf, findPending, findSigner } from './key-life.js'

@@ -1,7 +1,7 @@
 import { createPrivateKey, createPublicKey, createSecretKey, sign, verify } from 'node:crypto'
 import type { JsonWebKey, KeyObject } from 'node:crypto'
-import { ALGORITHMS } from '../schemas/common.js'
-import type { Algorithm } from '../schemas/common.js'
+import { ALGORITHMS } from '../schemas/algorithms.js'
+import type { Algorithm } from '../schemas/algorithms.js'
 
 /** Why a key was not taken. Its message says what to do, and nothing of the key. */
 export class KeyError extends Error {

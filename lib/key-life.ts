@@ -1,4 +1,4 @@
-import type { Algorithm } from '../schemas/common.js'
+import type { Algorithm } from '../schemas/algorithms.js'
 
 /** How long a verifier may go on with the keys that it has read, in seconds: the `max-age` of the JWKS. */
 export const JWKS_MAX_AGE = 300

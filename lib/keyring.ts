@@ -1,5 +1,5 @@
 import type { Selectable } from 'kysely'
-import type { Algorithm } from '../schemas/common.js'
+import type { Algorithm } from '../schemas/algorithms.js'
 import type { Clock } from './clock.js'
 import { SYSTEM } from './events.js'
 import type { Follower } from './follower.js'

@@ -1,6 +1,6 @@
 import { createPrivateKey, createPublicKey, generateKeyPair, randomBytes } from 'node:crypto'
 import { promisify } from 'node:util'
-import type { Algorithm } from '../schemas/common.js'
+import type { Algorithm } from '../schemas/algorithms.js'
 import type { KeyLife } from './key-life.js'
 import { parseScope } from './scopes.js'
 import { seal, unseal } from './secrets.js'

@@ -1,5 +1,4 @@
 import { getHeapStatistics } from 'node:v8'
-import fastifyUnderPressure from '@fastify/under-pressure'
 import fp from 'fastify-plugin'
 import { LatchkeyError } from '../lib/errors.js'
 import { kSettings } from './settings.js'
@@ -39,6 +38,7 @@ export const BOUNDS: Readonly<Bounds> = {
 /** 503 while there is more to do than can be done: an answer at once is better than one that nobody waits for any more. */
 export default fp<Partial<Bounds>>(async function latchkeyLoadShedding (app, bounds) {
   if (!app[kSettings].shedLoad) return
+  const { default: fastifyUnderPressure } = await import('@fastify/under-pressure')
   await app.register(fastifyUnderPressure, {
     ...BOUNDS,
     ...bounds,

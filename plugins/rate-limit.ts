@@ -1,4 +1,3 @@
-import fastifyRateLimit from '@fastify/rate-limit'
 import fp from 'fastify-plugin'
 import type { onRequestAsyncHookHandler } from 'fastify'
 import { LatchkeyError } from '../lib/errors.js'
@@ -25,6 +24,7 @@ export default fp(async function latchkeyRateLimit (app) {
     app.decorate(kLimitAttempts, async function unlimited () {})
     return
   }
+  const { default: fastifyRateLimit } = await import('@fastify/rate-limit')
   const { createRateLimit } = await isolate(fastifyRateLimit, { global: false, max: MAX, timeWindow: WINDOW, keyGenerator: request => networkOf(request.ip) })
   const count = createRateLimit()
 

@@ -1,5 +1,4 @@
 import type { OutgoingHttpHeaders } from 'node:http'
-import fastifyHelmet from '@fastify/helmet'
 import fp from 'fastify-plugin'
 import type { FastifyInstance } from 'fastify'
 import { isolate } from './isolate.js'
@@ -23,6 +22,7 @@ export const LEAST_HEADERS = {
 export default fp(async function latchkeySecurityHeaders (app) {
   const { securityHeaders, issuer } = app[kSettings]
   if (!securityHeaders) return
+  const { default: fastifyHelmet } = await import('@fastify/helmet')
   const headers = await readHeaders(await isolate(fastifyHelmet, {
     contentSecurityPolicy: {
       useDefaults: false,

@@ -1,5 +1,5 @@
 import fp from 'fastify-plugin'
-import { Counter, Gauge } from 'prom-client'
+import type { Gauge as GaugeOf } from 'prom-client'
 import { describeEvent, EVENT_TYPES } from '../schemas/events.js'
 import { kEvents } from './events.js'
 import { kMetrics } from './metrics.js'
@@ -10,6 +10,7 @@ import { kRevocations } from './revocations.js'
 export default fp(async function latchkeyServiceMetrics (app) {
   const registry = app[kMetrics]
   if (registry === undefined) return
+  const { Counter, Gauge } = await import('prom-client')
   const passwords = app[kPasswords]
   const revocations = app[kRevocations]
   const registers = [registry]
@@ -25,14 +26,14 @@ export default fp(async function latchkeyServiceMetrics (app) {
   for (const type of EVENT_TYPES) events.inc({ type, outcome: describeEvent(type).outcome }, 0)
   app[kEvents].on(function countEvent ({ type, outcome }) { events.inc({ type, outcome }) })
 
-  const queue: Gauge = new Gauge({
+  const queue: GaugeOf = new Gauge({
     name: 'latchkey_password_queue_jobs',
     help: 'Passwords that wait for a thread; where there are too many, logins are answered with 503',
     registers,
     collect (): void { queue.set(passwords.queueSize) }
   })
 
-  const rules: Gauge = new Gauge({
+  const rules: GaugeOf = new Gauge({
     name: 'latchkey_revocation_rules',
     help: 'Revocation rules in the index',
     registers,
@@ -42,7 +43,7 @@ export default fp(async function latchkeyServiceMetrics (app) {
   // The index is brought up to date by the requests that need it; with none of them it is old and nobody is harmed. So it is done
   // here as well: what this shows is how long that has failed.
   let current = performance.now()
-  const age: Gauge = new Gauge({
+  const age: GaugeOf = new Gauge({
     name: 'latchkey_revocation_index_age_seconds',
     help: 'Time since the index was last known to hold every revocation in the store; 0 while all is well',
     registers,

@@ -7,10 +7,14 @@ export const kSettings = Symbol('latchkey.settings')
 /** On an app that holds nothing but Latchkey, as the service's does: its unknown paths, and the headers of all its answers, are ours too. */
 export const kStandalone = Symbol('latchkey.standalone')
 
+/** On an app that wants only the services behind the routes, as the command line does: no route is registered, and nothing is loaded for one. */
+export const kServicesOnly = Symbol('latchkey.servicesOnly')
+
 declare module 'fastify' {
   interface FastifyInstance {
     [kSettings]: Settings
     [kStandalone]?: true
+    [kServicesOnly]?: true
   }
 }
 

@@ -1,4 +1,3 @@
-import { SerializerSelector } from '@fastify/fast-json-stringify-compiler'
 import { Ajv } from 'ajv'
 import addFormats from 'ajv-formats'
 import fp from 'fastify-plugin'
@@ -9,6 +8,7 @@ import type { FastifyInstance, FastifySchema, FastifySchemaCompiler, FastifySeri
  * coerced (the number 1 is no username) and nothing is removed (a misspelt member is an error).
  */
 export default fp(async function latchkeyValidation (app) {
+  const { SerializerSelector } = await import('@fastify/fast-json-stringify-compiler')
   const ajv = addFormats.default(new Ajv({ strict: false, allErrors: false }))
   const validatorCompiler: FastifySchemaCompiler<FastifySchema> = ({ schema }) => ajv.compile(schema as object)
   const serializerCompiler = SerializerSelector()({}, {}) as FastifySerializerCompiler<FastifySchema>

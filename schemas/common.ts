@@ -1,9 +1,5 @@
 import { Type } from 'typebox'
 
-/** The algorithms that access tokens can be signed with (RFC 7518 section 3.1, RFC 8037 section 3.1). */
-export const ALGORITHMS = ['ES256', 'RS256', 'PS256', 'EdDSA', 'HS256'] as const
-export type Algorithm = typeof ALGORITHMS[number]
-
 /** One scope after RFC 6749 section 3.3: printable ASCII without space, double quote and backslash. */
 export const SCOPE_PATTERN = '^[\\x21\\x23-\\x5B\\x5D-\\x7E]+$'
 

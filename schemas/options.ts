@@ -1,6 +1,7 @@
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
-import { ALGORITHMS, SCOPE_PATTERN } from './common.js'
+import { ALGORITHMS } from './algorithms.js'
+import { SCOPE_PATTERN } from './common.js'
 import type { EventHook } from './events.js'
 import type { ClaimsHook, UserDirectory } from './host.js'
 

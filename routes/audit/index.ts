@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { AuditEntry } from '../../lib/audit.js'
 import { kAudit } from '../../plugins/audit.js'
 import { kGuards } from '../../plugins/authentication.js'
-import { AuditPage, AuditQuery } from '../../schemas/events.js'
+import { AuditPage, AuditQuery } from '../../schemas/audit.js'
 import { SCOPED, problems } from '../../schemas/responses.js'
 
 const auditRoutes: FastifyPluginAsyncTypebox = async function auditRoutes (app) {

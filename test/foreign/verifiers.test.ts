@@ -4,7 +4,7 @@ import { JwksClient } from 'jwks-rsa'
 import * as oauth from 'oauth4webapi'
 import t from 'tap'
 import { PASSWORD } from '../helper.js'
-import type { Algorithm } from '../../schemas/common.js'
+import type { Algorithm } from '../../schemas/algorithms.js'
 import { serve } from './support.js'
 
 // Verifiers that others wrote, with the keys that we publish. HS256 has no public key, so nobody but us verifies it.

@@ -3,7 +3,7 @@ import type { KeyObject } from 'node:crypto'
 import t from 'tap'
 import { KEY_LEAD } from '../../lib/key-life.js'
 import { parseSigningKey, parseVerifyOnlyKey } from '../../lib/key-import.js'
-import type { Algorithm } from '../../schemas/common.js'
+import type { Algorithm } from '../../schemas/algorithms.js'
 import { createWorld, databaseIn, openKeys } from './support.js'
 
 const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 })

@@ -33,7 +33,7 @@ import type { Throttle } from '../../lib/throttle.js'
 import { createUsers } from '../../lib/users.js'
 import type { Users } from '../../lib/users.js'
 import type { SecurityEvent } from '../../schemas/events.js'
-import type { Algorithm } from '../../schemas/common.js'
+import type { Algorithm } from '../../schemas/algorithms.js'
 import type { ClaimsHook, User, UserDirectory } from '../../schemas/host.js'
 
 export const SECOND = 1_000

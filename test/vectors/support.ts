@@ -18,8 +18,8 @@ import { createJwtKeyMaker } from '../../plugins/jwt-keys.js'
 import { kKeyring } from '../../plugins/keys.js'
 import { kRevocations } from '../../plugins/revocations.js'
 import { kSettings } from '../../plugins/settings.js'
-import { ALGORITHMS } from '../../schemas/common.js'
-import type { Algorithm } from '../../schemas/common.js'
+import { ALGORITHMS } from '../../schemas/algorithms.js'
+import type { Algorithm } from '../../schemas/algorithms.js'
 import { createFixedKeyring, createWorld, ISSUER } from '../lib/support.js'
 
 /** The published vectors beside the repository: never copied into it. Found from its root, and from anywhere else through `dist`. */
