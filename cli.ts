@@ -21,6 +21,8 @@ import { addSessionsRevoke } from './commands/sessions-revoke.js'
 import { addUsersAdd } from './commands/users-add.js'
 import { addUsersDisable } from './commands/users-disable.js'
 import { addUsersEnable } from './commands/users-enable.js'
+import { addUsersExport } from './commands/users-export.js'
+import { addUsersImport } from './commands/users-import.js'
 import { addUsersList } from './commands/users-list.js'
 import { addUsersRemove } from './commands/users-remove.js'
 import { addUsersSetPassword } from './commands/users-set-password.js'
@@ -45,7 +47,7 @@ Example:
   $ latchkey users add --help`)
 
 addServe(program)
-const users = program.command('users').description('Add, list, change and remove users.')
+const users = program.command('users').description('Add, list, change, remove, import and export users.')
 addUsersAdd(users)
 addUsersList(users)
 addUsersSetScopes(users)
@@ -53,6 +55,8 @@ addUsersSetPassword(users)
 addUsersDisable(users)
 addUsersEnable(users)
 addUsersRemove(users)
+addUsersImport(users)
+addUsersExport(users)
 const clients = program.command('clients').description('Register, list and remove machine clients.')
 addClientsAdd(clients)
 addClientsList(clients)

@@ -4,6 +4,7 @@ import { LatchkeyError } from '../lib/errors.js'
 import { KeyError } from '../lib/key-import.js'
 import { EXIT_CODES } from './exit-codes.js'
 import type { ExitCode } from './exit-codes.js'
+import { paint } from './terminal.js'
 
 /** How a verb ended that did not do what it was asked to. */
 export interface Failure {
@@ -30,7 +31,7 @@ export class CommandError extends Error implements Failure {
 /** Says a failure on standard error; as JSON where the caller asked for that. `NODE_DEBUG=latchkey` shows the stack too. */
 export function reportFailure ({ code, message }: Failure, error: unknown, { json }: { json: boolean }): void {
   debuglog('latchkey')('%o', error)
-  process.stderr.write(json ? `${JSON.stringify({ error: code, message })}\n` : `latchkey: ${message}\n`)
+  process.stderr.write(json ? `${JSON.stringify({ error: code, message })}\n` : `${paint(process.stderr, 'red', 'latchkey:')} ${message}\n`)
 }
 
 /** What to tell about an error that ended a verb; undefined where it is none: `--help` and `--version` end so too. */

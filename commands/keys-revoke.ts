@@ -1,37 +1,32 @@
 import type { Command } from 'commander'
 import type { KeyView } from '../lib/keyring.js'
 import { COMMAND } from '../lib/events.js'
+import { requireYes } from './confirmation.js'
 import { withLatchkey } from './context.js'
 import { EXIT_CODES } from './exit-codes.js'
 import { CommandError } from './failure.js'
 import { describeNext, toData } from './key.js'
 import { example, print } from './output.js'
 import type { OutputOptions } from './output.js'
-import { confirm } from './password.js'
 
 /** `latchkey keys revoke`. */
 export function addKeysRevoke (keys: Command): void {
   keys.command('revoke')
     .description('For emergencies: kill a key with every access token that it signed, at once, and erase it. Where it signed, another key does from now on. Sessions live on: their clients refresh.')
     .argument('<kid>', "the key, as 'latchkey keys list' names it")
-    .option('--yes', 'do not ask; needed where there is no terminal to ask at')
+    .option('--yes', 'do not ask; without it y is to be typed, or piped in')
     .option('--json', 'print the key as JSON')
     .addHelpText('after', example('latchkey keys revoke 0199c1a7-6a1e-7cc3-8f4e-1f2a3b4c5d6e --yes'))
     .action(revokeKey)
 }
 
 async function revokeKey (kid: string, options: OutputOptions & { yes?: boolean }): Promise<void> {
-  if (options.yes !== true && !process.stdin.isTTY) {
-    throw new CommandError('usage', 'There is no terminal to ask at: give --yes to revoke the key without a question', { exitCode: EXIT_CODES.usage })
-  }
   await withLatchkey(async ({ keys }, { database }) => {
     const key = (await keys.list()).find(key => key.kid === kid)
     if (key === undefined) {
       throw new CommandError('not_found', `There is no key '${kid}' in ${database}: 'latchkey keys list' shows which there are`, { exitCode: EXIT_CODES.notFound })
     }
-    if (options.yes !== true && !await confirm(`The key ${describeNext(key)}. Revoke it with every token that it signed?`)) {
-      throw new CommandError('canceled', 'Canceled: nothing was revoked')
-    }
+    await requireYes(options, `The key ${describeNext(key)}. Revoke it with every token that it signed?`)
     const revoked = await keys.revoke(kid, COMMAND)
     const signer = (await keys.list()).find(({ signs }) => signs)
     print(options, { data: toData(revoked), text: describe(revoked, key, signer) })

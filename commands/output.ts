@@ -1,4 +1,6 @@
 import { InvalidArgumentError } from 'commander'
+import stringWidth from 'string-width'
+import { paint, printable } from './terminal.js'
 
 /** What every verb that prints data takes. */
 export interface OutputOptions {
@@ -17,19 +19,16 @@ export function print ({ json }: OutputOptions, { data, text }: { data: unknown,
 
 /** Says on standard error what is odd, and does not keep a verb from its work. */
 export function warn (code: string, message: string): void {
-  process.stderr.write(wantsJson() ? `${JSON.stringify({ warning: code, message })}\n` : `latchkey: warning: ${message}\n`)
+  process.stderr.write(wantsJson() ? `${JSON.stringify({ warning: code, message })}\n` : `latchkey: ${paint(process.stderr, 'yellow', 'warning:')} ${message}\n`)
 }
 
-/** Aligned columns under their heads. */
+/** Aligned columns under their heads, also where a character takes two places or none. */
 export function toColumns (heads: string[], rows: string[][]): string {
   const lines = [heads, ...rows.map(row => row.map(printable))]
-  const widths = heads.map((_head, column) => Math.max(...lines.map(line => line[column]?.length ?? 0)))
-  return lines.map(line => line.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd()).join('\n')
-}
-
-/** Without the characters that would move somebody's terminal, or turn its text around. */
-function printable (text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '?')
+  const sizes = lines.map(line => line.map(cell => stringWidth(cell)))
+  const widths = heads.map((_head, column) => sizes.reduce((most, line) => Math.max(most, line[column] ?? 0), 0))
+  const [head = '', ...others] = lines.map((line, row) => line.map((cell, column) => cell + ' '.repeat((widths[column] ?? 0) - (sizes[row]?.[column] ?? 0))).join('  ').trimEnd())
+  return [paint(process.stdout, 'bold', head), ...others].join('\n')
 }
 
 /** The example under the help of a verb. */

@@ -9,13 +9,7 @@ const MAX_INPUT_BYTES = 64 * 1024
 
 /** A new password, never from an argument: typed twice and unseen where a person sits there, else the first line of standard input. */
 export async function readNewPassword (): Promise<string> {
-  return process.stdin.isTTY ? await askTwice() : await readLine()
-}
-
-/** Asks whether to go on; only `y` and `yes` are a yes. */
-export async function confirm (question: string): Promise<boolean> {
-  const answer = await ask({ prompt: `${question} [y/N]` })
-  return /^y(es)?$/i.test(answer.trim())
+  return process.stdin.isTTY ? await askTwice() : await readPassword()
 }
 
 async function askTwice (): Promise<string> {
@@ -25,7 +19,8 @@ async function askTwice (): Promise<string> {
   return password
 }
 
-async function ask (question: { prompt: string, silent?: boolean, replace?: string }): Promise<string> {
+/** Asks at the terminal. */
+export async function ask (question: { prompt: string, silent?: boolean, replace?: string }): Promise<string> {
   // Not on standard output, which may be a file that wants only the result. And always as a terminal: else the typed is echoed.
   const output = process.stderr.isTTY ? process.stderr : process.stdout
   try {
@@ -43,7 +38,14 @@ async function closed (): Promise<never> {
   throw new Error('The input has ended')
 }
 
-async function readLine (): Promise<string> {
+async function readPassword (): Promise<string> {
+  const line = await readLine()
+  if (line === '') throw new CommandError('no_password', 'There is no password on standard input: pipe one in, or start this in a terminal to be asked')
+  return line
+}
+
+/** The first line of standard input; empty where there is none. */
+export async function readLine (): Promise<string> {
   const chunks: Buffer[] = []
   let size = 0
   for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
@@ -51,9 +53,7 @@ async function readLine (): Promise<string> {
     size += chunk.length
     if (chunk.includes('\n') || size > MAX_INPUT_BYTES) break
   }
-  const line = toText(Buffer.concat(chunks)).split('\n', 1)[0]?.replace(/\r$/, '') ?? ''
-  if (line === '') throw new CommandError('no_password', 'There is no password on standard input: pipe one in, or start this in a terminal to be asked')
-  return line
+  return toText(Buffer.concat(chunks)).split('\n', 1)[0]?.replace(/\r$/, '') ?? ''
 }
 
 function toText (bytes: Buffer): string {
@@ -61,6 +61,6 @@ function toText (bytes: Buffer): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(end === -1 ? bytes : bytes.subarray(0, end))
   } catch (cause) {
-    throw new CommandError('invalid_password', 'The password on standard input is not valid UTF-8: encode it so', { cause })
+    throw new CommandError('invalid_input', 'What is on standard input is not valid UTF-8: encode it so', { cause })
   }
 }

@@ -32,10 +32,11 @@ export interface Audit {
   purge (limit: number): Promise<boolean>
 }
 
-/** Keeps an event as part of the transaction in which it happens: nothing is acknowledged that is not in the trail. */
-export async function keepEvent (trx: Transaction<Tables>, event: SecurityEvent): Promise<void> {
-  if (!describeEvent(event.type).kept) return
-  await trx.insertInto('events').values({
+/** Keeps events, a thousand or so at most, as part of the transaction in which they happen: nothing is acknowledged that is not in the trail. */
+export async function keepEvents (trx: Transaction<Tables>, events: readonly SecurityEvent[]): Promise<void> {
+  const kept = events.filter(({ type }) => describeEvent(type).kept)
+  if (kept.length === 0) return
+  await trx.insertInto('events').values(kept.map(event => ({
     at: event.at,
     type: event.type,
     outcome: event.outcome,
@@ -46,7 +47,7 @@ export async function keepEvent (trx: Transaction<Tables>, event: SecurityEvent)
     session_id: event.sessionId,
     client_id: event.clientId,
     details: JSON.stringify(event.details)
-  }).execute()
+  }))).execute()
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { Transaction } from 'kysely'
 import type { Actor, SecurityEvent } from '../schemas/events.js'
-import { keepEvent } from './audit.js'
+import { keepEvents } from './audit.js'
 import type { Clock } from './clock.js'
 import { createEvent, HOST } from './events.js'
 import type { Events, NewEvent } from './events.js'
@@ -36,7 +36,7 @@ export interface Revoke {
 }
 
 /** Says, as part of a transaction, what happened in it: kept in the audit trail with it, and told after its commit. */
-export type RecordEvent = (event: NewEvent) => Promise<void>
+export type RecordEvent = (...events: NewEvent[]) => Promise<void>
 
 /** The revocation rules: durable in the store, and in an index that answers without a query. */
 export interface Revocations {
@@ -103,10 +103,10 @@ export async function openRevocations ({ store, clock, events, accessTokenTtl, f
       happened = []
       now = await raiseMeta(trx, 'latest_time', clock.now())
       clock.advanceTo(now)
-      return work(trx, createRevoke(trx, written, now), now, async function record (what) {
-        const event = createEvent(what, now)
-        await keepEvent(trx, event)
-        happened.push(event)
+      return work(trx, createRevoke(trx, written, now), now, async function record (...events) {
+        const created = events.map(event => createEvent(event, now))
+        await keepEvents(trx, created)
+        happened.push(...created)
       })
     })
     kept = Math.max(kept, now)

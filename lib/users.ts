@@ -1,5 +1,7 @@
 import type { Selectable } from 'kysely'
+import type { Actor } from '../schemas/events.js'
 import type { User, UserDirectory } from '../schemas/host.js'
+import type { UserRecord } from '../schemas/users.js'
 import { assertAnotherAdministrator, findChangeable, isAdministrator, isLimited, readAuthority, requireAccount } from './authority.js'
 import type { Principal } from './authority.js'
 import type { Clock } from './clock.js'
@@ -16,6 +18,10 @@ import { closeSessions, endSessions } from './session-ending.js'
 import type { Queryable, UsersTable } from './store/tables.js'
 import type { Store } from './store/store.js'
 import type { Throttle } from './throttle.js'
+import { changedAt, changeRow, markOf, writeChange } from './user-change.js'
+import { createUserExport } from './user-export.js'
+import { createUserImport, describeAdded } from './user-import.js'
+import type { ImportOptions, UserImport } from './user-import.js'
 import { selectUsers } from './user-list.js'
 import type { UserListQuery } from './user-list.js'
 import { keyOf, normaliseUsername } from './usernames.js'
@@ -75,19 +81,14 @@ export interface Users extends UserDirectory {
   enable (id: string, by?: Principal): Promise<StoredUser>
   /** Deletes the user with all sessions and tokens. */
   remove (id: string, by?: Principal): Promise<StoredUser>
+  /** Takes users from elsewhere, also by the hashes of their passwords; for one file, call it once. Not for what comes through HTTP. */
+  startImport (options?: ImportOptions, by?: Actor): UserImport
+  /** Records that all accounts are read with their password hashes, and then reads them by name, in pages. */
+  exportAll (by?: Actor): AsyncGenerator<UserRecord[]>
 }
 
 function toStoredUser (row: Selectable<UsersTable>): StoredUser {
   return { id: row.id, username: row.username, scopes: parseScope(row.scope), disabled: row.disabled_at !== null, createdAt: row.created_at, passwordChangedAt: row.password_changed_at }
-}
-
-function markOf (account: Pick<UsersTable, 'scope' | 'disabled_at'>): 1 | null {
-  return isAdministrator(account) ? 1 : null
-}
-
-/** Two changes in one millisecond are two all the same: a login that verified the first must not pass for the second. */
-function changedAt ({ password_changed_at: before }: UsersTable, now: number): number {
-  return Math.max(now, before + 1)
 }
 
 /** Whoever registers gets no scopes from anybody. */
@@ -95,8 +96,8 @@ async function assertMayAdd (db: Queryable, scopes: readonly string[], by: Princ
   assertMayGrant(by.kind === 'anonymous' ? [] : await readAuthority(db, by), scopes)
 }
 
-async function recordAdded (record: RecordEvent, by: Principal, { id, username, scope }: UsersTable): Promise<void> {
-  await record({ type: 'user_added', actor: by, subject: id, details: { username, scopes: parseScope(scope) } })
+async function recordAdded (record: RecordEvent, by: Principal, row: UsersTable): Promise<void> {
+  await record(describeAdded(row, by))
 }
 
 /** Creates the built-in user directory over the store. */
@@ -158,23 +159,11 @@ export function createUsers ({ store, clock, passwords, revocations, throttle, c
     const passwordHash = password === undefined ? undefined : await hashFor(id, password, by)
     return await revocations.transaction(async (trx, revoke, now, record) => {
       const { account: before, authority } = await findChangeable(trx, id, by)
-      const [had, has] = [parseScope(before.scope), parseScope(scope ?? before.scope)]
-      assertMayGrant(authority, has)
-      const after = { ...before, scope: formatScope(has), updated_at: now }
-      if (disabled !== undefined) after.disabled_at = disabled ? before.disabled_at ?? now : null
-      if (passwordHash !== undefined) Object.assign(after, { password_hash: passwordHash, password_changed_at: changedAt(before, now) })
-      after.administrator = markOf(after)
+      const change = { scope, disabled, passwordHash }
+      const after = changeRow(before, change, now)
+      assertMayGrant(authority, parseScope(after.scope))
       if (isLimited(by) && isAdministrator(before) && !isAdministrator(after)) await assertAnotherAdministrator(trx, id)
-
-      await trx.updateTable('users').set(after).where('id', '=', id).execute()
-      if (disabled === true || passwordHash !== undefined) await closeSessions(trx, revoke, now, id)
-      else if (had.some(name => !has.includes(name))) await revoke.user(id)
-      // Whoever sets a password or enables the account lets its owner in again.
-      if (disabled === false || passwordHash !== undefined) await throttle.forgive(trx, before.username)
-
-      if (scopes !== undefined) await record({ type: 'scopes_changed', actor: by, subject: id, details: { before: had, after: has } })
-      if (disabled !== undefined) await record({ type: disabled ? 'user_disabled' : 'user_enabled', actor: by, subject: id })
-      if (passwordHash !== undefined) await record({ type: 'password_changed', actor: by, subject: id })
+      await writeChange({ trx, revoke, now, record, throttle, by }, before, after, change)
       return toStoredUser(after)
     })
   }
@@ -201,6 +190,8 @@ export function createUsers ({ store, clock, passwords, revocations, throttle, c
   }
 
   return {
+    startImport: createUserImport({ store, clock, passwords, revocations, throttle, toScope, assertAcceptable }),
+    exportAll: createUserExport({ store, revocations }),
     findIn,
     find: id => store.read(db => findIn(db, id)),
 

@@ -19,6 +19,7 @@ const TABLE = {
   session_ended: { outcome: 'success', kept: true, meaning: 'A session was ended: by logout, by revoking its refresh token, or by its owner.' },
   sessions_ended: { outcome: 'success', kept: true, meaning: 'Several sessions of a user were ended at once; `sessions` says how many were live.' },
   user_added: { outcome: 'success', kept: true, meaning: 'An account was made.' },
+  users_exported: { outcome: 'success', kept: true, meaning: 'All accounts were written out, with their password hashes.' },
   user_removed: { outcome: 'success', kept: true, meaning: 'An account was deleted.' },
   user_disabled: { outcome: 'success', kept: true, meaning: 'An account was disabled.' },
   user_enabled: { outcome: 'success', kept: true, meaning: 'An account was enabled again.' },

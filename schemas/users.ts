@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
-import { DateTime, MAX_USERNAME_LENGTH, NewPassword, PageLimit, Password, SCOPE_PATTERN, Username } from './common.js'
+import { DateTime, MAX_USERNAME_LENGTH, NewPassword, PageLimit, Password, SCOPE_PATTERN, Username, USERNAME_PATTERN } from './common.js'
 import { EXAMPLE, EXAMPLE_ACCOUNT } from './examples.js'
 
 /** A user, as the user may see it. */
@@ -56,3 +56,21 @@ export const UserPatch = Type.Object({
   disabled: Type.Optional(Type.Boolean({ description: 'Whether the user is kept from logging in.' })),
   password: Type.Optional(NewPassword)
 }, { title: 'UserPatch', additionalProperties: false, minProperties: 1, examples: [{ scopes: ['items:read'], disabled: false }] })
+
+/**
+ * A user in a file: a row of `latchkey users import` and `latchkey users export`. The description of a member says what it must be.
+ * An id is the `sub` of tokens and a part of paths: `me` is one of those, and what begins with `lkc_` is a machine client (RFC 9068 section 5).
+ */
+export const UserRecord = Type.Object({
+  id: Type.Optional(Type.String({ pattern: '^(?!me$|lkc_)[A-Za-z0-9][A-Za-z0-9._~@:+-]{0,63}$', description: "1 to 64 of the characters A-Z a-z 0-9 . _ ~ @ : + -, of which the first is a letter or a digit; not 'me', and nothing that begins with 'lkc_'" })),
+  username: Type.String({ minLength: 1, maxLength: MAX_USERNAME_LENGTH, pattern: USERNAME_PATTERN, description: `text of 1 to ${MAX_USERNAME_LENGTH} characters, none of them control characters, and no spaces at its ends` }),
+  password_hash: Type.Optional(Type.String({ maxLength: 128, description: 'text' })),
+  password: Type.Optional(Type.String({ minLength: 1, maxLength: 1_024, description: 'text of 1 to 1,024 characters' })),
+  scopes: Type.Optional(Type.Array(Type.String({ minLength: 1, maxLength: 256 }), { maxItems: 256, description: 'a list of at most 256 names of scopes' })),
+  disabled: Type.Optional(Type.Boolean({ description: 'true or false' })),
+  created_at: Type.Optional(Type.String({ format: 'date-time', description: 'a moment such as 2026-11-03T12:00:00Z' }))
+}, { additionalProperties: false })
+export type UserRecord = Static<typeof UserRecord>
+
+/** The columns of a CSV file of users. */
+export const USER_COLUMNS = Object.keys(UserRecord.properties) as Array<keyof UserRecord>

@@ -1,0 +1,19 @@
+import { extname } from 'node:path'
+import { Option } from 'commander'
+import type { UserFileFormat } from '../lib/user-file.js'
+import { EXIT_CODES } from './exit-codes.js'
+import { CommandError } from './failure.js'
+
+/** `--format`, where the name of the file does not say it. The formats are those of lib/user-file.ts, which only the verb itself loads. */
+export function formatOption (): Option {
+  return new Option('--format <format>', 'how the file is written; default: what its name ends with').choices(['ndjson', 'csv'] satisfies UserFileFormat[])
+}
+
+/** The format of a file: what was said, else what its name ends with. */
+export function formatOf (file: string, said: UserFileFormat | undefined): UserFileFormat {
+  if (said !== undefined) return said
+  const extension = extname(file).toLowerCase()
+  if (extension === '.ndjson' || extension === '.jsonl') return 'ndjson'
+  if (extension === '.csv') return 'csv'
+  throw new CommandError('usage', `The name '${file}' does not end with .ndjson or .csv: say --format ndjson or --format csv`, { exitCode: EXIT_CODES.usage })
+}

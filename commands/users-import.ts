@@ -1,0 +1,147 @@
+import { open } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
+import type { Command } from 'commander'
+import { COMMAND } from '../lib/events.js'
+import type { UserFileFormat } from '../lib/user-file.js'
+import type { ImportOptions, ImportRow, RowOutcome } from '../lib/user-import.js'
+import { withLatchkey } from './context.js'
+import { CommandError } from './failure.js'
+import { example, print, warn } from './output.js'
+import type { OutputOptions } from './output.js'
+import { createProgress } from './progress.js'
+import type { Progress } from './progress.js'
+import { printable } from './terminal.js'
+import { formatOf, formatOption } from './user-file.js'
+
+/** How many rows are one transaction: fewer where passwords are hashed, which takes a quarter of a second each. */
+const BATCH = 1_000
+const HASHED_BATCH = 32
+
+type Counts = Record<RowOutcome['status'], number>
+
+/** `latchkey users import`. */
+export function addUsersImport (users: Command): void {
+  users.command('import')
+    .description('Add the users of a file, with the hashes of their passwords (bcrypt, or bcrypt_sha256 of passlib) or with passwords that are hashed now. Users who are there already are left as they are. A bad row is reported and the others are taken; importing a file again goes on where it stopped.')
+    .argument('<file>', "NDJSON or CSV, with username, password_hash or password, and perhaps id, scopes, disabled and created_at; '-' is standard input")
+    .addOption(formatOption())
+    .option('--update', 'make users who are there already what their rows say; who gets another password, loses scopes or is disabled is logged out')
+    .option('--strict', 'stop at the first bad row; those before it are imported')
+    .option('--dry-run', 'check every row and write nothing')
+    .option('--json', 'print the counts as JSON')
+    .addHelpText('after', example('latchkey users import users.ndjson --dry-run', "psql -c '\\copy (select ...) to stdout csv header' | latchkey users import - --format csv"))
+    .action(importUsers)
+}
+
+async function importUsers (file: string, options: OutputOptions & ImportOptions & { format?: UserFileFormat }): Promise<void> {
+  const format = formatOf(file, options.format)
+  const source = await openSource(file)
+  try {
+    await withLatchkey(async ({ users }, { bcryptCost }) => {
+      const progress = createProgress(options.json === true && !process.stderr.isTTY ? { write: () => true, isTTY: false } : process.stderr, () => performance.now())
+      const counts: Counts = { added: 0, updated: 0, unchanged: 0, kept: 0, refused: 0 }
+      const reader = await createReader(source, format, { progress, counts, bcryptCost, isStrict: options.strict === true, json: options.json === true })
+      await reader.readAll(users.startImport(options, COMMAND)).finally(progress.end)
+      report(counts, options)
+      if (reader.costly > 0) warn('costly_hashes', `${reader.costly} of the hashes cost more than LATCHKEY_BCRYPT_COST (${bcryptCost}): raise it, or the time of a login tells who is there`)
+      if (counts.refused > 0) throw new CommandError('rows_refused', describeRefused(counts, options))
+    })
+  } finally {
+    await source.close()
+  }
+}
+
+interface Source {
+  chunks: AsyncIterable<Buffer>
+  /** How much of it has been read, 0 to 1; undefined where its size is not known. */
+  part (): number | undefined
+  close (): Promise<void>
+}
+
+async function openSource (file: string): Promise<Source> {
+  if (file === '-') return { chunks: process.stdin as AsyncIterable<Buffer>, part: () => undefined, close: async () => {} }
+  let handle: FileHandle
+  let size: number
+  try {
+    handle = await open(file)
+    size = (await handle.stat()).size
+  } catch (cause) {
+    throw new CommandError('invalid_file', `The file ${file} cannot be read (${(cause as Error).message}): give the path of a file of users, or - for standard input`, { cause })
+  }
+  let done = 0
+  async function * read (): AsyncGenerator<Buffer> {
+    for await (const chunk of handle.createReadStream({ autoClose: false }) as AsyncIterable<Buffer>) {
+      yield chunk
+      done += chunk.length
+    }
+  }
+  return { chunks: read(), part: () => size === 0 ? undefined : done / size, close: () => handle.close() }
+}
+
+async function createReader ({ chunks, part }: Source, format: UserFileFormat, { progress, counts, bcryptCost, isStrict, json }: { progress: Progress, counts: Counts, bcryptCost: number, isStrict: boolean, json: boolean }) {
+  const [{ readUserFile, UserFileError }, { costOf }] = await Promise.all([import('../lib/user-file.js'), import('../lib/passwords/hashing.js')])
+  let batch: ImportRow[] = []
+  let hashed = 0
+  let done = 0
+  let costly = 0
+
+  function refuse (line: number, reason: string): void {
+    counts.refused++
+    const message = printable(`line ${line}: ${reason}`)
+    progress.say(json ? JSON.stringify({ error: 'row_refused', line, message }) : `latchkey: ${message}`)
+  }
+
+  /** Tells whether to go on. */
+  async function flush (take: (rows: ImportRow[]) => Promise<RowOutcome[]>): Promise<boolean> {
+    const outcomes = batch.length === 0 ? [] : await take(batch)
+    done += batch.length
+    batch = []
+    hashed = 0
+    for (const { line, status, reason = '' } of outcomes) {
+      if (status === 'refused') refuse(line, reason)
+      else counts[status]++
+    }
+    progress.report(done, part())
+    return !isStrict || counts.refused === 0
+  }
+
+  async function readAll (take: (rows: ImportRow[]) => Promise<RowOutcome[]>): Promise<void> {
+    try {
+      for await (const row of readUserFile(chunks, format)) {
+        if ('problem' in row) {
+          // In the order of the file: the rows before it may have something to say too.
+          if (!await flush(take)) return
+          refuse(row.line, row.problem)
+          if (isStrict) return
+          continue
+        }
+        const { password, password_hash: hash } = (row.value ?? {}) as { password?: unknown, password_hash?: unknown }
+        if (typeof hash === 'string' && (costOf(hash) ?? 0) > bcryptCost) costly++
+        if (password !== undefined) hashed++
+        batch.push(row)
+        if ((batch.length === BATCH || hashed === HASHED_BATCH) && !await flush(take)) return
+      }
+      await flush(take)
+    } catch (cause) {
+      if (cause instanceof UserFileError) throw new CommandError('invalid_file', cause.message, { cause })
+      throw cause
+    }
+  }
+
+  return { readAll, get costly () { return costly } }
+}
+
+function report (counts: Counts, options: OutputOptions & ImportOptions): void {
+  const { added, updated, unchanged, kept, refused } = counts
+  const said = [`${added} added`, `${updated} updated`, `${unchanged} unchanged`, `${refused} refused`]
+  if (kept > 0) said.splice(2, 0, `${kept} left as they were, though their rows differ (--update changes them)`)
+  print(options, {
+    data: { ...counts, dry_run: options.dryRun === true },
+    text: `${options.dryRun === true ? 'Nothing was written. It would be: ' : ''}${said.join(', ')}.`
+  })
+}
+
+function describeRefused ({ refused }: Counts, { strict }: ImportOptions): string {
+  if (strict === true) return 'Stopped at a bad row: mend it and import the file again; what was imported before it is left as it is'
+  return `${refused} ${refused === 1 ? 'row was' : 'rows were'} refused: mend ${refused === 1 ? 'it' : 'them'} and import the file again; the users who are there are left as they are`
+}

@@ -1,0 +1,35 @@
+import type { Selectable } from 'kysely'
+import type { Actor } from '../schemas/events.js'
+import type { UserRecord } from '../schemas/users.js'
+import { HOST } from './events.js'
+import type { Revocations } from './revocations.js'
+import { parseScope } from './scopes.js'
+import type { Store } from './store/store.js'
+import type { UsersTable } from './store/tables.js'
+import { selectUsers } from './user-list.js'
+
+const PAGE = 1_000
+
+/** Makes `Users.exportAll`: each page is one read, so that nobody waits, and the whole is as of no one moment. */
+export function createUserExport ({ store, revocations }: { store: Store, revocations: Revocations }) {
+  return async function * exportAll (by: Actor = HOST): AsyncGenerator<UserRecord[]> {
+    await revocations.transaction((_trx, _revoke, _now, record) => record({ type: 'users_exported', actor: by }))
+    for (let after: string | undefined; ;) {
+      const rows = await store.read(db => selectUsers(db, { after, limit: PAGE }).execute())
+      if (rows.length > 0) yield rows.map(toRecord)
+      after = rows.at(-1)?.username
+      if (rows.length < PAGE) return
+    }
+  }
+}
+
+function toRecord (row: Selectable<UsersTable>): UserRecord {
+  return {
+    id: row.id,
+    username: row.username,
+    password_hash: row.password_hash,
+    scopes: parseScope(row.scope),
+    disabled: row.disabled_at !== null,
+    created_at: new Date(row.created_at).toISOString()
+  }
+}

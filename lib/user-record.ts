@@ -1,0 +1,20 @@
+import { Ajv } from 'ajv'
+import addFormats from 'ajv-formats'
+import { USER_COLUMNS, UserRecord } from '../schemas/users.js'
+import { isSupportedHash } from './passwords/hashing.js'
+
+const validate = addFormats.default(new Ajv({ strict: false })).compile<UserRecord>(UserRecord)
+
+/** What is wrong with a row that should be a `UserRecord`; undefined where nothing is. Never what the row says: that may be a password. */
+export function checkRecord (value: unknown): string | undefined {
+  if (!validate(value)) {
+    const { keyword, instancePath } = validate.errors?.[0] ?? {}
+    const name = instancePath?.split('/')[1] as keyof UserRecord | undefined
+    if (name !== undefined) return `its ${name} must be ${(UserRecord.properties[name] as { description?: string }).description}`
+    if (keyword === 'additionalProperties') return `it has a member that is none of ${USER_COLUMNS.join(', ')}`
+    return keyword === 'required' ? 'it has no username' : 'it is no JSON object'
+  }
+  if (value.password !== undefined && value.password_hash !== undefined) return 'it has both password and password_hash: give one'
+  if (value.password_hash !== undefined && !isSupportedHash(value.password_hash)) return 'its password_hash is none that can be taken: bcrypt ($2a$, $2b$, $2y$) or bcrypt_sha256 of passlib, at a cost of 4 to 20'
+  return undefined
+}
