@@ -42,7 +42,10 @@ export function toFailure (error: unknown): Failure | undefined {
   if (error instanceof KeyError) return { code: error.code, message: oneLine(error.message), exitCode: EXIT_CODES.failed }
   const message = oneLine(error instanceof Error ? error.message : String(error))
   const option = /^Latchkey: (.*)/.exec(message)?.[1]
-  return { code: option === undefined ? 'failed' : 'invalid_option', message: option ?? message, exitCode: EXIT_CODES.failed }
+  if (option !== undefined) return { code: 'invalid_option', message: option, exitCode: EXIT_CODES.failed }
+  // Ours say what to do; of an error that nobody foresaw there is only its place to tell.
+  const hint = error instanceof Error && 'code' in error ? '; NODE_DEBUG=latchkey shows where it happened' : ''
+  return { code: 'failed', message: message + hint, exitCode: EXIT_CODES.failed }
 }
 
 function ofCommander ({ code, exitCode, message }: CommanderError): Failure | undefined {
@@ -62,6 +65,8 @@ function sentenceOf ({ code, message, cause }: LatchkeyError): string {
   if (code === 'username_taken') return "This username is taken: choose another one; 'latchkey users list' shows those that are"
   // Whoever is at the command line may know what the client of a request may not.
   if (code === 'store_unavailable' && cause instanceof Error) return `The database is not available (${cause.message}): try again in a moment`
+  if (code === 'invalid_request') return `${message.replace(/\.$/, '')}: choose another one`
+  if (code === 'not_found') return `${message.replace(/\.$/, '')} any more: somebody else has removed it in this moment`
   return message
 }
 

@@ -25,8 +25,9 @@ export interface Progress {
  * A bar with rate and time left on a terminal, else a plain line every ten seconds.
  * @param output - standard error, where people look and scripts do not.
  * @param now - milliseconds.
+ * @param options - `isQuiet`: only what `say` says, for programs. Default: false.
  */
-export function createProgress (output: Output, now: () => number): Progress {
+export function createProgress (output: Output, now: () => number, { isQuiet = false }: { isQuiet?: boolean } = {}): Progress {
   const began = now()
   let last = output.isTTY ? -Infinity : began
   let isDrawn = false
@@ -39,7 +40,7 @@ export function createProgress (output: Output, now: () => number): Progress {
   return {
     report (rows, part) {
       const time = now()
-      if (time - last < (output.isTTY ? REDRAW : LINE_EVERY)) return
+      if (isQuiet || time - last < (output.isTTY ? REDRAW : LINE_EVERY)) return
       last = time
       const text = describe(rows, part, time - began)
       if (!output.isTTY) {

@@ -38,7 +38,7 @@ async function importUsers (file: string, options: OutputOptions & ImportOptions
   const source = await openSource(file)
   try {
     await withLatchkey(async ({ users }, { bcryptCost }) => {
-      const progress = createProgress(options.json === true && !process.stderr.isTTY ? { write: () => true, isTTY: false } : process.stderr, () => performance.now())
+      const progress = createProgress(process.stderr, () => performance.now(), { isQuiet: options.json === true })
       const counts: Counts = { added: 0, updated: 0, unchanged: 0, kept: 0, refused: 0 }
       const reader = await createReader(source, format, { progress, counts, bcryptCost, isStrict: options.strict === true, json: options.json === true })
       await reader.readAll(users.startImport(options, COMMAND)).finally(progress.end)

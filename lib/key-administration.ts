@@ -96,7 +96,7 @@ export function createKeys ({ keyring, clock, revocations, follower, algorithm, 
   function findObstacle (keys: LivingRow[], { kid, identity }: { kid: string, identity: string }): KeyError | undefined {
     if (keys.some(key => key.kid === kid)) return new KeyError('duplicate_key', `There is a key ${kid} already, or was until lately: give this one another kid`)
     const same = keys.find(key => identityOf(key) === identity)
-    if (same !== undefined) return new KeyError('duplicate_key', `This very key is here already: it is ${same.kid}`)
+    if (same !== undefined) return new KeyError('duplicate_key', `This very key is here already: it is ${same.kid}, and there is nothing to do`)
     return undefined
   }
 

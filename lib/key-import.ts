@@ -115,7 +115,7 @@ function ofJwk (text: string, purpose: Purpose): Material {
     jwk = JSON.parse(text)
   } catch {
     // Its message has a part of the text in it.
-    throw invalid('it looks like a JWK, and is not valid JSON')
+    throw invalid('it looks like a JWK, and is not valid JSON: export it again')
   }
   if (jwk.keys !== undefined) throw invalid('it is a set of keys: give one JWK')
   const { use, key_ops: operations, alg, kid } = jwk as Record<string, unknown>
@@ -124,9 +124,9 @@ function ofJwk (text: string, purpose: Purpose): Material {
   const needed = purpose === 'sign' ? ['sign'] : ['verify', 'sign']
   if (operations !== undefined && !(Array.isArray(operations) && needed.some(name => operations.includes(name)))) throw invalid(`its key_ops do not have '${needed[0]}'`)
   if (alg !== undefined && !(ALGORITHMS as readonly unknown[]).includes(alg)) throw invalid(`its alg must be one of ${ALGORITHMS.join(', ')}`)
-  if (kid !== undefined && typeof kid !== 'string') throw invalid('its kid is not a text')
+  if (kid !== undefined && typeof kid !== 'string') throw invalid('its kid is not a text: mend it, or leave it out')
   if (jwk.kty === 'oct') {
-    if (typeof jwk.k !== 'string') throw invalid('its k is missing')
+    if (typeof jwk.k !== 'string') throw invalid('its k, which is the secret itself, is missing: export it again')
     return { key: createSecretKey(toBytes(jwk.k)), jwk }
   }
   const isPrivate = jwk.d !== undefined
@@ -142,7 +142,7 @@ function read (make: () => KeyObject): KeyObject {
   try {
     return make()
   } catch (cause) {
-    throw invalid('it cannot be read: it is damaged, or of a kind that is not supported', cause)
+    throw invalid('it cannot be read: it is damaged, or of a kind that is not supported, which RSA, EC P-256 and Ed25519 are', cause)
   }
 }
 
@@ -165,7 +165,7 @@ function algorithmsOf (key: KeyObject): ParsedKey['algorithms'] {
 function toTexts (key: KeyObject, purpose: Purpose): Pick<ParsedKey, 'text' | 'identity'> {
   if (key.type === 'secret') return ofBytes(key.export())
   const publicKey = key.type === 'private' ? createPublicKey(key) : key
-  if (key.type === 'private' && !belongTogether(key, publicKey)) throw invalid('its private and its public half do not belong together')
+  if (key.type === 'private' && !belongTogether(key, publicKey)) throw invalid('its private and its public half do not belong together: export it again')
   const identity = publicKey.export({ type: 'spki', format: 'pem' }).toString()
   return { identity, text: purpose === 'sign' ? key.export({ type: 'pkcs8', format: 'pem' }).toString() : identity }
 }
@@ -189,7 +189,7 @@ function parseSecret (content: Buffer, { algorithm, base64url }: KeyHints): Pars
 }
 
 function toBytes (text: string): Buffer {
-  if (!/^[A-Za-z0-9_+/-]+={0,2}$/.test(text)) throw invalid('the secret is not base64url')
+  if (!/^[A-Za-z0-9_+/-]+={0,2}$/.test(text)) throw invalid('the secret is not base64url: a secret that is plain text is given without --base64url')
   return Buffer.from(text, 'base64url')
 }
 

@@ -39,7 +39,7 @@ export interface ImportRow {
 export interface RowOutcome {
   line: number
   status: 'added' | 'updated' | 'unchanged' | 'kept' | 'refused'
-  /** Why it was refused: the second half of a sentence, without anything that the row says. */
+  /** Why it was refused: the second half of a sentence. Of what the row says at most a scope that there is not: the rest may be a password. */
   reason?: string
 }
 

@@ -46,8 +46,8 @@ t.test('wrong usage is one sentence and exit code 2', async t => {
     [['users', 'add', ' alice'], /A username has 1 to 128 characters/],
     [['users', 'add', 'alice', '--password', 'x'], /unknown option '--password'/],
     [['users', 'list', '--limit', '0'], /a whole number from 1/],
-    [['users', 'remove', 'alice'], /--yes/],
-    [['keys', 'revoke', 'x'], /--yes/],
+    [['users', 'import', 'users.txt'], /say --format/],
+    [['users', 'export'], /--with-hashes/],
     [['keys', 'import', 'x', '--issuer', 'y'], /--issuer goes only with --verify-only/],
     [['keys', 'import', 'x', '--now', '--verify-only'], /--now does not go with --verify-only/],
     [['keys', 'import', 'x', '--verify-only', '--until', 'soon'], /--until must be a duration/]

@@ -33,7 +33,7 @@ t.test('what is refused says why, and adds nothing', async t => {
     [['add', 'x', '--grant', 'implicit'], 2, /There is no grant 'implicit'; the grants are client_credentials, password/],
     [['add', ' x'], 2, /A client has a name of 1 to 128 characters/],
     [['add', 'x', '--secret', 'mine'], 2, /unknown option '--secret'/],
-    [['remove', 'lkc_x'], 2, /--yes/]
+    [['remove', 'lkc_x'], 3, /There is no client 'lkc_x'/]
   ]
   for (const [args, code, says] of cases) t.match(await run(directory, ['clients', ...args]), { code, stdout: '', stderr: says }, args.join(' '))
   t.match(await run(directory, ['clients', 'list', '--json']), { code: 0, stdout: '[]\n' })

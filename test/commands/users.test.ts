@@ -39,7 +39,7 @@ t.test('what is refused says why and what to do, and changes nothing', async t =
     ['password_rejected', ['users', 'add', 'bob'], 'short\n', 1, /rejected: it is shorter than 15 characters; choose/],
     ['password_rejected', ['users', 'add', 'bob'], 'abcdefghijklmnopqrst\n', 1, /sequence/],
     ['no_password', ['users', 'add', 'bob'], '\nsecond line is no password\n', 1, /standard input/],
-    ['invalid_password', ['users', 'add', 'bob'], Buffer.from([0xff, 0xfe, 0x0a]), 1, /UTF-8/],
+    ['invalid_input', ['users', 'add', 'bob'], Buffer.from([0xff, 0xfe, 0x0a]), 1, /UTF-8/],
     ['not_found', ['users', 'set-password', 'nobody'], PASSWORD, 3, /nobody/],
     ['not_found', ['sessions', 'revoke', 'alice', '--session', 'none'], '', 3, /'none'/]
   ]

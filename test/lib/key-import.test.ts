@@ -32,7 +32,7 @@ t.test('keys to sign with, in each form: pending like a rotation, or at once', a
     const { keys, tokens } = await openKeys(world, { algorithm })
     const key = await keys.importSigningKey(Buffer.from(`${text}\n`))
     t.match(key, { algorithm, state: 'pending', activatesAt: world.wall() + KEY_LEAD }, name)
-    await t.rejects(keys.importSigningKey(Buffer.from(text)), { code: 'duplicate_key', message: `This very key is here already: it is ${key.kid}` }, name)
+    await t.rejects(keys.importSigningKey(Buffer.from(text)), { code: 'duplicate_key', message: `This very key is here already: it is ${key.kid}, and there is nothing to do` }, name)
     world.wall.move(KEY_LEAD)
     const token = await tokens.sign(await world.sessions.start(await world.addUser()))
     t.equal(JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString()).kid, key.kid, name)

@@ -1,0 +1,77 @@
+import { spawn, spawnSync } from 'node:child_process'
+import t from 'tap'
+import { toColumns } from '../../commands/output.js'
+import { createProgress } from '../../commands/progress.js'
+import { paint } from '../../commands/terminal.js'
+import { CLI, environment, NODE, run } from './support.js'
+
+// What people see at a terminal, and what a pipe gets instead.
+
+function createOutput (isTTY: boolean) {
+  const output = { text: '', isTTY, hasColors: () => isTTY, write: (text: string | Uint8Array) => { output.text += String(text); return true } }
+  return output
+}
+
+t.test('the progress: a bar on a terminal, lines elsewhere', async t => {
+  for (const isTTY of [true, false]) {
+    const output = createOutput(isTTY)
+    let time = 0
+    const progress = createProgress(output, () => time)
+    const at = (milliseconds: number, rows: number, part?: number): string => {
+      time = milliseconds
+      output.text = ''
+      progress.report(rows, part)
+      return output.text
+    }
+    if (isTTY) {
+      t.equal(at(0, 0, 0), `[\x1b[32m\x1b[39m${'-'.repeat(24)}] 0 rows, 0 %`)
+      t.equal(at(50, 100, 0.01), '', 'not more often than anybody sees')
+      t.equal(at(5_000, 45_000, 0.5), `\r\x1b[K[\x1b[32m${'#'.repeat(12)}\x1b[39m${'-'.repeat(12)}] 45,000 rows, 50 %, 9,000 rows/s, 0:05 left`)
+      output.text = ''
+      progress.say('latchkey: line 7: it is no JSON')
+      t.equal(output.text, '\r\x1b[Klatchkey: line 7: it is no JSON\n')
+      t.equal(at(6_000, 60_000), '60,000 rows, 10,000 rows/s')
+      output.text = ''
+      progress.end()
+      t.equal(output.text, '\r\x1b[K')
+    } else {
+      t.equal(at(9_999, 100, 0.01), '')
+      t.equal(at(10_000, 100, 0.001), 'latchkey: 100 rows, 0 %, 10 rows/s, 2:46:30 left\n')
+      t.equal(at(11_000, 200, 0.01), '')
+      output.text = ''
+      progress.say('x')
+      progress.end()
+      t.equal(output.text, 'x\n')
+    }
+  }
+})
+
+t.test('columns are aligned where a character takes two places or none, and nothing in them moves the terminal', async t => {
+  const lines = toColumns(['NAME', 'STATE'], [['\u6f22\u5b57', 'a'], ['e\u0301', 'b'], ['\u{1F600}', 'c'], ['\x1b[2J\u202ex', 'd']]).split('\n')
+  t.same(lines, ['NAME    STATE', '\u6f22\u5b57    a', 'e\u0301       b', '\u{1F600}      c', '?[2J?x  d'])
+  t.equal(paint(createOutput(false), 'red', 'x'), 'x')
+  t.equal(paint(createOutput(true), 'red', 'x'), '\x1b[31mx\x1b[39m')
+})
+
+t.test('questions are answered by pipe', async t => {
+  const directory = t.testdir()
+  await run(directory, ['users', 'add', 'alice'], { input: 'correct horse battery staple' })
+  t.match(await run(directory, ['users', 'remove', 'alice']), { code: 2, stdout: '', stderr: /^Remove alice for good\? \[y\/N\]\nlatchkey: There is no answer on standard input: pipe y in, or give --yes\n$/ })
+  for (const input of ['n\n', '\n\ny\n', 'yesterday\n']) t.match((await run(directory, ['users', 'remove', 'alice'], { input })).code, /^[12]$/, input)
+  t.match(await run(directory, ['users', 'remove', 'alice'], { input: 'n\n' }), { code: 1, stdout: '', stderr: /Canceled: nothing was changed; only y, or --yes, goes on\n$/ })
+  t.match(await run(directory, ['users', 'list', '--json']), { stdout: /alice/ })
+  t.match(await run(directory, ['users', 'remove', 'alice', '--json'], { input: 'Yes\r\n' }), { code: 0, stdout: /alice/, stderr: '' })
+})
+
+const noScript = (process.platform !== 'linux' || spawnSync('script', ['--version']).error !== undefined) && 'there is no script(1) to make a terminal with'
+
+t.test('a terminal gets colours, and none with NO_COLOR', { skip: noScript }, async t => {
+  const command = `${NODE.join(' ')} ${CLI} users lst`
+  const said = await new Promise<string>(resolve => {
+    const child = spawn('script', ['-qec', `${command}; NO_COLOR=1 ${command}; ${command} 2>&1 | cat`, '/dev/null'], { cwd: t.testdir(), env: { ...environment({ TERM: 'xterm-256color' }), FORCE_COLOR: undefined, NO_COLOR: undefined }, stdio: ['ignore', 'pipe', 'inherit'] })
+    let text = ''
+    child.stdout.on('data', chunk => { text += chunk })
+    child.on('close', () => resolve(text))
+  })
+  t.same(said.trim().split(/\r?\n/).map(text => text.startsWith('\x1b[31mlatchkey:\x1b[39m ')), [true, false, false], said)
+})
