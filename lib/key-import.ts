@@ -126,7 +126,7 @@ function ofJwk (text: string, purpose: Purpose): Material {
   if (alg !== undefined && !(ALGORITHMS as readonly unknown[]).includes(alg)) throw invalid(`its alg must be one of ${ALGORITHMS.join(', ')}`)
   if (kid !== undefined && typeof kid !== 'string') throw invalid('its kid is not a text: mend it, or leave it out')
   if (jwk.kty === 'oct') {
-    if (typeof jwk.k !== 'string') throw invalid('its k, which is the secret itself, is missing: export it again')
+    if (typeof jwk.k !== 'string') throw invalid('its k is missing, which is the secret itself: export it again')
     return { key: createSecretKey(toBytes(jwk.k)), jwk }
   }
   const isPrivate = jwk.d !== undefined

@@ -7,8 +7,7 @@ import type { Line } from './lines.js'
 import type { ImportRow } from './user-import.js'
 
 /** How a file of users is written: a JSON object on each line, or CSV (RFC 4180) under a line with the names of the columns. */
-export const USER_FILE_FORMATS = ['ndjson', 'csv'] as const
-export type UserFileFormat = typeof USER_FILE_FORMATS[number]
+export type UserFileFormat = 'ndjson' | 'csv'
 
 /** A row that cannot be read, and why: the second half of a sentence. */
 export interface UnreadableRow {
