@@ -155,3 +155,5 @@ export type { Guard } from './plugins/authentication.js'
 export type { LatchkeyOptions } from './schemas/options.js'
 export type { Actor, EventHook, EventType, SecurityEvent } from './schemas/events.js'
 export type { ClaimsHook, User, UserDirectory } from './schemas/host.js'
+// By the star: only so does a declaration for this module reach the interface.
+export type * from './schemas/scopes.js'

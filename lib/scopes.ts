@@ -1,7 +1,8 @@
+import type { BuiltInScope } from '../schemas/scopes.js'
 import { LatchkeyError } from './errors.js'
 
 /** The scopes that Latchkey's own routes ask for. Every catalogue has them. */
-export const BUILT_IN_SCOPES: Readonly<Record<string, string>> = Object.freeze({
+export const BUILT_IN_SCOPES: Readonly<Record<BuiltInScope, string>> = Object.freeze({
   'users:read': 'Read all users',
   'users:write': 'Create, change and delete users',
   'clients:write': 'Manage machine clients',

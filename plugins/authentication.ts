@@ -7,6 +7,7 @@ import { asClient, asUser } from '../lib/events.js'
 import { assertKnownScopes } from '../lib/scopes.js'
 import type { Principal } from '../lib/authority.js'
 import type { AuthenticatedUser } from '../lib/tokens.js'
+import type { Scope } from '../schemas/scopes.js'
 import { kCookies } from './cookies.js'
 import { kTokens } from './jwt.js'
 import { kSettings } from './settings.js'
@@ -16,7 +17,7 @@ export type Guard = (request: FastifyRequest, reply: FastifyReply, done: (error?
 
 export interface Guards {
   authenticate: Guard
-  requireScopes (...scopes: string[]): Guard
+  requireScopes (...scopes: Scope[]): Guard
   /** Lets a user through, else ends the request with 401, or 403 for a machine client's own token. Use it as a `preHandler`. */
   requireUser: Guard
   /** Who passed `authenticate`. Our routes ask this: `request.user` may have been replaced by a hook of the host. */

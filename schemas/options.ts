@@ -4,6 +4,7 @@ import { ALGORITHMS } from './algorithms.js'
 import { SCOPE_PATTERN } from './common.js'
 import type { EventHook } from './events.js'
 import type { ClaimsHook, UserDirectory } from './host.js'
+import type { ScopeCatalogue } from './scopes.js'
 
 // One schema makes the type, the check at boot, the environment variables and the tables in the README.
 // `env`: the variable that gives the option to the service. `expects`: the legal values, in words, for the error and the table.
@@ -216,7 +217,11 @@ export const Options = Type.Object({
 }, { additionalProperties: false })
 
 /** The options of the plugin. */
-export type LatchkeyOptions = Static<typeof Options>
+export interface LatchkeyOptions extends Omit<Static<typeof Options>, 'scopes'> {
+  // Written out here: what is inferred of a schema is settled when this package is compiled, before an app has declared anything.
+  /** Your scopes with a description each, beside the built-in ones. Default none. */
+  scopes?: ScopeCatalogue
+}
 
 /** The options whose default is another one in the service: what only a service wants. */
 export const SERVICE_DEFAULTS = { docs: true, securityHeaders: true, shedLoad: true, metrics: true } as const satisfies LatchkeyOptions

@@ -22,7 +22,8 @@ const MAY_IMPORT: Record<string, string[]> = {
   scripts: ['schemas', 'lib', 'plugins', 'routes', 'app', 'server', 'commands', 'cli', 'scripts'],
   bench: ['schemas', 'lib', 'plugins', 'routes', 'app', 'server', 'commands', 'cli', 'bench'],
   client: ['client'],
-  examples: ['app']
+  testing: ['schemas', 'lib', 'app', 'testing'],
+  examples: ['app', 'testing']
 }
 
 /** Folders whose rules know nothing of the framework. */
@@ -32,6 +33,12 @@ const isFramework = (name: string): boolean => name === 'fastify' || name === 'f
 
 /** The first folder of a path, or the name of a file of the top. */
 const layerOf = (file: string): string => (file.split('/')[0] ?? '').replace(/\.ts$/, '')
+
+/** The layer of an entry of our own package; undefined for a foreign one. */
+function layerOfEntry (name: string): string | undefined {
+  const entry = /^fastify-latchkey(?:\/(\w+))?$/.exec(name)
+  return entry === null ? undefined : entry[1] ?? 'app'
+}
 
 /** What is wrong with a source file, a sentence each. */
 function violationsOf (file: string, text: string): string[] {
@@ -43,7 +50,7 @@ function violationsOf (file: string, text: string): string[] {
   const found: string[] = []
   for (const { fileName: name } of ts.preProcessFile(text, true, true).importedFiles) {
     const target = name.startsWith('.') ? posix.normalize(posix.join(posix.dirname(file), name)).replace(/\.js$/, '.ts') : undefined
-    const targetLayer = target !== undefined ? layerOf(target) : name === 'fastify-latchkey' ? 'app' : undefined
+    const targetLayer = target !== undefined ? layerOf(target) : layerOfEntry(name)
     if (targetLayer !== undefined && !allowed.includes(targetLayer)) {
       found.push(`${file} imports '${name}': ${layer} may import only ${allowed.join(', ')}`)
     }
@@ -103,7 +110,7 @@ t.test('the check finds what it is there for', async t => {
     ['app.ts', "import { x } from './commands/serve.js'", /app may import only/],
     ['server.ts', "import { x } from './cli.js'", /server may import only/],
     ['cli.ts', "import { x } from './test/helper.js'", /test\/helper/],
-    ['examples/a.ts', "import { x } from '../lib/a.js'", /examples may import only app$/],
+    ['examples/a.ts', "import { x } from '../lib/a.js'", /examples may import only app, testing$/],
     ['client/a.ts', "import { x } from '../schemas/a.js'", /client may import only client$/],
     ['lib/store/other.ts', "import Database from 'better-sqlite3'", /only lib\/store\/sqlite\.ts may$/],
     ['lib/a.ts', 'const { HOME } = process.env', /process\.env/],
@@ -115,6 +122,9 @@ t.test('the check finds what it is there for', async t => {
     ['lib/store/sqlite.ts', "import Database from 'better-sqlite3'", undefined],
     ['routes/a/index.ts', "import { x } from '../../plugins/a.js'\nimport { fastify } from 'fastify'", undefined],
     ['examples/a.ts', "import latchkey from 'fastify-latchkey'", undefined],
+    ['examples/a.ts', "import { withTestKit } from 'fastify-latchkey/testing'", undefined],
+    ['app.ts', "import { withTestKit } from 'fastify-latchkey/testing'", /app may import only/],
+    ['testing/a.ts', "import { x } from '../plugins/a.js'", /testing may import only schemas, lib, app, testing$/],
     ['cli.ts', "import { x } from './commands/serve.js'", undefined]
   ]
   for (const [file, text, says] of table) {
