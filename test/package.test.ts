@@ -13,7 +13,7 @@ const manifest = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) 
 }
 
 // Compilers on a busy machine take their time, also where no .taprc says so.
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 interface Outcome { code: number, output: string }
 
@@ -46,10 +46,12 @@ await run('tar', ['-xzf', tarball, '--strip-components=1', '-C', unpacked])
 await writeFile(join(consumer, 'package.json'), '{ "private": true, "type": "module" }')
 await cp(join(root, 'test', 'consumer'), consumer, { recursive: true })
 // What an install would bring, and no more: an import that package.json does not declare finds nothing.
-for (const name of [...Object.keys(manifest.dependencies), ...Object.keys(manifest.peerDependencies), '@types/node']) {
-  const link = join(consumer, 'node_modules', name)
-  await mkdir(dirname(link), { recursive: true })
-  await symlink(join(root, 'node_modules', name), link)
+for (const name of [...Object.keys(manifest.dependencies), ...Object.keys(manifest.peerDependencies), '@types/node']) await link(name)
+
+async function link (name: string): Promise<void> {
+  const path = join(consumer, 'node_modules', name)
+  await mkdir(dirname(path), { recursive: true })
+  await symlink(join(root, 'node_modules', name), path)
 }
 
 /**
@@ -82,7 +84,7 @@ function compile (file: string, { libraries, bundler = false }: { libraries: boo
 }
 
 t.test('the tarball holds the compiled package and nothing else', async t => {
-  for (const needed of ['package.json', 'README.md', 'LICENSE', 'dist/app.js', 'dist/app.d.ts', 'dist/lib/passwords/worker.js', 'dist/routes/token/index.js', ...Object.values(manifest.bin)]) {
+  for (const needed of ['package.json', 'README.md', 'LICENSE', 'dist/app.js', 'dist/app.d.ts', 'dist/testing/index.js', 'dist/lib/passwords/worker.js', 'dist/routes/token/index.js', ...Object.values(manifest.bin)]) {
     t.ok(paths.includes(needed), `it has ${needed}`)
   }
   const others = paths.filter(path => !/^(package\.json|README\.md|LICENSE)$|^dist\/.+(\.js|\.d\.ts|\.js\.map)$/.test(path))
@@ -129,9 +131,17 @@ t.test('a consumer compiles against the packed types, the decorators among them,
     anonymous: 200,
     sameId: true,
     tenant: 'ada',
+    asAnybody: [200, 403, 401],
     byName: true,
     unused: 7
   })
+})
+
+t.test('a consumer that has declared its scopes: a misspelt one does not compile', async t => {
+  for (const name of ['tstyche', 'typescript']) await link(name)
+  const { code, output } = await node(join(root, 'node_modules', 'tstyche', 'build', 'bin.js'), [], consumer)
+  t.equal(code, 0, output)
+  t.match(output, /Test files: +1 passed/, 'the tests were found')
 })
 
 t.test('a consumer with a declaration of its own for @fastify/jwt keeps it', async t => {

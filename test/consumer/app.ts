@@ -1,6 +1,7 @@
 // An app that has installed the packed fastify-latchkey: test/package.test.ts compiles and runs this in an empty folder.
 import Fastify from 'fastify'
 import latchkey, { latchkey as byName } from 'fastify-latchkey'
+import { createTestClock, testOptions, withTestKit } from 'fastify-latchkey/testing'
 import type { AccessTokenClaims, AuthenticatedUser, ClaimsHook, Guard, Latchkey, LatchkeyOptions, User, UserDirectory } from 'fastify-latchkey'
 
 const options: LatchkeyOptions = {
@@ -86,6 +87,20 @@ for (const url of ['/me', '/admin', '/both', '/users/me', '/health/ready']) {
 const me = (await app.inject({ url: '/me', headers })).json<{ id: string, tenant: string }>()
 await app.inject({ method: 'POST', url: '/revoke', payload: { token } })
 const revoked = (await app.inject({ url: '/me', headers })).statusCode
+
+const clock = createTestClock()
+const tested = withTestKit(Fastify())
+await tested.register(latchkey, { ...options, ...testOptions, now: clock })
+tested.get('/admin', { preHandler: tested.requireScopes('admin') }, async (request) => `Welcome, ${request.user.id}`)
+const adminToken: string = await tested.createTestToken({ scopes: ['admin'] })
+await tested.revoke(adminToken)
+clock.advance('1m')
+const asAnybody = [
+  (await tested.injectAs({ scopes: ['admin'] }, '/admin')).statusCode,
+  (await tested.injectAs({ scopes: ['users:read'] }, { url: '/admin' })).statusCode,
+  (await tested.inject({ url: '/admin', headers: { authorization: `Bearer ${adminToken}` } })).statusCode
+]
+await tested.close()
 await app.close()
 
 console.log(JSON.stringify({
@@ -94,6 +109,7 @@ console.log(JSON.stringify({
   anonymous: login.statusCode,
   sameId: me.id === ada.id,
   tenant: me.tenant,
+  asAnybody,
   byName: byName === latchkey,
   unused: [every, one, misspelt, unknownAlgorithm, wrongScope, directory, hook].length
 }))
