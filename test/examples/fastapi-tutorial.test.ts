@@ -4,12 +4,13 @@ import type { Test } from 'tap'
 import type { FastifyInstance } from 'fastify'
 import { build as buildExample } from '../../examples/fastapi-tutorial.js'
 import type { LatchkeyOptions } from '../../app.js'
-import { bearer, cookieHeader, createTestClock, logIn, PASSWORD, postForm } from '../helper.js'
-import type { TestClock } from '../helper.js'
+import { createTestClock, testOptions, withTestKit } from '../../testing/index.js'
+import type { TestClock, TestKit } from '../../testing/index.js'
+import { bearer, cookieHeader, logIn, PASSWORD, postForm } from '../helper.js'
 
-async function build (t: Test, options: LatchkeyOptions = {}): Promise<{ app: FastifyInstance, clock: TestClock }> {
+async function build (t: Test, options: LatchkeyOptions = {}): Promise<{ app: FastifyInstance & TestKit, clock: TestClock }> {
   const clock = createTestClock()
-  const app = await buildExample({ database: ':memory:', bcryptCost: 4, rateLimit: false, now: clock, ...options })
+  const app = withTestKit(await buildExample({ ...testOptions, now: clock, ...options }))
   t.teardown(() => app.close())
   return { app, clock }
 }
@@ -46,7 +47,7 @@ t.test('verify: any failure is 401 with a challenge, and the handler does not ru
   const { app: otherIssuer } = await build(t, { database, issuer: 'https://other.example' })
   const { app: otherAudience } = await build(t, { database, audience: 'https://api.example' })
   const { app: stranger } = await build(t)
-  const { access_token: token } = await logIn(app, 'johndoe')
+  const token = await app.createTestToken('johndoe')
   const [header = '', payload = '', signature = ''] = token.split('.')
   const encode = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url')
   const decode = (text: string): Record<string, unknown> => JSON.parse(Buffer.from(text, 'base64url').toString())
@@ -62,9 +63,9 @@ t.test('verify: any failure is 401 with a challenge, and the handler does not ru
     ['alg none', `${encode({ ...decode(header), alg: 'none' })}.${payload}.`],
     ['another alg', `${encode({ ...decode(header), alg: 'HS256' })}.${payload}.${signature}`],
     ['another typ', `${encode({ ...decode(header), typ: 'JWT' })}.${payload}.${signature}`],
-    ['another issuer, signed by the same key', (await logIn(otherIssuer, 'johndoe')).access_token],
-    ['another audience, signed by the same key', (await logIn(otherAudience, 'johndoe')).access_token],
-    ['a key of somebody else', (await logIn(stranger, 'johndoe')).access_token],
+    ['another issuer, signed by the same key', await otherIssuer.createTestToken('johndoe')],
+    ['another audience, signed by the same key', await otherAudience.createTestToken('johndoe')],
+    ['a key of somebody else', await stranger.createTestToken('johndoe')],
     ['a refresh token', (await logIn(app, 'johndoe')).refresh_token]
   ]
   for (const [what, bad] of table) {
@@ -82,19 +83,18 @@ t.test('GET /users/me and GET /protected-route: 401 without a token, the user wi
     t.equal(response.headers['www-authenticate'], 'Bearer', `${url}: RFC 6750 section 3.1 wants no error where nothing was sent`)
   }
 
-  const headers = bearer((await logIn(app, 'johndoe')).access_token)
-  const me = await app.inject({ url: '/users/me', headers })
+  const me = await app.injectAs('johndoe', '/users/me')
   t.match(me.json(), { id: String, username: 'johndoe', scopes: ['items', 'me'] })
-  t.equal((await app.inject({ url: '/protected-route', headers })).json().user_id, me.json().id)
-  t.equal((await app.inject({ url: '/users/me/items', headers })).json()[0].owner, me.json().id)
+  t.equal((await app.injectAs('johndoe', '/protected-route')).json().user_id, me.json().id)
+  t.equal((await app.injectAs('johndoe', '/users/me/items')).json()[0].owner, me.json().id)
 })
 
 t.test('expiry: an expired token is 401, and the answer says so', async t => {
   const { app, clock } = await build(t)
-  const headers = bearer((await logIn(app, 'johndoe')).access_token)
-  clock.move(29 * 60_000)
+  const headers = bearer(await app.createTestToken('johndoe'))
+  clock.advance('29m')
   t.equal(await statusOf(app, '/protected-route', headers), 200, 'after 29 minutes')
-  clock.move(60_000)
+  clock.advance('1m')
   const response = await app.inject({ url: '/protected-route', headers })
   t.equal(response.statusCode, 401, 'after 30')
   t.match(response.headers['www-authenticate'], /error="invalid_token", error_description="[^"]*expired/)
@@ -108,7 +108,7 @@ t.test('refresh: the refresh token outlives the access token and gives a new one
   ] as const) {
     const { app, clock } = await build(t)
     const first = await logIn(app, 'johndoe')
-    clock.move(24 * 3600_000)
+    clock.advance('1d')
     t.equal(await statusOf(app, '/protected-route', bearer(first.access_token)), 401, what)
 
     const answer = await refresh(app, first.refresh_token)
@@ -120,7 +120,7 @@ t.test('refresh: the refresh token outlives the access token and gives a new one
     const retry = await refresh(app, first.refresh_token)
     t.equal(retry.json().refresh_token, second.refresh_token, `${what}: the same successor within the grace`)
 
-    clock.move(11_000)
+    clock.advance('11s')
     t.not((await refresh(app, first.refresh_token)).statusCode, 200, `${what}: reuse after the grace`)
     t.not((await refresh(app, second.refresh_token)).statusCode, 200, `${what}: reuse ended the session`)
     t.equal(await statusOf(app, '/protected-route', bearer(second.access_token)), 401, `${what}: with its access tokens`)
@@ -138,7 +138,7 @@ t.test('cookies: the protected routes work with them alone', async t => {
   const headers = { cookie: cookieHeader(login) }
   for (const url of ['/protected-route', '/users/me', '/admin/']) t.equal(await statusOf(app, url, headers), 200, url)
 
-  clock.move(30 * 60_000)
+  clock.advance('30m')
   t.equal(await statusOf(app, '/protected-route', headers), 401, 'they expire as tokens do')
   const refreshed = await app.inject({ method: 'POST', url: '/refresh', headers })
   t.equal(refreshed.statusCode, 200)
@@ -176,10 +176,11 @@ t.test('scopes: 401 without a token, 403 without the scope, and never more than 
   const { app } = await build(t)
   t.equal(await statusOf(app, '/admin/'), 401)
 
-  const response = await app.inject({ url: '/admin/', headers: bearer((await logIn(app, 'johndoe')).access_token) })
+  const response = await app.injectAs('johndoe', '/admin/')
   t.equal(response.statusCode, 403)
   t.match(response.headers['www-authenticate'], /^Bearer error="insufficient_scope", .*scope="admin"$/)
-  t.equal(await statusOf(app, '/admin/', bearer((await logIn(app, 'alice')).access_token)), 200)
+  t.equal((await app.injectAs('alice', '/admin/')).statusCode, 200)
+  t.equal((await app.injectAs({ scopes: ['admin'] }, '/admin/')).statusCode, 200)
 
   const fewer = await logIn(app, 'alice', { scope: 'me' })
   t.equal(fewer.scope, 'me')

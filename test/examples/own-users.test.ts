@@ -4,11 +4,12 @@ import type { FastifyInstance } from 'fastify'
 import { build as buildExample, createAccounts } from '../../examples/own-users.js'
 import type { Accounts } from '../../examples/own-users.js'
 import type { LatchkeyOptions, User } from '../../app.js'
-import { bearer, cookieHeader, createTestClock, logIn, PASSWORD, postForm } from '../helper.js'
-import type { TestClock } from '../helper.js'
+import { createTestClock, testOptions, withTestKit } from '../../testing/index.js'
+import type { TestClock, TestKit } from '../../testing/index.js'
+import { bearer, cookieHeader, logIn, PASSWORD, postForm } from '../helper.js'
 
 interface Bed {
-  app: FastifyInstance
+  app: FastifyInstance & TestKit
   clock: TestClock
   accounts: Accounts
   ada: User
@@ -20,7 +21,7 @@ async function build (t: Test, options: LatchkeyOptions = {}): Promise<Bed> {
   const accounts = createAccounts()
   const ada = await accounts.add({ username: 'ada', password: PASSWORD, tenant: 'analytical', scopes: ['people:write', 'users:read'] })
   const bob = await accounts.add({ username: 'bob', password: PASSWORD, tenant: 'burgers', scopes: [] })
-  const app = await buildExample(accounts, { rateLimit: false, now: clock, ...options })
+  const app = withTestKit(await buildExample(accounts, { ...testOptions, now: clock, ...options }))
   t.teardown(() => app.close())
   return { app, clock, accounts, ada, bob }
 }
@@ -59,7 +60,7 @@ t.test('refresh rotates, a retry gets the same successor, reuse ends that sessio
   const first = await logIn(app, 'ada')
   const second = (await refresh(app, first.refresh_token)).json()
   t.equal((await refresh(app, first.refresh_token)).json().refresh_token, second.refresh_token)
-  clock.move(10_000)
+  clock.advance('10s')
   t.equal((await refresh(app, first.refresh_token)).statusCode, 401, 'reuse after the grace')
   t.equal((await refresh(app, second.refresh_token)).statusCode, 401)
   t.equal((await get(app, '/documents', second.access_token)).statusCode, 401)
@@ -67,7 +68,7 @@ t.test('refresh rotates, a retry gets the same successor, reuse ends that sessio
 })
 
 t.test('revoke and logout: this, others, all', async t => {
-  const { app } = await build(t)
+  const { app, ada, bob: other } = await build(t)
   const logOut = (token: string, target: string) => app.inject({ method: 'POST', url: '/logout', headers: bearer(token), payload: { target } })
   const [a, b, c, d] = [await logIn(app, 'ada'), await logIn(app, 'ada'), await logIn(app, 'ada'), await logIn(app, 'ada')]
   const alive = async (): Promise<number[]> => await Promise.all([a, b, c, d].map(async ({ access_token: token }) => (await get(app, '/documents', token)).statusCode))
@@ -79,12 +80,12 @@ t.test('revoke and logout: this, others, all', async t => {
   t.same(await alive(), [401, 401, 200, 200], 'this')
   t.equal((await logOut(c.access_token, 'others')).statusCode, 204)
   t.same(await alive(), [401, 401, 200, 401], 'others')
-  const bob = await logIn(app, 'bob')
+  const bob = await app.createTestToken(other)
   t.equal((await logOut(c.access_token, 'all')).statusCode, 204)
   t.same(await alive(), [401, 401, 401, 401], 'all')
   t.equal((await refresh(app, c.refresh_token)).statusCode, 401)
-  t.equal((await get(app, '/documents', bob.access_token)).statusCode, 200, 'of that user only')
-  t.equal((await get(app, '/documents', (await logIn(app, 'ada')).access_token)).statusCode, 200, 'a login in the same millisecond lives')
+  t.equal((await get(app, '/documents', bob)).statusCode, 200, 'of that user only')
+  t.equal((await app.injectAs(ada, '/documents')).statusCode, 200, 'a login in the same millisecond lives')
 })
 
 t.test('an account that is gone: find() returns null', async t => {
@@ -102,12 +103,11 @@ t.test('an account that is gone: find() returns null', async t => {
 t.test('the app closes an account: its tokens die at once', async t => {
   const { app, ada, bob } = await build(t)
   const tokens = await logIn(app, 'bob')
-  const { access_token: token } = await logIn(app, 'ada')
-  const response = await app.inject({ method: 'DELETE', url: `/people/${bob.id}`, headers: bearer(token) })
+  const response = await app.injectAs(ada, { method: 'DELETE', url: `/people/${bob.id}` })
   t.equal(response.statusCode, 204)
   t.equal((await get(app, '/documents', tokens.access_token)).statusCode, 401)
   t.equal((await postForm(app, '/token', { username: 'bob', password: PASSWORD })).statusCode, 400)
-  t.equal((await app.latchkey.sessions.list(ada.id)).length, 1)
+  t.equal((await app.latchkey.sessions.list(ada.id)).length, 1, 'that of the request: her own go on')
 })
 
 t.test('scopes taken away shrink the next token, scopes given do not widen a session', async t => {
@@ -163,9 +163,8 @@ t.test('accounts that throw are a 500 that tells nothing', async t => {
 })
 
 t.test('passwords and registration are the business of the app', async t => {
-  const { app } = await build(t, { registration: true })
-  const headers = bearer((await logIn(app, 'ada')).access_token)
-  const password = await app.inject({ method: 'PUT', url: '/users/me/password', headers, payload: { current_password: PASSWORD, new_password: 'another good password' } })
+  const { app, ada } = await build(t, { registration: true })
+  const password = await app.injectAs(ada, { method: 'PUT', url: '/users/me/password', payload: { current_password: PASSWORD, new_password: 'another good password' } })
   t.equal(password.statusCode, 404)
   t.equal((await app.inject({ method: 'POST', url: '/register', payload: { username: 'eve', password: PASSWORD } })).statusCode, 404)
   t.throws(() => app.latchkey.users, /option users/)
