@@ -7,6 +7,8 @@
  *     declare module 'fastify-latchkey' {
  *       interface Scopes extends Catalogue {}
  *     }
+ *
+ * Each entry of the package that re-exports this file can be named there, but one of them only in a program: of two the compiler forgets one.
  */
 export interface Scopes {}
 
