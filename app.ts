@@ -15,6 +15,7 @@ import cookies from './plugins/cookies.js'
 import cors from './plugins/cors.js'
 import database from './plugins/database.js'
 import discovery, { kServerMetadata, serveAtRoot } from './plugins/discovery.js'
+import docsPage from './plugins/docs-page.js'
 import errors from './plugins/errors.js'
 import events from './plugins/events.js'
 import introspection from './plugins/introspection.js'
@@ -119,6 +120,7 @@ const latchkey: FastifyPluginAsync<LatchkeyOptions> = async function latchkey (a
 
     await scope.register(discovery)
     await scope.register(openapi)
+    await scope.register(docsPage)
     await scope.register(autoload, { dir: fileURLToPath(new URL('./routes', import.meta.url)) })
     serveAtRoot(app, { issuer: scope[kSettings].issuer, metadata: scope[kServerMetadata] })
     app.decorate('authenticate', scope[kGuards].authenticate)

@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs'
 import fastifySwagger from '@fastify/swagger'
-import fastifySwaggerUi from '@fastify/swagger-ui'
 import fp from 'fastify-plugin'
 import type { FastifyInstance } from 'fastify'
 import { nameComponents } from '../lib/openapi-components.js'
@@ -78,15 +77,6 @@ export default fp(async function latchkeyOpenApi (app) {
       nameComponents(document.openapiObject)
       return document.openapiObject
     }
-  })
-  await app.register(fastifySwaggerUi, {
-    routePrefix: '/docs',
-    indexPrefix: app.prefix,
-    staticCSP: true,
-    // The page would fetch its parts by https, which a service on plain http does not speak.
-    transformStaticCSP: policy => policy.replace(/;?\s*upgrade-insecure-requests/, ''),
-    uiConfig: { persistAuthorization: false, validatorUrl: null },
-    initOAuth: { clientId: '', scopes: [] }
   })
 }, { name: 'latchkey-openapi', fastify: '5.x', dependencies: ['latchkey-settings'] })
 

@@ -16,7 +16,7 @@ export const LEAST_HEADERS = {
 
 /**
  * Headers for answers that are data and no pages: nothing in them runs, is framed, guessed at or embedded by another site. The
- * docs page is one, and sets a policy of its own: see `openapi.ts`. Made once: set one by one, as @fastify/helmet does for each
+ * docs page is one, and sets a policy of its own: see `docs-page.ts`. Made once: set one by one, as @fastify/helmet does for each
  * request, they cost a fifth of a short answer.
  */
 export default fp(async function latchkeySecurityHeaders (app) {
