@@ -33,11 +33,10 @@ t.test('log in, call, refresh and revoke from the docs page, under its policy an
   const token = await open(page, 'createToken')
   const { body: { refresh_token: first = '' } } = await execute(page, token, { grant_type: 'password', username: 'alice', password: PASSWORD })
   const refresh = await open(page, 'refresh')
-  const { status, body: { refresh_token: second = '' } } = await execute(page, refresh, JSON.stringify({ refresh_token: first }))
+  const { status, body: { refresh_token: second } } = await execute(page, refresh, JSON.stringify({ refresh_token: first }))
   t.equal(status, 200)
   t.match(second, /^lkr_/)
   t.not(second, first)
-  t.match(await execute(page, token, { grant_type: 'refresh_token', refresh_token: second }), { status: 200, body: { refresh_token: /^lkr_/ } })
 
   // Whoever is logged in to the app in the same browser has another token in a cookie.
   await page.evaluate(body => fetch('/login', { method: 'POST', headers: { 'content-type': 'application/json' }, body }), JSON.stringify({ username: 'alice', password: PASSWORD }))

@@ -47,7 +47,7 @@ t.test('the docs page keeps the policy with which it works', async t => {
   for (const url of ['/docs', '/docs/', '/docs/static/swagger-ui-bundle.js']) {
     const { statusCode, headers } = await app.inject(url)
     t.equal(statusCode, 200, url)
-    t.match(headers['content-security-policy'], /default-src 'self'.*script-src 'self'/, url)
+    t.match(headers['content-security-policy'], /default-src 'none'.*script-src 'self'/, url)
     t.equal(headers['x-content-type-options'], 'nosniff', url)
   }
 })
