@@ -11,6 +11,10 @@ export default [
     }
   },
   {
+    files: ['examples/browser/*.js'],
+    languageOptions: { globals: { document: 'readonly', FormData: 'readonly', navigator: 'readonly' } }
+  },
+  {
     files: ['**/*.ts'],
     plugins: { '@typescript-eslint': neostandard.plugins['typescript-eslint'].plugin },
     rules: {

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import type { RequestListener, Server } from 'node:http'
 import { chromium } from 'playwright-core'
 import type { Browser, Page } from 'playwright-core'
 import type { Test } from 'tap'
@@ -38,4 +39,19 @@ export function watch (page: Page): Record {
   })
   page.on('pageerror', error => record.complaints.push(error.message))
   return record
+}
+
+/** Holds the next requests for a path until so many of them are there, and answers them all then: what happens at once, by design. */
+export function holdTogether (server: Server, url: string, count: number): void {
+  const [answer] = server.listeners('request') as RequestListener[]
+  if (answer === undefined) throw new Error('the server answers nothing yet')
+  const held: Array<() => void> = []
+  function hold (...exchange: Parameters<RequestListener>): void {
+    if (exchange[0].url !== url) return answer?.(...exchange)
+    held.push(() => answer?.(...exchange))
+    if (held.length < count) return
+    server.removeListener('request', hold).on('request', answer as RequestListener)
+    for (const release of held) release()
+  }
+  server.removeListener('request', answer).on('request', hold)
 }

@@ -1,0 +1,52 @@
+import { createSession } from './session.js'
+
+const session = createSession(document.documentElement.dataset.api)
+const [message, login, account, add, load, logout, notes] = ['message', 'login', 'account', 'add', 'load', 'logout', 'notes'].map(id => document.getElementById(id))
+
+/** Shows the form to log in with, or what is behind it. */
+function show (isLoggedIn, text) {
+  login.hidden = isLoggedIn
+  account.hidden = !isLoggedIn
+  message.textContent = text
+}
+
+/** Calls the API, and shows the notes that it answers with. */
+async function showNotes (options) {
+  const response = await session.call('/notes', options)
+  if (!response.ok) return show(false, response.status === 401 ? 'You are logged out.' : `That failed: ${response.status}`)
+  const texts = await response.json()
+  notes.replaceChildren(...texts.map(text => Object.assign(document.createElement('li'), { textContent: text })))
+  show(true, `${texts.length} notes`)
+}
+
+/** Runs `work` instead of what the browser would do. */
+function on (element, event, work) {
+  element.addEventListener(event, domEvent => {
+    domEvent.preventDefault()
+    work().catch(error => { message.textContent = `The API cannot be reached: ${error.message}` })
+  })
+}
+
+on(login, 'submit', async () => {
+  const { username, password } = login.elements
+  const response = await session.logIn(username.value, password.value)
+  const { detail } = await response.json()
+  if (!response.ok) return show(false, detail)
+  login.reset()
+  await showNotes()
+})
+
+on(add, 'submit', async () => {
+  const body = new URLSearchParams(new FormData(add))
+  add.reset()
+  await showNotes({ method: 'POST', body })
+})
+
+on(load, 'click', () => showNotes())
+
+on(logout, 'click', async () => {
+  await session.logOut()
+  show(false, 'You are logged out.')
+})
+
+showNotes().catch(error => show(false, `The API cannot be reached: ${error.message}`))

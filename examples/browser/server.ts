@@ -1,0 +1,98 @@
+import { readFile } from 'node:fs/promises'
+import type { AddressInfo } from 'node:net'
+import cors from '@fastify/cors'
+import formbody from '@fastify/formbody'
+import { fastify } from 'fastify'
+import type { FastifyInstance } from 'fastify'
+import latchkey from 'fastify-latchkey'
+import type { LatchkeyOptions } from 'fastify-latchkey'
+
+// Tokens in cookies, and two pages to try them with: log in, call, refresh in two tabs at once, log out. Run it (it listens on
+// ports 3000 and 3001):
+//
+//   node dist/examples/browser/server.js
+//
+// The same page is served from both ports. A port makes another origin of the same site: browsers send the cookies along, and the
+// options `corsOrigins` and `trustedOrigins` say that this one may use them. 127.0.0.1 is another site.
+
+const PASSWORD = 'correct horse battery staple'
+
+/** From the sources: they are not compiled. */
+const FOLDER = new URL('../../../examples/browser/', import.meta.url)
+
+const PAGES = [
+  { url: '/', file: 'index.html', type: 'text/html; charset=utf-8' },
+  { url: '/page.js', file: 'page.js', type: 'text/javascript; charset=utf-8' },
+  { url: '/session.js', file: 'session.js', type: 'text/javascript; charset=utf-8' },
+  { url: '/attack.html', file: 'attack.html', type: 'text/html; charset=utf-8' }
+]
+
+/** Serves the pages. `api` gives where they find the API: '' is where they came from. */
+async function servePages (app: FastifyInstance, api: () => string): Promise<void> {
+  for (const { url, file, type } of PAGES) {
+    const text = await readFile(new URL(file, FOLDER), 'utf8')
+    app.get(url, async (_request, reply) => {
+      // Scripts come from files, and nothing can be sent elsewhere. The attacker's page is under no policy of ours.
+      if (url === '/') reply.header('content-security-policy', `default-src 'none'; script-src 'self'; connect-src 'self' ${api()}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`)
+      return reply.type(type).send(text.replaceAll('{{api}}', api()))
+    })
+  }
+}
+
+/** The app: Latchkey, a resource of its own, and the pages. `other` is the origin that may use the cookies too. */
+export async function build (other: string, options: LatchkeyOptions = {}): Promise<FastifyInstance> {
+  const app = fastify()
+  await app.register(latchkey, {
+    issuer: 'http://localhost:3000',
+    database: ':memory:',
+    prefix: '/auth',
+    corsOrigins: [other],
+    trustedOrigins: [other],
+    ...options
+  })
+  await app.latchkey.users.add({ username: 'alice', password: PASSWORD, scopes: [] })
+
+  await app.register(async function notes (scope) {
+    // For the routes of this app; `corsOrigins` is for those of Latchkey.
+    await scope.register(cors, { origin: [other], credentials: true })
+    await scope.register(formbody)
+    const notesOf = new Map<string, string[]>()
+
+    scope.get('/notes', { onRequest: app.authenticate }, async ({ user }) => notesOf.get(user.id) ?? [])
+
+    // Takes a form, which any site can have a browser send. The guard refuses what comes from another one with our cookies.
+    scope.post<{ Body: { text: string } }>('/notes', {
+      onRequest: app.authenticate,
+      schema: { body: { type: 'object', required: ['text'], properties: { text: { type: 'string', maxLength: 1_000 } } } }
+    }, async ({ user, body }, reply) => {
+      notesOf.set(user.id, [...notesOf.get(user.id) ?? [], body.text])
+      return reply.code(201).send(notesOf.get(user.id))
+    })
+  })
+
+  await servePages(app, () => '')
+  return app
+}
+
+/** The same pages at an origin of their own, for the API at another one. */
+export async function buildOther (api: () => string): Promise<FastifyInstance> {
+  const app = fastify()
+  await servePages(app, api)
+  return app
+}
+
+/** Listens, and gives the origin under the name that browsers take for a secure one: Secure cookies work on it without TLS. */
+export async function listen (app: FastifyInstance, port: number): Promise<string> {
+  await app.listen({ host: '127.0.0.1', port })
+  return `http://localhost:${(app.server.address() as AddressInfo).port}`
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const other = await listen(await buildOther(() => 'http://localhost:3000'), 3001)
+  const own = await listen(await build(other), 3000)
+  console.log(`Log in as alice with '${PASSWORD}', in as many tabs as you like:
+
+  ${own}                     the page
+  ${other}                     the same at another origin, which is trusted
+  ${other.replace('localhost', '127.0.0.1')}/attack.html         a page of another site, which is not`)
+}
