@@ -1,6 +1,5 @@
 import { STATUS_CODES } from 'node:http'
-import { Type } from 'typebox'
-import type { Static } from 'typebox'
+import type { OAuthError, Problem } from './responses.js'
 
 /**
  * Every error that a client can meet, in one table: the code is API, the sentence is prose.
@@ -56,23 +55,6 @@ export type StatusOf<Code extends ErrorCode> = typeof TABLE[Code]['status']
 export function describeError (code: ErrorCode): { status: number, oauth: string | undefined, message: string } {
   return TABLE[code]
 }
-
-/** A problem document: RFC 9457. `code` is what a program switches on; the README lists the codes. */
-export const Problem = Type.Object({
-  type: Type.String(),
-  title: Type.String(),
-  status: Type.Integer(),
-  detail: Type.String(),
-  code: Type.String()
-}, { title: 'Problem', description: 'A problem document (RFC 9457).' })
-export type Problem = Static<typeof Problem>
-
-/** The error of an OAuth endpoint: RFC 6749 section 5.2. */
-export const OAuthError = Type.Object({
-  error: Type.String(),
-  error_description: Type.String()
-}, { title: 'OAuthError', description: 'An OAuth error (RFC 6749 section 5.2).' })
-export type OAuthError = Static<typeof OAuthError>
 
 /** The problem document that says this. */
 export function problemOf ({ statusCode, message, code }: { statusCode: number, message: string, code: string }): Problem {
