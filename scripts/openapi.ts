@@ -1,4 +1,6 @@
 import { writeFile } from 'node:fs/promises'
-import { documentUrl, makeDocument } from './document.js'
+import { documentUrl, makeDocument, makeTypes, typesUrl } from './document.js'
 
-await writeFile(documentUrl, await makeDocument())
+const document = await makeDocument()
+await writeFile(documentUrl, document)
+await writeFile(typesUrl, await makeTypes(document))

@@ -1,0 +1,276 @@
+import { readFile } from 'node:fs/promises'
+import type { AddressInfo } from 'node:net'
+import { gzipSync } from 'node:zlib'
+import { build as bundle } from 'esbuild'
+import type { FastifyInstance } from 'fastify'
+import t from 'tap'
+import type { Test } from 'tap'
+import { createClient } from '../../client/index.js'
+import type { ClientOptions, ResponseError, Tokens, TokenStore } from '../../client/index.js'
+import { documentUrl, makeTypes, typesUrl } from '../../scripts/document.js'
+import { build, PASSWORD } from '../helper.js'
+import type { TestClock } from '../helper.js'
+
+const MINUTE = 60_000
+const BUDGET = 6 * 1024
+
+interface World {
+  app: FastifyInstance
+  clock: TestClock
+  url: string
+  /** What came to the service since the last look, such as `POST /refresh 200`. */
+  seen (): string[]
+  connect (options?: Partial<ClientOptions>): ReturnType<typeof createClient>
+}
+
+/** A listening service, and clients that share its clock. */
+async function listen (t: Test): Promise<World> {
+  const { app, clock } = await build(t)
+  let requests: string[] = []
+  app.server.on('request', (request, response) => {
+    response.on('finish', () => requests.push(`${request.method} ${request.url} ${response.statusCode}`))
+  })
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  const url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`
+  return {
+    app,
+    clock,
+    url,
+    seen () {
+      const seen = requests.sort()
+      requests = []
+      return seen
+    },
+    connect: options => createClient({ url, now: clock, ...options })
+  }
+}
+
+const CREDENTIALS = { username: 'alice', password: PASSWORD }
+
+/** A `fetch` with the cookies of a browser. */
+function createJar (): (request: Request) => Promise<Response> {
+  const jar = new Map<string, string>()
+  return async request => {
+    if (request.credentials === 'include' && jar.size > 0) request.headers.set('cookie', [...jar].map(([name, value]) => `${name}=${value}`).join('; '))
+    const response = await fetch(request)
+    for (const cookie of response.headers.getSetCookie()) {
+      const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(cookie) ?? []
+      if (value === '') jar.delete(name)
+      else jar.set(name, value)
+    }
+    return response
+  }
+}
+
+/** Tokens that several clients share, as the tabs of a browser do. */
+function createSharedStore (): TokenStore & { tokens: Tokens | undefined } {
+  return {
+    tokens: undefined,
+    async read () { return this.tokens },
+    async write (tokens) { this.tokens = tokens }
+  }
+}
+
+for (const transport of ['bearer', 'cookie'] as const) {
+  const options = (): Partial<ClientOptions> => transport === 'bearer' ? {} : { transport, fetch: createJar() }
+
+  t.test(`${transport}: log in, call the service and an API of one's own, log out`, async t => {
+    const { app, seen, connect, url } = await listen(t)
+    const client = connect(options())
+    t.equal((await client.api.GET('/users/me')).response.status, 401, 'nobody yet')
+    t.strictSame(await client.logIn({ ...CREDENTIALS, scopes: ['items:read'] }), { scopes: ['items:read'] })
+    const { data } = await client.api.GET('/users/me')
+    t.equal(data?.username, 'alice')
+    t.equal((await client.fetch(`${url}/protected-route`)).status, 200)
+    t.equal((await client.fetch(`${url}/admin/`)).status, 403)
+    const posted = await client.fetch(`${url}/protected-route`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{}' })
+    t.equal(posted.status, 200)
+    await client.logOut()
+    const alice = await app.latchkey.users.findByName('alice')
+    t.strictSame(await app.latchkey.sessions.list(alice?.id ?? ''), [], 'the session has ended at the service')
+    t.equal((await client.api.GET('/users/me')).response.status, 401)
+    t.notOk(seen().includes('POST /refresh 200'))
+  })
+
+  t.test(`${transport}: 20 calls at the moment of expiry make one refresh, and all succeed`, async t => {
+    const { clock, seen, connect } = await listen(t)
+    const client = connect(options())
+    await client.logIn(CREDENTIALS)
+    for (const moment of ['before it is known', 'at expiry']) {
+      clock.move(15 * MINUTE)
+      seen()
+      const answers = await Promise.all(Array.from({ length: 20 }, () => client.api.GET('/users/me')))
+      t.ok(answers.every(({ data }) => data?.username === 'alice'), moment)
+      t.equal(seen().filter(line => line.startsWith('POST /refresh')).length, 1, moment)
+    }
+  })
+
+  t.test(`${transport}: 20 calls that are all answered with 401 make one refresh, and their bodies are sent again`, async t => {
+    const { app, clock, seen, connect, url } = await listen(t)
+    // This clock stands still: the client learns of the expiry by the answers.
+    const client = connect({ ...options(), now: () => 0 })
+    await client.logIn(CREDENTIALS)
+    clock.move(15 * MINUTE)
+    seen()
+    const request = { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"a":1}' }
+    const answers = await Promise.all(Array.from({ length: 20 }, () => client.fetch(`${url}/protected-route`, request)))
+    t.ok(answers.every(({ status }) => status === 200))
+    const lines = seen()
+    t.equal(lines.filter(line => line.startsWith('POST /refresh')).length, 1)
+    t.equal(lines.filter(line => line === 'POST /protected-route 401').length, 20)
+    t.equal(lines.filter(line => line === 'POST /protected-route 200').length, 20, 'each was sent once more')
+
+    const alice = await app.latchkey.users.findByName('alice')
+    t.equal((await app.latchkey.sessions.list(alice?.id ?? '')).length, 1)
+  })
+
+  t.test(`${transport}: a session that was ended elsewhere is said to be over, and the answer is the 401`, async t => {
+    const { app, connect, seen } = await listen(t)
+    let ended = 0
+    const client = connect({ ...options(), onSessionEnd () { ended += 1 } })
+    await client.logIn(CREDENTIALS)
+    const alice = await app.latchkey.users.findByName('alice')
+    await app.latchkey.sessions.endAll(alice?.id ?? '')
+    seen()
+    const { error, response } = await client.api.GET('/users/me')
+    t.equal(response.status, 401)
+    t.equal(error?.code, 'token_revoked')
+    t.equal(ended, 1)
+    t.ok(seen().includes('POST /refresh 401'))
+    await client.logOut()
+    await t.rejects(client.logOut('all'), { name: 'ResponseError', status: 401 }, 'it cannot end others, and does not say that it did')
+    await client.logIn(CREDENTIALS)
+    t.equal((await client.api.GET('/users/me')).response.status, 200, 'and the next one begins as the first')
+  })
+
+  t.test(`${transport}: log out everywhere, and all others`, async t => {
+    const { clock, connect } = await listen(t)
+    const [phone, laptop, tablet] = [connect(options()), connect(options()), connect(options())]
+    for (const client of [phone, laptop, tablet]) await client.logIn(CREDENTIALS)
+    await phone.logOut('others')
+    t.equal((await phone.api.GET('/users/me')).response.status, 200)
+    t.equal((await laptop.api.GET('/users/me')).response.status, 401)
+    await laptop.logIn(CREDENTIALS)
+    clock.move(16 * MINUTE)
+    await laptop.logOut('all')
+    for (const client of [phone, laptop, tablet]) t.equal((await client.api.GET('/users/me')).response.status, 401)
+  })
+
+  t.test(`${transport}: a wrong password is an error with the code of the service`, async t => {
+    const { connect } = await listen(t)
+    const client = connect(options())
+    const code = transport === 'bearer' ? 'invalid_grant' : 'invalid_credentials'
+    await t.rejects(client.logIn({ ...CREDENTIALS, password: 'wrong' }), { name: 'ResponseError', status: transport === 'bearer' ? 400 : 401, code, message: 'The username or password is incorrect.' })
+  })
+}
+
+t.test('a token is refreshed before it expires, at a moment left to chance', async t => {
+  const { clock, seen, connect } = await listen(t)
+  const moments = new Set<number>()
+  for (let round = 0; round < 8; round += 1) {
+    const store = createSharedStore()
+    const client = connect({ store })
+    await client.logIn(CREDENTIALS)
+    const left = 15 * MINUTE - ((store.tokens?.refreshAt ?? 0) - clock())
+    moments.add(left)
+    t.ok(left >= MINUTE && left <= 2 * MINUTE, `${left} ms before it expires`)
+    if (round > 0) continue
+    clock.move(15 * MINUTE - left - 1)
+    seen()
+    await client.api.GET('/users/me')
+    t.strictSame(seen(), ['GET /users/me 200'])
+    clock.move(1)
+    await client.api.GET('/users/me')
+    t.strictSame(seen(), ['GET /users/me 200', 'POST /refresh 200'])
+  }
+  t.ok(moments.size > 1)
+})
+
+t.test('clients of one store, as tabs are, take what another has refreshed', async t => {
+  const { clock, seen, connect } = await listen(t)
+  const store = createSharedStore()
+  const [first, second] = [connect({ store }), connect({ store })]
+  await first.logIn(CREDENTIALS)
+  clock.move(15 * MINUTE)
+  await first.api.GET('/users/me')
+  seen()
+  t.equal((await second.api.GET('/users/me')).data?.username, 'alice')
+  t.strictSame(seen(), ['GET /users/me 200'])
+  await second.logOut()
+  t.equal((await first.api.GET('/users/me')).response.status, 401)
+})
+
+t.test('a refresh whose answer was lost is sent again, and gets the same successor', async t => {
+  const { app, clock, connect } = await listen(t)
+  let lost = 0
+  const client = connect({
+    async fetch (request) {
+      const response = await fetch(request)
+      if (!request.url.endsWith('/refresh') || lost > 0) return response
+      lost += 1
+      await response.text()
+      throw new TypeError('fetch failed')
+    }
+  })
+  await client.logIn(CREDENTIALS)
+  clock.move(15 * MINUTE)
+  t.equal((await client.api.GET('/users/me')).data?.username, 'alice')
+  t.equal(lost, 1)
+  const alice = await app.latchkey.users.findByName('alice')
+  t.equal((await app.latchkey.sessions.list(alice?.id ?? '')).length, 1, 'nobody was taken for a thief')
+})
+
+t.test('while no refresh succeeds the token is used for as long as it lives, and nobody is logged out', async t => {
+  const { clock, seen, connect } = await listen(t)
+  let isDown = false
+  let ended = 0
+  const client = connect({
+    fetch: async request => isDown && request.url.endsWith('/refresh') ? new Response('', { status: 503 }) : await fetch(request),
+    onSessionEnd () { ended += 1 }
+  })
+  await client.logIn(CREDENTIALS)
+  isDown = true
+  clock.move(14.5 * MINUTE)
+  t.equal((await client.api.GET('/users/me')).response.status, 200)
+  seen()
+  t.equal((await client.api.GET('/users/me')).response.status, 200)
+  t.strictSame(seen(), ['GET /users/me 200'], 'the service is left alone for a while')
+  isDown = false
+  clock.move(MINUTE)
+  t.equal((await client.api.GET('/users/me')).response.status, 200)
+  t.equal(ended, 0)
+})
+
+t.test('a token goes to the origins of the client only, and not over one that the request has', async t => {
+  const { connect, url } = await listen(t)
+  const sent: Array<[string, string | null]> = []
+  const record = async (request: Request): Promise<Response> => {
+    sent.push([request.url, request.headers.get('authorization')])
+    return request.url.startsWith(url) ? await fetch(request) : new Response('{}')
+  }
+  const client = connect({ fetch: record, origins: ['https://api.example.com'] })
+  await client.logIn(CREDENTIALS)
+  for (const elsewhere of ['https://evil.example', 'http://api.example.com/', 'https://api.example.com.evil.example', 'https://api.example.com:8443/', `${url}@evil.example/`]) {
+    await t.rejects(client.fetch(elsewhere), { name: 'TypeError', message: /is not among the origins|includes credentials/ }, elsewhere)
+  }
+  t.equal(sent.length, 1)
+  await client.fetch('https://api.example.com/items')
+  t.match(sent.at(-1), ['https://api.example.com/items', /^Bearer ey/])
+  await client.fetch('https://api.example.com/items', { headers: { authorization: 'Basic abc' } })
+  t.strictSame(sent.at(-1), ['https://api.example.com/items', 'Basic abc'])
+})
+
+t.test('what a proxy in between says is an error too', async t => {
+  const client = createClient({ url: 'https://auth.example.com', fetch: async () => new Response('<h1>Bad gateway</h1>', { status: 502 }) })
+  await t.rejects(client.logIn(CREDENTIALS), { name: 'ResponseError', status: 502, code: 'unknown', message: 'The service answered 502.' } satisfies Partial<ResponseError>)
+})
+
+t.test(`it takes at most ${BUDGET} bytes of a page, gzipped, with all that it imports`, async t => {
+  const { outputFiles: [file] } = await bundle({ entryPoints: [new URL('../../client/index.js', import.meta.url).pathname], bundle: true, minify: true, format: 'esm', platform: 'browser', write: false })
+  const size = gzipSync(file?.contents ?? '').length
+  t.ok(size > 1000 && size <= BUDGET, `${size} bytes`)
+})
+
+t.test('its types are those of openapi.json: run npm run openapi', async t => {
+  t.equal(await readFile(typesUrl, 'utf8'), await makeTypes(await readFile(documentUrl, 'utf8')))
+})
