@@ -12,7 +12,7 @@ export default [
   },
   {
     files: ['examples/browser/*.js'],
-    languageOptions: { globals: { document: 'readonly', FormData: 'readonly', navigator: 'readonly' } }
+    languageOptions: { globals: { document: 'readonly', FormData: 'readonly' } }
   },
   {
     files: ['**/*.ts'],

@@ -84,10 +84,10 @@ function compile (file: string, { libraries, bundler = false }: { libraries: boo
 }
 
 t.test('the tarball holds the compiled package and nothing else', async t => {
-  for (const needed of ['package.json', 'README.md', 'LICENSE', 'dist/app.js', 'dist/app.d.ts', 'dist/testing/index.js', 'dist/lib/passwords/worker.js', 'dist/routes/token/index.js', ...Object.values(manifest.bin)]) {
+  for (const needed of ['package.json', 'README.md', 'LICENSE', 'dist/app.js', 'dist/app.d.ts', 'dist/client/index.js', 'dist/testing/index.js', 'openapi.json', 'dist/lib/passwords/worker.js', 'dist/routes/token/index.js', ...Object.values(manifest.bin)]) {
     t.ok(paths.includes(needed), `it has ${needed}`)
   }
-  const others = paths.filter(path => !/^(package\.json|README\.md|LICENSE)$|^dist\/.+(\.js|\.d\.ts|\.js\.map)$/.test(path))
+  const others = paths.filter(path => !/^(package\.json|openapi\.json|README\.md|LICENSE)$|^dist\/.+(\.js|\.d\.ts|\.js\.map)$/.test(path))
   t.same(others, [], 'no sources, no database, no secret, no build information')
   const strays = paths.filter(path => /^dist\/(test|examples|scripts|bench)\/|\.test\.|\.db|\.secret|\.env/.test(path))
   t.same(strays, [], 'no tests, examples or scripts')

@@ -1,6 +1,8 @@
-import { createSession } from './session.js'
+import { createClient, ResponseError } from './client.js'
 
-const session = createSession(document.documentElement.dataset.api)
+// Where the API is: '' for the origin of the page.
+const { api } = document.documentElement.dataset
+const client = createClient({ url: `${api}/auth`, transport: 'cookie' })
 const [message, login, account, add, load, logout, notes] = ['message', 'login', 'account', 'add', 'load', 'logout', 'notes'].map(id => document.getElementById(id))
 
 /** Shows the form to log in with, or what is behind it. */
@@ -12,7 +14,7 @@ function show (isLoggedIn, text) {
 
 /** Calls the API, and shows the notes that it answers with. */
 async function showNotes (options) {
-  const response = await session.call('/notes', options)
+  const response = await client.fetch(`${api}/notes`, options)
   if (!response.ok) return show(false, response.status === 401 ? 'You are logged out.' : `That failed: ${response.status}`)
   const texts = await response.json()
   notes.replaceChildren(...texts.map(text => Object.assign(document.createElement('li'), { textContent: text })))
@@ -29,9 +31,12 @@ function on (element, event, work) {
 
 on(login, 'submit', async () => {
   const { username, password } = login.elements
-  const response = await session.logIn(username.value, password.value)
-  const { detail } = await response.json()
-  if (!response.ok) return show(false, detail)
+  try {
+    await client.logIn({ username: username.value, password: password.value })
+  } catch (error) {
+    if (error instanceof ResponseError) return show(false, error.message)
+    throw error
+  }
   login.reset()
   await showNotes()
 })
@@ -45,7 +50,7 @@ on(add, 'submit', async () => {
 on(load, 'click', () => showNotes())
 
 on(logout, 'click', async () => {
-  await session.logOut()
+  await client.logOut()
   show(false, 'You are logged out.')
 })
 

@@ -1,7 +1,9 @@
 import { readFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
+import { fileURLToPath } from 'node:url'
 import cors from '@fastify/cors'
 import formbody from '@fastify/formbody'
+import { build as bundle } from 'esbuild'
 import { fastify } from 'fastify'
 import type { FastifyInstance } from 'fastify'
 import latchkey from 'fastify-latchkey'
@@ -23,12 +25,19 @@ const FOLDER = new URL('../../../examples/browser/', import.meta.url)
 const PAGES = [
   { url: '/', file: 'index.html', type: 'text/html; charset=utf-8' },
   { url: '/page.js', file: 'page.js', type: 'text/javascript; charset=utf-8' },
-  { url: '/session.js', file: 'session.js', type: 'text/javascript; charset=utf-8' },
   { url: '/attack.html', file: 'attack.html', type: 'text/html; charset=utf-8' }
 ]
 
+/** The client as a page takes it: one file. Yours comes out of the bundler that the rest of your page goes through. */
+async function bundleClient (): Promise<string> {
+  const { outputFiles } = await bundle({ entryPoints: [fileURLToPath(import.meta.resolve('fastify-latchkey/client'))], bundle: true, minify: true, format: 'esm', write: false })
+  return outputFiles[0]?.text ?? ''
+}
+
 /** Serves the pages. `api` gives where they find the API: '' is where they came from. */
 async function servePages (app: FastifyInstance, api: () => string): Promise<void> {
+  const client = await bundleClient()
+  app.get('/client.js', async (_request, reply) => reply.type('text/javascript; charset=utf-8').send(client))
   for (const { url, file, type } of PAGES) {
     const text = await readFile(new URL(file, FOLDER), 'utf8')
     app.get(url, async (_request, reply) => {

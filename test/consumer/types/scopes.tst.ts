@@ -1,5 +1,6 @@
 import Fastify from 'fastify'
 import type { AuthenticatedUser, BuiltInScope, LatchkeyOptions, Scope, ScopeCatalogue } from 'fastify-latchkey'
+import { createClient } from 'fastify-latchkey/client'
 import { createTestClock, testOptions, withTestKit } from 'fastify-latchkey/testing'
 import type { TestKit, TestUser } from 'fastify-latchkey/testing'
 import { describe, expect, test } from 'tstyche'
@@ -27,6 +28,12 @@ describe('an app that has declared its scopes', () => {
     expect<TestUser>().type.not.toBeAssignableFrom({ scopes: ['itms:read'] as const })
     // @ts-expect-error "itms:read"
     app.createTestToken({ scopes: ['itms:read'] })
+  })
+
+  test('a client asks for no misspelt one', () => {
+    const client = createClient({ url: 'https://auth.example.com' })
+    expect(client.logIn).type.toBeCallableWith({ username: 'alice', password: '', scopes: ['items:read'] as const })
+    expect(client.logIn).type.not.toBeCallableWith({ username: 'alice', password: '', scopes: ['itms:read'] as const })
   })
 
   test('the option scopes has them all, and no others', () => {
