@@ -20,6 +20,9 @@ export function addOpenapi (program: Command): void {
 }
 
 async function openapi ({ url }: { url?: string }): Promise<void> {
+  if (url !== undefined && !/^https?:$/.test(URL.canParse(url) ? new URL(url).protocol : '')) {
+    throw new CommandError('invalid_url', `'${url}' is no http or https URL: give one such as https://auth.example.com/openapi.json`, { exitCode: EXIT_CODES.usage })
+  }
   const { options } = await readEnvironment()
   const expected = await readDocument(options)
   if (url === undefined) return print({ json: true }, { data: expected, text: '' })
