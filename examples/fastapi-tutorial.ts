@@ -1,12 +1,12 @@
+// The FastAPI tutorial on OAuth2 with JWT, chapter by chapter, on Fastify. Run it (it listens on port 3000):
+//
+//   node dist/examples/fastapi-tutorial.js
+
 import { fastify } from 'fastify'
 import type { FastifyInstance } from 'fastify'
 import latchkey from 'fastify-latchkey'
 import type { LatchkeyOptions } from 'fastify-latchkey'
 
-// The FastAPI tutorial on OAuth2 with JWT, chapter by chapter, on Fastify. Run it (it listens on port 3000):
-//
-//   node dist/examples/fastapi-tutorial.js
-//
 // A client that was written for FastAPI works unchanged: it posts the form of `OAuth2PasswordRequestForm` to /token and sends
 // `Authorization: Bearer <access_token>`.
 

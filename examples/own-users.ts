@@ -1,14 +1,14 @@
+// An app that has accounts already. Latchkey gives it sessions, refresh, revocation and scopes over them, and needs two methods:
+// `authenticate` for a login, `find` for a refresh. Run it (it listens on port 3000):
+//
+//   node dist/examples/own-users.js
+
 import { randomBytes, randomUUID, scrypt, timingSafeEqual } from 'node:crypto'
 import { promisify } from 'node:util'
 import { fastify } from 'fastify'
 import type { FastifyInstance } from 'fastify'
 import latchkey from 'fastify-latchkey'
 import type { LatchkeyOptions, User, UserDirectory } from 'fastify-latchkey'
-
-// An app that has accounts already. Latchkey gives it sessions, refresh, revocation and scopes over them, and needs two methods:
-// `authenticate` for a login, `find` for a refresh. Run it (it listens on port 3000):
-//
-//   node dist/examples/own-users.js
 
 const derive = promisify<string, Buffer, number, Buffer>(scrypt)
 

@@ -1,3 +1,8 @@
+// Tokens in cookies, and two pages to try them with: log in, call, refresh in two tabs at once, log out. Run it (it listens on
+// ports 3000 and 3001):
+//
+//   node dist/examples/browser/server.js
+
 import { readFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
@@ -9,11 +14,6 @@ import type { FastifyInstance } from 'fastify'
 import latchkey from 'fastify-latchkey'
 import type { LatchkeyOptions } from 'fastify-latchkey'
 
-// Tokens in cookies, and two pages to try them with: log in, call, refresh in two tabs at once, log out. Run it (it listens on
-// ports 3000 and 3001):
-//
-//   node dist/examples/browser/server.js
-//
 // The same page is served from both ports. A port makes another origin of the same site: browsers send the cookies along, and the
 // options `corsOrigins` and `trustedOrigins` say that this one may use them. 127.0.0.1 is another site.
 

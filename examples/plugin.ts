@@ -1,0 +1,40 @@
+// The smallest whole app: routes of its own behind the guards, scopes of its own, and a user to try them with. On port 3000:
+//
+//   node dist/examples/plugin.js
+
+import { fastify } from 'fastify'
+import type { FastifyInstance } from 'fastify'
+import latchkey from 'fastify-latchkey'
+import type { LatchkeyOptions } from 'fastify-latchkey'
+
+const PASSWORD = 'correct horse battery staple'
+
+export async function build (options: LatchkeyOptions = {}): Promise<FastifyInstance> {
+  const app = fastify()
+  await app.register(latchkey, {
+    database: ':memory:', // A path, to find everything again after a restart.
+    scopes: { 'items:read': 'Read items', 'items:write': 'Change items' },
+    ...options
+  })
+  await app.latchkey.users.add({ username: 'alice', password: PASSWORD, scopes: ['items:read'] })
+
+  const items = ['lamp']
+  app.get('/', async () => ({ hello: 'world' }))
+  app.get('/me', { onRequest: app.authenticate }, async ({ user }) => ({ id: user.id, scopes: user.scopes }))
+  app.get('/items', { preHandler: app.requireScopes('items:read') }, async () => items)
+  app.delete('/items', { preHandler: app.requireScopes('items:write') }, async (_request, reply) => {
+    items.length = 0
+    return reply.code(204).send()
+  })
+  return app
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const app = await build()
+  await app.listen({ port: 3000 })
+  console.log(`Log in as alice, who may read items and not delete them:
+
+  curl -d username=alice -d 'password=${PASSWORD}' http://127.0.0.1:3000/token
+  curl -H "Authorization: Bearer $TOKEN" http://127.0.0.1:3000/items
+  curl -H "Authorization: Bearer $TOKEN" -X DELETE http://127.0.0.1:3000/items`)
+}
