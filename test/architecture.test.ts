@@ -23,7 +23,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   bench: ['schemas', 'lib', 'plugins', 'routes', 'app', 'server', 'commands', 'cli', 'bench'],
   client: ['client'],
   testing: ['schemas', 'lib', 'app', 'testing'],
-  examples: ['app', 'testing']
+  examples: ['app', 'testing', 'examples']
 }
 
 /** Types alone, which leave nothing in the client that a browser loads. */
@@ -113,7 +113,7 @@ t.test('the check finds what it is there for', async t => {
     ['app.ts', "import { x } from './commands/serve.js'", /app may import only/],
     ['server.ts', "import { x } from './cli.js'", /server may import only/],
     ['cli.ts', "import { x } from './test/helper.js'", /test\/helper/],
-    ['examples/a.ts', "import { x } from '../lib/a.js'", /examples may import only app, testing$/],
+    ['examples/a.ts', "import { x } from '../lib/a.js'", /examples may import only app, testing, examples$/],
     ['client/a.ts', "import { x } from '../schemas/a.js'", /client may import only client$/],
     ['client/a.ts', "import type { Scope } from '../schemas/scopes.js'", undefined],
     ['lib/store/other.ts', "import Database from 'better-sqlite3'", /only lib\/store\/sqlite\.ts may$/],
