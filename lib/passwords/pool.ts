@@ -80,8 +80,10 @@ function createThreads (maxThreads: number): Threads {
     maxThreads,
     idleTimeout: IDLE_TIMEOUT,
     recordTiming: false,
-    // What the host preloads (a loader, an agent that traces) would start once more in every thread, and has no work here.
-    execArgv: []
+    // What the host preloads (a loader, an agent that traces) would start once more in every thread, and has no work here. It
+    // comes by the environment too (NODE_OPTIONS), of which a thread needs nothing, least of all the secrets in it.
+    execArgv: [],
+    env: {}
   })
   let ready = Promise.resolve()
 

@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto'
+import { access } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Worker } from 'node:worker_threads'
 import { hashSync } from 'bcryptjs'
@@ -78,6 +80,15 @@ t.test('no thread before the first job, no more than asked for', async (t) => {
   t.equal(threads.length, 1)
   await Promise.all(['one', 'two', 'three', 'four'].map(password => passwords.hash(password)))
   t.equal(threads.length, 2)
+})
+
+t.test('a thread gets nothing of the environment, and starts nothing the host preloads', async (t) => {
+  const directory = t.testdir({ 'preload.cjs': "require('node:fs').writeFileSync(__filename + '.ran', '')" })
+  const preload = join(directory, 'preload.cjs')
+  t.intercept(process, 'env', { value: { ...process.env, NODE_OPTIONS: `--require=${preload}` } })
+  const passwords = build(t)
+  t.ok(await passwords.hash('correct horse'))
+  await t.rejects(access(`${preload}.ran`), { code: 'ENOENT' })
 })
 
 t.test('a full queue refuses at once, and works again later', async (t) => {
