@@ -67,7 +67,7 @@ t.test('the page is there, under a policy without inline scripts, frames and oth
     t.strictSame(document, (await app.inject(`${prefix}/openapi.json`)).json())
 
     // The page posts this, to a path of the host that it came from.
-    const { tokenUrl } = document.components.securitySchemes.bearer.flows.password
+    const { tokenUrl } = document.components.securitySchemes.oauth2.flows.password
     const granted = await postForm(app, tokenUrl, { grant_type: 'password', username: 'alice', password: PASSWORD, scope: 'items:read' }, { authorization: `Basic ${Buffer.from(':').toString('base64')}` })
     t.match(granted, { statusCode: 200 })
     t.equal(granted.json().scope, 'items:read')
