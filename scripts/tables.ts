@@ -11,7 +11,7 @@ export async function renderTables (readme: string): Promise<string> {
   const tables: Record<string, string> = {
     options: optionsTable(),
     environment: environmentTable(),
-    routes: await routesTable(),
+    ...await servedTables(),
     errors: errorsTable(),
     events: eventsTable(),
     scopes: table(['scope', 'lets its holder'], Object.entries(BUILT_IN_SCOPES).map(([scope, description]) => [code(scope), description]))
@@ -50,15 +50,40 @@ function defaultOf ({ default: value }: OptionSchema): string {
   return value === undefined ? '' : code(typeof value === 'string' ? value || "''" : JSON.stringify(value))
 }
 
-async function routesTable (): Promise<string> {
+/** The tables of what a running instance says of itself. */
+async function servedTables (): Promise<{ routes: string, metrics: string }> {
   const app = fastify()
-  await app.register(latchkey, { database: ':memory:', docs: true, registration: true, metrics: true })
-  const response = await app.inject('/openapi.json')
-  const { paths } = response.json<{ paths: Record<string, Record<string, { summary?: string, security?: Array<Record<string, string[]>> }>> }>()
+  await app.register(latchkey, { database: ':memory:', bcryptCost: 4, docs: true, registration: true, metrics: true })
+  const document = await app.inject('/openapi.json')
+  const { users, sessions, tokens } = app.latchkey
+  const scraper = await users.add({ username: 'scraper', password: 'correct horse battery staple', scopes: ['metrics:read'] })
+  const token = await tokens.sign(await sessions.start(scraper))
+  const exposition = await app.inject({ url: '/metrics', headers: { authorization: `Bearer ${token}` } })
   await app.close()
+  return { routes: routesTable(document.json()), metrics: metricsTable(exposition.body) }
+}
+interface Document {
+  paths: Record<string, Record<string, { summary?: string, security?: Array<Record<string, string[]>> }>>
+}
+
+function routesTable ({ paths }: Document): string {
   const rows = Object.entries(paths).flatMap(([path, operations]) => Object.entries(operations)
     .map(([method, { summary, security }]) => [code(`${method.toUpperCase()} ${path}`), whoOf(security), summary ?? '']))
   return table(['route', 'who', 'what it does'], rows.sort(([a], [b]) => String(a?.split(' ')[1]).localeCompare(String(b?.split(' ')[1]))))
+}
+
+/** Of the text format of Prometheus. What Node.js tells of the process is one row: it says of itself what it is. */
+function metricsTable (exposition: string): string {
+  const ours = [...exposition.matchAll(/^# HELP (latchkey_\w+) (.+)\n# TYPE \1 (\w+)$/gm)]
+    .map(([, name = '', help = '', type = '']) => [code(name + labelsOf(exposition, name)), type, help])
+  return table(['metric', 'type', 'what it is'], [...ours, ['`process_*`, `nodejs_*`', '', 'CPU, memory, event loop, garbage collection']])
+}
+
+/** The names of a metric's labels, but for the bounds of a histogram. */
+function labelsOf (exposition: string, name: string): string {
+  const [, labels = ''] = new RegExp(`^${name}(?:_count)?\\{(.+)\\} `, 'm').exec(exposition) ?? []
+  const names = [...labels.matchAll(/(\w+)="/g)].map(([, label]) => label)
+  return names.length === 0 ? '' : `{${names.join(',')}}`
 }
 
 function whoOf (security: Array<Record<string, string[]>> | undefined): string {
