@@ -65,6 +65,8 @@ export function createClient ({ url, transport = 'bearer', origins = [], store, 
   const session: Session = transport === 'cookie' ? createCookieSession(surroundings) : createBearerSession({ ...surroundings, store: store ?? createMemoryStore() })
 
   let refreshing: Promise<boolean> | undefined
+  /** How often somebody has logged in or out. */
+  let changes = 0
 
   /** One refresh, however many ask for it: here and, by the lock, in other tabs. */
   function refresh (used: unknown): Promise<boolean> {
@@ -76,11 +78,12 @@ export function createClient ({ url, transport = 'bearer', origins = [], store, 
     if (!allowed.includes(new URL(request.url).origin)) throw new TypeError(`${new URL(request.url).origin} is not among the origins of this client: it does not get the token`)
     if (request.headers.has('authorization')) return await send(request)
     if (await session.isDue()) await refresh(await session.mark())
-    const used = await session.mark()
+    const [used, before] = [await session.mark(), changes]
     const response = await send(await session.authenticate(request.clone()))
     if (response.status !== 401 || used === undefined) return response
     const isRenewed = await session.mark() !== used || await refresh(used)
-    if (!isRenewed) return response
+    // What one user began must not be done by the next.
+    if (!isRenewed || changes !== before) return response
     await response.body?.cancel()
     return await send(await session.authenticate(request))
   }
@@ -94,11 +97,17 @@ export function createClient ({ url, transport = 'bearer', origins = [], store, 
 
   return {
     async logIn ({ username, password, scopes }) {
-      return await lock(() => session.logIn({ username, password, ...scopes !== undefined && { scope: scopes.join(' ') } }))
+      return await lock(() => {
+        changes += 1
+        return session.logIn({ username, password, ...scopes !== undefined && { scope: scopes.join(' ') } })
+      })
     },
     async logOut (target = 'this') {
       if (target !== 'this') await assertLive()
-      await lock(() => session.logOut(target))
+      await lock(() => {
+        if (target !== 'others') changes += 1
+        return session.logOut(target)
+      })
     },
     async fetch (input, init) {
       return await authenticated(new Request(input, init))

@@ -241,6 +241,30 @@ t.test('while no refresh succeeds the token is used for as long as it lives, and
   t.equal(ended, 0)
 })
 
+t.test('a call of one user is not sent again as the next, who logged in while it was on its way', async t => {
+  const { connect, url, seen } = await listen(t)
+  let arrive = (): void => {}
+  let goOn = (): void => {}
+  const arrived = new Promise<void>(resolve => { arrive = resolve })
+  const gate = new Promise<void>(resolve => { goOn = resolve })
+  const client = connect({
+    async fetch (request) {
+      if (!request.url.endsWith('/protected-route')) return await fetch(request)
+      arrive()
+      await gate
+      return await fetch(request)
+    }
+  })
+  await client.logIn(CREDENTIALS)
+  const call = client.fetch(`${url}/protected-route`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{}' })
+  await arrived
+  await client.logOut()
+  await client.logIn({ ...CREDENTIALS, username: 'bob' })
+  goOn()
+  t.equal((await call).status, 401)
+  t.notOk(seen().includes('POST /protected-route 200'))
+})
+
 t.test('a token goes to the origins of the client only, and not over one that the request has', async t => {
   const { connect, url } = await listen(t)
   const sent: Array<[string, string | null]> = []
