@@ -1,6 +1,6 @@
 import type { components } from './openapi.js'
 import { toResponseError } from './response-error.js'
-import { PAUSE, refreshDelay, sendRefresh } from './session.js'
+import { PAUSE, refreshDelay, REQUEST_TIMEOUT, sendRefresh } from './session.js'
 import type { Session, Surroundings } from './session.js'
 import type { TokenStore } from './store.js'
 
@@ -12,15 +12,13 @@ const JSON_BODY = { 'content-type': 'application/json' }
 export function createBearerSession ({ store, ...surroundings }: Surroundings & { store: TokenStore }): Session {
   const { base, send, now, onSessionEnd } = surroundings
 
-  async function keep (response: Response): Promise<{ scopes: string[] }> {
-    const { access_token: accessToken, refresh_token: refreshToken, expires_in: expiresIn, scope } = await response.json() as TokenResponse
+  async function keep ({ access_token: accessToken, refresh_token: refreshToken, expires_in: expiresIn }: TokenResponse, login: string): Promise<void> {
     if (refreshToken === undefined) throw new TypeError('The answer has no refresh token: is this the service?')
-    await store.write({ accessToken, refreshToken, refreshAt: now() + refreshDelay(expiresIn * 1_000) })
-    return { scopes: scope.split(' ').filter(name => name !== '') }
+    await store.write({ accessToken, refreshToken, login, refreshAt: now() + refreshDelay(expiresIn * 1_000) })
   }
 
   async function post (path: string, init: RequestInit): Promise<Response> {
-    const response = await send(new Request(base + path, { method: 'POST', ...init }))
+    const response = await send(new Request(base + path, { method: 'POST', redirect: 'error', signal: AbortSignal.timeout(REQUEST_TIMEOUT), ...init }))
     if (!response.ok) throw await toResponseError(response)
     return response
   }
@@ -33,6 +31,9 @@ export function createBearerSession ({ store, ...surroundings }: Surroundings & 
     async mark () {
       return (await store.read())?.accessToken
     },
+    async login () {
+      return (await store.read())?.login
+    },
     async authenticate (request) {
       const tokens = await store.read()
       if (tokens !== undefined) request.headers.set('authorization', `Bearer ${tokens.accessToken}`)
@@ -42,21 +43,24 @@ export function createBearerSession ({ store, ...surroundings }: Surroundings & 
       const tokens = await store.read()
       if (tokens === undefined) return false
       if (tokens.accessToken !== used) return true
-      const response = await sendRefresh(surroundings, { headers: JSON_BODY, body: JSON.stringify({ refresh_token: tokens.refreshToken }) })
-      if (response?.ok === true) {
-        await keep(response)
-        return true
-      }
-      if (response?.status === 401) {
+      const outcome = await sendRefresh<TokenResponse>(surroundings, { headers: JSON_BODY, body: JSON.stringify({ refresh_token: tokens.refreshToken }) })
+      // Another process that shares the store may have got tokens meanwhile, with no lock in common: those are newer than what we know.
+      const kept = await store.read()
+      if (kept?.refreshToken !== tokens.refreshToken) return kept !== undefined
+      if (outcome === 'over') {
         await store.write(undefined)
         onSessionEnd()
-      } else {
-        await store.write({ ...tokens, refreshAt: now() + PAUSE })
+        return false
       }
-      return false
+      if (outcome === undefined) await store.write({ ...tokens, refreshAt: now() + PAUSE })
+      else await keep(outcome, tokens.login)
+      return outcome !== undefined
     },
     async logIn (credentials) {
-      return await keep(await post('/token', { body: new URLSearchParams({ grant_type: 'password', ...credentials }) }))
+      const response = await post('/token', { body: new URLSearchParams({ grant_type: 'password', ...credentials }) })
+      const tokens = await response.json() as TokenResponse
+      await keep(tokens, crypto.getRandomValues(new Uint32Array(2)).join('-'))
+      return { scopes: tokens.scope.split(' ').filter(name => name !== '') }
     },
     async logOut (target) {
       const tokens = await store.read()

@@ -1,6 +1,6 @@
 import type { components } from './openapi.js'
 import { toResponseError } from './response-error.js'
-import { PAUSE, refreshDelay, sendRefresh } from './session.js'
+import { PAUSE, refreshDelay, REQUEST_TIMEOUT, sendRefresh } from './session.js'
 import type { Session, Surroundings } from './session.js'
 
 type LoginResponse = components['schemas']['LoginResponse']
@@ -14,19 +14,27 @@ const credentials = 'include'
 export function createCookieSession (surroundings: Surroundings): Session {
   const { base, send, now, onSessionEnd } = surroundings
   let refreshes = 0
+  let logins = 0
   /** Unknown after the page was loaded anew: then a 401 tells. */
   let refreshAt = Infinity
+  /** Whether the service has said so, or was told to end it: it is said once. */
+  let isOver = false
 
-  async function take (response: Response): Promise<{ scopes: string[] }> {
-    const { scope, expires_in: expiresIn } = await response.json() as LoginResponse
+  function take ({ expires_in: expiresIn }: LoginResponse): void {
     refreshes += 1
     refreshAt = now() + refreshDelay(expiresIn * 1_000)
-    return { scopes: scope.split(' ').filter(name => name !== '') }
+    isOver = false
+  }
+
+  async function post (path: string, body: object): Promise<Response> {
+    const response = await send(new Request(base + path, { method: 'POST', redirect: 'error', signal: AbortSignal.timeout(REQUEST_TIMEOUT), headers: JSON_BODY, body: JSON.stringify(body), credentials }))
+    if (!response.ok) throw await toResponseError(response)
+    return response
   }
 
   /** Whether another tab has refreshed. Only the cookie tells: what tabs say to each other may come later. */
   async function isLive (): Promise<boolean> {
-    const response = await send(new Request(`${base}/users/me`, { credentials }))
+    const response = await send(new Request(`${base}/users/me`, { credentials, signal: AbortSignal.timeout(REQUEST_TIMEOUT) }))
     await response.body?.cancel()
     return response.status !== 401
   }
@@ -38,34 +46,38 @@ export function createCookieSession (surroundings: Surroundings): Session {
     async mark () {
       return refreshes
     },
+    async login () {
+      return logins
+    },
     async authenticate (request) {
       return new Request(request, { credentials })
     },
     async refresh (used) {
       if (refreshes !== used) return true
       if (now() < refreshAt && await isLive()) return true
-      const response = await sendRefresh(surroundings, { credentials })
-      if (response?.ok === true) {
-        await take(response)
-        return true
-      }
-      if (response?.status === 401) {
+      const outcome = await sendRefresh<LoginResponse>(surroundings, { credentials })
+      if (outcome === 'over') {
         refreshAt = Infinity
-        onSessionEnd()
-      } else if (now() >= refreshAt) {
-        refreshAt = now() + PAUSE
+        if (!isOver) onSessionEnd()
+        isOver = true
+        return false
       }
-      return false
+      if (outcome !== undefined) take(outcome)
+      else if (now() >= refreshAt) refreshAt = now() + PAUSE
+      return outcome !== undefined
     },
     async logIn (form) {
-      const response = await send(new Request(`${base}/login`, { method: 'POST', headers: JSON_BODY, body: JSON.stringify(form), credentials }))
-      if (!response.ok) throw await toResponseError(response)
-      return await take(response)
+      logins += 1
+      const answer = await (await post('/login', form)).json() as LoginResponse
+      take(answer)
+      return { scopes: answer.scope.split(' ').filter(name => name !== '') }
     },
     async logOut (target) {
-      const response = await send(new Request(`${base}/logout`, { method: 'POST', headers: JSON_BODY, body: JSON.stringify({ target }), credentials }))
-      if (!response.ok) throw await toResponseError(response)
-      if (target !== 'others') refreshAt = Infinity
+      if (target !== 'others') logins += 1
+      await post('/logout', { target })
+      if (target === 'others') return
+      refreshAt = Infinity
+      isOver = true
     }
   }
 }

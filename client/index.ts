@@ -3,7 +3,7 @@ import type { Client as Api } from 'openapi-fetch'
 import type { Scope } from '../schemas/scopes.js'
 import { createBearerSession } from './bearer.js'
 import { createCookieSession } from './cookie.js'
-import { createLock } from './lock.js'
+import { createLock, findTabLock, lockOf } from './lock.js'
 import type { paths } from './openapi.js'
 import { toResponseError } from './response-error.js'
 import type { Session } from './session.js'
@@ -27,7 +27,7 @@ export interface ClientOptions {
   origins?: readonly string[]
   /** Where the tokens are kept, with the transport `bearer`. Default: in memory. Any script of the page can read what is in localStorage. */
   store?: TokenStore
-  /** Called when the service says that the session is over, other than by `logOut`: time to ask for the password again. */
+  /** Called when the service says that the session is over, other than by `logOut`: time to ask for the password again. With cookies also where there was none, once. */
   onSessionEnd?: () => void
   /** Default: the global one. */
   fetch?: (request: Request) => Promise<Response>
@@ -55,18 +55,20 @@ export interface Client {
   api: Api<paths>
 }
 
+/** Where a 401 speaks of what is in the body: to refresh and to send it again would be a second attempt. */
+const CREDENTIAL_ROUTES = ['/token', '/login', '/refresh', '/register', '/revoke', '/introspect']
+
 /** A client of the service, for Node.js and browsers. */
 export function createClient ({ url, transport = 'bearer', origins = [], store, onSessionEnd = () => {}, fetch: send = request => fetch(request), now = Date.now }: ClientOptions): Client {
   const base = new URL(url, pageUrl()).href.replace(/\/+$/, '')
   const allowed = [base, ...origins].map(origin => new URL(origin).origin)
   // What several tabs share must be refreshed by one of them: with tokens in memory each has a session of its own.
-  const lock = createLock(transport === 'cookie' || store !== undefined ? `latchkey:${base}` : undefined)
+  const isShared = transport === 'cookie' || store !== undefined
+  const lock = (isShared ? findTabLock(`latchkey:${base}`) : undefined) ?? (store === undefined ? createLock() : lockOf(store))
   const surroundings = { base, send, now, onSessionEnd }
   const session: Session = transport === 'cookie' ? createCookieSession(surroundings) : createBearerSession({ ...surroundings, store: store ?? createMemoryStore() })
 
   let refreshing: Promise<boolean> | undefined
-  /** How often somebody has logged in or out. */
-  let changes = 0
 
   /** One refresh, however many ask for it: here and, by the lock, in other tabs. */
   function refresh (used: unknown): Promise<boolean> {
@@ -77,13 +79,14 @@ export function createClient ({ url, transport = 'bearer', origins = [], store, 
   async function authenticated (request: Request): Promise<Response> {
     if (!allowed.includes(new URL(request.url).origin)) throw new TypeError(`${new URL(request.url).origin} is not among the origins of this client: it does not get the token`)
     if (request.headers.has('authorization')) return await send(request)
+    if (CREDENTIAL_ROUTES.some(path => request.url === base + path)) return await send(transport === 'cookie' ? await session.authenticate(request) : request)
     if (await session.isDue()) await refresh(await session.mark())
-    const [used, before] = [await session.mark(), changes]
+    const [used, login] = [await session.mark(), await session.login()]
     const response = await send(await session.authenticate(request.clone()))
     if (response.status !== 401 || used === undefined) return response
     const isRenewed = await session.mark() !== used || await refresh(used)
     // What one user began must not be done by the next.
-    if (!isRenewed || changes !== before) return response
+    if (!isRenewed || await session.login() !== login) return response
     await response.body?.cancel()
     return await send(await session.authenticate(request))
   }
@@ -97,17 +100,11 @@ export function createClient ({ url, transport = 'bearer', origins = [], store, 
 
   return {
     async logIn ({ username, password, scopes }) {
-      return await lock(() => {
-        changes += 1
-        return session.logIn({ username, password, ...scopes !== undefined && { scope: scopes.join(' ') } })
-      })
+      return await lock(() => session.logIn({ username, password, ...scopes !== undefined && { scope: scopes.join(' ') } }))
     },
     async logOut (target = 'this') {
       if (target !== 'this') await assertLive()
-      await lock(() => {
-        if (target !== 'others') changes += 1
-        return session.logOut(target)
-      })
+      await lock(() => session.logOut(target))
     },
     async fetch (input, init) {
       return await authenticated(new Request(input, init))

@@ -13,6 +13,8 @@ export interface Session {
   isDue (): Promise<boolean>
   /** What the next request is authenticated by: another value after each refresh, undefined where there is nothing to refresh. */
   mark (): Promise<unknown>
+  /** Which login the next request belongs to: the same value after a refresh. */
+  login (): Promise<unknown>
   authenticate (request: Request): Promise<Request>
   /** Refreshes, unless that was done since `used` was the mark. Tells whether a request may be sent again. */
   refresh (used: unknown): Promise<boolean>
@@ -36,23 +38,35 @@ export function refreshDelay (lifetime: number): number {
 export const PAUSE = 5_000
 
 /** Milliseconds to wait before each further try. */
-const RETRY_AFTER = [200, 1_000]
+const RETRY_AFTER = [200, 1_000, 2_000, 2_000, 2_000]
 
-/** How long one try may take, in milliseconds: the last one is sent within the grace of 10 s, in which the service gives the same successor again. */
-const TIMEOUT = 3_000
+/** How long one try may take, in milliseconds. */
+const TRY_TIMEOUT = 3_000
+
+/** When the last try is sent at the latest, in milliseconds after the first: within the grace of 10 s, in which the service gives the same successor again. */
+const LAST_TRY = 8_000
+
+/** How long any other request of our own may take, in milliseconds: the others wait for it. */
+export const REQUEST_TIMEOUT = 30_000
 
 /**
- * Sends a refresh, again where the answer was lost: whoever comes back with a rotated token after the grace is taken for a thief.
- * Undefined where no answer, or one of an unwell service, came.
+ * Sends a refresh, and again while no answer comes: it may have been lost on its way, and whoever comes back with a rotated token
+ * after the grace is taken for a thief. Gives what was answered, `over` where the session is, and undefined where nothing is known.
  */
-export async function sendRefresh ({ base, send }: Surroundings, init: RequestInit): Promise<Response | undefined> {
+export async function sendRefresh<Body extends { expires_in: number }> ({ base, send }: Surroundings, init: RequestInit): Promise<Body | 'over' | undefined> {
+  const started = performance.now()
   for (const delay of [0, ...RETRY_AFTER]) {
+    if (performance.now() - started + delay > LAST_TRY) return undefined
     if (delay > 0) await new Promise(resolve => setTimeout(resolve, delay))
     try {
-      const response = await send(new Request(`${base}/refresh`, { method: 'POST', signal: AbortSignal.timeout(TIMEOUT), ...init }))
-      if (response.status < 500) return response
+      const response = await send(new Request(`${base}/refresh`, { method: 'POST', redirect: 'error', signal: AbortSignal.timeout(TRY_TIMEOUT), ...init }))
+      // Read here: an answer that breaks off, or is some gateway's page, is no answer either.
+      const body = await response.json() as Body & { code?: string }
+      if (response.status === 401) return 'over'
+      if (response.ok && typeof body.expires_in === 'number') return body
+      if (typeof body.code === 'string') return undefined
     } catch {
-      // No answer: the service may have rotated the token all the same.
+      // The service may have rotated the token all the same.
     }
   }
   return undefined

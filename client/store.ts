@@ -2,6 +2,8 @@
 export interface Tokens {
   accessToken: string
   refreshToken: string
+  /** Which login they come from: a refresh keeps it. */
+  login: string
   /** When the access token is to be refreshed, in milliseconds since 1970. */
   refreshAt: number
 }

@@ -4,6 +4,7 @@ import { readEnvironment } from './environment.js'
 import { EXIT_CODES } from './exit-codes.js'
 import { CommandError } from './failure.js'
 import { example, print } from './output.js'
+import { printable } from './terminal.js'
 
 /** How long a deployed service may take, in milliseconds. */
 const TIMEOUT = 10_000
@@ -28,7 +29,7 @@ async function openapi ({ url }: { url?: string }): Promise<void> {
   if (url === undefined) return print({ json: true }, { data: expected, text: '' })
 
   const { default: diff } = await import('microdiff')
-  const differences = diff(expected, await fetchDocument(url)).map(({ type, path }) => `  ${VERBS[type]} ${path.join(' > ')}`)
+  const differences = diff(expected, await fetchDocument(url)).map(({ type, path }) => `  ${VERBS[type]} ${printable(path.join(' > '))}`)
   if (differences.length === 0) return print({}, { data: undefined, text: `${url} is the document of this version and configuration.` })
   const more = differences.length > MOST_SHOWN ? [`  and ${differences.length - MOST_SHOWN} more`] : []
   process.stdout.write(`${[...differences.slice(0, MOST_SHOWN), ...more].join('\n')}\n`)
@@ -41,7 +42,9 @@ async function fetchDocument (url: string): Promise<object> {
   try {
     const response = await fetch(url, { signal: AbortSignal.timeout(TIMEOUT) })
     if (!response.ok) throw new Error(`the answer is ${response.status}`)
-    return await response.json() as object
+    const document: unknown = await response.json()
+    if (typeof document !== 'object' || document === null) throw new Error('the answer is no JSON object')
+    return document
   } catch (cause) {
     const reason = cause instanceof Error && cause.cause instanceof Error ? cause.cause.message : (cause as Error).message
     throw new CommandError('unreachable', `No document came from ${url} (${reason}): give the URL of openapi.json of a running service`, { exitCode: EXIT_CODES.unavailable, cause })

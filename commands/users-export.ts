@@ -48,7 +48,7 @@ async function writeFile (users: Users, format: UserFileFormat, file: string): P
     throw new CommandError('invalid_file', `The file ${file} cannot be made (${(cause as Error).message}): give the path of a new file in a folder that can be written`, { cause })
   }
   try {
-    const count = await write(users, format, async text => { await handle.write(text) })
+    const count = await write(users, format, async text => { await handle.appendFile(text) })
     await handle.sync()
     await handle.close()
     return count

@@ -44,8 +44,8 @@ function readJson (line: number, text: string): ImportRow | UnreadableRow {
 const MOST_LINES = 10
 
 /**
- * Record by record, and not the whole file in one stream: a quote that is nowhere closed, or not where it should be, makes the line that it is on a bad
- * one, and the next line is read as if nothing had been.
+ * Record by record, and not the whole file in one stream, so that one bad row is one. But where a quote may be open nothing is a row any more: what follows may
+ * be text of one cell, in which a user of another system has written rows of their choice.
  */
 async function * readCsv (chunks: AsyncIterable<Buffer>): AsyncGenerator<ImportRow | UnreadableRow> {
   let columns: string[] | undefined
@@ -94,9 +94,10 @@ async function * readCsvRecords (chunks: AsyncIterable<Buffer>): AsyncGenerator<
       count++
     }
     const record = problem === undefined ? readRecord(line, text) : { line, cells: [], problem }
-    // Of what is no record only the first line is passed over: the others may be rows.
-    ahead.splice(0, record.problem === undefined ? count : 1)
-    yield record
+    const isLost = record.problem !== undefined && (problem !== undefined || count > 1)
+    yield isLost ? { ...record, problem: `${record.problem}; nothing from here on was read` } : record
+    if (isLost) return
+    ahead.splice(0, count)
   }
 }
 
@@ -124,12 +125,12 @@ function readHeader ({ cells, problem }: CsvRecord): string[] {
   return cells
 }
 
-/** An empty cell says nothing. */
+/** An empty cell says nothing, but for the scopes: there are none. */
 function toValue (columns: readonly string[], cells: readonly string[]): Record<string, unknown> {
   const value: Record<string, unknown> = {}
   for (const [index, name] of columns.entries()) {
     const cell = cells[index] ?? ''
-    if (cell === '') continue
+    if (cell === '' && name !== 'scopes') continue
     value[name] = name === 'scopes' ? cell.split(' ').filter(scope => scope !== '') : name === 'disabled' ? readBoolean(cell) : cell
   }
   return value

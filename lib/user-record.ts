@@ -10,11 +10,17 @@ export function checkRecord (value: unknown): string | undefined {
   if (!validate(value)) {
     const { keyword, instancePath } = validate.errors?.[0] ?? {}
     const name = instancePath?.split('/')[1] as keyof UserRecord | undefined
-    if (name !== undefined) return `its ${name} must be ${(UserRecord.properties[name] as { description?: string }).description}`
+    if (name !== undefined) return describe(name)
     if (keyword === 'additionalProperties') return `it has a member that is none of ${USER_COLUMNS.join(', ')}`
     return keyword === 'required' ? 'it has no username' : 'it is no JSON object'
   }
+  // What the format allows and Date does not: a leap second, an offset without minutes.
+  if (value.created_at !== undefined && Number.isNaN(Date.parse(value.created_at))) return describe('created_at')
   if (value.password !== undefined && value.password_hash !== undefined) return 'it has both password and password_hash: give one'
   if (value.password_hash !== undefined && !isSupportedHash(value.password_hash)) return 'its password_hash is none that can be taken: bcrypt ($2a$, $2b$, $2y$) or bcrypt_sha256 of passlib, at a cost of 4 to 20'
   return undefined
+}
+
+function describe (name: keyof UserRecord): string {
+  return `its ${name} must be ${(UserRecord.properties[name] as { description?: string }).description}`
 }

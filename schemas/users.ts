@@ -59,10 +59,10 @@ export const UserPatch = Type.Object({
 
 /**
  * A user in a file: a row of `latchkey users import` and `latchkey users export`. The description of a member says what it must be.
- * An id is the `sub` of tokens and a part of paths: `me` is one of those, and what begins with `lkc_` is a machine client (RFC 9068 section 5).
+ * An id is the `sub` of tokens and a part of paths: `me` is one of those, `latchkey` is the first party, and what begins with `lkc_` is a machine client (RFC 9068 section 5).
  */
 export const UserRecord = Type.Object({
-  id: Type.Optional(Type.String({ pattern: '^(?!me$|lkc_)[A-Za-z0-9][A-Za-z0-9._~@:+-]{0,63}$', description: "1 to 64 of the characters A-Z a-z 0-9 . _ ~ @ : + -, of which the first is a letter or a digit; not 'me', and nothing that begins with 'lkc_'" })),
+  id: Type.Optional(Type.String({ pattern: '^(?!me$|latchkey$|lkc_)[A-Za-z0-9][A-Za-z0-9._~@:+-]{0,63}$', description: "1 to 64 of the characters A-Z a-z 0-9 . _ ~ @ : + -, of which the first is a letter or a digit; not 'me' or 'latchkey', and nothing that begins with 'lkc_'" })),
   username: Type.String({ minLength: 1, maxLength: MAX_USERNAME_LENGTH, pattern: USERNAME_PATTERN, description: `text of 1 to ${MAX_USERNAME_LENGTH} characters, none of them control characters, and no spaces at its ends` }),
   password_hash: Type.Optional(Type.String({ maxLength: 128, description: 'text' })),
   password: Type.Optional(Type.String({ minLength: 1, maxLength: 1_024, description: 'text of 1 to 1,024 characters' })),

@@ -200,24 +200,95 @@ t.test('clients of one store, as tabs are, take what another has refreshed', asy
   t.equal((await first.api.GET('/users/me')).response.status, 401)
 })
 
-t.test('a refresh whose answer was lost is sent again, and gets the same successor', async t => {
+t.test('a refresh whose answer was lost is sent again for as long as the service gives the same successor', async t => {
   const { app, clock, connect } = await listen(t)
-  let lost = 0
+  // Nobody knows whether it arrived: a connection that breaks before and after, an answer that breaks off, a page of some gateway.
+  const losses = [
+    async (request: Request) => { await fetch(request); throw new TypeError('fetch failed') },
+    async () => { throw new TypeError('fetch failed') },
+    async (request: Request) => new Response((await fetch(request)).body?.pipeThrough(new TransformStream({ transform (_chunk, controller) { controller.error(new TypeError('terminated')) } })) ?? null),
+    async () => new Response('<h1>Welcome to the hotel</h1>')
+  ]
+  const tries: string[] = []
   const client = connect({
     async fetch (request) {
-      const response = await fetch(request)
-      if (!request.url.endsWith('/refresh') || lost > 0) return response
-      lost += 1
-      await response.text()
-      throw new TypeError('fetch failed')
+      if (!request.url.endsWith('/refresh')) return await fetch(request)
+      tries.push(await request.clone().text())
+      return await (losses.shift() ?? fetch)(request)
     }
   })
   await client.logIn(CREDENTIALS)
   clock.move(15 * MINUTE)
   t.equal((await client.api.GET('/users/me')).data?.username, 'alice')
-  t.equal(lost, 1)
+  t.equal(tries.length, 5)
+  t.equal(new Set(tries).size, 1, 'with the same token')
   const alice = await app.latchkey.users.findByName('alice')
   t.equal((await app.latchkey.sessions.list(alice?.id ?? '')).length, 1, 'nobody was taken for a thief')
+})
+
+t.test('what another process has put into the store meanwhile is neither overwritten nor wiped', async t => {
+  for (const answer of [401, 503]) {
+    const { clock, connect } = await listen(t)
+    const shared = createSharedStore()
+    const other = connect({ store: shared })
+    await other.logIn(CREDENTIALS)
+    let ended = 0
+    // A store object of its own, as in another process: no lock in common.
+    const client = connect({
+      store: { read: () => shared.read(), write: tokens => shared.write(tokens) },
+      onSessionEnd () { ended += 1 },
+      async fetch (request) {
+        if (!request.url.endsWith('/refresh')) return await fetch(request)
+        await other.api.GET('/users/me')
+        return Response.json({ code: 'x' }, { status: answer })
+      }
+    })
+    clock.move(15 * MINUTE)
+    t.equal((await client.api.GET('/users/me')).response.status, 200)
+    t.equal(ended, 0)
+    t.equal((await other.api.GET('/users/me')).response.status, 200)
+  }
+})
+
+t.test('a wrong password given to the route itself is one attempt', async t => {
+  const { seen, connect } = await listen(t)
+  for (const options of [{}, { transport: 'cookie', fetch: createJar() }] as const) {
+    const client = connect(options)
+    await client.logIn(CREDENTIALS)
+    seen()
+    const { error } = await client.api.POST('/login', { body: { ...CREDENTIALS, password: 'wrong' } })
+    t.equal(error?.code, 'invalid_credentials')
+    t.strictSame(seen(), ['POST /login 401'])
+  }
+})
+
+t.test('cookie: who is not logged in hears of it once, and not after logging out', async t => {
+  const { connect } = await listen(t)
+  let ended = 0
+  const client = connect({ transport: 'cookie', fetch: createJar(), onSessionEnd () { ended += 1 } })
+  await client.api.GET('/users/me')
+  await client.api.GET('/users/me')
+  t.equal(ended, 1)
+  await client.logIn(CREDENTIALS)
+  await client.logOut()
+  await client.api.GET('/users/me')
+  t.equal(ended, 1)
+})
+
+t.test('a refresh token does not follow a redirect', async t => {
+  const { connect, clock } = await listen(t)
+  const policies: string[] = []
+  const client = connect({
+    async fetch (request) {
+      if (request.method === 'POST') policies.push(request.redirect)
+      return await fetch(request)
+    }
+  })
+  await client.logIn(CREDENTIALS)
+  clock.move(15 * MINUTE)
+  await client.api.GET('/users/me')
+  await client.logOut()
+  t.strictSame(policies, ['error', 'error', 'error'])
 })
 
 t.test('while no refresh succeeds the token is used for as long as it lives, and nobody is logged out', async t => {
@@ -225,7 +296,7 @@ t.test('while no refresh succeeds the token is used for as long as it lives, and
   let isDown = false
   let ended = 0
   const client = connect({
-    fetch: async request => isDown && request.url.endsWith('/refresh') ? new Response('', { status: 503 }) : await fetch(request),
+    fetch: async request => isDown && request.url.endsWith('/refresh') ? Response.json({ code: 'store_unavailable' }, { status: 503 }) : await fetch(request),
     onSessionEnd () { ended += 1 }
   })
   await client.logIn(CREDENTIALS)
