@@ -56,7 +56,7 @@ export interface Client {
 }
 
 /** Where a 401 speaks of what is in the body: to refresh and to send it again would be a second attempt. */
-const CREDENTIAL_ROUTES = ['/token', '/login', '/refresh', '/register', '/revoke', '/introspect']
+const CREDENTIAL_ROUTES = ['/token', '/login', '/refresh', '/register', '/revoke']
 
 /** A client of the service, for Node.js and browsers. */
 export function createClient ({ url, transport = 'bearer', origins = [], store, onSessionEnd = () => {}, fetch: send = request => fetch(request), now = Date.now }: ClientOptions): Client {

@@ -3,7 +3,7 @@ import { readDocument } from './document.js'
 import { readEnvironment } from './environment.js'
 import { EXIT_CODES } from './exit-codes.js'
 import { CommandError } from './failure.js'
-import { example, print } from './output.js'
+import { example } from './output.js'
 import { printable } from './terminal.js'
 
 /** How long a deployed service may take, in milliseconds. */
@@ -26,17 +26,24 @@ async function openapi ({ url }: { url?: string }): Promise<void> {
   }
   const { options } = await readEnvironment()
   const expected = await readDocument(options)
-  if (url === undefined) return print({ json: true }, { data: expected, text: '' })
+  if (url === undefined) {
+    process.stdout.write(`${JSON.stringify(expected, null, 2)}\n`)
+    return
+  }
 
   const { default: diff } = await import('microdiff')
-  const differences = diff(expected, await fetchDocument(url)).map(({ type, path }) => `  ${VERBS[type]} ${printable(path.join(' > '))}`)
-  if (differences.length === 0) return print({}, { data: undefined, text: `${url} is the document of this version and configuration.` })
+  const differences = diff(expected, await fetchDocument(url)).map(({ type, path }) => `  ${DIFFERENCES[type]} ${printable(path.join(' > '))}`)
+  if (differences.length === 0) {
+    process.stdout.write(`${url} is the document of this version and configuration.\n`)
+    return
+  }
   const more = differences.length > MOST_SHOWN ? [`  and ${differences.length - MOST_SHOWN} more`] : []
   process.stdout.write(`${[...differences.slice(0, MOST_SHOWN), ...more].join('\n')}\n`)
   throw new CommandError('document_differs', `${url} differs in ${differences.length} places from the document of this version and configuration: look whether version and environment are the same`)
 }
 
-const VERBS = { CREATE: 'has also ', REMOVE: 'lacks    ', CHANGE: 'differs in' }
+/** What the deployed document does with a member of ours. */
+const DIFFERENCES = { CREATE: 'has also ', REMOVE: 'lacks    ', CHANGE: 'differs in' }
 
 async function fetchDocument (url: string): Promise<object> {
   try {

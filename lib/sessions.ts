@@ -4,7 +4,7 @@ import type { Actor } from '../schemas/events.js'
 import type { ClaimsHook, User, UserDirectory } from '../schemas/host.js'
 import { findChangeable, isLimited } from './authority.js'
 import type { Principal } from './authority.js'
-import { assertCurrent, FIRST_PARTY, isClient } from './clients.js'
+import { assertCurrent, FIRST_PARTY } from './clients.js'
 import type { Client } from './clients.js'
 import type { Clock } from './clock.js'
 import { LatchkeyError } from './errors.js'
@@ -24,11 +24,9 @@ import { readMeta } from './store/meta.js'
 import type { SessionsTable, Tables } from './store/tables.js'
 import type { Store } from './store/store.js'
 import type { Place } from './throttle.js'
+import { createTokenEnding } from './token-ending.js'
 import type { AccessTokenClaims } from './tokens.js'
 import type { StoredUser, Users } from './users.js'
-
-/** Rules for single tokens that a session, or a client, may have. An honest client that ends each token before its time makes a hundred a day. */
-const MAX_TOKEN_RULES = 1_000
 
 /** The sessions: one row each, whatever number of times they are refreshed. */
 export interface Sessions {
@@ -237,34 +235,7 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
       return { sessionId: session.id, userId: session.user_id, clientId: session.client_id, live: isLive(session, clock.now()) }
     },
 
-    async endToken ({ jti, sid, sub, exp, client_id: clientId }, by = HOST) {
-      if (revocations.isTokenRevoked(jti)) return
-      // Without a rule it is the time that must stay what it is: a clock that steps back would undo what is acknowledged here.
-      if (clock.now() >= exp * 1000) return await revocations.keepTime(exp * 1000)
-      await revocations.transaction(async (trx, revoke, now, record) => {
-        const about = { actor: by, subject: sub, sessionId: sid, clientId }
-        // An older system's: it belongs to no session and no client.
-        if (sid === undefined && !isClient({ id: sub, clientId })) {
-          await revoke.token(jti, null, exp * 1000)
-          return await record({ type: 'token_revoked', ...about, details: { tokenId: jti } })
-        }
-        const owner = sid ?? clientId
-        const { rules } = await trx.selectFrom('rules').select(eb => eb.fn.countAll<number>().as('rules')).where('session_id', '=', owner).executeTakeFirstOrThrow()
-        if (Number(rules) < MAX_TOKEN_RULES) {
-          await revoke.token(jti, owner, exp * 1000)
-          return await record({ type: 'token_revoked', ...about, details: { tokenId: jti } })
-        }
-        if (sid === undefined) {
-          await revoke.client(clientId)
-          // That one kills what these killed, here and elsewhere: what is counted begins anew, and the store does not fill.
-          await trx.deleteFrom('rules').where('session_id', '=', clientId).execute()
-          return await record({ type: 'tokens_revoked', ...about })
-        }
-        await endSessions(trx, now, { userId: sub, only: sid })
-        await revoke.sessions([sid])
-        await record({ type: 'session_ended', ...about, details: { reason: 'too_many_tokens_revoked' } })
-      })
-    },
+    endToken: createTokenEnding({ clock, revocations }),
 
     list: userId => store.read(db => listSessions(db, userId, clock.now())),
 

@@ -262,6 +262,21 @@ t.test('a wrong password given to the route itself is one attempt', async t => {
   }
 })
 
+t.test('introspection is authenticated as any other route, and refreshed for', async t => {
+  const { app, clock, connect } = await listen(t)
+  await app.latchkey.users.add({ username: 'inspector', password: PASSWORD, scopes: ['tokens:introspect'] })
+  const client = connect({ now: () => 0 })
+  await client.logIn({ ...CREDENTIALS, username: 'inspector' })
+  const bob = await app.latchkey.users.findByName('bob')
+  const inspect = async (): Promise<boolean | undefined> => {
+    const token = await app.latchkey.tokens.sign(await app.latchkey.sessions.start(bob ?? { id: 'bob', username: 'bob', scopes: [] }))
+    return (await client.api.POST('/introspect', { body: { token } })).data?.active
+  }
+  t.equal(await inspect(), true)
+  clock.move(15 * MINUTE)
+  t.equal(await inspect(), true)
+})
+
 t.test('cookie: who is not logged in hears of it once, and not after logging out', async t => {
   const { connect } = await listen(t)
   let ended = 0

@@ -41,7 +41,7 @@ t.test('generate a token: POST /token takes the form of OAuth2PasswordRequestFor
   t.equal(unknown.body, wrong.body, 'an unknown name gets the answer of a wrong password')
 })
 
-t.test('verify: any failure is 401 with a challenge, and the handler does not run', async t => {
+t.test('verify: every failure is 401 with a challenge, and the handler does not run', async t => {
   const database = join(t.testdir(), 'auth.db')
   const { app } = await build(t, { database })
   const { app: otherIssuer } = await build(t, { database, issuer: 'https://other.example' })

@@ -81,7 +81,7 @@ t.test('another key, another nonce, another session: another MAC', async t => {
   t.equal(accepts(token, [other]), false)
   t.equal(accepts(token, []), false)
   t.equal(accepts(token, [KEY], 'nonce '), false)
-  t.equal(accepts(token, [other, KEY]), true, 'a list: any of them')
+  t.equal(accepts(token, [other, KEY]), true, 'a list: each of them')
   const macs = [
     token, formatRefreshToken(KEY, NONCE, SESSION, 2), formatRefreshToken(other, NONCE, SESSION, 1),
     formatRefreshToken(KEY, 'other', SESSION, 1), formatRefreshToken(KEY, NONCE, createId(1), 1)

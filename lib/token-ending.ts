@@ -1,0 +1,42 @@
+import type { Actor } from '../schemas/events.js'
+import { isClient } from './clients.js'
+import type { Clock } from './clock.js'
+import { HOST } from './events.js'
+import type { Revocations } from './revocations.js'
+import { endSessions } from './session-ending.js'
+import type { AccessTokenClaims } from './tokens.js'
+
+/** Rules for single tokens that a session, or a client, may have. An honest client that ends each token before its time makes a hundred a day. */
+const MAX_TOKEN_RULES = 1_000
+
+/** Makes `Sessions.endToken`. */
+export function createTokenEnding ({ clock, revocations }: { clock: Clock, revocations: Revocations }) {
+  return async function endToken ({ jti, sid, sub, exp, client_id: clientId }: AccessTokenClaims, by: Actor = HOST): Promise<void> {
+    if (revocations.isTokenRevoked(jti)) return
+    // Without a rule it is the time that must stay what it is: a clock that steps back would undo what is acknowledged here.
+    if (clock.now() >= exp * 1000) return await revocations.keepTime(exp * 1000)
+    await revocations.transaction(async (trx, revoke, now, record) => {
+      const about = { actor: by, subject: sub, sessionId: sid, clientId }
+      // An older system's: it belongs to no session and no client.
+      if (sid === undefined && !isClient({ id: sub, clientId })) {
+        await revoke.token(jti, null, exp * 1000)
+        return await record({ type: 'token_revoked', ...about, details: { tokenId: jti } })
+      }
+      const owner = sid ?? clientId
+      const { rules } = await trx.selectFrom('rules').select(eb => eb.fn.countAll<number>().as('rules')).where('session_id', '=', owner).executeTakeFirstOrThrow()
+      if (Number(rules) < MAX_TOKEN_RULES) {
+        await revoke.token(jti, owner, exp * 1000)
+        return await record({ type: 'token_revoked', ...about, details: { tokenId: jti } })
+      }
+      if (sid === undefined) {
+        await revoke.client(clientId)
+        // That one kills what these killed, here and elsewhere: what is counted begins anew, and the store does not fill.
+        await trx.deleteFrom('rules').where('session_id', '=', clientId).execute()
+        return await record({ type: 'tokens_revoked', ...about })
+      }
+      await endSessions(trx, now, { userId: sub, only: sid })
+      await revoke.sessions([sid])
+      await record({ type: 'session_ended', ...about, details: { reason: 'too_many_tokens_revoked' } })
+    })
+  }
+}
