@@ -11,6 +11,8 @@ export interface Follower {
    * promise), else a promise. Throws or rejects where that cannot be told; the caller must then refuse, and the next call tries again.
    */
   refresh (): Promise<void> | undefined
+  /** The moment, in milliseconds of `performance.now()`, up to which everything that was committed is taken in where `refresh` has just returned undefined. */
+  asOf (): number
 }
 
 /** Creates the one follower of a store: `Store.changed` tells each change once. */
@@ -33,6 +35,24 @@ export function createFollower (store: Store): Follower {
     }
   }
 
+  function refresh (): Promise<void> | undefined {
+    const changed = store.changed()
+    if (changed === undefined) return askAndRefresh()
+    if (changed) noticed++
+    if (taken === noticed) return undefined
+    catchingUp ??= catchUp()
+    return catchingUp
+  }
+
+  async function askAndRefresh (): Promise<void> {
+    await store.ask()
+    const changed = store.changed()
+    // An answer that took as long as it may be old says nothing about now.
+    if (changed === undefined) throw new Error('The store answers too slowly to tell what is revoked')
+    if (changed) noticed++
+    if (taken !== noticed) await (catchingUp ??= catchUp())
+  }
+
   return {
     follow (load) {
       loads.push(load)
@@ -40,11 +60,7 @@ export function createFollower (store: Store): Follower {
     notice () {
       noticed++
     },
-    refresh () {
-      if (store.changed()) noticed++
-      if (taken === noticed) return undefined
-      catchingUp ??= catchUp()
-      return catchingUp
-    }
+    refresh,
+    asOf: store.asOf
   }
 }

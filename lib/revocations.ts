@@ -54,6 +54,10 @@ export interface Revocations {
   keepTime (until?: number): Promise<void>
   /** Brings the index, and whatever else follows the store, up to what other processes have committed: see `Follower.refresh`. */
   refresh (): Promise<void> | undefined
+  /** The moment, in milliseconds of `performance.now()`, as of which the index is complete where `refresh` has just returned undefined. */
+  asOf (): number
+  /** Calls `listener` after rules were put into the index, whoever wrote them: those of a commit together. It must not throw. */
+  onRules (listener: () => void): void
   /** Whether the index has a rule that kills this token. Call `refresh` first. */
   isRevoked (token: Revocable): boolean
   /** Ends one access token. Resolves when it is dead here and durably so. `expiresAt` is its `exp`, in milliseconds. */
@@ -77,9 +81,15 @@ export async function openRevocations ({ store, clock, events, accessTokenTtl, f
   const index = createRevocationIndex()
   await store.transaction(trx => raiseMeta(trx, 'access_token_ttl', accessTokenTtl))
 
+  const listeners: Array<() => void> = []
+  function tell (): void {
+    for (const listener of listeners) listener()
+  }
+
   let lastSeq = 0
   let kept = 0
   async function load (): Promise<void> {
+    const before = lastSeq
     for (;;) {
       const rows = await store.read(db => db.selectFrom('rules').selectAll().where('seq', '>', lastSeq).orderBy('seq').limit(STEP).execute())
       for (const row of rows) {
@@ -92,6 +102,7 @@ export async function openRevocations ({ store, clock, events, accessTokenTtl, f
     // forgot as expired must be so for us: read after the rules, so that none was purged by a time that we do not know.
     kept = Math.max(kept, await store.read(db => readMeta(db, 'latest_time')))
     clock.advanceTo(kept)
+    if (lastSeq !== before) tell()
   }
 
   async function transaction<T> (work: (trx: Transaction<Tables>, revoke: Revoke, now: number, record: RecordEvent) => Promise<T>): Promise<T> {
@@ -111,6 +122,7 @@ export async function openRevocations ({ store, clock, events, accessTokenTtl, f
     })
     kept = Math.max(kept, now)
     for (const rule of written) index.add(rule)
+    if (written.length > 0) tell()
     for (const event of happened) events.emit(event)
     return result
   }
@@ -161,6 +173,10 @@ export async function openRevocations ({ store, clock, events, accessTokenTtl, f
   return {
     transaction,
     refresh: follower.refresh,
+    asOf: follower.asOf,
+    onRules (listener) {
+      listeners.push(listener)
+    },
     isRevoked: index.isRevoked,
     async revokeToken (tokenId, expiresAt, by = HOST) {
       // What is in the index is durable. Revoking one token a million times must not write a million rules.

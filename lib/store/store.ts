@@ -10,7 +10,16 @@ export interface Store {
   read<T> (work: (db: Kysely<Tables>) => Promise<T>): Promise<T>
   /** Writes: all of `work` or nothing of it, and never beside another writer. May run `work` more than once; it must only touch the store. */
   transaction<T> (work: (trx: Transaction<Tables>) => Promise<T>): Promise<T>
-  /** Whether somebody else has committed since the last call: another process on the same file, another node. Throws where that cannot be told. */
-  changed (): boolean
+  /**
+   * Whether somebody else has committed revocation rules or keys since the last call: another process on the same file, another node.
+   * Undefined: too long ago that this was known for certain, `ask` first. Throws where it cannot be told.
+   */
+  changed (): boolean | undefined
+  /** Asks the engine what `changed` could not tell. Rejects where it does not answer in time. */
+  ask (): Promise<void>
+  /** The moment, in milliseconds of `performance.now()`, up to which `changed` has told everything that was committed. */
+  asOf (): number
+  /** Calls `listener` when the engine says by itself that `changed` has something to tell. Not every engine does. */
+  onChange (listener: () => void): void
   close (): Promise<void>
 }
