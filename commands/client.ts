@@ -1,6 +1,7 @@
 import type { Client } from '../lib/clients.js'
 import type { Latchkey } from '../lib/latchkey.js'
 import type { Settings } from '../lib/options.js'
+import { describeDatabase } from '../lib/store/database-url.js'
 import { EXIT_CODES } from './exit-codes.js'
 import { CommandError } from './failure.js'
 
@@ -8,7 +9,7 @@ import { CommandError } from './failure.js'
 export async function requireClient ({ clients }: Latchkey, id: string, { database }: Settings): Promise<Client> {
   const client = await clients.find(id)
   if (client !== null) return client
-  throw new CommandError('not_found', `There is no client '${id}' in ${database}: 'latchkey clients list' shows those that are`, { exitCode: EXIT_CODES.notFound })
+  throw new CommandError('not_found', `There is no client '${id}' in ${describeDatabase(database)}: 'latchkey clients list' shows those that are`, { exitCode: EXIT_CODES.notFound })
 }
 
 /** A client as `--json` prints it. */

@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import type { KeyView } from '../lib/keyring.js'
 import { COMMAND } from '../lib/events.js'
+import { describeDatabase } from '../lib/store/database-url.js'
 import { requireYes } from './confirmation.js'
 import { withLatchkey } from './context.js'
 import { EXIT_CODES } from './exit-codes.js'
@@ -24,7 +25,7 @@ async function revokeKey (kid: string, options: OutputOptions & { yes?: boolean 
   await withLatchkey(async ({ keys }, { database }) => {
     const key = (await keys.list()).find(key => key.kid === kid)
     if (key === undefined) {
-      throw new CommandError('not_found', `There is no key '${kid}' in ${database}: 'latchkey keys list' shows which there are`, { exitCode: EXIT_CODES.notFound })
+      throw new CommandError('not_found', `There is no key '${kid}' in ${describeDatabase(database)}: 'latchkey keys list' shows which there are`, { exitCode: EXIT_CODES.notFound })
     }
     await requireYes(options, `The key ${describeNext(key)}. Revoke it with every token that it signed?`)
     const revoked = await keys.revoke(kid, COMMAND)

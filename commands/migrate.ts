@@ -1,3 +1,4 @@
+import { describeDatabase } from '../lib/store/database-url.js'
 import type { Command } from 'commander'
 import { withLatchkey } from './context.js'
 import { example, print } from './output.js'
@@ -15,6 +16,6 @@ export function addMigrate (program: Command): void {
 async function migrate (options: OutputOptions): Promise<void> {
   // Opening it is all that it takes.
   await withLatchkey(async (_latchkey, { database }) => {
-    print(options, { data: { database, schema: 'current' }, text: `The schema of ${database} is up to date.` })
+    print(options, { data: { database: describeDatabase(database), schema: 'current' }, text: `The schema of ${describeDatabase(database)} is up to date.` })
   })
 }

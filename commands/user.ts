@@ -2,6 +2,7 @@ import type { Latchkey } from '../lib/latchkey.js'
 import type { Settings } from '../lib/options.js'
 import { assertKnownScopes } from '../lib/scopes.js'
 import type { StoredUser } from '../lib/users.js'
+import { describeDatabase } from '../lib/store/database-url.js'
 import { EXIT_CODES } from './exit-codes.js'
 import { CommandError } from './failure.js'
 
@@ -21,7 +22,7 @@ export function collect (text: string, before: string[] = []): string[] {
 export async function requireUser ({ users }: Latchkey, name: string, { database }: Settings): Promise<StoredUser> {
   const user = await users.findByName(name)
   if (user !== null) return user
-  throw new CommandError('not_found', `There is no user '${name}' in ${database}: 'latchkey users list' shows who is there`, { exitCode: EXIT_CODES.notFound })
+  throw new CommandError('not_found', `There is no user '${name}' in ${describeDatabase(database)}: 'latchkey users list' shows who is there`, { exitCode: EXIT_CODES.notFound })
 }
 
 /** Refuses scopes that the catalogue does not have, before anybody is asked for a password. */

@@ -9,12 +9,14 @@ import type { Algorithm } from '../schemas/algorithms.js'
 import type { EventHook } from '../schemas/events.js'
 import type { ClaimsHook, UserDirectory } from '../schemas/host.js'
 import { BUILT_IN_SCOPES } from './scopes.js'
+import { isPostgres } from './store/database-url.js'
 
 /** The options after the check: defaults filled in, durations in milliseconds. */
 export interface Settings {
   issuer: string
   audience: readonly string[]
   database: string
+  revocationBound: number
   /** Undefined: in a file beside the database. */
   secrets: readonly string[] | undefined
   algorithm: Algorithm
@@ -62,6 +64,12 @@ export interface OptionSchema {
 /** Milliseconds: a key is published some minutes before it signs, and until its last token is dead after that. */
 const SHORTEST_ROTATION = 60 * 60 * 1000
 
+/** Milliseconds: within the bound the database is asked several times. */
+const SHORTEST_BOUND = 100
+
+/** Milliseconds: more is no bound, and no timer may be longer than 24 days. */
+const LONGEST_BOUND = 60 * 60 * 1000
+
 const DURATION = new RegExp(DURATION_PATTERN)
 
 const ajv = new Ajv({ useDefaults: true, strict: false })
@@ -94,6 +102,7 @@ export function readOptions (given: unknown): Settings {
     issuer: options.issuer,
     audience: options.audience === undefined ? [options.issuer] : [options.audience].flat(),
     database: options.database,
+    revocationBound: toMilliseconds(options.revocationBound),
     secrets,
     algorithm: options.algorithm,
     catalogue: { ...BUILT_IN_SCOPES, ...options.scopes },
@@ -124,6 +133,12 @@ export function readOptions (given: unknown): Settings {
     stopwatch: options.now === undefined ? () => performance.now() : () => 0
   }
   if (settings.accessTokenTtl < 1_000) throw new TypeError('Latchkey: the option accessTokenTtl (LATCHKEY_ACCESS_TOKEN_TTL) must be at least 1s: tokens say their times in whole seconds')
+  if (settings.revocationBound < SHORTEST_BOUND || settings.revocationBound > LONGEST_BOUND) {
+    throw new TypeError(`Latchkey: the option revocationBound (LATCHKEY_REVOCATION_BOUND) is "${options.revocationBound}": it must be a duration from 100ms to 1h`)
+  }
+  if (secrets === undefined && isPostgres(settings.database)) {
+    throw new TypeError('Latchkey: with PostgreSQL the option secret (LATCHKEY_SECRET) must be given, and be the same on every node: at least 32 bytes of text, or a list of such; `openssl rand -base64 32` makes one')
+  }
   if (settings.keyRotation !== undefined && settings.keyRotation < SHORTEST_ROTATION) {
     throw new TypeError(`Latchkey: the option keyRotation (LATCHKEY_KEY_ROTATION) is "${options.keyRotation}": it must be a duration such as 12h or 90d, at least 1h, or 'never'`)
   }

@@ -16,6 +16,9 @@ import type { Tables } from './store/tables.js'
 /** How many rules are read from the store, or purged, in one step. */
 const STEP = 1_000
 
+/** How many rules are read once more where their numbers may have been given again: more than a standby is ever behind. */
+const OVERLAP = 10_000
+
 /** How many rules of each kind a purge looks at in the index: a millisecond's work. */
 const SWEEP = 10_000
 
@@ -87,9 +90,14 @@ export async function openRevocations ({ store, clock, events, accessTokenTtl, f
   }
 
   let lastSeq = 0
+  let epoch = store.epoch()
   let kept = 0
   async function load (): Promise<void> {
     const before = lastSeq
+    // Before the reading: where it changes in the middle the next load does it again.
+    const now = store.epoch()
+    if (now !== epoch) lastSeq = Math.max(0, lastSeq - OVERLAP)
+    epoch = now
     for (;;) {
       const rows = await store.read(db => db.selectFrom('rules').selectAll().where('seq', '>', lastSeq).orderBy('seq').limit(STEP).execute())
       for (const row of rows) {

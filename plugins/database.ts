@@ -3,7 +3,7 @@ import { createClock } from '../lib/clock.js'
 import type { Clock } from '../lib/clock.js'
 import { createFollower } from '../lib/follower.js'
 import type { Follower } from '../lib/follower.js'
-import { openSqlite } from '../lib/store/sqlite.js'
+import { openStore } from '../lib/store/open.js'
 import type { Store } from '../lib/store/store.js'
 import { kSettings } from './settings.js'
 
@@ -22,10 +22,15 @@ declare module 'fastify' {
 
 /** Opens the store and the clock; closes the store when everything that uses it has closed. */
 export default fp(async function latchkeyDatabase (app) {
-  const { database, now, stopwatch } = app[kSettings]
-  const store = await openSqlite(database)
+  const { database, revocationBound: bound, now, stopwatch } = app[kSettings]
+  const store = await openStore(database, { bound, log: (error, message) => app.log.warn({ err: error }, message) })
   app.addHook('onClose', () => store.close())
   app.decorate(kStore, store)
-  app.decorate(kFollower, createFollower(store))
+  const follower = createFollower(store)
+  // Taken in when it is heard of, that no request waits for it. Where that fails the next request tries again, and is refused.
+  store.onChange(() => {
+    Promise.resolve().then(follower.refresh).catch(error => app.log.warn({ err: error }, 'what another node has committed could not be read; trying again'))
+  })
+  app.decorate(kFollower, follower)
   app.decorate(kClock, createClock(now, stopwatch))
 }, { name: 'latchkey-database', fastify: '5.x', dependencies: ['latchkey-settings'] })

@@ -39,18 +39,20 @@ export const Options = Type.Object({
     list: true,
     expects: 'a name or a list of names'
   })),
-  /** The path of a SQLite database, made where it does not exist, or `:memory:`. Default `./latchkey.db`. */
+  /** The path of a SQLite database, made where it does not exist, `:memory:`, or `postgres://user:password@host/database`. Default `./latchkey.db`. */
   database: Type.Optional(Type.String({
     minLength: 1,
-    pattern: '^(?![a-z]+://)',
-    description: 'The path of a SQLite database, made where it does not exist, or `:memory:`.',
+    pattern: '^([Pp][Oo][Ss][Tt][Gg][Rr][Ee][Ss]([Qq][Ll])?://[^\\s]+$|(?![A-Za-z]+://))',
+    description: 'The path of a SQLite database, made where it does not exist, or `:memory:`. For more than one machine the URL of a PostgreSQL database, `postgres://user:password@host:port/database`.',
     default: './latchkey.db',
     env: 'LATCHKEY_DATABASE',
-    expects: "the path of a SQLite database, or ':memory:'"
+    expects: "the path of a SQLite database, ':memory:', or a URL such as postgres://user:password@host:5432/database"
   })),
-  /** At least 32 bytes; a list rotates: the first signs, all verify. Default: made at first start, in a file beside the database. */
+  /** With PostgreSQL: how long after its acknowledgement a revocation by another node may be unknown here; a node that cannot know asks the database for each request, and answers 503 where it gets no answer. Default `1s`. */
+  revocationBound: Duration('With PostgreSQL: how long after its acknowledgement a revocation by another node may be unknown here, at least `100ms`. A node that cannot know asks the database before each answer, and answers 503 where it gets none. With SQLite the next request knows.', '1s', 'LATCHKEY_REVOCATION_BOUND'),
+  /** At least 32 bytes; a list rotates: the first signs, all verify. Default: made at first start, in a file beside the database; with PostgreSQL it must be given. */
   secret: Type.Optional(Type.Union([Type.String(), Type.Array(Type.String(), { minItems: 1 })], {
-    description: 'What the symmetric keys are derived from, at least 32 bytes. A list rotates: the first signs and seals, all verify and unseal. Default: made at first start, in a file of mode 0600 beside the database.',
+    description: 'What the symmetric keys are derived from, at least 32 bytes. A list rotates: the first signs and seals, all verify and unseal. Default: made at first start, in a file of mode 0600 beside the database. With PostgreSQL it must be given, and be the same on every node.',
     env: 'LATCHKEY_SECRET',
     list: true,
     expects: 'at least 32 bytes of text, or a list of such'

@@ -1,35 +1,48 @@
-import { sql } from 'kysely'
-import type { CreateTableBuilder, Kysely, Migration } from 'kysely'
+import { Migrator, sql } from 'kysely'
+import type { CreateTableBuilder, Kysely, Migration, RawBuilder } from 'kysely'
 import type { Tables } from './tables.js'
 
 /** What the engines spell differently. */
 export interface Dialectal {
+  /** The type of texts, ordered by their bytes. */
+  text: 'text' | RawBuilder<unknown>
   /** Adds the column `seq`, which numbers rows in the order in which they are inserted and never gives a number twice. */
   addSequence<Name extends string> (table: CreateTableBuilder<Name, never>): CreateTableBuilder<Name, 'seq'>
+  /** Has the engine number and announce each commit that changes rules or keys, where it does not tell of commits by itself. */
+  announceChanges (db: Kysely<Tables>): Promise<void>
+}
+
+/** Brings the schema up to date. Several processes may do so at once: one does, the others wait. */
+export async function migrate (db: Kysely<Tables>, dialectal: Dialectal): Promise<void> {
+  const migrations = createMigrations(dialectal)
+  const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } })
+  const { error } = await migrator.migrateToLatest()
+  if (error !== undefined) throw error
 }
 
 /** The schema's history, oldest first. A migration that has landed never changes: the next one does. */
 export function createMigrations (dialectal: Dialectal): Record<string, Migration> {
+  const { text } = dialectal
   return {
     '0001_initial': {
       async up (db) {
         await db.schema.createTable('users')
-          .addColumn('id', 'text', column => column.primaryKey())
-          .addColumn('username', 'text', column => column.notNull())
-          .addColumn('username_key', 'text', column => column.notNull().unique())
-          .addColumn('password_hash', 'text', column => column.notNull())
+          .addColumn('id', text, column => column.primaryKey())
+          .addColumn('username', text, column => column.notNull())
+          .addColumn('username_key', text, column => column.notNull().unique())
+          .addColumn('password_hash', text, column => column.notNull())
           .addColumn('password_changed_at', 'bigint', column => column.notNull())
-          .addColumn('scope', 'text', column => column.notNull())
+          .addColumn('scope', text, column => column.notNull())
           .addColumn('disabled_at', 'bigint')
           .addColumn('created_at', 'bigint', column => column.notNull())
           .addColumn('updated_at', 'bigint', column => column.notNull())
           .execute()
         await db.schema.createTable('sessions')
-          .addColumn('id', 'text', column => column.primaryKey())
-          .addColumn('user_id', 'text', column => column.notNull())
-          .addColumn('client_id', 'text', column => column.notNull())
-          .addColumn('scope', 'text', column => column.notNull())
-          .addColumn('nonce', 'text', column => column.notNull())
+          .addColumn('id', text, column => column.primaryKey())
+          .addColumn('user_id', text, column => column.notNull())
+          .addColumn('client_id', text, column => column.notNull())
+          .addColumn('scope', text, column => column.notNull())
+          .addColumn('nonce', text, column => column.notNull())
           .addColumn('generation', 'bigint', column => column.notNull())
           .addColumn('rotated_at', 'bigint', column => column.notNull())
           .addColumn('created_at', 'bigint', column => column.notNull())
@@ -37,28 +50,28 @@ export function createMigrations (dialectal: Dialectal): Record<string, Migratio
           .addColumn('idle_expires_at', 'bigint', column => column.notNull())
           .addColumn('expires_at', 'bigint', column => column.notNull())
           .addColumn('ended_at', 'bigint')
-          .addColumn('user_agent', 'text')
-          .addColumn('address', 'text')
+          .addColumn('user_agent', text)
+          .addColumn('address', text)
           .execute()
         await db.schema.createIndex('sessions_user_id').on('sessions').columns(['user_id', 'ended_at']).execute()
         await db.schema.createIndex('sessions_idle_expires_at').on('sessions').column('idle_expires_at').execute()
         await dialectal.addSequence(db.schema.createTable('rules'))
-          .addColumn('kind', 'text', column => column.notNull())
-          .addColumn('value', 'text', column => column.notNull())
-          .addColumn('session_id', 'text')
+          .addColumn('kind', text, column => column.notNull())
+          .addColumn('value', text, column => column.notNull())
+          .addColumn('session_id', text)
           .addColumn('issued_before', 'bigint')
           .addColumn('expires_at', 'bigint', column => column.notNull())
           .execute()
         await db.schema.createIndex('rules_session_id').on('rules').column('session_id').execute()
         await db.schema.createIndex('rules_expires_at').on('rules').column('expires_at').execute()
         await db.schema.createTable('keys')
-          .addColumn('kid', 'text', column => column.primaryKey())
-          .addColumn('algorithm', 'text', column => column.notNull())
-          .addColumn('sealed', 'text', column => column.notNull())
+          .addColumn('kid', text, column => column.primaryKey())
+          .addColumn('algorithm', text, column => column.notNull())
+          .addColumn('sealed', text, column => column.notNull())
           .addColumn('created_at', 'bigint', column => column.notNull())
           .execute()
         await db.schema.createTable('meta')
-          .addColumn('name', 'text', column => column.primaryKey())
+          .addColumn('name', text, column => column.primaryKey())
           .addColumn('value', 'bigint', column => column.notNull())
           .execute()
       }
@@ -69,7 +82,7 @@ export function createMigrations (dialectal: Dialectal): Record<string, Migratio
           await db.schema.alterTable('keys').addColumn(column, 'bigint').execute()
         }
         for (const column of ['issuer', 'audience', 'scope'] as const) {
-          await db.schema.alterTable('keys').addColumn(column, 'text').execute()
+          await db.schema.alterTable('keys').addColumn(column, text).execute()
         }
         await db.updateTable('keys').set(eb => ({ activates_at: eb.ref('created_at') })).execute()
       }
@@ -77,10 +90,10 @@ export function createMigrations (dialectal: Dialectal): Record<string, Migratio
     '0003_attempts': {
       async up (db) {
         await db.schema.createTable('attempts')
-          .addColumn('key', 'text', column => column.primaryKey())
-          .addColumn('account', 'text')
+          .addColumn('key', text, column => column.primaryKey())
+          .addColumn('account', text)
           .addColumn('failures', 'bigint', column => column.notNull())
-          .addColumn('pending', 'text', column => column.notNull())
+          .addColumn('pending', text, column => column.notNull())
           .addColumn('last_attempt_at', 'bigint', column => column.notNull())
           .addColumn('blocked_until', 'bigint', column => column.notNull())
           .addColumn('expires_at', 'bigint', column => column.notNull())
@@ -88,20 +101,20 @@ export function createMigrations (dialectal: Dialectal): Record<string, Migratio
         await db.schema.createIndex('attempts_account').on('attempts').column('account').execute()
         await db.schema.createIndex('attempts_expires_at').on('attempts').column('expires_at').execute()
         // SQLite adds one column at a time.
-        await db.schema.alterTable('sessions').addColumn('account', 'text').execute()
-        await db.schema.alterTable('sessions').addColumn('network', 'text').execute()
+        await db.schema.alterTable('sessions').addColumn('account', text).execute()
+        await db.schema.alterTable('sessions').addColumn('network', text).execute()
         await db.schema.createIndex('sessions_account').on('sessions').columns(['account', 'network']).execute()
       }
     },
     '0004_clients': {
       async up (db) {
         await db.schema.createTable('clients')
-          .addColumn('id', 'text', column => column.primaryKey())
-          .addColumn('name', 'text', column => column.notNull())
-          .addColumn('secret_hash', 'text', column => column.notNull())
+          .addColumn('id', text, column => column.primaryKey())
+          .addColumn('name', text, column => column.notNull())
+          .addColumn('secret_hash', text, column => column.notNull())
           .addColumn('secret_changed_at', 'bigint', column => column.notNull())
-          .addColumn('scope', 'text', column => column.notNull())
-          .addColumn('grants', 'text', column => column.notNull())
+          .addColumn('scope', text, column => column.notNull())
+          .addColumn('grants', text, column => column.notNull())
           .addColumn('created_at', 'bigint', column => column.notNull())
           .addColumn('updated_at', 'bigint', column => column.notNull())
           .execute()
@@ -112,15 +125,15 @@ export function createMigrations (dialectal: Dialectal): Record<string, Migratio
       async up (db) {
         await dialectal.addSequence(db.schema.createTable('events'))
           .addColumn('at', 'bigint', column => column.notNull())
-          .addColumn('type', 'text', column => column.notNull())
-          .addColumn('outcome', 'text', column => column.notNull())
-          .addColumn('actor_kind', 'text', column => column.notNull())
-          .addColumn('actor_id', 'text')
-          .addColumn('address', 'text')
-          .addColumn('subject', 'text')
-          .addColumn('session_id', 'text')
-          .addColumn('client_id', 'text')
-          .addColumn('details', 'text', column => column.notNull())
+          .addColumn('type', text, column => column.notNull())
+          .addColumn('outcome', text, column => column.notNull())
+          .addColumn('actor_kind', text, column => column.notNull())
+          .addColumn('actor_id', text)
+          .addColumn('address', text)
+          .addColumn('subject', text)
+          .addColumn('session_id', text)
+          .addColumn('client_id', text)
+          .addColumn('details', text, column => column.notNull())
           .execute()
         await db.schema.createIndex('events_at').on('events').column('at').execute()
         await db.schema.createIndex('events_type').on('events').columns(['type', 'seq']).execute()
@@ -135,6 +148,9 @@ export function createMigrations (dialectal: Dialectal): Record<string, Migratio
         await sql`update users set administrator = 1 where disabled_at is null and replace(' ' || scope || ' ', ' users:write ', '') <> ' ' || scope || ' '`.execute(db)
         await db.schema.createIndex('users_administrator').on('users').column('administrator').where('administrator', 'is not', null).execute()
       }
+    },
+    '0007_changes': {
+      up: db => dialectal.announceChanges(db)
     }
   }
 }

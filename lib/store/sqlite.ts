@@ -1,11 +1,12 @@
 import { closeSync, openSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import Database from 'better-sqlite3'
-import { CompiledQuery, Kysely, Migrator, SqliteAdapter, SqliteDialect, SqliteDriver } from 'kysely'
+import { CompiledQuery, Kysely, SqliteAdapter, SqliteDialect, SqliteDriver } from 'kysely'
 import type { DatabaseConnection } from 'kysely'
-import { LatchkeyError } from '../errors.js'
-import { createMigrations } from './migrations.js'
+import { migrate } from './migrations.js'
+import type { Dialectal } from './migrations.js'
 import { assertMatchingBuild } from './sqlite-build.js'
+import { storeUnavailable } from './store.js'
 import type { Store } from './store.js'
 import type { Tables } from './tables.js'
 
@@ -24,7 +25,7 @@ export async function openSqlite (file: string): Promise<Store> {
   const database = await connectPatiently(file)
   const db = new Kysely<Tables>({ dialect: new SingleWriterDialect(database) })
   try {
-    await migrate(db)
+    await migrate(db, DIALECT)
   } catch (error) {
     await db.destroy()
     throw cannotOpen(file, error)
@@ -46,6 +47,8 @@ export async function openSqlite (file: string): Promise<Store> {
   return {
     read: work => patiently(() => work(db)),
     transaction: work => patiently(() => db.transaction().execute(work)),
+    // The processes on one file take turns step by step: two that do the same work share it.
+    alone: work => work(),
     changed () {
       const version = readVersion()
       if (version === seenVersion) return false
@@ -55,6 +58,7 @@ export async function openSqlite (file: string): Promise<Store> {
     // `changed` looks at the file itself: it always knows.
     ask: async () => {},
     asOf: () => performance.now(),
+    epoch: () => 0,
     onChange () {},
     close: () => db.destroy()
   }
@@ -124,13 +128,11 @@ function cannotOpen (file: string, cause: unknown): Error {
   return new Error(`The option database (LATCHKEY_DATABASE) names '${file}', which cannot be opened: ${reason}; ${hint}`, { cause })
 }
 
-async function migrate (db: Kysely<Tables>): Promise<void> {
-  const migrations = createMigrations({
-    addSequence: table => table.addColumn('seq', 'integer', column => column.primaryKey().autoIncrement())
-  })
-  const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } })
-  const { error } = await migrator.migrateToLatest()
-  if (error !== undefined) throw error
+const DIALECT: Dialectal = {
+  text: 'text',
+  addSequence: table => table.addColumn('seq', 'integer', column => column.primaryKey().autoIncrement()),
+  // `PRAGMA data_version` tells of each commit.
+  async announceChanges () {}
 }
 
 class ImmediateDriver extends SqliteDriver {
@@ -184,7 +186,7 @@ async function patiently<T> (work: () => Promise<T>): Promise<T> {
       return await work()
     } catch (error) {
       if (!isLocked(error)) throw translate(error)
-      if (performance.now() > deadline) throw unavailable(error)
+      if (performance.now() > deadline) throw storeUnavailable(error)
       await delay(pause)
     }
   }
@@ -195,12 +197,8 @@ function isLocked (error: unknown): boolean {
 }
 
 function translate (error: unknown): unknown {
-  if (error instanceof Database.SqliteError && !/^SQLITE_(CONSTRAINT|ERROR|MISUSE|RANGE)/.test(error.code)) return unavailable(error)
+  if (error instanceof Database.SqliteError && !/^SQLITE_(CONSTRAINT|ERROR|MISUSE|RANGE)/.test(error.code)) return storeUnavailable(error)
   // Of better-sqlite3 and of Kysely, when the app has closed.
-  if (error instanceof Error && /connection is not open|driver has already been destroyed/.test(error.message)) return unavailable(error)
+  if (error instanceof Error && /connection is not open|driver has already been destroyed/.test(error.message)) return storeUnavailable(error)
   return error
-}
-
-function unavailable (cause: unknown): LatchkeyError {
-  return new LatchkeyError('store_unavailable', { cause, retryAfter: 1 })
 }

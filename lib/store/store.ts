@@ -1,4 +1,5 @@
 import type { Kysely, Transaction } from 'kysely'
+import { LatchkeyError } from '../errors.js'
 import type { Tables } from './tables.js'
 
 /**
@@ -11,6 +12,11 @@ export interface Store {
   /** Writes: all of `work` or nothing of it, and never beside another writer. May run `work` more than once; it must only touch the store. */
   transaction<T> (work: (trx: Transaction<Tables>) => Promise<T>): Promise<T>
   /**
+   * Runs `work`, unless another node is in the middle of what it runs alone: then it does nothing and gives undefined. For housekeeping
+   * that need not be done twice, and does no harm where it is.
+   */
+  alone<T> (work: () => Promise<T>): Promise<T | undefined>
+  /**
    * Whether somebody else has committed revocation rules or keys since the last call: another process on the same file, another node.
    * Undefined: too long ago that this was known for certain, `ask` first. Throws where it cannot be told.
    */
@@ -19,7 +25,17 @@ export interface Store {
   ask (): Promise<void>
   /** The moment, in milliseconds of `performance.now()`, up to which `changed` has told everything that was committed. */
   asOf (): number
+  /**
+   * Grows when the engine may be another server than before, which lacks the last commits and gives their numbers to others: what was
+   * followed by number must be read again from some way back.
+   */
+  epoch (): number
   /** Calls `listener` when the engine says by itself that `changed` has something to tell. Not every engine does. */
   onChange (listener: () => void): void
   close (): Promise<void>
+}
+
+/** The engine cannot do now what was asked of it: not the asker's fault, and worth another try. */
+export function storeUnavailable (cause: unknown): LatchkeyError {
+  return new LatchkeyError('store_unavailable', { cause, retryAfter: 1 })
 }

@@ -23,7 +23,7 @@ import type { Revocations } from '../../lib/revocations.js'
 import { BUILT_IN_SCOPES } from '../../lib/scopes.js'
 import { createSessions } from '../../lib/sessions.js'
 import type { Sessions } from '../../lib/sessions.js'
-import { openSqlite } from '../../lib/store/sqlite.js'
+import { openStore as openAnyStore } from '../../lib/store/open.js'
 import type { Store } from '../../lib/store/store.js'
 import { deriveKeys } from '../../lib/secrets.js'
 import { createTokens, REQUIRED_CLAIMS } from '../../lib/tokens.js'
@@ -35,6 +35,8 @@ import type { Users } from '../../lib/users.js'
 import type { SecurityEvent } from '../../schemas/events.js'
 import type { Algorithm } from '../../schemas/algorithms.js'
 import type { ClaimsHook, User, UserDirectory } from '../../schemas/host.js'
+import { ON_POSTGRES } from '../helper.js'
+import { createDatabase } from '../postgres/databases.js'
 
 export const SECOND = 1_000
 export const MINUTE = 60 * SECOND
@@ -51,14 +53,14 @@ export function createWall (time = Date.UTC(2026, 10, 3, 12, 0, 0, 250)): Wall {
   return Object.assign(() => time, { move (milliseconds: number) { time += milliseconds } })
 }
 
-/** A file in a folder that goes with the test. */
+/** A file in a folder that goes with the test, or the URL of a new database. */
 export function databaseIn (t: Test): string {
-  return join(t.testdir(), 'test.db')
+  return ON_POSTGRES ? createDatabase() : join(t.testdir(), 'test.db')
 }
 
 /** A store that closes with the test. */
-export async function openStore (t: Test, file = ':memory:'): Promise<Store> {
-  const store = await openSqlite(file)
+export async function openStore (t: Test, database = ON_POSTGRES ? createDatabase() : ':memory:'): Promise<Store> {
+  const store = await openAnyStore(database, { bound: SECOND, log: () => {} })
   t.teardown(() => store.close())
   return store
 }
@@ -155,7 +157,7 @@ export interface WorldOptions {
 }
 
 export async function createWorld (t: Test, options: WorldOptions = {}): Promise<World> {
-  const { file = ':memory:', wall = createWall(), directory, accessTokenTtl = 15 * MINUTE } = options
+  const { file = ON_POSTGRES ? createDatabase() : ':memory:', wall = createWall(), directory, accessTokenTtl = 15 * MINUTE } = options
   const store = options.store ?? await openStore(t, file)
   const clock = createClock(wall, () => 0)
   const events = createEvents()

@@ -9,22 +9,24 @@ import latchkey from '../../app.js'
 import type { LatchkeyOptions } from '../../app.js'
 import { ERROR_CODES } from '../../schemas/errors.js'
 import { deriveKeys, unseal } from '../../lib/secrets.js'
+import { isPostgres } from '../../lib/store/database-url.js'
 import type { Store } from '../../lib/store/store.js'
 import type { GrantType } from '../../schemas/clients.js'
 import { kStore } from '../../plugins/database.js'
-import { createTestClock, PASSWORD, TEST_OPTIONS } from '../helper.js'
+import { askBefore, createTestClock, ON_POSTGRES, PASSWORD, SECRET, TEST_OPTIONS } from '../helper.js'
+import { createDatabase, queryPostgres } from '../postgres/databases.js'
 import type { TestClock } from '../helper.js'
 
-/** A service's secret that the tests know. */
-export const SECRET = 'a secret of the tests, of more than 32 bytes'
+export { SECRET } from '../helper.js'
 
-/** The path of a new database in a folder that goes away with the test. */
+/** The path of a new database in a folder that goes away with the test, or the URL of one on the server of the tests. */
 export function databaseFile (t: Test): string {
-  return join(t.testdir({}), 'auth.db')
+  return ON_POSTGRES ? createDatabase() : join(t.testdir({}), 'auth.db')
 }
 
-/** Runs SQL on a database file from outside, as another process would. */
+/** Runs SQL on a database from outside, as another process would. */
 export function query<Row> (file: string, sql: string, ...parameters: unknown[]): Row[] {
+  if (isPostgres(file)) return queryPostgres(file, sql, parameters)
   const database = new Database(file)
   try {
     const statement = database.prepare(sql)
@@ -102,6 +104,7 @@ export async function listen (app: FastifyInstance): Promise<string> {
 export function createHost (t: Test): FastifyInstance {
   const host = fastify({ logger: false }) as FastifyInstance
   t.teardown(() => host.close())
+  askBefore(host)
   return host
 }
 

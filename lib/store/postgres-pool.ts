@@ -1,0 +1,104 @@
+import pg from 'pg'
+import type { PostgresPool, PostgresPoolClient } from 'kysely'
+import type { LatchkeyError } from '../errors.js'
+import { storeUnavailable } from './store.js'
+
+/** Connections of one node. Writers take turns, so that more of them would only wait elsewhere. */
+const CONNECTIONS = 10
+
+/** Milliseconds: to connect, or to be given a connection. */
+const CONNECT_TIMEOUT = 5_000
+
+/** Milliseconds that a statement may take, the wait for a lock with it. */
+const STATEMENT_TIMEOUT = 5_000
+
+/** Milliseconds after which an answer is not waited for any longer: a server that is cut off never sends one. */
+const ANSWER_TIMEOUT = 6_000
+
+/** PostgreSQL gives numbers of 64 bits as texts; ours are milliseconds and counts. */
+const BIGINT = 20
+
+/** What every connection of ours is made with. */
+export function toClientConfig (url: string): pg.ClientConfig {
+  return {
+    connectionString: url,
+    application_name: 'latchkey',
+    connectionTimeoutMillis: CONNECT_TIMEOUT,
+    statement_timeout: STATEMENT_TIMEOUT,
+    query_timeout: ANSWER_TIMEOUT,
+    // A node that freezes in a transaction must not hold up the writers of all others for longer.
+    idle_in_transaction_session_timeout: STATEMENT_TIMEOUT,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 5_000,
+    types: { getTypeParser }
+  }
+}
+
+const getTypeParser: pg.CustomTypesConfig['getTypeParser'] = (oid, format) => {
+  return Number(oid) === BIGINT && format !== 'binary' ? toSafeNumber : pg.types.getTypeParser(oid, format)
+}
+
+function toSafeNumber (text: string): number {
+  const number = Number(text)
+  if (!Number.isSafeInteger(number)) throw new RangeError(`${text} in the database is beyond what a number holds exactly`)
+  return number
+}
+
+/**
+ * A pool that never gives a connection again on which something went wrong: an answer that was given up would be read as that of the next
+ * query, and a primary that has become a standby stays connected and refuses every write.
+ */
+export function createPool (url: string, log: (error: unknown, message: string) => void): PostgresPool {
+  const pool = new pg.Pool({ ...toClientConfig(url), max: CONNECTIONS, idleTimeoutMillis: 30_000 })
+  // Of connections that are idle. Without a listener it would end the process.
+  pool.on('error', error => log(error, 'a connection to the database was lost; it is replaced'))
+  pool.on('connect', client => {
+    // Of connections that are in use: the query that is under way is told of it too.
+    client.on('error', () => {})
+    // 200 is sent after the durable commit, whatever the server is configured for. Stricter settings stay as they are.
+    client.query("select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'").catch(() => client.end())
+  })
+  return {
+    async connect () {
+      try {
+        return toPoolClient(await pool.connect())
+      } catch (error) {
+        throw storeUnavailable(error)
+      }
+    },
+    end: () => pool.end()
+  }
+}
+
+function toPoolClient (client: pg.PoolClient): PostgresPoolClient {
+  let broken: LatchkeyError | undefined
+  async function query (text: string, values: readonly unknown[]): Promise<pg.QueryResult> {
+    // The rollback after a failure would wait as long again.
+    if (broken !== undefined) throw broken
+    try {
+      return await client.query(text, values.map(withoutNul))
+    } catch (error) {
+      if (isRefusal(error)) throw error
+      broken = storeUnavailable(error)
+      throw broken
+    }
+  }
+  return {
+    // Its other form, which takes a cursor, is for streams: none of our queries is one.
+    query: query as unknown as PostgresPoolClient['query'],
+    release: () => client.release(broken !== undefined)
+  }
+}
+
+/** PostgreSQL knows no NUL in a text, and would refuse the query. A noncharacter, which nothing that we keep has in it, finds what the NUL would have found: nothing. */
+function withoutNul (value: unknown): unknown {
+  return typeof value === 'string' && value.includes('\0') ? value.replaceAll('\0', '\uffff') : value
+}
+
+/**
+ * Whether PostgreSQL refused a query for what it says: classes 21 (cardinality), 22 (data), 23 (constraint), 2F, 42 (syntax or access), P0 of
+ * its errors. All others speak of the server, the connection or the transaction.
+ */
+function isRefusal (error: unknown): boolean {
+  return error instanceof pg.DatabaseError && /^(21|22|23|42|P0)/.test(error.code ?? '')
+}

