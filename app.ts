@@ -4,7 +4,7 @@ import autoload from '@fastify/autoload'
 import fp from 'fastify-plugin'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import type { Latchkey } from './lib/latchkey.js'
-import type { AuthenticatedUser } from './lib/tokens.js'
+import type { AuthenticatedUser } from './lib/access-token.js'
 import audit, { kAudit } from './plugins/audit.js'
 import authentication, { kGuards, createSecureRoute } from './plugins/authentication.js'
 import type { Guards } from './plugins/authentication.js'
@@ -149,10 +149,11 @@ const plugin: FastifyPluginAsync<LatchkeyOptions> = fp(latchkey, { name: 'fastif
 export default plugin
 export { plugin as latchkey }
 
+export type { AccessTokenClaims, AuthenticatedUser } from './lib/access-token.js'
 export type { Keys, VerifyOnlyRules } from './lib/key-administration.js'
 export type { KeyView } from './lib/keyring.js'
 export type { Latchkey } from './lib/latchkey.js'
-export type { AccessTokenClaims, AuthenticatedUser } from './lib/tokens.js'
+
 export type { Guard } from './plugins/authentication.js'
 export type { LatchkeyOptions } from './schemas/options.js'
 export type { Actor, EventHook, EventType, SecurityEvent } from './schemas/events.js'

@@ -14,9 +14,6 @@ import type { ClientsTable, Queryable } from './store/tables.js'
 import type { Store } from './store/store.js'
 import type { AccessGrant } from './tokens.js'
 
-/** The `client_id` of tokens that were not made for a registered client: RFC 9068 section 2.2 wants one. */
-export const FIRST_PARTY = 'latchkey'
-
 /** A machine client, without its secret. Everything but the secret stays as it was made. */
 export interface Client {
   id: string
@@ -45,16 +42,6 @@ export interface Clients {
   remove (id: string, by?: Actor): Promise<Client>
   /** What an access token of the client's own may say: RFC 6749 section 4.4. Throws `invalid_scope`, or `invalid_client` where it was changed since it authenticated. */
   issue (client: Client, request?: { scope?: string, address?: string }): Promise<AccessGrant>
-}
-
-/** Whether an access token is a client's own, and not a user's. */
-export function isClient ({ id, clientId }: { id: string, clientId: string }): boolean {
-  return id === clientId
-}
-
-/** Whether no user may have this id: a token would look like a client's (RFC 9068 section 5, RFC 9700 section 4.15). */
-export function isReservedId (id: string): boolean {
-  return id.startsWith(CLIENT_ID_PREFIX) || id === FIRST_PARTY
 }
 
 /** Throws `invalid_client` where a client was removed, or got another secret, since it authenticated. */

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
-import { FIRST_PARTY, isReservedId } from './clients.js'
+import type { AccessTokenClaims } from './access-token.js'
+import { FIRST_PARTY, isReservedId } from './client-ids.js'
 import type { Held, Keyring, VerifyOnlyJwtKey } from './keyring.js'
 import { BUILT_IN_SCOPES, formatScope, parseScope } from './scopes.js'
-import type { AccessTokenClaims } from './tokens.js'
 import { isCanonical, isName } from './token-header.js'
 import type { TokenHeader } from './token-header.js'
 

@@ -55,6 +55,8 @@ export interface Revocations {
    * It is kept with every transaction too; call it before the process ends, and before telling somebody that something has expired.
    */
   keepTime (until?: number): Promise<void>
+  /** Brings our clock up to the time that is kept in the store: another process's may be ahead. */
+  readTime (): Promise<void>
   /** Brings the index, and whatever else follows the store, up to what other processes have committed: see `Follower.refresh`. */
   refresh (): Promise<void> | undefined
   /** The moment, in milliseconds of `performance.now()`, as of which the index is complete where `refresh` has just returned undefined. */
@@ -89,9 +91,14 @@ export async function openRevocations ({ store, clock, events, accessTokenTtl, f
     for (const listener of listeners) listener()
   }
 
+  let kept = 0
+  async function readTime (): Promise<void> {
+    kept = Math.max(kept, await store.read(db => readMeta(db, 'latest_time')))
+    clock.advanceTo(kept)
+  }
+
   let lastSeq = 0
   let epoch = store.epoch()
-  let kept = 0
   async function load (): Promise<void> {
     const before = lastSeq
     // Before the reading: where it changes in the middle the next load does it again.
@@ -108,8 +115,7 @@ export async function openRevocations ({ store, clock, events, accessTokenTtl, f
     }
     // That process's clock may be ahead of ours. What it issues must not look to us as if it came from the future, and what it
     // forgot as expired must be so for us: read after the rules, so that none was purged by a time that we do not know.
-    kept = Math.max(kept, await store.read(db => readMeta(db, 'latest_time')))
-    clock.advanceTo(kept)
+    await readTime()
     if (lastSeq !== before) tell()
   }
 
@@ -180,6 +186,7 @@ export async function openRevocations ({ store, clock, events, accessTokenTtl, f
 
   return {
     transaction,
+    readTime,
     refresh: follower.refresh,
     asOf: follower.asOf,
     onRules (listener) {

@@ -1,10 +1,10 @@
 import type { Actor } from '../schemas/events.js'
-import { isClient } from './clients.js'
+import type { AccessTokenClaims } from './access-token.js'
+import { isClient } from './client-ids.js'
 import type { Clock } from './clock.js'
 import { HOST } from './events.js'
 import type { Revocations } from './revocations.js'
 import { endSessions } from './session-ending.js'
-import type { AccessTokenClaims } from './tokens.js'
 
 /** Rules for single tokens that a session, or a client, may have. An honest client that ends each token before its time makes a hundred a day. */
 const MAX_TOKEN_RULES = 1_000

@@ -1,8 +1,8 @@
 import fastifyJwt from '@fastify/jwt'
 import type { FastifyJWTOptions } from '@fastify/jwt'
+import { REQUIRED_CLAIMS } from '../lib/access-token.js'
 import type { JwtKey, JwtKeyMaker, VerifyOnlyJwtKey } from '../lib/keyring.js'
 import type { SigningKey, VerifyOnlyKey } from '../lib/keys.js'
-import { REQUIRED_CLAIMS } from '../lib/tokens.js'
 import { isolate } from './isolate.js'
 
 /**

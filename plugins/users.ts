@@ -1,5 +1,5 @@
 import fp from 'fastify-plugin'
-import { isReservedId } from '../lib/clients.js'
+import { isReservedId } from '../lib/client-ids.js'
 import { LatchkeyError } from '../lib/errors.js'
 import { createUsers } from '../lib/users.js'
 import type { Users } from '../lib/users.js'

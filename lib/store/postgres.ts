@@ -23,7 +23,7 @@ const DIALECT: Dialectal = {
   addSequence: table => table.addColumn('seq', 'bigint', column => column.primaryKey().generatedByDefaultAsIdentity()),
   // Numbers the commits that others must hear of. By triggers: no query can forget it.
   async announceChanges (db) {
-    await sql`create function latchkey_changed() returns trigger language plpgsql as $$
+    await sql`create or replace function latchkey_changed() returns trigger language plpgsql as $$
       declare number bigint;
       begin
         insert into meta (name, value) values ('changes', 1)
@@ -31,8 +31,8 @@ const DIALECT: Dialectal = {
         perform pg_notify('latchkey', number::text);
         return null;
       end $$`.execute(db)
-    await sql`create trigger latchkey_rules after insert on rules for each statement execute function latchkey_changed()`.execute(db)
-    await sql`create trigger latchkey_keys after insert or update or delete on keys for each statement execute function latchkey_changed()`.execute(db)
+    await sql`create or replace trigger latchkey_rules after insert on rules for each statement execute function latchkey_changed()`.execute(db)
+    await sql`create or replace trigger latchkey_keys after insert or update or delete on keys for each statement execute function latchkey_changed()`.execute(db)
   }
 }
 

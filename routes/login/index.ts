@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { FIRST_PARTY } from '../../lib/clients.js'
+import { FIRST_PARTY } from '../../lib/client-ids.js'
 import { asUser } from '../../lib/events.js'
 import { kCookies } from '../../plugins/cookies.js'
 import { kIssuing } from '../../plugins/issuing.js'

@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { FIRST_PARTY } from '../../lib/clients.js'
+import { FIRST_PARTY } from '../../lib/client-ids.js'
 import { LatchkeyError } from '../../lib/errors.js'
 import { anonymous, asClient } from '../../lib/events.js'
 import { kAuthenticateClient } from '../../plugins/client-authentication.js'
