@@ -1,23 +1,22 @@
 import { fileURLToPath } from 'node:url'
-import '@fastify/jwt'
 import autoload from '@fastify/autoload'
 import fp from 'fastify-plugin'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import type { Latchkey } from './lib/latchkey.js'
-import type { AuthenticatedUser } from './lib/access-token.js'
 import audit, { kAudit } from './plugins/audit.js'
-import authentication, { kGuards, createSecureRoute } from './plugins/authentication.js'
-import type { Guards } from './plugins/authentication.js'
+import authentication, { kGuards } from './plugins/authentication.js'
 import clientAuthentication from './plugins/client-authentication.js'
 import clients, { kClients } from './plugins/clients.js'
 import contentTypes from './plugins/content-types.js'
 import cookies from './plugins/cookies.js'
 import cors from './plugins/cors.js'
 import database from './plugins/database.js'
+import './plugins/decorators.js'
 import discovery, { kServerMetadata, serveAtRoot } from './plugins/discovery.js'
 import docsPage from './plugins/docs-page.js'
 import errors from './plugins/errors.js'
 import events from './plugins/events.js'
+import { createSecureRoute } from './plugins/guards.js'
 import introspection from './plugins/introspection.js'
 import issuing from './plugins/issuing.js'
 import jwt, { kTokens } from './plugins/jwt.js'
@@ -41,30 +40,9 @@ import type { LatchkeyOptions } from './schemas/options.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /**
-     * Lets a request through with a valid access token, else ends it with 401. Use it as the `onRequest` hook of a route; it then
-     * runs again when the body is there. As a hook of a whole scope, add it at `preHandler` too where bodies may come slowly.
-     */
-    authenticate: Guards['authenticate']
-    /**
-     * Makes a guard that lets a request through whose token carries all these scopes, else ends it with 401 or 403. Use it as a
-     * `preHandler`: authentication then runs at onRequest, before the body is read. Throws at once for a scope that is not in the catalogue.
-     */
-    requireScopes: Guards['requireScopes']
     /** The services behind the routes. */
     latchkey: Latchkey
   }
-}
-
-declare module '@fastify/jwt' {
-  // By inheritance: a host that declares a `user` of its own for @fastify/jwt keeps it, instead of a clash of two declarations.
-  interface FastifyJWT extends LatchkeyJwt {}
-}
-
-/** What `request.user` is, unless the host's own declaration for @fastify/jwt says otherwise. */
-export interface LatchkeyJwt {
-  /** Who the request comes from, in guarded routes. */
-  user: AuthenticatedUser
 }
 
 /**
@@ -154,7 +132,8 @@ export type { Keys, VerifyOnlyRules } from './lib/key-administration.js'
 export type { KeyView } from './lib/keyring.js'
 export type { Latchkey } from './lib/latchkey.js'
 
-export type { Guard } from './plugins/authentication.js'
+export type * from './plugins/decorators.js'
+export type { Guard } from './plugins/guards.js'
 export type { LatchkeyOptions } from './schemas/options.js'
 export type { Actor, EventHook, EventType, SecurityEvent } from './schemas/events.js'
 export type { ClaimsHook, User, UserDirectory } from './schemas/host.js'

@@ -1,13 +1,11 @@
-import { inspect } from 'node:util'
 import { parse as parseDuration } from '@lukeed/ms'
-import { Ajv } from 'ajv'
-import type { ErrorObject } from 'ajv'
-import type { TSchema } from 'typebox'
 import { DURATION_PATTERN, Options, ServiceOptions } from '../schemas/options.js'
 import type { LatchkeyOptions } from '../schemas/options.js'
 import type { Algorithm } from '../schemas/algorithms.js'
 import type { EventHook } from '../schemas/events.js'
 import type { ClaimsHook, UserDirectory } from '../schemas/host.js'
+import { createOptionCheck, show } from './option-check.js'
+import type { OptionSchema } from './option-check.js'
 import { BUILT_IN_SCOPES } from './scopes.js'
 import { isPostgres } from './store/database-url.js'
 
@@ -50,17 +48,6 @@ export interface Settings {
   stopwatch: () => number
 }
 
-/** What the schemas of the options carry beside JSON Schema: see `schemas/options.ts`. */
-export interface OptionSchema {
-  type?: string
-  description?: string
-  default?: unknown
-  env?: string
-  expects?: string
-  list?: boolean
-  properties?: Record<string, OptionSchema>
-}
-
 /** Milliseconds: a key is published some minutes before it signs, and until its last token is dead after that. */
 const SHORTEST_ROTATION = 60 * 60 * 1000
 
@@ -72,27 +59,15 @@ const LONGEST_BOUND = 60 * 60 * 1000
 
 const DURATION = new RegExp(DURATION_PATTERN)
 
-const ajv = new Ajv({ useDefaults: true, strict: false })
-ajv.addKeyword({
-  keyword: 'callable',
-  validate: (members: string[], value: unknown) => members.length === 0
-    ? typeof value === 'function'
-    : members.every(member => typeof (value as Record<string, unknown>)[member] === 'function'),
-  errors: false
-})
-const validateOptions = ajv.compile<Required<LatchkeyOptions>>(Options)
-const validateServiceOptions = ajv.compile<Required<ServiceOptions>>(ServiceOptions)
+const checkOptions = createOptionCheck<Required<LatchkeyOptions>>(Options)
+const checkServiceOptions = createOptionCheck<Required<ServiceOptions>>(ServiceOptions)
 
 /**
  * Checks the plugin's options and fills in the defaults.
  * @throws TypeError in one sentence that names the option, its environment variable and the legal values.
  */
 export function readOptions (given: unknown): Settings {
-  if (typeof given !== 'object' || given === null || Array.isArray(given)) throw new TypeError('Latchkey: the options must be an object')
-  const options: Record<string, unknown> = { ...given, cookies: 'cookies' in given && given.cookies !== undefined ? copyOf(given.cookies) : {} }
-  for (const [name, value] of Object.entries(options)) if (value === undefined) delete options[name]
-  if (!validateOptions(options)) throw refusal(Options as TSchema & OptionSchema, validateOptions.errors ?? [], options)
-
+  const options = checkOptions(given)
   const secrets = typeof options.secret === 'string' ? [options.secret] : options.secret
   for (const secret of secrets ?? []) {
     const bytes = Buffer.byteLength(secret)
@@ -118,8 +93,8 @@ export function readOptions (given: unknown): Settings {
     rateLimit: options.rateLimit,
     cookiesSecure: options.cookies.secure ?? true,
     // As browsers write them: in lower case, without the default port.
-    trustedOrigins: toOrigins('trustedOrigins', options.trustedOrigins),
-    corsOrigins: toOrigins('corsOrigins', options.corsOrigins),
+    trustedOrigins: readOrigins('trustedOrigins', options.trustedOrigins),
+    corsOrigins: readOrigins('corsOrigins', options.corsOrigins),
     securityHeaders: options.securityHeaders,
     shedLoad: options.shedLoad,
     metrics: options.metrics,
@@ -147,9 +122,7 @@ export function readOptions (given: unknown): Settings {
 
 /** Checks the options that only the service takes. Throws as `readOptions` does. */
 export function readServiceOptions (given: ServiceOptions): Required<ServiceOptions> {
-  const options: unknown = { ...given }
-  if (!validateServiceOptions(options)) throw refusal(ServiceOptions as TSchema & OptionSchema, validateServiceOptions.errors ?? [], options)
-  return options
+  return checkServiceOptions(given)
 }
 
 /**
@@ -194,42 +167,8 @@ function fromText (schema: OptionSchema, text: string, env: string): unknown {
   return text
 }
 
-function refusal (schema: OptionSchema, errors: ErrorObject[], options: unknown): TypeError {
-  const error = errors[0]
-  const path = (error?.instancePath ?? '').split('/').slice(1)
-  if (error?.keyword === 'additionalProperties' && path.length < 2 && path[0] !== 'scopes') {
-    const owner = path.length === 0 ? schema : schema.properties?.[path[0] ?? '']
-    const unknown = [...path, error.params.additionalProperty].join('.')
-    return new TypeError(`Latchkey: there is no option ${unknown}; the options are ${Object.keys(owner?.properties ?? {}).join(', ')}`)
-  }
-  let option: OptionSchema | undefined = schema
-  let value: unknown = options
-  const known: string[] = []
-  for (const name of path) {
-    const next: OptionSchema | undefined = option?.properties?.[name]
-    if (next === undefined) break
-    option = next
-    value = (value as Record<string, unknown>)[name]
-    known.push(name)
-  }
-  const name = known.join('.')
-  const variable = option?.env === undefined ? '' : ` (${option.env})`
-  // The value of a secret is nobody's business, wherever this sentence ends up; the URL of a database holds one.
-  const isSecret = name === 'secret' || (name === 'database' && String(value).includes('://'))
-  const shown = isSecret ? 'is none' : `is ${show(value)}`
-  return new TypeError(`Latchkey: the option ${name}${variable} ${shown}: it must be ${option?.expects}`)
-}
-
-function show (value: unknown): string {
-  const text = typeof value === 'string' ? JSON.stringify(value) : inspect(value, { depth: 1, breakLength: Infinity })
-  return text.slice(0, 100)
-}
-
-function copyOf (value: unknown): unknown {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : value
-}
-
-function toOrigins (name: 'trustedOrigins' | 'corsOrigins', texts: readonly string[]): Set<string> {
+/** The origins of an option as browsers write them. Throws as `readOptions` does. */
+export function readOrigins (name: 'trustedOrigins' | 'corsOrigins', texts: readonly string[]): Set<string> {
   return new Set(texts.map(text => {
     try {
       return new URL(text).origin
@@ -245,6 +184,7 @@ export function readDuration (text: string): number | undefined {
   return DURATION.test(text) ? toMilliseconds(text) : undefined
 }
 
-function toMilliseconds (duration: string): number {
+/** Milliseconds of a duration that was checked. */
+export function toMilliseconds (duration: string): number {
   return parseDuration(duration) as number
 }

@@ -4,6 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { readBearer } from '../lib/credentials.js'
 import { isCrossSite } from '../lib/cross-site.js'
 import { LatchkeyError } from '../lib/errors.js'
+import type { Settings } from '../lib/options.js'
 import { isolate } from './isolate.js'
 import { kSettings } from './settings.js'
 
@@ -39,7 +40,11 @@ declare module 'fastify' {
 
 /** The cookie transport: RFC 6265bis, `__Host-` where the deployment can do Secure. */
 export default fp(async function latchkeyCookies (app) {
-  const { cookiesSecure: secure, trustedOrigins } = app[kSettings]
+  app.decorate(kCookies, await createCookies(app[kSettings]))
+}, { name: 'latchkey-cookies', fastify: '5.x', dependencies: ['latchkey-settings'] })
+
+/** Makes the transport. */
+export async function createCookies ({ cookiesSecure: secure, trustedOrigins }: Pick<Settings, 'cookiesSecure' | 'trustedOrigins'>): Promise<Cookies> {
   const { parseCookie, serializeCookie } = await isolate(fastifyCookie, {})
   const attributes = { httpOnly: true, secure, sameSite: 'lax', path: '/' } as const
   const accessName = `${secure ? '__Host-' : ''}access_token`
@@ -61,7 +66,7 @@ export default fp(async function latchkeyCookies (app) {
     if (!isSameSite(request)) throw new LatchkeyError('cross_site_request')
   }
 
-  app.decorate(kCookies, {
+  return {
     isSameSite,
     assertSameSite,
     readAccessToken (request) {
@@ -91,5 +96,5 @@ export default fp(async function latchkeyCookies (app) {
     clear (reply) {
       reply.header('set-cookie', [accessName, refreshName].map(name => serializeCookie(name, '', { ...attributes, maxAge: 0, expires: new Date(0) })))
     }
-  })
-}, { name: 'latchkey-cookies', fastify: '5.x', dependencies: ['latchkey-settings'] })
+  }
+}

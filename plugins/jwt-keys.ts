@@ -1,14 +1,12 @@
 import fastifyJwt from '@fastify/jwt'
 import type { FastifyJWTOptions } from '@fastify/jwt'
-import { REQUIRED_CLAIMS } from '../lib/access-token.js'
+import { jwtProfileOf, OPEN } from '../lib/jwt-profile.js'
 import type { JwtKey, JwtKeyMaker, VerifyOnlyJwtKey } from '../lib/keyring.js'
 import type { SigningKey, VerifyOnlyKey } from '../lib/keys.js'
 import { isolate } from './isolate.js'
 
 /**
  * One @fastify/jwt for each key: the key is parsed once, and a token can be verified with nothing but the algorithm of its key.
- * Left open here, and closed in lib/: the times (its clock cannot be ours, and it accepts a token at `exp` itself) and the cache
- * (it accepts what a removed key signed).
  */
 export function createJwtKeyMaker ({ issuer, audience }: { issuer: string, audience: readonly string[] }): JwtKeyMaker {
   return {
@@ -17,21 +15,12 @@ export function createJwtKeyMaker ({ issuer, audience }: { issuer: string, audie
   }
 }
 
-const OPEN = { ignoreExpiration: true, ignoreNotBefore: true, cache: false } as const
-
 /** With our type, issuer and audience pinned, and every claim there. */
 async function toJwtKey (key: SigningKey, { issuer, audience }: { issuer: string, audience: readonly string[] }): Promise<JwtKey> {
   const options: FastifyJWTOptions = {
     secret: typeof key.private === 'string' ? { private: key.private, public: key.public } : key.private,
     sign: { algorithm: key.algorithm, kid: key.kid, header: { alg: key.algorithm, typ: 'at+jwt' } },
-    verify: {
-      algorithms: [key.algorithm],
-      checkTyp: 'at+jwt',
-      allowedIss: issuer,
-      allowedAud: [...audience],
-      requiredClaims: [...REQUIRED_CLAIMS],
-      ...OPEN
-    }
+    verify: jwtProfileOf(key.algorithm, { issuer, audience })
   }
   const { jwt } = await isolate(fastifyJwt, options)
   return {

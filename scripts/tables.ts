@@ -1,7 +1,7 @@
 import { fastify } from 'fastify'
 import latchkey from '../app.js'
 import { describeError, ERROR_CODES } from '../schemas/errors.js'
-import type { OptionSchema } from '../lib/options.js'
+import type { OptionSchema } from '../lib/option-check.js'
 import { BUILT_IN_SCOPES } from '../lib/scopes.js'
 import { describeEvent, EVENT_TYPES } from '../schemas/events.js'
 import { Options, SERVICE_DEFAULTS, ServiceOptions } from '../schemas/options.js'

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { optionsFromEnvironment, readOptions, readServiceOptions } from '../../lib/options.js'
-import type { OptionSchema } from '../../lib/options.js'
+import type { OptionSchema } from '../../lib/option-check.js'
 import { BUILT_IN_SCOPES } from '../../lib/scopes.js'
 import { Options, ServiceOptions } from '../../schemas/options.js'
 
