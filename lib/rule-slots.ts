@@ -74,7 +74,7 @@ export function putRule (slots: RuleSlots, key: Int32Array, hashed: number, issu
     free = -1 - findRule(slots, key, hashed)
   }
   slots.tags[free] = tagOf(hashed)
-  slots.cells.set(key, free * WIDTH)
+  for (let word = 0; word < EXPIRY; word++) slots.cells[free * WIDTH + word] = key[word] as number
   slots.count++
   write(slots, free, issuedBefore, toSeconds(expiresAt))
 }

@@ -170,6 +170,24 @@ t.test('a thousand times two and more are loaded, at boot and later', async t =>
   t.equal(restarted.revocations.isRevoked(token({ sessionId: 's2000' })), true)
 })
 
+t.test('a load of many rules lets others go on between its steps, and who asked waits for all of them', async t => {
+  const file = databaseIn(t)
+  const first = await createWorld(t, { file })
+  const second = await createWorld(t, { file })
+  await first.revocations.transaction((_trx, revoke) => revoke.sessions(Array.from({ length: 5_000 }, (_, i) => `s${i}`)))
+  const sizes: number[] = []
+  let isLoading = true
+  function look (): void {
+    sizes.push(second.revocations.size)
+    if (isLoading) setImmediate(look)
+  }
+  setImmediate(look)
+  await second.revocations.refresh()
+  isLoading = false
+  t.equal(second.revocations.size, 5_000)
+  t.ok(sizes.some(size => size > 0 && size < 5_000), `others saw ${sizes.join(', ')} rules`)
+})
+
 t.test('a change noticed while a load is under way is not missed', async t => {
   const file = databaseIn(t)
   const slow = createSlowStore(await openStore(t, file))
