@@ -24,6 +24,8 @@ export function createFollower (store: Store): Follower {
   let catchingUp: Promise<void> | undefined
 
   async function catchUp (): Promise<void> {
+    // With nothing to load yet it would be over before its promise is in `catchingUp`, and that would stay there for good.
+    await undefined
     try {
       while (taken !== noticed) {
         const target = noticed

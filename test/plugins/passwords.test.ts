@@ -1,7 +1,7 @@
 import t from 'tap'
 import type { Test } from 'tap'
 import type { LightMyRequestResponse } from 'fastify'
-import { bearer, build, logIn, PASSWORD, postForm } from '../helper.js'
+import { bearer, build, logIn, ON_POSTGRES, PASSWORD, postForm } from '../helper.js'
 import { assertOAuthError, assertProblem, databaseFile, listen, query, SECRET } from '../routes/support.js'
 import { hashPassword } from '../../lib/passwords/hashing.js'
 
@@ -24,7 +24,7 @@ t.test('when too many logins wait for a thread, the rest are told to come again'
   await logIn(app)
 })
 
-t.test('the same at /login, and a change of the password is refused whole', async t => {
+t.test('the same at /login, and a change of the password is refused whole', { skip: ON_POSTGRES && 'who waits for a thread first is another one there' }, async t => {
   const { app } = await build(t, { bcryptCost: 7 })
   const { access_token: token } = await logIn(app)
   // An injection begins when it is awaited: the function makes it begin now.

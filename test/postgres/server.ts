@@ -38,7 +38,7 @@ export async function startPostgres (): Promise<PostgresServer> {
   let server: ChildProcess | undefined
 
   async function start (): Promise<void> {
-    server = spawn(join(binaries, 'postgres'), ['-D', data, '-p', String(port), '-c', 'listen_addresses=127.0.0.1', '-c', 'unix_socket_directories=', '-c', 'max_connections=400'], { ...as, stdio: 'ignore' })
+    server = spawn(join(binaries, 'postgres'), ['-D', data, '-p', String(port), '-c', 'listen_addresses=127.0.0.1', '-c', 'unix_socket_directories=', '-c', 'max_connections=400', '-c', 'fsync=off'], { ...as, stdio: 'ignore' })
     const ended = once(server, 'exit').then(() => { throw new Error('PostgreSQL has ended while it was starting') })
     ended.catch(() => {})
     await Promise.race([waitFor(url), ended])
