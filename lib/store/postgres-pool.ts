@@ -58,19 +58,39 @@ export function createPool (url: string, log: (error: unknown, message: string) 
     // 200 is sent after the durable commit, whatever the server is configured for. Stricter settings stay as they are.
     client.query("select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'").catch(() => client.end())
   })
+  let isEnding = false
+  const inUse = new Set<Promise<void>>()
+
+  /** Connects, and settles `inUse` when the connection is given back. */
+  async function connect (): Promise<PostgresPoolClient> {
+    if (isEnding) throw storeUnavailable(new Error('The app has closed'))
+    let giveBack = (): void => {}
+    const use = new Promise<void>(resolve => { giveBack = resolve })
+    inUse.add(use)
+    const end = (): void => {
+      inUse.delete(use)
+      giveBack()
+    }
+    try {
+      return toPoolClient(await pool.connect(), end)
+    } catch (error) {
+      end()
+      throw storeUnavailable(error)
+    }
+  }
+
   return {
-    async connect () {
-      try {
-        return toPoolClient(await pool.connect())
-      } catch (error) {
-        throw storeUnavailable(error)
-      }
-    },
-    end: () => pool.end()
+    connect,
+    async end () {
+      isEnding = true
+      // The pool would leave those that wait for a connection waiting until their timeout.
+      await Promise.all(inUse)
+      await pool.end()
+    }
   }
 }
 
-function toPoolClient (client: pg.PoolClient): PostgresPoolClient {
+function toPoolClient (client: pg.PoolClient, onRelease: () => void): PostgresPoolClient {
   let broken: LatchkeyError | undefined
   async function query (text: string, values: readonly unknown[]): Promise<pg.QueryResult> {
     // The rollback after a failure would wait as long again.
@@ -86,7 +106,10 @@ function toPoolClient (client: pg.PoolClient): PostgresPoolClient {
   return {
     // Its other form, which takes a cursor, is for streams: none of our queries is one.
     query: query as unknown as PostgresPoolClient['query'],
-    release: () => client.release(broken !== undefined)
+    release () {
+      client.release(broken !== undefined)
+      onRelease()
+    }
   }
 }
 

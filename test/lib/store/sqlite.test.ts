@@ -5,21 +5,11 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import t from 'tap'
 import type { Test } from 'tap'
-import { LatchkeyError } from '../../../lib/errors.js'
 import { openSqlite } from '../../../lib/store/sqlite.js'
-import type { Store } from '../../../lib/store/store.js'
-import { connectTo, createGate, databaseIn, isPending, libUrl, openCaptured, openStore, startScript } from '../support.js'
+import { names, testContract, UNAVAILABLE, write } from './contract.js'
+import { connectTo, databaseIn, isPending, libUrl, openCaptured, openStore, startScript } from '../support.js'
 
-const UNAVAILABLE = { name: 'LatchkeyError', code: 'store_unavailable', statusCode: 503, retryAfter: 1, message: 'The database is not available: try again in a moment.' }
-
-async function write (store: Store, name: string, value = 1): Promise<void> {
-  await store.transaction(trx => trx.insertInto('meta').values({ name, value }).execute())
-}
-
-async function names (store: Store): Promise<string[]> {
-  const rows = await store.read(db => db.selectFrom('meta').select('name').orderBy('name').execute())
-  return rows.map(({ name }) => name)
-}
+testContract(t, { connect: t => databaseIn(t), duplicate: 'SQLITE_CONSTRAINT_PRIMARYKEY', mistake: 'SQLITE_ERROR' })
 
 /** Lets the patience of the store run out without waiting for it. */
 function createImpatience (t: Test): { runOut: () => void } {
@@ -150,48 +140,6 @@ t.test('when the patience is over the answer is store_unavailable, nothing is wr
   t.same(await names(store), ['later'])
 })
 
-t.test('a transaction that throws writes nothing, and its own error comes out', async t => {
-  const store = await openStore(t, databaseIn(t))
-  const error = new LatchkeyError('invalid_scope')
-  await t.rejects(store.transaction(async trx => {
-    await trx.insertInto('meta').values({ name: 'half', value: 1 }).execute()
-    throw error
-  }), error)
-  await t.rejects(store.transaction(async trx => {
-    await trx.insertInto('meta').values({ name: 'half', value: 1 }).execute()
-    await trx.insertInto('meta').values({ name: 'half', value: 2 }).execute()
-  }), { code: 'SQLITE_CONSTRAINT_PRIMARYKEY' }, 'a constraint is no outage')
-  t.same(await names(store), [])
-  await write(store, 'after')
-  t.same(await names(store), ['after'])
-})
-
-t.test('transactions in one process run one after the other, however long each takes', async t => {
-  const store = await openStore(t)
-  await write(store, 'counter', 0)
-  await Promise.all(Array.from({ length: 30 }, () => store.transaction(async trx => {
-    const { value } = await trx.selectFrom('meta').select('value').where('name', '=', 'counter').executeTakeFirstOrThrow()
-    await nextTurn()
-    await trx.updateTable('meta').set({ value: value + 1 }).where('name', '=', 'counter').execute()
-  })))
-  const rows = await store.read(db => db.selectFrom('meta').select('value').execute())
-  t.same(rows, [{ value: 30 }])
-})
-
-t.test('a reader never sees the inside of a transaction of the same process', async t => {
-  const store = await openStore(t, databaseIn(t))
-  const gate = createGate()
-  const writing = store.transaction(async trx => {
-    await trx.insertInto('meta').values({ name: 'half', value: 1 }).execute()
-    await gate.pass()
-    throw new Error('never mind')
-  })
-  const reading = names(store)
-  gate.open()
-  await t.rejects(writing, /never mind/)
-  t.same(await reading, [])
-})
-
 t.test('changed() tells what others committed, once, and nothing of our own', async t => {
   const file = databaseIn(t)
   const store = await openStore(t, file)
@@ -222,26 +170,6 @@ t.test('changed() is true for a commit made between opening and asking', async t
   await write(second, 'theirs')
   t.equal(first.changed(), true)
   t.equal(second.changed(), false)
-})
-
-t.test('what is done after close rejects with store_unavailable', async t => {
-  for (const file of [':memory:', databaseIn(t)]) {
-    const store = await openSqlite(file)
-    await store.close()
-    await t.rejects(names(store), UNAVAILABLE, `read, ${file}`)
-    await t.rejects(write(store, 'late'), UNAVAILABLE, `transaction, ${file}`)
-    t.throws(() => store.changed(), `changed, ${file}`)
-    await t.resolves(store.close(), `closing twice, ${file}`)
-  }
-})
-
-t.test('what is under way while the store closes ends, one way or the other', async t => {
-  const store = await openStore(t, databaseIn(t))
-  const writing = Promise.allSettled(Array.from({ length: 10 }, (_, i) => write(store, `w${i}`)))
-  await store.close()
-  for (const result of await writing) {
-    if (result.status === 'rejected') t.match(result.reason, UNAVAILABLE)
-  }
 })
 
 t.test('a file that cannot be a database stops the boot with one sentence that names the option', async t => {
@@ -396,28 +324,4 @@ t.test('a database that is corrupted while it is open: store_unavailable, and no
   await t.rejects(store.read(db => db.selectFrom('rules').selectAll().execute()), { ...UNAVAILABLE, cause: { code: /^SQLITE_(CORRUPT|NOTADB|IOERR)/ } })
   await t.rejects(store.transaction(trx => trx.insertInto('meta').values({ name: 'a', value: 1 }).execute()), UNAVAILABLE)
   t.equal(connection.inTransaction, false)
-})
-
-t.test('a mistake in a query is no outage', async t => {
-  const store = await openStore(t)
-  await t.rejects(store.read(db => db.selectFrom('nothing' as 'meta').selectAll().execute()), { code: 'SQLITE_ERROR' })
-})
-
-t.test('numbers of rules are never given twice, not even after the last was deleted', async t => {
-  const store = await openStore(t)
-  const insert = (): Promise<{ seq: number }> => store.transaction(trx => trx.insertInto('rules')
-    .values({ kind: 'token', value: 'a', issued_before: null, expires_at: 1 }).returning('seq').executeTakeFirstOrThrow())
-  const first = await insert()
-  const second = await insert()
-  await store.transaction(trx => trx.deleteFrom('rules').execute())
-  const third = await insert()
-  t.ok(first.seq < second.seq && second.seq < third.seq)
-})
-
-t.test('times of today and the largest integers come back as they went in', async t => {
-  const store = await openStore(t)
-  for (const value of [0, 1, 2 ** 31, 2 ** 32 + 1, Date.UTC(2026, 1, 1), Number.MAX_SAFE_INTEGER]) {
-    await write(store, `value ${value}`, value)
-    t.same(await store.read(db => db.selectFrom('meta').select('value').where('name', '=', `value ${value}`).executeTakeFirst()), { value })
-  }
 })
