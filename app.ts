@@ -28,6 +28,7 @@ import openapi from './plugins/openapi.js'
 import passwords from './plugins/passwords.js'
 import purge from './plugins/purge.js'
 import rateLimit from './plugins/rate-limit.js'
+import revocationFeed from './plugins/revocation-feed.js'
 import revocations, { kRevocations } from './plugins/revocations.js'
 import securityHeaders from './plugins/security-headers.js'
 import serviceMetrics from './plugins/service-metrics.js'
@@ -94,6 +95,7 @@ const latchkey: FastifyPluginAsync<LatchkeyOptions> = async function latchkey (a
     await scope.register(rateLimit)
     await scope.register(clientAuthentication)
     await scope.register(introspection)
+    await scope.register(revocationFeed)
     await scope.register(serviceMetrics)
 
     await scope.register(discovery)

@@ -249,6 +249,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/revocations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What is revoked, as it happens or in pages
+         * @description As server-sent events for whoever accepts `text/event-stream`, for at most five minutes: reconnect, and go on after `Last-Event-ID`. Else as a page, for a poll with `If-None-Match`. What is newer than the `as_of` of the last answer the receiver does not know yet.
+         */
+        get: operations["followRevocations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/revoke": {
         parameters: {
             query?: never;
@@ -667,6 +687,29 @@ export interface components {
             /** Format: password */
             password: string;
         };
+        /** @description Rules in the order in which they were made. A receiver only ever adds. */
+        RevocationPage: {
+            /** @description What to give as `after` for what comes next. */
+            cursor: string;
+            /** @description Whether there was more already: only without it the receiver has everything. */
+            more: boolean;
+            /** @description The `kid` of each key that verifies now. */
+            keys: string[];
+            rules: components["schemas"]["RevocationRule"][];
+        };
+        /** @description A rule that kills tokens. */
+        RevocationRule: {
+            /**
+             * @description Which claim `value` is compared with: `jti`, `sid`, `sub` or `client_id`.
+             * @enum {unknown}
+             */
+            kind: "token" | "session" | "user" | "client";
+            value: string;
+            /** @description Milliseconds since the epoch: tokens issued before are dead. Absent: whenever they were issued. */
+            issued_before?: number;
+            /** @description Milliseconds since the epoch: when the last token that the rule could kill has expired. */
+            expires_at: number;
+        };
         /** @description Where the endpoints are and what they support. */
         ServerMetadata: {
             issuer: string;
@@ -681,6 +724,8 @@ export interface components {
             revocation_endpoint_auth_methods_supported: string[];
             introspection_endpoint: string;
             introspection_endpoint_auth_methods_supported: string[];
+            /** @description An extension: where a verifier follows what is revoked. */
+            revocation_feed_endpoint: string;
             service_documentation?: string;
         };
         /** @description A live session. */
@@ -2247,6 +2292,125 @@ export interface operations {
             };
             /**
              * @description `overloaded`: Too many sign-ins are waiting: try again in a moment.
+             *
+             *     `store_unavailable`: The database is not available: try again in a moment.
+             */
+            503: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    followRevocations: {
+        parameters: {
+            query?: {
+                /** @description The `cursor` of the page before. One that this store has not made begins at the start. An event stream takes `Last-Event-ID` instead. */
+                after?: string;
+                /** @description How many rules a page has at most, 1 to 1000. Default 1000. */
+                limit?: string;
+            };
+            header?: {
+                /** @description Of an event stream: the `id` of the last event that arrived. */
+                "last-event-id"?: string;
+                /** @description Of a page: the `ETag` of the last one. */
+                "if-none-match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Rules in the order in which they were made. A receiver only ever adds. */
+            200: {
+                headers: {
+                    /** @description Milliseconds from the arrival of the request to the moment as of which this is all that was revoked; it may be negative. */
+                    "revocation-as-of"?: number;
+                    /** @description The clock of the service, in milliseconds since the epoch. */
+                    "revocation-time"?: number;
+                    /** @description Changes with what the page says. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RevocationPage"];
+                    "text/event-stream": string;
+                };
+            };
+            /** @description Nothing has changed. */
+            304: {
+                headers: {
+                    /** @description Milliseconds from the arrival of the request to the moment as of which this is all that was revoked; it may be negative. */
+                    "revocation-as-of"?: number;
+                    /** @description The clock of the service, in milliseconds since the epoch. */
+                    "revocation-time"?: number;
+                    /** @description Changes with what the page says. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /**
+             * @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send one.
+             *
+             *     `invalid_request`: The request is malformed.
+             */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unauthenticated`: Authentication is required.
+             *
+             *     `invalid_token`: The access token is invalid.
+             *
+             *     `token_expired`: The access token expired.
+             *
+             *     `token_revoked`: The access token was revoked.
+             */
+            401: {
+                headers: {
+                    /** @description How to authenticate (RFC 6750 section 3). */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `insufficient_scope`: The access token lacks a scope that this needs. */
+            403: {
+                headers: {
+                    /** @description How to authenticate (RFC 6750 section 3). */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal_error`: Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `revocation_unknown`: It cannot be told whether this token was revoked: try again in a moment.
+             *
+             *     `overloaded`: Too many sign-ins are waiting: try again in a moment.
              *
              *     `store_unavailable`: The database is not available: try again in a moment.
              */
@@ -3905,7 +4069,8 @@ export interface operations {
                      *       "introspection_endpoint_auth_methods_supported": [
                      *         "client_secret_basic",
                      *         "client_secret_post"
-                     *       ]
+                     *       ],
+                     *       "revocation_feed_endpoint": "https://auth.example.com/revocations"
                      *     }
                      */
                     "application/json": components["schemas"]["ServerMetadata"];

@@ -35,6 +35,7 @@ export function createServerMetadata ({ issuer, prefix, catalogue, docs }: Metad
     revocation_endpoint_auth_methods_supported: [...CLIENT_AUTHENTICATION, 'none'],
     introspection_endpoint: `${base}/introspect`,
     introspection_endpoint_auth_methods_supported: CLIENT_AUTHENTICATION,
+    revocation_feed_endpoint: `${base}/revocations`,
     ...(docs ? { service_documentation: `${base}/docs` } : {})
   }
 }

@@ -47,6 +47,7 @@ const TAGS = [
   { name: 'users', description: 'The own account, and those of others for administrators.' },
   { name: 'clients', description: 'Machine clients.' },
   { name: 'audit', description: 'What happened.' },
+  { name: 'revocations', description: 'What is revoked, for verifiers elsewhere.' },
   { name: 'service', description: 'Keys, metadata, health and metrics.' }
 ]
 

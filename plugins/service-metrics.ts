@@ -4,6 +4,7 @@ import { describeEvent, EVENT_TYPES } from '../schemas/events.js'
 import { kEvents } from './events.js'
 import { kMetrics } from './metrics.js'
 import { kPasswords } from './passwords.js'
+import { kRevocationFeed } from './revocation-feed.js'
 import { kRevocations } from './revocations.js'
 
 /** What happens, counted as it does, and what can be looked up when somebody asks. */
@@ -13,6 +14,7 @@ export default fp(async function latchkeyServiceMetrics (app) {
   const { Counter, Gauge } = await import('prom-client')
   const passwords = app[kPasswords]
   const revocations = app[kRevocations]
+  const feed = app[kRevocationFeed]
   const registers = [registry]
 
   // Of an event only its type: who, whom and from where are for the audit trail.
@@ -40,6 +42,13 @@ export default fp(async function latchkeyServiceMetrics (app) {
     collect (): void { rules.set(revocations.size) }
   })
 
+  const streams: GaugeOf = new Gauge({
+    name: 'latchkey_revocation_feed_streams',
+    help: 'Receivers that follow the revocation feed of this process',
+    registers,
+    collect (): void { streams.set(feed.streams) }
+  })
+
   // The index is brought up to date by the requests that need it; with none of them it is old and nobody is harmed. So it is done
   // here as well: what this shows is how long that has failed.
   let current = performance.now()
@@ -57,4 +66,4 @@ export default fp(async function latchkeyServiceMetrics (app) {
       }
     }
   })
-}, { name: 'latchkey-service-metrics', fastify: '5.x', dependencies: ['latchkey-metrics', 'latchkey-events', 'latchkey-passwords', 'latchkey-revocations'] })
+}, { name: 'latchkey-service-metrics', fastify: '5.x', dependencies: ['latchkey-metrics', 'latchkey-events', 'latchkey-passwords', 'latchkey-revocations', 'latchkey-revocation-feed'] })

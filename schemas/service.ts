@@ -48,6 +48,7 @@ export const ServerMetadata = Type.Object({
   revocation_endpoint_auth_methods_supported: Type.Array(Type.String()),
   introspection_endpoint: Type.String(),
   introspection_endpoint_auth_methods_supported: Type.Array(Type.String()),
+  revocation_feed_endpoint: Type.String({ description: 'An extension: where a verifier follows what is revoked.' }),
   service_documentation: Type.Optional(Type.String())
 }, {
   title: 'ServerMetadata',
@@ -63,6 +64,7 @@ export const ServerMetadata = Type.Object({
     revocation_endpoint: `${EXAMPLE.issuer}/revoke`,
     revocation_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post', 'none'],
     introspection_endpoint: `${EXAMPLE.issuer}/introspect`,
-    introspection_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post']
+    introspection_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post'],
+    revocation_feed_endpoint: `${EXAMPLE.issuer}/revocations`
   }]
 })

@@ -1,0 +1,56 @@
+import type { Selectable } from 'kysely'
+import type { Static } from 'typebox'
+import type { RevocationRule } from '../schemas/revocations.js'
+import { RULE_RETENTION } from './revocation-index.js'
+import type { Store } from './store/store.js'
+import type { RulesTable } from './store/tables.js'
+
+/** How many rules go into one event or one page, and are read from the store in one step. */
+export const FEED_STEP = 1_000
+
+/** What the feed reads of a rule. */
+export type FeedRow = Pick<Selectable<RulesTable>, 'seq' | 'kind' | 'value' | 'issued_before' | 'expires_at'>
+
+/**
+ * The rules after `position`, the oldest first. Who writes one holds the lock of the writers from before its `seq` is made until
+ * it is committed: what is read without a gap has none that is filled later.
+ */
+export function readRules (store: Store, position: number, limit: number): Promise<FeedRow[]> {
+  return store.read(db => db.selectFrom('rules').select(['seq', 'kind', 'value', 'issued_before', 'expires_at'])
+    .where('seq', '>', position).orderBy('seq').limit(limit).execute())
+}
+
+/** The `seq` of the last rule that there is, 0 where there is none. */
+export async function readLastSeq (store: Store): Promise<number> {
+  const row = await store.read(db => db.selectFrom('rules').select(eb => eb.fn.max('seq').as('seq')).executeTakeFirst())
+  return row?.seq ?? 0
+}
+
+/** The rules as a receiver gets them, without those that can no longer matter and are about to be purged. */
+export function toWire (rows: readonly FeedRow[], now: number): Array<Static<typeof RevocationRule>> {
+  return rows.filter(row => row.expires_at >= now - RULE_RETENTION).map(row => ({
+    kind: row.kind,
+    value: row.value,
+    ...(row.issued_before === null ? {} : { issued_before: row.issued_before }),
+    expires_at: row.expires_at
+  }))
+}
+
+/** Where a receiver is in the rules of this store. */
+export interface FeedCursors {
+  format (position: number): string
+  /** The position, or 0, the start, for what was never made here: of another store, or of a receiver that is confused. */
+  parse (cursor: string | undefined): number
+}
+
+/** Makes the cursors of the store with this id: `<id>-<seq>`. */
+export function createFeedCursors (storeId: number): FeedCursors {
+  const prefix = `${storeId.toString(36)}-`
+  return {
+    format: position => `${prefix}${position}`,
+    parse (cursor) {
+      const [, digits] = cursor?.startsWith(prefix) === true ? /^(0|[1-9][0-9]{0,14})$/.exec(cursor.slice(prefix.length)) ?? [] : []
+      return digits === undefined ? 0 : Number(digits)
+    }
+  }
+}

@@ -1,0 +1,79 @@
+import { randomInt } from 'node:crypto'
+import { Readable } from 'node:stream'
+import fp from 'fastify-plugin'
+import type { FastifyReply } from 'fastify'
+import { FEED_LIMITS } from '../lib/feed-limits.js'
+import type { FeedLimits } from '../lib/feed-limits.js'
+import type { FeedEvent } from '../lib/feed-reader.js'
+import { createRevocationFeed } from '../lib/revocation-feed.js'
+import type { FeedStream, RevocationFeed } from '../lib/revocation-feed.js'
+import { readStoreId } from '../lib/store/meta.js'
+import { kClock, kStore } from './database.js'
+import { kTokens } from './jwt.js'
+import { kKeyring } from './keys.js'
+import { kRevocations } from './revocations.js'
+
+/** As many as `randomInt` takes: 48 bits. */
+const STORE_IDS = 2 ** 48 - 1
+
+/** How long what was sent last may take to leave once a stream has ended, in milliseconds. Then the connection is cut. */
+const PARTING = 500
+
+export const kRevocationFeed = Symbol('latchkey.revocationFeed')
+
+/** On an app whose streams shall be ended sooner than after minutes: for tests, which do not wait. */
+export const kFeedLimits = Symbol('latchkey.feedLimits')
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    [kRevocationFeed]: RevocationFeed
+    [kFeedLimits]?: Partial<FeedLimits>
+  }
+}
+
+/** What `GET /revocations` reads. Its streams end before the server closes, which would wait for them. */
+export default fp(async function latchkeyRevocationFeed (app) {
+  const store = app[kStore]
+  const feed = createRevocationFeed({
+    store,
+    storeId: await readStoreId(store, randomInt(1, STORE_IDS)),
+    revocations: app[kRevocations],
+    tokens: app[kTokens],
+    keyring: app[kKeyring],
+    clock: app[kClock],
+    stopwatch: () => performance.now(),
+    log: app.log,
+    limits: { ...FEED_LIMITS, ...app[kFeedLimits] }
+  })
+  app.decorate(kRevocationFeed, feed)
+  app.addHook('preClose', async () => feed.close())
+}, { name: 'latchkey-revocation-feed', fastify: '5.x', dependencies: ['latchkey-jwt'] })
+
+/**
+ * Answers with server-sent events (the HTML standard, section 9.2) until the stream that `open` opens has ended, or the receiver
+ * has gone. By a stream of Node.js, which asks for the next event when the one before is on its way, and which Fastify sends as any other
+ * body. Not @fastify/sse: it queues what the receiver does not take, and waits for good where the connection ends meanwhile (its issue 54).
+ */
+export function sendEvents (reply: FastifyReply, open: (onEnd: () => void) => FeedStream): void {
+  const { raw } = reply
+  const stream = open(function cutOff () {
+    setTimeout(() => { if (!raw.writableFinished) raw.destroy() }, PARTING).unref()
+  })
+  const body = new Readable({
+    read () {
+      stream.next().then(event => body.push(event === undefined ? null : format(event)), (error: Error) => body.destroy(error))
+    },
+    destroy (error, done) {
+      stream.close()
+      done(error)
+    }
+  })
+  // A connection that has nothing else to do is closed with its stream: who shuts the service down must not wait for it.
+  raw.shouldKeepAlive = false
+  // nginx would collect what it is given until a buffer is full.
+  reply.type('text/event-stream').header('cache-control', 'no-store').header('x-accel-buffering', 'no').send(body)
+}
+
+function format ({ event, id, data }: FeedEvent): string {
+  return `event: ${event}\n${id === undefined ? '' : `id: ${id}\n`}data: ${data}\n\n`
+}

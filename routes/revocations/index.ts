@@ -1,0 +1,62 @@
+import { createHash } from 'node:crypto'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyReply } from 'fastify'
+import { FEED_SCOPE } from '../../lib/revocation-feed.js'
+import { kGuards } from '../../plugins/authentication.js'
+import { kCookies } from '../../plugins/cookies.js'
+import { kRevocationFeed, sendEvents } from '../../plugins/revocation-feed.js'
+import { SCOPED, problems } from '../../schemas/responses.js'
+import { FEED, FeedHeaders, RevocationsQuery } from '../../schemas/revocations.js'
+
+const revocationRoutes: FastifyPluginAsyncTypebox = async function revocationRoutes (app) {
+  const feed = app[kRevocationFeed]
+  const cookies = app[kCookies]
+
+  app.get('', {
+    schema: {
+      operationId: 'followRevocations',
+      summary: 'What is revoked, as it happens or in pages',
+      description: 'As server-sent events for whoever accepts `text/event-stream`, for at most five minutes: reconnect, and go on after `Last-Event-ID`. Else as a page, for a poll with `If-None-Match`. What is newer than the `as_of` of the last answer the receiver does not know yet.',
+      tags: ['revocations'],
+      querystring: RevocationsQuery,
+      headers: FeedHeaders,
+      response: { ...FEED, ...problems(...SCOPED, 'invalid_request', 'overloaded') }
+    },
+    preHandler: app[kGuards].requireScopes(FEED_SCOPE)
+  }, async (request, reply) => {
+    const arrivedAt = performance.now() - reply.elapsedTime
+    const { headers, query } = request
+    reply.header('vary', [reply.getHeader('vary') ?? [], 'Accept'].flat().join(', '))
+
+    if (acceptsEvents(headers.accept)) {
+      if (request.method === 'HEAD') return sendNothing(reply.type('text/event-stream').header('cache-control', 'no-store'))
+      const after = headers['last-event-id']
+      const token = cookies.readAccessToken(request)
+      sendEvents(reply, onEnd => feed.open({ after, arrivedAt, token, onEnd }))
+      return reply
+    }
+
+    const { page, moment, time } = await feed.read({ after: query.after, limit: Number(query.limit ?? 1_000) })
+    const etag = `"${createHash('sha256').update(JSON.stringify(page)).digest('base64url')}"`
+    reply.headers({ etag, 'cache-control': 'private, no-cache', 'revocation-as-of': Math.floor(moment - arrivedAt), 'revocation-time': time })
+    if (matches(headers['if-none-match'], etag)) return sendNothing(reply.code(304))
+    return reply.send(page)
+  })
+}
+
+/** No body at all, whatever the schema says. */
+function sendNothing (reply: FastifyReply): FastifyReply {
+  return reply.send()
+}
+
+/** The one type that is not the default; whoever accepts anything gets a page. */
+function acceptsEvents (accept = ''): boolean {
+  return accept.split(',').some(range => /^\s*text\/event-stream\s*(;(?!\s*q=0(\.0*)?\s*(;|$)).*)?$/i.test(range))
+}
+
+/** RFC 9110 section 13.1.2: a list of tags, compared weakly. */
+function matches (ifNoneMatch: string | undefined, etag: string): boolean {
+  return ifNoneMatch !== undefined && ifNoneMatch.split(',').some(tag => [etag, '*'].includes(tag.trim().replace(/^W\//, '')))
+}
+
+export default revocationRoutes
