@@ -52,6 +52,26 @@ t.test('a process that has booted and never listened ends by itself, also withou
   `), {})
 })
 
+t.test('a process that is being followed ends by itself when it is closed', async t => {
+  const result = await runProgram(t, `
+    import { fastify } from 'fastify'
+    import latchkey from '${app}'
+    const app = fastify()
+    await app.register(latchkey, { database: ':memory:', bcryptCost: 4 })
+    await app.latchkey.users.add({ username: 'ada', password: 'difference engine', scopes: ['revocations:read'] })
+    const address = await app.listen({ port: 0 })
+    const answer = await fetch(address + '/token', { method: 'POST', body: new URLSearchParams({ username: 'ada', password: 'difference engine' }) })
+    const { access_token: token } = await answer.json()
+    const headers = { authorization: 'Bearer ' + token, accept: 'text/event-stream' }
+    const streams = await Promise.all([1, 2, 3].map(() => fetch(address + '/revocations', { headers })))
+    const texts = streams.map(stream => stream.text())
+    await app.close()
+    console.log(JSON.stringify(await Promise.all(texts)))
+  `) as string[]
+  t.equal(result.length, 3)
+  for (const text of result) t.match(text, /^event: state\n/)
+})
+
 t.test('closing twice, and closing before anything was served, is fine', async t => {
   t.same(await runProgram(t, `
     import { fastify } from 'fastify'
