@@ -44,7 +44,8 @@ export default fp(async function latchkeyMetrics (app) {
   })
 
   app.addHook('onResponse', function observeRequest (request: FastifyRequest, reply: FastifyReply, done) {
-    duration.observe(labelsOf(request, reply), reply.elapsedTime / 1_000)
+    // An event stream lasts for minutes when all is well, and would look like an answer that took so long.
+    if (reply.getHeader('content-type') !== 'text/event-stream') duration.observe(labelsOf(request, reply), reply.elapsedTime / 1_000)
     if (reply.statusCode === 429) throttled.inc()
     done()
   })

@@ -207,6 +207,10 @@ t.test('a stream ends after its time, and a receiver that does not read is cut o
   const receiver = await follow(t, origin, token)
   await receiver.ended
   t.ok(receiver.response.complete, 'it was ended, not cut')
+  await app.latchkey.users.add({ username: 'scraper', password: PASSWORD, scopes: ['metrics:read'] })
+  const { body } = await app.inject({ url: '/metrics', headers: bearer((await logIn(app, 'scraper')).access_token) })
+  t.match(body, /latchkey_request_duration_seconds_count\{[^}]*route="\/token"/)
+  t.notMatch(body, /route="\/revocations"/, 'how long it took is not how long an answer took')
 
   // More than the buffers of both ends of a connection hold.
   insertRules(file, 200_000, clock() + MINUTE)
