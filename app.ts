@@ -33,6 +33,7 @@ import revocations, { kRevocations } from './plugins/revocations.js'
 import securityHeaders from './plugins/security-headers.js'
 import serviceMetrics from './plugins/service-metrics.js'
 import sessions, { kSessions } from './plugins/sessions.js'
+import statusLists from './plugins/status-lists.js'
 import throttle from './plugins/throttle.js'
 import settings, { kServicesOnly, kSettings, kStandalone } from './plugins/settings.js'
 import users, { kBuiltInUsers } from './plugins/users.js'
@@ -81,6 +82,7 @@ const latchkey: FastifyPluginAsync<LatchkeyOptions> = async function latchkey (a
     await scope.register(throttle)
     await scope.register(clients)
     await scope.register(users)
+    await scope.register(statusLists)
     await scope.register(sessions)
     await scope.register(purge)
     await scope.register(jwt)

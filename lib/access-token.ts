@@ -34,7 +34,7 @@ export interface AuthenticatedUser {
 }
 
 /** Claims that only Latchkey sets. */
-export const RESERVED_CLAIMS = ['iss', 'sub', 'aud', 'client_id', 'exp', 'iat', 'nbf', 'jti', 'sid', 'scope'] as const
+export const RESERVED_CLAIMS = ['iss', 'sub', 'aud', 'client_id', 'exp', 'iat', 'nbf', 'jti', 'sid', 'scope', 'status'] as const
 
 /** The claims that every access token must have; a user's must have `sid` too. */
 export const REQUIRED_CLAIMS = ['iss', 'sub', 'aud', 'client_id', 'exp', 'iat', 'jti', 'scope'] as const

@@ -3,6 +3,7 @@ import { LatchkeyError } from './errors.js'
 import { formatRefreshToken } from './refresh-token.js'
 import { narrowScope } from './scopes.js'
 import type { SessionRow } from './session-standing.js'
+import type { StatusReferences } from './status-references.js'
 import type { AccessGrant } from './tokens.js'
 
 /** What a login or a refresh may hand out: all that an access token says, and the session's refresh token. */
@@ -35,8 +36,9 @@ export interface Grants {
 /**
  * Creates the grants of one instance.
  * @param refreshKeys - the first one makes the refresh tokens.
+ * @param status - undefined: the tokens refer to no status list.
  */
-export function createGrants ({ claims, refreshKeys }: { claims: ClaimsHook | undefined, refreshKeys: readonly [Buffer, ...Buffer[]] }): Grants {
+export function createGrants ({ claims, refreshKeys, status }: { claims: ClaimsHook | undefined, refreshKeys: readonly [Buffer, ...Buffer[]], status: StatusReferences | undefined }): Grants {
   return {
     async prepare (user, granted, scope) {
       const scopes = narrowScope(granted, scope)
@@ -58,6 +60,7 @@ export function createGrants ({ claims, refreshKeys }: { claims: ClaimsHook | un
         scopes,
         claims,
         issuedAt,
+        status: status?.claimOf(session),
         refreshToken: formatRefreshToken(refreshKeys[0], session.nonce, session.id, session.generation),
         refreshExpiresAt: Math.min(session.idle_expires_at, session.expires_at)
       }

@@ -19,6 +19,8 @@ export interface JwtKey {
   readonly algorithm: Algorithm
   readonly jwk: PublicJwk | null
   sign (claims: object): string
+  /** The same with the type of a status list, which no verifier of access tokens takes: RFC 8725 section 3.11. */
+  signStatusList (claims: object): string
   /** The payload of a token whose signature, `alg`, `typ`, `iss` and `aud` are right and whose claims are all there. Throws otherwise. */
   verify (token: string): unknown
 }

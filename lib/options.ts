@@ -37,6 +37,7 @@ export interface Settings {
   securityHeaders: boolean
   shedLoad: boolean
   metrics: boolean
+  statusList: boolean
   prefix: string
   docs: boolean
   users: UserDirectory | undefined
@@ -98,6 +99,7 @@ export function readOptions (given: unknown): Settings {
     securityHeaders: options.securityHeaders,
     shedLoad: options.shedLoad,
     metrics: options.metrics,
+    statusList: options.statusList,
     prefix: options.prefix,
     docs: options.docs,
     users: options.users,
@@ -116,6 +118,9 @@ export function readOptions (given: unknown): Settings {
   }
   if (settings.keyRotation !== undefined && settings.keyRotation < SHORTEST_ROTATION) {
     throw new TypeError(`Latchkey: the option keyRotation (LATCHKEY_KEY_ROTATION) is "${options.keyRotation}": it must be a duration such as 12h or 90d, at least 1h, or 'never'`)
+  }
+  if (settings.statusList && settings.algorithm === 'HS256') {
+    throw new TypeError('Latchkey: the option statusList (LATCHKEY_STATUS_LIST) must be false where the option algorithm (LATCHKEY_ALGORITHM) is HS256: nobody else could verify the lists')
   }
   return settings
 }

@@ -46,7 +46,7 @@ export function metadataPath (issuer: string): string {
 }
 
 /** The URL of the routes. An issuer that ends with their prefix has it already. */
-function baseOf (issuer: string, prefix: string): string {
+export function baseOf (issuer: string, prefix: string): string {
   const trimmed = issuer.replace(/\/+$/, '')
   return pathOf(issuer).endsWith(prefix) ? trimmed : trimmed + prefix
 }

@@ -31,3 +31,13 @@ export async function closeSessions (trx: Transaction<Tables>, revoke: Revoke, n
   await revoke.user(userId)
   return live
 }
+
+/**
+ * Forgets the sessions of a user who is removed, as part of a transaction that has ended them. Of those that a status list speaks of the row stays
+ * until its tokens are dead, with nothing of the user in it: without it the list would call them valid.
+ */
+export async function forgetSessions (trx: Transaction<Tables>, userId: string): Promise<void> {
+  await trx.deleteFrom('sessions').where('user_id', '=', userId).where('status_list', 'is', null).execute()
+  await trx.updateTable('sessions').set({ user_id: '', nonce: '', user_agent: null, address: null, account: null, network: null })
+    .where('user_id', '=', userId).execute()
+}

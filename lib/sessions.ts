@@ -14,7 +14,6 @@ import { anonymous, asUser, HOST, SYSTEM } from './events.js'
 import { createGrants } from './grants.js'
 import type { Grant, Prepared } from './grants.js'
 import { createId } from './ids.js'
-import { RULE_RETENTION } from './revocation-index.js'
 import type { Revocations, Revoke } from './revocations.js'
 import { assertMayGrant, formatScope, isNarrower, parseScope } from './scopes.js'
 import { closeSessions, endSessions } from './session-ending.js'
@@ -22,7 +21,8 @@ import { listSessions } from './session-list.js'
 import type { Session } from './session-list.js'
 import { findAuthentic, isLive, standingOf } from './session-standing.js'
 import type { SessionRow } from './session-standing.js'
-import { readMeta } from './store/meta.js'
+import { purgeSessions } from './session-purge.js'
+import type { StatusReferences } from './status-references.js'
 import type { SessionsTable, Tables } from './store/tables.js'
 import type { Store } from './store/store.js'
 import type { Place } from './throttle.js'
@@ -83,7 +83,7 @@ function accountChanged (): LatchkeyError {
 }
 
 /** Creates the sessions over the store. All lifetimes are milliseconds. */
-export function createSessions ({ store, clock, revocations, users, builtInUsers, claims, refreshKeys, sessionTtl, refreshIdleTtl, refreshGrace }: {
+export function createSessions ({ store, clock, revocations, users, builtInUsers, claims, refreshKeys, status, sessionTtl, refreshIdleTtl, refreshGrace }: {
   store: Store
   clock: Clock
   revocations: Revocations
@@ -93,11 +93,13 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
   claims: ClaimsHook | undefined
   /** The first one signs. */
   refreshKeys: readonly [Buffer, ...Buffer[]]
+  /** Undefined: no status list speaks of them. */
+  status: StatusReferences | undefined
   sessionTtl: number
   refreshIdleTtl: number
   refreshGrace: number
 }): Sessions {
-  const { prepare, toGrant } = createGrants({ claims, refreshKeys })
+  const { prepare, toGrant } = createGrants({ claims, refreshKeys, status })
 
   /**
    * The time that a token is dated by. The host's accounts are asked before the transaction: a rule that was written since must
@@ -144,7 +146,9 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
       generation: generation + 1,
       rotated_at: now,
       last_used_at: now,
-      idle_expires_at: Math.min(now + refreshIdleTtl, session.expires_at)
+      idle_expires_at: Math.min(now + refreshIdleTtl, session.expires_at),
+      // One that began before status lists were switched on.
+      ...(session.status_list === null ? await status?.give(trx, now) : {})
     }
     const { numUpdatedRows } = await trx.updateTable('sessions').set(rotated)
       .where('id', '=', session.id).where('generation', '=', generation).where('ended_at', 'is', null).executeTakeFirst()
@@ -179,7 +183,10 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
           user_agent: userAgent?.slice(0, 512) ?? null,
           address: address ?? null,
           account: place?.account ?? null,
-          network: place?.network ?? null
+          network: place?.network ?? null,
+          status_list: null,
+          status_index: null,
+          ...await status?.give(trx, now)
         }
         await trx.insertInto('sessions').values(session).execute()
         await record({ type: 'login', actor: asUser(account.id, session.address), subject: account.id, sessionId: session.id, clientId })
@@ -259,15 +266,6 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
       })
     },
 
-    async purge (limit) {
-      const { numDeletedRows } = await store.transaction(async trx => {
-        // An access token may outlive its session: what ends the session must still find it.
-        const over = clock.now() - RULE_RETENTION - await readMeta(trx, 'access_token_ttl')
-        return await trx.deleteFrom('sessions')
-          .where('id', 'in', trx.selectFrom('sessions').select('id').where('idle_expires_at', '<', over).orderBy('idle_expires_at').limit(limit))
-          .executeTakeFirst()
-      })
-      return numDeletedRows === BigInt(limit)
-    }
+    purge: limit => store.transaction(trx => purgeSessions(trx, clock.now(), limit))
   }
 }

@@ -7,6 +7,7 @@ import type { Keyring } from './keyring.js'
 import type { PublicJwk } from './keys.js'
 import type { Revocations } from './revocations.js'
 import { formatScope } from './scopes.js'
+import type { StatusClaim } from './status-references.js'
 import { MAX_TOKEN_LENGTH } from './token-header.js'
 import { createTokenVerification } from './token-verification.js'
 import type { TokenVerification } from './token-verification.js'
@@ -23,6 +24,8 @@ export interface AccessGrant {
   issuedAt: number
   /** The host's claims for the access token (option `claims`). */
   claims: Record<string, unknown>
+  /** Where its status is to be read. Default: nowhere. */
+  status?: StatusClaim
 }
 
 /** Makes and verifies access tokens. */
@@ -74,6 +77,7 @@ export function createTokens ({ keyring, issuer, audience, catalogue, accessToke
         iat,
         jti: createId(grant.issuedAt),
         ...(grant.sessionId === undefined ? {} : { sid: grant.sessionId }),
+        ...(grant.status === undefined ? {} : { status: grant.status }),
         scope: formatScope(grant.scopes)
       })
       if (token.length > MAX_TOKEN_LENGTH) throw new Error(`An access token of ${token.length} characters was made, more than ${MAX_TOKEN_LENGTH}: too many scopes are granted`)

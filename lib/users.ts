@@ -14,7 +14,7 @@ import type { Passwords } from './passwords/pool.js'
 import { checkPassword } from './passwords/policy.js'
 import type { RecordEvent, Revocations } from './revocations.js'
 import { assertKnownScopes, assertMayGrant, formatScope, parseScope } from './scopes.js'
-import { closeSessions, endSessions } from './session-ending.js'
+import { closeSessions, endSessions, forgetSessions } from './session-ending.js'
 import type { Queryable, UsersTable } from './store/tables.js'
 import type { Store } from './store/store.js'
 import type { Throttle } from './throttle.js'
@@ -278,7 +278,7 @@ export function createUsers ({ store, clock, passwords, revocations, throttle, c
       const { account: row } = await findChangeable(trx, id, by)
       if (isLimited(by) && isAdministrator(row)) await assertAnotherAdministrator(trx, id)
       await closeSessions(trx, revoke, now, id)
-      await trx.deleteFrom('sessions').where('user_id', '=', id).execute()
+      await forgetSessions(trx, id)
       await trx.deleteFrom('users').where('id', '=', id).execute()
       await record({ type: 'user_removed', actor: by, subject: id, details: { username: row.username } })
       return toStoredUser(row)

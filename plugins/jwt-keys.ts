@@ -28,6 +28,7 @@ async function toJwtKey (key: SigningKey, { issuer, audience }: { issuer: string
     algorithm: key.algorithm,
     jwk: key.jwk,
     sign: claims => jwt.sign(claims),
+    signStatusList: claims => jwt.sign(claims, { header: { alg: key.algorithm, typ: 'statuslist+jwt' } }),
     verify: token => jwt.verify(token)
   }
 }

@@ -5,6 +5,7 @@ import { kClock, kStore } from './database.js'
 import { kRefreshKeys } from './keys.js'
 import { kRevocations } from './revocations.js'
 import { kSettings } from './settings.js'
+import { kStatusReferences } from './status-lists.js'
 import { kBuiltInUsers, kUsers } from './users.js'
 
 export const kSessions = Symbol('latchkey.sessions')
@@ -26,8 +27,9 @@ export default fp(async function latchkeySessions (app) {
     builtInUsers: app[kBuiltInUsers],
     claims,
     refreshKeys: app[kRefreshKeys],
+    status: app[kStatusReferences],
     sessionTtl,
     refreshIdleTtl,
     refreshGrace
   }))
-}, { name: 'latchkey-sessions', fastify: '5.x', dependencies: ['latchkey-keys', 'latchkey-users'] })
+}, { name: 'latchkey-sessions', fastify: '5.x', dependencies: ['latchkey-keys', 'latchkey-users', 'latchkey-status-lists'] })

@@ -36,6 +36,7 @@ const TABLE = {
   too_many_failures: { status: 429, oauth: 'invalid_request', message: 'Too many attempts have failed: wait, then try again.' },
   headers_too_large: { status: 431, oauth: 'invalid_request', message: 'The request has too many headers, or too long ones.' },
   internal_error: { status: 500, oauth: 'server_error', message: 'Something went wrong on our side.' },
+  history_not_kept: { status: 501, oauth: 'invalid_request', message: 'What a status list said at another time is not kept.' },
   overloaded: { status: 503, oauth: 'temporarily_unavailable', message: 'Too many sign-ins are waiting: try again in a moment.' },
   account_changed: { status: 503, oauth: 'temporarily_unavailable', message: 'The account was changed in the same moment: try again.' },
   store_unavailable: { status: 503, oauth: 'temporarily_unavailable', message: 'The database is not available: try again in a moment.' },

@@ -11,6 +11,7 @@ export const EXAMPLE = {
   scope: 'items:read users:read',
   accessToken: 'eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCIsImtpZCI6IjEifQ.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl',
   refreshToken: 'lkr_AZnCpAPIf26NIVuaDE5_MgAAAAFzaWduYXR1cmU',
+  statusList: 'eyJhbGciOiJFUzI1NiIsInR5cCI6InN0YXR1c2xpc3Qrand0Iiwia2lkIjoiMSJ9.eyJ0dGwiOjMwfQ.c2lnbmF0dXJl',
   issuer: 'https://auth.example.com',
   earlier: '2026-10-01T09:00:00.000Z',
   moment: '2026-11-02T08:15:30.000Z',

@@ -175,6 +175,13 @@ export const Options = Type.Object({
     env: 'LATCHKEY_METRICS',
     expects: 'true or false'
   })),
+  /** Whether access tokens of sessions refer to a status list, which `GET /status-lists/:id` serves. Default false. */
+  statusList: Type.Optional(Type.Boolean({
+    description: 'Whether access tokens of sessions refer to a Token Status List (draft-ietf-oauth-status-list-21), which `GET /status-lists/:id` serves: verifiers that know that standard hear of ended sessions within half a minute. Not with HS256.',
+    default: false,
+    env: 'LATCHKEY_STATUS_LIST',
+    expects: 'true or false'
+  })),
   /** The path under which the routes are. Default none. */
   prefix: Type.Optional(Type.String({
     pattern: '^(/[A-Za-z0-9._~-]+)*$',

@@ -6,7 +6,7 @@ export const documentUrl = new URL('../../openapi.json', import.meta.url)
 
 /** What is to be in it. */
 export async function makeDocument (): Promise<string> {
-  return `${JSON.stringify(await readDocument({ registration: true }), null, 2)}\n`
+  return `${JSON.stringify(await readDocument({ registration: true, statusList: true }), null, 2)}\n`
 }
 
 /** The types of the client, made from the document. */

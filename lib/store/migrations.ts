@@ -151,6 +151,23 @@ export function createMigrations (dialectal: Dialectal): Record<string, Migratio
     },
     '0007_changes': {
       up: db => dialectal.announceChanges(db)
+    },
+    '0008_status_lists': {
+      async up (db) {
+        await db.schema.createTable('status_lists')
+          .addColumn('id', text, column => column.primaryKey())
+          .addColumn('created_at', 'bigint', column => column.notNull())
+          .addColumn('given', 'bigint', column => column.notNull())
+          .addColumn('open', 'bigint')
+          .execute()
+        await db.schema.createIndex('status_lists_open').on('status_lists').column('open').where('open', 'is not', null).execute()
+        await db.schema.alterTable('sessions').addColumn('status_list', text).execute()
+        await db.schema.alterTable('sessions').addColumn('status_index', 'bigint').execute()
+        await db.schema.createIndex('sessions_status').on('sessions').columns(['status_list', 'status_index']).unique().where('status_list', 'is not', null).execute()
+        // What ended, for each list in the order in which it did.
+        await db.schema.createIndex('sessions_status_ended').on('sessions').columns(['status_list', 'ended_at', 'status_index'])
+          .where('status_list', 'is not', null).where('ended_at', 'is not', null).execute()
+      }
     }
   }
 }

@@ -4,6 +4,7 @@ import type { Generated, Kysely, Transaction } from 'kysely'
 export interface Tables {
   users: UsersTable
   sessions: SessionsTable
+  status_lists: StatusListsTable
   rules: RulesTable
   clients: ClientsTable
   keys: KeysTable
@@ -48,6 +49,18 @@ export interface SessionsTable {
   /** A MAC of the username that was typed at the login; null where there was none. With `network`: a place that the account is known to use. */
   account: string | null
   network: string | null
+  /** Where status lists say whether the session was ended: see `lib/status-references.ts`. Null: nowhere. */
+  status_list: string | null
+  status_index: number | null
+}
+
+export interface StatusListsTable {
+  id: string
+  created_at: number
+  /** How many indices were ever given. */
+  given: number
+  /** 1 while it takes further sessions, else null: the one that does is found without looking at every list. */
+  open: 1 | null
 }
 
 export interface RulesTable {

@@ -33,6 +33,7 @@ const every: Required<LatchkeyOptions> = {
   securityHeaders: false,
   shedLoad: false,
   metrics: false,
+  statusList: false,
   prefix: '/auth',
   docs: false,
   users: { authenticate: async () => null, find: async () => null },

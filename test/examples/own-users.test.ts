@@ -133,7 +133,7 @@ t.test('the claims of the app are in the token, at login and at refresh', async 
 })
 
 t.test('claims never replace the reserved ones', async t => {
-  const reserved = { iss: 'x', sub: 'root', aud: 'x', client_id: 'x', exp: 9_999_999_999, iat: 1, nbf: 9_999_999_999, jti: 'x', sid: 'x', scope: 'people:write' }
+  const reserved = { iss: 'x', sub: 'root', aud: 'x', client_id: 'x', exp: 9_999_999_999, iat: 1, nbf: 9_999_999_999, jti: 'x', sid: 'x', scope: 'people:write', status: 'x' }
   const { app, bob } = await build(t, { claims: async () => ({ ...reserved, tenant: 'evil' }) })
   const { access_token: token, expires_in: expiresIn } = await logIn(app, 'bob')
   const claims = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString())

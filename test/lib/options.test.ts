@@ -43,6 +43,7 @@ t.test('nothing given: the defaults', async t => {
       securityHeaders: false,
       shedLoad: false,
       metrics: false,
+      statusList: false,
       prefix: '',
       docs: false,
       users: undefined,
@@ -110,6 +111,7 @@ t.test('wrong values: each message names the option, its variable and what is le
     ['securityHeaders', 'LATCHKEY_SECURITY_HEADERS', BOOLEAN, BOOLEANS],
     ['shedLoad', 'LATCHKEY_SHED_LOAD', BOOLEAN, BOOLEANS],
     ['metrics', 'LATCHKEY_METRICS', BOOLEAN, BOOLEANS],
+    ['statusList', 'LATCHKEY_STATUS_LIST', BOOLEAN, BOOLEANS],
     ['prefix', 'LATCHKEY_PREFIX', 'a path such as /auth', ['auth', '/', '/auth/', '//auth', '/a b', '/:id', '/*', 'https://a', 5, null]],
     ['docs', undefined, BOOLEAN, BOOLEANS],
     ['users', undefined, 'an object with the functions authenticate and find', [{}, { authenticate () {} }, { find () {} }, { authenticate: 5, find () {} }, 'users', 5, null, true, [], () => {}]],
@@ -214,6 +216,7 @@ t.test('the environment: every variable', async t => {
     LATCHKEY_SECURITY_HEADERS: 'true',
     LATCHKEY_SHED_LOAD: 'false',
     LATCHKEY_METRICS: 'true',
+    LATCHKEY_STATUS_LIST: 'true',
     LATCHKEY_PREFIX: '/auth',
     LATCHKEY_AUDIT_RETENTION: '30d',
     HOST: '0.0.0.0',
@@ -245,6 +248,7 @@ t.test('the environment: every variable', async t => {
     securityHeaders: true,
     shedLoad: false,
     metrics: true,
+    statusList: true,
     prefix: '/auth',
     auditRetention: '30d'
   })
@@ -271,7 +275,7 @@ t.test('the environment: every variable', async t => {
 
 t.test('the environment: booleans and whole numbers are strict, and their variable is named', async t => {
   const table: Array<[variable: string, values: string[], expects: string]> = [
-    ...['LATCHKEY_REGISTRATION', 'LATCHKEY_RATE_LIMIT', 'LATCHKEY_COOKIES_SECURE', 'LATCHKEY_SECURITY_HEADERS', 'LATCHKEY_SHED_LOAD', 'LATCHKEY_METRICS'].map(variable => [variable, ['yes', 'no', '1', '0', 'TRUE', 'on', ' true', 'true ', 'null'], BOOLEAN] as [string, string[], string]),
+    ...['LATCHKEY_REGISTRATION', 'LATCHKEY_RATE_LIMIT', 'LATCHKEY_COOKIES_SECURE', 'LATCHKEY_SECURITY_HEADERS', 'LATCHKEY_SHED_LOAD', 'LATCHKEY_METRICS', 'LATCHKEY_STATUS_LIST'].map(variable => [variable, ['yes', 'no', '1', '0', 'TRUE', 'on', ' true', 'true ', 'null'], BOOLEAN] as [string, string[], string]),
     ['LATCHKEY_BCRYPT_COST', ['ten', '1e1', '0x10', '10.0', '-10', ' 10', '9999999999', '1,2'], 'a whole number from 4 to 20'],
     ['LATCHKEY_PASSWORD_MIN_LENGTH', ['x', '15 characters'], 'a whole number from 8 to 128'],
     ['PORT', ['http', '3000/tcp', '-1', '+3000', '3000.5'], 'a whole number from 0 to 65535']
@@ -316,4 +320,11 @@ t.test('every option has a description and its legal values in words: the README
       if (property.properties === undefined) t.match(property.description, /[.]$/, `${name}: description`)
     }
   }
+})
+
+t.test('status lists that nobody could verify are refused', async t => {
+  t.equal(messageOf(() => readOptions({ statusList: true, algorithm: 'HS256' })),
+    'Latchkey: the option statusList (LATCHKEY_STATUS_LIST) must be false where the option algorithm (LATCHKEY_ALGORITHM) is HS256: nobody else could verify the lists')
+  t.equal(readOptions({ statusList: true, algorithm: 'EdDSA' }).statusList, true)
+  t.equal(readOptions({ statusList: false, algorithm: 'HS256' }).statusList, false)
 })

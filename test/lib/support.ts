@@ -24,6 +24,7 @@ import type { Revocations } from '../../lib/revocations.js'
 import { BUILT_IN_SCOPES } from '../../lib/scopes.js'
 import { createSessions } from '../../lib/sessions.js'
 import type { Sessions } from '../../lib/sessions.js'
+import type { StatusReferences } from '../../lib/status-references.js'
 import { openStore as openAnyStore } from '../../lib/store/open.js'
 import type { Store } from '../../lib/store/store.js'
 import { deriveKeys } from '../../lib/secrets.js'
@@ -155,6 +156,7 @@ export interface WorldOptions {
   refreshKeys?: [Buffer, ...Buffer[]]
   throttleKeys?: [Buffer, ...Buffer[]]
   claims?: ClaimsHook
+  status?: StatusReferences
 }
 
 export async function createWorld (t: Test, options: WorldOptions = {}): Promise<World> {
@@ -177,6 +179,7 @@ export async function createWorld (t: Test, options: WorldOptions = {}): Promise
     builtInUsers: directory === undefined ? users : undefined,
     claims: options.claims,
     refreshKeys: options.refreshKeys ?? [REFRESH_KEY],
+    status: options.status,
     sessionTtl: options.sessionTtl ?? 90 * DAY,
     refreshIdleTtl: options.refreshIdleTtl ?? 30 * DAY,
     refreshGrace: options.refreshGrace ?? 10 * SECOND
@@ -208,6 +211,7 @@ export function createJwtKey (key: SigningKey, { issuer = ISSUER, audience = [AU
     jwk: key.jwk,
     verifications: 0,
     sign: (claims: object) => signJws(key, { alg: key.algorithm, typ: 'at+jwt', kid: key.kid }, claims),
+    signStatusList: (claims: object) => signJws(key, { alg: key.algorithm, typ: 'statuslist+jwt', kid: key.kid }, claims),
     verify (token: string) {
       made.verifications++
       const [header, payload, signature] = token.split('.') as [string, string, string]

@@ -216,6 +216,7 @@ t.test('the cache is bounded, and forgets', async t => {
     algorithm: 'HS256',
     jwk: null,
     sign: (claims: object) => `${encode({ alg: 'HS256', typ: 'at+jwt', kid: 'kid' })}.${encode(claims)}.AAAA`,
+    signStatusList: () => '',
     verify (token) {
       verifications++
       return payloadOf(token)

@@ -14,7 +14,7 @@ t.test('an unknown path under the prefix is a problem document with 404', async 
 })
 
 t.test('a known path asked with another method is 405 with the methods that are allowed', async t => {
-  const { app } = await build(t, { prefix: '/auth', registration: true })
+  const { app } = await build(t, { prefix: '/auth', registration: true, statusList: true })
   const table: Record<string, string[]> = {
     '/auth/token': ['POST'],
     '/auth/login': ['POST'],
@@ -27,6 +27,7 @@ t.test('a known path asked with another method is 405 with the methods that are 
     '/auth/users/me/password': ['PUT'],
     '/auth/sessions': ['GET', 'HEAD'],
     '/auth/sessions/01890a5d-ac96-774b-bcce-b302099a8057': ['DELETE'],
+    '/auth/status-lists/01890a5d-ac96-774b-bcce-b302099a8057': ['GET', 'HEAD'],
     '/auth/health/live': ['GET', 'HEAD'],
     '/auth/health/ready': ['GET', 'HEAD'],
     '/auth/.well-known/jwks.json': ['GET', 'HEAD'],

@@ -8,14 +8,14 @@ t.test('the document and its page are off in a host app', async t => {
 
 t.test('the document is OpenAPI 3.1, of our routes only, and says what each asks for', async t => {
   for (const prefix of ['', '/auth']) {
-    const { app } = await build(t, { ...TEST_OPTIONS, docs: true, registration: true, prefix })
+    const { app } = await build(t, { ...TEST_OPTIONS, docs: true, registration: true, statusList: true, prefix })
     const response = await app.inject({ url: `${prefix}/openapi.json` })
     t.equal(response.statusCode, 200)
     t.match(response.headers['content-type'], /^application\/json/)
     const document = response.json()
     t.match(document.openapi, /^3\.1\./)
     const paths = Object.keys(document.paths).sort()
-    t.strictSame(paths, ['/.well-known/jwks.json', '/.well-known/oauth-authorization-server', '/audit', '/clients', '/clients/{id}', '/clients/{id}/secret', '/health/live', '/health/ready', '/introspect', '/login', '/logout', '/refresh', '/register', '/revocations', '/revoke', '/sessions', '/sessions/{id}', '/token', '/users', '/users/me', '/users/me/password', '/users/{id}', '/users/{id}/sessions'].map(path => prefix + path).sort())
+    t.strictSame(paths, ['/.well-known/jwks.json', '/.well-known/oauth-authorization-server', '/audit', '/clients', '/clients/{id}', '/clients/{id}/secret', '/health/live', '/health/ready', '/introspect', '/login', '/logout', '/refresh', '/register', '/revocations', '/revoke', '/sessions', '/sessions/{id}', '/status-lists/{id}', '/token', '/users', '/users/me', '/users/me/password', '/users/{id}', '/users/{id}/sessions'].map(path => prefix + path).sort())
     t.equal(document.components.securitySchemes.oauth2.flows.password.tokenUrl, `${prefix}/token`)
     t.ok('items:read' in document.components.securitySchemes.oauth2.flows.password.scopes)
     t.strictSame(document.paths[`${prefix}/users/me`].get.security, [{ oauth2: [] }, { bearer: [] }, { cookie: [] }])

@@ -269,7 +269,7 @@ t.test('a login that was under way while the user was disabled gets no session',
 })
 
 t.test("the host's claims are in the token, never over the reserved ones", async t => {
-  const reserved = { iss: 'x', sub: 'x', aud: 'x', client_id: 'x', exp: 1, iat: 1, nbf: 9e9, jti: 'x', sid: 'x', scope: 'admin users:write' }
+  const reserved = { iss: 'x', sub: 'x', aud: 'x', client_id: 'x', exp: 1, iat: 1, nbf: 9e9, jti: 'x', sid: 'x', scope: 'admin users:write', status: 'x' }
   const { app } = await build(t, { claims: (user, scopes) => ({ ...reserved, tenant: { id: 7 }, who: user.username, count: scopes.length }) })
   const tokens = await logIn(app, 'bob')
   const claims = claimsOf(tokens.access_token)

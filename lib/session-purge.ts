@@ -1,0 +1,18 @@
+import type { Transaction } from 'kysely'
+import { RULE_RETENTION } from './revocation-index.js'
+import { closeLists, purgeLists } from './status-references.js'
+import { readMeta } from './store/meta.js'
+import type { Tables } from './store/tables.js'
+
+/** Deletes up to `limit` sessions that are over, with their access tokens, for more than a day, and the status lists that spoke of no others; tells whether there may be more. */
+export async function purgeSessions (trx: Transaction<Tables>, now: number, limit: number): Promise<boolean> {
+  // An access token may outlive its session: what ends the session must still find it.
+  const over = now - RULE_RETENTION - await readMeta(trx, 'access_token_ttl')
+  const rows = await trx.selectFrom('sessions').select(['id', 'status_list']).where('idle_expires_at', '<', over).orderBy('idle_expires_at').limit(limit).execute()
+  if (rows.length === 0) return false
+  await trx.deleteFrom('sessions').where('id', 'in', rows.map(({ id }) => id)).execute()
+  const lists = [...new Set(rows.map(row => row.status_list).filter(list => list !== null))]
+  await closeLists(trx, lists)
+  await purgeLists(trx, lists)
+  return rows.length === limit
+}

@@ -1,0 +1,19 @@
+import { Type } from 'typebox'
+import { EXAMPLE } from './examples.js'
+
+/** draft-ietf-oauth-status-list-21 section 8.2. */
+export const STATUS_LIST_TYPE = 'application/statuslist+jwt'
+
+export const StatusListParams = Type.Object({ id: Type.String({ maxLength: 100 }) })
+
+export const StatusListQuery = Type.Object({
+  time: Type.Optional(Type.String({ description: 'For lists of another time, which are not kept.' }))
+})
+
+/** A signed list. */
+export const StatusListToken = Type.String({
+  description: 'The list: a JWT with the `typ` of `statuslist+jwt`, signed with a key of the JWKS.',
+  examples: [EXAMPLE.statusList]
+})
+
+export const NotModified = Type.Null({ description: 'The list that the client has (`If-None-Match`) is the current one.' })
