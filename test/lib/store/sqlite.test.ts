@@ -59,7 +59,7 @@ t.test('ten processes that open a fresh file at once migrate it once, and all of
   for (const { child } of processes) child.stdin?.write('go')
   for (const { result } of processes) t.match(await result, { code: 0, stderr: '' })
   const store = await openStore(t, file)
-  t.equal((await names(store)).length, 11)
+  t.equal((await names(store)).length, 10)
   const other = connectTo(t, file)
   t.same(other.prepare('select name from kysely_migration').pluck().all(), ['0001_initial', '0002_key_life', '0003_attempts', '0004_clients', '0005_audit', '0006_administration', '0007_changes', '0008_status_lists'])
   t.equal(other.pragma('integrity_check', { simple: true }), 'ok')
