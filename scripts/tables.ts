@@ -53,7 +53,7 @@ function defaultOf ({ default: value }: OptionSchema): string {
 /** The tables of what a running instance says of itself. */
 async function servedTables (): Promise<{ routes: string, metrics: string }> {
   const app = fastify()
-  await app.register(latchkey, { database: ':memory:', bcryptCost: 4, docs: true, registration: true, metrics: true })
+  await app.register(latchkey, { database: ':memory:', bcryptCost: 4, docs: true, registration: true, metrics: true, statusList: true })
   const document = await app.inject('/openapi.json')
   const { users, sessions, tokens } = app.latchkey
   const scraper = await users.add({ username: 'scraper', password: 'correct horse battery staple', scopes: ['metrics:read'] })

@@ -415,6 +415,7 @@ t.test('a database from before knows its administrators', async t => {
   query(file, "insert into users (id, username, username_key, password_hash, password_changed_at, scope, created_at, updated_at) values ('x', 'x', 'x', '', 0, 'Users:Write users:writer', 0, 0)")
   query(file, 'drop index users_administrator')
   query(file, 'alter table users drop column administrator')
+  for (const sql of ['drop table status_lists', 'drop index sessions_status', 'drop index sessions_status_ended', 'alter table sessions drop column status_list', 'alter table sessions drop column status_index']) query(file, sql)
   query(file, "delete from kysely_migration where name >= '0006'")
   const { app: again } = await build(t, options)
   t.same(query(file, 'select username from users where administrator = 1'), [{ username: 'root' }])
