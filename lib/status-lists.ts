@@ -88,9 +88,8 @@ export function createStatusLists ({ store, clock, revocations, keyring, base }:
       const rows = await store.read(db => db.selectFrom('sessions').select(['status_index', 'ended_at'])
         .where('status_list', '=', list.id).where('ended_at', '>=', list.since)
         .where(eb => eb.or([eb('ended_at', '>', list.since), eb('status_index', '>', after)]))
-        .orderBy('ended_at').orderBy('status_index').limit(STEP).execute())
+        .orderBy('ended_at').orderBy('status_index').limit(STEP).$narrowType<{ status_index: number, ended_at: number }>().execute())
       for (const { status_index: index, ended_at: endedAt } of rows) {
-        if (index === null || endedAt === null) continue
         if (list.array.get(index) !== INVALID) isChanged = true
         list.array.set(index, INVALID)
         list.since = endedAt
