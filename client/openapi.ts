@@ -2430,7 +2430,7 @@ export interface operations {
             /**
              * @description `revocation_unknown`: It cannot be told whether this token was revoked: try again in a moment.
              *
-             *     `overloaded`: Too many sign-ins are waiting: try again in a moment.
+             *     `feed_unavailable`: The revocation feed takes no more receivers here: try again in a moment.
              *
              *     `store_unavailable`: The database is not available: try again in a moment.
              */

@@ -41,7 +41,7 @@ export interface RevocationFeed {
    * A stream of what comes after the cursor, for whoever holds `token`, as long as that is good.
    * @param arrivedAt - the moment at which the request for it arrived.
    * @param onEnd - called once when it ends, whoever ended it.
-   * @throws LatchkeyError `overloaded` where there are too many, or the process is about to end.
+   * @throws LatchkeyError `feed_unavailable` where there are too many, or the process is about to end.
    */
   open (request: { after: string | undefined, arrivedAt: number, token: string, onEnd: () => void }): FeedStream
   /** Ends every stream, and opens no more. */
@@ -211,8 +211,8 @@ export function createRevocationFeed ({ store, storeId, revocations, tokens, key
     },
 
     open ({ after, arrivedAt, token, onEnd }) {
-      if (isClosed) throw new LatchkeyError('overloaded', { message: 'The service is about to end: try again in a moment.', retryAfter: 1 })
-      if (streams.size >= limits.streams) throw new LatchkeyError('overloaded', { message: 'Too many receivers follow the revocations here: try again in a moment.', retryAfter: 5 })
+      if (isClosed) throw new LatchkeyError('feed_unavailable', { retryAfter: 1 })
+      if (streams.size >= limits.streams) throw new LatchkeyError('feed_unavailable', { retryAfter: 5 })
 
       let position: number | undefined
       let sent = 0

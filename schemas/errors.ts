@@ -38,6 +38,7 @@ const TABLE = {
   internal_error: { status: 500, oauth: 'server_error', message: 'Something went wrong on our side.' },
   history_not_kept: { status: 501, oauth: 'invalid_request', message: 'What a status list said at another time is not kept.' },
   overloaded: { status: 503, oauth: 'temporarily_unavailable', message: 'Too many sign-ins are waiting: try again in a moment.' },
+  feed_unavailable: { status: 503, oauth: 'temporarily_unavailable', message: 'The revocation feed takes no more receivers here: try again in a moment.' },
   account_changed: { status: 503, oauth: 'temporarily_unavailable', message: 'The account was changed in the same moment: try again.' },
   store_unavailable: { status: 503, oauth: 'temporarily_unavailable', message: 'The database is not available: try again in a moment.' },
   revocation_unknown: { status: 503, oauth: 'temporarily_unavailable', message: 'It cannot be told whether this token was revoked: try again in a moment.' }

@@ -20,7 +20,7 @@ const revocationRoutes: FastifyPluginAsyncTypebox = async function revocationRou
       tags: ['revocations'],
       querystring: RevocationsQuery,
       headers: FeedHeaders,
-      response: { ...FEED, ...problems(...SCOPED, 'invalid_request', 'overloaded') }
+      response: { ...FEED, ...problems(...SCOPED, 'invalid_request', 'feed_unavailable') }
     },
     preHandler: app[kGuards].requireScopes(FEED_SCOPE)
   }, async (request, reply) => {

@@ -192,7 +192,7 @@ t.test('a stream that is closed twice has ended once; a closed feed opens none',
   stream.close()
   t.equal(await waiting, undefined)
   t.equal(ended.length, 1)
-  t.throws(() => open(), { code: 'overloaded', statusCode: 503, retryAfter: 1 })
+  t.throws(() => open(), { code: 'feed_unavailable', statusCode: 503, retryAfter: 1 })
 })
 
 t.test('a failure of the store is told once, and that it is over', async t => {

@@ -240,7 +240,7 @@ t.test('there are only so many streams', async t => {
   const gauge = async () => /^latchkey_revocation_feed_streams (\d+)$/m.exec((await app.inject({ url: '/metrics', headers: bearer(scraper) })).body)?.[1]
   const [first] = [await follow(t, origin, token), await follow(t, origin, token)]
   const refused = await app.inject({ url: '/revocations', headers: { ...EVENTS, ...bearer(token) } })
-  assertProblem(t, refused, 503, 'overloaded')
+  assertProblem(t, refused, 503, 'feed_unavailable')
   t.match(refused.headers['retry-after'], /^\d+$/)
   t.equal((await app.inject({ url: '/revocations', headers: bearer(token) })).statusCode, 200, 'a poll is none')
   t.equal((await app.inject({ method: 'HEAD', url: '/revocations', headers: { ...EVENTS, ...bearer(token) } })).statusCode, 200, 'nor is a HEAD')
