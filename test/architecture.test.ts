@@ -22,8 +22,9 @@ const MAY_IMPORT: Record<string, string[]> = {
   scripts: ['schemas', 'lib', 'plugins', 'routes', 'app', 'server', 'commands', 'cli', 'scripts'],
   bench: ['schemas', 'lib', 'plugins', 'routes', 'app', 'server', 'commands', 'cli', 'bench'],
   client: ['client'],
+  verifier: ['schemas', 'lib', 'plugins', 'verifier'],
   testing: ['schemas', 'lib', 'app', 'testing'],
-  examples: ['app', 'testing', 'examples']
+  examples: ['app', 'testing', 'verifier', 'examples']
 }
 
 /** Types alone, which leave nothing in the client that a browser loads. */
@@ -39,7 +40,7 @@ const layerOf = (file: string): string => (file.split('/')[0] ?? '').replace(/\.
 
 /** The layer of an entry of our own package; undefined for a foreign one. */
 function layerOfEntry (name: string): string | undefined {
-  const entry = /^fastify-latchkey(?:\/(\w+))?$/.exec(name)
+  const entry = /^fastify-latchkey(?:\/(\w+)(?:\/\w+)?)?$/.exec(name)
   return entry === null ? undefined : entry[1] ?? 'app'
 }
 
@@ -58,6 +59,8 @@ function violationsOf (file: string, text: string): string[] {
       found.push(`${file} imports '${name}': ${layer} may import only ${allowed.join(', ')}`)
     }
     if (PURE.includes(layer) && isFramework(name)) found.push(`${file} imports '${name}': ${layer} knows no framework`)
+    // Who verifies without Fastify must not need it.
+    if (layer === 'verifier' && file !== 'verifier/plugin.ts' && (isFramework(name) || targetLayer === 'plugins')) found.push(`${file} imports '${name}': only verifier/plugin.ts knows the framework`)
     if (layer === 'lib' && /^(node:)?process$/.test(name)) found.push(`${file} imports '${name}': lib does not touch the environment`)
     if (name === 'better-sqlite3' && file !== 'lib/store/sqlite.ts') found.push(`${file} imports '${name}': only lib/store/sqlite.ts may`)
   }
@@ -113,7 +116,7 @@ t.test('the check finds what it is there for', async t => {
     ['app.ts', "import { x } from './commands/serve.js'", /app may import only/],
     ['server.ts', "import { x } from './cli.js'", /server may import only/],
     ['cli.ts', "import { x } from './test/helper.js'", /test\/helper/],
-    ['examples/a.ts', "import { x } from '../lib/a.js'", /examples may import only app, testing, examples$/],
+    ['examples/a.ts', "import { x } from '../lib/a.js'", /examples may import only app, testing, verifier, examples$/],
     ['client/a.ts', "import { x } from '../schemas/a.js'", /client may import only client$/],
     ['client/a.ts', "import type { Scope } from '../schemas/scopes.js'", undefined],
     ['lib/store/other.ts', "import Database from 'better-sqlite3'", /only lib\/store\/sqlite\.ts may$/],
@@ -128,6 +131,10 @@ t.test('the check finds what it is there for', async t => {
     ['examples/a.ts', "import latchkey from 'fastify-latchkey'", undefined],
     ['examples/a.ts', "import { withTestKit } from 'fastify-latchkey/testing'", undefined],
     ['app.ts', "import { withTestKit } from 'fastify-latchkey/testing'", /app may import only/],
+    ['verifier/a.ts', "import type { FastifyInstance } from 'fastify'", /^verifier\/a\.ts imports 'fastify': only verifier\/plugin\.ts knows the framework$/],
+    ['verifier/a.ts', "import { x } from '../plugins/guards.js'", /only verifier\/plugin\.ts knows/],
+    ['verifier/plugin.ts', "import fp from 'fastify-plugin'\nimport { x } from '../plugins/guards.js'", undefined],
+    ['verifier/plugin.ts', "import app from '../app.js'", /verifier may import only schemas, lib, plugins, verifier$/],
     ['testing/a.ts', "import { x } from '../plugins/a.js'", /testing may import only schemas, lib, app, testing$/],
     ['cli.ts', "import { x } from './commands/serve.js'", undefined]
   ]

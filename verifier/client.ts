@@ -1,0 +1,61 @@
+import { ageOf, readMoment } from './moment.js'
+import type { Moment, Stopwatches } from './moment.js'
+import type { Requests } from './requests.js'
+import type { Credentials } from './settings.js'
+
+/** Of its own access token a verifier uses the first half for something new, and the rest for what is under way. */
+const USED_HALF = 0.5
+
+/** What a verifier is to the service: a machine client. */
+export interface ServiceClient {
+  /** An access token of its own, and for how many milliseconds it is good. */
+  token (): Promise<{ text: string, remaining: number }>
+  /** Forgets the token: it was refused. */
+  forget (): void
+  /** The header of a request that authenticates by id and secret: RFC 6749 section 2.3.1. */
+  readonly basic: { authorization: string }
+}
+
+/**
+ * Creates the client.
+ * @param endpoint - tells the token endpoint, which has to be discovered first.
+ * @param scope - what its access token is for.
+ */
+export function createServiceClient ({ credentials, endpoint, scope, requests, time }: {
+  credentials: Credentials
+  endpoint: () => string
+  scope: string
+  requests: Requests
+  time: Stopwatches
+}): ServiceClient {
+  const pair = [credentials.clientId, credentials.clientSecret].map(formEncode).join(':')
+  const basic = { authorization: `Basic ${Buffer.from(pair).toString('base64')}` }
+  let held: { text: string, since: Moment, lifetime: number } | undefined
+
+  async function fetchToken (): Promise<{ text: string, since: Moment, lifetime: number }> {
+    const since = readMoment(time)
+    const { members } = await requests.json(endpoint(), { method: 'POST', headers: basic, form: { grant_type: 'client_credentials', scope } })
+    const { access_token: text, expires_in: seconds, token_type: type } = members
+    if (typeof text !== 'string' || typeof type !== 'string' || type.toLowerCase() !== 'bearer' || typeof seconds !== 'number' || !(seconds > 0)) {
+      throw new Error('The token endpoint gives no access token that can be used')
+    }
+    return { text, since, lifetime: seconds * 1000 }
+  }
+
+  return {
+    async token () {
+      if (held === undefined || ageOf(held.since, time) > held.lifetime * USED_HALF) held = await fetchToken()
+      const { text, since, lifetime } = held
+      return { text, remaining: lifetime - ageOf(since, time) }
+    },
+    forget () {
+      held = undefined
+    },
+    basic
+  }
+}
+
+/** As in a form, which RFC 6749 section 2.3.1 wants before the base64. */
+function formEncode (text: string): string {
+  return new URLSearchParams({ text }).toString().slice('text='.length)
+}

@@ -1,0 +1,45 @@
+import { metadataPath } from '../lib/server-metadata.js'
+import type { Requests } from './requests.js'
+
+/** What the verifier needs to know of the service. */
+export interface ServiceMetadata {
+  jwksUri: string
+  tokenEndpoint: string | undefined
+  introspectionEndpoint: string | undefined
+  feedEndpoint: string | undefined
+  scopes: readonly string[]
+}
+
+/**
+ * Reads the metadata of an issuer: RFC 8414. Throws where they are not its own (section 3.3), or name a place to which nothing of
+ * ours must go: what gets the secret of the client, or an access token, is at the issuer itself, and the keys are there or come by https.
+ */
+export async function discover (issuer: string, requests: Requests): Promise<ServiceMetadata> {
+  const { origin } = new URL(issuer)
+  const url = origin + metadataPath(issuer)
+  const { members } = await requests.json(url)
+  if (members.issuer !== issuer) throw new Error(`The metadata at ${url} are those of another issuer than the option issuer says: it must be the same to the letter`)
+
+  function read (name: string): string | undefined {
+    const value = members[name]
+    if (value === undefined) return undefined
+    const target = typeof value === 'string' && URL.canParse(value) ? new URL(value) : undefined
+    const mayLeave = name === 'jwks_uri' && target?.protocol === 'https:'
+    if (target === undefined || target.username !== '' || target.password !== '' || (target.origin !== origin && !mayLeave)) {
+      throw new Error(`The metadata at ${url} name a ${name} that is not at ${origin}`)
+    }
+    return target.href
+  }
+
+  const jwksUri = read('jwks_uri')
+  if (jwksUri === undefined) throw new Error(`The metadata at ${url} have no jwks_uri`)
+  const scopes = members.scopes_supported ?? []
+  if (!Array.isArray(scopes) || !scopes.every(scope => typeof scope === 'string')) throw new Error(`The metadata at ${url} have scopes_supported that are no list of names`)
+  return {
+    jwksUri,
+    tokenEndpoint: read('token_endpoint'),
+    introspectionEndpoint: read('introspection_endpoint'),
+    feedEndpoint: read('revocation_feed_endpoint'),
+    scopes
+  }
+}

@@ -1,0 +1,155 @@
+import type { EventSourceMessage } from 'eventsource-parser'
+import type { Clock } from '../lib/clock.js'
+import { RULE_RETENTION } from '../lib/revocation-index.js'
+import type { RevocationIndex } from '../lib/revocation-index.js'
+import type { ServiceClient } from './client.js'
+import { openEventStream } from './event-stream.js'
+import type { EventStream } from './event-stream.js'
+import type { Freshness } from './freshness.js'
+import type { KeySource } from './keys.js'
+import { readRules, readState } from './messages.js'
+import { readMoment } from './moment.js'
+import type { Moment, Stopwatches } from './moment.js'
+import { createPause } from './pause.js'
+import { UnexpectedAnswer } from './requests.js'
+import type { Requests } from './requests.js'
+
+/** Milliseconds: the service ends a stream after five minutes. */
+const LONGEST_STREAM = 270_000
+
+/** Of the life of the token that opened it, after which the service ends it too. */
+const STREAM_SHARE = 0.8
+
+/** Milliseconds without a word after which a stream is given up, or twice the bound where that is more. */
+const SILENCE = 2_000
+
+/** How many rules of each kind are looked at after a heartbeat, for those that no longer matter. */
+const SWEEP = 1_000
+
+/** Follows the feed of revocations. */
+export interface Feed {
+  /** Does so until it is closed: what goes wrong is reported, and tried again. */
+  follow (): Promise<void>
+  close (): void
+}
+
+/** What the feed is made of, and what it keeps up to date. */
+export interface FeedOptions {
+  endpoint: () => string
+  client: ServiceClient
+  requests: Requests
+  time: Stopwatches
+  /** Milliseconds. */
+  bound: number
+  index: RevocationIndex
+  clock: Clock
+  keys: KeySource
+  freshness: Freshness
+  /** Told after each heartbeat, and with the reason when a stream could not be opened, or has ended before its time. */
+  onState: () => void
+  onFailure: (reason: Error) => void
+}
+
+/** A stream, once it has told everything. */
+interface Following {
+  stream: EventStream
+  /** Whether it did before it ended. */
+  hasCaughtUp: Promise<boolean>
+  /** Milliseconds after which the next one should take over. */
+  lifetime: number
+}
+
+/** Creates the receiver of the feed: `GET /revocations` as server-sent events. */
+export function createFeed ({ endpoint, client, requests, time, bound, index, clock, keys, freshness, onState, onFailure }: FeedOptions): Feed {
+  const pause = createPause()
+  const closing = new AbortController()
+  let cursor: string | undefined
+  let current: EventStream | undefined
+  let previous: EventStream | undefined
+
+  function takeRules ({ data, id }: EventSourceMessage): void {
+    for (const rule of readRules(data)) index.add(rule)
+    // After they are in: what is asked for next comes after them.
+    if (id !== undefined && id !== '') cursor = id
+  }
+
+  /** The two clocks should have seen the same time go by since the request was sent. */
+  function assertClocksAgree (sent: Moment): void {
+    const now = readMoment(time)
+    const apart = Math.abs((now.wall - sent.wall) - (now.stopwatch - sent.stopwatch))
+    if (apart > bound / 4) throw new Error(`The clock of this machine was set, or the machine slept: its clocks are ${Math.round(apart)} ms apart`)
+  }
+
+  function takeState ({ data }: EventSourceMessage, sent: Moment): void {
+    const { asOf, time: serviceTime, keys: kids } = readState(data)
+    clock.advanceTo(serviceTime)
+    // Of two streams, or of a link that held something back, the newest rules: a key that was revoked must not come back.
+    if (freshness.learn(sent, asOf)) keys.vouch(kids)
+    index.sweep(clock.now() - RULE_RETENTION, SWEEP)
+    onState()
+    // Last: what was learnt holds; a new stream has a moment that can be believed to count from.
+    assertClocksAgree(sent)
+  }
+
+  async function open (): Promise<Following> {
+    const { text, remaining } = await client.token()
+    let catchUp: (value: boolean) => void
+    const caughtUp = new Promise<boolean>(resolve => { catchUp = resolve })
+    const stream = openEventStream({
+      url: endpoint(),
+      headers: { authorization: `Bearer ${text}`, ...(cursor === undefined ? {} : { 'last-event-id': cursor }) },
+      requests,
+      time,
+      silence: Math.max(SILENCE, 2 * bound),
+      onEvent (event, sent) {
+        if (event.event === 'rules') takeRules(event)
+        if (event.event !== 'state') return
+        takeState(event, sent)
+        catchUp(true)
+      }
+    })
+    return {
+      stream,
+      hasCaughtUp: Promise.race([caughtUp, stream.ended.then(() => false)]),
+      lifetime: Math.min(LONGEST_STREAM, remaining * STREAM_SHARE)
+    }
+  }
+
+  /** Returns when it is time for the next stream; this one may still run, so that no heartbeat is missed. Throws where it has ended. */
+  async function followOne (): Promise<void> {
+    const { stream, hasCaughtUp, lifetime } = await open()
+    previous = current
+    current = stream
+    if (closing.signal.aborted) stream.close(new Error('The verifier was closed'))
+    if (!await hasCaughtUp) {
+      current = previous
+      throw await stream.ended
+    }
+    pause.reset()
+    previous?.close(new Error('Another stream has taken over'))
+    const alarm = pause.alarm(lifetime)
+    const end = await Promise.race([stream.ended, alarm.rung])
+    alarm.cancel()
+    if (end instanceof Error) throw end
+  }
+
+  return {
+    async follow () {
+      while (!closing.signal.aborted) {
+        try {
+          await followOne()
+        } catch (error) {
+          if (closing.signal.aborted) return
+          if (error instanceof UnexpectedAnswer && error.status === 401) client.forget()
+          onFailure(error as Error)
+          await pause.wait()
+        }
+      }
+    },
+    close () {
+      closing.abort()
+      pause.close()
+      for (const stream of [current, previous]) stream?.close(new Error('The verifier was closed'))
+    }
+  }
+}
