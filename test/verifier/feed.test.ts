@@ -1,0 +1,122 @@
+import t from 'tap'
+import { build, createFakeService, createMachineClocks, outcomeOf, until } from './support.js'
+
+t.setTimeout(60_000)
+
+const HOUR = 3_600_000
+
+t.test('a stream that breaks is opened again where it stood, and what was revoked meanwhile is there before anything is accepted', async t => {
+  const clocks = createMachineClocks()
+  const service = await createFakeService(t, { now: clocks.now })
+  const { verifier } = build(t, { issuer: service.issuer, ...clocks.options })
+  const first = await service.stream(0)
+  t.equal(first.cursor, undefined)
+  first.rules([{ kind: 'user', value: 'bob', expires_at: clocks.now() + HOUR }], 'store-7')
+  first.state(0)
+  await verifier.ready()
+  first.end()
+  const second = await service.stream(1)
+  t.equal(second.cursor, 'store-7')
+  t.match(verifier.status().error, /has ended the stream/)
+  clocks.pass(1_001)
+  t.equal(await outcomeOf(verifier, service.token()), 'revocation_unknown')
+  second.rules([{ kind: 'user', value: 'alice', expires_at: clocks.now() + HOUR }], 'store-8')
+  second.state(0)
+  second.state(1_001)
+  await until(() => verifier.status().accepting)
+  t.equal(await outcomeOf(verifier, service.token()), 'token_revoked')
+  t.equal(await outcomeOf(verifier, service.token({ sub: 'bob' })), 'token_revoked', 'what was told before is kept')
+  t.equal(await outcomeOf(verifier, service.token({ sub: 'carol' })), 'carol')
+  t.equal(verifier.status().error, undefined)
+  t.equal(service.counts['/token'], 1, 'with the same access token')
+})
+
+t.test('what cannot be understood ends the stream, and is not passed over: it may be a revocation', async t => {
+  const clocks = createMachineClocks()
+  const service = await createFakeService(t, { now: clocks.now })
+  const { verifier } = build(t, { issuer: service.issuer, ...clocks.options })
+  const rule = { kind: 'user', value: 'bob', expires_at: 1 }
+  const wrong = [
+    { event: 'rules', data: '{' }, { event: 'rules', data: '[]' }, { event: 'rules', data: '{}' }, { event: 'rules', data: '{"rules":{}}' }, { event: 'rules', data: '{"rules":[null]}' },
+    ...[{ ...rule, kind: 'group' }, { ...rule, kind: 'constructor' }, { ...rule, value: 1 }, { ...rule, issued_before: '1' }, { ...rule, expires_at: null }].map(one => ({ event: 'rules', data: JSON.stringify({ rules: [rule, one] }) })),
+    ...[{}, { as_of: '1' }, { as_of: 1.5 }, { as_of: null }, { time: '1' }, { keys: {} }, { keys: [1] }].map(one => ({ event: 'state', data: JSON.stringify({ ...(Object.keys(one).length === 0 ? {} : { as_of: 0, time: 1, keys: [] }), ...one }) }))
+  ]
+  let index = 0
+  for (const { event, data } of wrong) {
+    const stream = await service.stream(index++)
+    stream.raw(`event: ${event}\nid: wrong\ndata: ${data}\n\n`)
+    await until(() => stream.closed)
+    t.equal(verifier.status().fresh, false, data)
+    // The next good one makes the pause short again.
+    const next = await service.stream(index)
+    t.not(next.cursor, 'wrong')
+    clocks.pass(2_000)
+    next.state(2_000)
+    await until(() => verifier.status().fresh)
+    next.end()
+    index++
+    clocks.pass(2_000)
+  }
+})
+
+t.test('events of a later version, comments and odd line ends are no failure; an event without an end is', async t => {
+  const clocks = createMachineClocks()
+  const service = await createFakeService(t, { now: clocks.now })
+  const { verifier } = build(t, { issuer: service.issuer, ...clocks.options })
+  const stream = await service.stream(0)
+  stream.raw(': hello\nretry: 10\nwhatever: x\nevent: news\ndata: {}\n\n')
+  stream.raw(`event: rules\r\nid: a-1\r\ndata: {"rules":\r\ndata: [{"kind":"user","value":"b\u00f6b","expires_at":${clocks.now() + HOUR}}]}\r\n\r\n`)
+  stream.state(0)
+  await verifier.ready()
+  t.equal(await outcomeOf(verifier, service.token({ sub: 'b\u00f6b' })), 'token_revoked')
+  t.equal(service.streams.length, 1)
+  for (let i = 0; i < 70; i++) stream.raw('x'.repeat(64 * 1024))
+  await until(() => stream.closed)
+})
+
+t.test('the next stream is opened before the token of this one is over, and takes over without a gap', async t => {
+  const clocks = createMachineClocks()
+  const service = await createFakeService(t, { now: clocks.now })
+  // The alarm is a real one; the half-life of the token is not.
+  service.expiresIn = 0.25
+  const { verifier } = build(t, { issuer: service.issuer, ...clocks.options })
+  const first = await service.stream(0)
+  first.state(0)
+  await verifier.ready()
+  clocks.pass(150)
+  const second = await service.stream(1)
+  t.equal(first.closed, false, 'both run')
+  t.equal(service.counts['/token'], 2, 'with a token of its own')
+  first.state(150)
+  await until(() => (verifier.status().age ?? 1_000) < 1)
+  t.equal(first.closed, false)
+  second.state(0)
+  await until(() => first.closed)
+  t.equal(verifier.status().fresh, true)
+  t.equal(verifier.status().error, undefined, 'that is no failure')
+})
+
+t.test('a token that the feed refuses is not used again; a client without the scope is told of', async t => {
+  const service = await createFakeService(t)
+  service.handlers['/revocations'] = (_request, _body, response) => {
+    delete service.handlers['/revocations']
+    response.writeHead(401, { 'content-type': 'application/problem+json' }).end('{"code":"token_revoked"}')
+  }
+  const { verifier } = build(t, { issuer: service.issuer })
+  await until(() => /revocations answers 401 token_revoked/.test(verifier.status().error ?? ''))
+  await service.beat()
+  await verifier.ready()
+  t.equal(service.counts['/token'], 2)
+
+  service.handlers['/token'] = (_request, _body, response) => { response.writeHead(400).end('{"error":"invalid_scope"}') }
+  const other = build(t, { issuer: service.issuer }).verifier
+  await until(() => other.status().error !== undefined)
+  t.match(other.status().error, /token answers 400 invalid_scope/)
+  for (const body of [{}, { access_token: 'a', token_type: 'mac', expires_in: 1 }, { access_token: 1, token_type: 'bearer', expires_in: 1 }, { access_token: 'a', token_type: 'bearer' }, { access_token: 'a', token_type: 'bearer', expires_in: 0 }]) {
+    service.handlers['/token'] = (_request, _body, response) => { response.end(JSON.stringify(body)) }
+    const { verifier: odd } = build(t, { issuer: service.issuer })
+    await until(() => odd.status().error !== undefined)
+    t.match(odd.status().error, /no access token that can be used/)
+    odd.close()
+  }
+})
