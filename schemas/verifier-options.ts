@@ -16,7 +16,7 @@ export const VerifierOptions = Type.Object({
   /** The URL of the service whose tokens are verified, as it stands in their `iss`. */
   issuer: Type.String({
     // What is read there decides which tokens are good, and the secret of the client goes there.
-    pattern: '^(https://[^/?#\\s]+|http://(127\\.[0-9.]+|localhost|\\[::1\\])(:[0-9]{1,5})?)(/[^?#\\s]*)?$',
+    pattern: '^(https://[^/?#@\\s]+|http://(127\\.[0-9.]+|localhost|\\[::1\\])(:[0-9]{1,5})?)(/[^?#\\s]*)?$',
     description: 'The URL of the service, to the letter as it stands in the `iss` of its tokens. Everything else is discovered there (RFC 8414).',
     expects: 'an https URL without query and fragment, or an http one of this machine (127.0.0.1, localhost, [::1])'
   }),

@@ -3,14 +3,18 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { connect, createServer as createTcpServer } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
+import type { LatchkeyOptions } from '../../app.js'
 import { createId } from '../../lib/ids.js'
 import { generateKeyText, toSigningKey } from '../../lib/keys.js'
 import type { SigningKey } from '../../lib/keys.js'
 import type { Algorithm } from '../../schemas/algorithms.js'
 import { createVerifier } from '../../verifier/index.js'
 import type { Verifier, VerifierOptions } from '../../verifier/index.js'
+import { PASSWORD } from '../helper.js'
 import { signJws } from '../lib/support.js'
+import { buildHost } from '../routes/support.js'
 
 export const CREDENTIALS = { clientId: 'lkc_verifier', clientSecret: 'a secret: with / and +' }
 
@@ -212,16 +216,18 @@ export async function outcomeOf (verifier: Verifier, token: string): Promise<str
 /** A link that can be cut: what is sent through it is held back, both ways, until it is mended; nobody is told. */
 export interface Link {
   origin: string
+  /** Where it leads from now on. */
+  lead (target: string): void
   cut (): void
   mend (): void
 }
 
-export async function createLink (t: Test, target: string): Promise<Link> {
-  const { port } = new URL(target)
+export async function createLink (t: Test): Promise<Link> {
+  let port = 0
   let isCut = false
   const pairs: Array<[Socket, Socket]> = []
   const server = createTcpServer(near => {
-    const far = connect(Number(port), '127.0.0.1')
+    const far = connect(port, '127.0.0.1')
     pairs.push([near, far])
     for (const [from, to] of [[near, far], [far, near]] as const) {
       from.on('data', chunk => to.write(chunk)).on('end', () => to.end()).on('error', () => to.destroy()).on('close', () => to.destroy())
@@ -235,6 +241,7 @@ export async function createLink (t: Test, target: string): Promise<Link> {
   })
   return {
     origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    lead (target) { port = Number(new URL(target).port) },
     cut () {
       isCut = true
       for (const socket of pairs.flat()) socket.pause()
@@ -244,4 +251,14 @@ export async function createLink (t: Test, target: string): Promise<Link> {
       for (const socket of pairs.flat()) socket.resume()
     }
   }
+}
+
+/** A Latchkey that listens behind a link, which is its issuer, with `alice` and `bob` in it. */
+export async function createIssuer (t: Test, options: LatchkeyOptions = {}, arrange?: (app: FastifyInstance) => void): Promise<{ app: FastifyInstance, link: Link, issuer: string }> {
+  const link = await createLink(t)
+  const { app } = await buildHost(t, { now: undefined, issuer: link.origin, ...options }, arrange)
+  await app.latchkey.users.add({ username: 'bob', password: PASSWORD, scopes: ['items:read'] })
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  link.lead(`http://127.0.0.1:${(app.server.address() as AddressInfo).port}`)
+  return { app, link, issuer: link.origin }
 }
