@@ -88,7 +88,10 @@ export async function openRevocations ({ store, clock, events, accessTokenTtl, f
   await store.transaction(trx => raiseMeta(trx, 'access_token_ttl', accessTokenTtl))
 
   const listeners: Array<() => void> = []
+  // Kept over a load that fails in the middle: the next one reads on behind it.
+  let untold = false
   function tell (): void {
+    untold = false
     for (const listener of listeners) listener()
   }
 
@@ -101,7 +104,6 @@ export async function openRevocations ({ store, clock, events, accessTokenTtl, f
   let lastSeq = 0
   let epoch = store.epoch()
   async function load (): Promise<void> {
-    const before = lastSeq
     // Before the reading: where it changes in the middle the next load does it again.
     const now = store.epoch()
     if (now !== epoch) lastSeq = Math.max(0, lastSeq - OVERLAP)
@@ -111,6 +113,7 @@ export async function openRevocations ({ store, clock, events, accessTokenTtl, f
       for (const row of rows) {
         index.add({ kind: row.kind, value: row.value, issuedBefore: row.issued_before, expiresAt: row.expires_at })
         lastSeq = row.seq
+        untold = true
       }
       if (rows.length < STEP) break
       // A store that answers at once leaves nothing to wait for: without this, requests would stand until all is read.
@@ -119,7 +122,7 @@ export async function openRevocations ({ store, clock, events, accessTokenTtl, f
     // That process's clock may be ahead of ours. What it issues must not look to us as if it came from the future, and what it
     // forgot as expired must be so for us: read after the rules, so that none was purged by a time that we do not know.
     await readTime()
-    if (lastSeq !== before) tell()
+    if (untold) tell()
   }
 
   async function transaction<T> (work: (trx: Transaction<Tables>, revoke: Revoke, now: number, record: RecordEvent) => Promise<T>): Promise<T> {
