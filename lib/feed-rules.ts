@@ -43,12 +43,16 @@ export interface FeedCursors {
   parse (cursor: string | undefined): number
 }
 
-/** Makes the cursors of the store with this id: `<id>-<seq>`. */
-export function createFeedCursors (storeId: number): FeedCursors {
-  const prefix = `${storeId.toString(36)}-`
+/**
+ * Makes the cursors of the store with this id: `<id>-<epoch>-<seq>`.
+ * @param epoch - `Store.epoch`: what was read of another server begins anew.
+ */
+export function createFeedCursors (storeId: number, epoch: () => number): FeedCursors {
+  const prefixOf = (): string => `${storeId.toString(36)}-${epoch().toString(36)}-`
   return {
-    format: position => `${prefix}${position}`,
+    format: position => `${prefixOf()}${position}`,
     parse (cursor) {
+      const prefix = prefixOf()
       const [, digits] = cursor?.startsWith(prefix) === true ? /^(0|[1-9][0-9]{0,14})$/.exec(cursor.slice(prefix.length)) ?? [] : []
       return digits === undefined ? 0 : Number(digits)
     }

@@ -87,9 +87,10 @@ export function createRevocationFeed ({ store, storeId, revocations, tokens, key
   log: { warn (details: object, message: string): void, info (message: string): void }
   limits?: Readonly<FeedLimits>
 }): RevocationFeed {
-  const cursors = createFeedCursors(storeId)
+  const cursors = createFeedCursors(storeId, store.epoch)
   const reader = createFeedReader({ store, cursors, clock })
   const streams = new Set<OpenStream>()
+  let epoch = store.epoch()
   let isClosed = false
 
   let beat: Beat | undefined
@@ -118,7 +119,16 @@ export function createRevocationFeed ({ store, storeId, revocations, tokens, key
     throw new LatchkeyError('revocation_unknown', { cause: new Error('Other processes commit faster than can be read'), retryAfter: 1 })
   }
 
+  /** Another server may give numbers again that were read already: every receiver begins anew. */
+  function followEpoch (): void {
+    if (store.epoch() === epoch) return
+    epoch = store.epoch()
+    for (const stream of streams) stream.end()
+    reader.forget()
+  }
+
   async function makeBeat (): Promise<void> {
+    followEpoch()
     const number = ++beatsBegun
     for (const stream of streams) {
       const now = stopwatch()

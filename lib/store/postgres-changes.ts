@@ -19,31 +19,61 @@ function moment (): Moment {
   return { monotonic: performance.now(), wall: Date.now() }
 }
 
+/** Runs SQL on a connection of the pool. */
+type Query = <Row> (text: string) => Promise<Row[]>
+
+/** The number, and whether it is that of a standby: it may be behind, and says nothing about now. */
+const READ_CHANGES = "select (select value from meta where name = 'changes') as number, pg_is_in_recovery() as standby"
+type ChangesRow = { number: number | null, standby: boolean }
+
+/** The timeline: another one after each promotion of a standby. */
+const READ_TIMELINE = "select ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int as timeline"
+
 /** What a store tells of the commits of others. */
 type Changes = Pick<Store, 'changed' | 'ask' | 'asOf' | 'epoch' | 'onChange' | 'close'>
 
 /**
  * Follows the number of the last commit that changed rules or keys. LISTEN brings it at once, and proves nothing while it is silent: the
  * connection may be cut off. So it is also asked for, several times within the bound, and an answer counts from when it was asked for.
- * @param query - reads the number on some connection.
  * @param bound - milliseconds.
  */
-export function followChanges ({ url, bound, query, log }: { url: string, bound: number, query: () => Promise<number>, log: (error: unknown, message: string) => void }): Changes {
+export function followChanges ({ url, bound, query, log }: { url: string, bound: number, query: Query, log: (error: unknown, message: string) => void }): Changes {
   const listeners: Array<() => void> = []
   let told = 0
   let heard = 0
   let confirmed: Moment = { monotonic: -Infinity, wall: -Infinity }
   let epoch = 0
+  let isAnother = false
   let asking: Promise<void> | undefined
   const closing = new AbortController()
 
-  function hear (number: number, asked?: Moment): void {
-    // It never goes back but where another server has taken over that lacks the last commits.
-    if (number < heard) epoch++
+  function hear (number: number): void {
     const isNews = number !== heard
     heard = number
-    if (asked !== undefined) confirmed = asked
-    if (isNews) for (const listener of listeners) listener()
+    if (isNews) tell()
+  }
+
+  function tell (): void {
+    for (const listener of listeners) listener()
+  }
+
+  function takeIn ([row]: ChangesRow[], asked: Moment): void {
+    if (row?.standby !== false) throw new Error('The database is a standby: it does not know what is committed now')
+    confirmed = asked
+    hear(row.number ?? 0)
+  }
+
+  /** Where it is another one than before, all that was followed by number has to be looked at again. */
+  async function readTimeline (client: pg.Client): Promise<void> {
+    const timeline = await client.query<{ timeline: number }>(READ_TIMELINE).then(({ rows }) => rows[0]?.timeline ?? epoch, error => {
+      // Services that only speak the protocol have no timelines, and no standby that lacks commits.
+      if (error instanceof pg.DatabaseError) return epoch
+      throw error
+    })
+    if (timeline === epoch) return
+    isAnother = epoch !== 0
+    epoch = timeline
+    if (isAnother) tell()
   }
 
   function isCurrent (): boolean {
@@ -53,7 +83,7 @@ export function followChanges ({ url, bound, query, log }: { url: string, bound:
   async function askOnce (): Promise<void> {
     const asked = moment()
     // What comes later than the bound is of no use: see `Follower.refresh`.
-    hear(await within(bound, query()), asked)
+    takeIn(await within(bound, query<ChangesRow>(READ_CHANGES)), asked)
   }
 
   async function listen (): Promise<void> {
@@ -72,12 +102,11 @@ export function followChanges ({ url, bound, query, log }: { url: string, bound:
         if (number > heard) hear(number)
       })
       await Promise.race([client.query('listen latchkey'), lost])
-      // Another server may have answered: see `Store.epoch`.
-      epoch++
+      await Promise.race([readTimeline(client), lost])
       for (;;) {
         const asked = moment()
-        const { rows } = await Promise.race([within(bound, client.query<{ value: number }>("select value from meta where name = 'changes'")), lost])
-        hear(rows[0]?.value ?? 0, asked)
+        const { rows } = await Promise.race([within(bound, client.query<ChangesRow>(READ_CHANGES)), lost])
+        takeIn(rows, asked)
         await Promise.race([delay(bound / POLLS_PER_BOUND, undefined, { ref: false }), lost])
       }
     } finally {
@@ -107,7 +136,8 @@ export function followChanges ({ url, bound, query, log }: { url: string, bound:
 
   return {
     changed () {
-      if (heard !== told) {
+      if (isAnother || heard !== told) {
+        isAnother = false
         told = heard
         return true
       }

@@ -51,7 +51,7 @@ export async function openPostgres (url: string, { bound, log }: { bound: number
     await db.destroy()
     throw cannotOpen(url, cause)
   }
-  const changes = followChanges({ url, bound, log, query: async () => await attempt(() => readChanges(db)) })
+  const changes = followChanges({ url, bound, log, query: text => attempt(async () => (await db.executeQuery(CompiledQuery.raw(text))).rows as never) })
 
   return {
     read: work => attempt(() => work(db)),
@@ -76,11 +76,6 @@ export async function openPostgres (url: string, { bound, log }: { bound: number
       await db.destroy()
     }
   }
-}
-
-async function readChanges (db: Kysely<Tables>): Promise<number> {
-  const row = await db.selectFrom('meta').select('value').where('name', '=', 'changes').executeTakeFirst()
-  return row?.value ?? 0
 }
 
 function cannotOpen (url: string, cause: unknown): Error {

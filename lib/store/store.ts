@@ -26,8 +26,8 @@ export interface Store {
   /** The moment, in milliseconds of `performance.now()`, up to which `changed` has told everything that was committed. */
   asOf (): number
   /**
-   * Grows when the engine may be another server than before, which lacks the last commits and gives their numbers to others: what was
-   * followed by number must be read again from some way back.
+   * Another number when another server has taken over, which may lack the last commits of the one before and give their numbers to
+   * others: what was followed by number must then be read again from some way back. `changed` tells of it.
    */
   epoch (): number
   /** Calls `listener` when the engine says by itself that `changed` has something to tell. Not every engine does. */

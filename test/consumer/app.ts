@@ -14,6 +14,7 @@ const every: Required<LatchkeyOptions> = {
   issuer: 'https://auth.example.com',
   audience: ['https://api.example.com'],
   database: './auth.db',
+  revocationBound: '1s',
   secret: ['new', 'old'],
   algorithm: 'EdDSA',
   scopes: {},

@@ -65,8 +65,10 @@ t.test('a wrong option stops the boot with a sentence that names it and the lega
     ['a prefix that ends with a slash', { prefix: '/auth/' }, /option prefix/],
     ['users with a method missing', { users: { find () {} } }, /option users .* functions authenticate and find/],
     ['claims that are no function', { claims: {} }, /option claims .* function/],
-    ['an empty database', { database: '' }, /option database \(LATCHKEY_DATABASE\) is "": it must be the path of a SQLite database, or ':memory:'/],
-    ['a database of an engine that we do not have', { database: 'postgres://localhost/auth' }, /option database .* SQLite/]
+    ['an empty database', { database: '' }, /option database \(LATCHKEY_DATABASE\) is "": it must be the path of a SQLite database, ':memory:', or a URL such as postgres:/],
+    ['a database of an engine that we do not have', { database: 'mysql://localhost/auth' }, /option database .* SQLite/],
+    ['PostgreSQL without a secret', { database: 'postgres://localhost/auth', secret: undefined }, /with PostgreSQL the option secret \(LATCHKEY_SECRET\) must be given/],
+    ['a bound that is too small', { revocationBound: '50ms' }, /option revocationBound \(LATCHKEY_REVOCATION_BOUND\) is "50ms": it must be a duration from 100ms to 1h/]
   ]
   for (const [what, options, says] of table) checkSentence(t, await boot({ ...good, ...options }), says, what)
   t.same(readdirSync(folder), [], 'and nothing was made on the disk')

@@ -24,6 +24,7 @@ t.test('nothing given: the defaults', async t => {
       issuer: 'http://127.0.0.1:3000',
       audience: ['http://127.0.0.1:3000'],
       database: './latchkey.db',
+    revocationBound: 1_000,
       secrets: undefined,
       algorithm: 'ES256',
       catalogue: BUILT_IN_SCOPES,
@@ -91,7 +92,8 @@ t.test('wrong values: each message names the option, its variable and what is le
   const table: Array<[name: string, variable: string | undefined, expects: string, values: unknown[]]> = [
     ['issuer', 'LATCHKEY_ISSUER', 'an http or https URL without query and fragment', ['', 'auth.example.com', 'ftp://a', 'https://', 'https://a?b', 'https://a#b', 'https://a b', 'javascript:alert(1)', 5, null, true, [], {}]],
     ['audience', 'LATCHKEY_AUDIENCE', 'a name or a list of names', ['', [], [''], ['a', 'a'], ['a', 5], 5, null, {}, true]],
-    ['database', 'LATCHKEY_DATABASE', "the path of a SQLite database, or ':memory:'", ['', 'postgres://localhost/a', 'mysql://localhost', 5, null, {}, []]],
+    ['database', 'LATCHKEY_DATABASE', "the path of a SQLite database, ':memory:', or a URL such as postgres://user:password@host:5432/database", ['', 'postgres://', 'postgres://a b', 'mysql://localhost', 'file://a.db', 5, null, {}, []]],
+    ['revocationBound', 'LATCHKEY_REVOCATION_BOUND', 'a duration', [...DURATIONS, '99ms', '61m', '2h', '1d']],
     ['secret', 'LATCHKEY_SECRET', 'at least 32 bytes of text, or a list of such', ['', 'short', 'x'.repeat(31), 'é'.repeat(15), [], [''], [SECRET, 'short'], [SECRET, 5], 5, null, {}, true]],
     ['algorithm', 'LATCHKEY_ALGORITHM', 'ES256, RS256, PS256, EdDSA, HS256', ['none', 'es256', 'HS512', 'ES384', '', 5, null, ['ES256']]],
     ['scopes', 'LATCHKEY_SCOPES', 'names of printable ASCII without spaces, quotes and backslashes, each with a description', [{ 'a b': 'x' }, { '"': 'x' }, { '\\': 'x' }, { '': 'x' }, { é: 'x' }, { admin: 5 }, { admin: null }, ['admin'], 'admin', null, 5]],
@@ -173,9 +175,18 @@ t.test('a secret is never shown, in whatever form it is wrong', async t => {
 })
 
 t.test('a password in the URL of a database is not shown either', async t => {
-  const message = messageOf(() => readOptions({ database: 'postgres://latchkey:hunter2@db.example.com/auth' }))
+  const message = messageOf(() => readOptions({ database: 'mysql://latchkey:hunter2@db.example.com/auth' }))
   t.match(message, 'LATCHKEY_DATABASE')
   t.notMatch(message, 'hunter2', 'it would stand in the log of every failed start')
+})
+
+t.test('with PostgreSQL there is no file for a secret to be made in: it must be given', async t => {
+  for (const database of ['postgres://latchkey:hunter2@db.example.com/auth', 'POSTGRESQL://db/auth?sslmode=require']) {
+    const message = messageOf(() => readOptions({ database }))
+    t.match(message, 'with PostgreSQL the option secret (LATCHKEY_SECRET) must be given, and be the same on every node')
+    t.notMatch(message, 'hunter2')
+    t.equal(readOptions({ database, secret: SECRET }).database, database)
+  }
 })
 
 t.test('a long value is cut', async t => {
@@ -218,6 +229,7 @@ t.test('the environment: every variable', async t => {
     LATCHKEY_METRICS: 'true',
     LATCHKEY_STATUS_LIST: 'true',
     LATCHKEY_PREFIX: '/auth',
+    LATCHKEY_REVOCATION_BOUND: '500ms',
     LATCHKEY_AUDIT_RETENTION: '30d',
     HOST: '0.0.0.0',
     PORT: '0',
@@ -229,6 +241,7 @@ t.test('the environment: every variable', async t => {
     issuer: 'https://auth.example.com',
     audience: ['a', 'b'],
     database: './a.db',
+    revocationBound: '500ms',
     secret: [SECRET, `${SECRET}2`],
     algorithm: 'EdDSA',
     scopes: { admin: 'admin', 'items:read': 'items:read' },
