@@ -146,6 +146,23 @@ t.test('the check finds what it is there for', async t => {
   }
 })
 
+t.test('the verifier needs no framework and no database: nothing that it loads loads one', async t => {
+  const loaded = new Set<string>()
+  const foreign = new Set<string>()
+  async function load (file: string): Promise<void> {
+    if (loaded.has(file)) return
+    loaded.add(file)
+    const { importedFiles } = ts.preProcessFile(await readFile(file, 'utf8'), true, true)
+    for (const { fileName: name } of importedFiles) {
+      if (name.startsWith('.')) await load(join(dirname(file), name))
+      else if (!name.startsWith('node:')) foreign.add(name)
+    }
+  }
+  await load(join(root, 'dist', 'verifier', 'index.js'))
+  t.ok(loaded.has(join(root, 'dist', 'lib', 'token-verification.js')), 'its own files are followed')
+  t.strictSame([...foreign].sort(), ['@lukeed/ms', 'ajv', 'eventsource-parser', 'fast-jwt', 'typebox', 'uuid'])
+})
+
 t.test('every folder of routes is there, and every file in it is a plugin that autoload takes', async t => {
   const files = await listSources('routes')
   const folders = (await readdir(join(root, 'routes'), { recursive: true, withFileTypes: true }))

@@ -89,7 +89,7 @@ function compile (file: string, { bundler = false } = {}): string[] {
 }
 
 t.test('the tarball holds the compiled package and nothing else', async t => {
-  for (const needed of ['package.json', 'README.md', 'LICENSE', 'dist/app.js', 'dist/app.d.ts', 'dist/client/index.js', 'dist/testing/index.js', 'openapi.json', 'dist/lib/passwords/worker.js', 'dist/routes/token/index.js', ...Object.values(manifest.bin)]) {
+  for (const needed of ['package.json', 'README.md', 'LICENSE', 'dist/app.js', 'dist/app.d.ts', 'dist/client/index.js', 'dist/testing/index.js', 'dist/verifier/index.js', 'dist/verifier/plugin.js', 'openapi.json', 'dist/lib/passwords/worker.js', 'dist/routes/token/index.js', ...Object.values(manifest.bin)]) {
     t.ok(paths.includes(needed), `it has ${needed}`)
   }
   const others = paths.filter(path => !/^(package\.json|openapi\.json|README\.md|LICENSE)$|^dist\/.+(\.js|\.d\.ts|\.js\.map)$/.test(path))
@@ -155,6 +155,13 @@ t.test('a consumer with a declaration of its own for @fastify/jwt keeps it, and 
   const { code, output } = await node('out/own-jwt.js', [], consumer)
   t.equal(code, 0, output)
   t.same(JSON.parse(output), { own: 200, latchkey: [401, 200], admin: [401, 403] })
+})
+
+t.test('a consumer of the verifier compiles, beside the full plugin too, and runs', async t => {
+  for (const bundler of [true, false]) t.same(compile('verifier.ts', { bundler }), [], bundler ? 'for a bundler' : 'for Node.js')
+  const { code, output } = await node('out/verifier.js', [], consumer)
+  t.equal(code, 0, output)
+  t.same(JSON.parse(output), { verified: true, refused: 'invalid_token', statuses: [200, 403, 401], unused: 2 })
 })
 
 t.test('the commands of the package run', async t => {

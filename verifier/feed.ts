@@ -55,9 +55,13 @@ interface Following {
   stream: EventStream
   /** Whether it did before it ended. */
   hasCaughtUp: Promise<boolean>
+  /** Resolves when it turns out to lag behind. */
+  lags: Promise<void>
   /** Milliseconds after which the next one should take over. */
   lifetime: number
 }
+
+const LAGS = new Error('The feed lags behind: the request for it was held up, or the service itself is not up to date')
 
 /** Creates the receiver of the feed: `GET /revocations` as server-sent events. */
 export function createFeed ({ endpoint, client, requests, time, bound, index, clock, keys, freshness, onState, onFailure }: FeedOptions): Feed {
@@ -80,21 +84,45 @@ export function createFeed ({ endpoint, client, requests, time, bound, index, cl
     if (apart > bound / 4) throw new Error(`The clock of this machine was set, or the machine slept: its clocks are ${Math.round(apart)} ms apart`)
   }
 
-  function takeState ({ data }: EventSourceMessage, sent: Moment): void {
+  /** Returns how old what it says is. */
+  function takeState ({ data }: EventSourceMessage, sent: Moment): number {
     const { asOf, time: serviceTime, keys: kids } = readState(data)
     clock.advanceTo(serviceTime)
+    const { age, isNewest } = freshness.learn(sent, asOf)
     // Of two streams, or of a link that held something back, the newest rules: a key that was revoked must not come back.
-    if (freshness.learn(sent, asOf)) keys.vouch(kids)
+    if (isNewest) keys.vouch(kids)
     index.sweep(clock.now() - RULE_RETENTION, SWEEP)
     onState()
     // Last: what was learnt holds; a new stream has a moment that can be believed to count from.
     assertClocksAgree(sent)
+    return age
+  }
+
+  /**
+   * Watches what one stream says. Its moments are counted from that at which it was asked for: where that was held up on its way, all
+   * that it says looks as old for good, and only another stream can do better.
+   */
+  function createLagWatch (): { look (age: number): void, lags: Promise<void> } {
+    let since: number | undefined
+    let tell = (): void => {}
+    const lags = new Promise<void>(resolve => { tell = resolve })
+    return {
+      look (age) {
+        const now = time.stopwatch()
+        if (age <= bound / 2) {
+          since = undefined
+          pause.reset()
+        } else if (now - (since ??= now) >= bound / 4) tell()
+      },
+      lags
+    }
   }
 
   async function open (): Promise<Following> {
     const { text, remaining } = await client.token()
     let catchUp: (value: boolean) => void
     const caughtUp = new Promise<boolean>(resolve => { catchUp = resolve })
+    const watch = createLagWatch()
     const stream = openEventStream({
       url: endpoint(),
       headers: { authorization: `Bearer ${text}`, ...(cursor === undefined ? {} : { 'last-event-id': cursor }) },
@@ -104,20 +132,21 @@ export function createFeed ({ endpoint, client, requests, time, bound, index, cl
       onEvent (event, sent) {
         if (event.event === 'rules') takeRules(event)
         if (event.event !== 'state') return
-        takeState(event, sent)
+        watch.look(takeState(event, sent))
         catchUp(true)
       }
     })
     return {
       stream,
       hasCaughtUp: Promise.race([caughtUp, stream.ended.then(() => false)]),
+      lags: watch.lags,
       lifetime: Math.min(LONGEST_STREAM, remaining * STREAM_SHARE)
     }
   }
 
   /** Returns when it is time for the next stream; this one may still run, so that no heartbeat is missed. Throws where it has ended. */
   async function followOne (): Promise<void> {
-    const { stream, hasCaughtUp, lifetime } = await open()
+    const { stream, hasCaughtUp, lags, lifetime } = await open()
     previous = current
     current = stream
     if (closing.signal.aborted) stream.close(new Error('The verifier was closed'))
@@ -125,12 +154,14 @@ export function createFeed ({ endpoint, client, requests, time, bound, index, cl
       current = previous
       throw await stream.ended
     }
-    pause.reset()
     previous?.close(new Error('Another stream has taken over'))
     const alarm = pause.alarm(lifetime)
-    const end = await Promise.race([stream.ended, alarm.rung])
+    const end = await Promise.race([stream.ended, alarm.rung, lags.then(() => LAGS)])
     alarm.cancel()
-    if (end instanceof Error) throw end
+    if (end === undefined) return
+    if (end !== LAGS) throw end
+    onFailure(LAGS)
+    await pause.wait()
   }
 
   return {

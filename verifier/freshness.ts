@@ -7,10 +7,10 @@ const DRIFT = 0.0005
 /** How old what is known of the revocations is. */
 export interface Freshness {
   /**
-   * Takes in that everything is known up to `asOf` milliseconds after the service got the request that was sent at `sent`. Tells whether
-   * that is at least as new as what was known: what was held up on its way, and comes late, is not.
+   * Takes in that everything is known up to `asOf` milliseconds after the service got the request that was sent at `sent`. Tells how long
+   * ago that is, in milliseconds, and whether it is at least as new as what was known: what was held up on its way, and comes late, is not.
    */
-  learn (sent: Moment, asOf: number): boolean
+  learn (sent: Moment, asOf: number): { age: number, isNewest: boolean }
   /** Milliseconds; Infinity where nothing was learnt yet. */
   age (): number
   /** Whether that is within the bound. */
@@ -35,9 +35,9 @@ export function createFreshness (time: Stopwatches, bound: number): Freshness {
       const elapsed = asOf - Math.abs(asOf) * DRIFT
       // Nothing is known of the future, whatever a machine that slept says now by its stopwatch.
       const next = { wall: Math.min(sent.wall + elapsed, now.wall), stopwatch: Math.min(sent.stopwatch + elapsed, now.stopwatch) }
-      if (known !== undefined && next.stopwatch < known.stopwatch) return false
-      known = next
-      return true
+      const isNewest = known === undefined || next.stopwatch >= known.stopwatch
+      if (isNewest) known = next
+      return { age: ageOf(next, time), isNewest }
     },
     age,
     isFresh: () => age() <= bound

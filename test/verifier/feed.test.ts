@@ -120,3 +120,30 @@ t.test('a token that the feed refuses is not used again; a client without the sc
     odd.close()
   }
 })
+
+t.test('a stream whose request was held up tells nothing that looks new, and is replaced while it goes on', async t => {
+  const clocks = createMachineClocks()
+  const service = await createFakeService(t, { now: clocks.now })
+  const { verifier } = build(t, { issuer: service.issuer, ...clocks.options })
+  const first = await service.stream(0)
+  // It arrived 0.7 s after it was sent: what is told at once is 0.7 s old, and may be just that.
+  clocks.pass(700)
+  first.state(0)
+  await verifier.ready()
+  t.equal(verifier.status().age, 700)
+  clocks.pass(250)
+  first.state(250)
+  const second = await service.stream(1)
+  t.equal(first.closed, false)
+  t.match(verifier.status().error, /lags behind/)
+  second.state(0)
+  await until(() => first.closed)
+  t.match(verifier.status(), { fresh: true, age: 0, error: undefined })
+
+  // One that comes late and is followed by newer ones is no reason.
+  clocks.pass(900)
+  second.state(300)
+  second.state(900)
+  await until(() => (verifier.status().age ?? 900) < 10)
+  t.equal(service.streams.length, 2)
+})

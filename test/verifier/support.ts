@@ -259,6 +259,8 @@ export async function createIssuer (t: Test, options: LatchkeyOptions = {}, arra
   const { app } = await buildHost(t, { now: undefined, issuer: link.origin, ...options }, arrange)
   await app.latchkey.users.add({ username: 'bob', password: PASSWORD, scopes: ['items:read'] })
   await app.listen({ host: '127.0.0.1', port: 0 })
+  // What was opened for a request that was given up never sends one, and would be waited for.
+  t.teardown(() => app.server.closeAllConnections())
   link.lead(`http://127.0.0.1:${(app.server.address() as AddressInfo).port}`)
   return { app, link, issuer: link.origin }
 }
