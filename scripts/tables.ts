@@ -1,15 +1,18 @@
 import { fastify } from 'fastify'
+import type { TSchema } from 'typebox'
 import latchkey from '../app.js'
 import { describeError, ERROR_CODES } from '../schemas/errors.js'
 import type { OptionSchema } from '../lib/option-check.js'
 import { BUILT_IN_SCOPES } from '../lib/scopes.js'
 import { describeEvent, EVENT_TYPES } from '../schemas/events.js'
 import { Options, SERVICE_DEFAULTS, ServiceOptions } from '../schemas/options.js'
+import { VerifierOptions } from '../schemas/verifier-options.js'
 
 /** The README with every generated table made anew: what stands between `<!-- name -->` and `<!-- /name -->`. */
 export async function renderTables (readme: string): Promise<string> {
   const tables: Record<string, string> = {
-    options: optionsTable(),
+    options: optionsTable(Options),
+    verifier: optionsTable(VerifierOptions),
     environment: environmentTable(),
     ...await servedTables(),
     errors: errorsTable(),
@@ -25,8 +28,8 @@ export async function renderTables (readme: string): Promise<string> {
   return result
 }
 
-function optionsTable (): string {
-  return table(['option', 'what it says', 'legal values', 'default'], leaves(Options as OptionSchema)
+function optionsTable (options: TSchema): string {
+  return table(['option', 'what it says', 'legal values', 'default'], leaves(options as OptionSchema)
     .map(([name, schema]) => [code(name), schema.description ?? '', schema.expects ?? '', defaultOf(schema)]))
 }
 

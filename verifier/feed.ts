@@ -26,6 +26,9 @@ const SILENCE = 2_000
 /** How many rules of each kind are looked at after a heartbeat, for those that no longer matter. */
 const SWEEP = 1_000
 
+/** What can stand in a header. Without a cursor everything comes again, which does no harm. */
+const CURSOR = /^[\x21-\x7E]{1,256}$/
+
 /** Follows the feed of revocations. */
 export interface Feed {
   /** Does so until it is closed: what goes wrong is reported, and tried again. */
@@ -74,7 +77,7 @@ export function createFeed ({ endpoint, client, requests, time, bound, index, cl
   function takeRules ({ data, id }: EventSourceMessage): void {
     for (const rule of readRules(data)) index.add(rule)
     // After they are in: what is asked for next comes after them.
-    if (id !== undefined && id !== '') cursor = id
+    if (id !== undefined && CURSOR.test(id)) cursor = id
   }
 
   /** The two clocks should have seen the same time go by since the request was sent. */

@@ -37,19 +37,19 @@ export interface Requests {
   json (url: string, request?: JsonRequest): Promise<JsonAnswer>
   /** An answer with 200 whose body is yet to be read. Its end, as that of waiting for it, is up to `signal`. */
   open (url: string, request: { headers: Record<string, string>, signal: AbortSignal }): Promise<Response>
-  /** Ends what is under way; whatever is asked for from then on fails. */
+  /** Ends what `json` waits for; whatever it is asked for from then on fails. */
   close (): void
 }
 
 /** Creates what makes requests: bounded in time and size, and without following redirects, which lead to where nobody has said that it is safe. */
 export function createRequests (fetch: typeof globalThis.fetch): Requests {
-  const closing = new AbortController()
+  const underWay = new Set<AbortController>()
+  let closedBy: Error | undefined
 
-  async function send (url: string, init: RequestInit & { signal: AbortSignal }): Promise<Response> {
-    const signal = AbortSignal.any([init.signal, closing.signal])
+  async function send (url: string, init: RequestInit): Promise<Response> {
     let response: Response
     try {
-      response = await fetch(url, { ...init, redirect: 'manual', signal })
+      response = await fetch(url, { ...init, redirect: 'manual' })
     } catch (cause) {
       throw new Error(`${url} cannot be reached: ${reasonOf(cause)}`, { cause })
     }
@@ -60,17 +60,30 @@ export function createRequests (fetch: typeof globalThis.fetch): Requests {
 
   return {
     async json (url, { method = 'GET', headers, form, timeout = TIMEOUT } = {}) {
-      const response = await send(url, {
-        method,
-        headers: { accept: 'application/json', ...headers },
-        ...(form === undefined ? {} : { body: new URLSearchParams(form) }),
-        signal: AbortSignal.timeout(timeout)
-      })
-      const text = await readText(response, url)
-      return { members: parseObject(text, url), maxAge: maxAgeOf(response.headers.get('cache-control')) }
+      if (closedBy !== undefined) throw closedBy
+      // Not AbortSignal.any: what is combined of a signal that lives long is kept by it for as long.
+      const abort = new AbortController()
+      underWay.add(abort)
+      const timer = setTimeout(() => abort.abort(new Error(`no answer within ${timeout} ms`)), timeout)
+      try {
+        const response = await send(url, {
+          method,
+          headers: { accept: 'application/json', ...headers },
+          ...(form === undefined ? {} : { body: new URLSearchParams(form) }),
+          signal: abort.signal
+        })
+        const text = await readText(response, url)
+        return { members: parseObject(text, url), maxAge: maxAgeOf(response.headers.get('cache-control')) }
+      } finally {
+        clearTimeout(timer)
+        underWay.delete(abort)
+      }
     },
     open: (url, { headers, signal }) => send(url, { headers, signal }),
-    close: () => closing.abort(new Error('The verifier was closed'))
+    close () {
+      closedBy = new Error('The verifier was closed')
+      for (const abort of underWay) abort.abort(closedBy)
+    }
   }
 }
 

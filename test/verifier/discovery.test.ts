@@ -82,6 +82,15 @@ t.test('a service that is not there yet: it says so, and goes on trying', async 
   await verifier.ready()
   t.equal(await outcomeOf(verifier, service.token()), 'alice')
 
+  let isGone = false
+  service.handlers[WELL_KNOWN] = (_request, _body, response) => { response.on('close', () => { isGone = true }) }
+  const waiting = build(t, { issuer: service.issuer }).verifier
+  const before = service.counts[WELL_KNOWN] ?? 0
+  await until(() => (service.counts[WELL_KNOWN] ?? 0) > before)
+  waiting.close()
+  await until(() => isGone)
+  await t.rejects(waiting.ready(), /was closed/, 'what is under way is ended')
+
   const never = build(t, { issuer: service.issuer, fetch: async () => { throw new Error('no') } }).verifier
   never.close()
   await t.rejects(never.ready(), /was closed/)

@@ -290,3 +290,13 @@ t.test('while the feed is cut each token is asked for, where the option says so;
   t.equal(await outcomeOf(verifier, token), 'revocation_unknown')
   t.match(verifier.status().error, /introspect answers 401 invalid_client/)
 })
+
+t.test('introspection that does not answer at all is given up after the bound', async t => {
+  const clocks = createMachineClocks()
+  const service = await createFakeService(t, { now: clocks.now })
+  const { verifier } = build(t, { issuer: service.issuer, whenStale: 'introspect', revocationBound: '500ms', ...clocks.options })
+  await verifier.ready()
+  service.handlers['/introspect'] = () => {}
+  t.equal(await outcomeOf(verifier, service.token()), 'revocation_unknown')
+  t.match(verifier.status().error, /introspect cannot be reached: no answer within 500 ms/)
+})
