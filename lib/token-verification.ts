@@ -51,8 +51,6 @@ export interface TokenVerification {
    * here, a time that is ahead of ours. Then it rejects with the same.
    */
   verify (token: string): AuthenticatedUser | Promise<AuthenticatedUser>
-  /** The same by the revocations that are known here, without asking whether they are all: for who finds that out in another way. */
-  examine (token: string): AuthenticatedUser | Promise<AuthenticatedUser>
   /** The claims of a token with a good signature, whether it is expired, revoked or neither; undefined for any other text. */
   decode (token: string): AccessTokenClaims | undefined
   /** Brings the revocations, and the keys where they follow them, up to date. Throws or rejects with a 503 where that cannot be told. */
@@ -133,18 +131,17 @@ export function createTokenVerification ({ keys, clock, revocations, checkOther 
     return refreshing?.catch(error => { throw revocationUnknown(error) })
   }
 
-  /** @param level - what makes sure, before each look, that enough is known. */
-  function decide (token: string, level: typeof refresh): AuthenticatedUser | Promise<AuthenticatedUser> {
+  function decide (token: string): AuthenticatedUser | Promise<AuthenticatedUser> {
     const outcome = check(token)
-    return typeof outcome === 'function' ? resolveDoubt(token, level, outcome) : outcome
+    return typeof outcome === 'function' ? resolveDoubt(token, outcome) : outcome
   }
 
-  async function resolveDoubt (token: string, level: typeof refresh, first: Doubt): Promise<AuthenticatedUser> {
+  async function resolveDoubt (token: string, first: Doubt): Promise<AuthenticatedUser> {
     let doubt = first
     for (let doubts = 0; doubts < MOST_DOUBTS; doubts++) {
       await doubt().catch(error => { throw revocationUnknown(error) })
       // Meanwhile something may have been revoked.
-      await level()
+      await refresh()
       const outcome = check(token)
       if (typeof outcome !== 'function') return outcome
       doubt = outcome
@@ -155,9 +152,8 @@ export function createTokenVerification ({ keys, clock, revocations, checkOther 
   return {
     verify (token) {
       const refreshing = refresh()
-      return refreshing === undefined ? decide(token, refresh) : refreshing.then(() => decide(token, refresh))
+      return refreshing === undefined ? decide(token) : refreshing.then(() => decide(token))
     },
-    examine: token => decide(token, () => undefined),
     decode (token) {
       return checkToken(token, readHeader(token), clock.now())?.claims
     },
