@@ -5,6 +5,7 @@ import type { Clock } from './clock.js'
 import { LatchkeyError } from './errors.js'
 import { FEED_LIMITS } from './feed-limits.js'
 import type { FeedLimits } from './feed-limits.js'
+import { reachMoment } from './feed-moment.js'
 import { createFeedReader } from './feed-reader.js'
 import type { FeedEvent } from './feed-reader.js'
 import { createFeedCursors, readLastSeq, readRules, toWire } from './feed-rules.js'
@@ -15,9 +16,6 @@ import type { Tokens } from './tokens.js'
 
 /** The scope that the feed is read with. */
 export const FEED_SCOPE = 'revocations:read'
-
-/** How often it is tried to catch up with other processes that commit all the time, before it counts as a failure. */
-const ATTEMPTS = 100
 
 /** How many streams are written to in one turn of the event loop. */
 const BATCH = 50
@@ -103,22 +101,6 @@ export function createRevocationFeed ({ store, storeId, revocations, tokens, key
 
   const kids = (): string[] => keyring.jwks(clock.now()).map(({ kid }) => kid)
 
-  /** The moment up to which everything acknowledged is in the store, for whoever reads it from now on, and in the keyring. */
-  async function reachMoment (): Promise<number> {
-    try {
-      for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-        // Before the look, not after it: a commit may fall between the two.
-        const before = stopwatch()
-        const refreshing = revocations.refresh()
-        if (refreshing === undefined) return Math.min(before, revocations.asOf())
-        await refreshing
-      }
-    } catch (cause) {
-      throw new LatchkeyError('revocation_unknown', { cause, retryAfter: 1 })
-    }
-    throw new LatchkeyError('revocation_unknown', { cause: new Error('Other processes commit faster than can be read'), retryAfter: 1 })
-  }
-
   /** Another server may give numbers again that were read already: every receiver begins anew. */
   function followEpoch (): void {
     if (store.epoch() === epoch) return
@@ -134,7 +116,7 @@ export function createRevocationFeed ({ store, storeId, revocations, tokens, key
       const now = stopwatch()
       if (now - stream.openedAt >= limits.lifetime || (stream.idleSince !== undefined && now - stream.idleSince >= limits.patience)) stream.end()
     }
-    const moment = await reachMoment()
+    const moment = await reachMoment(revocations, stopwatch)
     for (const stream of streams) if (!await mayGoOn(stream.token)) stream.end()
     const time = clock.now()
     const keys = kids()
@@ -210,7 +192,7 @@ export function createRevocationFeed ({ store, storeId, revocations, tokens, key
 
   return {
     async read ({ after, limit }) {
-      const moment = await reachMoment()
+      const moment = await reachMoment(revocations, stopwatch)
       const time = clock.now()
       const keys = kids()
       const asked = cursors.parse(after)

@@ -24,7 +24,7 @@ t.test('nothing given: the defaults', async t => {
       issuer: 'http://127.0.0.1:3000',
       audience: ['http://127.0.0.1:3000'],
       database: './latchkey.db',
-    revocationBound: 1_000,
+      revocationBound: 1_000,
       secrets: undefined,
       algorithm: 'ES256',
       catalogue: BUILT_IN_SCOPES,
