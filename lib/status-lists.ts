@@ -14,7 +14,7 @@ import type { Store } from './store/store.js'
 // their own `exp`, which a verifier looks at first (section 8.3). What kills tokens and not their session a list cannot say.
 
 /**
- * How long a verifier may go on with a list that it has fetched, in seconds: a session that ended at T is refused there by T + `ttl`. Half a minute is a
+ * How long a verifier may go on with a list that it has fetched, in seconds: a session that ended at T is refused there by T + `ttl`, on top of what a node may be behind another one. Half a minute is a
  * thirtieth of the life of an access token, and asking costs an answer without a body as long as nobody's session of that list has ended.
  */
 export const STATUS_TTL = 30
@@ -41,7 +41,7 @@ export interface SignedStatusList {
 /** The signed lists. */
 export interface StatusLists {
   /**
-   * The list as of now: what was acknowledged before the call is in it, whichever process did it. Undefined: there is no such list, or it spoke of
+   * The list as of the moment as of which the revocations are known (`Revocations.refresh`): what this process has acknowledged before the call is in it. Undefined: there is no such list, or it spoke of
    * tokens only that are dead. Rejects with a 503 where it cannot be told. Costs a look at the memory unless something was revoked since the last call.
    */
   read (id: string): Promise<SignedStatusList | undefined>
