@@ -52,6 +52,8 @@ interface Held {
   array: StatusArray
   /** The last `ended_at` that was read; more may have ended in that millisecond. */
   since: number
+  /** `Store.epoch` of what was read: another server may know of ends before `since` that this one did not. */
+  epoch: number
   /** How many changes are taken in. */
   seen: number
   signed: SignedStatusList & { kid: string, renewsAt: number } | undefined
@@ -84,6 +86,8 @@ export function createStatusLists ({ store, clock, revocations, keyring, base }:
   /** Marks what has ended since the last time; tells whether there was anything. A bit is never taken back: no place is given twice. */
   async function takeIn (list: Held): Promise<boolean> {
     let isChanged = false
+    const epoch = store.epoch()
+    if (list.epoch !== epoch) Object.assign(list, { epoch, since: 0 })
     for (let after = -1; ;) {
       const rows = await store.read(db => db.selectFrom('sessions').select(['status_index', 'ended_at'])
         .where('status_list', '=', list.id).where('ended_at', '>=', list.since)
@@ -128,7 +132,7 @@ export function createStatusLists ({ store, clock, revocations, keyring, base }:
   }
 
   function hold (id: string): Held {
-    const list: Held = { id, array: createStatusArray(1, LIST_SIZE), since: 0, seen: -1, signed: undefined, isGone: false, building: undefined }
+    const list: Held = { id, array: createStatusArray(1, LIST_SIZE), since: 0, epoch: store.epoch(), seen: -1, signed: undefined, isGone: false, building: undefined }
     if (held.size >= HELD) for (const oldest of [...held.keys()].slice(0, held.size - HELD + 1)) held.delete(oldest)
     held.set(id, list)
     return list

@@ -120,3 +120,19 @@ t.test('of made-up names nothing is held, and of real ones no more than 256 list
   t.equal(await statusOf(lists, grant), 1)
   t.equal(signatures(), 258, 'made anew, with what had ended')
 })
+
+t.test('on another server all is read again: it may know of an end that is older than the last one that was read', async t => {
+  let epoch = 0
+  const { world, lists, start } = await build(t, store => ({ ...store, epoch: () => epoch }))
+  const { store, wall } = world
+  const early = await start()
+  const last = await start()
+  wall.move(1_000)
+  await world.sessions.end(last.user.id, last.sessionId)
+  t.equal(await statusOf(lists, last), 1)
+  await store.transaction(trx => trx.updateTable('sessions').set({ ended_at: wall() - 1_000 }).where('id', '=', early.sessionId).execute())
+  epoch++
+  await world.revocations.revokeToken('some token', wall() + 60_000)
+  t.equal(await statusOf(lists, early), 1)
+  t.equal(await statusOf(lists, last), 1)
+})
