@@ -10,10 +10,19 @@ const USED_HALF = 0.5
 export interface ServiceClient {
   /** An access token of its own, and for how many milliseconds it is good. */
   token (): Promise<{ text: string, remaining: number }>
+  /** Resolves where the service has granted what the token is for, now or before. Rejects where it does not, or cannot be reached. */
+  confirm (): Promise<void>
   /** Forgets the token: it was refused. */
   forget (): void
   /** The header of a request that authenticates by id and secret: RFC 6749 section 2.3.1. */
   readonly basic: { authorization: string }
+}
+
+interface HeldToken {
+  text: string
+  since: Moment
+  /** Milliseconds. */
+  lifetime: number
 }
 
 /**
@@ -30,23 +39,35 @@ export function createServiceClient ({ credentials, endpoint, scope, requests, t
 }): ServiceClient {
   const pair = [credentials.clientId, credentials.clientSecret].map(formEncode).join(':')
   const basic = { authorization: `Basic ${Buffer.from(pair).toString('base64')}` }
-  let held: { text: string, since: Moment, lifetime: number } | undefined
+  let held: HeldToken | undefined
+  let fetching: Promise<HeldToken> | undefined
+  let isConfirmed = false
 
-  async function fetchToken (): Promise<{ text: string, since: Moment, lifetime: number }> {
+  async function fetchToken (): Promise<HeldToken> {
     const since = readMoment(time)
     const { members } = await requests.json(endpoint(), { method: 'POST', headers: basic, form: { grant_type: 'client_credentials', scope } })
     const { access_token: text, expires_in: seconds, token_type: type } = members
     if (typeof text !== 'string' || typeof type !== 'string' || type.toLowerCase() !== 'bearer' || typeof seconds !== 'number' || !(seconds > 0)) {
       throw new Error('The token endpoint gives no access token that can be used')
     }
-    return { text, since, lifetime: seconds * 1000 }
+    isConfirmed = true
+    held = { text, since, lifetime: seconds * 1000 }
+    return held
+  }
+
+  async function hold (): Promise<HeldToken> {
+    if (held !== undefined && ageOf(held.since, time) <= held.lifetime * USED_HALF) return held
+    fetching ??= fetchToken().finally(() => { fetching = undefined })
+    return await fetching
   }
 
   return {
     async token () {
-      if (held === undefined || ageOf(held.since, time) > held.lifetime * USED_HALF) held = await fetchToken()
-      const { text, since, lifetime } = held
+      const { text, since, lifetime } = await hold()
       return { text, remaining: lifetime - ageOf(since, time) }
+    },
+    async confirm () {
+      if (!isConfirmed) await hold()
     },
     forget () {
       held = undefined

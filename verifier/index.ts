@@ -28,7 +28,7 @@ const MEMBERS = {
 
 /** What a verifier says of itself. */
 export interface VerifierStatus {
-  /** Whether tokens are accepted: there are keys, and what is revoked is known as the options want it. */
+  /** Whether tokens are accepted: there are keys, and what is revoked is known, or can be asked for, as the options want it. */
   accepting: boolean
   /** Whether the feed has told everything up to a moment that is not longer ago than the bound. */
   fresh: boolean

@@ -34,6 +34,8 @@ export function createIntrospection ({ endpoint, client, requests, time, bound }
   const questions = createTokenCache<Question>(CACHE_HALF)
 
   async function ask (token: string): Promise<boolean> {
+    // A client without the scope would be told that no token is live, and would throw everybody out.
+    await client.confirm()
     const { members: { active } } = await requests.json(endpoint(), { method: 'POST', headers: client.basic, form: { token, token_type_hint: 'access_token' }, timeout: bound })
     if (typeof active !== 'boolean') throw new Error('The introspection endpoint does not say whether the token is active')
     return active

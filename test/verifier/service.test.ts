@@ -168,6 +168,7 @@ t.test('a client without the scopes is told of', { skip }, async t => {
     const { verifier } = build(t, { issuer, clientId: client.id, clientSecret: secret, ...options })
     await until(() => says.test(verifier.status().error ?? ''))
     t.equal(verifier.status().fresh, false)
+    t.equal(await outcomeOf(verifier, (await logIn(app)).access_token), 'revocation_unknown', 'and not as if everything were revoked')
   }
   const { verifier } = build(t, { issuer, clientId: 'lkc_nobody', clientSecret: 'wrong' })
   await until(() => /token answers 401 invalid_client/.test(verifier.status().error ?? ''))

@@ -291,6 +291,20 @@ t.test('while the feed is cut each token is asked for, where the option says so;
   t.match(verifier.status().error, /introspect answers 401 invalid_client/)
 })
 
+t.test('a client that may not introspect is not believed when it is told that a token is dead', async t => {
+  const clocks = createMachineClocks()
+  const service = await createFakeService(t, { now: clocks.now })
+  service.handlers['/token'] = (_request, _body, response) => { response.writeHead(400).end('{"error":"invalid_scope"}') }
+  service.handlers['/introspect'] = (_request, _body, response) => { response.end('{"active":false}') }
+  const { verifier } = build(t, { issuer: service.issuer, whenStale: 'introspect', ...clocks.options })
+  await verifier.ready()
+  t.equal(await outcomeOf(verifier, service.token()), 'revocation_unknown')
+  delete service.handlers['/token']
+  clocks.pass(1_001)
+  t.same(await Promise.all(['a', 'b', 'c'].map(jti => outcomeOf(verifier, service.token({ jti })))), ['token_revoked', 'token_revoked', 'token_revoked'])
+  t.ok((service.counts['/token'] ?? 0) < 6, 'who ask at a time share one access token')
+})
+
 t.test('introspection that does not answer at all is given up after the bound', async t => {
   const clocks = createMachineClocks()
   const service = await createFakeService(t, { now: clocks.now })
