@@ -1,0 +1,47 @@
+import { sql } from 'kysely'
+import type { Kysely, RawBuilder } from 'kysely'
+import { isPostgres } from '../lib/store/database-url.js'
+import { openStore } from '../lib/store/open.js'
+import type { Tables } from '../lib/store/tables.js'
+
+const DAY = 86_400_000
+
+/** Rows of one statement: the engines make them by themselves. */
+const STEP = 20_000
+
+/** What the engines spell differently. */
+interface Spelling {
+  /** A row for each number from `from`, up to `to`, in the column `n`. */
+  numbers (from: number, to: number): RawBuilder<unknown>
+  /** A UUIDv7 that is different for each number and each `kind`, and random where those of real life are. */
+  id (kind: number): RawBuilder<unknown>
+}
+
+const SQLITE: Spelling = {
+  numbers: (from, to) => sql`(select key + ${from} as n from json_each(${`[${'0,'.repeat(to - from - 1)}0]`}))`,
+  id: kind => sql`printf('%08x-%04x-7%03x-8%03x-%s', n, ${kind}, abs(random()) % 4096, abs(random()) % 4096, lower(hex(randomblob(6))))`
+}
+
+const POSTGRES: Spelling = {
+  numbers: (from, to) => sql`generate_series(${sql.lit(from)}, ${sql.lit(to - 1)}) as n`,
+  id: kind => sql`lpad(to_hex(n), 8, '0') || '-' || lpad(to_hex(${sql.lit(kind)}), 4, '0') || '-7' || substr(md5(random()::text), 1, 3) || '-8' || substr(md5(random()::text), 1, 3) || '-' || substr(md5(random()::text), 1, 12)`
+}
+
+/** Fills a store that is migrated with so many users, twice as many live sessions, and as many live rules of all kinds. */
+export async function fillStore (database: string, count: number): Promise<void> {
+  const { numbers, id } = isPostgres(database) ? POSTGRES : SQLITE
+  const store = await openStore(database, { bound: 60_000, log: () => {} })
+  const now = Date.now()
+  async function fill (rows: number, insert: (from: RawBuilder<unknown>) => RawBuilder<unknown>): Promise<void> {
+    for (let at = 0; at < rows; at += STEP) {
+      await store.transaction(trx => insert(numbers(at, Math.min(rows, at + STEP))).execute(trx as Kysely<Tables>))
+    }
+  }
+  await fill(count, from => sql`insert into users (id, username, username_key, password_hash, password_changed_at, scope, created_at, updated_at)
+    select ${id(1)}, 'filler-' || n, 'filler-' || n, '', ${sql.lit(now)}, '', ${sql.lit(now)}, ${sql.lit(now)} from ${from}`)
+  await fill(2 * count, from => sql`insert into sessions (id, user_id, client_id, scope, nonce, generation, rotated_at, created_at, last_used_at, idle_expires_at, expires_at)
+    select ${id(2)}, 'user-' || (n / 2), 'latchkey', 'items:read', 'nonce', 1, ${sql.lit(now)}, ${sql.lit(now)}, ${sql.lit(now)}, ${sql.lit(now + 30 * DAY)}, ${sql.lit(now + 90 * DAY)} from ${from}`)
+  await fill(count, from => sql`insert into rules (kind, value, session_id, issued_before, expires_at)
+    select case n % 4 when 0 then 'token' when 1 then 'user' else 'session' end, ${id(3)}, null, case n % 4 when 1 then ${sql.lit(now)} end, ${sql.lit(now + DAY)} from ${from}`)
+  await store.close()
+}
