@@ -15,12 +15,16 @@ export interface Follower {
   asOf (): number
 }
 
-/** Creates the one follower of a store: `Store.changed` tells each change once. */
-export function createFollower (store: Store): Follower {
+/**
+ * Creates the one follower of a store: `Store.changed` tells each change once.
+ * @param bound - milliseconds that a load may take for its outcome to still be believed; default: for ever.
+ */
+export function createFollower (store: Store, { bound = Infinity }: { bound?: number } = {}): Follower {
   const loads: Array<() => Promise<void>> = []
   // Changes noticed, and changes that a load begun afterwards has taken in: a request may only go on when its own was.
   let noticed = 0
   let taken = 0
+  let takenAt = -Infinity
   let catchingUp: Promise<void> | undefined
 
   async function catchUp (): Promise<void> {
@@ -29,8 +33,10 @@ export function createFollower (store: Store): Follower {
     try {
       while (taken !== noticed) {
         const target = noticed
+        const begun = performance.now()
         for (const load of loads) await load()
         taken = target
+        takenAt = begun
       }
     } finally {
       catchingUp = undefined
@@ -41,18 +47,28 @@ export function createFollower (store: Store): Follower {
     const changed = store.changed()
     if (changed === undefined) return askAndRefresh()
     if (changed) noticed++
-    if (taken === noticed) return undefined
-    catchingUp ??= catchUp()
-    return catchingUp
+    return taken === noticed ? undefined : takeIn()
+  }
+
+  async function takeIn (): Promise<void> {
+    await (catchingUp ??= catchUp())
+    // A load that hung has read what there was when it began: what was revoked since may have been acknowledged long ago.
+    if (!isRecent()) await askAndRefresh()
+  }
+
+  function isRecent (): boolean {
+    return performance.now() - takenAt <= bound
   }
 
   async function askAndRefresh (): Promise<void> {
     await store.ask()
     const changed = store.changed()
     // An answer that took as long as it may be old says nothing about now.
-    if (changed === undefined) throw new Error('The store answers too slowly to tell what is revoked')
+    if (changed === undefined) throw answersTooSlowly()
     if (changed) noticed++
-    if (taken !== noticed) await (catchingUp ??= catchUp())
+    if (taken === noticed) return
+    await (catchingUp ??= catchUp())
+    if (!isRecent()) throw answersTooSlowly()
   }
 
   return {
@@ -65,4 +81,8 @@ export function createFollower (store: Store): Follower {
     refresh,
     asOf: store.asOf
   }
+}
+
+function answersTooSlowly (): Error {
+  return new Error('The store answers too slowly to tell what is revoked')
 }

@@ -26,7 +26,7 @@ export default fp(async function latchkeyDatabase (app) {
   const store = await openStore(database, { bound, log: (error, message) => app.log.warn({ err: error }, message) })
   app.addHook('onClose', () => store.close())
   app.decorate(kStore, store)
-  const follower = createFollower(store)
+  const follower = createFollower(store, { bound })
   // Taken in when it is heard of, that no request waits for it. Where that fails the next request tries again, and is refused.
   store.onChange(() => {
     Promise.resolve().then(follower.refresh).catch(error => app.log.warn({ err: error }, 'what another node has committed could not be read; trying again'))

@@ -9,6 +9,9 @@ const POLLS_PER_BOUND = 4
 /** Milliseconds between two attempts to listen again. */
 const RETRY_DELAY = 250
 
+/** Milliseconds that a connection may take to be made, and to begin to listen: longer than `pg` itself waits. */
+const PATIENCE = 7_000
+
 /** A moment on both clocks: the monotonic one is never set, the wall clock goes on while the machine sleeps. */
 interface Moment {
   monotonic: number
@@ -19,61 +22,58 @@ function moment (): Moment {
   return { monotonic: performance.now(), wall: Date.now() }
 }
 
-/** Runs SQL on a connection of the pool. */
-type Query = <Row> (text: string) => Promise<Row[]>
-
-/** The number, and whether it is that of a standby: it may be behind, and says nothing about now. */
-const READ_CHANGES = "select (select value from meta where name = 'changes') as number, pg_is_in_recovery() as standby"
-type ChangesRow = { number: number | null, standby: boolean }
-
-/** The timeline: another one after each promotion of a standby. */
-const READ_TIMELINE = "select ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int as timeline"
-
 /** What a store tells of the commits of others. */
 type Changes = Pick<Store, 'changed' | 'ask' | 'asOf' | 'epoch' | 'onChange' | 'close'>
+
+/** What the server answers. */
+export interface ChangesRow {
+  /** Of the last commit that changed rules or keys. */
+  number: number | null
+  /** A standby may be any time behind, and says nothing about now. */
+  standby: boolean
+  /** When it was started: a server that took over from another, or came back after a crash, was so at another moment. */
+  started: number
+}
+
+/** Asks for a `ChangesRow`. */
+export const CHANGES_QUERY = `select (select value from meta where name = 'changes') as number, pg_is_in_recovery() as standby,
+  floor(extract(epoch from pg_postmaster_start_time()) * 1000)::bigint as started`
 
 /**
  * Follows the number of the last commit that changed rules or keys. LISTEN brings it at once, and proves nothing while it is silent: the
  * connection may be cut off. So it is also asked for, several times within the bound, and an answer counts from when it was asked for.
+ * @param query - runs `CHANGES_QUERY` on some connection.
  * @param bound - milliseconds.
  */
-export function followChanges ({ url, bound, query, log }: { url: string, bound: number, query: Query, log: (error: unknown, message: string) => void }): Changes {
+export function followChanges ({ url, bound, query, log }: { url: string, bound: number, query: () => Promise<ChangesRow | undefined>, log: (error: unknown, message: string) => void }): Changes {
   const listeners: Array<() => void> = []
-  let told = 0
-  let heard = 0
+  const heard = { number: 0, epoch: 0, at: -Infinity }
+  let told = { number: 0, epoch: 0 }
   let confirmed: Moment = { monotonic: -Infinity, wall: -Infinity }
-  let epoch = 0
-  let isAnother = false
   let asking: Promise<void> | undefined
   const closing = new AbortController()
 
+  function isNews (): boolean {
+    // Another server may have given the number that we know to another commit.
+    return heard.number !== told.number || heard.epoch !== told.epoch
+  }
+
   function hear (number: number): void {
-    const isNews = number !== heard
-    heard = number
-    if (isNews) tell()
+    heard.number = number
+    heard.at = performance.now()
+    if (isNews()) for (const listener of listeners) listener()
   }
 
-  function tell (): void {
-    for (const listener of listeners) listener()
-  }
-
-  function takeIn ([row]: ChangesRow[], asked: Moment): void {
+  function take (row: ChangesRow | undefined, asked: Moment): void {
+    if (closing.signal.aborted) return
     if (row?.standby !== false) throw new Error('The database is a standby: it does not know what is committed now')
-    confirmed = asked
-    hear(row.number ?? 0)
-  }
-
-  /** Where it is another one than before, all that was followed by number has to be looked at again. */
-  async function readTimeline (client: pg.Client): Promise<void> {
-    const timeline = await client.query<{ timeline: number }>(READ_TIMELINE).then(({ rows }) => rows[0]?.timeline ?? epoch, error => {
-      // Services that only speak the protocol have no timelines, and no standby that lacks commits.
-      if (error instanceof pg.DatabaseError) return epoch
-      throw error
-    })
-    if (timeline === epoch) return
-    isAnother = epoch !== 0
-    epoch = timeline
-    if (isAnother) tell()
+    const number = row.number ?? 0
+    const isSame = row.started === heard.epoch
+    // An answer on one connection may be overtaken by a notification on another.
+    if (isSame && number < heard.number && heard.at > asked.monotonic) return
+    heard.epoch = row.started
+    if (asked.monotonic > confirmed.monotonic) confirmed = asked
+    hear(number)
   }
 
   function isCurrent (): boolean {
@@ -83,33 +83,36 @@ export function followChanges ({ url, bound, query, log }: { url: string, bound:
   async function askOnce (): Promise<void> {
     const asked = moment()
     // What comes later than the bound is of no use: see `Follower.refresh`.
-    takeIn(await within(bound, query<ChangesRow>(READ_CHANGES)), asked)
+    take(await within(bound, query()), asked)
   }
 
   async function listen (): Promise<void> {
     const client = new pg.Client(toClientConfig(url))
-    const lost = new Promise<never>((_resolve, reject) => {
-      client.on('error', reject)
-      client.on('end', () => reject(new Error('The server has closed the connection')))
-      closing.signal.addEventListener('abort', () => reject(new Error('The app has closed')), { once: true })
-    })
-    lost.catch(() => {})
+    // A signal and not a promise to race with: what is raced with so often, and never settles, keeps all that it ever raced with.
+    const lost = new AbortController()
+    const close = (): void => lost.abort(new Error('The app has closed'))
+    client.on('error', error => lost.abort(error))
+    client.on('end', () => lost.abort(new Error('The server has closed the connection')))
+    closing.signal.addEventListener('abort', close)
     try {
-      await Promise.race([client.connect(), lost])
+      await within(PATIENCE, client.connect(), lost.signal)
       client.on('notification', ({ payload }) => {
         // Answers and notifications come in the order of the commits; an answer on another connection may have overtaken this one.
         const number = Number(payload)
-        if (number > heard) hear(number)
+        if (number > heard.number) hear(number)
       })
-      await Promise.race([client.query('listen latchkey'), lost])
-      await Promise.race([readTimeline(client), lost])
+      await within(PATIENCE, client.query('listen latchkey'), lost.signal)
       for (;;) {
         const asked = moment()
-        const { rows } = await Promise.race([within(bound, client.query<ChangesRow>(READ_CHANGES)), lost])
-        takeIn(rows, asked)
-        await Promise.race([delay(bound / POLLS_PER_BOUND, undefined, { ref: false }), lost])
+        const { rows } = await within(bound, client.query<ChangesRow>(CHANGES_QUERY), lost.signal)
+        take(rows[0], asked)
+        await delay(bound / POLLS_PER_BOUND, undefined, { ref: false, signal: lost.signal })
       }
+    } catch (error) {
+      lost.signal.throwIfAborted()
+      throw error
     } finally {
+      closing.signal.removeEventListener('abort', close)
       client.removeAllListeners('notification')
       // Not waited for: where the server is cut off it would take until the timeout of the system.
       client.end().catch(() => {})
@@ -136,9 +139,8 @@ export function followChanges ({ url, bound, query, log }: { url: string, bound:
 
   return {
     changed () {
-      if (isAnother || heard !== told) {
-        isAnother = false
-        told = heard
+      if (isNews()) {
+        told = { number: heard.number, epoch: heard.epoch }
         return true
       }
       return isCurrent() ? false : undefined
@@ -148,7 +150,7 @@ export function followChanges ({ url, bound, query, log }: { url: string, bound:
       await asking
     },
     asOf: () => confirmed.monotonic,
-    epoch: () => epoch,
+    epoch: () => heard.epoch,
     onChange (listener) {
       listeners.push(listener)
     },
@@ -160,16 +162,20 @@ export function followChanges ({ url, bound, query, log }: { url: string, bound:
   }
 }
 
-/** The answer, or an error where it takes longer than so many milliseconds. */
-async function within<T> (milliseconds: number, answer: Promise<T>): Promise<T> {
+/** The answer, or an error where it takes longer than so many milliseconds, or `lost` comes first. */
+async function within<T> (milliseconds: number, answer: Promise<T>, lost?: AbortSignal): Promise<T> {
   const timer = new AbortController()
+  const giveUp = (): void => timer.abort()
   answer.catch(() => {})
+  lost?.addEventListener('abort', giveUp)
   try {
+    if (lost?.aborted === true) giveUp()
     return await Promise.race([
       answer,
       delay(milliseconds, undefined, { signal: timer.signal }).then(() => { throw new Error(`No answer of the database within ${milliseconds} ms`) })
     ])
   } finally {
+    lost?.removeEventListener('abort', giveUp)
     timer.abort()
   }
 }

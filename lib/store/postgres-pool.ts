@@ -9,23 +9,26 @@ const CONNECTIONS = 10
 /** Milliseconds: to connect, or to be given a connection. */
 const CONNECT_TIMEOUT = 5_000
 
-/** Milliseconds that a statement may take, the wait for a lock with it. */
+/** Milliseconds that a statement may take, and that a transaction may wait for its next one. */
 const STATEMENT_TIMEOUT = 5_000
 
-/** Milliseconds after which an answer is not waited for any longer: a server that is cut off never sends one. */
-const ANSWER_TIMEOUT = 6_000
+/** Milliseconds after the end of the time for a statement when its answer is not waited for any longer: a server that is cut off never sends one. */
+const ANSWER_DELAY = 1_000
 
 /** PostgreSQL gives numbers of 64 bits as texts; ours are milliseconds and counts. */
 const BIGINT = 20
 
-/** What every connection of ours is made with. */
-export function toClientConfig (url: string): pg.ClientConfig {
+/**
+ * What every connection of ours is made with.
+ * @param statementTimeout - milliseconds that a statement may take, the wait for a lock with it.
+ */
+export function toClientConfig (url: string, statementTimeout = STATEMENT_TIMEOUT): pg.ClientConfig {
   return {
     connectionString: url,
     application_name: 'latchkey',
     connectionTimeoutMillis: CONNECT_TIMEOUT,
-    statement_timeout: STATEMENT_TIMEOUT,
-    query_timeout: ANSWER_TIMEOUT,
+    statement_timeout: statementTimeout,
+    query_timeout: statementTimeout + ANSWER_DELAY,
     // A node that freezes in a transaction must not hold up the writers of all others for longer.
     idle_in_transaction_session_timeout: STATEMENT_TIMEOUT,
     keepAlive: true,
@@ -44,38 +47,84 @@ function toSafeNumber (text: string): number {
   return number
 }
 
+/** What a new connection must be asked before it is used. */
+const GREETING = `select pg_is_in_recovery() as standby,
+  case when current_setting('synchronous_commit') = 'off' then set_config('synchronous_commit', 'on', false) end`
+
+/** Makes a new connection fit for use, or rejects. */
+async function greet (client: pg.ClientBase): Promise<void> {
+  // Of connections that are in use: the query that is under way is told of it too.
+  client.on('error', () => {})
+  // 200 is sent after the durable commit, whatever the server is configured for. Stricter settings stay as they are.
+  const { rows } = await client.query<{ standby: boolean }>(GREETING)
+  // What a standby says may be any time old, and would be taken for what is known now.
+  if (rows[0]?.standby !== false) throw new Error('The server is a standby, or still recovers')
+}
+
 /**
  * A pool that never gives a connection again on which something went wrong: an answer that was given up would be read as that of the next
- * query, and a primary that has become a standby stays connected and refuses every write.
+ * query, and a primary that has become a standby stays connected and refuses every write. Nor one that is older than a failure to reach the
+ * server: of those that are idle each would be found dead by another request, which waits for it in vain.
+ * @param statementTimeout - see `toClientConfig`.
  */
-export function createPool (url: string, log: (error: unknown, message: string) => void): PostgresPool {
-  const pool = new pg.Pool({ ...toClientConfig(url), max: CONNECTIONS, idleTimeoutMillis: 30_000 })
+export function createPool ({ url, log, statementTimeout }: { url: string, log: (error: unknown, message: string) => void, statementTimeout?: number }): PostgresPool {
+  // The types do not know that what it returns is waited for.
+  const pool = new pg.Pool({ ...toClientConfig(url, statementTimeout), max: CONNECTIONS, idleTimeoutMillis: 30_000, onConnect: greet as unknown as (client: pg.ClientBase) => void })
   // Of connections that are idle. Without a listener it would end the process.
   pool.on('error', error => log(error, 'a connection to the database was lost; it is replaced'))
-  pool.on('connect', client => {
-    // Of connections that are in use: the query that is under way is told of it too.
-    client.on('error', () => {})
-    // 200 is sent after the durable commit, whatever the server is configured for. Stricter settings stay as they are.
-    client.query("select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'").catch(() => client.end())
-  })
+  const made = new WeakMap<pg.PoolClient, number>()
+  pool.on('connect', client => { made.set(client, performance.now()) })
+  let failedAt = -Infinity
   let isEnding = false
   const inUse = new Set<Promise<void>>()
 
-  /** Connects, and settles `inUse` when the connection is given back. */
+  async function take (): Promise<pg.PoolClient> {
+    for (;;) {
+      const client = await pool.connect()
+      if ((made.get(client) ?? -Infinity) > failedAt) return client
+      client.release(true)
+    }
+  }
+
+  /** Connects, and settles its place in `inUse` when the connection is given back. */
   async function connect (): Promise<PostgresPoolClient> {
     if (isEnding) throw storeUnavailable(new Error('The app has closed'))
-    let giveBack = (): void => {}
-    const use = new Promise<void>(resolve => { giveBack = resolve })
+    let settle = (): void => {}
+    const use = new Promise<void>(resolve => { settle = resolve })
     inUse.add(use)
-    const end = (): void => {
+    function giveBack (): void {
       inUse.delete(use)
-      giveBack()
+      settle()
     }
     try {
-      return toPoolClient(await pool.connect(), end)
+      return toPoolClient(await take(), giveBack)
     } catch (error) {
-      end()
+      giveBack()
       throw storeUnavailable(error)
+    }
+  }
+
+  function toPoolClient (client: pg.PoolClient, giveBack: () => void): PostgresPoolClient {
+    let broken: LatchkeyError | undefined
+    async function query (text: string, values: readonly unknown[]): Promise<pg.QueryResult> {
+      // The rollback after a failure would wait as long again.
+      if (broken !== undefined) throw broken
+      try {
+        return await client.query(text, values.map(withoutNul))
+      } catch (error) {
+        if (isRefusal(error)) throw error
+        if (!(error instanceof pg.DatabaseError)) failedAt = performance.now()
+        broken = storeUnavailable(error)
+        throw broken
+      }
+    }
+    return {
+      // Its other form, which takes a cursor, is for streams: none of our queries is one.
+      query: query as unknown as PostgresPoolClient['query'],
+      release () {
+        client.release(broken !== undefined)
+        giveBack()
+      }
     }
   }
 
@@ -86,29 +135,6 @@ export function createPool (url: string, log: (error: unknown, message: string) 
       // The pool would leave those that wait for a connection waiting until their timeout.
       await Promise.all(inUse)
       await pool.end()
-    }
-  }
-}
-
-function toPoolClient (client: pg.PoolClient, onRelease: () => void): PostgresPoolClient {
-  let broken: LatchkeyError | undefined
-  async function query (text: string, values: readonly unknown[]): Promise<pg.QueryResult> {
-    // The rollback after a failure would wait as long again.
-    if (broken !== undefined) throw broken
-    try {
-      return await client.query(text, values.map(withoutNul))
-    } catch (error) {
-      if (isRefusal(error)) throw error
-      broken = storeUnavailable(error)
-      throw broken
-    }
-  }
-  return {
-    // Its other form, which takes a cursor, is for streams: none of our queries is one.
-    query: query as unknown as PostgresPoolClient['query'],
-    release () {
-      client.release(broken !== undefined)
-      onRelease()
     }
   }
 }

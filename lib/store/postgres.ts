@@ -4,7 +4,8 @@ import { migrate } from './migrations.js'
 import type { Dialectal } from './migrations.js'
 import { LatchkeyError } from '../errors.js'
 import { describeDatabase } from './database-url.js'
-import { followChanges } from './postgres-changes.js'
+import { CHANGES_QUERY, followChanges } from './postgres-changes.js'
+import type { ChangesRow } from './postgres-changes.js'
 import { createPool } from './postgres-pool.js'
 import { storeUnavailable } from './store.js'
 import type { Store } from './store.js'
@@ -14,6 +15,12 @@ import type { Tables } from './tables.js'
 const LOCKS = 0x6c617463
 const WRITER = 1
 const ALONE = 2
+
+/** Milliseconds that a statement of a migration may take, the wait for another node that migrates with it. */
+const MIGRATION_TIMEOUT = 600_000
+
+/** Milliseconds after which what one node runs alone may be run by another: the one may be frozen, or cut off. */
+const ALONE_TIMEOUT = 60_000
 
 /** What is different in PostgreSQL. */
 const DIALECT: Dialectal = {
@@ -43,27 +50,21 @@ const DIALECT: Dialectal = {
  * @throws Error that names the option `database`, and never the password in it, where it cannot be opened.
  */
 export async function openPostgres (url: string, { bound, log }: { bound: number, log: (error: unknown, message: string) => void }): Promise<Store> {
-  const pool = createPool(url, log)
-  const db = new Kysely<Tables>({ dialect: new SingleWriterDialect(pool) })
-  try {
-    await migrate(db, DIALECT)
-  } catch (cause) {
-    await db.destroy()
-    throw cannotOpen(url, cause)
-  }
-  const changes = followChanges({ url, bound, log, query: text => attempt(async () => (await db.executeQuery(CompiledQuery.raw(text))).rows as never) })
+  await migrateSchema(url, log)
+  const db = new Kysely<Tables>({ dialect: new SingleWriterDialect(createPool({ url, log })) })
+  const changes = followChanges({ url, bound, log, query: async () => await attempt(() => readChanges(db)) })
 
   return {
     read: work => attempt(() => work(db)),
     transaction: work => attempt(() => db.transaction().execute(work)),
     alone: work => attempt(() => db.connection().execute(async connection => {
-      const locked = await sql<{ locked: boolean }>`select pg_try_advisory_lock(${sql.lit(LOCKS)}, ${sql.lit(ALONE)}) as locked`.execute(connection)
-      if (locked.rows[0]?.locked !== true) return undefined
+      // In a transaction, which does nothing else: PostgreSQL ends it where this node freezes or vanishes in the middle, and lets go.
+      await connection.executeQuery(CompiledQuery.raw(`begin; set local idle_in_transaction_session_timeout = ${ALONE_TIMEOUT}`))
       try {
-        return await work()
+        const { rows } = await sql<{ locked: boolean }>`select pg_try_advisory_xact_lock(${sql.lit(LOCKS)}, ${sql.lit(ALONE)}) as locked`.execute(connection)
+        return rows[0]?.locked === true ? await work() : undefined
       } finally {
-        // Where the connection is lost PostgreSQL has let go by itself.
-        await sql`select pg_advisory_unlock(${sql.lit(LOCKS)}, ${sql.lit(ALONE)})`.execute(connection)
+        await connection.executeQuery(CompiledQuery.raw('rollback'))
       }
     })),
     changed: changes.changed,
@@ -75,6 +76,23 @@ export async function openPostgres (url: string, { bound, log }: { bound: number
       await changes.close()
       await db.destroy()
     }
+  }
+}
+
+async function readChanges (db: Kysely<Tables>): Promise<ChangesRow | undefined> {
+  const { rows } = await db.executeQuery<ChangesRow>(CompiledQuery.raw(CHANGES_QUERY))
+  return rows[0]
+}
+
+/** On connections of its own: what a large table takes, and the wait for a node that is at it, is no reason to give up. */
+async function migrateSchema (url: string, log: (error: unknown, message: string) => void): Promise<void> {
+  const db = new Kysely<Tables>({ dialect: new SingleWriterDialect(createPool({ url, log, statementTimeout: MIGRATION_TIMEOUT })) })
+  try {
+    await migrate(db, DIALECT)
+  } catch (cause) {
+    throw cannotOpen(url, cause)
+  } finally {
+    await db.destroy()
   }
 }
 
@@ -93,11 +111,12 @@ function messageOf (error: unknown): string {
 class SingleWriterDriver extends PostgresDriver {
   /**
    * One writer at a time, as the contract of a store says: numbers are given, and times kept, in the order of the commits. The lock
-   * goes with the transaction, and only after the commit can be seen. One round trip for both.
+   * goes with the transaction, and only after the commit can be seen. One round trip for both. At this level of isolation, whatever the server
+   * is configured for: at the stricter ones the wait for the lock would already have fixed what can be seen.
    */
   override async beginTransaction (connection: DatabaseConnection): Promise<void> {
     try {
-      await connection.executeQuery(CompiledQuery.raw(`begin; select pg_advisory_xact_lock(${LOCKS}, ${WRITER})`))
+      await connection.executeQuery(CompiledQuery.raw(`begin isolation level read committed; select pg_advisory_xact_lock(${LOCKS}, ${WRITER})`))
     } catch (error) {
       // The transaction was begun, and would go back to the pool aborted.
       await connection.executeQuery(CompiledQuery.raw('rollback')).catch(() => {})

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { createFollower } from '../../lib/follower.js'
 import type { Store } from '../../lib/store/store.js'
@@ -55,4 +56,23 @@ t.test('a load that fails is done again by the next call', async t => {
   await follower.refresh()
   t.equal(attempts, 2)
   t.equal(follower.refresh(), undefined)
+})
+
+t.test('a load that took longer than the bound is not believed: the store is asked, and what it tells is loaded too', async t => {
+  let asked = 0
+  const store = { ...storeThatSays(true, true), ask: async () => { asked++ } }
+  const follower = createFollower(store, { bound: 20 })
+  const takes = [50, 0]
+  let loads = 0
+  follower.follow(async () => {
+    loads++
+    await delay(takes.shift())
+  })
+  await follower.refresh()
+  t.equal(asked, 1)
+  t.equal(loads, 2)
+
+  const hopeless = createFollower({ ...storeThatSays(true, true), ask: async () => {} }, { bound: 20 })
+  hopeless.follow(async () => { await delay(50) })
+  await t.rejects(hopeless.refresh() ?? Promise.resolve(), { message: 'The store answers too slowly to tell what is revoked' })
 })

@@ -239,12 +239,10 @@ t.test('a load that fails rejects for all who wait, and the next call tries agai
   await other.revocations.revokeToken('t', 5)
   const failure = new LatchkeyError('store_unavailable')
   slow.beforeRead = async () => { throw failure }
-  const one = revocations.refresh()
-  const two = revocations.refresh()
-  await t.rejects(one as Promise<void>, failure)
-  await t.rejects(two as Promise<void>, failure)
-  t.type(revocations.refresh(), Promise, 'nothing new, but the old is still not known')
-  await t.rejects(revocations.refresh() as Promise<void>, failure)
+  await Promise.all([revocations.refresh(), revocations.refresh()].map(waiting => t.rejects(waiting as Promise<void>, failure)))
+  const again = revocations.refresh()
+  t.type(again, Promise, 'nothing new, but the old is still not known')
+  await t.rejects(again as Promise<void>, failure)
   slow.beforeRead = async () => {}
   await revocations.refresh()
   t.equal(revocations.isRevoked(token()), true)
