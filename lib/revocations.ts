@@ -74,6 +74,8 @@ export interface Revocations {
   revokeUser (userId: string, by?: Actor): Promise<void>
   /** Deletes up to one step of rules that can no longer matter, in the store and in the index; tells whether there may be more. */
   purge (): Promise<boolean>
+  /** The step in the index alone: where another node purges the store. */
+  sweep (): void
   /** Live rules in the index. */
   readonly size: number
 }
@@ -187,6 +189,10 @@ export async function openRevocations ({ store, clock, events, accessTokenTtl, f
     }
   }
 
+  function sweep (): void {
+    index.sweep(clock.now() - RULE_RETENTION, SWEEP)
+  }
+
   await load()
   follower.follow(load)
 
@@ -215,8 +221,9 @@ export async function openRevocations ({ store, clock, events, accessTokenTtl, f
     async keepTime (until = Infinity) {
       if (kept < until) await transaction(async () => {})
     },
+    sweep,
     async purge () {
-      index.sweep(clock.now() - RULE_RETENTION, SWEEP)
+      sweep()
       // The transaction keeps the time: a clock that steps back after a restart must not bring back what a forgotten rule killed.
       const { numDeletedRows } = await transaction(async (trx, _revoke, now) => {
         return await trx.deleteFrom('rules')

@@ -1,5 +1,6 @@
 import fp from 'fastify-plugin'
 import { kAudit } from './audit.js'
+import { kStore } from './database.js'
 import { kKeys } from './keys.js'
 import { kRevocations } from './revocations.js'
 import { kSessions } from './sessions.js'
@@ -16,9 +17,10 @@ const STEP = 500
 
 /**
  * Deletes rules, sessions, keys, counts of attempts and audit entries that can no longer matter, in small steps, while the app runs,
- * and replaces the signing key where it is due; keeps the time when it ends.
+ * and replaces the signing key where it is due; keeps the time when it ends. Of several nodes one at a time does.
  */
 export default fp(async function latchkeyPurge (app) {
+  const store = app[kStore]
   const keys = app[kKeys]
   const sessions = app[kSessions]
   const revocations = app[kRevocations]
@@ -28,14 +30,19 @@ export default fp(async function latchkeyPurge (app) {
   let step: Promise<void> = Promise.resolve()
   let isClosed = false
 
-  async function purge (): Promise<void> {
+  /** One step. Tells whether there may be more to do. */
+  async function purgeStore (): Promise<boolean> {
+    const moreRules = await revocations.purge()
+    const moreSessions = await sessions.purge(STEP)
+    const moreAttempts = await throttle.purge(STEP)
+    const moreEvents = await audit.purge(STEP)
+    return moreRules || moreSessions || moreAttempts || moreEvents
+  }
+
+  async function keepHouse (): Promise<boolean> {
     let more = false
     try {
-      const moreRules = await revocations.purge()
-      const moreSessions = await sessions.purge(STEP)
-      const moreAttempts = await throttle.purge(STEP)
-      const moreEvents = await audit.purge(STEP)
-      more = moreRules || moreSessions || moreAttempts || moreEvents
+      more = await purgeStore()
     } catch (error) {
       app.log.warn({ err: error }, 'what has expired could not be purged; trying again')
     }
@@ -45,7 +52,19 @@ export default fp(async function latchkeyPurge (app) {
     } catch (error) {
       app.log.warn({ err: error }, 'the keys could not be looked after; trying again')
     }
-    if (!isClosed) schedule(more ? PAUSE : EVERY)
+    return more
+  }
+
+  async function purge (): Promise<void> {
+    let more: boolean | undefined
+    try {
+      more = await store.alone(keepHouse)
+    } catch (error) {
+      app.log.warn({ err: error }, 'it could not be told whether another node purges; trying again')
+    }
+    // Each process has an index of its own.
+    if (more === undefined) revocations.sweep()
+    if (!isClosed) schedule(more === true ? PAUSE : EVERY)
   }
 
   function schedule (delay: number): void {
@@ -63,4 +82,4 @@ export default fp(async function latchkeyPurge (app) {
       app.log.warn({ err: error }, 'the time could not be kept; it was at the last write')
     }
   })
-}, { name: 'latchkey-purge', fastify: '5.x', dependencies: ['latchkey-keys', 'latchkey-sessions', 'latchkey-audit'] })
+}, { name: 'latchkey-purge', fastify: '5.x', dependencies: ['latchkey-database', 'latchkey-keys', 'latchkey-sessions', 'latchkey-audit'] })
