@@ -118,7 +118,7 @@ export interface paths {
         };
         /**
          * Whether the store answers and every revocation in it is known here
-         * @description For a load balancer: 503 while the database is not available, or revocations could not be read.
+         * @description For a load balancer: 503 while the database is not available, or revocations could not be read. Both answers say how old is what is known of them: the member `revocation_index_age`, or the sentence in `detail`.
          */
         get: operations["checkReady"];
         put?: never;
@@ -695,6 +695,13 @@ export interface components {
             status: number;
             detail: string;
             code: string;
+        };
+        /** @description Requests can be served. */
+        Readiness: {
+            /** @enum {string} */
+            status: "ok";
+            /** @description Seconds since it was last known here that there is no revocation in the database but those in memory. With SQLite 0, with PostgreSQL at most the bound. */
+            revocation_index_age: number;
         };
         RefreshRequest: {
             refresh_token?: string;
@@ -1612,7 +1619,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description All is well. */
+            /** @description Requests can be served. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1620,10 +1627,11 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "status": "ok"
+                     *       "status": "ok",
+                     *       "revocation_index_age": 0.123
                      *     }
                      */
-                    "application/json": components["schemas"]["Health"];
+                    "application/json": components["schemas"]["Readiness"];
                 };
             };
             /** @description `headers_too_large`: The request has too many headers, or too long ones. */
@@ -1644,7 +1652,11 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `store_unavailable`: The database is not available: try again in a moment. */
+            /**
+             * @description `revocation_unknown`: It cannot be told whether this token was revoked: try again in a moment.
+             *
+             *     `store_unavailable`: The database is not available: try again in a moment.
+             */
             503: {
                 headers: {
                     /** @description Seconds to wait. */

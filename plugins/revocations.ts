@@ -1,4 +1,6 @@
 import fp from 'fastify-plugin'
+import { createIndexLook } from '../lib/index-age.js'
+import type { LookAtIndex } from '../lib/index-age.js'
 import { openRevocations } from '../lib/revocations.js'
 import type { Revocations } from '../lib/revocations.js'
 import { kClock, kFollower, kStore } from './database.js'
@@ -9,10 +11,12 @@ import { kSettings } from './settings.js'
 const TOLERABLE = 60_000
 
 export const kRevocations = Symbol('latchkey.revocations')
+export const kLookAtIndex = Symbol('latchkey.look-at-index')
 
 declare module 'fastify' {
   interface FastifyInstance {
     [kRevocations]: Revocations
+    [kLookAtIndex]: LookAtIndex
   }
 }
 
@@ -20,7 +24,9 @@ declare module 'fastify' {
 export default fp(async function latchkeyRevocations (app) {
   const clock = app[kClock]
   const { accessTokenTtl, now } = app[kSettings]
-  app.decorate(kRevocations, await openRevocations({ store: app[kStore], clock, events: app[kEvents], accessTokenTtl, follower: app[kFollower] }))
+  const revocations = await openRevocations({ store: app[kStore], clock, events: app[kEvents], accessTokenTtl, follower: app[kFollower] })
+  app.decorate(kRevocations, revocations)
+  app.decorate(kLookAtIndex, createIndexLook(revocations))
 
   const ahead = clock.now() - now()
   if (ahead > TOLERABLE) app.log.warn({ ahead }, 'the clock of this machine is behind the time that was last acted on here: set it right; until it has caught up, tokens are dated by the time that was kept')

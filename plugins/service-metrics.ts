@@ -5,7 +5,7 @@ import { kEvents } from './events.js'
 import { kMetrics } from './metrics.js'
 import { kPasswords } from './passwords.js'
 import { kRevocationFeed } from './revocation-feed.js'
-import { kRevocations } from './revocations.js'
+import { kLookAtIndex, kRevocations } from './revocations.js'
 
 /** What happens, counted as it does, and what can be looked up when somebody asks. */
 export default fp(async function latchkeyServiceMetrics (app) {
@@ -15,6 +15,7 @@ export default fp(async function latchkeyServiceMetrics (app) {
   const passwords = app[kPasswords]
   const revocations = app[kRevocations]
   const feed = app[kRevocationFeed]
+  const lookAtIndex = app[kLookAtIndex]
   const registers = [registry]
 
   // Of an event only its type: who, whom and from where are for the audit trail.
@@ -49,21 +50,10 @@ export default fp(async function latchkeyServiceMetrics (app) {
     collect (): void { streams.set(feed.streams) }
   })
 
-  // The index is brought up to date by the requests that need it; with none of them it is old and nobody is harmed. So it is done
-  // here as well: what this shows is how long that has failed.
-  let current = performance.now()
   const age: GaugeOf = new Gauge({
     name: 'latchkey_revocation_index_age_seconds',
-    help: 'Time since the index was last known to hold every revocation in the store; 0 while all is well',
+    help: 'Time since the index was last known to hold every revocation in the store: 0 with SQLite, and at most the bound (a second) with PostgreSQL, while all is well',
     registers,
-    async collect () {
-      try {
-        await revocations.refresh()
-        current = performance.now()
-        age.set(0)
-      } catch {
-        age.set((performance.now() - current) / 1_000)
-      }
-    }
+    async collect () { age.set((await lookAtIndex()).seconds) }
   })
 }, { name: 'latchkey-service-metrics', fastify: '5.x', dependencies: ['latchkey-metrics', 'latchkey-events', 'latchkey-passwords', 'latchkey-revocations', 'latchkey-revocation-feed'] })

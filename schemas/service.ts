@@ -4,6 +4,12 @@ import { EXAMPLE } from './examples.js'
 /** The answer of the health routes while all is well. */
 export const Health = Type.Object({ status: Type.Literal('ok') }, { title: 'Health', description: 'All is well.', examples: [{ status: 'ok' }] })
 
+/** The answer of the one that a load balancer asks. */
+export const Readiness = Type.Object({
+  status: Type.Literal('ok'),
+  revocation_index_age: Type.Number({ minimum: 0, description: 'Seconds since it was last known here that there is no revocation in the database but those in memory. With SQLite 0, with PostgreSQL at most the bound.' })
+}, { title: 'Readiness', description: 'Requests can be served.', examples: [{ status: 'ok', revocation_index_age: 0.123 }] })
+
 /** RFC 7517 section 5. Only public members are listed: what is not listed is not sent. */
 export const Jwks = Type.Object({
   keys: Type.Array(Type.Object({

@@ -3,10 +3,11 @@ import { assertProblem, buildHost } from './support.js'
 
 t.test('a process that answers is live, and one whose store answers is ready', async t => {
   const { app } = await buildHost(t, {})
-  for (const url of ['/health/live', '/health/ready']) {
+  for (const [url, body] of [['/health/live', { status: 'ok' }], ['/health/ready', { status: 'ok', revocation_index_age: Number }]] as const) {
     const response = await app.inject({ url })
     t.equal(response.statusCode, 200)
-    t.strictSame(response.json(), { status: 'ok' })
+    t.match(response.json(), body)
+    t.strictSame(Object.keys(response.json()), Object.keys(body))
     t.equal((await app.inject({ method: 'HEAD', url })).statusCode, 200)
   }
 })
@@ -16,7 +17,8 @@ t.test('with the store gone it is live and not ready, says when to come again, a
   await store.close()
   t.equal((await app.inject({ url: '/health/live' })).statusCode, 200)
   const response = await app.inject({ url: '/health/ready' })
-  assertProblem(t, response, 503, 'store_unavailable')
+  assertProblem(t, response, 503, 'revocation_unknown')
+  t.match(response.json().detail, /^The database does not tell what is revoked; all revocations were last known [\d.]+ seconds ago\.$/)
   t.match(response.headers['retry-after'], /^\d+$/)
 })
 

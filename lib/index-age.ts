@@ -1,0 +1,35 @@
+import type { Revocations } from './revocations.js'
+
+/** What a look at the index of revocations has found. */
+export interface IndexAge {
+  /** Seconds since the index was last known to hold every revocation in the store, to the millisecond. */
+  seconds: number
+  /** Why it could not be brought up to date. */
+  error?: unknown
+}
+
+/**
+ * Looks how old the index is. It is brought up to date by the requests that need it; with none of them it is old and nobody is
+ * harmed. So the look does it as well: what it finds beyond the bound is how long that has failed.
+ */
+export type LookAtIndex = () => Promise<IndexAge>
+
+/** Creates the look. The rules have just been loaded. */
+export function createIndexLook (revocations: Pick<Revocations, 'refresh' | 'asOf'>): LookAtIndex {
+  let complete = performance.now()
+
+  function toAge (error?: unknown): IndexAge {
+    const seconds = Math.round(performance.now() - complete) / 1_000
+    return error === undefined ? { seconds } : { seconds, error }
+  }
+
+  return async function look () {
+    try {
+      await revocations.refresh()
+    } catch (error) {
+      return toAge(error)
+    }
+    complete = revocations.asOf()
+    return toAge()
+  }
+}
