@@ -8,6 +8,7 @@ import { addClientsAdd } from './commands/clients-add.js'
 import { addClientsList } from './commands/clients-list.js'
 import { addClientsRemove } from './commands/clients-remove.js'
 import { addClientsRotateSecret } from './commands/clients-rotate-secret.js'
+import { addCopy } from './commands/copy.js'
 import { addKeysImport } from './commands/keys-import.js'
 import { addKeysList } from './commands/keys-list.js'
 import { addKeysRevoke } from './commands/keys-revoke.js'
@@ -71,6 +72,7 @@ addKeysImport(keys)
 addSecretReseal(program.command('secret').description('Change the secret that keys and refresh tokens depend on.'))
 addAudit(program)
 addMigrate(program)
+addCopy(program)
 addOpenapi(program)
 
 // `latchkey users list | head` closes the pipe early, and is no error.

@@ -1,3 +1,6 @@
+/** What errors call the database that a service is started with. */
+export const DATABASE_OPTION = 'The option database (LATCHKEY_DATABASE)'
+
 /** Whether the option `database` names a PostgreSQL database, and not a file. */
 export function isPostgres (database: string): boolean {
   return /^postgres(ql)?:\/\//i.test(database)

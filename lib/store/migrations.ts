@@ -1,4 +1,4 @@
-import { Migrator, sql } from 'kysely'
+import { DEFAULT_MIGRATION_TABLE, Migrator, sql } from 'kysely'
 import type { CreateTableBuilder, Kysely, Migration, RawBuilder } from 'kysely'
 import type { Tables } from './tables.js'
 
@@ -18,6 +18,13 @@ export async function migrate (db: Kysely<Tables>, dialectal: Dialectal): Promis
   const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } })
   const { error } = await migrator.migrateToLatest()
   if (error !== undefined) throw error
+}
+
+/** Throws where nobody has ever made our schema: a database that is only to be read is not to be made. */
+export async function requireSchema (db: Kysely<Tables>): Promise<void> {
+  const tables = await db.introspection.getTables({ withInternalKyselyTables: true })
+  const names = new Set(tables.map(({ name }) => name))
+  if (!names.has(DEFAULT_MIGRATION_TABLE) || !names.has('users')) throw new Error('it has no tables of Latchkey')
 }
 
 /** The schema's history, oldest first. A migration that has landed never changes: the next one does. */

@@ -2,6 +2,7 @@ import pg from 'pg'
 import type { PostgresPool, PostgresPoolClient } from 'kysely'
 import type { LatchkeyError } from '../errors.js'
 import { storeUnavailable } from './store.js'
+import type { OpenOptions } from './store.js'
 
 /** Connections of one node. Writers take turns, so that more of them would only wait elsewhere. */
 const CONNECTIONS = 10
@@ -12,7 +13,7 @@ const CONNECT_TIMEOUT = 5_000
 /** Milliseconds that a statement may take, and that a transaction may wait for its next one. */
 const STATEMENT_TIMEOUT = 5_000
 
-/** Milliseconds after the end of the time for a statement when its answer is not waited for any longer: a server that is cut off never sends one. */
+/** Milliseconds more, after which an answer is not waited for any longer: a server that is cut off never sends one. */
 const ANSWER_DELAY = 1_000
 
 /** PostgreSQL gives numbers of 64 bits as texts; ours are milliseconds and counts. */
@@ -20,17 +21,17 @@ const BIGINT = 20
 
 /**
  * What every connection of ours is made with.
- * @param statementTimeout - milliseconds that a statement may take, the wait for a lock with it.
+ * @param patience - milliseconds that a statement may take, the wait for a lock with it, and that a transaction may wait for its next one.
  */
-export function toClientConfig (url: string, statementTimeout = STATEMENT_TIMEOUT): pg.ClientConfig {
+export function toClientConfig (url: string, patience = STATEMENT_TIMEOUT): pg.ClientConfig {
   return {
     connectionString: url,
     application_name: 'latchkey',
     connectionTimeoutMillis: CONNECT_TIMEOUT,
-    statement_timeout: statementTimeout,
-    query_timeout: statementTimeout + ANSWER_DELAY,
+    statement_timeout: patience,
+    query_timeout: patience + ANSWER_DELAY,
     // A node that freezes in a transaction must not hold up the writers of all others for longer.
-    idle_in_transaction_session_timeout: STATEMENT_TIMEOUT,
+    idle_in_transaction_session_timeout: patience,
     keepAlive: true,
     keepAliveInitialDelayMillis: 5_000,
     types: { getTypeParser }
@@ -65,11 +66,10 @@ async function greet (client: pg.ClientBase): Promise<void> {
  * A pool that never gives a connection again on which something went wrong: an answer that was given up would be read as that of the next
  * query, and a primary that has become a standby stays connected and refuses every write. Nor one that is older than a failure to reach the
  * server: of those that are idle each would be found dead by another request, which waits for it in vain.
- * @param statementTimeout - see `toClientConfig`.
  */
-export function createPool ({ url, log, statementTimeout }: { url: string, log: (error: unknown, message: string) => void, statementTimeout?: number }): PostgresPool {
+export function createPool (url: string, { log, patience }: Pick<OpenOptions, 'log' | 'patience'>): PostgresPool {
   // The types do not know that what it returns is waited for.
-  const pool = new pg.Pool({ ...toClientConfig(url, statementTimeout), max: CONNECTIONS, idleTimeoutMillis: 30_000, onConnect: greet as unknown as (client: pg.ClientBase) => void })
+  const pool = new pg.Pool({ ...toClientConfig(url, patience), max: CONNECTIONS, idleTimeoutMillis: 30_000, onConnect: greet as unknown as (client: pg.ClientBase) => void })
   // Of connections that are idle. Without a listener it would end the process.
   pool.on('error', error => log(error, 'a connection to the database was lost; it is replaced'))
   const made = new WeakMap<pg.PoolClient, number>()

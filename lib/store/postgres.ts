@@ -1,14 +1,14 @@
 import { CompiledQuery, Kysely, PostgresDialect, PostgresDriver, sql } from 'kysely'
 import type { DatabaseConnection, PostgresPool } from 'kysely'
-import { migrate } from './migrations.js'
+import { migrate, requireSchema } from './migrations.js'
 import type { Dialectal } from './migrations.js'
 import { LatchkeyError } from '../errors.js'
-import { describeDatabase } from './database-url.js'
+import { DATABASE_OPTION, describeDatabase } from './database-url.js'
 import { CHANGES_QUERY, followChanges } from './postgres-changes.js'
 import type { ChangesRow } from './postgres-changes.js'
 import { createPool } from './postgres-pool.js'
 import { storeUnavailable } from './store.js'
-import type { Store } from './store.js'
+import type { OpenOptions, Store } from './store.js'
 import type { Tables } from './tables.js'
 
 /** The first half of the names of our advisory locks ("latc"), the second says what is locked. */
@@ -46,12 +46,11 @@ const DIALECT: Dialectal = {
 /**
  * Opens a PostgreSQL database and brings its schema up to date; several processes may do so at once.
  * @param url - `postgres://user:password@host:port/database`, with the parameters of libpq that `pg` knows (`sslmode` and others).
- * @param bound - milliseconds for which it may be unknown what other nodes have committed: see `Store.changed`.
  * @throws Error that names the option `database`, and never the password in it, where it cannot be opened.
  */
-export async function openPostgres (url: string, { bound, log }: { bound: number, log: (error: unknown, message: string) => void }): Promise<Store> {
-  await migrateSchema(url, log)
-  const db = new Kysely<Tables>({ dialect: new SingleWriterDialect(createPool({ url, log })) })
+export async function openPostgres (url: string, { bound, log, name = DATABASE_OPTION, mustExist = false, patience }: OpenOptions): Promise<Store> {
+  await migrateSchema(url, { log, name, mustExist })
+  const db = new Kysely<Tables>({ dialect: new SingleWriterDialect(createPool(url, { log, patience })) })
   const changes = followChanges({ url, bound, log, query: async () => await attempt(() => readChanges(db)) })
 
   return {
@@ -85,20 +84,21 @@ async function readChanges (db: Kysely<Tables>): Promise<ChangesRow | undefined>
 }
 
 /** On connections of its own: what a large table takes, and the wait for a node that is at it, is no reason to give up. */
-async function migrateSchema (url: string, log: (error: unknown, message: string) => void): Promise<void> {
-  const db = new Kysely<Tables>({ dialect: new SingleWriterDialect(createPool({ url, log, statementTimeout: MIGRATION_TIMEOUT })) })
+async function migrateSchema (url: string, { log, name, mustExist }: Required<Pick<OpenOptions, 'log' | 'name' | 'mustExist'>>): Promise<void> {
+  const db = new Kysely<Tables>({ dialect: new SingleWriterDialect(createPool(url, { log, patience: MIGRATION_TIMEOUT })) })
   try {
+    if (mustExist) await requireSchema(db)
     await migrate(db, DIALECT)
   } catch (cause) {
-    throw cannotOpen(url, cause)
+    throw cannotOpen(url, name, cause)
   } finally {
     await db.destroy()
   }
 }
 
-function cannotOpen (url: string, cause: unknown): Error {
+function cannotOpen (url: string, name: string, cause: unknown): Error {
   const reason = messageOf(cause)
-  return new Error(`The option database (LATCHKEY_DATABASE) names ${describeDatabase(url)}, which cannot be opened: ${reason}; give the URL of a PostgreSQL database that is up and whose role may create tables in it`, { cause })
+  return new Error(`${name} names ${describeDatabase(url)}, which cannot be opened: ${reason}; give the URL of a PostgreSQL database that is up and whose role may create tables in it`, { cause })
 }
 
 /** What the engine said. Where a name has several addresses, `pg` gives what it heard of each, and no message. */

@@ -3,11 +3,12 @@ import { setTimeout as delay } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import { CompiledQuery, Kysely, SqliteAdapter, SqliteDialect, SqliteDriver } from 'kysely'
 import type { DatabaseConnection } from 'kysely'
-import { migrate } from './migrations.js'
+import { DATABASE_OPTION } from './database-url.js'
+import { migrate, requireSchema } from './migrations.js'
 import type { Dialectal } from './migrations.js'
 import { assertMatchingBuild } from './sqlite-build.js'
 import { storeUnavailable } from './store.js'
-import type { Store } from './store.js'
+import type { OpenOptions, Store } from './store.js'
 import type { Tables } from './tables.js'
 
 /** How long a request waits for another process to let go of the file, in milliseconds. */
@@ -21,14 +22,16 @@ const OLDEST_SQLITE = [3, 51, 3] as const
  * @param file - a path, or `:memory:`.
  * @throws Error that names the option `database` where the file cannot be opened or is no database.
  */
-export async function openSqlite (file: string): Promise<Store> {
-  const database = await connectPatiently(file)
+export async function openSqlite (file: string, { name = DATABASE_OPTION, mustExist = false }: Pick<OpenOptions, 'name' | 'mustExist'> = {}): Promise<Store> {
+  const named = { file, name, mustExist }
+  const database = await connectPatiently(named)
   const db = new Kysely<Tables>({ dialect: new SingleWriterDialect(database) })
   try {
+    if (mustExist) await requireSchema(db)
     await migrate(db, DIALECT)
   } catch (error) {
     await db.destroy()
-    throw cannotOpen(file, error)
+    throw cannotOpen(named, error)
   }
   // better-sqlite3 waits for a lock synchronously, and with it every request: from here on we wait ourselves.
   database.pragma('busy_timeout = 0')
@@ -64,12 +67,19 @@ export async function openSqlite (file: string): Promise<Store> {
   }
 }
 
+/** A file, what errors call it, and whether it must be there. */
+interface Named {
+  file: string
+  name: string
+  mustExist: boolean
+}
+
 /** The switch to WAL does not wait for another process that makes it in the same moment: it is tried again. */
-async function connectPatiently (file: string): Promise<Database.Database> {
+async function connectPatiently (named: Named): Promise<Database.Database> {
   const deadline = performance.now() + LOCK_PATIENCE
   for (;;) {
     try {
-      return connect(file)
+      return connect(named)
     } catch (error) {
       if (!isLocked((error as Error).cause) || performance.now() > deadline) throw error
       await delay(20)
@@ -77,14 +87,15 @@ async function connectPatiently (file: string): Promise<Database.Database> {
   }
 }
 
-function connect (file: string): Database.Database {
+function connect (named: Named): Database.Database {
+  const { file, mustExist } = named
   assertMatchingBuild()
   let database: Database.Database
   try {
-    if (file !== ':memory:') createPrivately(file)
-    database = new Database(file, { timeout: LOCK_PATIENCE })
+    if (file !== ':memory:' && !mustExist) createPrivately(file)
+    database = new Database(file, { timeout: LOCK_PATIENCE, fileMustExist: mustExist })
   } catch (error) {
-    throw cannotOpen(file, error)
+    throw cannotOpen(named, error)
   }
   try {
     const version = String(database.prepare('select sqlite_version()').pluck().get())
@@ -96,7 +107,7 @@ function connect (file: string): Database.Database {
     return database
   } catch (error) {
     database.close()
-    throw cannotOpen(file, error)
+    throw cannotOpen(named, error)
   }
 }
 
@@ -118,14 +129,16 @@ function isOlder (version: string): boolean {
   return false
 }
 
-function cannotOpen (file: string, cause: unknown): Error {
+function cannotOpen ({ file, name, mustExist }: Named, cause: unknown): Error {
   const reason = cause instanceof Error ? cause.message : String(cause)
   const hint = /NODE_MODULE_VERSION|bindings|ERR_DLOPEN_FAILED/.test(reason)
     ? 'better-sqlite3 was not built for this version of Node.js: run `npm rebuild better-sqlite3`'
     : isLocked(cause)
       ? 'another process holds it: try again when that has let go'
-      : "give the path of a SQLite database in a folder that exists and can be written, or ':memory:'"
-  return new Error(`The option database (LATCHKEY_DATABASE) names '${file}', which cannot be opened: ${reason}; ${hint}`, { cause })
+      : mustExist
+        ? 'give the path of the database of a service'
+        : "give the path of a SQLite database in a folder that exists and can be written, or ':memory:'"
+  return new Error(`${name} names '${file}', which cannot be opened: ${reason}; ${hint}`, { cause })
 }
 
 const DIALECT: Dialectal = {
@@ -196,7 +209,8 @@ function isLocked (error: unknown): boolean {
   return error instanceof Database.SqliteError && /^SQLITE_(BUSY|LOCKED)/.test(error.code)
 }
 
-function translate (error: unknown): unknown {
+/** What SQLite cannot do now as `store_unavailable`; all else as it is. */
+export function translate (error: unknown): unknown {
   if (error instanceof Database.SqliteError && !/^SQLITE_(CONSTRAINT|ERROR|MISUSE|RANGE)/.test(error.code)) return storeUnavailable(error)
   // Of better-sqlite3 and of Kysely, when the app has closed.
   if (error instanceof Error && /connection is not open|driver has already been destroyed/.test(error.message)) return storeUnavailable(error)

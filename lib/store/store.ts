@@ -35,6 +35,19 @@ export interface Store {
   close (): Promise<void>
 }
 
+/** How a database is opened. */
+export interface OpenOptions {
+  /** Milliseconds for which it may be unknown what other nodes have committed: see `Store.changed`. */
+  bound: number
+  log: (error: unknown, message: string) => void
+  /** What errors call the database. Default: the option `database`. */
+  name?: string
+  /** Whether it must be a database of ours already, and is not made. Default: false. */
+  mustExist?: boolean
+  /** Milliseconds that a server may take for a statement, the wait for a lock with it. Default: 5 s. */
+  patience?: number
+}
+
 /** The engine cannot do now what was asked of it: not the asker's fault, and worth another try. */
 export function storeUnavailable (cause: unknown): LatchkeyError {
   return new LatchkeyError('store_unavailable', { cause, retryAfter: 1 })

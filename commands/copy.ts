@@ -1,0 +1,129 @@
+import { stat } from 'node:fs/promises'
+import type { Command } from 'commander'
+import { LatchkeyError } from '../lib/errors.js'
+import { secretFileOf } from '../lib/secret-file.js'
+import type { CopiedTable, CopyErrorCode, CopySide } from '../lib/store/copy.js'
+import { describeDatabase, isPostgres } from '../lib/store/database-url.js'
+import type { Store } from '../lib/store/store.js'
+import { EXIT_CODES } from './exit-codes.js'
+import type { ExitCode } from './exit-codes.js'
+import { CommandError } from './failure.js'
+import { example, print, toColumns } from './output.js'
+import type { OutputOptions } from './output.js'
+import { createProgress } from './progress.js'
+import type { Progress } from './progress.js'
+
+interface CopyOptions extends OutputOptions {
+  from: string
+  to: string
+}
+
+/** Nobody waits behind these connections but the copy. Milliseconds. */
+const PATIENCE = 60_000
+
+const ERROR_EXIT_CODES: Partial<Record<CopyErrorCode, ExitCode>> = { same_database: EXIT_CODES.usage, store_unavailable: EXIT_CODES.unavailable }
+
+/** `latchkey copy`. */
+export function addCopy (program: Command): void {
+  program.command('copy')
+    .description('Copy everything from one database into another, such as from SQLite to PostgreSQL: sessions and tokens go on working. Stop the service first, start it on the new database, and never use the old one again: what is revoked in one is not revoked in the other. The source is only read, but for its schema, which is brought up to date; the target must be empty, and gets all or nothing: after a failure run it again.')
+    .requiredOption('--from <database>', 'the database to read: the path of a SQLite file, or postgres://...')
+    .requiredOption('--to <database>', 'the new database: a path or a URL. Others can read arguments: leave the password out of a URL and give it as PGPASSWORD, or in ~/.pgpass')
+    .option('--json', 'print the counts and hashes as JSON')
+    .addHelpText('after', example('latchkey copy --from ./latchkey.db --to postgres://latchkey@db.example.com/latchkey'))
+    .action(copy)
+}
+
+async function copy (options: CopyOptions): Promise<void> {
+  const names = { from: nameOf('from', options.from), to: nameOf('to', options.to) }
+  const [{ openStore }, { copyStore, CopyError, sameDatabase }, { engineOf }] = await Promise.all([import('../lib/store/open.js'), import('../lib/store/copy.js'), import('../lib/store/copy-engine.js')])
+  const opened: Store[] = []
+
+  async function open (side: 'from' | 'to'): Promise<CopySide> {
+    try {
+      // Nothing of what a store follows is looked at.
+      const store = await openStore(options[side], { bound: PATIENCE, log: () => {}, name: `--${side}`, mustExist: side === 'from', patience: PATIENCE })
+      opened.push(store)
+      return { store, engine: engineOf(options[side]), name: names[side] }
+    } catch (cause) {
+      throw cannotOpen(cause)
+    }
+  }
+
+  try {
+    if (await isSameFile(options.from, options.to)) throw sameDatabase({ name: names.to })
+    const source = await open('from')
+    const target = await open('to')
+    const { report, end } = createReport(options)
+    const tables = await copyStore({ source, target, report }).finally(end)
+    await printCopied(options, tables)
+  } catch (cause) {
+    if (!(cause instanceof CopyError)) throw cause
+    throw new CommandError(cause.code, cause.message, { exitCode: ERROR_EXIT_CODES[cause.code] ?? EXIT_CODES.failed, cause })
+  } finally {
+    for (const store of opened) await store.close()
+  }
+}
+
+/** What messages call a database; one that no other process could see is refused. */
+function nameOf (side: 'from' | 'to', database: string): string {
+  if (database !== '' && database !== ':memory:') return `--${side} ${describeDatabase(database)}`
+  throw new CommandError('usage', `--${side} '${database}' is no database that is kept: give the path of a SQLite file, or postgres://...`, { exitCode: EXIT_CODES.usage })
+}
+
+/** A server that is not there, or a file that somebody holds, may be tried again. */
+function cannotOpen (error: unknown): CommandError {
+  const { message, cause } = error as Error
+  const isAway = cause instanceof LatchkeyError || /^SQLITE_(BUSY|LOCKED)/.test(String((cause as { code?: unknown } | undefined)?.code))
+  return new CommandError('cannot_open', message, { exitCode: isAway ? EXIT_CODES.unavailable : EXIT_CODES.failed, cause: error })
+}
+
+/** Whether two paths are one file, perhaps through links. */
+async function isSameFile (one: string, other: string): Promise<boolean> {
+  if (isPostgres(one) || isPostgres(other)) return false
+  const [first, second] = await Promise.all([one, other].map(path => stat(path).catch(() => undefined)))
+  return first !== undefined && second !== undefined && first.dev === second.dev && first.ino === second.ino
+}
+
+/** A bar for what is copied, then one for what is read back: the two have not the same pace. */
+function createReport ({ json }: OutputOptions): { report: (phase: 'copy' | 'check', rows: number, total: number) => void, end: () => void } {
+  let current: { phase: string, progress: Progress } | undefined
+  return {
+    report (phase, rows, total) {
+      if (current?.phase !== phase) {
+        current?.progress.end()
+        current = { phase, progress: createProgress(process.stderr, () => performance.now(), { isQuiet: json === true }) }
+        if (json !== true) current.progress.say(phase === 'copy' ? `latchkey: copying ${total} rows` : `latchkey: reading back ${total} rows, and comparing them`)
+      }
+      current.progress.report(rows, total === 0 ? undefined : rows / total)
+    },
+    end: () => current?.progress.end()
+  }
+}
+
+async function printCopied (options: CopyOptions, tables: CopiedTable[]): Promise<void> {
+  const [from, to] = [describeDatabase(options.from), describeDatabase(options.to)]
+  const rows = tables.reduce((sum, table) => sum + table.rows, 0)
+  const text = [
+    toColumns(['TABLE', 'ROWS', 'SHA-256'], tables.map(({ table, rows, sha256 }) => [table, String(rows), sha256])),
+    `Copied ${rows} rows from ${from} to ${to}, read them back, and found them the same.`,
+    '',
+    `Now start the service with LATCHKEY_DATABASE set to ${isPostgres(options.to) ? 'the URL of ' : ''}${to}, and with the same secret:`,
+    `  ${await describeSecret(options.from)}`,
+    `Never start it on ${from} again: keep that as a backup, or remove it.`
+  ]
+  print(options, { data: { from, to, rows, tables }, text: text.join('\n') })
+}
+
+/** How to have the secret that the keys in the database are sealed with. It is never printed itself. */
+async function describeSecret (from: string): Promise<string> {
+  const file = secretFileOf(from)
+  const isThere = !isPostgres(from) && await stat(file).then(() => true, () => false)
+  if (!isThere) return 'keep LATCHKEY_SECRET as it is'
+  return `LATCHKEY_SECRET="$(cat ${quote(file)})"     (or, where the service was given LATCHKEY_SECRET, keep that)`
+}
+
+/** A path for the shell. */
+function quote (path: string): string {
+  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`
+}
