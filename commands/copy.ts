@@ -10,7 +10,7 @@ import type { ExitCode } from './exit-codes.js'
 import { CommandError } from './failure.js'
 import { example, print, toColumns } from './output.js'
 import type { OutputOptions } from './output.js'
-import { createProgress } from './progress.js'
+import { count, createProgress } from './progress.js'
 import type { Progress } from './progress.js'
 
 interface CopyOptions extends OutputOptions {
@@ -93,7 +93,7 @@ function createReport ({ json }: OutputOptions): { report: (phase: 'copy' | 'che
       if (current?.phase !== phase) {
         current?.progress.end()
         current = { phase, progress: createProgress(process.stderr, () => performance.now(), { isQuiet: json === true }) }
-        if (json !== true) current.progress.say(phase === 'copy' ? `latchkey: copying ${total} rows` : `latchkey: reading back ${total} rows, and comparing them`)
+        if (json !== true) current.progress.say(phase === 'copy' ? `latchkey: copying ${count(total)} rows` : `latchkey: reading back ${count(total)} rows, and comparing them`)
       }
       current.progress.report(rows, total === 0 ? undefined : rows / total)
     },
@@ -106,7 +106,7 @@ async function printCopied (options: CopyOptions, tables: CopiedTable[]): Promis
   const rows = tables.reduce((sum, table) => sum + table.rows, 0)
   const text = [
     toColumns(['TABLE', 'ROWS', 'SHA-256'], tables.map(({ table, rows, sha256 }) => [table, String(rows), sha256])),
-    `Copied ${rows} rows from ${from} to ${to}, read them back, and found them the same.`,
+    `Copied ${count(rows)} rows from ${from} to ${to}, read them back, and found them the same.`,
     '',
     `Now start the service with LATCHKEY_DATABASE set to ${isPostgres(options.to) ? 'the URL of ' : ''}${to}, and with the same secret:`,
     `  ${await describeSecret(options.from)}`,

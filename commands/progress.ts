@@ -73,7 +73,8 @@ function describe (rows: number, part: number | undefined, elapsed: number): str
   return said.join(', ')
 }
 
-function count (number: number): string {
+/** A whole number as people read it: 45,000. */
+export function count (number: number): string {
   return Math.round(number).toLocaleString('en-US')
 }
 

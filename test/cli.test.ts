@@ -26,7 +26,7 @@ t.test('shows its version, and help with the exit codes', async t => {
 const VERBS = [
   ['serve'], ['users', 'add'], ['users', 'list'], ['users', 'set-scopes'], ['users', 'set-password'], ['users', 'disable'],
   ['users', 'enable'], ['users', 'remove'], ['users', 'import'], ['users', 'export'], ['clients', 'add'], ['clients', 'list'], ['clients', 'rotate-secret'], ['clients', 'remove'], ['sessions', 'revoke'],
-  ['keys', 'list'], ['keys', 'rotate'], ['keys', 'revoke'], ['keys', 'import'], ['secret', 'reseal'], ['audit'], ['migrate'], ['openapi']
+  ['keys', 'list'], ['keys', 'rotate'], ['keys', 'revoke'], ['keys', 'import'], ['secret', 'reseal'], ['audit'], ['migrate'], ['copy'], ['openapi']
 ]
 
 t.test('every verb has help with an example', async t => {
@@ -47,6 +47,8 @@ t.test('wrong usage is one sentence and exit code 2', async t => {
     [['users', 'add', 'alice', '--password', 'x'], /unknown option '--password'/],
     [['users', 'list', '--limit', '0'], /a whole number from 1/],
     [['users', 'import', 'users.txt'], /say --format/],
+    [['copy', '--from', 'a.db'], /required option '--to <database>'/],
+    [['copy', '--from', ':memory:', '--to', 'a.db'], /--from ':memory:' is no database that is kept/],
     [['users', 'export'], /--with-hashes/],
     [['keys', 'import', 'x', '--issuer', 'y'], /--issuer goes only with --verify-only/],
     [['keys', 'import', 'x', '--now', '--verify-only'], /--now does not go with --verify-only/],

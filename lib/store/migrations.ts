@@ -24,7 +24,7 @@ export async function migrate (db: Kysely<Tables>, dialectal: Dialectal): Promis
 export async function requireSchema (db: Kysely<Tables>): Promise<void> {
   const tables = await db.introspection.getTables({ withInternalKyselyTables: true })
   const names = new Set(tables.map(({ name }) => name))
-  if (!names.has(DEFAULT_MIGRATION_TABLE) || !names.has('users')) throw new Error('it has no tables of Latchkey')
+  if (!names.has(DEFAULT_MIGRATION_TABLE) || !names.has('users')) throw new Error('it has no tables of Latchkey, and so is not the database of a service')
 }
 
 /** The schema's history, oldest first. A migration that has landed never changes: the next one does. */
