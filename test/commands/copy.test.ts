@@ -2,65 +2,14 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, linkSync, readFileSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
-import Database from 'better-sqlite3'
-import pg from 'pg'
 import t from 'tap'
 import type { Test } from 'tap'
 import { bearer, build, logIn, postForm } from '../helper.js'
 import type { TokenBody } from '../helper.js'
-import { startPostgres } from '../postgres/server.js'
-import { CLI, environment, NODE, run, start } from './support.js'
+import { addUser, change, countUsers, createDatabase, createSource, query, read } from './copy-support.js'
+import { run } from './support.js'
 
-// `latchkey copy` between a real file and a real server. The server is this file's own: it is crashed.
-
-const server = await startPostgres()
-t.teardown(() => server.stop())
-
-let databases = 0
-
-async function createDatabase (): Promise<string> {
-  const name = `copy_${++databases}`
-  await query(server.url, `create database ${name}`)
-  return server.url.replace(/\/[^/]*$/, `/${name}`)
-}
-
-async function query<Row extends pg.QueryResultRow> (url: string, text: string): Promise<Row[]> {
-  const client = new pg.Client(url)
-  await client.connect()
-  try {
-    return (await client.query<Row>(text)).rows
-  } finally {
-    await client.end()
-  }
-}
-
-/** Runs SQL on a file. */
-function change (file: string, text: string): void {
-  const database = new Database(file)
-  database.exec(text)
-  database.close()
-}
-
-const read = <Value>(file: string, text: string): Value => {
-  const database = new Database(file)
-  const value = database.prepare(text).pluck().get() as Value
-  database.close()
-  return value
-}
-
-/** A folder with a database in it that has tables, a key and nobody. */
-async function createSource (t: Test, text = ''): Promise<{ directory: string, file: string }> {
-  const directory = t.testdir()
-  const file = join(directory, 'auth.db')
-  await run(directory, ['migrate'], { env: { LATCHKEY_DATABASE: file } })
-  if (text !== '') change(file, text)
-  return { directory, file }
-}
-
-const addUser = (id: string): string => `insert into users (id, username, username_key, password_hash, password_changed_at, scope, created_at, updated_at) values ('${id}', '${id}', '${id}', 'x', 1, '', 1, 1);`
-
-const countUsers = async (url: string): Promise<number> => Number((await query<{ count: string }>(url, 'select count(*) from users'))[0]?.count)
+// `latchkey copy` between a real file and a real server.
 
 /** The app of these tests on some database, with the secret that was made beside the first one. */
 async function open (t: Test, database: string, secret?: string) {
@@ -200,89 +149,4 @@ t.test('a row that the target cannot hold, or changes, is named, and nothing is 
   // SQLite holds what PostgreSQL does not.
   const { directory, file } = await createSource(t, addUser('alice') + "update users set scope = 'a' || char(0)")
   t.match(await run(directory, ['copy', '--from', file, '--to', 'copy.db']), { code: 0 })
-})
-
-/** Stops every copy to `url` when it comes to the audit trail, which is almost its last table, until `release`. */
-async function createGate (t: Test, url: string): Promise<{ reached (): Promise<void>, release (): Promise<void> }> {
-  const client = new pg.Client(url)
-  client.on('error', () => {})
-  await client.connect()
-  t.teardown(() => client.end().catch(() => {}))
-  await client.query('begin; lock table events in share mode')
-  return {
-    async reached () {
-      while ((await query(url, 'select from pg_locks where not granted and database = (select oid from pg_database where datname = current_database())')).length === 0) await delay(10)
-    },
-    async release () {
-      await client.query('rollback')
-    }
-  }
-}
-
-t.test('a copy that breaks off leaves nothing, can be run again, and lets nobody write to the source meanwhile', async t => {
-  const { directory, file } = await createSource(t, Array.from({ length: 1_500 }, (_, number) => addUser(`user-${number}`)).join(''))
-  const url = await createDatabase()
-  // Its tables are to be there, and nothing in them.
-  await run(directory, ['copy', '--from', file, '--to', url])
-  await query(url, 'truncate users, sessions, rules, keys, events, meta')
-  const args = ['copy', '--from', file, '--to', url]
-
-  let gate = await createGate(t, url)
-  const killed = spawn(NODE[0], [...NODE.slice(1), CLI, ...args], { cwd: directory, env: environment(), stdio: 'ignore' })
-  await gate.reached()
-  const writer = new Database(file, { timeout: 0 })
-  t.teardown(() => writer.close())
-  t.throws(() => writer.exec('update users set scope = 1'), /database is locked/)
-  killed.kill('SIGKILL')
-  await once(killed, 'exit')
-  await gate.release()
-  writer.exec("update users set scope = 'written since'")
-  t.equal(await countUsers(url), 0)
-
-  gate = await createGate(t, url)
-  const cut = start(directory, args)
-  await gate.reached()
-  await server.crash()
-  t.match(await cut, { code: 4, stdout: '', stderr: /\nlatchkey: --to postgres:.* is not available \(.*\); nothing was copied: run it again.*\n$/ })
-  await server.start()
-  t.equal(await countUsers(url), 0)
-
-  t.match(await run(directory, args), { code: 0, stdout: /Copied 1,50\d rows/ })
-  t.same(await query(url, 'select scope, count(*)::int from users group by scope'), [{ scope: 'written since', count: 1_500 }])
-})
-
-t.test('a source server waits as long as the target needs, and writes nothing meanwhile', async t => {
-  const { directory, file } = await createSource(t, addUser('alice'))
-  const [from, to] = [await createDatabase(), await createDatabase()]
-  await run(directory, ['copy', '--from', file, '--to', from])
-  await run(directory, ['copy', '--from', file, '--to', to])
-  await query(to, 'truncate users, keys, events, meta')
-  const gate = await createGate(t, to)
-  const copying = start(directory, ['copy', '--from', from, '--to', to])
-  await gate.reached()
-  await t.rejects(query(from, "set statement_timeout = 100; update users set scope = 'lost'"), /statement timeout/)
-  // Longer than a transaction of a service may be idle: as long as a file is waited for that somebody else writes to.
-  const writer = new Database(file)
-  t.teardown(() => writer.close())
-  writer.exec('begin immediate')
-  t.match(await run(directory, ['copy', '--from', file, '--to', 'new.db']), { code: 4, stderr: /^latchkey: --from names .*auth\.db', which cannot be opened: database is locked; another process holds it: try again.*\n$/ })
-  await delay(500)
-  await gate.release()
-  t.match(await copying, { code: 0 })
-  t.equal(await countUsers(to), 1)
-})
-
-t.test('a source server that is lost while the target is written is noticed before the commit', async t => {
-  const { directory, file } = await createSource(t, addUser('alice'))
-  const [from, to] = [await createDatabase(), await createDatabase()]
-  await run(directory, ['copy', '--from', file, '--to', from])
-  await run(directory, ['copy', '--from', file, '--to', to])
-  await query(to, 'truncate users, keys, events, meta')
-  const gate = await createGate(t, to)
-  const copying = start(directory, ['copy', '--from', from, '--to', to])
-  await gate.reached()
-  await query(server.url, `select pg_terminate_backend(pid) from pg_stat_activity where datname = '${from.split('/').at(-1) ?? ''}'`)
-  await gate.release()
-  t.match(await copying, { code: 4, stderr: /--from postgres:.* is not available \(.*\); nothing was copied/ })
-  t.equal(await countUsers(to), 0)
 })
