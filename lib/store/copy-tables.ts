@@ -11,6 +11,7 @@ type NumberedTable = { [Name in TableName]: 'seq' extends keyof Tables[Name] ? N
 export const PRIMARY_KEYS: { readonly [Name in TableName]: ReadonlyArray<keyof Tables[Name] & string> } = {
   users: ['id'],
   sessions: ['id'],
+  status_lists: ['id'],
   rules: ['seq'],
   clients: ['id'],
   keys: ['kid'],
