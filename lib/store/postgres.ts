@@ -51,6 +51,8 @@ const DIALECT: Dialectal = {
 export async function openPostgres (url: string, { bound, log, name = DATABASE_OPTION, mustExist = false, patience }: OpenOptions): Promise<Store> {
   await migrateSchema(url, { log, name, mustExist })
   const db = new Kysely<Tables>({ dialect: new SingleWriterDialect(createPool(url, { log, patience })) })
+  // Kysely closes for good only what was used.
+  await readChanges(db)
   const changes = followChanges({ url, bound, log, query: async () => await attempt(() => readChanges(db)) })
 
   return {
