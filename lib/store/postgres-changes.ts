@@ -87,7 +87,7 @@ export function followChanges ({ url, bound, query, log }: { url: string, bound:
   }
 
   async function listen (): Promise<void> {
-    const client = new pg.Client(toClientConfig(url))
+    const client = new pg.Client({ ...toClientConfig(url), application_name: 'latchkey listener' })
     // A signal and not a promise to race with: what is raced with so often, and never settles, keeps all that it ever raced with.
     const lost = new AbortController()
     const close = (): void => lost.abort(new Error('The app has closed'))
