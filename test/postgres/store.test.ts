@@ -1,0 +1,125 @@
+import pg from 'pg'
+import { sql } from 'kysely'
+import t from 'tap'
+import type { Test } from 'tap'
+import { openStore } from '../../lib/store/open.js'
+import type { Store } from '../../lib/store/store.js'
+import { raiseMeta, readMeta } from '../../lib/store/meta.js'
+import { until, makeDatabase } from './nodes.js'
+
+// What the server may be configured for, and what other connections may do, and how the store takes it.
+
+/** The advisory lock of the writers: see lib/store/postgres.ts. */
+const WRITER = '1818326115, 1'
+
+t.jobs = 4
+t.setTimeout(120_000)
+
+async function open (t: Test, database: string): Promise<Store> {
+  const store = await openStore(database, { bound: 1_000, log () {} })
+  t.teardown(() => store.close())
+  return store
+}
+
+/** A connection of somebody else. */
+async function connect (t: Test, database: string): Promise<pg.Client> {
+  const client = new pg.Client(database)
+  await client.connect()
+  t.teardown(() => client.end())
+  return client
+}
+
+async function setting (store: Store, name: string): Promise<string | undefined> {
+  const { rows } = await store.transaction(trx => sql<{ value: string }>`select current_setting(${name}) as value`.execute(trx))
+  return rows[0]?.value
+}
+
+/** Sets it for all connections from now on. */
+async function configure (database: string, name: string, value: string): Promise<void> {
+  const client = new pg.Client(database)
+  await client.connect()
+  await client.query(`alter database ${new URL(database).pathname.slice(1)} set ${name} = ${value}`)
+  await client.end()
+}
+
+// One server for all: before they run side by side.
+await makeDatabase(t)
+
+t.test('writers that wait for a lock, more than there are connections, end in 503 in time, and it goes on when it is free', async t => {
+  const database = await makeDatabase(t)
+  const store = await open(t, database)
+  const holder = await connect(t, database)
+  await holder.query(`select pg_advisory_lock(${WRITER})`)
+  const begun = performance.now()
+  const outcomes = await Promise.all(Array.from({ length: 40 }, async () => await store.transaction(trx => raiseMeta(trx, 'latest_time', 1)).then(() => 'done', (error: unknown) => (error as { code?: string }).code)))
+  t.same(new Set(outcomes), new Set(['store_unavailable']))
+  // Five seconds for a connection, and five for a statement; the rest is for a machine that is busy.
+  t.ok(performance.now() - begun < 25_000, 'in time')
+  await holder.query(`select pg_advisory_unlock(${WRITER})`)
+  const all = Array.from({ length: 40 }, async (_, index) => await store.transaction(trx => raiseMeta(trx, 'latest_time', index)))
+  await Promise.all(all)
+  t.equal(await store.read(db => readMeta(db, 'latest_time')), 39)
+})
+
+t.test('a commit is durable where the server is configured for less, and as much more as it is configured for', async t => {
+  for (const [configured, expected] of [['off', 'on'], ['on', 'on'], ['remote_apply', 'remote_apply']] as const) {
+    const database = await makeDatabase(t)
+    await configure(database, 'synchronous_commit', configured)
+    const { rows } = await (await connect(t, database)).query<{ synchronous_commit: string }>('show synchronous_commit')
+    t.equal(rows[0]?.synchronous_commit, configured, 'what others get')
+    const store = await open(t, database)
+    t.same(new Set(await Promise.all(Array.from({ length: 5 }, () => setting(store, 'synchronous_commit')))), new Set([expected]))
+  }
+})
+
+t.test('writers see what was committed before, where the server is configured for a stricter isolation', async t => {
+  const database = await makeDatabase(t)
+  await configure(database, 'default_transaction_isolation', 'serializable')
+  const store = await open(t, database)
+  await Promise.all(Array.from({ length: 20 }, () => store.transaction(async trx => {
+    await raiseMeta(trx, 'latest_time', await readMeta(trx, 'latest_time') + 1)
+  })))
+  t.equal(await store.read(db => readMeta(db, 'latest_time')), 20)
+})
+
+t.test('what one node runs alone another does not, until the first is done or its connection is gone', async t => {
+  const database = await makeDatabase(t)
+  const [one, two] = [await open(t, database), await open(t, database)]
+  let begin = (): void => {}
+  let finish = (): void => {}
+  const begun = new Promise<void>(resolve => { begin = resolve })
+  const finished = new Promise<void>(resolve => { finish = resolve })
+  const running = one.alone(async () => {
+    begin()
+    await finished
+    return 'one'
+  })
+  await begun
+  t.equal(await two.alone(async () => 'two'), undefined)
+  finish()
+  t.equal(await running, 'one')
+  t.equal(await two.alone(async () => 'two'), 'two')
+  await t.rejects(two.alone(async () => { throw new Error('it failed') }), { message: 'it failed' })
+  t.equal(await one.alone(async () => 'one'), 'one', 'also after a failure')
+
+  let died = (): void => {}
+  const inTheMiddle = new Promise<void>(resolve => { died = resolve })
+  const dying = one.alone(async () => {
+    await (await connect(t, database)).query("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and state = 'idle in transaction'")
+    await inTheMiddle
+  })
+  await until('that the lock is free', async () => await two.alone(async () => 'two') === 'two')
+  died()
+  await t.rejects(dying, { code: 'store_unavailable' })
+  t.equal(await one.alone(async () => 'one'), 'one')
+})
+
+t.test('connections that are lost are replaced, those that were idle too', async t => {
+  const database = await makeDatabase(t)
+  const store = await open(t, database)
+  await Promise.all(Array.from({ length: 10 }, () => store.read(db => readMeta(db, 'latest_time'))))
+  const other = await connect(t, database)
+  await other.query("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name like 'latchkey%'")
+  await until('an answer', async () => await store.read(db => readMeta(db, 'latest_time')).then(() => true, () => false))
+  t.same(new Set(await Promise.all(Array.from({ length: 10 }, () => store.read(db => readMeta(db, 'latest_time'))))), new Set([0]))
+})
