@@ -1,40 +1,10 @@
 import t from 'tap'
-import type { Test } from 'tap'
 import { bearer, build, createTestClock, logIn, postForm } from '../helper.js'
 import { buildHost, databaseFile, query, SECRET } from '../routes/support.js'
+import { catchTimers, until } from './purge-timers.js'
 
 const MINUTE = 60_000
 const DAY = 24 * 60 * MINUTE
-
-interface Timer { delay: number, run: () => void, unref (): Timer }
-
-/** Takes the timers of the purge into the test's own hands; all others go their way. */
-function catchTimers (t: Test): Timer[] {
-  const timers: Timer[] = []
-  const { setTimeout: set, clearTimeout: clear } = globalThis
-  t.teardown(() => Object.assign(globalThis, { setTimeout: set, clearTimeout: clear }))
-  function setTimeout (run: () => void, delay: number, ...rest: []): unknown {
-    if (delay !== 60_000 && delay !== 50) return set(run, delay, ...rest)
-    const timer: Timer = { delay, run, unref: () => timer }
-    timers.push(timer)
-    return timer
-  }
-  function clearTimeout (timer: never): void {
-    const index = timers.indexOf(timer)
-    if (index === -1) clear(timer)
-    else timers.splice(index, 1)
-  }
-  Object.assign(globalThis, { setTimeout, clearTimeout })
-  return timers
-}
-
-async function until (condition: () => boolean): Promise<void> {
-  const deadline = performance.now() + 5_000
-  while (!condition()) {
-    if (performance.now() > deadline) throw new Error('It does not come')
-    await new Promise(resolve => setImmediate(resolve))
-  }
-}
 
 t.test('expired rules and sessions go once a minute, in steps with pauses, while requests are answered', async t => {
   const timers = catchTimers(t)
