@@ -1,7 +1,7 @@
 import { execFile, spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { chown, cp, mkdtemp, rm } from 'node:fs/promises'
+import { chown, cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -17,6 +17,8 @@ export interface PostgresServer {
   /** Kills every process of it, as a power cut would; what it had written is there at the next `start`. */
   crash (): Promise<void>
   start (): Promise<void>
+  /** Ends it, and starts it as a standby that nobody feeds: it can be read, and stays as it is. */
+  demote (): Promise<void>
   /** Ends it, and removes its data. */
   stop (): Promise<void>
 }
@@ -56,6 +58,11 @@ export async function startPostgres (): Promise<PostgresServer> {
     url,
     start,
     crash: () => end('SIGQUIT'),
+    async demote () {
+      await end('SIGINT')
+      await writeFile(join(data, 'standby.signal'), '')
+      await start()
+    },
     async stop () {
       await end('SIGINT')
       await rm(folder, { recursive: true, force: true })

@@ -5,7 +5,8 @@ import type { Test } from 'tap'
 import { openStore } from '../../lib/store/open.js'
 import type { Store } from '../../lib/store/store.js'
 import { raiseMeta, readMeta } from '../../lib/store/meta.js'
-import { until, makeDatabase } from './nodes.js'
+import { makeDatabase, until } from './nodes.js'
+import { startPostgres } from './server.js'
 
 // What the server may be configured for, and what other connections may do, and how the store takes it.
 
@@ -102,16 +103,35 @@ t.test('what one node runs alone another does not, until the first is done or it
   await t.rejects(two.alone(async () => { throw new Error('it failed') }), { message: 'it failed' })
   t.equal(await one.alone(async () => 'one'), 'one', 'also after a failure')
 
-  let died = (): void => {}
-  const inTheMiddle = new Promise<void>(resolve => { died = resolve })
+  const other = await connect(t, database)
+  let kill = (): void => {}
+  let end = (): void => {}
+  const killed = new Promise<void>(resolve => { kill = resolve })
+  const ended = new Promise<void>(resolve => { end = resolve })
   const dying = one.alone(async () => {
-    await (await connect(t, database)).query("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and state = 'idle in transaction'")
-    await inTheMiddle
+    await other.query("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and state = 'idle in transaction'")
+    kill()
+    await ended
   })
+  await killed
   await until('that the lock is free', async () => await two.alone(async () => 'two') === 'two')
-  died()
+  end()
   await t.rejects(dying, { code: 'store_unavailable' })
   t.equal(await one.alone(async () => 'one'), 'one')
+})
+
+t.test('a standby is not believed: what it says may be any time old', async t => {
+  const server = await startPostgres()
+  t.teardown(() => server.stop())
+  const store = await open(t, server.url)
+  await store.ask()
+  t.equal(await store.read(db => readMeta(db, 'latest_time')), 0)
+  await server.demote()
+  t.ok((await (await connect(t, server.url)).query<{ standby: boolean }>('select pg_is_in_recovery() as standby')).rows[0]?.standby)
+  await until('that it is noticed', async () => await store.ask().then(() => false, () => true))
+  await t.rejects(store.ask(), { code: 'store_unavailable' })
+  await t.rejects(store.read(db => readMeta(db, 'latest_time')), { code: 'store_unavailable' })
+  await t.rejects(openStore(server.url, { bound: 1_000, log () {} }), { message: /cannot be opened: The server is a standby/ })
 })
 
 t.test('connections that are lost are replaced, those that were idle too', async t => {
