@@ -35,7 +35,8 @@ const UNCHECKED: Record<string, string> = {
   caddy: 'needs Caddy itself',
   ini: 'a file for systemd, or an environment: needs systemd itself',
   http: 'a part of an answer; test/standards/http.test.ts proves what it shows',
-  mermaid: 'its parser needs a browser'
+  mermaid: 'its parser needs a browser',
+  text: 'what goes over a connection; test/routes/revocations.test.ts proves what it shows'
 }
 
 interface Block { file: string, line: number, language: string, code: string, mark: string }
