@@ -49,6 +49,8 @@ export function followChanges ({ url, bound, query, log }: { url: string, bound:
   const listeners: Array<() => void> = []
   const heard = { number: 0, epoch: 0, at: -Infinity }
   let told = { number: 0, epoch: 0 }
+  let started = 0
+  let restored = 0
   let confirmed: Moment = { monotonic: -Infinity, wall: -Infinity }
   let asking: Promise<void> | undefined
   const closing = new AbortController()
@@ -68,10 +70,13 @@ export function followChanges ({ url, bound, query, log }: { url: string, bound:
     if (closing.signal.aborted) return
     if (row?.standby !== false) throw new Error('The database is a standby: it does not know what is committed now')
     const number = row.number ?? 0
-    const isSame = row.started === heard.epoch
+    const goesBack = row.started === started && number < heard.number
     // An answer on one connection may be overtaken by a notification on another.
-    if (isSame && number < heard.number && heard.at > asked.monotonic) return
-    heard.epoch = row.started
+    if (goesBack && heard.at > asked.monotonic) return
+    // Else a backup was restored beneath us.
+    if (goesBack) restored++
+    started = row.started
+    heard.epoch = started + restored
     if (asked.monotonic > confirmed.monotonic) confirmed = asked
     hear(number)
   }

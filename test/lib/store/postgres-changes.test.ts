@@ -26,19 +26,19 @@ async function follow (t: Test): Promise<{ changes: ReturnType<typeof followChan
 t.test('the same number of another server is another commit', async t => {
   const { changes, answers } = await follow(t)
   t.equal(changes.changed(), undefined, 'nothing is known before there was an answer')
-  answers.push({ value: 6, server: 'one' })
+  answers.push({ number: 6, standby: false, started: 1_000 })
   await changes.ask()
   t.equal(changes.changed(), true)
   t.equal(changes.changed(), false)
   const epoch = changes.epoch()
-  answers.push({ value: 6, server: 'one' })
+  answers.push({ number: 6, standby: false, started: 1_000 })
   await changes.ask()
   t.equal(changes.changed(), false)
   t.equal(changes.epoch(), epoch)
 
   let told = 0
   changes.onChange(() => { told++ })
-  answers.push({ value: 6, server: 'two' })
+  answers.push({ number: 6, standby: false, started: 2_000 })
   await changes.ask()
   t.equal(told, 1)
   t.equal(changes.changed(), true, 'a server that took over without the last commit has given its number to another')
@@ -48,7 +48,7 @@ t.test('the same number of another server is another commit', async t => {
 
 t.test('a number that goes back on one server is of other commits too', async t => {
   const { changes, answers } = await follow(t)
-  answers.push({ value: 6, server: 'one' }, { value: 5, server: 'one' })
+  answers.push({ number: 6, standby: false, started: 1_000 }, { number: 5, standby: false, started: 1_000 })
   await changes.ask()
   const epoch = changes.epoch()
   t.equal(changes.changed(), true)
@@ -57,9 +57,16 @@ t.test('a number that goes back on one server is of other commits too', async t 
   t.ok(changes.epoch() > epoch)
 })
 
+t.test('a standby is not believed, whatever it says', async t => {
+  const { changes, answers } = await follow(t)
+  answers.push({ number: 6, standby: true, started: 1_000 })
+  await t.rejects(changes.ask(), { message: 'The database is a standby: it does not know what is committed now' })
+  t.equal(changes.changed(), undefined)
+})
+
 t.test('there is nothing yet where nothing was ever revoked; nothing is known where there is no answer, and after the end', async t => {
   const { changes, answers } = await follow(t)
-  answers.push({ value: null, server: 'one' })
+  answers.push({ number: null, standby: false, started: 1_000 })
   await changes.ask()
   changes.changed()
   t.equal(changes.changed(), false)
@@ -68,7 +75,7 @@ t.test('there is nothing yet where nothing was ever revoked; nothing is known wh
   await t.rejects(changes.ask(), { message: 'it is gone' })
   await changes.close()
   t.equal(changes.changed(), undefined)
-  answers.push({ value: null, server: 'one' })
+  answers.push({ number: null, standby: false, started: 1_000 })
   await changes.ask()
   t.equal(changes.changed(), undefined)
 })
