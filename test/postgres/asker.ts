@@ -6,7 +6,8 @@ import { startPostgres } from './server.js'
 // The thread behind databases.ts.
 
 const { port, signal, server } = workerData as { port: MessagePort, signal: Int32Array<SharedArrayBuffer>, server: string | undefined }
-const url = server ?? (await startPostgres()).url
+const own = server === undefined ? await startPostgres() : undefined
+const url = own?.url ?? server ?? ''
 pg.types.setTypeParser(20, Number)
 
 async function answer ({ url: of = url, text, values }: { url?: string, text: string, values?: unknown[] }): Promise<{ rows: unknown[], error?: string }> {
@@ -14,7 +15,7 @@ async function answer ({ url: of = url, text, values }: { url?: string, text: st
   try {
     await client.connect()
     const { rows } = await client.query(text, values)
-    return { rows: text.startsWith('create database') ? [{ url }] : rows }
+    return { rows: text.startsWith('create database') ? [{ url, traces: own?.traces }] : rows }
   } catch (error) {
     return { rows: [], error: (error as Error).message }
   } finally {

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { rmSync } from 'node:fs'
 import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads'
 import type { MessagePort } from 'node:worker_threads'
 
@@ -28,8 +29,17 @@ function ask (question: { url?: string, text: string, values?: unknown[] }): unk
 /** The URL of a new, empty database on the server of `LATCHKEY_TEST_POSTGRES`, or of one that is started for this process. */
 export function createDatabase (): string {
   const name = `test_${randomUUID().replaceAll('-', '')}`
+  const isFirst = thread === undefined
   const [row] = ask({ text: `create database ${name}` })
-  return String((row as { url: string }).url).replace(/\/[^/]*$/, `/${name}`)
+  const { url, traces } = row as { url: string, traces?: { pid: number, folder: string } }
+  if (isFirst && traces !== undefined) process.once('exit', () => end(traces))
+  return url.replace(/\/[^/]*$/, `/${name}`)
+}
+
+/** A server of our own does not outlive us. */
+function end ({ pid, folder }: { pid: number, folder: string }): void {
+  process.kill(pid, 'SIGQUIT')
+  rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 })
 }
 
 /** Runs SQL with `?` for its parameters. */

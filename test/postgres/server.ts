@@ -14,6 +14,8 @@ import pg from 'pg'
 export interface PostgresServer {
   /** Of the database `postgres`, with a role that may do everything. */
   readonly url: string
+  /** For whoever has to end it when there is no time to wait: the process, and the folder of its data. */
+  readonly traces: { pid: number, folder: string }
   /** Kills every process of it, as a power cut would; what it had written is there at the next `start`. */
   crash (): Promise<void>
   start (): Promise<void>
@@ -56,6 +58,7 @@ export async function startPostgres (): Promise<PostgresServer> {
   await start()
   return {
     url,
+    get traces () { return { pid: server?.pid ?? 0, folder } },
     start,
     crash: () => end('SIGQUIT'),
     async demote () {
