@@ -11,7 +11,7 @@ export interface Follower {
    * promise), else a promise. Throws or rejects where that cannot be told; the caller must then refuse, and the next call tries again.
    */
   refresh (): Promise<void> | undefined
-  /** The moment, in milliseconds of `performance.now()`, up to which everything that was committed is taken in where `refresh` has just returned undefined. */
+  /** The moment, in milliseconds of `performance.now()`, up to which everything that was committed is taken in. */
   asOf (): number
 }
 
@@ -79,7 +79,7 @@ export function createFollower (store: Store, { bound = Infinity }: { bound?: nu
       noticed++
     },
     refresh,
-    asOf: store.asOf
+    asOf: () => taken === noticed ? store.asOf() : takenAt
   }
 }
 

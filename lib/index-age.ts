@@ -18,18 +18,17 @@ export type LookAtIndex = () => Promise<IndexAge>
 export function createIndexLook (revocations: Pick<Revocations, 'refresh' | 'asOf'>): LookAtIndex {
   let complete = performance.now()
 
-  function toAge (error?: unknown): IndexAge {
-    const seconds = Math.round(performance.now() - complete) / 1_000
-    return error === undefined ? { seconds } : { seconds, error }
+  function measure (): number {
+    complete = Math.max(complete, revocations.asOf())
+    return Math.round(performance.now() - complete) / 1_000
   }
 
   return async function look () {
     try {
       await revocations.refresh()
     } catch (error) {
-      return toAge(error)
+      return { seconds: measure(), error }
     }
-    complete = revocations.asOf()
-    return toAge()
+    return { seconds: measure() }
   }
 }

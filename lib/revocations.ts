@@ -60,7 +60,7 @@ export interface Revocations {
   readTime (): Promise<void>
   /** Brings the index, and whatever else follows the store, up to what other processes have committed: see `Follower.refresh`. */
   refresh (): Promise<void> | undefined
-  /** The moment, in milliseconds of `performance.now()`, as of which the index is complete where `refresh` has just returned undefined. */
+  /** The moment, in milliseconds of `performance.now()`, as of which the index is complete. */
   asOf (): number
   /** Calls `listener` after rules were put into the index, whoever wrote them: those of a commit together. It must not throw. */
   onRules (listener: () => void): void

@@ -38,6 +38,7 @@ export async function openSqlite (file: string, { name = DATABASE_OPTION, mustEx
 
   const dataVersion = database.prepare('PRAGMA data_version').pluck()
   let seenVersion = dataVersion.get()
+  let answeredAt = performance.now()
 
   function readVersion (): unknown {
     try {
@@ -60,7 +61,15 @@ export async function openSqlite (file: string, { name = DATABASE_OPTION, mustEx
     },
     // `changed` looks at the file itself: it always knows.
     ask: async () => {},
-    asOf: () => performance.now(),
+    asOf () {
+      try {
+        readVersion()
+        answeredAt = performance.now()
+      } catch {
+        // `changed` throws it: here it is only asked since when.
+      }
+      return answeredAt
+    },
     epoch: () => 0,
     onChange () {},
     close: () => db.destroy()

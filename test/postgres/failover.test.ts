@@ -13,7 +13,7 @@ import { startPostgres } from './server.js'
 t.setTimeout(180_000)
 
 t.test('a node that is cut off says 503 after the bound, and knows all when it is back', async t => {
-  const database = await makeDatabase(t)
+  const database = await makeDatabase()
   const link = await createLink(t, database)
   const [near, far] = await Promise.all([startNode(t, database), startNode(t, link.url)]) as [Service, Service]
   await must(201, register(near.url, 'alice'))

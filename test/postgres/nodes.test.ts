@@ -22,7 +22,7 @@ function changePassword (url: string, { access_token: token }: TokenBody, from: 
 }
 
 t.test('ten nodes that start at once on an empty database make one schema, one key and one administrator', async t => {
-  const database = await makeDatabase(t)
+  const database = await makeDatabase()
   const nodes = await Promise.all(Array.from({ length: 10 }, () => startNode(t, database)))
   t.equal(queryPostgres(database, 'select kid from keys', []).length, 1, 'one key')
   t.equal(queryPostgres(database, 'select id from users', []).length, 1, 'one administrator')
@@ -41,7 +41,7 @@ t.test('ten nodes that start at once on an empty database make one schema, one k
 })
 
 t.test('what ends on one node the others refuse within the bound, also while their listeners are killed', async t => {
-  const database = await makeDatabase(t)
+  const database = await makeDatabase()
   const [one, ...others] = await Promise.all([startNode(t, database), startNode(t, database), startNode(t, database)])
   await must(201, register(one.url, 'alice'))
   let times: number[] = []
@@ -95,7 +95,7 @@ function offBy (milliseconds: number): string[] {
 }
 
 t.test('nodes whose clocks are half a minute ahead and behind agree', async t => {
-  const database = await makeDatabase(t)
+  const database = await makeDatabase()
   const nodes = await Promise.all([startNode(t, database), startNode(t, database, { nodeArgs: offBy(30_000) }), startNode(t, database, { nodeArgs: offBy(-30_000) })])
   const [right, ahead, behind] = nodes as [Service, Service, Service]
   await must(201, register(right.url, 'alice'))

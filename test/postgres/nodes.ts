@@ -1,5 +1,6 @@
 import { tmpdir } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
+import root from 'tap'
 import type { Test } from 'tap'
 import { start } from '../commands/support.js'
 import { call, serve } from '../faults/support.js'
@@ -15,11 +16,11 @@ export const BOUND = 1_000
 /** Milliseconds after which something that recovers by itself, within a few seconds, has failed to. Loaded machines take their time. */
 export const PATIENCE = 30_000
 
-/** The URL of a new database, on the server of `LATCHKEY_TEST_POSTGRES` or on one that ends with the test. */
-export async function makeDatabase (t: Test): Promise<string> {
+/** The URL of a new database, on the server of `LATCHKEY_TEST_POSTGRES` or on one that ends with this file. */
+export async function makeDatabase (): Promise<string> {
   if (process.env.LATCHKEY_TEST_POSTGRES === undefined) {
     const server = await startPostgres()
-    t.teardown(() => server.stop())
+    root.teardown(() => server.stop())
     process.env.LATCHKEY_TEST_POSTGRES = server.url
   }
   return createDatabase()

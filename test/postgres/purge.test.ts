@@ -13,7 +13,7 @@ const DAY = 24 * 60 * 60_000
 t.setTimeout(120_000)
 
 t.test('one node purges while the other looks on, and one that dies in the middle leaves the rest to the other', async t => {
-  const database = await makeDatabase(t)
+  const database = await makeDatabase()
   const timers = catchTimers(t)
   const clock = createTestClock()
   const options = { database, secret: SECRET, now: clock }

@@ -44,10 +44,10 @@ async function configure (database: string, name: string, value: string): Promis
 }
 
 // One server for all: before they run side by side.
-await makeDatabase(t)
+await makeDatabase()
 
 t.test('writers that wait for a lock, more than there are connections, end in 503 in time, and it goes on when it is free', async t => {
-  const database = await makeDatabase(t)
+  const database = await makeDatabase()
   const store = await open(t, database)
   const holder = await connect(t, database)
   await holder.query(`select pg_advisory_lock(${WRITER})`)
@@ -64,7 +64,7 @@ t.test('writers that wait for a lock, more than there are connections, end in 50
 
 t.test('a commit is durable where the server is configured for less, and as much more as it is configured for', async t => {
   for (const [configured, expected] of [['off', 'on'], ['on', 'on'], ['remote_apply', 'remote_apply']] as const) {
-    const database = await makeDatabase(t)
+    const database = await makeDatabase()
     await configure(database, 'synchronous_commit', configured)
     const { rows } = await (await connect(t, database)).query<{ synchronous_commit: string }>('show synchronous_commit')
     t.equal(rows[0]?.synchronous_commit, configured, 'what others get')
@@ -74,7 +74,7 @@ t.test('a commit is durable where the server is configured for less, and as much
 })
 
 t.test('writers see what was committed before, where the server is configured for a stricter isolation', async t => {
-  const database = await makeDatabase(t)
+  const database = await makeDatabase()
   await configure(database, 'default_transaction_isolation', 'serializable')
   const store = await open(t, database)
   await Promise.all(Array.from({ length: 20 }, () => store.transaction(async trx => {
@@ -84,7 +84,7 @@ t.test('writers see what was committed before, where the server is configured fo
 })
 
 t.test('what one node runs alone another does not, until the first is done or its connection is gone', async t => {
-  const database = await makeDatabase(t)
+  const database = await makeDatabase()
   const [one, two] = [await open(t, database), await open(t, database)]
   let begin = (): void => {}
   let finish = (): void => {}
@@ -135,7 +135,7 @@ t.test('a standby is not believed: what it says may be any time old', async t =>
 })
 
 t.test('connections that are lost are replaced, those that were idle too', async t => {
-  const database = await makeDatabase(t)
+  const database = await makeDatabase()
   const store = await open(t, database)
   await Promise.all(Array.from({ length: 10 }, () => store.read(db => readMeta(db, 'latest_time'))))
   const other = await connect(t, database)
