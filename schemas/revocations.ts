@@ -21,8 +21,8 @@ const EXAMPLE_RULES = [
   { kind: 'user' as const, value: EXAMPLE.userId, issued_before: Date.parse(EXAMPLE.moment), expires_at: Date.parse(EXAMPLE.moment) + 900_000 }
 ]
 
-const EXAMPLE_PAGE = { cursor: '2n9c4a7zq1-42', more: false, keys: ['1'], rules: EXAMPLE_RULES }
-const EXAMPLE_EVENTS = `event: rules\nid: 2n9c4a7zq1-42\ndata: ${JSON.stringify({ rules: EXAMPLE_RULES })}\n\n` +
+const EXAMPLE_PAGE = { cursor: '2n9c4a7zq1-mwxf1jm9-42', more: false, keys: ['1'], rules: EXAMPLE_RULES }
+const EXAMPLE_EVENTS = `event: rules\nid: 2n9c4a7zq1-mwxf1jm9-42\ndata: ${JSON.stringify({ rules: EXAMPLE_RULES })}\n\n` +
   `event: state\ndata: ${JSON.stringify({ as_of: 3, time: Date.parse(EXAMPLE.moment), keys: ['1'] })}\n\n`
 
 /** A page of the rules, for a receiver that polls. */

@@ -243,6 +243,6 @@ t.test('the position of a page is that of its last rule, though the rule is left
   await world.revocations.revokeToken('live', world.wall() + MINUTE)
   await world.revocations.revokeToken('forgotten', world.wall() - 2 * 24 * 60 * MINUTE)
   const { page } = await feed.read({ after: undefined, limit: 10 })
-  t.match(page, { cursor: '10-2', more: false, rules: [{ value: 'live' }] })
+  t.match(page, { cursor: /^10-[0-9a-z]+-2$/, more: false, rules: [{ value: 'live' }] })
   t.equal(page.rules.length, 1)
 })
