@@ -59,7 +59,13 @@ export async function buildServer (options: LatchkeyOptions, { trustProxy, logLe
   })
   limitHeaders(app, limits.headers)
   app.decorate(kStandalone, true)
-  await app.register(latchkey, { ...SERVICE_DEFAULTS, ...options })
+  try {
+    await app.register(latchkey, { ...SERVICE_DEFAULTS, ...options })
+  } catch (error) {
+    // What was opened before keeps the process alive: a supervisor would take it for one that runs.
+    await app.close()
+    throw error
+  }
   return app
 }
 

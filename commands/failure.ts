@@ -41,6 +41,7 @@ export function toFailure (error: unknown): Failure | undefined {
   if (error instanceof LatchkeyError) return ofLatchkey(error)
   if (error instanceof KeyError) return { code: error.code, message: oneLine(error.message), exitCode: EXIT_CODES.failed }
   const message = oneLine(error instanceof Error ? error.message : String(error))
+  if (error instanceof Error && error.cause instanceof LatchkeyError && error.cause.code === 'store_unavailable') return { code: 'store_unavailable', message, exitCode: EXIT_CODES.unavailable }
   const option = /^Latchkey: (.*)/.exec(message)?.[1]
   if (option !== undefined) return { code: 'invalid_option', message: option, exitCode: EXIT_CODES.failed }
   // Ours say what to do; of an error that nobody foresaw there is only its place to tell.

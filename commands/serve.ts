@@ -29,17 +29,7 @@ async function serve (): Promise<void> {
   const { buildServer } = await import('../server.js')
   const app = await buildServer(options, serviceOptions)
   const requests = watchRequests(app.server)
-  await app.ready()
-  // Before anybody can register, and be the first user instead.
-  const administrator = await addFirstAdministrator(app.latchkey, settings)
-  try {
-    await listen(app, serviceOptions)
-  } catch (error) {
-    // Nobody was shown its password: the next start makes it anew.
-    if (administrator !== undefined) await app.latchkey.users.remove(administrator.id)
-    await app.close()
-    throw error
-  }
+  const administrator = await start(app, settings, serviceOptions)
   warnAboutSettings(app, settings, { defaultIssuer: readOptions({}).issuer })
   if (administrator !== undefined) process.stdout.write(introduce(administrator, originOf(app) + settings.prefix))
 
@@ -52,6 +42,23 @@ async function serve (): Promise<void> {
     app.server.closeAllConnections()
     await closed
   })
+}
+
+/** Listens, and gives the administrator where it had to make one. Where it cannot start nothing stays open, which would keep the process alive. */
+async function start (app: FastifyInstance, settings: Settings, serviceOptions: { host: string, port: number }): Promise<Awaited<ReturnType<typeof addFirstAdministrator>>> {
+  let administrator: Awaited<ReturnType<typeof addFirstAdministrator>>
+  try {
+    await app.ready()
+    // Before anybody can register, and be the first user instead.
+    administrator = await addFirstAdministrator(app.latchkey, settings)
+    await listen(app, serviceOptions)
+    return administrator
+  } catch (error) {
+    // Nobody was shown its password: the next start makes it anew.
+    if (administrator !== undefined) await app.latchkey.users.remove(administrator.id)
+    await app.close()
+    throw error
+  }
 }
 
 async function listen (app: FastifyInstance, { host, port }: { host: string, port: number }): Promise<void> {

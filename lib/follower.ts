@@ -1,3 +1,4 @@
+import { ageOf, MACHINE, NEVER, readMoment } from './moment.js'
 import type { Store } from './store/store.js'
 
 /** Keeps what is held in memory level with the store: one notice, whatever it is that somebody else may have changed. */
@@ -24,7 +25,7 @@ export function createFollower (store: Store, { bound = Infinity }: { bound?: nu
   // Changes noticed, and changes that a load begun afterwards has taken in: a request may only go on when its own was.
   let noticed = 0
   let taken = 0
-  let takenAt = -Infinity
+  let takenAt = NEVER
   let catchingUp: Promise<void> | undefined
 
   async function catchUp (): Promise<void> {
@@ -33,7 +34,7 @@ export function createFollower (store: Store, { bound = Infinity }: { bound?: nu
     try {
       while (taken !== noticed) {
         const target = noticed
-        const begun = performance.now()
+        const begun = readMoment(MACHINE)
         for (const load of loads) await load()
         taken = target
         takenAt = begun
@@ -57,7 +58,7 @@ export function createFollower (store: Store, { bound = Infinity }: { bound?: nu
   }
 
   function isRecent (): boolean {
-    return performance.now() - takenAt <= bound
+    return ageOf(takenAt, MACHINE) <= bound
   }
 
   async function askAndRefresh (): Promise<void> {
@@ -79,7 +80,7 @@ export function createFollower (store: Store, { bound = Infinity }: { bound?: nu
       noticed++
     },
     refresh,
-    asOf: () => taken === noticed ? store.asOf() : takenAt
+    asOf: () => taken === noticed ? store.asOf() : takenAt.stopwatch
   }
 }
 

@@ -68,7 +68,7 @@ function refusal (schema: OptionSchema, errors: ErrorObject[], options: unknown)
   const variable = option?.env === undefined ? '' : ` (${option.env})`
   // The value of a secret is nobody's business, wherever this sentence ends up; the URL of a database holds one.
   const isSecret = name === 'secret' || name === 'clientSecret' || (name === 'database' && String(value).includes('://'))
-  const shown = isSecret ? 'is none' : `is ${show(value)}`
+  const shown = !isSecret ? `is ${show(value)}` : name === 'database' ? `is a URL of ${show(String(value).split('://', 1)[0])}` : 'is none'
   return new TypeError(`Latchkey: the option ${name}${variable} ${shown}: it must be ${option?.expects}`)
 }
 

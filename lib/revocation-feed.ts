@@ -37,11 +37,12 @@ export interface RevocationFeed {
   read (query: { after: string | undefined, limit: number }): Promise<{ page: Static<typeof RevocationPage>, moment: number, time: number }>
   /**
    * A stream of what comes after the cursor, for whoever holds `token`, as long as that is good.
+   * @param owner - whose token that is.
    * @param arrivedAt - the moment at which the request for it arrived.
    * @param onEnd - called once when it ends, whoever ended it.
    * @throws LatchkeyError `feed_unavailable` where there are too many, or the process is about to end.
    */
-  open (request: { after: string | undefined, arrivedAt: number, token: string, onEnd: () => void }): FeedStream
+  open (request: { after: string | undefined, arrivedAt: number, token: string, owner: string, onEnd: () => void }): FeedStream
   /** Ends every stream, and opens no more. */
   close (): void
   /** How many streams there are. */
@@ -62,6 +63,7 @@ interface OpenStream {
   /** Lets `next` look again. */
   wake (): void
   token: string
+  owner: string
   openedAt: number
   /** Since when its receiver takes nothing; undefined while it waits for us. */
   idleSince: number | undefined
@@ -117,11 +119,15 @@ export function createRevocationFeed ({ store, storeId, revocations, tokens, key
       if (now - stream.openedAt >= limits.lifetime || (stream.idleSince !== undefined && now - stream.idleSince >= limits.patience)) stream.end()
     }
     const moment = await reachMoment(revocations, stopwatch)
+    // A node whose clock is ahead issues tokens without a rule that would tell us of it: receivers must not refuse them as from the future.
+    await revocations.readTime()
     for (const stream of streams) if (!await mayGoOn(stream.token)) stream.end()
     const time = clock.now()
     const keys = kids()
     // After the moment: what was acknowledged by then is committed, so that this reads it.
-    beat = { number, moment, head: await reader.advance(), time, keys }
+    const head = await reader.advance()
+    // Where another server was found meanwhile nothing is known of it yet: the next beat begins anew.
+    if (store.epoch() === epoch) beat = { number, moment, head, time, keys }
   }
 
   /** Whether a token is still good. Where that cannot be told the stream stays: it says nothing new until it can. */
@@ -192,6 +198,7 @@ export function createRevocationFeed ({ store, storeId, revocations, tokens, key
 
   return {
     async read ({ after, limit }) {
+      const before = store.epoch()
       const moment = await reachMoment(revocations, stopwatch)
       const time = clock.now()
       const keys = kids()
@@ -199,12 +206,14 @@ export function createRevocationFeed ({ store, storeId, revocations, tokens, key
       const position = asked > 0 && asked > await readLastSeq(store) ? 0 : asked
       const rows = await readRules(store, position, limit + 1)
       const taken = rows.slice(0, limit)
+      if (store.epoch() !== before) throw new LatchkeyError('revocation_unknown', { cause: new Error('Another server has taken over'), retryAfter: 1 })
       return { page: { cursor: cursors.format(taken.at(-1)?.seq ?? position), more: rows.length > limit, keys, rules: toWire(taken, time) }, moment, time }
     },
 
-    open ({ after, arrivedAt, token, onEnd }) {
+    open ({ after, arrivedAt, token, owner, onEnd }) {
       if (isClosed) throw new LatchkeyError('feed_unavailable', { retryAfter: 1 })
-      if (streams.size >= limits.streams) throw new LatchkeyError('feed_unavailable', { retryAfter: 5 })
+      const ofOne = [...streams].filter(stream => stream.owner === owner).length
+      if (streams.size >= limits.streams || ofOne >= limits.streamsOfOne) throw new LatchkeyError('feed_unavailable', { retryAfter: 5 })
 
       let position: number | undefined
       let sent = 0
@@ -214,6 +223,7 @@ export function createRevocationFeed ({ store, storeId, revocations, tokens, key
       const firstBeat = beatsBegun + 1
       const stream: OpenStream = {
         token,
+        owner,
         openedAt: stopwatch(),
         idleSince: stopwatch(),
         wake () {
@@ -251,6 +261,8 @@ export function createRevocationFeed ({ store, storeId, revocations, tokens, key
           }
           if (position >= reader.head) return undefined
           const taken = await reader.take(position)
+          // Of the one server or the other: the cursor would not say which.
+          if (store.epoch() !== epoch) return undefined
           position = taken.position
           if (taken.event !== undefined) return taken.event
         }

@@ -17,9 +17,6 @@ import type { Tables } from './store/tables.js'
 /** How many rules are read from the store, or purged, in one step: one to two milliseconds' work, and larger ones load no faster. */
 const STEP = 1_000
 
-/** How many rules are read once more where their numbers may have been given again: more than a standby is ever behind. */
-const OVERLAP = 10_000
-
 /** How many places of each kind a purge looks at in the index, up to half of them free: a millisecond's work. */
 const SWEEP = 20_000
 
@@ -104,11 +101,19 @@ export async function openRevocations ({ store, clock, events, accessTokenTtl, f
   }
 
   let lastSeq = 0
-  let epoch = store.epoch()
+  const firstEpoch = store.epoch()
+  let epoch = firstEpoch
+
+  /** What is in the index is in the store, but where another server has taken over that may lack it: there it is to be written again. */
+  function isDurable (tokenId: string): boolean {
+    return store.epoch() === firstEpoch && index.hasToken(tokenId)
+  }
+
   async function load (): Promise<void> {
-    // Before the reading: where it changes in the middle the next load does it again.
+    // Before the reading: where it changes in the middle the next load does it again. From the start: how many numbers were given again
+    // nobody knows, and what is in the index already stays.
     const now = store.epoch()
-    if (now !== epoch) lastSeq = Math.max(0, lastSeq - OVERLAP)
+    if (now !== epoch) lastSeq = 0
     epoch = now
     for (;;) {
       const rows = await store.read(db => db.selectFrom('rules').select(['seq', 'kind', 'value', 'issued_before', 'expires_at']).where('seq', '>', lastSeq).orderBy('seq').limit(STEP).execute())
@@ -206,14 +211,14 @@ export async function openRevocations ({ store, clock, events, accessTokenTtl, f
     },
     isRevoked: index.isRevoked,
     async revokeToken (tokenId, expiresAt, by = HOST) {
-      // What is in the index is durable. Revoking one token a million times must not write a million rules.
-      if (index.hasToken(tokenId)) return
+      // Revoking one token a million times must not write a million rules.
+      if (isDurable(tokenId)) return
       await transaction(async (_trx, revoke, _now, record) => {
         await revoke.token(tokenId, null, expiresAt)
         await record({ type: 'token_revoked', actor: by, details: { tokenId } })
       })
     },
-    isTokenRevoked: index.hasToken,
+    isTokenRevoked: isDurable,
     revokeUser: (userId, by = HOST) => transaction(async (_trx, revoke, _now, record) => {
       await revoke.user(userId)
       await record({ type: 'tokens_revoked', actor: by, subject: userId })

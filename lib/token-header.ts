@@ -33,7 +33,13 @@ export function isCanonical ({ members, text }: TokenHeader): boolean {
   return JSON.stringify(members) === text
 }
 
+/** Bytes of a name: what an index of a database takes. */
+const MAX_NAME = 1_024
+
+/** What not every database holds as it is: two names would become one, or one of them would be kept as another. */
+const UNKEPT = /[\0\p{Surrogate}]/u
+
 /** Whether a claim is a text that can name something. */
 export function isName (claim: unknown): claim is string {
-  return typeof claim === 'string' && claim !== ''
+  return typeof claim === 'string' && claim !== '' && Buffer.byteLength(claim) <= MAX_NAME && !UNKEPT.test(claim)
 }

@@ -49,7 +49,13 @@ export const Options = Type.Object({
     expects: "the path of a SQLite database, ':memory:', or a URL such as postgres://user:password@host:5432/database"
   })),
   /** With PostgreSQL: how long after its acknowledgement a revocation by another node may be unknown here; a node that cannot know asks the database for each request, and answers 503 where it gets no answer. Default `1s`. */
-  revocationBound: Duration('With PostgreSQL: how long after its acknowledgement a revocation by another node may be unknown here, at least `100ms`. A node that cannot know asks the database before each answer, and answers 503 where it gets none. With SQLite the next request knows.', '1s', 'LATCHKEY_REVOCATION_BOUND'),
+  revocationBound: Type.Optional(Type.String({
+    pattern: DURATION_PATTERN,
+    description: 'With PostgreSQL: how long after its acknowledgement a revocation by another node may be unknown here, at least `100ms`. A node that cannot know asks the database before each answer, and answers 503 where it gets none. With SQLite the next request knows.',
+    default: '1s',
+    env: 'LATCHKEY_REVOCATION_BOUND',
+    expects: 'a duration from 100ms to 1h'
+  })),
   /** At least 32 bytes; a list rotates: the first signs, all verify. Default: made at first start, in a file beside the database; with PostgreSQL it must be given. */
   secret: Type.Optional(Type.Union([Type.String(), Type.Array(Type.String(), { minItems: 1 })], {
     description: 'What the symmetric keys are derived from, at least 32 bytes. A list rotates: the first signs and seals, all verify and unseal. Default: made at first start, in a file of mode 0600 beside the database. With PostgreSQL it must be given, and be the same on every node.',

@@ -1,5 +1,5 @@
-import { ageOf, readMoment } from './moment.js'
-import type { Moment, Stopwatches } from './moment.js'
+import { ageOf, readMoment } from '../lib/moment.js'
+import type { Moment, Stopwatches } from '../lib/moment.js'
 import type { Requests } from './requests.js'
 import type { Credentials } from './settings.js'
 
@@ -12,6 +12,8 @@ export interface ServiceClient {
   token (): Promise<{ text: string, remaining: number }>
   /** Resolves where the service has granted what the token is for, now or before. Rejects where it does not, or cannot be reached. */
   confirm (): Promise<void>
+  /** Whether it has been so. */
+  isConfirmed (): boolean
   /** Forgets the token: it was refused. */
   forget (): void
   /** The header of a request that authenticates by id and secret: RFC 6749 section 2.3.1. */
@@ -29,13 +31,15 @@ interface HeldToken {
  * Creates the client.
  * @param endpoint - tells the token endpoint, which has to be discovered first.
  * @param scope - what its access token is for.
+ * @param onConfirmed - called when the service grants that.
  */
-export function createServiceClient ({ credentials, endpoint, scope, requests, time }: {
+export function createServiceClient ({ credentials, endpoint, scope, requests, time, onConfirmed }: {
   credentials: Credentials
   endpoint: () => string
   scope: string
   requests: Requests
   time: Stopwatches
+  onConfirmed: () => void
 }): ServiceClient {
   const pair = [credentials.clientId, credentials.clientSecret].map(formEncode).join(':')
   const basic = { authorization: `Basic ${Buffer.from(pair).toString('base64')}` }
@@ -51,6 +55,7 @@ export function createServiceClient ({ credentials, endpoint, scope, requests, t
       throw new Error('The token endpoint gives no access token that can be used')
     }
     isConfirmed = true
+    onConfirmed()
     held = { text, since, lifetime: seconds * 1000 }
     return held
   }
@@ -69,6 +74,7 @@ export function createServiceClient ({ credentials, endpoint, scope, requests, t
     async confirm () {
       if (!isConfirmed) await hold()
     },
+    isConfirmed: () => isConfirmed,
     forget () {
       held = undefined
     },

@@ -1,3 +1,4 @@
+import { show } from '../lib/option-check.js'
 import { metadataPath } from '../lib/server-metadata.js'
 import type { Requests } from './requests.js'
 
@@ -18,7 +19,7 @@ export async function discover (issuer: string, requests: Requests): Promise<Ser
   const { origin } = new URL(issuer)
   const url = origin + metadataPath(issuer)
   const { members } = await requests.json(url)
-  if (members.issuer !== issuer) throw new Error(`The metadata at ${url} are those of another issuer than the option issuer says: it must be the same to the letter`)
+  if (members.issuer !== issuer) throw new Error(`The metadata at ${url} are those of the issuer ${show(members.issuer)}, and the option issuer says ${show(issuer)}: it must be the same to the letter`)
 
   function read (name: string): string | undefined {
     const value = members[name]

@@ -43,11 +43,11 @@ export interface Verifier {
   /** Resolves when tokens are accepted for the first time. What keeps it from that is in `status()` and in the log; it goes on trying. Rejects when it is closed before. */
   ready (): Promise<void>
   /**
-   * Who holds this token: the same as in an app with the full plugin. Throws a `LatchkeyError` with the `code` `invalid_token`, `token_expired` or `token_revoked`
-   * (status 401), or `revocation_unknown` (status 503) where it cannot be told. Returns a promise only where the service has to be asked;
+   * Who holds this token: the same as in an app with the full plugin. Throws a `LatchkeyError` with the `code` `invalid_token`, `token_expired` or `token_revoked`,
+   * or `unauthenticated` where there is none (all of them status 401), or `revocation_unknown` (status 503) where it cannot be told. Returns a promise only where the service has to be asked;
    * then it rejects with the same.
    */
-  verify (token: string): AuthenticatedUser | Promise<AuthenticatedUser>
+  verify (token: string | undefined): AuthenticatedUser | Promise<AuthenticatedUser>
   status (): VerifierStatus
   /** The names of the scopes that there are. Undefined: the option `scopes` does not say, and the service has not been reached yet. */
   scopes (): readonly string[] | undefined
@@ -106,8 +106,27 @@ export function createVerifier (options: VerifierOptions): Verifier {
     return age === Infinity ? 'the feed has not told yet what is revoked' : `the feed has told nothing for ${Math.round(age)} ms, which is more than the bound`
   }
 
-  // What the heartbeats have told of the time is all that there is to know.
-  const common = { readTime: async () => {}, isRevoked: index.isRevoked }
+  let waiting: Array<() => void> = []
+
+  /** Resolves with the next heartbeat, which says the service's time; or after the bound, where there is none. */
+  async function readTime (): Promise<void> {
+    await new Promise<void>(resolve => {
+      waiting.push(resolve)
+      setTimeout(() => {
+        waiting = waiting.filter(other => other !== resolve)
+        resolve()
+      }, bound).unref()
+    })
+  }
+
+  function noteState (): void {
+    for (const resolve of waiting) resolve()
+    waiting = []
+    noteIfAccepting()
+  }
+
+  // Without a feed there is nothing to learn the time from.
+  const common = { readTime: credentials === undefined ? async () => {} : readTime, isRevoked: index.isRevoked }
   const guarded = createTokenVerification({
     keys: credentials === undefined ? keys.all : keys.vouched,
     clock,
@@ -122,7 +141,8 @@ export function createVerifier (options: VerifierOptions): Verifier {
       // Both, that a client which may not introspect is noticed before it matters: it would get no token at all.
       scope: asking ? 'revocations:read tokens:introspect' : 'revocations:read',
       requests,
-      time
+      time,
+      onConfirmed: noteIfAccepting
     })
   const fallback = client === undefined || !asking ? undefined : createFallback(client)
 
@@ -155,7 +175,7 @@ export function createVerifier (options: VerifierOptions): Verifier {
   const feed = client === undefined
     ? undefined
     : createFeed({
-      endpoint: () => endpointOf('feedEndpoint'), client, requests, time, bound, index, clock, keys, freshness, onState: noteIfAccepting, onFailure: reporter.failed
+      endpoint: () => endpointOf('feedEndpoint'), client, requests, time, bound, index, clock, keys, freshness, onState: noteState, onFailure: reporter.failed
     })
 
   let becomeReady: () => void
@@ -167,7 +187,7 @@ export function createVerifier (options: VerifierOptions): Verifier {
   readiness.catch(() => {})
 
   function isAccepting (): boolean {
-    return !closing.signal.aborted && keys.areThere() && (areRevocationsKnown() || fallback !== undefined)
+    return !closing.signal.aborted && keys.areThere() && (areRevocationsKnown() || (fallback !== undefined && client?.isConfirmed() === true))
   }
 
   function noteIfAccepting (): void {
@@ -204,6 +224,7 @@ export function createVerifier (options: VerifierOptions): Verifier {
   return {
     ready: () => readiness,
     verify (token) {
+      if (token === undefined) throw new LatchkeyError('unauthenticated')
       let outcome: AuthenticatedUser | Promise<AuthenticatedUser>
       try {
         outcome = guarded.verify(token)
@@ -227,6 +248,7 @@ export function createVerifier (options: VerifierOptions): Verifier {
   }
 }
 
+export { challengeOf, readBearer } from '../lib/credentials.js'
 export { LatchkeyError } from '../lib/errors.js'
 export type { AccessTokenClaims, AuthenticatedUser } from '../lib/access-token.js'
 export type { VerifierLog, VerifierOptions } from '../schemas/verifier-options.js'

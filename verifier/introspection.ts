@@ -1,8 +1,8 @@
 import { LatchkeyError } from '../lib/errors.js'
 import { createTokenCache } from '../lib/token-cache.js'
 import type { ServiceClient } from './client.js'
-import { ageOf, readMoment } from './moment.js'
-import type { Moment, Stopwatches } from './moment.js'
+import { ageOf, readMoment } from '../lib/moment.js'
+import type { Moment, Stopwatches } from '../lib/moment.js'
 import type { Requests } from './requests.js'
 
 /** At most twice as many answers are kept, each for no longer than the bound. */
@@ -15,8 +15,15 @@ export interface Introspection {
 }
 
 interface Question {
-  asked: Moment
-  isLive: Promise<boolean>
+  /** When it was asked; once there is an answer, as of when that is. */
+  since: Moment
+  answer: Promise<Answer>
+}
+
+interface Answer {
+  isLive: boolean
+  /** As of when the service knew what is revoked. Another node of it may have revoked since. */
+  asOf: Moment
 }
 
 /**
@@ -33,29 +40,35 @@ export function createIntrospection ({ endpoint, client, requests, time, bound }
 }): Introspection {
   const questions = createTokenCache<Question>(CACHE_HALF)
 
-  async function ask (token: string): Promise<boolean> {
+  async function ask (token: string, asked: Moment): Promise<Answer> {
     // A client without the scope would be told that no token is live, and would throw everybody out.
     await client.confirm()
-    const { members: { active } } = await requests.json(endpoint(), { method: 'POST', headers: client.basic, form: { token, token_type_hint: 'access_token' }, timeout: bound })
+    const { members: { active }, headers } = await requests.json(endpoint(), { method: 'POST', headers: client.basic, form: { token, token_type_hint: 'access_token' }, timeout: bound })
     if (typeof active !== 'boolean') throw new Error('The introspection endpoint does not say whether the token is active')
-    return active
+    const asOf = Number(headers.get('revocation-as-of') ?? NaN)
+    if (!Number.isFinite(asOf)) throw new Error('The introspection endpoint does not say as of when it knows what is revoked')
+    // Nothing is known of what comes after the question.
+    const elapsed = Math.min(asOf, 0)
+    return { isLive: active, asOf: { wall: asked.wall + elapsed, stopwatch: asked.stopwatch + elapsed } }
   }
 
   function questionOf (token: string): Question {
     const known = questions.get(token)
-    if (known !== undefined && ageOf(known.asked, time) <= bound) return known
-    const question = { asked: readMoment(time), isLive: ask(token) }
+    if (known !== undefined && ageOf(known.since, time) <= bound) return known
+    const asked = readMoment(time)
+    const answer = ask(token, asked)
+    const question = { since: asked, answer }
+    answer.then(({ asOf }) => { question.since = asOf }, () => {})
     questions.set(token, question)
     return question
   }
 
   return {
     async assertLive (token) {
-      const { asked, isLive } = questionOf(token)
-      const answer = await isLive
+      const { isLive, asOf } = await questionOf(token).answer
       // A no is a no for good.
-      if (!answer) throw new LatchkeyError('token_revoked')
-      if (ageOf(asked, time) > bound) throw new Error('The introspection endpoint answers too slowly to tell what is revoked')
+      if (!isLive) throw new LatchkeyError('token_revoked')
+      if (ageOf(asOf, time) > bound) throw new Error('The introspection endpoint answers too slowly, or is itself not up to date, to tell what is revoked')
     }
   }
 }

@@ -1,7 +1,7 @@
 import type { VerificationKey, VerificationKeys } from '../lib/token-verification.js'
 import type { JwkSet } from './jwks.js'
-import { ageOf, readMoment } from './moment.js'
-import type { Moment, Stopwatches } from './moment.js'
+import { ageOf, readMoment } from '../lib/moment.js'
+import type { Moment, Stopwatches } from '../lib/moment.js'
 
 /** Milliseconds between two readings that were caused by a name that anybody can make up. */
 const SEEK_PAUSE = 60_000

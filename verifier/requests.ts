@@ -28,6 +28,7 @@ export interface JsonRequest {
 /** An object of JSON, and how long it may be kept: milliseconds, undefined where the service does not say. */
 export interface JsonAnswer {
   members: Record<string, unknown>
+  headers: Headers
   maxAge: number | undefined
 }
 
@@ -73,7 +74,7 @@ export function createRequests (fetch: typeof globalThis.fetch): Requests {
           signal: abort.signal
         })
         const text = await readText(response, url)
-        return { members: parseObject(text, url), maxAge: maxAgeOf(response.headers.get('cache-control')) }
+        return { members: parseObject(text, url), headers: response.headers, maxAge: maxAgeOf(response.headers.get('cache-control')) }
       } finally {
         clearTimeout(timer)
         underWay.delete(abort)

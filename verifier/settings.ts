@@ -2,7 +2,7 @@ import { createOptionCheck } from '../lib/option-check.js'
 import { toMilliseconds } from '../lib/options.js'
 import { VerifierOptions } from '../schemas/verifier-options.js'
 import type { VerifierLog } from '../schemas/verifier-options.js'
-import type { Stopwatches } from './moment.js'
+import type { Stopwatches } from '../lib/moment.js'
 
 /** Id and secret of the machine client that the verifier is to the service. */
 export interface Credentials {

@@ -1,5 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
+import { ageOf, MACHINE, NEVER, readMoment } from '../moment.js'
+import type { Moment } from '../moment.js'
 import type { Store } from './store.js'
 import { toClientConfig } from './postgres-pool.js'
 
@@ -11,16 +13,6 @@ const RETRY_DELAY = 250
 
 /** Milliseconds that a connection may take to be made, and to begin to listen: longer than `pg` itself waits. */
 const PATIENCE = 7_000
-
-/** A moment on both clocks: the monotonic one is never set, the wall clock goes on while the machine sleeps. */
-interface Moment {
-  monotonic: number
-  wall: number
-}
-
-function moment (): Moment {
-  return { monotonic: performance.now(), wall: Date.now() }
-}
 
 /** What a store tells of the commits of others. */
 type Changes = Pick<Store, 'changed' | 'ask' | 'asOf' | 'epoch' | 'onChange' | 'close'>
@@ -39,20 +31,36 @@ export interface ChangesRow {
 export const CHANGES_QUERY = `select (select value from meta where name = 'changes') as number, pg_is_in_recovery() as standby,
   floor(extract(epoch from pg_postmaster_start_time()) * 1000)::bigint as started`
 
+/** What a store tells, and what its pool tells it. */
+export interface ChangesFollower extends Changes {
+  /** Says which server a new connection has reached, by when it was started. */
+  meet (started: number): void
+}
+
 /**
- * Follows the number of the last commit that changed rules or keys. LISTEN brings it at once, and proves nothing while it is silent: the
- * connection may be cut off. So it is also asked for, several times within the bound, and an answer counts from when it was asked for.
+ * Follows the number of the last commit that changed rules or keys. LISTEN says at once that there is another one, and proves nothing while it
+ * is silent: the connection may be cut off. So the number is asked for, several times within the bound, and an answer counts from when it was asked for.
+ * @param first - what was answered when the store was opened.
  * @param query - runs `CHANGES_QUERY` on some connection.
  * @param bound - milliseconds.
+ * @param onAnotherServer - called when another server answers than before: what is connected to the one before must not be used again.
  */
-export function followChanges ({ url, bound, query, log }: { url: string, bound: number, query: () => Promise<ChangesRow | undefined>, log: (error: unknown, message: string) => void }): Changes {
+export function followChanges ({ url, bound, first, query, onAnotherServer, log }: {
+  url: string
+  bound: number
+  first: ChangesRow
+  query: () => Promise<ChangesRow | undefined>
+  onAnotherServer: () => void
+  log: (error: unknown, message: string) => void
+}): ChangesFollower {
   const listeners: Array<() => void> = []
-  const heard = { number: 0, epoch: 0, at: -Infinity }
-  let told = { number: 0, epoch: 0 }
-  let started = 0
+  const heard = { number: first.number ?? 0, epoch: first.started, at: -Infinity }
+  let told = { number: heard.number, epoch: heard.epoch }
+  let { started } = first
   let restored = 0
-  let confirmed: Moment = { monotonic: -Infinity, wall: -Infinity }
+  let confirmed: Moment = NEVER
   let asking: Promise<void> | undefined
+  let relisten = (): void => {}
   const closing = new AbortController()
 
   function isNews (): boolean {
@@ -66,27 +74,39 @@ export function followChanges ({ url, bound, query, log }: { url: string, bound:
     if (isNews()) for (const listener of listeners) listener()
   }
 
+  /**
+   * While the one before can still be reached, as after a failover by name, one connection may lead here and another there: what the one
+   * confirms must not be read of the other.
+   */
+  function meetAnother (server: number): void {
+    started = server
+    heard.epoch = started + restored
+    confirmed = NEVER
+    onAnotherServer()
+  }
+
   function take (row: ChangesRow | undefined, asked: Moment): void {
     if (closing.signal.aborted) return
     if (row?.standby !== false) throw new Error('The database is a standby: it does not know what is committed now')
     const number = row.number ?? 0
-    const goesBack = row.started === started && number < heard.number
-    // An answer on one connection may be overtaken by a notification on another.
-    if (goesBack && heard.at > asked.monotonic) return
-    // Else a backup was restored beneath us.
-    if (goesBack) restored++
-    started = row.started
-    heard.epoch = started + restored
-    if (asked.monotonic > confirmed.monotonic) confirmed = asked
+    if (row.started !== started) meetAnother(row.started)
+    else if (number < heard.number) {
+      // An answer on one connection may be overtaken by that on another.
+      if (heard.at > asked.stopwatch) return
+      // Else a backup was restored beneath us.
+      restored++
+      heard.epoch = started + restored
+    }
+    if (asked.stopwatch > confirmed.stopwatch) confirmed = asked
     hear(number)
   }
 
   function isCurrent (): boolean {
-    return performance.now() - confirmed.monotonic <= bound && Date.now() - confirmed.wall <= bound
+    return ageOf(confirmed, MACHINE) <= bound
   }
 
   async function askOnce (): Promise<void> {
-    const asked = moment()
+    const asked = readMoment(MACHINE)
     // What comes later than the bound is of no use: see `Follower.refresh`.
     take(await within(bound, query()), asked)
   }
@@ -95,28 +115,38 @@ export function followChanges ({ url, bound, query, log }: { url: string, bound:
     const client = new pg.Client({ ...toClientConfig(url), application_name: 'latchkey listener' })
     // A signal and not a promise to race with: what is raced with so often, and never settles, keeps all that it ever raced with.
     const lost = new AbortController()
-    const close = (): void => lost.abort(new Error('The app has closed'))
-    client.on('error', error => lost.abort(error))
-    client.on('end', () => lost.abort(new Error('The server has closed the connection')))
+    let wake = (): void => {}
+    let isNotified = false
+    function lose (error: Error): void {
+      lost.abort(error)
+      wake()
+    }
+    const close = (): void => lose(new Error('The app has closed'))
+    client.on('error', lose)
+    client.on('end', () => lose(new Error('The server has closed the connection')))
     closing.signal.addEventListener('abort', close)
+    relisten = () => lose(new Error('Another server has taken over'))
     try {
       await within(PATIENCE, client.connect(), lost.signal)
-      client.on('notification', ({ payload }) => {
-        // Answers and notifications come in the order of the commits; an answer on another connection may have overtaken this one.
-        const number = Number(payload)
-        if (number > heard.number) hear(number)
+      // What it says is not believed: every role of the server may notify.
+      client.on('notification', () => {
+        isNotified = true
+        wake()
       })
       await within(PATIENCE, client.query('listen latchkey'), lost.signal)
       for (;;) {
-        const asked = moment()
+        isNotified = false
+        const asked = readMoment(MACHINE)
         const { rows } = await within(bound, client.query<ChangesRow>(CHANGES_QUERY), lost.signal)
         take(rows[0], asked)
-        await delay(bound / POLLS_PER_BOUND, undefined, { ref: false, signal: lost.signal })
+        if (!isNotified) await new Promise<void>(resolve => { wake = resolve; setTimeout(resolve, bound / POLLS_PER_BOUND).unref() })
+        lost.signal.throwIfAborted()
       }
     } catch (error) {
       lost.signal.throwIfAborted()
       throw error
     } finally {
+      relisten = () => {}
       closing.signal.removeEventListener('abort', close)
       client.removeAllListeners('notification')
       // Not waited for: where the server is cut off it would take until the timeout of the system.
@@ -154,14 +184,19 @@ export function followChanges ({ url, bound, query, log }: { url: string, bound:
       asking ??= askOnce().finally(() => { asking = undefined })
       await asking
     },
-    asOf: () => confirmed.monotonic,
+    meet (server) {
+      if (server === started) return
+      meetAnother(server)
+      relisten()
+    },
+    asOf: () => confirmed.stopwatch,
     epoch: () => heard.epoch,
     onChange (listener) {
       listeners.push(listener)
     },
     async close () {
       closing.abort()
-      confirmed = { monotonic: -Infinity, wall: -Infinity }
+      confirmed = NEVER
       await listening
     }
   }

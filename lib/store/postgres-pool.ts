@@ -4,8 +4,8 @@ import type { LatchkeyError } from '../errors.js'
 import { storeUnavailable } from './store.js'
 import type { OpenOptions } from './store.js'
 
-/** Connections of one node. Writers take turns, so that more of them would only wait elsewhere. */
-const CONNECTIONS = 10
+/** Connections of one pool. Writers take turns, so that more of them would only wait elsewhere. */
+const CONNECTIONS = 5
 
 /** Milliseconds: to connect, or to be given a connection. */
 const CONNECT_TIMEOUT = 5_000
@@ -49,29 +49,44 @@ function toSafeNumber (text: string): number {
 }
 
 /** What a new connection must be asked before it is used. */
-const GREETING = `select pg_is_in_recovery() as standby,
+const GREETING = `select pg_is_in_recovery() as standby, floor(extract(epoch from pg_postmaster_start_time()) * 1000)::bigint as started,
   case when current_setting('synchronous_commit') = 'off' then set_config('synchronous_commit', 'on', false) end`
 
-/** Makes a new connection fit for use, or rejects. */
-async function greet (client: pg.ClientBase): Promise<void> {
+/** Makes a new connection fit for use, or rejects; gives when the server was started. */
+async function greet (client: pg.ClientBase): Promise<number> {
   // Of connections that are in use: the query that is under way is told of it too.
   client.on('error', () => {})
   // 200 is sent after the durable commit, whatever the server is configured for. Stricter settings stay as they are.
-  const { rows } = await client.query<{ standby: boolean }>(GREETING)
+  const { rows: [greeting] } = await client.query<{ standby: boolean, started: number }>(GREETING)
   // What a standby says may be any time old, and would be taken for what is known now.
-  if (rows[0]?.standby !== false) throw new Error('The server is a standby, or still recovers')
+  if (greeting?.standby !== false) throw new Error('The server is a standby, or still recovers')
+  return greeting.started
+}
+
+/** A pool for Kysely. */
+export interface RenewablePool extends PostgresPool {
+  /** From now on no connection is used that was made before. */
+  renew (): void
 }
 
 /**
  * A pool that never gives a connection again on which something went wrong: an answer that was given up would be read as that of the next
  * query, and a primary that has become a standby stays connected and refuses every write. Nor one that is older than a failure to reach the
  * server: of those that are idle each would be found dead by another request, which waits for it in vain.
+ * @param onServer - told when the server was started that a new connection has reached.
  */
-export function createPool (url: string, { log, patience }: Pick<OpenOptions, 'log' | 'patience'>): PostgresPool {
+export function createPool (url: string, { log, patience, onServer = () => {} }: Pick<OpenOptions, 'log' | 'patience'> & { onServer?: (started: number) => void }): RenewablePool {
+  async function prepare (client: pg.ClientBase): Promise<void> {
+    onServer(await greet(client))
+  }
   // The types do not know that what it returns is waited for.
-  const pool = new pg.Pool({ ...toClientConfig(url, patience), max: CONNECTIONS, idleTimeoutMillis: 30_000, onConnect: greet as unknown as (client: pg.ClientBase) => void })
+  const pool = new pg.Pool({ ...toClientConfig(url, patience), max: CONNECTIONS, idleTimeoutMillis: 30_000, onConnect: prepare as unknown as (client: pg.ClientBase) => void })
   // Of connections that are idle. Without a listener it would end the process.
-  pool.on('error', error => log(error, 'a connection to the database was lost; it is replaced'))
+  pool.on('error', (error: Error & { client?: unknown }) => {
+    // The whole connection, with what it was made with: nothing for a log.
+    delete error.client
+    log(error, 'a connection to the database was lost; it is replaced')
+  })
   const made = new WeakMap<pg.PoolClient, number>()
   pool.on('connect', client => { made.set(client, performance.now()) })
   let failedAt = -Infinity
@@ -130,6 +145,9 @@ export function createPool (url: string, { log, patience }: Pick<OpenOptions, 'l
 
   return {
     connect,
+    renew () {
+      failedAt = performance.now()
+    },
     async end () {
       isEnding = true
       // The pool would leave those that wait for a connection waiting until their timeout.

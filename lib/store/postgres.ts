@@ -5,7 +5,7 @@ import type { Dialectal } from './migrations.js'
 import { LatchkeyError } from '../errors.js'
 import { DATABASE_OPTION, describeDatabase } from './database-url.js'
 import { CHANGES_QUERY, followChanges } from './postgres-changes.js'
-import type { ChangesRow } from './postgres-changes.js'
+import type { ChangesFollower, ChangesRow } from './postgres-changes.js'
 import { createPool } from './postgres-pool.js'
 import { storeUnavailable } from './store.js'
 import type { OpenOptions, Store } from './store.js'
@@ -50,14 +50,32 @@ const DIALECT: Dialectal = {
  */
 export async function openPostgres (url: string, { bound, log, name = DATABASE_OPTION, mustExist = false, patience }: OpenOptions): Promise<Store> {
   await migrateSchema(url, { log, name, mustExist })
-  const db = new Kysely<Tables>({ dialect: new SingleWriterDialect(createPool(url, { log, patience })) })
-  // Kysely closes for good only what was used.
-  await readChanges(db)
-  const changes = followChanges({ url, bound, log, query: async () => await attempt(() => readChanges(db)) })
+  let changes: ChangesFollower | undefined
+  const onServer = (started: number): void => changes?.meet(started)
+  // Two, that no reader waits behind writers that wait for their turn: a node must be able to tell what is revoked meanwhile.
+  const pools = [createPool(url, { log, patience, onServer }), createPool(url, { log, patience, onServer })] as const
+  const [db, writer] = pools.map(pool => new Kysely<Tables>({ dialect: new SingleWriterDialect(pool) })) as [Kysely<Tables>, Kysely<Tables>]
+  try {
+    // Kysely closes for good only what was used.
+    await readChanges(writer)
+    changes = followChanges({
+      url,
+      bound,
+      log,
+      first: await readChanges(db),
+      query: async () => await attempt(() => readChanges(db)),
+      onAnotherServer () {
+        for (const pool of pools) pool.renew()
+      }
+    })
+  } catch (cause) {
+    await Promise.all([db.destroy(), writer.destroy()])
+    throw cannotOpen(url, name, cause)
+  }
 
   return {
     read: work => attempt(() => work(db)),
-    transaction: work => attempt(() => db.transaction().execute(work)),
+    transaction: work => attempt(() => writer.transaction().execute(work)),
     alone: work => attempt(() => db.connection().execute(async connection => {
       // In a transaction, which does nothing else: PostgreSQL ends it where this node freezes or vanishes in the middle, and lets go.
       await connection.executeQuery(CompiledQuery.raw(`begin; set local idle_in_transaction_session_timeout = ${ALONE_TIMEOUT}`))
@@ -74,15 +92,16 @@ export async function openPostgres (url: string, { bound, log, name = DATABASE_O
     epoch: changes.epoch,
     onChange: changes.onChange,
     async close () {
-      await changes.close()
-      await db.destroy()
+      await changes?.close()
+      await Promise.all([db.destroy(), writer.destroy()])
     }
   }
 }
 
-async function readChanges (db: Kysely<Tables>): Promise<ChangesRow | undefined> {
-  const { rows } = await db.executeQuery<ChangesRow>(CompiledQuery.raw(CHANGES_QUERY))
-  return rows[0]
+async function readChanges (db: Kysely<Tables>): Promise<ChangesRow> {
+  const { rows: [row] } = await db.executeQuery<ChangesRow>(CompiledQuery.raw(CHANGES_QUERY))
+  if (row === undefined) throw new Error('The server does not say what has changed')
+  return row
 }
 
 /** On connections of its own: what a large table takes, and the wait for a node that is at it, is no reason to give up. */
@@ -100,7 +119,9 @@ async function migrateSchema (url: string, { log, name, mustExist }: Required<Pi
 
 function cannotOpen (url: string, name: string, cause: unknown): Error {
   const reason = messageOf(cause)
-  return new Error(`${name} names ${describeDatabase(url)}, which cannot be opened: ${reason}; give the URL of a PostgreSQL database that is up and whose role may create tables in it`, { cause })
+  // A wrong password or name does not come right by waiting.
+  const isFinal = cause instanceof LatchkeyError && cause.cause instanceof Error && /^(28|3D)/.test(String((cause.cause as { code?: unknown }).code))
+  return new Error(`${name} names ${describeDatabase(url)}, which cannot be opened: ${reason}; give the URL of a PostgreSQL database that is up and whose role may create tables in it`, { cause: isFinal ? cause.cause : cause })
 }
 
 /** What the engine said. Where a name has several addresses, `pg` gives what it heard of each, and no message. */

@@ -3,12 +3,14 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Static } from 'typebox'
 import { readBearer, readClient } from '../../lib/credentials.js'
 import { LatchkeyError } from '../../lib/errors.js'
+import { reachMoment } from '../../lib/feed-moment.js'
 import type { MayKnow } from '../../lib/introspection.js'
 import { kGuards } from '../../plugins/authentication.js'
 import { kAuthenticateClient } from '../../plugins/client-authentication.js'
 import { sendOAuthError } from '../../plugins/errors.js'
 import forms from '../../plugins/forms.js'
 import { kInspector } from '../../plugins/introspection.js'
+import { kRevocations } from '../../plugins/revocations.js'
 import { BODY, SCOPED, oauthErrors } from '../../schemas/responses.js'
 import { IntrospectRequest, IntrospectResponse } from '../../schemas/tokens.js'
 
@@ -19,6 +21,8 @@ const ALL = 'tokens:introspect'
 const introspect: FastifyPluginAsyncTypebox = async function introspect (app) {
   await app.register(forms)
   const inspector = app[kInspector]
+  const revocations = app[kRevocations]
+  const stopwatch = (): number => performance.now()
   const authenticateClient = app[kAuthenticateClient]
   const requireAll = app[kGuards].requireScopes(ALL)
 
@@ -47,8 +51,12 @@ const introspect: FastifyPluginAsyncTypebox = async function introspect (app) {
     },
     errorHandler: sendOAuthError
   }, async (request, reply) => {
+    const arrivedAt = stopwatch() - reply.elapsedTime
     const mayKnow = await authorize(request, reply, request.body)
-    reply.header('cache-control', 'no-store').header('pragma', 'no-cache')
+    // Before the look: it may find what is newer, and must not say that it is.
+    const moment = await reachMoment(revocations, stopwatch)
+    // As in the feed: whoever asks for the sake of a bound must know how old the answer was when it was given.
+    reply.header('cache-control', 'no-store').header('pragma', 'no-cache').header('revocation-as-of', Math.floor(moment - arrivedAt))
     return await inspector.inspect(request.body.token, mayKnow)
   })
 }

@@ -11,6 +11,7 @@ import { FEED, FeedHeaders, RevocationsQuery } from '../../schemas/revocations.j
 const revocationRoutes: FastifyPluginAsyncTypebox = async function revocationRoutes (app) {
   const feed = app[kRevocationFeed]
   const cookies = app[kCookies]
+  const { requireScopes, userOf } = app[kGuards]
 
   app.get('', {
     schema: {
@@ -22,7 +23,7 @@ const revocationRoutes: FastifyPluginAsyncTypebox = async function revocationRou
       headers: FeedHeaders,
       response: { ...FEED, ...problems(...SCOPED, 'invalid_request', 'feed_unavailable') }
     },
-    preHandler: app[kGuards].requireScopes(FEED_SCOPE)
+    preHandler: requireScopes(FEED_SCOPE)
   }, async (request, reply) => {
     const arrivedAt = performance.now() - reply.elapsedTime
     const { headers, query } = request
@@ -32,7 +33,7 @@ const revocationRoutes: FastifyPluginAsyncTypebox = async function revocationRou
       if (request.method === 'HEAD') return sendNothing(reply.type('text/event-stream').header('cache-control', 'no-store'))
       const after = headers['last-event-id']
       const token = cookies.readAccessToken(request)
-      sendEvents(reply, onEnd => feed.open({ after, arrivedAt, token, onEnd }))
+      sendEvents(reply, onEnd => feed.open({ after, arrivedAt, token, owner: userOf(request).id, onEnd }))
       return reply
     }
 

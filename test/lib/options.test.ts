@@ -93,7 +93,7 @@ t.test('wrong values: each message names the option, its variable and what is le
     ['issuer', 'LATCHKEY_ISSUER', 'an http or https URL without query and fragment', ['', 'auth.example.com', 'ftp://a', 'https://', 'https://a?b', 'https://a#b', 'https://a b', 'javascript:alert(1)', 5, null, true, [], {}]],
     ['audience', 'LATCHKEY_AUDIENCE', 'a name or a list of names', ['', [], [''], ['a', 'a'], ['a', 5], 5, null, {}, true]],
     ['database', 'LATCHKEY_DATABASE', "the path of a SQLite database, ':memory:', or a URL such as postgres://user:password@host:5432/database", ['', 'postgres://', 'postgres://a b', 'mysql://localhost', 'file://a.db', 5, null, {}, []]],
-    ['revocationBound', 'LATCHKEY_REVOCATION_BOUND', 'a duration', [...DURATIONS, '99ms', '61m', '2h', '1d']],
+    ['revocationBound', 'LATCHKEY_REVOCATION_BOUND', 'a duration from 100ms to 1h', [...DURATIONS, '99ms', '61m', '2h', '1d']],
     ['secret', 'LATCHKEY_SECRET', 'at least 32 bytes of text, or a list of such', ['', 'short', 'x'.repeat(31), 'é'.repeat(15), [], [''], [SECRET, 'short'], [SECRET, 5], 5, null, {}, true]],
     ['algorithm', 'LATCHKEY_ALGORITHM', 'ES256, RS256, PS256, EdDSA, HS256', ['none', 'es256', 'HS512', 'ES384', '', 5, null, ['ES256']]],
     ['scopes', 'LATCHKEY_SCOPES', 'names of printable ASCII without spaces, quotes and backslashes, each with a description', [{ 'a b': 'x' }, { '"': 'x' }, { '\\': 'x' }, { '': 'x' }, { é: 'x' }, { admin: 5 }, { admin: null }, ['admin'], 'admin', null, 5]],

@@ -42,7 +42,7 @@ async function createFeed (t: Test, { file = ':memory:', limits = {} }: { file?:
   })
   t.teardown(() => feed.close())
   const ended: string[] = []
-  const open = (after?: string): FeedStream => feed.open({ after, arrivedAt: performance.now(), token: '', onEnd: () => ended.push('') })
+  const open = (after?: string): FeedStream => feed.open({ after, arrivedAt: performance.now(), token: '', owner: 'one', onEnd: () => ended.push('') })
   return { world, feed, open, ended, reads, stopwatch, warnings }
 }
 

@@ -9,9 +9,9 @@ const WELL_KNOWN = '/.well-known/oauth-authorization-server'
 t.test('metadata that are not the issuer\'s own, or name a place where nothing of ours must go, are not believed', async t => {
   const elsewhere = await createFakeService(t)
   const table: Array<[name: string, change: (metadata: Record<string, unknown>, issuer: string) => void, says: RegExp]> = [
-    ['another issuer', metadata => { metadata.issuer = 'https://evil.example' }, /those of another issuer/],
-    ['the issuer with a slash more', (metadata, issuer) => { metadata.issuer = `${issuer}/` }, /those of another issuer/],
-    ['no issuer', metadata => { delete metadata.issuer }, /those of another issuer/],
+    ['another issuer', metadata => { metadata.issuer = 'https://evil.example' }, /are those of the issuer .*, and the option issuer says/],
+    ['the issuer with a slash more', (metadata, issuer) => { metadata.issuer = `${issuer}/` }, /are those of the issuer .*, and the option issuer says/],
+    ['no issuer', metadata => { delete metadata.issuer }, /are those of the issuer .*, and the option issuer says/],
     ['keys over http elsewhere', metadata => { metadata.jwks_uri = `${elsewhere.origin}/jwks` }, /name a jwks_uri that is not at/],
     ['keys in a file', metadata => { metadata.jwks_uri = 'file:///etc/passwd' }, /name a jwks_uri that is not at/],
     ['keys in the document', metadata => { metadata.jwks_uri = 'data:application/json,{"keys":[]}' }, /name a jwks_uri that is not at/],

@@ -169,7 +169,7 @@ export async function createFakeService (t: Test, { path = '', now = Date.now }:
       json(response, { access_token: `token for ${scope}`.replaceAll(' ', '.'), token_type: 'bearer', expires_in: service.expiresIn, scope })
     },
     [`${path}/revocations`]: (request, _body, response) => openStream(request, response),
-    [`${path}/introspect`]: (_request, _body, response) => json(response, { active: true })
+    [`${path}/introspect`]: (_request, _body, response) => json(response.setHeader('revocation-as-of', -1), { active: true })
   }
 
   function answer (request: IncomingMessage, body: string, response: ServerResponse): void {

@@ -249,10 +249,12 @@ t.test('while the feed is cut each token is asked for, where the option says so;
   const asked: string[] = []
   let active: unknown = true
   let during = (): void => {}
+  let asOf: number | undefined = 3
   service.handlers['/introspect'] = (request, body, response) => {
     t.match(request.headers.authorization, /^Basic /)
     asked.push(new URLSearchParams(body).get('token') ?? '')
     during()
+    if (asOf !== undefined) response.setHeader('revocation-as-of', asOf)
     response.end(JSON.stringify({ active }))
   }
   t.equal(await outcomeOf(verifier, token), 'alice', 'also before the feed was ever there')
@@ -280,6 +282,22 @@ t.test('while the feed is cut each token is asked for, where the option says so;
   during = () => clocks.pass(1_001)
   t.equal(await outcomeOf(verifier, token), 'revocation_unknown', 'an answer that took longer than the bound is none')
   during = () => {}
+  asOf = -600
+  clocks.pass(1_001)
+  t.equal(await outcomeOf(verifier, token), 'alice', 'what the service knew 600 ms before it was asked')
+  clocks.pass(300)
+  t.equal(await outcomeOf(verifier, token), 'alice')
+  clocks.pass(101)
+  const before = asked.length
+  t.equal(await outcomeOf(verifier, token), 'alice')
+  t.equal(asked.length, before + 1, 'is older than the bound after 401 ms more: it is asked again')
+  asOf = -1_001
+  clocks.pass(1_001)
+  t.equal(await outcomeOf(verifier, token), 'revocation_unknown', 'a service that is itself too far behind')
+  asOf = undefined
+  clocks.pass(1_001)
+  t.equal(await outcomeOf(verifier, token), 'revocation_unknown', 'an answer that does not say how old it is')
+  asOf = 0
   for (const wrong of ['yes', 1, null, undefined]) {
     active = wrong
     clocks.pass(1_001)
@@ -295,9 +313,10 @@ t.test('a client that may not introspect is not believed when it is told that a 
   const clocks = createMachineClocks()
   const service = await createFakeService(t, { now: clocks.now })
   service.handlers['/token'] = (_request, _body, response) => { response.writeHead(400).end('{"error":"invalid_scope"}') }
-  service.handlers['/introspect'] = (_request, _body, response) => { response.end('{"active":false}') }
+  service.handlers['/introspect'] = (_request, _body, response) => { response.setHeader('revocation-as-of', 0).end('{"active":false}') }
   const { verifier } = build(t, { issuer: service.issuer, whenStale: 'introspect', ...clocks.options })
-  await verifier.ready()
+  await until(() => verifier.status().error?.includes('invalid_scope') === true)
+  t.equal(verifier.status().accepting, false, 'it cannot ask')
   t.equal(await outcomeOf(verifier, service.token()), 'revocation_unknown')
   delete service.handlers['/token']
   clocks.pass(1_001)

@@ -16,11 +16,19 @@ async function findSilence (): Promise<string> {
   return `postgres://nobody@127.0.0.1:${port}/nothing`
 }
 
-async function follow (t: Test): Promise<{ changes: ReturnType<typeof followChanges>, answers: Array<ChangesRow | Promise<ChangesRow>> }> {
+async function follow (t: Test): Promise<{ changes: ReturnType<typeof followChanges>, answers: Array<ChangesRow | Promise<ChangesRow>>, dropped: () => number }> {
+  let dropped = 0
   const answers: Array<ChangesRow | Promise<ChangesRow>> = []
-  const changes = followChanges({ url: await findSilence(), bound: 60_000, log () {}, query: async () => await answers.shift() })
+  const changes = followChanges({
+    url: await findSilence(),
+    bound: 60_000,
+    first: { number: null, standby: false, started: 1_000 },
+    log () {},
+    query: async () => await answers.shift(),
+    onAnotherServer () { dropped++ }
+  })
   t.teardown(() => changes.close())
-  return { changes, answers }
+  return { changes, answers, dropped: () => dropped }
 }
 
 t.test('the same number of another server is another commit', async t => {
@@ -43,6 +51,24 @@ t.test('the same number of another server is another commit', async t => {
   t.equal(told, 1)
   t.equal(changes.changed(), true, 'a server that took over without the last commit has given its number to another')
   t.ok(changes.epoch() > epoch)
+  t.equal(changes.changed(), false)
+})
+
+t.test('a connection that reaches another server makes all that is known a question again, and is the only kind that is used from then on', async t => {
+  const { changes, answers, dropped } = await follow(t)
+  answers.push({ number: 6, standby: false, started: 1_000 })
+  await changes.ask()
+  t.equal(changes.changed(), true)
+  changes.meet(1_000)
+  t.equal(changes.changed(), false, 'the same one')
+  t.equal(dropped(), 0)
+  changes.meet(2_000)
+  t.equal(dropped(), 1)
+  t.equal(changes.changed(), true)
+  t.equal(changes.changed(), undefined, 'what the other one has confirmed says nothing of this one')
+  answers.push({ number: 6, standby: false, started: 2_000 })
+  await changes.ask()
+  t.equal(dropped(), 1)
   t.equal(changes.changed(), false)
 })
 

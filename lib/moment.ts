@@ -6,6 +6,9 @@ export interface Stopwatches {
   stopwatch (): number
 }
 
+/** Those of this process. */
+export const MACHINE: Stopwatches = { wall: () => Date.now(), stopwatch: () => performance.now() }
+
 /** A moment on both. */
 export interface Moment {
   wall: number
@@ -21,3 +24,6 @@ export function readMoment ({ wall, stopwatch }: Stopwatches): Moment {
 export function ageOf (moment: Moment, time: Stopwatches): number {
   return Math.max(time.stopwatch() - moment.stopwatch, time.wall() - moment.wall)
 }
+
+/** Before everything. */
+export const NEVER: Moment = { wall: -Infinity, stopwatch: -Infinity }
