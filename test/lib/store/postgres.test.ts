@@ -2,7 +2,7 @@ import { sql } from 'kysely'
 import t from 'tap'
 import { openPostgres } from '../../../lib/store/postgres.js'
 import { createDatabase, queryPostgres } from '../../postgres/databases.js'
-import { createGate, openStore } from '../support.js'
+import { createGate, createWorld, openStore } from '../support.js'
 import { names, testContract, UNAVAILABLE, write } from './contract.js'
 
 t.setTimeout(120_000)
@@ -91,4 +91,59 @@ t.test('what cannot be undone is not half done: a standby that refuses to write 
   queryPostgres(url.replace(/[^/]*$/, 'postgres'), `alter database ${database} set default_transaction_read_only = off`, [])
   // The connection that was refused is not used again: a primary that has become a standby stays one.
   await t.resolves(write(store, 'after'))
+})
+
+t.test('what a role without rights may say on the channel is not believed: it is only asked sooner', async t => {
+  const url = createDatabase()
+  const store = await openStore(t, url)
+  await store.ask()
+  store.changed()
+  const epoch = store.epoch()
+  for (let round = 0; round < 8; round++) queryPostgres(url, `notify latchkey, '${9_007_199_254_740_000 + round}'`, [])
+  await store.ask()
+  t.equal(store.changed(), false)
+  t.equal(store.epoch(), epoch)
+})
+
+t.test('a database that is set back beneath a node: what is revoked after that is seen, however far back it went', async t => {
+  const url = createDatabase()
+  const [one, two] = [await createWorld(t, { store: await openStore(t, url) }), await createWorld(t, { store: await openStore(t, url) })]
+  const fill = (kind: string): unknown => queryPostgres(url, `insert into rules (kind, value, expires_at) select 'token', '${kind}-' || n, 9000000000000000 from generate_series(1, 12000) as n`, [])
+  fill('before')
+  const hear = async (): Promise<void> => {
+    await two.store.ask()
+    await two.revocations.refresh()
+  }
+  await hear()
+  t.equal(two.revocations.size, 12_000)
+  queryPostgres(url, 'truncate rules restart identity', [])
+  queryPostgres(url, "update meta set value = 0 where name = 'changes'", [])
+  await hear()
+  await one.revocations.revokeToken('after', Number.MAX_SAFE_INTEGER)
+  await hear()
+  t.ok(two.revocations.isRevoked({ tokenId: 'after', sessionId: undefined, userId: 'a', clientId: 'b', issuedAt: 0 }))
+  t.ok(two.revocations.isRevoked({ tokenId: 'before-1', sessionId: undefined, userId: 'a', clientId: 'b', issuedAt: 0 }), 'what was dead here stays so')
+
+  t.equal(two.revocations.isTokenRevoked('before-1'), false, 'but is not taken for durable')
+  await two.revocations.revokeToken('before-1', Number.MAX_SAFE_INTEGER)
+  t.same(queryPostgres(url, 'select value from rules order by seq', []), [{ value: 'after' }, { value: 'before-1' }], 'it is written again')
+})
+
+t.test('writers that wait for their turn keep no reader from asking', async t => {
+  const url = createDatabase()
+  const store = await openStore(t, url)
+  const gate = createGate()
+  let isWriting = (): void => {}
+  const writing = new Promise<void>(resolve => { isWriting = resolve })
+  const first = store.transaction(async () => {
+    isWriting()
+    await gate.pass()
+  })
+  await writing
+  const waiting = Array.from({ length: 30 }, () => store.transaction(async trx => await trx.selectFrom('meta').selectAll().execute()))
+  await store.ask()
+  t.same(await store.read(db => db.selectFrom('users').selectAll().execute()), [])
+  gate.open()
+  await first
+  t.equal((await Promise.all(waiting)).length, 30)
 })
