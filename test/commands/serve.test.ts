@@ -8,6 +8,7 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { bearer, PASSWORD } from '../helper.js'
 import type { TokenBody } from '../helper.js'
+import { createDatabase } from '../postgres/databases.js'
 import { CLI, environment, NODE, run } from './support.js'
 
 // The service as a process: what it prints, how it ends, and the verbs that act on it while it runs.
@@ -286,4 +287,13 @@ t.test('a taken port is one sentence, and no administrator is lost to it', async
   t.match(stderr, new RegExp(`^latchkey: Port ${port} of 127\\.0\\.0\\.1 is taken.*PORT.*\\n$`))
   t.notMatch(stdout, /password/)
   t.same(JSON.parse((await run(directory, ['users', 'list', '--json'])).stdout), [])
+})
+
+t.test('where it cannot start after the database was opened it ends all the same: PostgreSQL with another secret', async t => {
+  const directory = t.testdir()
+  const database = createDatabase()
+  const secret = 'a secret of the tests of more than 32 bytes'
+  t.match(await run(directory, ['migrate'], { env: { LATCHKEY_DATABASE: database, LATCHKEY_SECRET: secret } }), { code: 0 })
+  const wrong = { LATCHKEY_DATABASE: database, LATCHKEY_SECRET: `${secret} and not this one`, PORT: '0' }
+  await t.rejects(serve(t, directory, wrong), { message: /^The service ended with 1: .*does not open the signing key/ })
 })

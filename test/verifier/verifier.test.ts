@@ -333,3 +333,22 @@ t.test('introspection that does not answer at all is given up after the bound', 
   t.equal(await outcomeOf(verifier, service.token()), 'revocation_unknown')
   t.match(verifier.status().error, /introspect cannot be reached: no answer within 500 ms/)
 })
+
+t.test('a token of a node whose clock is ahead waits for the next heartbeat, and is refused only where that says no later time', async t => {
+  const clocks = createMachineClocks()
+  const service = await createFakeService(t, { now: clocks.now })
+  const { verifier } = build(t, { issuer: service.issuer, ...clocks.options })
+  await service.beat()
+  await verifier.ready()
+  const iat = Math.floor(clocks.now() / 1000) + 30
+  const ahead = service.token({ iat, exp: iat + 900 })
+  const waiting = outcomeOf(verifier, ahead)
+  const stream = await service.stream(0)
+  stream.state(0, { time: iat * 1000 })
+  t.equal(await waiting, 'alice')
+
+  const further = service.token({ iat: iat + 60, exp: iat + 960, jti: 'further' })
+  const refused = outcomeOf(verifier, further)
+  stream.state(0, { time: iat * 1000 + 100 })
+  t.equal(await refused, 'invalid_token')
+})
