@@ -68,7 +68,8 @@ const noScript = (process.platform !== 'linux' || spawnSync('script', ['--versio
 t.test('a terminal gets colours, and none with NO_COLOR', { skip: noScript }, async t => {
   const command = `${NODE.join(' ')} ${CLI} users lst`
   const said = await new Promise<string>(resolve => {
-    const child = spawn('script', ['-qec', `${command}; NO_COLOR=1 ${command}; ${command} 2>&1 | cat`, '/dev/null'], { cwd: t.testdir(), env: { ...environment({ TERM: 'xterm-256color' }), FORCE_COLOR: undefined, NO_COLOR: undefined }, stdio: ['ignore', 'pipe', 'inherit'] })
+  // Node.js takes the terminal of a CI for one without colours.
+    const child = spawn('script', ['-qec', `${command}; NO_COLOR=1 ${command}; ${command} 2>&1 | cat`, '/dev/null'], { cwd: t.testdir(), env: { ...environment({ TERM: 'xterm-256color' }), CI: undefined, FORCE_COLOR: undefined, NO_COLOR: undefined }, stdio: ['ignore', 'pipe', 'inherit'] })
     let text = ''
     child.stdout.on('data', chunk => { text += chunk })
     child.on('close', () => resolve(text))
