@@ -13,11 +13,13 @@ export interface Link {
   restore (): void
   /** Ends every connection that there is with a reset. */
   reset (): void
+  /** Leads new connections to another server, as a name does that a failover has moved; those that there are stay. */
+  lead (target: string): void
 }
 
 /** Makes a link to the server of a URL. */
 export async function createLink (t: Test, target: string): Promise<Link> {
-  const { hostname, port } = new URL(target)
+  let { hostname, port } = new URL(target)
   const sockets = new Set<Socket>()
   let isCut = false
 
@@ -61,6 +63,9 @@ export async function createLink (t: Test, target: string): Promise<Link> {
     },
     reset () {
       for (const socket of sockets) socket.resetAndDestroy()
+    },
+    lead (other) {
+      ({ hostname, port } = new URL(other))
     }
   }
 }
