@@ -17,7 +17,7 @@ import type { Store } from './store/store.js'
  * How long a verifier may go on with a list that it has fetched, in seconds: a session that ended at T is refused there by T + `ttl`, on top of what a node may be behind another one. Half a minute is a
  * thirtieth of the life of an access token, and asking costs an answer without a body as long as nobody's session of that list has ended.
  */
-export const STATUS_TTL = 30
+const STATUS_TTL = 30
 
 /** Seconds until `exp`: who cannot reach us, or is handed an old list by somebody in between, believes it no longer than this. */
 const LIFETIME = 300

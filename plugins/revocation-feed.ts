@@ -51,8 +51,8 @@ export default fp(async function latchkeyRevocationFeed (app) {
 
 /**
  * Answers with server-sent events (the HTML standard, section 9.2) until the stream that `open` opens has ended, or the receiver
- * has gone. By a stream of Node.js, which asks for the next event when the one before is on its way, and which Fastify sends as any other
- * body. Not @fastify/sse: it queues what the receiver does not take, and waits for good where the connection ends meanwhile (its issue 54).
+ * has gone. By a stream of Node.js, which asks for the next event when the one before is on its way, and which Fastify sends like each
+ * other body. Not @fastify/sse: it queues what the receiver does not take, and waits for good where the connection ends meanwhile (its issue 54).
  */
 export function sendEvents (reply: FastifyReply, open: (onEnd: () => void) => FeedStream): void {
   const { raw } = reply

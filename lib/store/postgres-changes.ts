@@ -3,7 +3,8 @@ import pg from 'pg'
 import { ageOf, MACHINE, NEVER, readMoment } from '../moment.js'
 import type { Moment } from '../moment.js'
 import type { Store } from './store.js'
-import { toClientConfig } from './postgres-pool.js'
+import { SERVER_COLUMNS, toClientConfig } from './postgres-pool.js'
+import type { ServerRow } from './postgres-pool.js'
 
 /** How often within the bound it is asked whether a notification was missed. */
 const POLLS_PER_BOUND = 4
@@ -18,18 +19,13 @@ const PATIENCE = 7_000
 type Changes = Pick<Store, 'changed' | 'ask' | 'asOf' | 'epoch' | 'onChange' | 'close'>
 
 /** What the server answers. */
-export interface ChangesRow {
+export interface ChangesRow extends ServerRow {
   /** Of the last commit that changed rules or keys. */
   number: number | null
-  /** A standby may be any time behind, and says nothing about now. */
-  standby: boolean
-  /** When it was started: a server that took over from another, or came back after a crash, was so at another moment. */
-  started: number
 }
 
 /** Asks for a `ChangesRow`. */
-export const CHANGES_QUERY = `select (select value from meta where name = 'changes') as number, pg_is_in_recovery() as standby,
-  floor(extract(epoch from pg_postmaster_start_time()) * 1000)::bigint as started`
+export const CHANGES_QUERY = `select (select value from meta where name = 'changes') as number, ${SERVER_COLUMNS}`
 
 /** What a store tells, and what its pool tells it. */
 export interface ChangesFollower extends Changes {
@@ -139,7 +135,12 @@ export function followChanges ({ url, bound, first, query, onAnotherServer, log 
         const asked = readMoment(MACHINE)
         const { rows } = await within(bound, client.query<ChangesRow>(CHANGES_QUERY), lost.signal)
         take(rows[0], asked)
-        if (!isNotified) await new Promise<void>(resolve => { wake = resolve; setTimeout(resolve, bound / POLLS_PER_BOUND).unref() })
+        if (!isNotified) {
+          await new Promise<void>(resolve => {
+            wake = resolve
+            setTimeout(resolve, bound / POLLS_PER_BOUND).unref()
+          })
+        }
         lost.signal.throwIfAborted()
       }
     } catch (error) {

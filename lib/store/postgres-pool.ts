@@ -48,8 +48,19 @@ function toSafeNumber (text: string): number {
   return number
 }
 
+/** Which server it is that answers. */
+export interface ServerRow {
+  /** A standby may be any time behind, and says nothing about now. */
+  standby: boolean
+  /** When it was started, in milliseconds: a server that took over from another, or came back after a crash, was so at another moment. */
+  started: number
+}
+
+/** The columns of a `ServerRow`. */
+export const SERVER_COLUMNS = 'pg_is_in_recovery() as standby, floor(extract(epoch from pg_postmaster_start_time()) * 1000)::bigint as started'
+
 /** What a new connection must be asked before it is used. */
-const GREETING = `select pg_is_in_recovery() as standby, floor(extract(epoch from pg_postmaster_start_time()) * 1000)::bigint as started,
+const GREETING = `select ${SERVER_COLUMNS},
   case when current_setting('synchronous_commit') = 'off' then set_config('synchronous_commit', 'on', false) end`
 
 /** Makes a new connection fit for use, or rejects; gives when the server was started. */
@@ -57,7 +68,7 @@ async function greet (client: pg.ClientBase): Promise<number> {
   // Of connections that are in use: the query that is under way is told of it too.
   client.on('error', () => {})
   // 200 is sent after the durable commit, whatever the server is configured for. Stricter settings stay as they are.
-  const { rows: [greeting] } = await client.query<{ standby: boolean, started: number }>(GREETING)
+  const { rows: [greeting] } = await client.query<ServerRow>(GREETING)
   // What a standby says may be any time old, and would be taken for what is known now.
   if (greeting?.standby !== false) throw new Error('The server is a standby, or still recovers')
   return greeting.started

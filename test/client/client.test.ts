@@ -262,7 +262,7 @@ t.test('a wrong password given to the route itself is one attempt', async t => {
   }
 })
 
-t.test('introspection is authenticated as any other route, and refreshed for', async t => {
+t.test('introspection is authenticated as all other routes are, and refreshed for', async t => {
   const { app, clock, connect } = await listen(t)
   await app.latchkey.users.add({ username: 'inspector', password: PASSWORD, scopes: ['tokens:introspect'] })
   const client = connect({ now: () => 0 })

@@ -27,7 +27,7 @@ export async function makeDatabase (): Promise<string> {
 }
 
 /** What makes a process use this database. */
-export function environmentOf (database: string): Record<string, string> {
+function environmentOf (database: string): Record<string, string> {
   return { LATCHKEY_DATABASE: database, LATCHKEY_SECRET: 'a secret of the nodes of these tests' }
 }
 
