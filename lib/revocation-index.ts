@@ -39,6 +39,8 @@ export interface RevocationIndex {
    */
   sweep (time: number, limit: number): void
   readonly size: number
+  /** How many rules were ever added. As long as it stays the same, no token that was not revoked is. */
+  additions (): number
 }
 
 /**
@@ -52,9 +54,11 @@ export function createRevocationIndex (seed: Buffer = randomBytes(8)): Revocatio
   const user = createRuleSet(hash)
   const client = createRuleSet(hash)
   const sets = { token, session, user, client }
+  let additions = 0
 
   return {
     add ({ kind, value, issuedBefore, expiresAt }) {
+      additions++
       sets[kind].add(value, issuedBefore ?? Infinity, expiresAt)
     },
     isRevoked ({ tokenId, sessionId, userId, clientId, issuedAt }) {
@@ -69,7 +73,8 @@ export function createRevocationIndex (seed: Buffer = randomBytes(8)): Revocatio
     },
     get size () {
       return Object.values(sets).reduce((size, set) => size + set.size, 0)
-    }
+    },
+    additions: () => additions
   }
 }
 

@@ -63,6 +63,8 @@ export interface Revocations {
   onRules (listener: () => void): void
   /** Whether the index has a rule that kills this token. Call `refresh` first. */
   isRevoked (token: Revocable): boolean
+  /** See `RevocationIndex.additions`. Call `refresh` first. */
+  additions (): number
   /** Ends one access token. Resolves when it is dead here and durably so. `expiresAt` is its `exp`, in milliseconds. */
   revokeToken (tokenId: string, expiresAt: number, by?: Actor): Promise<void>
   /** Whether there is a rule for this very token, durable and in force here. */
@@ -210,6 +212,7 @@ export async function openRevocations ({ store, clock, events, accessTokenTtl, f
       listeners.push(listener)
     },
     isRevoked: index.isRevoked,
+    additions: index.additions,
     async revokeToken (tokenId, expiresAt, by = HOST) {
       // Revoking one token a million times must not write a million rules.
       if (isDurable(tokenId)) return

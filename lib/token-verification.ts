@@ -60,6 +60,8 @@ export interface TokenVerification {
 interface VerifiedToken {
   user: AuthenticatedUser
   revocable: Revocable
+  /** The `additions` of the revocations up to which none of them kills it. */
+  clearOf: number
   /** Milliseconds: its `exp`. */
   expiresAt: number
   /** Milliseconds: the end of the token or of its key, whichever comes first. */
@@ -77,7 +79,7 @@ type Doubt = () => Promise<void>
 export function createTokenVerification ({ keys, clock, revocations, checkOther }: {
   keys: VerificationKeys
   clock: Clock
-  revocations: Pick<Revocations, 'refresh' | 'isRevoked' | 'readTime'>
+  revocations: Pick<Revocations, 'refresh' | 'isRevoked' | 'additions' | 'readTime'>
   checkOther?: (token: string, header: TokenHeader, now: number) => CheckedToken | undefined
 }): TokenVerification {
   const verified = createTokenCache<VerifiedToken>(CACHE_HALF)
@@ -114,10 +116,14 @@ export function createTokenVerification ({ keys, clock, revocations, checkOther 
     const now = clock.now()
     const found = verified.get(token) ?? verifyNew(token, now)
     if (typeof found === 'function') return found
-    const { user, revocable, expiresAt, diesAt } = found
+    const { user, expiresAt, diesAt } = found
     // RFC 7519 section 4.1.4: on or after, not only after.
     if (now >= diesAt) throw new LatchkeyError(now >= expiresAt ? 'token_expired' : 'invalid_token')
-    if (revocations.isRevoked(revocable)) throw new LatchkeyError('token_revoked')
+    const additions = revocations.additions()
+    if (found.clearOf !== additions) {
+      if (revocations.isRevoked(found.revocable)) throw new LatchkeyError('token_revoked')
+      found.clearOf = additions
+    }
     return user
   }
 
@@ -215,6 +221,7 @@ function toVerifiedToken (claims: AccessTokenClaims, keyExpiresAt: number): Veri
       // `iat` has seconds only; our own `jti` says the millisecond. Whatever else it says is not believed.
       issuedAt: named !== undefined && Math.floor(named / 1000) === iat ? named : iat * 1000
     },
+    clearOf: -1,
     expiresAt: exp * 1000,
     diesAt: Math.min(exp * 1000, keyExpiresAt)
   }

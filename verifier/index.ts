@@ -126,7 +126,7 @@ export function createVerifier (options: VerifierOptions): Verifier {
   }
 
   // Without a feed there is nothing to learn the time from.
-  const common = { readTime: credentials === undefined ? async () => {} : readTime, isRevoked: index.isRevoked }
+  const common = { readTime: credentials === undefined ? async () => {} : readTime, isRevoked: index.isRevoked, additions: index.additions }
   const guarded = createTokenVerification({
     keys: credentials === undefined ? keys.all : keys.vouched,
     clock,

@@ -7,6 +7,7 @@ import { DATABASE_OPTION } from './database-url.js'
 import { migrate, requireSchema } from './migrations.js'
 import type { Dialectal } from './migrations.js'
 import { assertMatchingBuild } from './sqlite-build.js'
+import { createFileChanges, noteCommit } from './sqlite-changes.js'
 import { storeUnavailable } from './store.js'
 import type { OpenOptions, Store } from './store.js'
 import type { Tables } from './tables.js'
@@ -37,42 +38,30 @@ export async function openSqlite (file: string, { name = DATABASE_OPTION, mustEx
   database.pragma('busy_timeout = 0')
 
   const dataVersion = database.prepare('PRAGMA data_version').pluck()
-  let seenVersion = dataVersion.get()
-  let answeredAt = performance.now()
-
-  function readVersion (): unknown {
+  const changes = createFileChanges(function readVersion () {
     try {
       return dataVersion.get()
     } catch (error) {
       throw translate(error)
     }
-  }
+  })
 
   return {
     read: work => patiently(() => work(db)),
-    transaction: work => patiently(() => db.transaction().execute(work)),
+    transaction: work => patiently(() => db.transaction().execute(work)).finally(noteCommit),
     // The processes on one file take turns step by step: two that do the same work share it.
     alone: work => work(),
-    changed () {
-      const version = readVersion()
-      if (version === seenVersion) return false
-      seenVersion = version
-      return true
+    changed: changes.changed,
+    async ask () {
+      changes.forget()
     },
-    // `changed` looks at the file itself: it always knows.
-    ask: async () => {},
-    asOf () {
-      try {
-        readVersion()
-        answeredAt = performance.now()
-      } catch {
-        // `changed` throws it: here it is only asked since when.
-      }
-      return answeredAt
-    },
+    asOf: changes.asOf,
     epoch: () => 0,
     onChange () {},
-    close: () => db.destroy()
+    async close () {
+      changes.forget()
+      await db.destroy()
+    }
   }
 }
 

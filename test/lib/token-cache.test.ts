@@ -55,3 +55,14 @@ t.test('clear forgets all; names that objects have are none', async t => {
   cache.clear()
   for (const key of ['a', 'b', 'c', '__proto__', 'constructor']) t.equal(cache.get(key), undefined)
 })
+
+t.test('a token that ends like another is another', async t => {
+  const cache = createTokenCache<string>(3)
+  const end = 's'.repeat(86)
+  cache.set(`a.b.${end}`, 'theirs')
+  t.equal(cache.get(`a.c.${end}`), undefined)
+  t.equal(cache.get(`a.b.${end}`), 'theirs')
+  for (const filler of ['x', 'y', 'z']) cache.set(filler, '')
+  t.equal(cache.get(`a.c.${end}`), undefined, 'nor when it has grown old')
+  t.equal(cache.get(`a.b.${end}`), 'theirs')
+})

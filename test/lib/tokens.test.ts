@@ -336,7 +336,7 @@ t.test('where the revocations cannot be told the answer is 503, never yes, and i
     ['rejects later', async () => { await new Promise(resolve => setImmediate(resolve)); throw cause }]
   ]
   for (const [name, refresh] of table) {
-    const revocations = { refresh, isRevoked: () => false } as unknown as Revocations
+    const revocations = { refresh, isRevoked: () => false, additions: () => 0 } as unknown as Revocations
     const tokens = createTokens({ keyring: createFixedKeyring([createJwtKey(key)]), catalogue: CATALOGUE, issuer: ISSUER, audience: [AUDIENCE], accessTokenTtl: MINUTE, clock, revocations })
     const expected = { code: 'revocation_unknown', statusCode: 503, retryAfter: 1, cause, message: 'It cannot be told whether this token was revoked: try again in a moment.' }
     await t.rejects(async () => await tokens.verify(token), expected, name)

@@ -1,0 +1,125 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { Type } from '@fastify/type-provider-typebox'
+import { fastify } from 'fastify'
+import type { FastifyInstance } from 'fastify'
+import latchkey from '../app.js'
+import { fillStore } from './fill.js'
+
+// Latchkey as a contender: a host app with the plugin, on a SQLite file, with its defaults.
+//
+//   node dist/bench/latchkey.js [--rules 1000000] [--tokens 25000] [--users 8] [--cost 10] [--database FILE]
+
+const { values } = parseArgs({
+  options: {
+    /** Live revocation rules. */
+    rules: { type: 'string', default: '0' },
+    /** Different valid access tokens, written into a file. */
+    tokens: { type: 'string', default: '0' },
+    /** Users with a session each, whose refresh tokens are written into a file. */
+    users: { type: 'string', default: '1' },
+    /** The bcrypt cost. */
+    cost: { type: 'string', default: '10' },
+    /** A database to share with another process. Default: one of its own. */
+    database: { type: 'string' }
+  }
+})
+
+const HOUR = 3_600_000
+const PASSWORD = 'correct horse battery staple'
+const FORM = { 'content-type': 'application/x-www-form-urlencoded' }
+
+interface Login {
+  access_token: string
+  refresh_token: string
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'latchkey-bench-'))
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+const database = values.database ?? join(folder, 'latchkey.db')
+
+const first = await open()
+const users: string[] = []
+for (let number = 0; number < Number(values.users); number++) {
+  const username = `user-${process.pid}-${number}`
+  await first.latchkey.users.add({ username, password: PASSWORD, scopes: ['items:read'] })
+  users.push(username)
+}
+await first.close()
+await fillStore(database, { rules: Number(values.rules) })
+
+const app = await open()
+const url = await app.listen({ host: '127.0.0.1', port: 0 })
+const logins: Login[] = []
+for (const username of users) logins.push(await post('/token', { grant_type: 'password', username, password: PASSWORD }))
+const good = logins[0] as Login
+const revoked = await post('/token', { grant_type: 'password', username: users[0] as string, password: PASSWORD })
+await post('/revoke', { token: revoked.access_token })
+
+console.log(JSON.stringify({
+  url,
+  headers: {
+    good: bearer(good.access_token),
+    expired: bearer(await sign(Date.now() - HOUR)),
+    forged: bearer(forge(good.access_token)),
+    revoked: bearer(revoked.access_token)
+  },
+  login: { method: 'POST', path: '/token', headers: FORM, body: String(new URLSearchParams({ grant_type: 'password', username: users[0] as string, password: PASSWORD })) },
+  tokens: writeLines('tokens', await signMany(Number(values.tokens))),
+  refreshTokens: writeLines('refresh-tokens', logins.map(login => login.refresh_token))
+}))
+
+process.stdin.resume().on('end', end)
+process.on('SIGTERM', end)
+
+async function end (): Promise<void> {
+  await app.close()
+  process.exit()
+}
+
+async function open (): Promise<FastifyInstance> {
+  const app = fastify() as FastifyInstance
+  await app.register(latchkey, { database, secret: 'a secret of the benchmark, of more than 32 bytes', bcryptCost: Number(values.cost), scopes: { 'items:read': 'Read items' } })
+  app.get('/items/:id', {
+    preHandler: app.requireScopes('items:read'),
+    schema: { response: { 200: Type.Object({ id: Type.Integer(), name: Type.String(), price: Type.Number() }) } }
+  }, async () => ({ id: 1, name: 'Lamp', price: 12.5 }))
+  await app.ready()
+  return app
+}
+
+async function post (url: string, members: Record<string, string>): Promise<Login> {
+  const response = await app.inject({ method: 'POST', url, headers: FORM, payload: String(new URLSearchParams(members)) })
+  if (response.statusCode !== 200) throw new Error(`${url}: ${response.statusCode} ${response.body}`)
+  return response.body === '' ? { access_token: '', refresh_token: '' } : response.json()
+}
+
+/** An access token of the first session, as a login or refresh at this time would have made it. */
+async function sign (issuedAt: number): Promise<string> {
+  const { sub, sid } = JSON.parse(Buffer.from(good.access_token.split('.')[1] as string, 'base64url').toString())
+  return await app.latchkey.tokens.sign({ user: { id: sub }, sessionId: sid, clientId: 'latchkey', scopes: ['items:read'], issuedAt, claims: {} })
+}
+
+async function signMany (count: number): Promise<string[]> {
+  const tokens: string[] = []
+  while (tokens.length < count) tokens.push(await sign(Date.now()))
+  return tokens
+}
+
+/** The same claims with another token's signature. */
+function forge (token: string): string {
+  const [header, payload] = token.split('.') as [string, string]
+  return `${header}.${payload}.${revoked.access_token.split('.')[2]}`
+}
+
+function bearer (token: string): { authorization: string } {
+  return { authorization: `Bearer ${token}` }
+}
+
+function writeLines (name: string, lines: string[]): string {
+  const file = join(folder, name)
+  writeFileSync(file, lines.join('\n'))
+  return file
+}
