@@ -87,7 +87,7 @@ async function measureOne (database: string, count: number): Promise<void> {
   const first = await open(database)
   for (let number = 0; number < ROUNDS; number++) await first.latchkey.users.add({ username: `user-${number}`, password: PASSWORD, scopes: ['items:read'] })
   await first.close()
-  await fillStore(database, count)
+  await fillStore(database, { users: count, sessions: 2 * count, rules: count })
 
   global.gc?.()
   const before = process.memoryUsage().rss
