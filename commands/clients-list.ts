@@ -1,8 +1,9 @@
 import type { Command } from 'commander'
 import type { Client, Clients } from '../lib/clients.js'
 import { toData } from './client.js'
+import { toColumns } from './columns.js'
 import { withLatchkey } from './context.js'
-import { example, print, toColumns } from './output.js'
+import { example, print } from './output.js'
 import type { OutputOptions } from './output.js'
 
 const PAGE = 500

@@ -1,7 +1,8 @@
 import type { Command } from 'commander'
+import { toColumns } from './columns.js'
 import { withLatchkey } from './context.js'
 import { describeNext, toData, toText } from './key.js'
-import { example, print, toColumns } from './output.js'
+import { example, print } from './output.js'
 import type { OutputOptions } from './output.js'
 
 /** `latchkey keys list`. */

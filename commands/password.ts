@@ -1,7 +1,6 @@
 import { once } from 'node:events'
 import { setImmediate } from 'node:timers/promises'
 import { TextDecoder } from 'node:util'
-import { read } from 'read'
 import { CommandError } from './failure.js'
 
 /** Far longer than any password: nobody means to send a film. */
@@ -21,6 +20,7 @@ async function askTwice (): Promise<string> {
 
 /** Asks at the terminal. */
 export async function ask (question: { prompt: string, silent?: boolean, replace?: string }): Promise<string> {
+  const { read } = await import('read')
   // Not on standard output, which may be a file that wants only the result. And always as a terminal: else the typed is echoed.
   const output = process.stderr.isTTY ? process.stderr : process.stdout
   try {

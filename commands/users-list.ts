@@ -1,7 +1,8 @@
 import type { Command } from 'commander'
 import type { StoredUser, Users } from '../lib/users.js'
+import { toColumns } from './columns.js'
 import { withLatchkey } from './context.js'
-import { example, parseCount, print, toColumns } from './output.js'
+import { example, parseCount, print } from './output.js'
 import type { OutputOptions } from './output.js'
 import { toData } from './user.js'
 

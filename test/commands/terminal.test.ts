@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process'
 import t from 'tap'
-import { toColumns } from '../../commands/output.js'
+import { toColumns } from '../../commands/columns.js'
 import { createProgress } from '../../commands/progress.js'
 import { paint } from '../../commands/terminal.js'
 import { CLI, environment, NODE, run } from './support.js'
