@@ -79,7 +79,7 @@ async function openSource (file: string): Promise<Source> {
 }
 
 async function createReader ({ chunks, part }: Source, format: UserFileFormat, { progress, counts, bcryptCost, isStrict, json }: { progress: Progress, counts: Counts, bcryptCost: number, isStrict: boolean, json: boolean }) {
-  const [{ readUserFile, UserFileError }, { costOf }] = await Promise.all([import('../lib/user-file.js'), import('../lib/passwords/hashing.js')])
+  const [{ readUserFile, UserFileError }, { costOf }] = await Promise.all([import('../lib/user-file.js'), import('../lib/passwords/hash-format.js')])
   let batch: ImportRow[] = []
   let hashed = 0
   let done = 0

@@ -1,12 +1,19 @@
 import { Ajv } from 'ajv'
+import type { ValidateFunction } from 'ajv'
 import addFormats from 'ajv-formats'
 import { USER_COLUMNS, UserRecord } from '../schemas/users.js'
-import { isSupportedHash } from './passwords/hashing.js'
+import { isSupportedHash } from './passwords/hash-format.js'
 
-const validate = addFormats.default(new Ajv({ strict: false })).compile<UserRecord>(UserRecord)
+let compiled: ValidateFunction<UserRecord> | undefined
+
+/** For the first row: a process that imports nobody does without. */
+function compile (): ValidateFunction<UserRecord> {
+  return addFormats.default(new Ajv({ strict: false })).compile<UserRecord>(UserRecord)
+}
 
 /** What is wrong with a row that should be a `UserRecord`; undefined where nothing is. Never what the row says: that may be a password. */
 export function checkRecord (value: unknown): string | undefined {
+  const validate = compiled ??= compile()
   if (!validate(value)) {
     const { keyword, instancePath } = validate.errors?.[0] ?? {}
     const name = instancePath?.split('/')[1] as keyof UserRecord | undefined

@@ -1,43 +1,10 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
 import { genSaltSync, hashSync } from 'bcryptjs'
-
-/** The lowest bcrypt cost that is accepted; the work is 2 to the power of the cost. */
-export const MIN_COST = 4
-
-/** The highest bcrypt cost that is accepted. One verification at 20 takes about a minute: more would only hold a thread hostage. */
-export const MAX_COST = 20
-
-type Form = 'bcrypt' | 'sha256-v1' | 'sha256-v2'
-
-interface ParsedHash {
-  form: Form
-  cost: number
-  salt: string
-  digest: string
-}
+import { bcryptPrefix, dummyHash, parseHash } from './hash-format.js'
+import type { Form } from './hash-format.js'
 
 /** What bcrypt reads of a password, in UTF-8 bytes. */
 const BCRYPT_BYTES = 72
-
-// The last character of a salt or digest carries unused bits. They must be zero, or one hash would have several spellings.
-const SALT = '([./A-Za-z0-9]{21}[.Oeu])'
-const DIGEST = '([./A-Za-z0-9]{30}[.CGKOSWaeimquy26])'
-
-const PATTERNS: ReadonlyArray<readonly [Form, RegExp]> = [
-  ['bcrypt', new RegExp(`^\\$2[aby]\\$(\\d{2})\\$${SALT}${DIGEST}$`)],
-  ['sha256-v2', new RegExp(`^\\$bcrypt-sha256\\$v=2,t=2b,r=([1-9]\\d?)\\$${SALT}\\$${DIGEST}$`)],
-  ['sha256-v1', new RegExp(`^\\$bcrypt-sha256\\$2[ab],([1-9]\\d?)\\$${SALT}\\$${DIGEST}$`)]
-]
-
-function parseHash (hash: string): ParsedHash | undefined {
-  for (const [form, pattern] of PATTERNS) {
-    const [, digits, salt, digest] = pattern.exec(hash) ?? []
-    if (digits === undefined || salt === undefined || digest === undefined) continue
-    const cost = Number(digits)
-    return cost >= MIN_COST && cost <= MAX_COST ? { form, cost, salt, digest } : undefined
-  }
-  return undefined
-}
 
 // NIST SP 800-63B-4 section 3.1.1.2: normalise before hashing, or one password typed on two keyboards is two passwords.
 function normalise (password: string): string {
@@ -55,10 +22,6 @@ function bcryptSecret (form: Form, password: string, salt: string): string {
     case 'sha256-v1': return createHash('sha256').update(password).digest('base64')
     case 'sha256-v2': return createHmac('sha256', salt).update(password).digest('base64')
   }
-}
-
-function bcryptPrefix (cost: number, salt: string): string {
-  return `$2b$${String(cost).padStart(2, '0')}$${salt}`
 }
 
 function computeDigest (form: Form, password: string, cost: number, salt: string): string {
@@ -98,41 +61,6 @@ export function verifyPassword (password: string, hash: string): boolean {
   const equal = timingSafeEqual(Buffer.from(digest), Buffer.from(parsed.digest))
   // Refused only after the work: a quick answer would tell which accounts have a plain hash.
   return equal && (parsed.form !== 'bcrypt' || fitsBcrypt(normal))
-}
-
-/**
- * Tells whether a hash can be imported: complete, of a known form, with a cost from MIN_COST to MAX_COST.
- * `$2x$` (the sign-extension bug of crypt_blowfish, where many passwords share one hash) is refused.
- */
-export function isSupportedHash (hash: string): boolean {
-  return parseHash(hash) !== undefined
-}
-
-/** The bcrypt cost of a hash, or undefined for a hash that isSupportedHash() refuses. */
-export function costOf (hash: string): number | undefined {
-  return parseHash(hash)?.cost
-}
-
-/**
- * Tells whether a hash should be replaced at the next log-in: its cost is lower than the configured one, its form is
- * passlib's version 1 (a leaked table of plain SHA-256 can be tried against it), or it is not supported at all.
- *
- * @param hash The stored hash.
- * @param cost The configured bcrypt cost.
- */
-export function needsRehash (hash: string, cost: number): boolean {
-  const parsed = parseHash(hash)
-  return parsed === undefined || parsed.form === 'sha256-v1' || parsed.cost < cost
-}
-
-/**
- * A well-formed hash that costs as much to verify as a real one, written down without computing anything.
- * Whether a password matches it says nothing: callers treat every answer as false.
- *
- * @param cost The bcrypt cost, from MIN_COST to MAX_COST.
- */
-export function dummyHash (cost: number): string {
-  return bcryptPrefix(cost, '.'.repeat(22)) + '.'.repeat(31)
 }
 
 /**

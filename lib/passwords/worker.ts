@@ -1,6 +1,7 @@
 import { constants, setPriority } from 'node:os'
 import { isMainThread } from 'node:worker_threads'
-import { costOf, hashPassword, spendDifference, verifyPassword } from './hashing.js'
+import { costOf } from './hash-format.js'
+import { hashPassword, spendDifference, verifyPassword } from './hashing.js'
 
 /** Makes a hash of this cost; the answer is a string. */
 export interface HashTask {

@@ -2,9 +2,8 @@ import { existsSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { hashSync } from 'bcryptjs'
 import t from 'tap'
-import {
-  costOf, dummyHash, hashPassword, isSupportedHash, MAX_COST, needsRehash, spendDifference, verifyPassword
-} from '../../../lib/passwords/hashing.js'
+import { costOf, dummyHash, isSupportedHash, MAX_COST, needsRehash } from '../../../lib/passwords/hash-format.js'
+import { hashPassword, spendDifference, verifyPassword } from '../../../lib/passwords/hashing.js'
 import runPasswordTask from '../../../lib/passwords/worker.js'
 
 interface Vector {

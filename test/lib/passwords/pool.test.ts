@@ -5,7 +5,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Worker } from 'node:worker_threads'
 import { hashSync } from 'bcryptjs'
 import t, { type Test } from 'tap'
-import { costOf, dummyHash, hashPassword } from '../../../lib/passwords/hashing.js'
+import { costOf, dummyHash } from '../../../lib/passwords/hash-format.js'
+import { hashPassword } from '../../../lib/passwords/hashing.js'
 import { createPasswords, PasswordQueueFullError, type PasswordOptions, type Passwords } from '../../../lib/passwords/pool.js'
 
 // Slow enough to be still at work while a test looks; a test never waits for it.
