@@ -4,8 +4,9 @@ import fp from 'fastify-plugin'
 import type { FastifyInstance, FastifySchema, FastifySchemaCompiler, FastifySerializerCompiler } from 'fastify'
 
 // Once for the process: nearly all schemas are the same objects in every route and every registration. Ajv knows again by itself
-// what it has compiled; the answers with errors alone are one schema in more than a hundred places.
-const ajv = addFormats.default(new Ajv({ strict: false, allErrors: false }))
+// what it has compiled; the answers with errors alone are one schema in more than a hundred places. The schemas themselves are
+// checked by test/schemas.test.ts, not at each start.
+const ajv = addFormats.default(new Ajv({ strict: false, allErrors: false, meta: false, validateSchema: false }))
 const serializers = new WeakMap<object, Serializer>()
 
 type Serializer = ReturnType<FastifySerializerCompiler<FastifySchema>>
