@@ -1,0 +1,166 @@
+import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import pidusage from 'pidusage'
+import { median, spread, toText } from './section.js'
+import type { Section } from './section.js'
+
+// What it costs to start the service, and to keep it: time, processor and memory, beside a bare Fastify that imports the same packages.
+//
+//   node dist/bench/boot.js [--quick]
+
+interface Contender {
+  name: string
+  program: string
+  args: string[]
+  /** What it answers at. */
+  path: string
+  env?: Record<string, string>
+  /** Whether its folder has been used before. */
+  again?: true
+}
+
+interface Sample {
+  /** Milliseconds from the start of the process to its first answer. */
+  ms: number
+  /** Milliseconds of processor time, of all its threads, until then. */
+  cpu: number
+  /** Resident memory when it has been idle for a while, in MiB. */
+  memory: number
+}
+
+const peer = (name: string): string => fileURLToPath(new URL(`../../bench/peers/${name}.js`, import.meta.url))
+const SERVICE = { program: fileURLToPath(new URL('../cli.js', import.meta.url)), args: ['serve'], path: '/health/live' }
+
+const ALONE: Contender = { name: 'Fastify alone', program: peer('fastify-alone'), args: [], path: '/' }
+const IMPORTS: Contender = { name: 'Fastify and the same imports', program: peer('fastify-imports'), args: [], path: '/' }
+const SECOND: Contender = { name: 'the service, on its database', ...SERVICE, again: true }
+const CHEAP: Contender = { name: 'the service, first start, bcrypt cost 4', ...SERVICE, env: { LATCHKEY_BCRYPT_COST: '4' } }
+const FIRST: Contender = { name: 'the service, first start', ...SERVICE }
+const CONTENDERS = [ALONE, IMPORTS, SECOND, CHEAP, FIRST]
+
+const MOST = 1.5
+
+/**
+ * Measures starts, one after the other: each contender once in every round.
+ * @param options - `rounds`: how many. `quick`: memory is looked at a second after the start instead of five.
+ */
+export async function measureBoot ({ rounds, quick }: { rounds: number, quick: boolean }): Promise<Section> {
+  const used = await mkdtemp(join(tmpdir(), 'latchkey-boot-'))
+  const samples = new Map(CONTENDERS.map(contender => [contender, [] as Sample[]]))
+  try {
+    // Not counted: it makes the database, and has the disk read everything once.
+    for (const contender of CONTENDERS) await (await start(contender, used)).stop(0)
+    for (let round = 0; round < rounds; round++) {
+      // Whoever is up idles while the next one starts.
+      const ended: Array<Promise<void>> = []
+      for (const contender of CONTENDERS) {
+        const folder = contender.again === true ? used : await mkdtemp(join(tmpdir(), 'latchkey-boot-'))
+        const { stop, ...measured } = await start(contender, folder)
+        ended.push(stop(quick ? 1_000 : 5_000).then(async memory => {
+          samples.get(contender)?.push({ ...measured, memory })
+          if (contender.again !== true) await rm(folder, { recursive: true })
+        }))
+      }
+      await Promise.all(ended)
+    }
+  } finally {
+    await rm(used, { recursive: true })
+  }
+  return describe(samples)
+}
+
+/** Starts a program and asks it once; `stop` gives the memory that it holds after so many milliseconds, and ends it. */
+async function start ({ program, args, path, env }: Contender, folder: string): Promise<Omit<Sample, 'memory'> & { stop: (idle: number) => Promise<number> }> {
+  const began = performance.now()
+  const child = spawn(process.execPath, [program, ...args], { cwd: folder, env: { PATH: process.env.PATH, PORT: '0', ...env }, stdio: ['ignore', 'pipe', 'inherit'] })
+  try {
+    const origin = await originOf(child)
+    const response = await fetch(origin + path)
+    await response.text()
+    const ms = performance.now() - began
+    if (response.status !== 200) throw new Error(`${program} answered ${response.status}`)
+    const { ctime: cpu } = await pidusage(child.pid ?? 0)
+    return {
+      ms,
+      cpu,
+      async stop (idle) {
+        await delay(idle)
+        const { memory } = await pidusage(child.pid ?? 0)
+        await end(child)
+        return memory / 2 ** 20
+      }
+    }
+  } catch (error) {
+    await end(child)
+    throw error
+  }
+}
+
+/** Where a program says that it listens. */
+async function originOf (child: ChildProcess): Promise<string> {
+  if (child.stdout === null) throw new Error('Its output is not to be read')
+  for await (const line of createInterface({ input: child.stdout })) {
+    const origin = /listening at (http:\/\/[\d.:]+)/.exec(line)?.[1]
+    if (origin !== undefined) {
+      child.stdout.resume()
+      return origin
+    }
+  }
+  throw new Error('It ended before it listened')
+}
+
+async function end (child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const exit = once(child, 'exit')
+  child.kill()
+  await exit
+}
+
+function describe (samples: ReadonlyMap<Contender, readonly Sample[]>): Section {
+  const of = (contender: Contender, key: keyof Sample): number[] => (samples.get(contender) ?? []).map(sample => sample[key])
+  /** Within each round: the machine has other work in the next. */
+  function ratios (contender: Contender, base: Contender, key: keyof Sample): number[] {
+    const bases = of(base, key)
+    return of(contender, key).map((value, round) => value / (bases[round] ?? NaN))
+  }
+
+  function verdict (target: string, contender: Contender, base: Contender, keys: Array<keyof Sample>, says: (ratios: string[]) => string): Section['verdicts'][number] {
+    const all = keys.map(key => ratios(contender, base, key))
+    return { target: `${target}: at most ${MOST} x`, measured: says(all.map(values => spread(values, 2))), met: all.every(values => median(values) <= MOST) }
+  }
+
+  const inTime = ([ms, cpu]: string[]): string => `${ms} x the time, ${cpu} x the processor time`
+  return {
+    title: 'Start and memory',
+    columns: ['ms to the first answer', 'x', 'ms of processor', 'x', 'MiB, idle', 'x alone'],
+    rows: CONTENDERS.map(contender => ({
+      name: contender.name,
+      cells: [
+        spread(of(contender, 'ms')), median(ratios(contender, IMPORTS, 'ms')).toFixed(2),
+        spread(of(contender, 'cpu')), median(ratios(contender, IMPORTS, 'cpu')).toFixed(2),
+        spread(of(contender, 'memory')), median(ratios(contender, ALONE, 'memory')).toFixed(2)
+      ]
+    })),
+    verdicts: [
+      verdict('start on its database, beside Fastify and the same imports', SECOND, IMPORTS, ['ms', 'cpu'], inTime),
+      verdict('first start, with the first key and the administrator (bcrypt cost 12)', FIRST, IMPORTS, ['ms', 'cpu'], inTime),
+      verdict('resident memory, idle, beside Fastify alone', SECOND, ALONE, ['memory'], ([memory]) => `${memory} x`)
+    ],
+    notes: [
+      'Median (least to most) of the rounds; each ratio is taken within its round. Processor time is that of all threads until the first answer.',
+      'The first start makes the tables, a key, and the first administrator, whose password is hashed at cost 12 before anybody can ask: real work that is done once.'
+    ]
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const quick = process.argv.includes('--quick')
+  console.log(toText(await measureBoot({ rounds: quick ? 3 : 7, quick })))
+}
