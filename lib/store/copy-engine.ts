@@ -1,8 +1,8 @@
 import { randomInt } from 'node:crypto'
-import { sql } from 'kysely'
 import { isPostgres } from './database-url.js'
 import { TABLES } from './copy-tables.js'
 import type { TableName } from './copy-tables.js'
+import { sql } from './kysely.js'
 import type { Queryable } from './tables.js'
 
 /** What a copy needs and the engines spell differently. */

@@ -1,5 +1,5 @@
-import { sql } from 'kysely'
 import type { RawBuilder } from 'kysely'
+import { sql } from './kysely.js'
 import type { Queryable, Tables } from './tables.js'
 
 export type TableName = keyof Tables & string

@@ -1,5 +1,5 @@
-import { DEFAULT_MIGRATION_TABLE, Migrator, sql } from 'kysely'
 import type { CreateTableBuilder, Kysely, Migration, RawBuilder } from 'kysely'
+import { DEFAULT_MIGRATION_TABLE, Migrator, sql } from './kysely.js'
 import type { Tables } from './tables.js'
 
 /** What the engines spell differently. */
