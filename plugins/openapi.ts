@@ -1,83 +1,40 @@
-import { readFileSync } from 'node:fs'
-import fastifySwagger from '@fastify/swagger'
 import fp from 'fastify-plugin'
-import type { FastifyInstance } from 'fastify'
-import { nameComponents } from '../lib/openapi-components.js'
-import type { Settings } from '../lib/options.js'
+import type { FastifyInstance, RouteOptions } from 'fastify'
+import { securitySchemes } from '../lib/security-schemes.js'
 import { kSettings } from './settings.js'
 
-const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+export const kDocumentation = Symbol('latchkey.documentation')
 
-/** How a request can carry an access token, and how a machine client authenticates, as components of an OpenAPI document. */
-function securitySchemes ({ catalogue, cookiesSecure, passwordGrant }: Settings, prefix: string) {
-  const endpoint = { tokenUrl: `${prefix}/token`, scopes: { ...catalogue } }
-  return {
-    oauth2: {
-      type: 'oauth2' as const,
-      description: 'Get an access token with a username and a password, or as a machine client.',
-      flows: {
-        ...(passwordGrant ? { password: { ...endpoint, refreshUrl: endpoint.tokenUrl } } : {}),
-        clientCredentials: endpoint
-      }
-    },
-    bearer: {
-      type: 'http' as const,
-      scheme: 'bearer',
-      bearerFormat: 'JWT',
-      description: 'An access token in the Authorization header (RFC 6750).'
-    },
-    cookie: {
-      type: 'apiKey' as const,
-      in: 'cookie',
-      name: `${cookiesSecure ? '__Host-' : ''}access_token`,
-      description: 'An access token in the HttpOnly cookie that POST /login sets.'
-    },
-    client: {
-      type: 'http' as const,
-      scheme: 'basic',
-      description: 'Id and secret of a machine client (RFC 6749 section 2.3.1).'
-    }
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** An app of its own with the OpenAPI document and the page that shows it. Only where the option `docs` is on. */
+    [kDocumentation]: () => Promise<FastifyInstance>
   }
 }
-
-const TAGS = [
-  { name: 'tokens', description: 'The OAuth endpoints: get, exchange, revoke and inspect tokens.' },
-  { name: 'browser', description: 'The same with cookies that no script can read.' },
-  { name: 'sessions', description: 'Where a user is logged in.' },
-  { name: 'users', description: 'The own account, and those of others for administrators.' },
-  { name: 'clients', description: 'Machine clients.' },
-  { name: 'audit', description: 'What happened.' },
-  { name: 'revocations', description: 'What is revoked, for verifiers elsewhere.' },
-  { name: 'service', description: 'Keys, metadata, health and metrics.' }
-]
 
 /** The OpenAPI document, from the schemas of the routes registered after this, and the page that shows it. */
 export default fp(async function latchkeyOpenApi (app) {
   const settings = app[kSettings]
   if (app.hasDecorator('swagger')) joinHostDocument(app)
   if (!settings.docs) return
-  await app.register(fastifySwagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: {
-        title: 'Latchkey',
-        description: 'Log in, refresh, revoke, check scopes.',
-        version,
-        contact: { name: 'The authors of Latchkey' },
-        license: { name: 'MIT', url: 'https://spdx.org/licenses/MIT.html' }
-      },
-      // Relative: the document is right wherever it is fetched from.
-      servers: [{ url: '/' }],
-      tags: TAGS,
-      // An operation that names no scheme needs none.
-      security: [],
-      components: { securitySchemes: securitySchemes(settings, app.prefix) }
-    },
-    transformObject (document) {
-      if (!('openapiObject' in document)) return document.swaggerObject
-      nameComponents(document.openapiObject)
-      return document.openapiObject
-    }
+  const routes: RouteOptions[] = []
+  app.addHook('onRoute', route => { routes.push(route) })
+
+  async function createDocumentation (): Promise<FastifyInstance> {
+    // Loaded for the first who asks: a twentieth of the time that a process takes to start, and few ever do.
+    const { documentRoutes } = await import('./documentation.js')
+    return await documentRoutes(routes, settings, app.prefix)
+  }
+
+  let documentation: Promise<FastifyInstance> | undefined
+  app.decorate(kDocumentation, function getDocumentation () {
+    documentation ??= createDocumentation()
+    return documentation
+  })
+  app.addHook('onClose', async function closeDocumentation () {
+    // Where it could not be made whoever asked was told.
+    const made = await documentation?.catch(() => undefined)
+    await made?.close()
   })
 }, { name: 'latchkey-openapi', fastify: '5.x', dependencies: ['latchkey-settings'] })
 

@@ -1,4 +1,5 @@
 import type { FastifyPluginAsync } from 'fastify'
+import { kDocumentation } from '../../plugins/openapi.js'
 import { kSettings } from '../../plugins/settings.js'
 
 export const autoPrefix = '/openapi.json'
@@ -8,7 +9,7 @@ const openapi: FastifyPluginAsync = async function openapi (app) {
 
   let document: string | undefined
   app.get('', { schema: { hide: true } }, async (_request, reply) => {
-    document ??= JSON.stringify(app.swagger())
+    document ??= JSON.stringify((await app[kDocumentation]()).swagger())
     return reply.type('application/json; charset=utf-8').send(document)
   })
 }

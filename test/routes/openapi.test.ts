@@ -85,3 +85,19 @@ t.test('the page finds its parts, with and without a prefix and a slash at its e
     }
   }
 })
+
+t.test('the page has nothing but its own: all else is our 404, what is known is not sent again, and HEAD is answered', async t => {
+  const { app } = await build(t, { docs: true, prefix: '/auth' })
+  for (const url of ['/auth/docs/x', '/auth/docs/static/x', '/auth/docs/static/%2e%2e%2fpackage.json', '/auth/docs/..%2ftoken', '/auth/docs//auth/token', '/auth/docs/static/..%5c..%5cindex.js']) {
+    const { statusCode, headers } = await app.inject(url)
+    t.equal(statusCode, 404, url)
+    t.equal(headers['content-type'], 'application/problem+json; charset=utf-8', url)
+  }
+  const script = '/auth/docs/static/swagger-ui-bundle.js'
+  const { headers: { etag }, rawPayload } = await app.inject(script)
+  t.match(await app.inject({ url: script, headers: { 'if-none-match': String(etag) } }), { statusCode: 304, body: '' })
+  t.match(await app.inject({ method: 'HEAD', url: script }), { statusCode: 200, body: '', headers: { 'content-length': String(rawPayload.length) } })
+  // Asked for its document at once by many, it makes one.
+  const answers = await Promise.all(Array.from({ length: 5 }, () => app.inject('/auth/openapi.json')))
+  t.strictSame(new Set(answers.map(({ body }) => body)).size, 1)
+})
