@@ -8,12 +8,10 @@ import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import pidusage from 'pidusage'
-import { median, spread, toText } from './section.js'
-import type { Section } from './section.js'
+import { median, ratiosOf, spread } from './section.js'
+import type { Effort, Section } from './section.js'
 
 // What it costs to start the service, and to keep it: time, processor and memory, beside a bare Fastify that imports the same packages.
-//
-//   node dist/bench/boot.js [--quick]
 
 interface Contender {
   name: string
@@ -47,11 +45,8 @@ const CONTENDERS = [ALONE, IMPORTS, SECOND, CHEAP, FIRST]
 
 const MOST = 1.5
 
-/**
- * Measures starts, one after the other: each contender once in every round.
- * @param options - `rounds`: how many. `quick`: memory is looked at a second after the start instead of five.
- */
-export async function measureBoot ({ rounds, quick }: { rounds: number, quick: boolean }): Promise<Section> {
+/** Measures starts, one after the other: each contender once in every round. */
+export async function measureBoot ({ rounds, quick }: Effort): Promise<Section> {
   const used = await mkdtemp(join(tmpdir(), 'latchkey-boot-'))
   const samples = new Map(CONTENDERS.map(contender => [contender, [] as Sample[]]))
   try {
@@ -125,10 +120,8 @@ async function end (child: ChildProcess): Promise<void> {
 
 function describe (samples: ReadonlyMap<Contender, readonly Sample[]>): Section {
   const of = (contender: Contender, key: keyof Sample): number[] => (samples.get(contender) ?? []).map(sample => sample[key])
-  /** Within each round: the machine has other work in the next. */
   function ratios (contender: Contender, base: Contender, key: keyof Sample): number[] {
-    const bases = of(base, key)
-    return of(contender, key).map((value, round) => value / (bases[round] ?? NaN))
+    return ratiosOf(samples.get(contender) ?? [], samples.get(base) ?? [], sample => sample[key])
   }
 
   function verdict (target: string, contender: Contender, base: Contender, keys: Array<keyof Sample>, says: (ratios: string[]) => string): Section['verdicts'][number] {
@@ -159,9 +152,4 @@ function describe (samples: ReadonlyMap<Contender, readonly Sample[]>): Section 
       'Of the memory of an idle service some 34 MiB are the young generation of V8, which grows to that while modules are loaded, as that of Fastify with the same imports does, and is given back late or never; `NODE_OPTIONS=--max-semi-space-size=4` holds it to 8 and costs a start some 5 % of processor time.'
     ]
   }
-}
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const quick = process.argv.includes('--quick')
-  console.log(toText(await measureBoot({ rounds: quick ? 3 : 7, quick })))
 }

@@ -29,6 +29,10 @@ export interface Announcement {
   url: string
   headers: { good: Headers, expired?: Headers, forged?: Headers, revoked?: Headers }
   login?: Login
+  /** Of Latchkey: a file of different access tokens, a line each. */
+  tokens?: string
+  /** Of Latchkey: a file of refresh tokens of different sessions, a line each. */
+  refreshTokens?: string
 }
 
 /** A contender that is ready. */
@@ -41,11 +45,11 @@ export interface RunningContender extends Announcement {
 /**
  * Starts a program that speaks as a contender does: one line of JSON on standard output when it is ready, and it ends with its
  * standard input.
- *
+ * @param env - more for its environment.
  * @throws where it ends before, says something else, or says nothing for 30 seconds: with the end of its standard error
  */
-export async function startProgram ([program, ...args]: Command): Promise<RunningContender> {
-  const child = spawn(program, args, { env: environment(), stdio: 'pipe' })
+export async function startProgram ([program, ...args]: Command, env: NodeJS.ProcessEnv = {}): Promise<RunningContender> {
+  const child = spawn(program, args, { env: { ...environment(), ...env }, stdio: 'pipe' })
   let tail = ''
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => { tail = (tail + chunk).slice(-TAIL) })
   child.stdin.on('error', () => {}) // It may have ended before its input does.
@@ -85,7 +89,7 @@ function environment (): NodeJS.ProcessEnv {
 }
 
 function readAnnouncement (line: string): Announcement {
-  const { url, headers, login } = JSON.parse(line) as Announcement
-  if (typeof url !== 'string' || typeof headers?.good !== 'object') throw new Error(`it announced ${line.slice(0, 200)}`)
-  return { url, headers, login }
+  const announcement = JSON.parse(line) as Announcement
+  if (typeof announcement.url !== 'string' || typeof announcement.headers?.good !== 'object') throw new Error(`it announced ${line.slice(0, 200)}`)
+  return announcement
 }

@@ -58,12 +58,12 @@ export async function listContenders (): Promise<Contender[]> {
  *
  * @throws where there is none of that name, where it cannot be run here, and as `startProgram` does
  */
-export async function startContender (name: string, args: string[] = []): Promise<RunningContender> {
+export async function startContender (name: string, args: string[] = [], env: NodeJS.ProcessEnv = {}): Promise<RunningContender> {
   const entry = ENTRIES.find(entry => entry.name === name)
   if (entry === undefined) throw new Error(`There is no contender '${name}': there are ${ENTRIES.map(({ name }) => name).join(', ')}`)
   const { command, reason } = await entry.find()
   if (command === undefined) throw new Error(reason)
-  return await startProgram([...command, ...args])
+  return await startProgram([...command, ...args], env)
 }
 
 /**

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { parseArgs } from 'node:util'
 import { Type } from '@fastify/type-provider-typebox'
 import { fastify } from 'fastify'
@@ -10,7 +11,7 @@ import { fillStore } from './fill.js'
 
 // Latchkey as a contender: a host app with the plugin, on a SQLite file, with its defaults.
 //
-//   node dist/bench/latchkey.js [--rules 1000000] [--tokens 25000] [--users 8] [--cost 10] [--database FILE]
+//   node dist/bench/latchkey.js [--rules 1000000] [--tokens 25000] [--users 8] [--cost 10] [--stalls] [--database FILE]
 
 const { values } = parseArgs({
   options: {
@@ -22,6 +23,8 @@ const { values } = parseArgs({
     users: { type: 'string', default: '1' },
     /** The bcrypt cost. */
     cost: { type: 'string', default: '10' },
+    /** Whether `GET /stalls` tells how long the event loop stood at most since the last question, in milliseconds. */
+    stalls: { type: 'boolean', default: false },
     /** A database to share with another process. Default: one of its own. */
     database: { type: 'string' }
   }
@@ -86,8 +89,20 @@ async function open (): Promise<FastifyInstance> {
     preHandler: app.requireScopes('items:read'),
     schema: { response: { 200: Type.Object({ id: Type.Integer(), name: Type.String(), price: Type.Number() }) } }
   }, async () => ({ id: 1, name: 'Lamp', price: 12.5 }))
+  if (values.stalls) watchStalls(app)
   await app.ready()
   return app
+}
+
+function watchStalls (app: FastifyInstance): void {
+  const delays = monitorEventLoopDelay({ resolution: 1 })
+  delays.enable()
+  app.addHook('onClose', async () => { delays.disable() })
+  app.get('/stalls', async () => {
+    const longest = delays.max / 1e6
+    delays.reset()
+    return String(longest)
+  })
 }
 
 async function post (url: string, members: Record<string, string>): Promise<Login> {

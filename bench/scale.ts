@@ -1,138 +1,195 @@
-import { fork } from 'node:child_process'
-import { once } from 'node:events'
 import { randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fastify } from 'fastify'
-import type { FastifyInstance } from 'fastify'
-import latchkey from '../app.js'
-import { fillStore } from './fill.js'
+import { setTimeout as delay } from 'node:timers/promises'
+import { sql } from 'kysely'
+import { createClock } from '../lib/clock.js'
+import { createEvents } from '../lib/events.js'
+import { createId } from '../lib/ids.js'
+import { createRevocationIndex } from '../lib/revocation-index.js'
+import type { Revocable, Rule } from '../lib/revocation-index.js'
+import { openRevocations } from '../lib/revocations.js'
+import { openSqlite } from '../lib/store/sqlite.js'
+import { median, spread, toText } from './section.js'
+import type { Section } from './section.js'
 
-// What a store costs that has grown: N users, 2 N sessions and N live revocation rules, on both engines.
+// What live revocation rules cost: memory, a look-up, and loading them at boot from SQLite. Alone:
 //
-//   node --expose-gc dist/bench/scale.js [postgres://user:password@host/postgres] [N ...]
-//
-// Without a URL only SQLite is measured. Each line is a process of its own. Times are medians of what one call takes inside the
-// process (no socket), with the cheapest password hash: what grows with N shows, what does not is left out.
+//   node --expose-gc dist/bench/scale.js
 
-const COUNTS = [1_000, 100_000, 1_000_000]
-const ROUNDS = 200
-const PASSWORD = 'correct horse battery staple'
+const MOST = 1_000_000
+const COUNTS = [100_000, MOST]
 
-interface Measured {
-  boot: number
+/** How often the load at boot is measured. */
+const BOOTS = 3
+
+/** How many look-ups are measured, and how many are prepared at a time. */
+const LOOKUPS = 500_000
+const CHUNK = 200
+
+/** What is revoked, in turn. */
+const KINDS = ['token', 'session', 'session', 'user'] as const
+
+const NOW = Date.now()
+const EXPIRES = NOW + 900_000
+
+/** What an index of rules and a plain set of texts have in common. */
+interface Index {
+  add (rule: Rule): void
+  isRevoked (token: Revocable): boolean
+}
+
+function createSets (): Index {
+  const sets = { token: new Set<string>(), session: new Set<string>(), user: new Set<string>(), client: new Set<string>() }
+  return {
+    add ({ kind, value }) {
+      sets[kind].add(value)
+    },
+    isRevoked: ({ tokenId, sessionId, userId, clientId }) =>
+      sets.token.has(tokenId) || (sessionId !== undefined && sets.session.has(sessionId)) || sets.user.has(userId) || sets.client.has(clientId)
+  }
+}
+
+function * createRules (ids: Buffer): Generator<Rule> {
+  for (let at = 0; at * 16 < ids.length; at++) {
+    const kind = KINDS[at % KINDS.length] as Rule['kind']
+    yield { kind, value: idAt(ids, at), issuedBefore: kind === 'user' ? NOW : null, expiresAt: EXPIRES }
+  }
+}
+
+/** All ids in one buffer, so that they do not count as memory of what is measured. */
+function createIds (count: number): Buffer {
+  const ids = Buffer.alloc(count * 16)
+  for (let at = 0; at < count; at++) ids.write(createId(NOW - at % 86_400_000).replaceAll('-', ''), at * 16, 'hex')
+  return ids
+}
+
+/** In one piece, as from a database: a text that was put together of parts takes several times the memory. */
+function idAt (ids: Buffer, at: number): string {
+  const hex = ids.toString('hex', at * 16, at * 16 + 16)
+  return Buffer.from(`${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`).toString('latin1')
+}
+
+/** A token as it comes from the wire: each text in it is new. `revoked` of its ids, in the place that the kind says, is that of a rule. */
+function parseToken (ids: Buffer, revoked: number | undefined): Revocable {
+  const token: Record<string, unknown> = { token: randomUUID(), session: randomUUID(), user: randomUUID(), client: 'web-frontend', issuedAt: NOW - 1_000 }
+  if (revoked !== undefined) token[KINDS[revoked % KINDS.length] as string] = idAt(ids, revoked)
+  const parsed = JSON.parse(JSON.stringify(token)) as Record<Rule['kind'], string> & { issuedAt: number }
+  return { tokenId: parsed.token, sessionId: parsed.session, userId: parsed.user, clientId: parsed.client, issuedAt: parsed.issuedAt }
+}
+
+/** Bytes. What typed arrays held is given back a moment after the collection that found them. */
+async function usedMemory (): Promise<number> {
+  globalThis.gc?.()
+  await delay(100)
+  globalThis.gc?.()
+  await delay(100)
+  const { heapUsed, external } = process.memoryUsage()
+  return heapUsed + external
+}
+
+/** Nanoseconds for each look-up: the median of the chunks, as other programs are running too. */
+function timeLookups (index: Index, ids: Buffer, isHit: (lookup: number) => boolean): number {
+  const times: bigint[] = []
+  let hits = 0
+  let expected = 0
+  for (let lookup = 0; lookup < LOOKUPS; lookup += CHUNK) {
+    const tokens = Array.from({ length: CHUNK }, (_, at) => {
+      const hit = isHit(lookup + at)
+      if (hit) expected++
+      return parseToken(ids, hit ? Math.floor(Math.random() * ids.length / 16) : undefined)
+    })
+    const start = process.hrtime.bigint()
+    for (const token of tokens) if (index.isRevoked(token)) hits++
+    times.push(process.hrtime.bigint() - start)
+  }
+  if (hits !== expected) throw new Error(`${hits} tokens are revoked, of ${expected}`)
+  return Number(times.sort((a, b) => Number(a - b))[times.length >> 1]) / CHUNK
+}
+
+/** What an index of so many rules costs: bytes, nanoseconds for a look-up that finds one and for one that does not, milliseconds to fill it. */
+interface Cost {
   memory: number
-  login: number
-  refresh: number
-  protected: number
-  revoke: number
+  hit: number
+  miss: number
+  filled: number
 }
 
-if (process.send === undefined) await measureAll(process.argv.slice(2))
-else await measureOne(process.argv[2] ?? '', Number(process.argv[3]))
-
-async function measureAll (parameters: string[]): Promise<void> {
-  const server = parameters.find(parameter => parameter.includes('://'))
-  const counts = parameters.map(Number).filter(Number.isSafeInteger)
-  console.log('engine      rows N     boot ms  memory MB   login ms  refresh ms  protected ms  revoke ms')
-  for (const engine of server === undefined ? ['sqlite'] : ['sqlite', 'postgres']) {
-    for (const count of counts.length === 0 ? COUNTS : counts) {
-      const folder = await mkdtemp(join(tmpdir(), 'latchkey-scale-'))
-      const database = engine === 'sqlite' ? join(folder, 'scale.db') : await createDatabase(server ?? '')
-      try {
-        const child = fork(new URL(import.meta.url), [database, String(count)], { execArgv: ['--expose-gc', '--enable-source-maps'] })
-        const [measured] = await once(child, 'message') as [Measured]
-        await once(child, 'exit')
-        console.log([engine.padEnd(10), String(count).padStart(7), ...Object.values(measured).map((value: number) => value.toFixed(2).padStart(11))].join(' '))
-      } finally {
-        await rm(folder, { recursive: true, force: true })
-        if (engine === 'postgres') await dropDatabase(database)
-      }
-    }
-  }
+async function measure (create: () => Index, ids: Buffer): Promise<Cost> {
+  // Once for what the last one left behind.
+  await usedMemory()
+  const index = create()
+  const empty = await usedMemory()
+  const start = performance.now()
+  for (const rule of createRules(ids)) index.add(rule)
+  const filled = performance.now() - start
+  const memory = await usedMemory() - empty
+  return { memory, hit: timeLookups(index, ids, () => true), miss: timeLookups(index, ids, () => false), filled }
 }
 
-async function createDatabase (server: string): Promise<string> {
-  const name = `scale_${randomUUID().replaceAll('-', '')}`
-  await run(server, `create database ${name}`)
-  return server.replace(/[^/]*$/, name)
+function toRow (name: string, { memory, hit, miss, filled }: Cost): Section['rows'][number] {
+  return { name, cells: [`${(memory / 1e6).toFixed(1)} MB`, `${hit.toFixed(0)} ns`, `${miss.toFixed(0)} ns`, `${filled.toFixed(0)} ms`] }
 }
 
-async function dropDatabase (url: string): Promise<void> {
-  const name = url.slice(url.lastIndexOf('/') + 1)
-  await run(url.replace(/[^/]*$/, 'postgres'), `drop database ${name} with (force)`)
-}
-
-async function run (url: string, text: string): Promise<void> {
-  const { default: pg } = await import('pg')
-  const client = new pg.Client(url)
-  await client.connect()
+/** Milliseconds until the rules of a file are in the index, and for which the event loop stood meanwhile at most. */
+async function timeBoot (count: number): Promise<{ took: number, longest: number }> {
+  const folder = await mkdtemp(join(tmpdir(), 'latchkey-bench-'))
   try {
-    await client.query(text)
+    const store = await openSqlite(join(folder, 'latchkey.db'))
+    const rules = createRules(createIds(count))
+    await store.transaction(async trx => {
+      for (let written = 0; written < count; written += CHUNK) {
+        const chunk = Array.from({ length: CHUNK }, () => rules.next().value as Rule)
+        await sql`insert into rules (kind, value, session_id, issued_before, expires_at)
+          select value ->> 'kind', value ->> 'value', iif(value ->> 'kind' = 'token', value ->> 'value', null), value ->> 'issuedBefore', value ->> 'expiresAt'
+          from json_each(${JSON.stringify(chunk)})`.execute(trx)
+      }
+    })
+
+    let longest = 0
+    let last = performance.now()
+    const start = last
+    const ticker = setInterval(() => {
+      longest = Math.max(longest, performance.now() - last)
+      last = performance.now()
+    }, 1)
+    const revocations = await openRevocations({ store, clock: createClock(Date.now, performance.now.bind(performance)), events: createEvents(), accessTokenTtl: 900_000 })
+    const took = performance.now() - start
+    clearInterval(ticker)
+    if (revocations.size !== count) throw new Error(`${revocations.size} rules were loaded, of ${count}`)
+    await store.close()
+    return { took, longest }
   } finally {
-    await client.end()
+    await rm(folder, { recursive: true })
   }
 }
 
-async function open (database: string): Promise<FastifyInstance> {
-  const app = fastify() as FastifyInstance
-  await app.register(latchkey, { database, secret: 'a secret of the benchmark, of more than 32 bytes', bcryptCost: 4, rateLimit: false, scopes: { 'items:read': 'Read items' } })
-  app.get('/items', { preHandler: app.requireScopes('items:read') }, async () => 'items')
-  await app.ready()
-  return app
+if (globalThis.gc === undefined) throw new Error('Start this with: node --expose-gc')
+
+const rows: Section['rows'] = []
+let largest: Cost | undefined
+for (const count of COUNTS) {
+  const ids = createIds(count)
+  largest = await measure(createRevocationIndex, ids)
+  rows.push(toRow(`the index, ${count} rules`, largest), toRow(`sets of texts, ${count} rules`, await measure(createSets, ids)))
 }
+const boots: Array<{ took: number, longest: number }> = []
+for (let boot = 0; boot < BOOTS; boot++) boots.push(await timeBoot(MOST))
 
-async function measureOne (database: string, count: number): Promise<void> {
-  const first = await open(database)
-  for (let number = 0; number < ROUNDS; number++) await first.latchkey.users.add({ username: `user-${number}`, password: PASSWORD, scopes: ['items:read'] })
-  await first.close()
-  await fillStore(database, { users: count, sessions: 2 * count, rules: count })
-
-  global.gc?.()
-  const before = process.memoryUsage().rss
-  const begun = performance.now()
-  const app = await open(database)
-  const boot = performance.now() - begun
-  global.gc?.()
-  const memory = (process.memoryUsage().rss - before) / 1e6
-
-  const tokens: Array<{ access_token: string, refresh_token: string }> = []
-  const login = await median(async number => {
-    tokens.push(await post(app, '/token', { grant_type: 'password', username: `user-${number}`, password: PASSWORD }))
-  })
-  const refresh = await median(async number => {
-    tokens[number] = await post(app, '/token', { grant_type: 'refresh_token', refresh_token: tokens[number]?.refresh_token ?? '' })
-  })
-  await median(number => call(app, tokens[number]?.access_token, 200))
-  const guarded = await median(number => call(app, tokens[number]?.access_token, 200))
-  const revoke = await median(async number => {
-    await app.inject({ method: 'POST', url: '/revoke', payload: { token: tokens[number]?.refresh_token } })
-  })
-  await median(number => call(app, tokens[number]?.access_token, 401))
-  await app.close()
-  const measured: Measured = { boot, memory, login, refresh, protected: guarded, revoke }
-  process.send?.(measured, () => process.disconnect())
+const { memory, hit, miss } = largest as Cost
+const slower = Math.max(hit, miss) / 1_000
+const took = boots.map(boot => boot.took / 1_000)
+const section: Section = {
+  title: 'A million revocation rules',
+  columns: ['memory', 'look-up that finds one', 'that finds none', 'to fill it'],
+  rows,
+  verdicts: [
+    { target: 'a look-up: at most 0.5 µs', measured: `${slower.toFixed(2)} µs`, met: slower <= 0.5 },
+    { target: 'memory: at most 64 MB', measured: `${(memory / 1e6).toFixed(1)} MB`, met: memory <= 64e6 },
+    { target: 'load at boot, SQLite: at most 1.5 s', measured: `${spread(took, 2)} s`, met: median(took) <= 1.5 }
+  ],
+  notes: [`A look-up is of all four names of a token: its own, its session, its user, its client. While the rules were loaded the event loop stood for ${spread(boots.map(boot => boot.longest))} ms at most.`]
 }
-
-async function post (app: FastifyInstance, url: string, payload: Record<string, string>): Promise<{ access_token: string, refresh_token: string }> {
-  const response = await app.inject({ method: 'POST', url, payload })
-  if (response.statusCode !== 200) throw new Error(`${url}: ${response.statusCode} ${response.body}`)
-  return response.json()
-}
-
-async function call (app: FastifyInstance, token: string | undefined, expected: number): Promise<void> {
-  const { statusCode } = await app.inject({ url: '/items', headers: { authorization: `Bearer ${token}` } })
-  if (statusCode !== expected) throw new Error(`/items: ${statusCode} instead of ${expected}`)
-}
-
-/** Milliseconds. */
-async function median (work: (number: number) => Promise<void>): Promise<number> {
-  const times: number[] = []
-  for (let number = 0; number < ROUNDS; number++) {
-    const begun = performance.now()
-    await work(number)
-    times.push(performance.now() - begun)
-  }
-  return times.sort((a, b) => a - b)[ROUNDS >> 1] ?? NaN
-}
+if (process.send === undefined) console.log(toText(section))
+else process.send(section)

@@ -9,6 +9,14 @@ export interface Section {
   notes: string[]
 }
 
+/** How much is measured. */
+export interface Effort {
+  rounds: number
+  /** Of one run of load. */
+  seconds: number
+  quick: boolean
+}
+
 /** The one in the middle; of an even number the lower of two. */
 export function median (values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b)
@@ -21,6 +29,14 @@ export function median (values: readonly number[]): number {
 export function spread (values: readonly number[], digits = 0): string {
   const [middle, least, most] = [median(values), Math.min(...values), Math.max(...values)].map(value => value.toFixed(digits))
   return `${middle} (${least} to ${most})`
+}
+
+/** Within each round: the machine has other work in the next. */
+export function ratiosOf<T> (runs: readonly T[], bases: readonly T[], read: (run: T) => number): number[] {
+  return runs.map((run, round) => {
+    const base = bases[round]
+    return base === undefined ? NaN : read(run) / read(base)
+  })
 }
 
 /** A section as text, for a terminal. */

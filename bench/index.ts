@@ -1,0 +1,58 @@
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { writeFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { measureBoot } from './boot.js'
+import { measureLogin } from './login.js'
+import { measureProtected } from './protected.js'
+import { measureRefresh } from './refresh.js'
+import { toReport } from './report.js'
+import { measureRevoke } from './revoke.js'
+import { toText } from './section.js'
+import type { Effort, Section } from './section.js'
+
+// npm run bench [-- --quick] [-- protected | login | refresh | revoke | scale | boot ...]
+//
+// All chapters, or those that are named. The report (bench/README.md) is written by a whole run that is not quick.
+
+const CHAPTERS: Record<string, (effort: Effort) => Promise<Section>> = {
+  protected: measureProtected,
+  login: measureLogin,
+  refresh: measureRefresh,
+  revoke: measureRevoke,
+  scale: () => measureApart('./scale.js'),
+  boot: measureBoot
+}
+
+const WHOLE: Effort = { rounds: 5, seconds: 1, quick: false }
+const QUICK: Effort = { rounds: 1, seconds: 1, quick: true }
+
+const REPORT = fileURLToPath(new URL('../../bench/README.md', import.meta.url))
+
+const { values, positionals } = parseArgs({ options: { quick: { type: 'boolean', default: false } }, allowPositionals: true })
+const unknown = positionals.filter(name => !(name in CHAPTERS))
+if (unknown.length > 0) {
+  console.error(`There is no chapter '${unknown.join("', '")}': there are ${Object.keys(CHAPTERS).join(', ')}`)
+  process.exit(2)
+}
+
+const begun = performance.now()
+const sections: Section[] = []
+for (const [name, measure] of Object.entries(CHAPTERS)) {
+  if (positionals.length > 0 && !positionals.includes(name)) continue
+  console.error(`${name} ...`)
+  const section = await measure(values.quick ? QUICK : WHOLE)
+  console.log(`\n${toText(section)}\n`)
+  sections.push(section)
+}
+const minutes = ((performance.now() - begun) / 60_000).toFixed(1)
+if (positionals.length === 0 && !values.quick) await writeFile(REPORT, await toReport(sections, { date: new Date(), minutes, rounds: WHOLE.rounds }))
+console.error(`${sections.flatMap(({ verdicts }) => verdicts).filter(({ met }) => !met).length} targets were missed; it took ${minutes} minutes`)
+
+/** In a process of its own, where nothing else is in the memory. */
+async function measureApart (program: string): Promise<Section> {
+  const child = fork(new URL(program, import.meta.url), { execArgv: ['--expose-gc'] })
+  const [section] = await Promise.race([once(child, 'message'), once(child, 'exit').then(([code]) => { throw new Error(`${program} ended with ${code}`) })]) as [Section]
+  return section
+}

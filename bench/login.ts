@@ -1,0 +1,116 @@
+import { availableParallelism } from 'node:os'
+import { compareSync, hashSync } from 'bcryptjs'
+import { runStorm, startStorm } from './clients.js'
+import type { Storm } from './clients.js'
+import { listContenders, startContender } from './contenders.js'
+import type { Login, RunningContender } from './contenders.js'
+import { probe } from './probe.js'
+import type { Waits } from './probe.js'
+import { median, spread } from './section.js'
+import type { Effort, Section } from './section.js'
+
+/** Clients that log in without a pause. */
+const CLIENTS = 8
+
+const COST = 10
+const MOST_WAIT = 2
+const MOST_STALL = 20
+const LEAST_RATE = 0.95
+
+/** Those whose login is worth a look: each other way to hash. */
+const CONTENDERS = ['latchkey', 'fastify-jwt-hs256', 'better-auth', 'fastapi']
+
+interface Round {
+  quiet: Waits
+  stormy: Waits
+  /** Logins beside the protected requests. */
+  beside: Storm
+  /** Logins with nothing else. */
+  alone: Storm
+}
+
+/** What protected requests notice of logins, and how many logins there are. */
+export async function measureLogin ({ rounds, seconds }: Effort): Promise<Section> {
+  const running = new Map<string, { contender: RunningContender, login: Login, rounds: Round[] }>()
+  const skipped: Section['rows'] = []
+  const single: number[] = []
+  const stalls: number[] = []
+  try {
+    for (const { name, title, reason } of await listContenders()) {
+      if (!CONTENDERS.includes(name)) continue
+      if (reason !== undefined) {
+        skipped.push({ name: title, cells: [`skipped: ${reason}`] })
+        continue
+      }
+      const contender = await startContender(name, name === 'latchkey' ? ['--cost', String(COST), '--stalls'] : [])
+      if (contender.login === undefined) throw new Error(`${title} has no login`)
+      running.set(title, { contender, login: contender.login, rounds: [] })
+      await runStorm({ kind: 'login', url: contender.url, login: contender.login }, CLIENTS, 500)
+    }
+    for (let round = 0; round < rounds; round++) {
+      for (const { contender, login, rounds } of running.values()) rounds.push(await measureRound(contender, login, seconds))
+      stalls.push(await longestStall([...running.values()][0]?.contender.url ?? ''))
+      single.push(hashRate(seconds))
+    }
+  } finally {
+    for (const { contender } of running.values()) await contender.stop()
+  }
+  return describe(new Map([...running].map(([title, { rounds }]) => [title, rounds])), { skipped, single, stalls })
+}
+
+async function measureRound ({ url, headers }: RunningContender, login: Login, seconds: number): Promise<Round> {
+  const probed = { url, headers: headers.good, seconds: Math.max(seconds, 2) }
+  const task = { kind: 'login', url, login } as const
+  const quiet = await probe(probed)
+  const storm = startStorm(task, CLIENTS)
+  const stormy = await probe(probed)
+  return { quiet, stormy, beside: await storm.stop(), alone: await runStorm(task, CLIENTS, 2_000) }
+}
+
+/** Milliseconds that the event loop stood at most since the last question. */
+async function longestStall (url: string): Promise<number> {
+  return Number(await (await fetch(`${url}/stalls`)).text())
+}
+
+/** How many passwords bcryptjs checks in a second, in one thread with nothing else to do. */
+function hashRate (seconds: number): number {
+  const hash = hashSync('correct horse battery staple', COST)
+  let count = 0
+  const begun = performance.now()
+  while (performance.now() - begun < seconds * 1_000) {
+    compareSync('correct horse battery staple', hash)
+    count++
+  }
+  return count / ((performance.now() - begun) / 1_000)
+}
+
+function describe (contenders: ReadonlyMap<string, readonly Round[]>, { skipped, single, stalls }: { skipped: Section['rows'], single: number[], stalls: number[] }): Section {
+  const own = [...contenders.values()][0] ?? []
+  const cores = availableParallelism()
+  const wait = own.map(({ quiet, stormy }) => stormy.p99 / quiet.p99)
+  const rate = own.map(({ alone }, round) => alone.rate / ((single[round] ?? NaN) * cores))
+  return {
+    title: 'Logins',
+    columns: ['quiet p99 ms', 'p99 ms while 8 log in', 'max ms while 8 log in', 'logins/s beside', 'logins/s alone'],
+    rows: [
+      ...[...contenders].map(([name, rounds]) => ({
+        name,
+        cells: [
+          spread(rounds.map(({ quiet }) => quiet.p99), 1), spread(rounds.map(({ stormy }) => stormy.p99), 1), spread(rounds.map(({ stormy }) => stormy.max)),
+          spread(rounds.map(({ beside }) => beside.rate), 1), spread(rounds.map(({ alone }) => alone.rate), 1)
+        ]
+      })),
+      { name: `bcryptjs in one thread, cost ${COST}`, cells: ['', '', '', '', spread(single, 1)] },
+      ...skipped
+    ],
+    verdicts: [
+      { target: `p99 of protected requests while ${CLIENTS} clients log in: at most ${MOST_WAIT} x that without them`, measured: `${spread(wait, 1)} x`, met: median(wait) <= MOST_WAIT },
+      { target: `the event loop never stands for more than ${MOST_STALL} ms meanwhile`, measured: `longest of a round ${spread(stalls, 1)} ms`, met: Math.max(...stalls) <= MOST_STALL },
+      { target: `logins: at least ${LEAST_RATE} of ${cores} cores x bcryptjs in one thread`, measured: spread(rate, 2), met: median(rate) >= LEAST_RATE }
+    ],
+    notes: [
+      'Protected requests come at a steady 500 a second over 10 connections; one that is late counts from when it should have been sent, in whole milliseconds. All but better-auth (scrypt) hash with bcrypt at cost 10; that of FastAPI is native, in C.',
+      'The machine that logs in also runs those who measure: on two cores they take part of what the hashing could have.'
+    ]
+  }
+}

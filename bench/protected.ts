@@ -1,0 +1,126 @@
+import { createPublicKey, verify } from 'node:crypto'
+import type { JsonWebKey } from 'node:crypto'
+import { checkContender, listContenders, startContender } from './contenders.js'
+import type { RunningContender, Verdicts } from './contenders.js'
+import { runLoad } from './load.js'
+import type { Load, Target } from './load.js'
+import { profile } from './profile.js'
+import { median, ratiosOf, spread } from './section.js'
+import type { Effort, Section } from './section.js'
+
+/** Live revocation rules in the store of Latchkey; rows in the blacklist that people write by hand. */
+const RULES = '1000000'
+
+/** Different tokens that are sent in turn: more than Latchkey remembers, so that it has seen none of them when it comes again. */
+const NEW_TOKENS = '25000'
+
+const LEAST_RATE = 0.8
+const MOST_CPU = 3
+const MOST_SIGNATURES = 1.15
+const LEAST_COOKIE_RATE = 0.9
+
+/** Signatures of one measurement. */
+const SIGNATURES = 2_000
+
+/** What is timed, and what it did when it was asked. */
+interface Entry {
+  name: string
+  target: Target
+  verdicts: Verdicts
+  loads: Load[]
+}
+
+/** `GET /items/1` with a token, as each contender protects it. */
+export async function measureProtected ({ rounds, seconds }: Effort): Promise<Section> {
+  const running: RunningContender[] = []
+  try {
+    const { entries, failures, latchkey } = await startAll(running)
+    const signature: number[] = []
+    for (const { target } of entries) await runLoad(target, seconds)
+    for (let round = 0; round < rounds; round++) {
+      for (const { target, loads } of entries) loads.push(await runLoad(target, seconds))
+      signature.push(await timeSignature(latchkey))
+    }
+    return await describe(entries, failures, signature)
+  } finally {
+    for (const contender of running) await contender.stop()
+  }
+}
+
+async function startAll (running: RunningContender[]): Promise<{ entries: Entry[], failures: Section['rows'], latchkey: RunningContender }> {
+  const failures: Section['rows'] = []
+  const entries: Entry[] = []
+  for (const { name, title, reason } of await listContenders()) {
+    if (reason !== undefined) {
+      failures.push({ name: title, cells: [`skipped: ${reason}`] })
+      continue
+    }
+    const args = name === 'latchkey' ? ['--rules', RULES, '--tokens', NEW_TOKENS] : name === 'fastify-jwt-blacklist' ? [RULES] : []
+    const contender = await startContender(name, args)
+    running.push(contender)
+    const verdicts = await checkContender(contender)
+    const wrong = Object.entries(verdicts).filter(([, verdict]) => verdict.startsWith('wrong'))
+    if (wrong.length > 0) failures.push({ name: title, cells: [`fails: ${wrong.map(([check, verdict]) => `${check}: ${verdict}`).join('; ')}`] })
+    else entries.push({ name: title, target: { url: `${contender.url}/items/1`, pid: contender.pid, headers: contender.headers.good }, verdicts, loads: [] })
+  }
+  const [latchkey] = running
+  const own = entries[0]
+  const bare = entries[1]
+  if (latchkey === undefined || own === undefined || bare === undefined || failures.some(({ name }) => name === own.name)) throw new Error(`Latchkey itself answers wrong: ${JSON.stringify(failures)}`)
+  const { authorization = '' } = latchkey.headers.good
+  bare.target.headers = latchkey.headers.good
+  entries.splice(1, 0,
+    { ...own, name: 'Latchkey, by cookie', target: { ...own.target, headers: { cookie: `__Host-access_token=${authorization.slice('Bearer '.length)}` } }, loads: [] },
+    { ...own, name: 'Latchkey, every token new', target: { ...own.target, headers: {}, tokens: latchkey.tokens }, loads: [] })
+  return { entries, failures, latchkey }
+}
+
+/** Milliseconds of processor that it takes to check the signature of one token, and nothing else of it. */
+async function timeSignature ({ url, headers }: RunningContender): Promise<number> {
+  const { keys } = await (await fetch(`${url}/.well-known/jwks.json`)).json() as { keys: JsonWebKey[] }
+  const key = createPublicKey({ key: keys[0] as JsonWebKey, format: 'jwk' })
+  const [header, payload, encoded] = (headers.good.authorization ?? '').slice('Bearer '.length).split('.') as [string, string, string]
+  const begun = process.cpuUsage()
+  for (let count = 0; count < SIGNATURES; count++) {
+    if (!verify('sha256', Buffer.from(`${header}.${payload}`), { key, dsaEncoding: 'ieee-p1363' }, Buffer.from(encoded, 'base64url'))) throw new Error('The signature is not good')
+  }
+  const { user, system } = process.cpuUsage(begun)
+  return (user + system) / 1_000 / SIGNATURES
+}
+
+async function describe (entries: Entry[], failures: Section['rows'], signature: number[]): Promise<Section> {
+  const [seen, cookie, fresh, bare] = entries.map(({ loads }) => loads) as [Load[], Load[], Load[], Load[]]
+  const rate = ratiosOf(seen, bare, load => load.rate)
+  const more = seen.map((load, round) => (load.cpu - (bare[round]?.cpu ?? NaN)) * 1_000)
+  const above = fresh.map((load, round) => (load.cpu - (seen[round]?.cpu ?? NaN)) / (signature[round] ?? NaN))
+  const byCookie = ratiosOf(cookie, seen, load => load.rate)
+  const verdicts = [
+    { target: `a token seen before, 1,000,000 rules: at least ${LEAST_RATE} of Fastify alone`, measured: spread(rate, 2), met: median(rate) >= LEAST_RATE },
+    { target: `and at most ${MOST_CPU} µs of processor more`, measured: `${spread(more, 1)} µs`, met: median(more) <= MOST_CPU },
+    { target: `every token new: at most ${MOST_SIGNATURES} x the signature check (${(median(signature) * 1_000).toFixed(1)} µs) above that`, measured: `${spread(above, 2)} x`, met: median(above) <= MOST_SIGNATURES },
+    { target: `by cookie: at least ${LEAST_COOKIE_RATE} of the rate by header`, measured: spread(byCookie, 2), met: median(byCookie) >= LEAST_COOKIE_RATE }
+  ]
+  return {
+    title: 'A protected request',
+    columns: ['requests/s', 'x Fastify alone', 'µs of processor', 'µs more', 'p99 ms', 'expired', 'forged', 'revoked'],
+    rows: [
+      ...entries.map(({ name, loads, verdicts }) => ({
+        name,
+        cells: [
+          spread(loads.map(load => load.rate)),
+          spread(ratiosOf(loads, bare, load => load.rate), 2),
+          spread(loads.map(load => load.cpu * 1_000), 1),
+          median(loads.map((load, round) => (load.cpu - (bare[round]?.cpu ?? NaN)) * 1_000)).toFixed(1),
+          median(loads.map(load => load.p99)).toFixed(1),
+          ...([verdicts.expired, verdicts.forged, verdicts.revoked].map(verdict => verdict === 'ok' ? 'refused' : 'not offered'))
+        ]
+      })),
+      ...failures
+    ],
+    verdicts,
+    notes: [
+      'The last three columns: what each was asked before it was timed, and did. `not offered`: it has no mechanism for that. Latchkey checks expiry, revocation, audience and scope in every request of every row.',
+      ...verdicts.every(({ met }) => met) ? [] : [await profile('Where the processor is, of a token seen before', ['--rules', RULES], ({ url, pid, headers }) => runLoad({ url: `${url}/items/1`, pid, headers: headers.good }, 3))]
+    ]
+  }
+}

@@ -1,0 +1,145 @@
+import { execFile } from 'node:child_process'
+import { mkdtemp, open, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { runStorm, startStorm } from './clients.js'
+import type { Storm } from './clients.js'
+import { startContender } from './contenders.js'
+import type { RunningContender } from './contenders.js'
+import { readCpu } from './load.js'
+import { probe } from './probe.js'
+import type { Waits } from './probe.js'
+import { profile } from './profile.js'
+import { median, ratiosOf, spread } from './section.js'
+import type { Effort, Section } from './section.js'
+
+const run = promisify(execFile)
+const source = (name: string): string => fileURLToPath(new URL(`../../bench/${name}`, import.meta.url))
+
+const CLIENTS = [1, 8, 32]
+
+/** Clients that refresh while protected requests are looked at. */
+const BESIDE = 8
+
+/** Milliseconds that each fsync of the slow disk takes longer. */
+const PAUSE = 5
+
+const LEAST_RATE = 0.7
+
+interface Refreshed extends Storm {
+  /** Milliseconds of processor for each. */
+  cpu: number
+  /** How many one fsync made durable; undefined where fsyncs cannot be counted. */
+  perSync: number | undefined
+}
+
+interface Beside {
+  quiet: Waits
+  stormy: Waits
+  storm: Storm
+}
+
+interface Disk {
+  name: string
+  contender: RunningContender
+  countSyncs: () => Promise<number | undefined>
+  refreshed: Map<number, Refreshed[]>
+  beside: Beside[]
+}
+
+/** How many sessions are refreshed in a second, durably, and what protected requests notice of it. */
+export async function measureRefresh ({ rounds, seconds }: Effort): Promise<Section> {
+  const folder = await mkdtemp(join(tmpdir(), 'latchkey-refresh-'))
+  const disks: Disk[] = []
+  const loop: number[] = []
+  try {
+    const shim = await compileShim(folder)
+    disks.push(await startOn('this disk', { folder, shim, pause: 0 }))
+    if (shim !== undefined) disks.push(await startOn(`a disk that takes ${PAUSE} ms longer`, { folder, shim, pause: PAUSE }))
+    for (let round = 0; round < rounds; round++) {
+      loop.push(Number((await run(process.execPath, [source('peers/commit-and-sign.js'), String(seconds)])).stdout))
+      for (const disk of disks) await measureRound(disk, seconds)
+    }
+  } finally {
+    for (const { contender } of disks) await contender.stop()
+    await rm(folder, { recursive: true })
+  }
+  return await describe(disks, loop)
+}
+
+/** The library that counts fsyncs, and slows them down; undefined where it cannot be made. */
+async function compileShim (folder: string): Promise<string | undefined> {
+  const shim = join(folder, 'slow-fsync.so')
+  if (process.platform !== 'linux') return undefined
+  return await run('cc', ['-shared', '-fPIC', '-O2', '-o', shim, source('slow-fsync.c'), '-ldl']).then(() => shim, () => undefined)
+}
+
+async function startOn (name: string, { folder, shim, pause }: { folder: string, shim: string | undefined, pause: number }): Promise<Disk> {
+  const counter = join(folder, `syncs-${pause}`)
+  const file = await open(counter, 'w')
+  await file.write(Buffer.alloc(8))
+  await file.close()
+  const env = shim === undefined ? {} : { LD_PRELOAD: shim, SLOW_FSYNC_US: String(pause * 1_000), COUNT_FSYNC: counter }
+  const contender = await startContender('latchkey', ['--users', String(Math.max(...CLIENTS)), '--cost', '4'], env)
+  return {
+    name,
+    contender,
+    countSyncs: async () => shim === undefined ? undefined : Number((await readFile(counter)).readBigInt64LE()),
+    refreshed: new Map(CLIENTS.map(clients => [clients, []])),
+    beside: []
+  }
+}
+
+async function measureRound ({ contender, countSyncs, refreshed, beside }: Disk, seconds: number): Promise<void> {
+  const { pid, url, headers, refreshTokens = '' } = contender
+  const task = { kind: 'refresh', url, refreshTokens } as const
+  for (const [clients, runs] of refreshed) {
+    const [cpu, syncs] = [await readCpu(pid), await countSyncs()]
+    const storm = await runStorm(task, clients, seconds * 1_000)
+    const after = await countSyncs()
+    runs.push({ ...storm, cpu: (await readCpu(pid) - cpu) / storm.count, perSync: syncs === undefined || after === undefined ? undefined : storm.count / (after - syncs) })
+  }
+  const probed = { url, headers: headers.good, seconds: Math.max(seconds, 2) }
+  const quiet = await probe(probed)
+  const storm = startStorm(task, BESIDE)
+  const stormy = await probe(probed)
+  beside.push({ quiet, stormy, storm: await storm.stop() })
+}
+
+async function describe (disks: readonly Disk[], loop: number[]): Promise<Section> {
+  const [here] = disks as [Disk]
+  const rates = CLIENTS.map(clients => ratiosOf(here.refreshed.get(clients) ?? [], loop.map(rate => ({ rate })), ({ rate }) => rate))
+  const best = rates.reduce((one, other) => median(one) >= median(other) ? one : other)
+  const grouped = here.refreshed.get(Math.max(...CLIENTS))?.map(({ perSync }) => perSync ?? NaN) ?? []
+  const verdicts = [
+    { target: `refreshes: at least ${LEAST_RATE} of a bare loop that commits one row and signs one token`, measured: `${spread(best, 2)} (${CLIENTS.map((clients, at) => `${clients} clients: ${spread(rates[at] ?? [], 2)}`).join('; ')})`, met: median(best) >= LEAST_RATE },
+    { target: 'under load more than one refresh for each fsync', measured: Number.isNaN(median(grouped)) ? 'not counted here' : spread(grouped, 1), met: median(grouped) > 1 }
+  ]
+  return {
+    title: 'Refreshes',
+    columns: ['refreshes/s', 'x the bare loop', 'µs of processor', 'for each fsync', 'p50 ms', 'p99 ms', 'protected p99 ms, quiet', 'beside 8 that refresh', 'max'],
+    rows: [
+      { name: 'the bare loop, no server', cells: [spread(loop), '1', '', '1', '', '', '', '', ''] },
+      ...disks.flatMap(({ name, refreshed, beside }) => [...refreshed].map(([clients, runs]) => ({
+        name: `${name}, ${clients} ${clients === 1 ? 'client' : 'clients'}`,
+        cells: [
+          spread(runs.map(({ rate }) => rate)),
+          median(ratiosOf(runs, loop.map(rate => ({ rate })), ({ rate }) => rate)).toFixed(2),
+          spread(runs.map(({ cpu }) => cpu * 1_000)),
+          runs.every(({ perSync }) => perSync !== undefined) ? median(runs.map(({ perSync }) => perSync ?? NaN)).toFixed(1) : '',
+          median(runs.map(({ p50 }) => p50)).toFixed(1),
+          median(runs.map(({ p99 }) => p99)).toFixed(1),
+          ...clients === BESIDE ? [spread(beside.map(({ quiet }) => quiet.p99)), spread(beside.map(({ stormy }) => stormy.p99)), spread(beside.map(({ stormy }) => stormy.max))] : ['', '', '']
+        ]
+      })))
+    ],
+    verdicts,
+    notes: [
+      'SQLite with `synchronous = FULL`: every answer comes after its commit is on the disk. A client has one refresh under way; each writes the session, the time and a line of the audit trail. The bare loop is no server: nobody sends it anything.',
+      disks.length > 1 ? 'The slow disk is this one with a library before it (bench/slow-fsync.c).' : 'No slow disk: that needs Linux and a C compiler (cc).',
+      ...verdicts.every(({ met }) => met) ? [] : [await profile('Where the processor is, of refreshes by 8 clients', ['--users', '8', '--cost', '4'], ({ url, refreshTokens = '' }) => runStorm({ kind: 'refresh', url, refreshTokens }, 8, 3_000))]
+    ]
+  }
+}

@@ -1,0 +1,47 @@
+import { execFile } from 'node:child_process'
+import { cpus, totalmem } from 'node:os'
+import { promisify } from 'node:util'
+import { listContenders } from './contenders.js'
+import { GENERATOR } from './load.js'
+import type { Section } from './section.js'
+
+/** The report as Markdown: the machine, the targets, the tables, and how to read them. */
+export async function toReport (sections: readonly Section[], { date, minutes, rounds }: { date: Date, minutes: string, rounds: number }): Promise<string> {
+  const contenders = await listContenders()
+  const verdicts = sections.flatMap(({ title, verdicts }) => verdicts.map(({ target, measured, met }) => [title, target, measured, met ? 'met' : '**missed**']))
+  return [
+    '# Benchmark',
+    '',
+    '<!-- Written by `npm run bench`. Do not edit. -->',
+    '',
+    `Of ${date.toISOString().slice(0, 10)}, in ${minutes} minutes, on ${cpus().length} x ${cpus()[0]?.model.trim()}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, ${process.platform} ${process.arch}; load by ${await nameGenerator()}.`,
+    '',
+    ...contenders.map(({ title, reason, notes }) => `- ${title}: ${reason === undefined ? `${notes}${notes.startsWith('python') ? '' : `, Node.js ${process.versions.node}`}` : `skipped. ${reason}`}`),
+    '',
+    '## How to read it',
+    '',
+    `Each contender is a server in a process of its own, asked over loopback from another process, one after the other and all of them in each of ${rounds} rounds. A cell is the median of the rounds, in brackets the least and the most.`,
+    'Compare within a table only: figures of another run or machine are others. `x` is taken within each round. The processor time is that of the server\'s whole process, and varies less than the rate.',
+    'Nothing is switched off for it: tokens are checked for expiry, revocation, audience and scope, commits are durable, attempts on passwords are limited.',
+    '',
+    '## Targets',
+    '',
+    ...toTable(['', 'target', 'measured, median (least to most)', ''], verdicts),
+    ...sections.flatMap(toMarkdown)
+  ].join('\n') + '\n'
+}
+
+function toMarkdown ({ title, columns, rows, notes }: Section): string[] {
+  return ['', `## ${title}`, '', ...toTable(['', ...columns], rows.map(({ name, cells }) => [name, ...cells, ...Array<string>(columns.length - cells.length).fill('')])), '', ...notes.flatMap(note => [note, '']).slice(0, -1)]
+}
+
+function toTable (heads: string[], lines: string[][]): string[] {
+  return [heads, heads.map((_, column) => column === 0 ? '---' : '---:'), ...lines].map(cells => `| ${cells.join(' | ')} |`)
+}
+
+async function nameGenerator (): Promise<string> {
+  if (GENERATOR !== 'wrk') return GENERATOR
+  // It says its version, and exits with 1.
+  const { stdout } = await promisify(execFile)('wrk', ['-v']).catch((error: { stdout: string }) => error)
+  return /^wrk \S+/.exec(stdout)?.[0] ?? GENERATOR
+}
