@@ -1,13 +1,13 @@
 import { closeSync, openSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import Database from 'better-sqlite3'
-import type { DatabaseConnection } from 'kysely'
 import { DATABASE_OPTION } from './database-url.js'
-import { CompiledQuery, Kysely, SqliteAdapter, SqliteDialect, SqliteDriver } from './kysely.js'
+import { Kysely } from './kysely.js'
 import { migrate, requireSchema } from './migrations.js'
 import type { Dialectal } from './migrations.js'
 import { assertMatchingBuild } from './sqlite-build.js'
 import { createFileChanges, noteCommit } from './sqlite-changes.js'
+import { SingleWriterDialect } from './sqlite-dialect.js'
 import { storeUnavailable } from './store.js'
 import type { OpenOptions, Store } from './store.js'
 import type { Tables } from './tables.js'
@@ -144,49 +144,6 @@ const DIALECT: Dialectal = {
   addSequence: table => table.addColumn('seq', 'integer', column => column.primaryKey().autoIncrement()),
   // `PRAGMA data_version` tells of each commit.
   async announceChanges () {}
-}
-
-class ImmediateDriver extends SqliteDriver {
-  readonly #database: Database.Database
-
-  constructor (database: Database.Database) {
-    super({ database })
-    this.#database = database
-  }
-
-  /** Kysely's own begins as a reader, which loses its place to another process's commit when it first writes. */
-  override async beginTransaction (connection: DatabaseConnection): Promise<void> {
-    await connection.executeQuery(CompiledQuery.raw('begin immediate'))
-  }
-
-  /** A full disk has already rolled back: doing it again would throw, and hide why. */
-  override async rollbackTransaction (connection: DatabaseConnection): Promise<void> {
-    if (this.#database.inTransaction) await super.rollbackTransaction(connection)
-  }
-}
-
-/** SQLite's schema changes are transactional; run so, ten processes that start at once migrate one after the other. */
-class TransactionalAdapter extends SqliteAdapter {
-  override get supportsTransactionalDdl (): boolean {
-    return true
-  }
-}
-
-class SingleWriterDialect extends SqliteDialect {
-  readonly #database: Database.Database
-
-  constructor (database: Database.Database) {
-    super({ database })
-    this.#database = database
-  }
-
-  override createDriver (): ImmediateDriver {
-    return new ImmediateDriver(this.#database)
-  }
-
-  override createAdapter (): TransactionalAdapter {
-    return new TransactionalAdapter()
-  }
 }
 
 /** Runs `work` again while another process holds the lock; turns what the engine cannot do into `store_unavailable`. */

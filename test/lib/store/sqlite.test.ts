@@ -329,3 +329,42 @@ t.test('a database that is corrupted while it is open: store_unavailable, and no
   await t.rejects(store.transaction(trx => trx.insertInto('meta').values({ name: 'a', value: 1 }).execute()), UNAVAILABLE)
   t.equal(connection.inTransaction, false)
 })
+
+t.test('a statement that is kept prepared takes in what another process has changed in the schema', async t => {
+  const file = databaseIn(t)
+  const store = await openStore(t, file)
+  await write(store, 'a', 1)
+  const all = (): Promise<object[]> => store.read(db => db.selectFrom('meta').selectAll().execute())
+  t.same(await all(), [{ name: 'a', value: 1 }])
+  connectTo(t, file).exec('alter table meta add column more text default \'x\'')
+  t.same(await all(), [{ name: 'a', value: 1, more: 'x' }])
+})
+
+t.test('statements are prepared once, and more than are kept still run', async t => {
+  const { store, connection } = await openCaptured(t, databaseIn(t))
+  const texts: string[] = []
+  const prepare = connection.prepare.bind(connection)
+  connection.prepare = (text: string) => {
+    texts.push(text)
+    return prepare(text)
+  }
+  for (let round = 0; round < 3; round++) await write(store, `once ${round}`)
+  t.equal(texts.filter(text => /insert/.test(text)).length, 1)
+  for (let columns = 1; columns <= 300; columns++) {
+    const list = Array.from({ length: columns }, (_, index) => `once ${index}`)
+    t.equal((await store.read(db => db.selectFrom('meta').selectAll().where('name', 'in', list).execute())).length, Math.min(columns, 3))
+  }
+  texts.length = 0
+  await write(store, 'once more')
+  t.equal(texts.filter(text => /insert/.test(text)).length, 1, 'the oldest was let go')
+})
+
+t.test('rows are read as a stream', async t => {
+  const store = await openStore(t)
+  for (const name of ['a', 'b', 'c']) await write(store, name)
+  const rows: string[] = []
+  await store.read(async db => {
+    for await (const { name } of db.selectFrom('meta').selectAll().stream()) rows.push(name)
+  })
+  t.same(rows, ['a', 'b', 'c'])
+})
