@@ -4,7 +4,7 @@ import { LatchkeyError } from '../errors.js'
 import type { CopyEngine } from './copy-engine.js'
 import { clear, countRows, describeKey, NUMBERED, readPages, TABLES } from './copy-tables.js'
 import type { Row, TableName } from './copy-tables.js'
-import { translate } from './sqlite.js'
+import { translate } from './sqlite-errors.js'
 import type { Store } from './store.js'
 import type { Tables } from './tables.js'
 

@@ -6,8 +6,10 @@ import { Kysely } from './kysely.js'
 import { migrate, requireSchema } from './migrations.js'
 import type { Dialectal } from './migrations.js'
 import { assertMatchingBuild } from './sqlite-build.js'
-import { createFileChanges, noteCommit } from './sqlite-changes.js'
+import { createFileChanges } from './sqlite-changes.js'
 import { SingleWriterDialect } from './sqlite-dialect.js'
+import { isLocked, translate } from './sqlite-errors.js'
+import { createGroups } from './sqlite-groups.js'
 import { storeUnavailable } from './store.js'
 import type { OpenOptions, Store } from './store.js'
 import type { Tables } from './tables.js'
@@ -48,7 +50,7 @@ export async function openSqlite (file: string, { name = DATABASE_OPTION, mustEx
 
   return {
     read: work => patiently(() => work(db)),
-    transaction: work => patiently(() => db.transaction().execute(work)).finally(noteCommit),
+    transaction: createGroups(db, database, { patience: LOCK_PATIENCE }),
     // The processes on one file take turns step by step: two that do the same work share it.
     alone: work => work(),
     changed: changes.changed,
@@ -158,16 +160,4 @@ async function patiently<T> (work: () => Promise<T>): Promise<T> {
       await delay(pause)
     }
   }
-}
-
-function isLocked (error: unknown): boolean {
-  return error instanceof Database.SqliteError && /^SQLITE_(BUSY|LOCKED)/.test(error.code)
-}
-
-/** What SQLite cannot do now as `store_unavailable`; all else as it is. */
-export function translate (error: unknown): unknown {
-  if (error instanceof Database.SqliteError && !/^SQLITE_(CONSTRAINT|ERROR|MISUSE|RANGE)/.test(error.code)) return storeUnavailable(error)
-  // Of better-sqlite3 and of Kysely, when the app has closed.
-  if (error instanceof Error && /connection is not open|driver has already been destroyed/.test(error.message)) return storeUnavailable(error)
-  return error
 }

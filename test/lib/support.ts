@@ -91,6 +91,14 @@ export function connectTo (t: Test, file: string): Database.Database {
   return other
 }
 
+/** `performance.now()` of a test: stands still until it is moved, in milliseconds. */
+export function createStopwatch (t: Test): { move (milliseconds: number): void } {
+  let time = performance.now()
+  Object.defineProperty(performance, 'now', { configurable: true, writable: true, value: () => time })
+  t.teardown(() => { Reflect.deleteProperty(performance, 'now') })
+  return { move (milliseconds) { time += milliseconds } }
+}
+
 /** Passwords without the cost. `gate` is awaited by each hash and each verification. */
 export function createFakePasswords (): Passwords & { calls: string[], gate: () => Promise<void> } {
   const calls: string[] = []

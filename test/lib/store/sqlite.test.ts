@@ -4,21 +4,11 @@ import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import t from 'tap'
-import type { Test } from 'tap'
 import { openSqlite } from '../../../lib/store/sqlite.js'
 import { names, testContract, UNAVAILABLE, write } from './contract.js'
-import { connectTo, databaseIn, isPending, libUrl, openCaptured, openStore, startScript } from '../support.js'
+import { connectTo, createStopwatch, databaseIn, isPending, libUrl, openCaptured, openStore, startScript } from '../support.js'
 
 testContract(t, { connect: t => databaseIn(t), duplicate: 'SQLITE_CONSTRAINT_PRIMARYKEY', mistake: 'SQLITE_ERROR' })
-
-/** Lets the patience of the store run out without waiting for it. */
-function createImpatience (t: Test): { runOut: () => void } {
-  let offset = 0
-  const now = performance.now.bind(performance)
-  Object.defineProperty(performance, 'now', { configurable: true, writable: true, value: () => now() + offset })
-  t.teardown(() => { Reflect.deleteProperty(performance, 'now') })
-  return { runOut () { offset += 6_000 } }
-}
 
 t.test('the connection itself has WAL, synchronous FULL, foreign keys and no synchronous wait', async t => {
   const file = databaseIn(t)
@@ -123,7 +113,7 @@ t.test('when the patience is over the answer is store_unavailable, nothing is wr
   const file = databaseIn(t)
   const store = await openStore(t, file)
   const other = connectTo(t, file)
-  const impatience = createImpatience(t)
+  const stopwatch = createStopwatch(t)
   other.exec('begin immediate')
   let runs = 0
   const writing = store.transaction(async trx => {
@@ -132,7 +122,7 @@ t.test('when the patience is over the answer is store_unavailable, nothing is wr
   })
   const refused = t.rejects(writing, { ...UNAVAILABLE, cause: { code: 'SQLITE_BUSY' } })
   t.ok(await isPending(writing))
-  impatience.runOut()
+  stopwatch.move(6_000)
   await refused
   t.equal(runs, 0, 'the work never began')
   other.exec('rollback')
