@@ -100,6 +100,8 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
   refreshGrace: number
 }): Sessions {
   const { prepare, toGrant } = createGrants({ claims, refreshKeys, status })
+  /** Whether somebody else's code must be asked before a transaction. What there is to know else is read inside it, once. */
+  const asksHost = builtInUsers === undefined || claims !== undefined
 
   /**
    * The time that a token is dated by. The host's accounts are asked before the transaction: a rule that was written since must
@@ -130,6 +132,12 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
     // One that may not log in any more can have sessions all the same.
     if (account !== null) assertMayGrant(by.scopes ?? [], account.scopes)
     else if ((await store.read(db => listSessions(db, userId, clock.now()))).length === 0) throw new LatchkeyError('not_found', { message: 'There is no such user.' })
+  }
+
+  /** What the account may still have of what the session was granted; undefined where more is asked for. */
+  async function prepareFor (session: SessionRow, account: User | null, scope: string | undefined): Promise<Prepared | undefined> {
+    const granted = account === null ? [] : parseScope(session.scope).filter(name => account.scopes.includes(name))
+    return account === null || !isNarrower(granted, scope) ? undefined : await prepare(account, granted, scope)
   }
 
   async function decide (trx: Transaction<Tables>, session: SessionRow, user: User, generation: number, { prepared, askedAt, now }: { prepared: Prepared | undefined, askedAt: number, now: number }): Promise<Outcome | 'end'> {
@@ -205,9 +213,8 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
       // Everything that this store knows up to now is older than what is asked from here on.
       await revocations.refresh()
       const askedAt = clock.now()
-      const account = await users.find(known.user_id)
-      const granted = account === null ? [] : parseScope(known.scope).filter(name => account.scopes.includes(name))
-      const prepared = account === null || !isNarrower(granted, scope) ? undefined : await prepare(account, granted, scope)
+      const account = asksHost ? await users.find(known.user_id) : null
+      const asked = asksHost ? await prepareFor(known, account, scope) : undefined
 
       const outcome = await revocations.transaction<Outcome>(async (trx, revoke, now, record) => {
         if (client !== undefined) await assertCurrent(trx, client)
@@ -220,6 +227,7 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
           await record({ type: 'session_ended', actor: SYSTEM, ...about, details: { reason: 'account_closed' } })
           return { refused: 'invalid' }
         }
+        const prepared = asksHost ? asked : await prepareFor(session, user, scope)
         const decision = await decide(trx, session, user, generation, { prepared, askedAt, now })
         if (decision === 'end') {
           await endOne(trx, revoke, now, session)

@@ -18,8 +18,9 @@ export async function readMeta (db: Queryable, name: MetaName): Promise<number> 
 /** Makes the number at least `value`, and returns what it now is. */
 export async function raiseMeta (trx: Transaction<Tables>, name: MetaName, value: number): Promise<number> {
   const row = await trx.insertInto('meta').values({ name, value })
+    // What is given once is a parameter; a number given to `then` would become part of the text, and each text is another statement.
     .onConflict(conflict => conflict.column('name').doUpdateSet(eb => ({
-      value: eb.case().when('meta.value', '<', value).then(value).else(eb.ref('meta.value')).end()
+      value: eb.case().when('meta.value', '<', eb.ref('excluded.value')).then(eb.ref('excluded.value')).else(eb.ref('meta.value')).end()
     })))
     .returning('value')
     .executeTakeFirstOrThrow()
