@@ -1,5 +1,6 @@
 import type { Selectable } from 'kysely'
 import { isAuthentic, parseRefreshToken } from './refresh-token.js'
+import { findSession } from './session-rows.js'
 import type { Queryable, SessionsTable } from './store/tables.js'
 
 /** A row of the sessions. */
@@ -9,7 +10,7 @@ export type SessionRow = Selectable<SessionsTable>
 export async function findAuthentic (db: Queryable, refreshKeys: readonly Buffer[], refreshToken: string): Promise<{ session: SessionRow, generation: number } | undefined> {
   const parts = parseRefreshToken(refreshToken)
   if (parts === undefined) return undefined
-  const session = await db.selectFrom('sessions').selectAll().where('id', '=', parts.sessionId).executeTakeFirst()
+  const session = await findSession(db, parts.sessionId)
   return session !== undefined && isAuthentic(refreshKeys, session.nonce, parts) ? { session, generation: parts.generation } : undefined
 }
 

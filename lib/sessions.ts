@@ -19,6 +19,7 @@ import { assertMayGrant, formatScope, isNarrower, parseScope } from './scopes.js
 import { closeSessions, endSessions } from './session-ending.js'
 import { listSessions } from './session-list.js'
 import type { Session } from './session-list.js'
+import { findSession, rotateSession } from './session-rows.js'
 import { findAuthentic, isLive, standingOf } from './session-standing.js'
 import type { SessionRow } from './session-standing.js'
 import { purgeSessions } from './session-purge.js'
@@ -154,15 +155,14 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
       generation: generation + 1,
       rotated_at: now,
       last_used_at: now,
-      idle_expires_at: Math.min(now + refreshIdleTtl, session.expires_at),
-      // One that began before status lists were switched on.
-      ...(session.status_list === null ? await status?.give(trx, now) : {})
+      idle_expires_at: Math.min(now + refreshIdleTtl, session.expires_at)
     }
-    const { numUpdatedRows } = await trx.updateTable('sessions').set(rotated)
-      .where('id', '=', session.id).where('generation', '=', generation).where('ended_at', 'is', null).executeTakeFirst()
     // The store runs one writer at a time, so this cannot be lost; an engine that broke its promise must not give two successors.
-    if (numUpdatedRows !== 1n) return { refused: 'invalid' }
-    return { grant: toGrant({ ...session, ...rotated }, user, prepared, issuedAt) }
+    if (!await rotateSession(trx, session, rotated)) return { refused: 'invalid' }
+    // One that began before status lists were switched on.
+    const place = session.status_list === null ? await status?.give(trx, now) : undefined
+    if (place !== undefined) await trx.updateTable('sessions').set(place).where('id', '=', session.id).execute()
+    return { grant: toGrant({ ...session, ...rotated, ...place }, user, prepared, issuedAt) }
   }
 
   return {
@@ -218,7 +218,7 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
 
       const outcome = await revocations.transaction<Outcome>(async (trx, revoke, now, record) => {
         if (client !== undefined) await assertCurrent(trx, client)
-        const session = await trx.selectFrom('sessions').selectAll().where('id', '=', known.id).executeTakeFirst()
+        const session = await findSession(trx, known.id)
         if (session === undefined || !isLive(session, now)) return { refused: 'invalid' }
         const user = builtInUsers === undefined ? account : await builtInUsers.findIn(trx, session.user_id)
         const about = { subject: session.user_id, sessionId: session.id, clientId: session.client_id }

@@ -1,4 +1,5 @@
 import type { Transaction } from 'kysely'
+import { createStatement } from './statement.js'
 import type { Store } from './store.js'
 import type { Queryable, Tables } from './tables.js'
 
@@ -15,16 +16,16 @@ export async function readMeta (db: Queryable, name: MetaName): Promise<number> 
   return row?.value ?? 0
 }
 
+const raise = createStatement((db, { name, value }: { name: string, value: number }) => db.insertInto('meta').values({ name, value })
+  .onConflict(conflict => conflict.column('name').doUpdateSet(eb => ({
+    value: eb.case().when('meta.value', '<', eb.ref('excluded.value')).then(eb.ref('excluded.value')).else(eb.ref('meta.value')).end()
+  })))
+  .returning('value'))
+
 /** Makes the number at least `value`, and returns what it now is. */
 export async function raiseMeta (trx: Transaction<Tables>, name: MetaName, value: number): Promise<number> {
-  const row = await trx.insertInto('meta').values({ name, value })
-    // What is given once is a parameter; a number given to `then` would become part of the text, and each text is another statement.
-    .onConflict(conflict => conflict.column('name').doUpdateSet(eb => ({
-      value: eb.case().when('meta.value', '<', eb.ref('excluded.value')).then(eb.ref('excluded.value')).else(eb.ref('meta.value')).end()
-    })))
-    .returning('value')
-    .executeTakeFirstOrThrow()
-  return row.value
+  const { rows } = await raise(trx, { name, value })
+  return (rows[0] as { value: number }).value
 }
 
 /** The id of the store. Where it has none yet it becomes `fresh`, or what another process that boots in the same moment has made. */

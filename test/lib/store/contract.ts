@@ -3,6 +3,7 @@ import type { Test } from 'tap'
 import { LatchkeyError } from '../../../lib/errors.js'
 import { raiseMeta, readMeta } from '../../../lib/store/meta.js'
 import { openStore as openAnyStore } from '../../../lib/store/open.js'
+import { createStatement } from '../../../lib/store/statement.js'
 import type { Store } from '../../../lib/store/store.js'
 import { createGate, openStore } from '../support.js'
 
@@ -130,6 +131,25 @@ export function testContract (t: Test, { connect, duplicate, mistake }: Engine):
     for (const result of await writing) {
       if (result.status === 'rejected') t.match(result.reason, UNAVAILABLE)
     }
+  })
+
+  t.test('a statement that is made once takes its values by name, in every store and in and out of transactions', async t => {
+    let made = 0
+    const insert = createStatement((db, { value, name }: { name: string, value: number }) => {
+      made++
+      return db.insertInto('meta').values({ name, value }).returningAll()
+    })
+    const find = createStatement((db, { least, most }: { least: number, most: number }) => db.selectFrom('meta').select('name')
+      .where('value', '<=', most).where('value', '>=', least).where('value', '<', 100).orderBy('name'))
+    const stores = [await openStore(t, connect(t)), await openStore(t, connect(t))] as const
+    for (const [index, store] of stores.entries()) {
+      for (let value = 0; value < 3; value++) {
+        t.same((await store.transaction(trx => insert(trx, { value, name: `${index}-${value}` }))).rows, [{ name: `${index}-${value}`, value }])
+      }
+      t.same((await store.read(db => find(db, { most: 2, least: 1 }))).rows, [{ name: `${index}-1` }, { name: `${index}-2` }])
+      t.same((await store.transaction(trx => find(trx, { most: 1, least: 2 }))).rows, [])
+    }
+    t.equal(made, 2, 'once for each store')
   })
 
   t.test('a mistake in a query is no outage', async t => {
