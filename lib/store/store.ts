@@ -9,7 +9,10 @@ import type { Tables } from './tables.js'
 export interface Store {
   /** Reads. */
   read<T> (work: (db: Kysely<Tables>) => Promise<T>): Promise<T>
-  /** Writes: all of `work` or nothing of it, and never beside another writer. May run `work` more than once; it must only touch the store. */
+  /**
+   * Writes: all of `work` or nothing of it, and never beside another writer. May run `work` more than once, and commit it together with others;
+   * it must only touch the store, and have waited for all that it asked of it when it ends.
+   */
   transaction<T> (work: (trx: Transaction<Tables>) => Promise<T>): Promise<T>
   /**
    * Runs `work`, unless another node is in the middle of what it runs alone: then it does nothing and gives undefined. For housekeeping
