@@ -1,5 +1,6 @@
+import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
+import { fileURLToPath } from 'node:url'
 import autocannon from 'autocannon'
 import type { Headers } from './contender-process.js'
 
@@ -21,15 +22,18 @@ interface Probed {
   seconds: number
 }
 
-/** Sends protected requests at a steady rate, from a thread of its own. One that is late counts from when it should have been sent. */
+/** Sends protected requests at a steady rate, from a process of its own. One that is late counts from when it should have been sent. */
 export async function probe (probed: Probed): Promise<Waits> {
-  const [waits] = await once(new Worker(new URL(import.meta.url), { workerData: probed }), 'message') as [Waits]
+  const child = fork(fileURLToPath(import.meta.url), [JSON.stringify(probed)])
+  const failed = once(child, 'exit').then(([code]) => { throw new Error(`The probe of ${probed.url} ended with ${code}`) })
+  const [waits] = await Promise.race([once(child, 'message'), failed]) as [Waits]
+  failed.catch(() => {})
   return waits
 }
 
-if (!isMainThread) {
-  const { url, headers, seconds } = workerData as Probed
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const { url, headers, seconds } = JSON.parse(process.argv[2] ?? '') as Probed
   const { latency, errors, timeouts, non2xx } = await autocannon({ url: `${url}/items/1`, headers, connections: CONNECTIONS, overallRate: RATE, duration: seconds, timeout: 30 })
   if (errors + timeouts + non2xx > 0) throw new Error(`${errors + timeouts + non2xx} requests to ${url} failed`)
-  parentPort?.postMessage({ p50: latency.p50, p99: latency.p99, max: latency.max } satisfies Waits)
+  process.send?.({ p50: latency.p50, p99: latency.p99, max: latency.max } satisfies Waits, () => process.disconnect())
 }

@@ -7,3 +7,4 @@ export const {
 } = createRequire(import.meta.url)('kysely') as typeof kysely
 
 export type Kysely<Tables> = kysely.Kysely<Tables>
+export type CompiledQuery<Row = unknown> = kysely.CompiledQuery<Row>
