@@ -12,7 +12,12 @@ export interface FirstAdministrator {
 /** Where there is no user at all, makes the first administrator, else returns undefined. It is durably there when the promise resolves. */
 export async function addFirstAdministrator ({ users, scopes }: Latchkey, { passwordMinLength }: { passwordMinLength: number }): Promise<FirstAdministrator | undefined> {
   const password = generateLongPassword(passwordMinLength)
-  const user = await users.addFirst({ username: USERNAME, password, scopes: Object.keys(scopes) })
+  const user = await users.addFirst({
+    username: USERNAME,
+    // Loaded at the first start only, and not in a thread: that takes longer than the hash.
+    hash: async () => (await import('../lib/passwords/hashing.js')).hashGenerated(password),
+    scopes: Object.keys(scopes)
+  })
   return user === null ? undefined : { id: user.id, password }
 }
 

@@ -61,8 +61,11 @@ export interface Users extends UserDirectory {
   list (query?: UserListQuery): Promise<StoredUser[]>
   /** Adds a user. Throws `username_taken`, `password_rejected` with the reason, or `invalid_scope` for one that is not in the catalogue. */
   add (user: { username: string, password: string, scopes?: readonly string[] }, by?: Principal): Promise<StoredUser>
-  /** Adds the user only where there is none at all; null otherwise. Two processes that start at once add one. */
-  addFirst (user: { username: string, password: string, scopes: readonly string[] }): Promise<StoredUser | null>
+  /**
+   * Adds the user only where there is none at all; null otherwise. Two processes that start at once add one. `hash` is asked for the hash of the
+   * password where it is needed.
+   */
+  addFirst (user: { username: string, hash: () => Promise<string>, scopes: readonly string[] }): Promise<StoredUser | null>
   /**
    * Changes all that is named, or nothing. Where a scope is taken away, every access token that the user holds dies, and sessions go on with what is
    * left; a user who is disabled or gets a password is logged out everywhere. What died stays dead. A password, and enabling, forget failed logins.
@@ -127,13 +130,15 @@ export function createUsers ({ store, clock, passwords, revocations, throttle, c
 
   async function prepare ({ username, password, scopes = [] }: { username: string, password: string, scopes?: readonly string[] }, by: Principal): Promise<UsersTable> {
     const scope = toScope(scopes)
-    const normalUsername = normaliseUsername(username)
-    assertAcceptable(password, normalUsername)
-    const passwordHash = await passwords.hash(password, networkOf(by.address ?? undefined))
+    assertAcceptable(password, normaliseUsername(username))
+    return toRow({ username, scope, passwordHash: await passwords.hash(password, networkOf(by.address ?? undefined)) })
+  }
+
+  function toRow ({ username, scope, passwordHash }: { username: string, scope: string, passwordHash: string }): UsersTable {
     const now = clock.now()
     return {
       id: createId(now),
-      username: normalUsername,
+      username: normaliseUsername(username),
       username_key: keyOf(username),
       password_hash: passwordHash,
       password_changed_at: now,
@@ -232,10 +237,10 @@ export function createUsers ({ store, clock, passwords, revocations, throttle, c
       return toStoredUser(added)
     },
 
-    async addFirst (user) {
+    async addFirst ({ username, hash, scopes }) {
       const exists = (db: Queryable): Promise<unknown> => db.selectFrom('users').select('id').limit(1).executeTakeFirst()
       if (await store.read(exists) !== undefined) return null
-      const row = await prepare(user, SYSTEM)
+      const row = toRow({ username, scope: toScope(scopes), passwordHash: await hash() })
       return await revocations.transaction(async (trx, _revoke, _now, record) => {
         if (await exists(trx) !== undefined) return null
         await trx.insertInto('users').values(row).execute()

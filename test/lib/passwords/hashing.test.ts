@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import { hashSync } from 'bcryptjs'
 import t from 'tap'
 import { costOf, dummyHash, isSupportedHash, MAX_COST, needsRehash } from '../../../lib/passwords/hash-format.js'
-import { hashPassword, spendDifference, verifyPassword } from '../../../lib/passwords/hashing.js'
+import { hashGenerated, hashPassword, spendDifference, verifyPassword } from '../../../lib/passwords/hashing.js'
 import runPasswordTask from '../../../lib/passwords/worker.js'
 
 interface Vector {
@@ -168,4 +168,13 @@ t.test('the worker does both kinds of job', async (t) => {
   t.equal(runPasswordTask({ kind: 'verify', password: 'correct horse', hash: String(hash), cost: 5 }), true)
   t.equal(runPasswordTask({ kind: 'verify', password: 'wrong', hash: String(hash), cost: 4 }), false)
   t.equal(runPasswordTask({ kind: 'verify', password: 'wrong', hash: 'garbage', cost: 4 }), false)
+})
+
+t.test('a generated password is hashed at the least cost, and the next login raises it', async t => {
+  const password = 'q3m0n8Zt7r-5bK_x2VwY9cAe'
+  const hash = hashGenerated(password)
+  t.equal(costOf(hash), 4)
+  t.ok(needsRehash(hash, 10))
+  t.ok(verifyPassword(password, hash))
+  t.notOk(verifyPassword(password.toLowerCase(), hash))
 })
