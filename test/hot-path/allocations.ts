@@ -3,17 +3,17 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 
-/** Runs of each, of which the least is taken, after some that do not count. */
-const RUNS = 20
-const FIRST_RUNS = 10
+/** Runs of each that count, after some that do not. */
+const RUNS = 21
+const FIRST_RUNS = 50
 
 // What the optimizing compilers leave of the allocations hangs on when they are done.
 for (const flag of ['--expose-gc', '--no-opt', '--no-maglev']) setFlagsFromString(flag)
 const collectGarbage = runInNewContext('gc') as (options: { type: 'minor' }) => void
 
 /**
- * The bytes that each of these allocates: by how much the heap grows, where nothing was collected meanwhile. Whatever
- * else is there allocates too, now and then; so the least of several runs counts, to which all belongs that is allocated each time.
+ * The bytes that each of these allocates: by how much the heap grows, where nothing was collected meanwhile. Now and then something else
+ * allocates, or gives back; so it is the median of several runs.
  * @param works - run by turns. Each fills no more than a part of the young generation.
  */
 export async function measureAllocations (works: ReadonlyArray<() => Promise<void>>): Promise<number[]> {
@@ -21,32 +21,32 @@ export async function measureAllocations (works: ReadonlyArray<() => Promise<voi
   const observer = new PerformanceObserver(list => { collections += list.getEntries().length })
   observer.observe({ entryTypes: ['gc'] })
 
-  async function measure (work: () => Promise<void>): Promise<number> {
-    collectGarbage({ type: 'minor' })
+  /** Undefined: something was collected. */
+  async function measure (work: () => Promise<void>): Promise<number | undefined> {
+    for (let age = 0; age < 2; age++) collectGarbage({ type: 'minor' })
     await tellCollections()
     const before = collections
     const start = sizeOfHeap()
     await work()
     const end = sizeOfHeap()
     await tellCollections()
-    return collections === before ? end - start : Infinity
+    return collections === before ? end - start : undefined
   }
 
   for (let run = 0; run < FIRST_RUNS; run++) for (const work of works) await work()
-  const least = works.map(() => Infinity)
+  const measured = works.map(() => [] as number[])
   for (let run = 0; run < RUNS; run++) {
-    for (const [index, work] of works.entries()) least[index] = Math.min(least[index] as number, await measure(work))
+    for (const [index, work] of works.entries()) measured[index]?.push(await measure(work) ?? await measure(work) ?? NaN)
   }
   observer.disconnect()
-  return least
+  return measured.map(bytes => bytes.sort((a, b) => a - b)[RUNS >> 1] as number)
 }
 
 /** An observer is told in a later turn of the event loop. */
 async function tellCollections (): Promise<void> {
-  for (let turn = 0; turn < 2; turn++) await nextTurn()
+  for (let turn = 0; turn < 4; turn++) await nextTurn()
 }
 
 function sizeOfHeap (): number {
-  const { heapUsed, arrayBuffers } = process.memoryUsage()
-  return heapUsed + arrayBuffers
+  return process.memoryUsage().heapUsed
 }
