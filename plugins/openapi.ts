@@ -28,7 +28,11 @@ export default fp(async function latchkeyOpenApi (app) {
 
   let documentation: Promise<FastifyInstance> | undefined
   app.decorate(kDocumentation, function getDocumentation () {
-    documentation ??= createDocumentation()
+    documentation ??= createDocumentation().catch(error => {
+      // The next who asks tries again: a file that could not be read now may be there then.
+      documentation = undefined
+      throw error
+    })
     return documentation
   })
   app.addHook('onClose', async function closeDocumentation () {
