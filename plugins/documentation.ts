@@ -82,7 +82,7 @@ export async function documentRoutes (routes: readonly RouteOptions[], settings:
   app.setValidatorCompiler(() => () => true)
   app.setSerializerCompiler(() => () => '')
   for (const { method, url, schema } of routes) {
-    if (method !== 'HEAD' && schema?.hide !== true) app.route({ method, url, schema, handler () {} })
+    if (method !== 'HEAD' && schema?.hide !== true) app.route({ method, url, schema, handler: (_request, reply) => reply.callNotFound() })
   }
   await app.ready()
   return app

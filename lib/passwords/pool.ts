@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os'
+import { Piscina } from 'piscina'
 import { createFairQueue } from './fair-queue.js'
 import { dummyHash, isSupportedHash, MAX_COST, MIN_COST, needsRehash } from './hash-format.js'
 import type { PasswordTask } from './worker.js'
@@ -73,21 +74,6 @@ interface Threads {
 }
 
 function createThreads (maxThreads: number): Threads {
-  let started: Promise<Threads> | undefined
-  return {
-    async run (task) {
-      started ??= startThreads(maxThreads)
-      return await (await started).run(task)
-    },
-    async end () {
-      await (await started)?.end()
-    }
-  }
-}
-
-async function startThreads (maxThreads: number): Promise<Threads> {
-  // Loaded for the first job, which takes twenty times as long.
-  const { Piscina } = await import('piscina')
   const pool = new Piscina<PasswordTask, string | boolean>({
     filename: new URL('./worker.js', import.meta.url).href,
     minThreads: 0,

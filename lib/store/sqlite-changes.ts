@@ -13,9 +13,10 @@ export function noteCommit (): void {
 
 /**
  * Tells what other processes have committed to a file, by the number that SQLite counts their commits with (PRAGMA data_version).
- * To read it takes a look at the file, several system calls, so that one look serves what comes in the same turn of the event loop: the
- * requests that the kernel reported together, all of them sent before the look. Those that it reports before and reads later (the rest
- * of a request that had begun; more than a thousand connections in one turn) are why a look grows old all the same.
+ * To read it takes a look at the file, several system calls, so that one look serves what comes in the same turn of the event loop, and a
+ * millisecond at most: by so much a commit of another process may be missed. Requests that the kernel reports together were sent before the
+ * look that they share; but one may have begun before and end after it, a thousand connections are reported in parts, and a look that
+ * was made for something else (a timer, a commit of ours) is followed by requests.
  * @param readVersion - throws where the file cannot be looked at.
  */
 export function createFileChanges (readVersion: () => unknown): Pick<Store, 'changed' | 'asOf'> & { forget (): void } {

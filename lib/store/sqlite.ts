@@ -104,6 +104,8 @@ function connect (named: Named): Database.Database {
     // After the switch to WAL better-sqlite3 has lowered this to NORMAL, with which the last commits die with the power.
     database.pragma('synchronous = FULL')
     database.pragma('foreign_keys = ON')
+    // What a savepoint would undo: a read-only container has no folder for such files.
+    database.pragma('temp_store = MEMORY')
     return database
   } catch (error) {
     database.close()

@@ -1,3 +1,6 @@
+import { once } from 'node:events'
+import { request } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import t from 'tap'
 import { build, PASSWORD, postForm, TEST_OPTIONS } from '../helper.js'
 
@@ -100,4 +103,17 @@ t.test('the page has nothing but its own: all else is our 404, what is known is 
   // Asked for its document at once by many, it makes one.
   const answers = await Promise.all(Array.from({ length: 5 }, () => app.inject('/auth/openapi.json')))
   t.strictSame(new Set(answers.map(({ body }) => body)).size, 1)
+})
+
+t.test('a path that leads out of the page leads nowhere, and is answered', async t => {
+  const { app } = await build(t, { docs: true, prefix: '/auth' })
+  const { hostname, port } = new URL(await app.listen({ host: '127.0.0.1', port: 0 }))
+  for (const path of ['/auth/docs/../users', '/auth/docs/%2e%2e/sessions', '/auth/docs/.%2E/users/x', '/auth/docs/static/../../token', '/auth/docs/..%5cusers', '/auth/docs/x/..', '/auth/docs/.']) {
+    for (const method of ['GET', 'HEAD']) {
+      const outgoing = request({ hostname, port, path, method, agent: false }).end()
+      const [response] = await once(outgoing, 'response', { signal: AbortSignal.timeout(10_000) }) as [IncomingMessage]
+      response.resume()
+      t.equal(response.statusCode, /x\/\.\.$|\/\.$/.test(path) ? 200 : 404, `${method} ${path}`)
+    }
+  }
 })
