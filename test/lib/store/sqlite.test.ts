@@ -18,6 +18,7 @@ t.test('the connection itself has WAL, synchronous FULL, foreign keys and no syn
     t.equal(connection.pragma('journal_mode', { simple: true }), 'wal', `journal_mode, ${time} time`)
     t.equal(connection.pragma('synchronous', { simple: true }), 2, `synchronous, ${time} time`)
     t.equal(connection.pragma('foreign_keys', { simple: true }), 1, `foreign_keys, ${time} time`)
+    t.equal(connection.pragma('temp_store', { simple: true }), 2, `temp_store, ${time} time`)
     t.equal(connection.pragma('busy_timeout', { simple: true }), 0, `busy_timeout, ${time} time`)
     await store.close()
   }
