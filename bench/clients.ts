@@ -2,7 +2,7 @@ import { Agent, request } from 'node:http'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import type { Login } from './contender-process.js'
-import { median } from './section.js'
+import { percentile } from './section.js'
 
 /** What many clients saw. */
 export interface Storm {
@@ -69,7 +69,7 @@ async function storm ({ task, clients }: { task: Task, clients: number }): Promi
   // Those who come next go on where these stopped: a refresh token is good for once.
   if (task.kind === 'refresh') writeFileSync(task.refreshTokens, refreshTokens.join('\n'))
   times.sort((a, b) => a - b)
-  parentPort?.postMessage({ count: times.length, rate: times.length / seconds, p50: median(times), p99: times[Math.floor(times.length * 0.99)] ?? NaN } satisfies Storm)
+  parentPort?.postMessage({ count: times.length, rate: times.length / seconds, p50: percentile(times, 0.5), p99: percentile(times, 0.99) } satisfies Storm)
 }
 
 function createSender (task: Task, client: number, refreshTokens: string[]): () => Promise<void> {

@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os'
+import { setTimeout as delay } from 'node:timers/promises'
 import { compareSync, hashSync } from 'bcryptjs'
 import { runStorm, startStorm } from './clients.js'
 import type { Storm } from './clients.js'
@@ -29,12 +30,18 @@ interface Round {
   alone: Storm
 }
 
+/** Milliseconds. */
+interface Stalls {
+  idle: number
+  stormy: number
+}
+
 /** What protected requests notice of logins, and how many logins there are. */
 export async function measureLogin ({ rounds, seconds }: Effort): Promise<Section> {
   const running = new Map<string, { contender: RunningContender, login: Login, rounds: Round[] }>()
   const skipped: Section['rows'] = []
   const single: number[] = []
-  const stalls: number[] = []
+  const stalls: Stalls[] = []
   try {
     for (const { name, title, reason } of await listContenders()) {
       if (!CONTENDERS.includes(name)) continue
@@ -49,7 +56,8 @@ export async function measureLogin ({ rounds, seconds }: Effort): Promise<Sectio
     }
     for (let round = 0; round < rounds; round++) {
       for (const { contender, login, rounds } of running.values()) rounds.push(await measureRound(contender, login, seconds))
-      stalls.push(await longestStall([...running.values()][0]?.contender.url ?? ''))
+      const [own] = [...running.values()]
+      if (own !== undefined) stalls.push(await measureStalls(own.contender, own.login, seconds))
       single.push(hashRate(seconds))
     }
   } finally {
@@ -65,6 +73,15 @@ async function measureRound ({ url, headers }: RunningContender, login: Login, s
   const storm = startStorm(task, CLIENTS)
   const stormy = await probe(probed)
   return { quiet, stormy, beside: await storm.stop(), alone: await runStorm(task, CLIENTS, 2_000) }
+}
+
+/** In a server that is asked nothing but logins, and before that nothing at all: what the machine does by itself. */
+async function measureStalls ({ url }: RunningContender, login: Login, seconds: number): Promise<Stalls> {
+  await longestStall(url)
+  await delay(seconds * 1_000)
+  const idle = await longestStall(url)
+  await runStorm({ kind: 'login', url, login }, CLIENTS, seconds * 1_000)
+  return { idle, stormy: await longestStall(url) }
 }
 
 /** Milliseconds that the event loop stood at most since the last question. */
@@ -84,7 +101,7 @@ function hashRate (seconds: number): number {
   return count / ((performance.now() - begun) / 1_000)
 }
 
-function describe (contenders: ReadonlyMap<string, readonly Round[]>, { skipped, single, stalls }: { skipped: Section['rows'], single: number[], stalls: number[] }): Section {
+function describe (contenders: ReadonlyMap<string, readonly Round[]>, { skipped, single, stalls }: { skipped: Section['rows'], single: number[], stalls: Stalls[] }): Section {
   const own = [...contenders.values()][0] ?? []
   const cores = availableParallelism()
   const wait = own.map(({ quiet, stormy }) => stormy.p99 / quiet.p99)
@@ -105,11 +122,11 @@ function describe (contenders: ReadonlyMap<string, readonly Round[]>, { skipped,
     ],
     verdicts: [
       { target: `p99 of protected requests while ${CLIENTS} clients log in: at most ${MOST_WAIT} x that without them`, measured: `${spread(wait, 1)} x`, met: median(wait) <= MOST_WAIT },
-      { target: `the event loop never stands for more than ${MOST_STALL} ms meanwhile`, measured: `longest of a round ${spread(stalls, 1)} ms`, met: Math.max(...stalls) <= MOST_STALL },
+      { target: `the event loop never stands for more than ${MOST_STALL} ms meanwhile`, measured: `longest of a round ${spread(stalls.map(({ stormy }) => stormy), 1)} ms; idle ${spread(stalls.map(({ idle }) => idle), 1)} ms`, met: Math.max(...stalls.map(({ stormy }) => stormy)) <= MOST_STALL },
       { target: `logins: at least ${LEAST_RATE} of ${cores} cores x bcryptjs in one thread`, measured: spread(rate, 2), met: median(rate) >= LEAST_RATE }
     ],
     notes: [
-      'Protected requests come at a steady 500 a second over 10 connections; one that is late counts from when it should have been sent, in whole milliseconds. All but better-auth (scrypt) hash with bcrypt at cost 10; that of FastAPI is native, in C.',
+      'Protected requests come at a steady 500 a second, whether those before were answered or not. All but better-auth (scrypt) hash with bcrypt at cost 10; that of FastAPI is native, in C.',
       'The machine that logs in also runs those who measure: on two cores they take part of what the hashing could have.'
     ]
   }

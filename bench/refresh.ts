@@ -133,7 +133,7 @@ async function describe (disks: readonly Disk[], loop: number[]): Promise<Sectio
           runs.every(({ perSync }) => perSync !== undefined) ? median(runs.map(({ perSync }) => perSync ?? NaN)).toFixed(1) : '',
           median(runs.map(({ p50 }) => p50)).toFixed(1),
           median(runs.map(({ p99 }) => p99)).toFixed(1),
-          ...clients === BESIDE ? [spread(beside.map(({ quiet }) => quiet.p99)), spread(beside.map(({ stormy }) => stormy.p99)), spread(beside.map(({ stormy }) => stormy.max))] : ['', '', '']
+          ...clients === BESIDE ? [spread(beside.map(({ quiet }) => quiet.p99), 1), spread(beside.map(({ stormy }) => stormy.p99), 1), spread(beside.map(({ stormy }) => stormy.max), 1)] : ['', '', '']
         ]
       })))
     ],

@@ -25,6 +25,11 @@ export function median (values: readonly number[]): number {
   return middle
 }
 
+/** Of sorted values, the one below which this share of them lies. */
+export function percentile (sorted: readonly number[], share: number): number {
+  return sorted[Math.min(Math.floor(sorted.length * share), sorted.length - 1)] ?? NaN
+}
+
 /** The median and the spread: `12.3 (11.9 to 14.0)`. */
 export function spread (values: readonly number[], digits = 0): string {
   const [middle, least, most] = [median(values), Math.min(...values), Math.max(...values)].map(value => value.toFixed(digits))

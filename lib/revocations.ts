@@ -150,7 +150,13 @@ export async function openRevocations ({ store, clock, events, accessTokenTtl, f
       })
     })
     kept = Math.max(kept, now)
-    for (const rule of written) index.add(rule)
+    try {
+      for (const rule of written) index.add(rule)
+    } catch (error) {
+      // No memory for it: it is durable, and not in force here before it was read again.
+      follower.notice()
+      throw error
+    }
     if (written.length > 0) tell()
     for (const event of happened) events.emit(event)
     return result

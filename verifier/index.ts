@@ -94,8 +94,14 @@ export function createVerifier (options: VerifierOptions): Verifier {
   }
 
   /** Throws where it is not known what is revoked: `verify` then answers 503. */
-  function assertKnown (): undefined {
-    keys.loadIfDue()
+  function assertKnown (): Promise<void> | undefined {
+    const reading = keys.loadIfDue()
+    // Without a feed it is the keys that tell: after a quiet hour nobody must get in with one that was revoked long ago.
+    if (credentials === undefined && reading !== undefined && keys.areThere()) return reading.then(assertKnownNow)
+    return assertKnownNow()
+  }
+
+  function assertKnownNow (): undefined {
     if (areRevocationsKnown() && !closing.signal.aborted) return undefined
     throw reporter.stale(closing.signal.aborted ? 'the verifier was closed' : whyUnknown())
   }

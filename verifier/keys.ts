@@ -30,8 +30,8 @@ export interface KeySource {
   readonly vouched: VerificationKeys
   /** Reads them. Whoever asks while they are being read gets the same reading. */
   load (): Promise<void>
-  /** Begins to read them where it is time for that again, and does not wait. */
-  loadIfDue (): void
+  /** Begins to read them where it is time for that again; the promise, which never rejects, is of that reading, also where somebody else began it. */
+  loadIfDue (): Promise<void> | undefined
   /** Takes what the feed says: these verify, and no others. What is not here yet is read at once. */
   vouch (kids: readonly string[]): void
   /** Whether they were ever read. */
@@ -101,8 +101,10 @@ export function createKeySource ({ read, time, onRead, onFailure }: {
     return Math.min(FIRST_PAUSE * 2 ** Math.min(tries, 10), LONGEST_PAUSE)
   }
 
-  function loadInBackground (): void {
-    load().catch(onFailure)
+  let background: Promise<void> | undefined
+  function loadInBackground (): Promise<void> {
+    background = load().catch(onFailure)
+    return background
   }
 
   function seek (): Promise<void> | undefined {
@@ -130,8 +132,9 @@ export function createKeySource ({ read, time, onRead, onFailure }: {
     vouched: viewOf(kid => vouchedKids.has(kid)),
     load,
     loadIfDue () {
-      if (loading !== undefined) return
-      if (failures > 0 ? hasPaused(pauseAfter(failures - 1)) : readAt === undefined || ageOf(readAt, time) >= maxAge) loadInBackground()
+      if (loading !== undefined) return background
+      if (failures > 0 ? hasPaused(pauseAfter(failures - 1)) : readAt === undefined || ageOf(readAt, time) >= maxAge) return loadInBackground()
+      return undefined
     },
     vouch (names) {
       const kids = [...new Set(names)]
