@@ -19,7 +19,6 @@ interface Contender {
   args: string[]
   /** What it answers at. */
   path: string
-  env?: Record<string, string>
   /** Whether its folder has been used before. */
   again?: true
 }
@@ -39,9 +38,8 @@ const SERVICE = { program: fileURLToPath(new URL('../cli.js', import.meta.url)),
 const ALONE: Contender = { name: 'Fastify alone', program: peer('fastify-alone'), args: [], path: '/' }
 const IMPORTS: Contender = { name: 'Fastify and the same imports', program: peer('fastify-imports'), args: [], path: '/' }
 const SECOND: Contender = { name: 'the service, on its database', ...SERVICE, again: true }
-const CHEAP: Contender = { name: 'the service, first start, bcrypt cost 4', ...SERVICE, env: { LATCHKEY_BCRYPT_COST: '4' } }
 const FIRST: Contender = { name: 'the service, first start', ...SERVICE }
-const CONTENDERS = [ALONE, IMPORTS, SECOND, CHEAP, FIRST]
+const CONTENDERS = [ALONE, IMPORTS, SECOND, FIRST]
 
 const MOST = 1.5
 
@@ -72,9 +70,9 @@ export async function measureBoot ({ rounds, quick }: Effort): Promise<Section> 
 }
 
 /** Starts a program and asks it once; `stop` gives the memory that it holds after so many milliseconds, and ends it. */
-async function start ({ program, args, path, env }: Contender, folder: string): Promise<Omit<Sample, 'memory'> & { stop: (idle: number) => Promise<number> }> {
+async function start ({ program, args, path }: Contender, folder: string): Promise<Omit<Sample, 'memory'> & { stop: (idle: number) => Promise<number> }> {
   const began = performance.now()
-  const child = spawn(process.execPath, [program, ...args], { cwd: folder, env: { PATH: process.env.PATH, PORT: '0', ...env }, stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, [program, ...args], { cwd: folder, env: { PATH: process.env.PATH, PORT: '0' }, stdio: ['ignore', 'pipe', 'inherit'] })
   try {
     const origin = await originOf(child)
     const response = await fetch(origin + path)
@@ -143,13 +141,13 @@ function describe (samples: ReadonlyMap<Contender, readonly Sample[]>): Section 
     })),
     verdicts: [
       verdict('start on its database, beside Fastify and the same imports', SECOND, IMPORTS, ['ms', 'cpu'], inTime),
-      verdict('first start, with the first key and the administrator (bcrypt cost 12)', FIRST, IMPORTS, ['ms', 'cpu'], inTime),
+      verdict('first start, with an empty database: tables, key, administrator', FIRST, IMPORTS, ['ms', 'cpu'], inTime),
       verdict('resident memory, idle, beside Fastify alone', SECOND, ALONE, ['memory'], ([memory]) => `${memory} x`)
     ],
     notes: [
       'Median (least to most) of the rounds; each ratio is taken within its round. Processor time is that of all threads until the first answer.',
-      'The first start makes the tables, a key, and the first administrator, whose password is hashed at cost 12 before anybody can ask: real work that is done once.',
-      'Of the memory of an idle service some 34 MiB are the young generation of V8, which grows to that while modules are loaded, as that of Fastify with the same imports does, and is given back late or never; `NODE_OPTIONS=--max-semi-space-size=4` holds it to 8 and costs a start some 5 % of processor time.'
+      'The first start makes the tables, a key, and the first administrator: work that is done once.',
+      'Of the memory of an idle service some 34 MiB are the young generation of V8, which grows to that while modules are loaded, as that of Fastify with the same imports does (it alone is at the target), and is given back late or never; `NODE_OPTIONS=--max-semi-space-size=4` holds it to 8 and costs a start some 5 % of processor time.'
     ]
   }
 }
