@@ -51,8 +51,10 @@ export const GENERATOR = spawnSync('wrk', ['-v']).error === undefined ? 'wrk' : 
  * @throws Error where one answer is not 2xx: a refusal costs less than an answer, and would look like speed.
  */
 export async function runLoad (target: Target, seconds: number, connections = CONNECTIONS): Promise<Load> {
+  // Of wrk they are whole ones.
+  const lasting = Math.ceil(seconds)
   const before = await readCpu(target.pid)
-  const { requests, seconds: took, p50, p99, max, failed } = GENERATOR === 'wrk' ? await runWrk(target, seconds, connections) : await runAutocannon(target, seconds, connections)
+  const { requests, seconds: took, p50, p99, max, failed } = GENERATOR === 'wrk' ? await runWrk(target, lasting, connections) : await runAutocannon(target, lasting, connections)
   const cpu = await readCpu(target.pid) - before
   if (failed > 0 || requests === 0) throw new Error(`${failed} of ${requests} requests to ${target.url} failed`)
   return { rate: requests / took, cpu: cpu / requests, p50, p99, max }

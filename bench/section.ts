@@ -14,6 +14,7 @@ export interface Effort {
   rounds: number
   /** Of one run of load. */
   seconds: number
+  /** Whether it must not take long: once, with fewer rules and contenders, and without a profile of what is missed. */
   quick: boolean
 }
 
