@@ -23,10 +23,17 @@ const LEAST_COOKIE_RATE = 0.9
 /** Signatures of one measurement. */
 const SIGNATURES = 2_000
 
+/**
+ * Those that the targets compare run anew for each round: V8 compiles the same program better or worse by chance, for as long as it
+ * lives, and that may be a fifth.
+ */
+const RENEWED = ['latchkey', 'fastify']
+
 /** What is timed, and what it did when it was asked. */
 interface Entry {
   name: string
-  target: Target
+  /** One for each round. */
+  targets: Target[]
   verdicts: Verdicts
   loads: Load[]
 }
@@ -36,21 +43,21 @@ export async function measureProtected ({ rounds, seconds, quick }: Effort): Pro
   const running: RunningContender[] = []
   const rules = quick ? FEW_RULES : RULES
   try {
-    const { entries, failures, latchkey } = await startAll(running, rules)
+    const { entries, failures, latchkey } = await startAll(running, { rules, rounds })
     const signature: number[] = []
     // Not counted: the programs are not compiled yet.
-    if (!quick) for (const { target } of entries) await runLoad(target, seconds)
+    if (!quick) for (const { targets } of entries) for (const target of new Set(targets)) await runLoad(target, 2 * seconds)
     for (let round = 0; round < rounds; round++) {
-      for (const { target, loads } of entries) loads.push(await runLoad(target, seconds))
+      for (const { targets, loads } of entries) loads.push(await runLoad(targets[round] as Target, seconds))
       signature.push(await timeSignature(latchkey))
     }
-    return await describe(entries, failures, { signature, rules, quick })
+    return await describe(entries, failures, { signature, rules, rounds, quick })
   } finally {
     for (const contender of running) await contender.stop()
   }
 }
 
-async function startAll (running: RunningContender[], rules: number): Promise<{ entries: Entry[], failures: Section['rows'], latchkey: RunningContender }> {
+async function startAll (running: RunningContender[], { rules, rounds }: { rules: number, rounds: number }): Promise<{ entries: Entry[], failures: Section['rows'], latchkey: RunningContender }> {
   const failures: Section['rows'] = []
   const entries: Entry[] = []
   const contenders = await listContenders()
@@ -58,34 +65,40 @@ async function startAll (running: RunningContender[], rules: number): Promise<{ 
     if (reason !== undefined) return undefined
     const args = name === 'latchkey' ? ['--rules', String(rules), '--tokens', NEW_TOKENS] : name === 'fastify-jwt-blacklist' ? [String(rules)] : []
     try {
-      const contender = await startContender(name, args)
-      running.push(contender)
-      return contender
+      const copies = await Promise.all(Array.from({ length: RENEWED.includes(name) ? rounds : 1 }, () => startContender(name, args)))
+      running.push(...copies)
+      return copies
     } catch (error) {
       return error as Error
     }
   }))
   for (const [at, { title, reason }] of contenders.entries()) {
-    const contender = started[at]
-    if (contender === undefined || contender instanceof Error) {
-      failures.push({ name: title, cells: [contender === undefined ? `skipped: ${reason}` : `fails: ${contender.message.split('\n', 1)[0]}`] })
+    const copies = started[at]
+    if (copies === undefined || copies instanceof Error) {
+      failures.push({ name: title, cells: [copies === undefined ? `skipped: ${reason}` : `fails: ${copies.message.split('\n', 1)[0]}`] })
       continue
     }
-    const verdicts = await checkContender(contender)
+    const verdicts = await checkContender(copies[0] as RunningContender)
     const wrong = Object.entries(verdicts).filter(([, verdict]) => verdict.startsWith('wrong'))
     if (wrong.length > 0) failures.push({ name: title, cells: [`fails: ${wrong.map(([check, verdict]) => `${check}: ${verdict}`).join('; ')}`] })
-    else entries.push({ name: title, target: { url: `${contender.url}/items/1`, pid: contender.pid, headers: contender.headers.good }, verdicts, loads: [] })
+    else entries.push({ name: title, targets: Array.from({ length: rounds }, (_, round) => toTarget(copies[round] ?? copies[0] as RunningContender)), verdicts, loads: [] })
   }
-  const [latchkey] = started
-  const own = entries[0]
-  const bare = entries[1]
-  if (latchkey === undefined || latchkey instanceof Error || own === undefined || bare === undefined || failures.some(({ name }) => name === own.name)) throw new Error(`Latchkey itself answers wrong: ${JSON.stringify(failures)}`)
-  const { authorization = '' } = latchkey.headers.good
-  bare.target.headers = latchkey.headers.good
+  const [copies] = started
+  const [own, bare] = entries
+  if (copies === undefined || copies instanceof Error || own === undefined || bare === undefined || failures.some(({ name }) => name === contenders[0]?.title)) throw new Error(`Latchkey itself answers wrong: ${JSON.stringify(failures)}`)
+  for (const [round, target] of bare.targets.entries()) target.headers = own.targets[round]?.headers ?? {}
   entries.splice(1, 0,
-    { ...own, name: 'Latchkey, by cookie', target: { ...own.target, headers: { cookie: `__Host-access_token=${authorization.slice('Bearer '.length)}` } }, loads: [] },
-    { ...own, name: 'Latchkey, every token new', target: { ...own.target, headers: {}, tokens: latchkey.tokens }, loads: [] })
-  return { entries, failures, latchkey }
+    { ...own, name: 'Latchkey, by cookie', targets: own.targets.map(target => ({ ...target, headers: { cookie: toCookie(target.headers) } })), loads: [] },
+    { ...own, name: 'Latchkey, every token new', targets: own.targets.map((target, round) => ({ ...target, headers: {}, tokens: copies[round]?.tokens })), loads: [] })
+  return { entries, failures, latchkey: copies[0] as RunningContender }
+}
+
+function toTarget ({ url, pid, headers }: RunningContender): Target {
+  return { url: `${url}/items/1`, pid, headers: headers.good }
+}
+
+function toCookie ({ authorization = '' }: Target['headers']): string {
+  return `__Host-access_token=${authorization.slice('Bearer '.length)}`
 }
 
 /** Milliseconds of processor that it takes to check the signature of one token, and nothing else of it. */
@@ -101,7 +114,7 @@ async function timeSignature ({ url, headers }: RunningContender): Promise<numbe
   return (user + system) / 1_000 / SIGNATURES
 }
 
-async function describe (entries: Entry[], failures: Section['rows'], { signature, rules, quick }: { signature: number[], rules: number, quick: boolean }): Promise<Section> {
+async function describe (entries: Entry[], failures: Section['rows'], { signature, rules, rounds, quick }: { signature: number[], rules: number, rounds: number, quick: boolean }): Promise<Section> {
   const [seen, cookie, fresh, bare] = entries.map(({ loads }) => loads) as [Load[], Load[], Load[], Load[]]
   const rate = ratiosOf(seen, bare, load => load.rate)
   const more = seen.map((load, round) => (load.cpu - (bare[round]?.cpu ?? NaN)) * 1_000)
@@ -132,6 +145,7 @@ async function describe (entries: Entry[], failures: Section['rows'], { signatur
     ],
     verdicts,
     notes: [
+      `${rounds} processes each of Latchkey and of Fastify alone, one for each round: V8 compiles the same program better or worse by chance, for as long as it lives. That is most of their spread.`,
       'The last three columns: what each was asked before it was timed, and did. `not offered`: it has no mechanism for that. Latchkey checks expiry, revocation, audience and scope in every request of every row.',
       ...quick || verdicts.every(({ met }) => met) ? [] : [await profile('Where the processor is, of a token seen before', ['--rules', String(rules)], ({ url, pid, headers }) => runLoad({ url: `${url}/items/1`, pid, headers: headers.good }, 3))]
     ]
