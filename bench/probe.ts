@@ -6,7 +6,10 @@ import type { Headers } from './contender-process.js'
 import { percentile } from './section.js'
 
 /** Milliseconds between two requests: far more than a server needs, so that what is seen is how long they wait, not how many there are. */
-const PAUSE = 2
+const PAUSE = 5
+
+/** Milliseconds before it begins to count. */
+const WARMING = 200
 
 /** At most. A request that finds none free waits for one, and that counts. */
 const CONNECTIONS = 50
@@ -45,7 +48,7 @@ async function send ({ url, headers, seconds }: Probed): Promise<Waits> {
   const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS })
   const times: Array<Promise<number>> = []
   // Not counted: connections are made, and the program is not compiled yet.
-  for (let count = 0; count < 100; count++) await ask(url, headers, agent)
+  for (const begun = performance.now(); performance.now() - begun < WARMING;) await ask(url, headers, agent)
   await new Promise<void>(resolve => {
     const timer = setInterval(() => {
       times.push(ask(url, headers, agent))
