@@ -34,6 +34,7 @@ interface Entry {
   name: string
   /** One for each round. */
   targets: Target[]
+  isRenewed: boolean
   verdicts: Verdicts
   loads: Load[]
 }
@@ -46,12 +47,13 @@ export async function measureProtected ({ rounds, seconds, quick }: Effort): Pro
     const { entries, failures, latchkey } = await startAll(running, { rules, rounds })
     const signature: number[] = []
     // Not counted: the programs are not compiled yet.
-    if (!quick) for (const { targets } of entries) for (const target of new Set(targets)) await runLoad(target, 2 * seconds)
+    const cold = entries.filter(({ isRenewed }) => isRenewed || !quick).flatMap(({ targets }) => [...new Set(targets)])
+    for (const target of cold) await runLoad(target, 2 * seconds)
     for (let round = 0; round < rounds; round++) {
       for (const { targets, loads } of entries) loads.push(await runLoad(targets[round] as Target, seconds))
       signature.push(await timeSignature(latchkey))
     }
-    return await describe(entries, failures, { signature, rules, rounds, quick })
+    return await describe(entries, failures, { signature, rules, quick })
   } finally {
     for (const contender of running) await contender.stop()
   }
@@ -72,7 +74,7 @@ async function startAll (running: RunningContender[], { rules, rounds }: { rules
       return error as Error
     }
   }))
-  for (const [at, { title, reason }] of contenders.entries()) {
+  for (const [at, { name, title, reason }] of contenders.entries()) {
     const copies = started[at]
     if (copies === undefined || copies instanceof Error) {
       failures.push({ name: title, cells: [copies === undefined ? `skipped: ${reason}` : `fails: ${copies.message.split('\n', 1)[0]}`] })
@@ -81,15 +83,15 @@ async function startAll (running: RunningContender[], { rules, rounds }: { rules
     const verdicts = await checkContender(copies[0] as RunningContender)
     const wrong = Object.entries(verdicts).filter(([, verdict]) => verdict.startsWith('wrong'))
     if (wrong.length > 0) failures.push({ name: title, cells: [`fails: ${wrong.map(([check, verdict]) => `${check}: ${verdict}`).join('; ')}`] })
-    else entries.push({ name: title, targets: Array.from({ length: rounds }, (_, round) => toTarget(copies[round] ?? copies[0] as RunningContender)), verdicts, loads: [] })
+    else entries.push({ name: title, targets: Array.from({ length: rounds }, (_, round) => toTarget(copies[round] ?? copies[0] as RunningContender)), isRenewed: RENEWED.includes(name), verdicts, loads: [] })
   }
   const [copies] = started
   const [own, bare] = entries
   if (copies === undefined || copies instanceof Error || own === undefined || bare === undefined || failures.some(({ name }) => name === contenders[0]?.title)) throw new Error(`Latchkey itself answers wrong: ${JSON.stringify(failures)}`)
   for (const [round, target] of bare.targets.entries()) target.headers = own.targets[round]?.headers ?? {}
   entries.splice(1, 0,
-    { ...own, name: 'Latchkey, by cookie', targets: own.targets.map(target => ({ ...target, headers: { cookie: toCookie(target.headers) } })), loads: [] },
-    { ...own, name: 'Latchkey, every token new', targets: own.targets.map((target, round) => ({ ...target, headers: {}, tokens: copies[round]?.tokens })), loads: [] })
+    { ...own, name: 'Latchkey, by cookie', isRenewed: false, targets: own.targets.map(target => ({ ...target, headers: { cookie: toCookie(target.headers) } })), loads: [] },
+    { ...own, name: 'Latchkey, every token new', isRenewed: false, targets: own.targets.map((target, round) => ({ ...target, headers: {}, tokens: copies[round]?.tokens })), loads: [] })
   return { entries, failures, latchkey: copies[0] as RunningContender }
 }
 
@@ -114,7 +116,7 @@ async function timeSignature ({ url, headers }: RunningContender): Promise<numbe
   return (user + system) / 1_000 / SIGNATURES
 }
 
-async function describe (entries: Entry[], failures: Section['rows'], { signature, rules, rounds, quick }: { signature: number[], rules: number, rounds: number, quick: boolean }): Promise<Section> {
+async function describe (entries: Entry[], failures: Section['rows'], { signature, rules, quick }: { signature: number[], rules: number, quick: boolean }): Promise<Section> {
   const [seen, cookie, fresh, bare] = entries.map(({ loads }) => loads) as [Load[], Load[], Load[], Load[]]
   const rate = ratiosOf(seen, bare, load => load.rate)
   const more = seen.map((load, round) => (load.cpu - (bare[round]?.cpu ?? NaN)) * 1_000)
@@ -145,7 +147,7 @@ async function describe (entries: Entry[], failures: Section['rows'], { signatur
     ],
     verdicts,
     notes: [
-      `${rounds} processes each of Latchkey and of Fastify alone, one for each round: V8 compiles the same program better or worse by chance, for as long as it lives. That is most of their spread.`,
+      'Latchkey and Fastify alone run in another process in each round: V8 compiles the same program better or worse by chance, for as long as it lives. That is most of their spread.',
       'The last three columns: what each was asked before it was timed, and did. `not offered`: it has no mechanism for that. Latchkey checks expiry, revocation, audience and scope in every request of every row.',
       ...quick || verdicts.every(({ met }) => met) ? [] : [await profile('Where the processor is, of a token seen before', ['--rules', String(rules)], ({ url, pid, headers }) => runLoad({ url: `${url}/items/1`, pid, headers: headers.good }, 3))]
     ]
