@@ -47,10 +47,14 @@ export async function measureProtected ({ rounds, seconds, quick }: Effort): Pro
     const { entries, failures, latchkey } = await startAll(running, { rules, rounds })
     const signature: number[] = []
     // Not counted: the programs are not compiled yet.
-    const cold = entries.filter(({ isRenewed }) => isRenewed || !quick).flatMap(({ targets }) => [...new Set(targets)])
-    for (const target of cold) await runLoad(target, 2 * seconds)
+    if (!quick) for (const { targets: [target] } of entries.filter(({ isRenewed }) => !isRenewed)) await runLoad(target as Target, 2 * seconds)
     for (let round = 0; round < rounds; round++) {
-      for (const { targets, loads } of entries) loads.push(await runLoad(targets[round] as Target, seconds))
+      for (const { targets, isRenewed, loads } of entries) {
+        const target = targets[round] as Target
+        // It has idled since the last round: what it was compiled to then is forgotten in part.
+        if (isRenewed) await runLoad(target, seconds)
+        loads.push(await runLoad(target, seconds))
+      }
       signature.push(await timeSignature(latchkey))
     }
     return await describe(entries, failures, { signature, rules, quick })
