@@ -12,11 +12,7 @@ export interface Load {
   /** Milliseconds of CPU time of the server process, all of its threads, for each request. */
   cpu: number
   /** Milliseconds. */
-  p50: number
-  /** Milliseconds. */
   p99: number
-  /** Milliseconds. */
-  max: number
 }
 
 /** What is sent. */
@@ -32,9 +28,7 @@ export interface Target {
 interface Seen {
   requests: number
   seconds: number
-  p50: number
   p99: number
-  max: number
   failed: number
 }
 
@@ -50,14 +44,14 @@ export const GENERATOR = spawnSync('wrk', ['-v']).error === undefined ? 'wrk' : 
  * Sends as many `GET`s as the server answers, for so many seconds, from a process that is not the server's.
  * @throws Error where one answer is not 2xx: a refusal costs less than an answer, and would look like speed.
  */
-export async function runLoad (target: Target, seconds: number, connections = CONNECTIONS): Promise<Load> {
+export async function runLoad (target: Target, seconds: number): Promise<Load> {
   // Of wrk they are whole ones.
   const lasting = Math.ceil(seconds)
   const before = await readCpu(target.pid)
-  const { requests, seconds: took, p50, p99, max, failed } = GENERATOR === 'wrk' ? await runWrk(target, lasting, connections) : await runAutocannon(target, lasting, connections)
+  const { requests, seconds: took, p99, failed } = GENERATOR === 'wrk' ? await runWrk(target, lasting) : await runAutocannon(target, lasting)
   const cpu = await readCpu(target.pid) - before
   if (failed > 0 || requests === 0) throw new Error(`${failed} of ${requests} requests to ${target.url} failed`)
-  return { rate: requests / took, cpu: cpu / requests, p50, p99, max }
+  return { rate: requests / took, cpu: cpu / requests, p99 }
 }
 
 /** The CPU time that a process has used until now, in milliseconds; the system counts it in steps of ten. */
@@ -65,21 +59,21 @@ export async function readCpu (pid: number): Promise<number> {
   return (await pidusage(pid)).ctime
 }
 
-async function runWrk ({ url, headers, tokens }: Target, seconds: number, connections: number): Promise<Seen> {
+async function runWrk ({ url, headers, tokens }: Target, seconds: number): Promise<Seen> {
   const { stdout } = await promisify(execFile)('wrk', [
-    '-t1', `-c${connections}`, `-d${seconds}s`, '-s', SCRIPT, ...Object.entries(headers).map(([name, value]) => `-H${name}: ${value}`), url,
+    '-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, '-s', SCRIPT, ...Object.entries(headers).map(([name, value]) => `-H${name}: ${value}`), url,
     ...tokens === undefined ? [] : ['--', tokens]
   ])
   return JSON.parse(stdout.trim().split('\n').at(-1) as string)
 }
 
-async function runAutocannon ({ url, headers, tokens }: Target, seconds: number, connections: number): Promise<Seen> {
+async function runAutocannon ({ url, headers, tokens }: Target, seconds: number): Promise<Seen> {
   const lines = tokens === undefined ? [] : readFileSync(tokens, 'utf8').split('\n')
-  const share = Math.ceil(lines.length / connections)
+  const share = Math.ceil(lines.length / CONNECTIONS)
   const result = await autocannon({
     url,
     headers,
-    connections,
+    connections: CONNECTIONS,
     duration: seconds,
     // Each connection a share of its own: all of them from the first token on would send each token many times in a row.
     setupClient (client) {
@@ -88,5 +82,5 @@ async function runAutocannon ({ url, headers, tokens }: Target, seconds: number,
     }
   })
   const { latency, requests, errors, timeouts, non2xx, duration } = result
-  return { requests: requests.total, seconds: duration, p50: latency.p50, p99: latency.p99, max: latency.max, failed: errors + timeouts + non2xx }
+  return { requests: requests.total, seconds: duration, p99: latency.p99, failed: errors + timeouts + non2xx }
 }

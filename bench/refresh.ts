@@ -112,7 +112,9 @@ async function measureRound ({ contender, countSyncs, refreshed, beside }: Disk,
 
 async function describe (disks: readonly Disk[], loop: number[], quick: boolean): Promise<Section> {
   const [here] = disks as [Disk]
-  const rates = CLIENTS.map(clients => ratiosOf(here.refreshed.get(clients) ?? [], loop.map(rate => ({ rate })), ({ rate }) => rate))
+  const bare = loop.map(rate => ({ rate }))
+  const toLoop = (runs: readonly Storm[]): number[] => ratiosOf<{ rate: number }>(runs, bare, ({ rate }) => rate)
+  const rates = CLIENTS.map(clients => toLoop(here.refreshed.get(clients) ?? []))
   const best = rates.reduce((one, other) => median(one) >= median(other) ? one : other)
   const grouped = here.refreshed.get(Math.max(...CLIENTS))?.map(({ perSync }) => perSync ?? NaN) ?? []
   const verdicts = [
@@ -128,7 +130,7 @@ async function describe (disks: readonly Disk[], loop: number[], quick: boolean)
         name: `${name}, ${clients} ${clients === 1 ? 'client' : 'clients'}`,
         cells: [
           spread(runs.map(({ rate }) => rate)),
-          median(ratiosOf(runs, loop.map(rate => ({ rate })), ({ rate }) => rate)).toFixed(2),
+          median(toLoop(runs)).toFixed(2),
           spread(runs.map(({ cpu }) => cpu * 1_000)),
           runs.every(({ perSync }) => perSync !== undefined) ? median(runs.map(({ perSync }) => perSync ?? NaN)).toFixed(1) : '',
           median(runs.map(({ p50 }) => p50)).toFixed(1),
