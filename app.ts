@@ -4,7 +4,7 @@ import fp from 'fastify-plugin'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import type { Latchkey } from './lib/latchkey.js'
 import audit, { kAudit } from './plugins/audit.js'
-import authentication, { kGuards } from './plugins/authentication.js'
+import authentication, { kAuthenticator } from './plugins/authentication.js'
 import clientAuthentication from './plugins/client-authentication.js'
 import clients, { kClients } from './plugins/clients.js'
 import contentTypes from './plugins/content-types.js'
@@ -16,7 +16,7 @@ import discovery, { kServerMetadata, serveAtRoot } from './plugins/discovery.js'
 import docsPage from './plugins/docs-page.js'
 import errors from './plugins/errors.js'
 import events from './plugins/events.js'
-import { createSecureRoute } from './plugins/guards.js'
+import { createHostGuards } from './plugins/host-guards.js'
 import introspection from './plugins/introspection.js'
 import issuing from './plugins/issuing.js'
 import jwt, { kTokens } from './plugins/jwt.js'
@@ -30,6 +30,7 @@ import purge from './plugins/purge.js'
 import rateLimit from './plugins/rate-limit.js'
 import revocationFeed from './plugins/revocation-feed.js'
 import revocations, { kRevocations } from './plugins/revocations.js'
+import { markUnguarded, secureRoutes } from './plugins/secure-route.js'
 import securityHeaders from './plugins/security-headers.js'
 import serviceMetrics from './plugins/service-metrics.js'
 import sessions, { kSessions } from './plugins/sessions.js'
@@ -47,14 +48,17 @@ declare module 'fastify' {
   }
 }
 
+const hostGuards = createHostGuards('fastify-latchkey')
+export const { authenticate, authenticateOptional, requireScopes } = hostGuards
+
 /**
  * Token authentication for Fastify: the routes under `prefix`, and the guards for the host's own routes.
- * Of all that is registered here only `authenticate`, `requireScopes`, `latchkey` and `request.user` reach the host.
+ * Of all that is registered here, only the guards, `latchkey` and `request.user` reach the host.
  */
 const latchkey: FastifyPluginAsync<LatchkeyOptions> = async function latchkey (app, options) {
   // A document of the host that was begun before us holds our routes and schemes: see `plugins/openapi.ts`.
   const hostHasDocument = app.hasDecorator('swagger')
-  app.addHook('onRoute', createSecureRoute(instance => hostHasDocument || instance[kSettings]?.docs))
+  secureRoutes(app, instance => hostHasDocument || instance[kSettings]?.docs)
 
   /** What stands before every route of ours; around the whole app where that is ours. */
   async function registerShell (around: FastifyInstance): Promise<void> {
@@ -72,6 +76,7 @@ const latchkey: FastifyPluginAsync<LatchkeyOptions> = async function latchkey (a
 
   // Fastify passes `prefix` to the host's scope, not to a plugin without one of its own: this scope has it.
   await app.register(async function latchkeyScope (scope) {
+    scope.addHook('onRoute', markUnguarded)
     if (!isStandalone) await registerShell(scope)
     await scope.register(events)
     await scope.register(database)
@@ -105,8 +110,7 @@ const latchkey: FastifyPluginAsync<LatchkeyOptions> = async function latchkey (a
     await scope.register(docsPage)
     await scope.register(autoload, { dir: fileURLToPath(new URL('./routes', import.meta.url)) })
     serveAtRoot(app, { issuer: scope[kSettings].issuer, metadata: scope[kServerMetadata] })
-    app.decorate('authenticate', scope[kGuards].authenticate)
-    app.decorate('requireScopes', scope[kGuards].requireScopes)
+    hostGuards.register(app, scope[kAuthenticator])
   }, { prefix: options.prefix ?? '' })
 }
 
@@ -137,7 +141,8 @@ export type { KeyView } from './lib/keyring.js'
 export type { Latchkey } from './lib/latchkey.js'
 
 export type * from './plugins/decorators.js'
-export type { Guard } from './plugins/guards.js'
+export type { Guard, Guards } from './plugins/guards.js'
+export type * from './plugins/public-routes.js'
 export type { LatchkeyOptions } from './schemas/options.js'
 export type { Actor, EventHook, EventType, SecurityEvent } from './schemas/events.js'
 export type { ClaimsHook, User, UserDirectory } from './schemas/host.js'

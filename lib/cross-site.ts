@@ -7,15 +7,18 @@ export interface RequestOrigin {
   origin: string | undefined
   /** The host that the request was sent to, with its port where it is not the default. */
   host: string
+  /** Whether it has an `Upgrade` header, as the handshake of a WebSocket does. */
+  isUpgrade: boolean
 }
 
 /**
- * Whether a browser sends this on behalf of another site: the rule of Go's `http.CrossOriginProtection`, which needs no CSRF
- * token. Requests that change nothing pass; so do requests with neither header, which no browser of this decade sends.
+ * Whether a browser sends a request on behalf of another site: the rule of Go's `http.CrossOriginProtection`, which needs no CSRF
+ * token. Requests that change nothing pass. So do requests with neither header, which no browser of this decade sends. A request
+ * to upgrade the connection does not pass as a GET: the same-origin policy does not keep a page from reading a WebSocket.
  * @param trustedOrigins - origins (`https://app.example.com`) that may use the cookies.
  */
-export function isCrossSite ({ method, fetchSite, origin, host }: RequestOrigin, trustedOrigins: ReadonlySet<string>): boolean {
-  if (method === 'GET' || method === 'HEAD' || method === 'OPTIONS') return false
+export function isCrossSite ({ method, fetchSite, origin, host, isUpgrade }: RequestOrigin, trustedOrigins: ReadonlySet<string>): boolean {
+  if (!isUpgrade && (method === 'GET' || method === 'HEAD' || method === 'OPTIONS')) return false
   if (origin !== undefined && trustedOrigins.has(origin)) return false
   if (fetchSite !== undefined) return fetchSite !== 'same-origin' && fetchSite !== 'none'
   if (origin === undefined) return false

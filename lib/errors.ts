@@ -12,6 +12,8 @@ export class LatchkeyError extends Error {
   readonly retryAfter: number | undefined
   /** The scopes that would have been enough, for the `scope` attribute of a 403 challenge. */
   readonly scope: string | undefined
+  /** The response headers that go with a guard's refusal. Fastify's own error handler sends them. */
+  headers: Record<string, string> | undefined
 
   constructor (code: ErrorCode, details: { message?: string, cause?: unknown, retryAfter?: number, scope?: string } = {}) {
     super(details.message ?? describeError(code).message, details.cause === undefined ? undefined : { cause: details.cause })

@@ -1,25 +1,60 @@
 import fp from 'fastify-plugin'
+import type { FastifyRequest } from 'fastify'
+import type { AuthenticatedUser } from '../lib/access-token.js'
+import type { Principal } from '../lib/authority.js'
+import { isClient } from '../lib/client-ids.js'
+import { LatchkeyError } from '../lib/errors.js'
+import { asClient, asUser } from '../lib/events.js'
 import { assertKnownScopes } from '../lib/scopes.js'
+import { createAuthenticator } from './authenticator.js'
+import type { Authenticator } from './authenticator.js'
 import { kCookies } from './cookies.js'
 import { createGuards } from './guards.js'
-import type { Guards } from './guards.js'
+import type { OwnGuards } from './guards.js'
 import { kTokens } from './jwt.js'
 import { kSettings } from './settings.js'
 
+/** The guards of our own routes, and what these ask about a request that passed one. */
+export interface RouteGuards extends OwnGuards {
+  /** Returns the user who passed a guard. A hook of the host may have replaced `request.user`. */
+  userOf (request: FastifyRequest): AuthenticatedUser
+  /** The same user, for the audit trail and for the services that look at the scopes of the token. */
+  actorOf (request: FastifyRequest): Principal
+}
+
+export const kAuthenticator = Symbol('latchkey.authenticator')
 export const kGuards = Symbol('latchkey.guards')
 
 declare module 'fastify' {
   interface FastifyInstance {
-    [kGuards]: Guards
+    [kAuthenticator]: Authenticator
+    [kGuards]: RouteGuards
   }
 }
 
-/** The guards of our own routes, which the host gets too. */
+/** Who sends a request, and the guards of our own routes. */
 export default fp(async function latchkeyAuthentication (app) {
   const { catalogue } = app[kSettings]
-  app.decorate(kGuards, createGuards({
+  const authenticator = createAuthenticator({
     tokens: app[kTokens],
     cookies: app[kCookies],
     assertKnown: scopes => assertKnownScopes(scopes, catalogue)
-  }))
+  })
+
+  function userOf (request: FastifyRequest): AuthenticatedUser {
+    const user = authenticator.userOf(request)
+    if (user === undefined) throw new LatchkeyError('unauthenticated')
+    return user
+  }
+
+  app.decorate(kAuthenticator, authenticator)
+  app.decorate(kGuards, {
+    ...createGuards({ authenticator, find: () => authenticator, plugin: 'fastify-latchkey', exempts: false }),
+    userOf,
+    actorOf (request) {
+      const user = userOf(request)
+      const actor = isClient(user) ? asClient(user.id, request.ip) : asUser(user.id, request.ip)
+      return { ...actor, scopes: user.scopes, sessionId: user.sessionId }
+    }
+  })
 }, { name: 'latchkey-authentication', fastify: '5.x', dependencies: ['latchkey-jwt', 'latchkey-cookies'] })

@@ -59,7 +59,13 @@ export async function createCookies ({ cookiesSecure: secure, trustedOrigins }: 
 
   function isSameSite ({ method, headers, host }: FastifyRequest): boolean {
     const fetchSite = headers['sec-fetch-site']
-    return !isCrossSite({ method, fetchSite: typeof fetchSite === 'string' ? fetchSite : undefined, origin: headers.origin, host }, trustedOrigins)
+    return !isCrossSite({
+      method,
+      fetchSite: typeof fetchSite === 'string' ? fetchSite : undefined,
+      origin: headers.origin,
+      host,
+      isUpgrade: headers.upgrade !== undefined
+    }, trustedOrigins)
   }
 
   function assertSameSite (request: FastifyRequest): void {

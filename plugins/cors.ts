@@ -1,6 +1,7 @@
 import fp from 'fastify-plugin'
-import type { FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
+import type { FastifyRequest, RouteOptions } from 'fastify'
 import { kSettings } from './settings.js'
+import { varyBy } from './vary.js'
 
 /** What a page may read besides the body. */
 const EXPOSED = 'WWW-Authenticate, Retry-After, RateLimit, RateLimit-Policy'
@@ -26,7 +27,7 @@ export default fp(async function latchkeyCors (app) {
 
   app.addHook('onRequest', function allowOrigin (request, reply, done) {
     // Also where the origin is not allowed: a cache must not give one origin the answer for another.
-    varyByOrigin(reply)
+    varyBy(reply, 'Origin')
     const { origin } = request.headers
     if (origin !== undefined && isAllowed(request)) {
       reply.header('access-control-allow-origin', origin)
@@ -57,10 +58,3 @@ export default fp(async function latchkeyCors (app) {
     })
   })
 }, { name: 'latchkey-cors', fastify: '5.x', dependencies: ['latchkey-settings'] })
-
-/** A plugin of the host may vary by something too. */
-function varyByOrigin (reply: FastifyReply): void {
-  const names = [reply.getHeader('vary') ?? []].flat().join(', ')
-  if (/(^|,)\s*(origin|\*)\s*(,|$)/i.test(names)) return
-  reply.header('vary', names === '' ? 'Origin' : `${names}, Origin`)
-}

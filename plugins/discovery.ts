@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyReply } from 'fastify'
 import type { Static } from 'typebox'
 import { createServerMetadata, metadataPath } from '../lib/server-metadata.js'
 import type { ServerMetadata } from '../schemas/service.js'
+import { OWN_PUBLIC } from './public-routes.js'
 import { kSettings } from './settings.js'
 
 export const kServerMetadata = Symbol('latchkey.serverMetadata')
@@ -38,7 +39,7 @@ export function serveAtRoot (app: FastifyInstance, { issuer, metadata }: { issue
   if (app.prefix !== '' || !/^[A-Za-z0-9._~/-]+$/.test(url) || app.hasRoute({ method: 'GET', url })) return
   // Bytes, which no serializer of the host touches.
   const body = Buffer.from(JSON.stringify(metadata))
-  app.get(url, { schema: { hide: true } }, async function readServerMetadata (_request, reply) {
+  app.get(url, { schema: { hide: true }, config: OWN_PUBLIC }, async function readServerMetadata (_request, reply) {
     allowCaching(reply)
     return reply.type('application/json; charset=utf-8').send(body)
   })

@@ -1,171 +1,215 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { AuthenticatedUser } from '../lib/access-token.js'
-import type { Principal } from '../lib/authority.js'
 import { isClient } from '../lib/client-ids.js'
 import { challengeOf } from '../lib/credentials.js'
 import { LatchkeyError } from '../lib/errors.js'
-import { asClient, asUser } from '../lib/events.js'
 import type { Scope } from '../schemas/scopes.js'
-import type { Cookies } from './cookies.js'
+import type { Authenticator } from './authenticator.js'
+import { assertEffective, isScopeHook } from './hook-lists.js'
+import { isOwnPublicRoute, isPublicRoute } from './public-routes.js'
+import { varyBy } from './vary.js'
 
-/** A hook that lets a request through or ends it with 401, 403 or 503. */
-export type Guard = (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) => void
-
-export interface Guards {
-  authenticate: Guard
-  requireScopes (...scopes: Scope[]): Guard
-  /** Lets a user through, else ends the request with 401, or 403 for a machine client's own token. Use it as a `preHandler`. */
-  requireUser: Guard
-  /** Who passed `authenticate`. Our routes ask this: `request.user` may have been replaced by a hook of the host. */
-  userOf (request: FastifyRequest): AuthenticatedUser
-  /** The same, for the audit trail, and for the services that look at what the token carries. */
-  actorOf (request: FastifyRequest): Principal
-}
-
-/** On a guard: what it asks for. `secureRoute` reads it. */
-const kRequirement = Symbol('latchkey.requirement')
+type Done = (error?: Error) => void
 
 /**
- * Makes the guards: who is asking (401), and may they (403).
- * @param tokens - what verifies a token.
- * @param assertKnown - throws for scopes that there are not.
+ * Lets a request through or refuses it with 401, 403 or 503. Use it as an `onRequest`, `preValidation` or `preHandler` hook, or
+ * await it: then it returns the user, or rejects. It changes the reply only if the request is let through.
  */
-export function createGuards ({ tokens, cookies, assertKnown }: {
-  tokens: { verify (token: string): AuthenticatedUser | Promise<AuthenticatedUser> }
-  cookies: Pick<Cookies, 'readAccessToken'>
-  assertKnown: (scopes: readonly string[]) => void
-}): Guards {
-  // Who this registration has verified on this request. `request.user` alone proves nothing: a hook of the host, another
-  // plugin or a second Latchkey may have set it.
-  const kVerified = Symbol('latchkey.verified')
-  type Guarded = FastifyRequest & { [kVerified]?: AuthenticatedUser }
-
-  function accept (request: Guarded, user: AuthenticatedUser): void {
-    request[kVerified] = user
-    request.user = user
-  }
-
-  const authenticate: Guard = function authenticate (request: Guarded, reply, done) {
-    // A second look costs little and is needed where there is a body: whoever sends it slowly must not outlive expiry or revocation.
-    if (request[kVerified] !== undefined && request.user === request[kVerified] && !hasBody(request)) return done()
-    let outcome: AuthenticatedUser | Promise<AuthenticatedUser>
-    try {
-      outcome = tokens.verify(cookies.readAccessToken(request))
-    } catch (error) {
-      return done(refuse(reply, error))
-    }
-    if (!(outcome instanceof Promise)) {
-      accept(request, outcome)
-      return done()
-    }
-    outcome.then(user => {
-      accept(request, user)
-      done()
-    }, error => done(refuse(reply, error)))
-  }
-
-  function userOf (request: Guarded): AuthenticatedUser {
-    const user = request[kVerified]
-    if (user === undefined) throw new LatchkeyError('unauthenticated')
-    return user
-  }
-
-  function actorOf (request: FastifyRequest): Principal {
-    const user = userOf(request)
-    const actor = isClient(user) ? asClient(user.id, request.ip) : asUser(user.id, request.ip)
-    return { ...actor, scopes: user.scopes, sessionId: user.sessionId }
-  }
-
-  function requireScopes (...scopes: string[]): Guard {
-    if (scopes.length === 0) throw new TypeError('requireScopes() needs the name of at least one scope; authenticate alone asks for none')
-    assertKnown(scopes)
-    const missing = { scope: scopes.join(' ') }
-
-    function checkScopes (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void {
-      const granted = userOf(request).scopes
-      if (scopes.every(scope => granted.includes(scope))) return done()
-      done(refuse(reply, new LatchkeyError('insufficient_scope', missing)))
-    }
-
-    const guard: Guard = function requireScopes (request, reply, done) {
-      // Makes the guard whole where nobody saw its tag; costs next to nothing where `authenticate` ran at onRequest.
-      authenticate(request, reply, error => error === undefined ? checkScopes(request, reply, done) : done(error))
-    }
-    return Object.assign(guard, { [kRequirement]: { authenticate, scopes } })
-  }
-
-  const requireUser: Guard = function requireUser (request, reply, done) {
-    authenticate(request, reply, error => {
-      if (error !== undefined) return done(error)
-      if (!isClient(userOf(request))) return done()
-      done(refuse(reply, new LatchkeyError('user_required')))
-    })
-  }
-
-  const requirement = { [kRequirement]: { authenticate, scopes: [] } }
-  return {
-    authenticate: Object.assign(authenticate, requirement),
-    requireScopes,
-    requireUser: Object.assign(requireUser, requirement),
-    userOf,
-    actorOf
-  }
+export interface Guard<User = AuthenticatedUser> {
+  (request: FastifyRequest, reply: FastifyReply, done: Done): void
+  (request: FastifyRequest, reply: FastifyReply): Promise<User>
 }
 
-function hasBody ({ headers, body }: FastifyRequest): boolean {
-  return headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined || body !== undefined
-}
-
-/** The host's own error handler must find status and challenge set: RFC 6750 section 3 asks for one with every 401. */
-function refuse (reply: FastifyReply, error: unknown): Error {
-  if (!(error instanceof LatchkeyError)) return error as Error
-  reply.code(error.statusCode)
-  if (error.statusCode < 500) reply.header('www-authenticate', challengeOf(error))
-  if (error.retryAfter !== undefined) reply.header('retry-after', error.retryAfter)
-  return error
-}
-
-interface Requirement {
+/** The guards that a host gets, imported or as decorators. */
+export interface Guards {
+  /** Rejects requests without a valid access token (401). */
   authenticate: Guard
+  /** Like `authenticate`, but lets requests without a token through: their user is undefined. A bad token is still 401. */
+  authenticateOptional: Guard<AuthenticatedUser | undefined>
+  /**
+   * Makes a guard that requires all listed scopes, and otherwise responds 403. Authentication runs at `onRequest`, before the body is read.
+   * @throws RangeError for an unknown scope: at once from `app.requireScopes`, at boot from the imported function.
+   */
+  requireScopes (...scopes: Scope[]): Guard
+}
+
+/** The guards of our own routes: no route of ours is public to them. */
+export interface OwnGuards extends Guards {
+  /** Like `authenticate`, but responds 403 to a machine client's own token. */
+  requireUser: Guard
+}
+
+/** How guards find the authenticator of their registration: they belong to one, or look for the one around a route. */
+export interface GuardSource {
+  /** The registration that they belong to. Default: they look for one. */
+  authenticator?: Authenticator
+  /** Returns the authenticator of the registration around this instance. */
+  find (instance: FastifyInstance): Authenticator | undefined
+  /** What the app has to register, for errors. */
+  plugin: string
+  /** Whether our own public routes, and those that the host has exempted, are let through. */
+  exempts: boolean
+}
+
+/** What a guard requires of a request, for the route that it is a hook of. */
+export interface Requirement {
+  /** The guard that runs in its place before the body is read. */
+  early: Guard<AuthenticatedUser | undefined>
+  isOptional: boolean
   scopes: readonly string[]
 }
 
-/**
- * Makes an `onRoute` hook: where a route's hooks hold a guard, it authenticates at onRequest, before a body is read and
- * validated, and its OpenAPI `security` says so. A route that this does not see is guarded all the same.
- * @param isDocumented - whether a route's `security` is of use: @fastify/swagger fails on schemes that its document lacks.
- */
-export function createSecureRoute (isDocumented: (app: FastifyInstance) => boolean): (this: FastifyInstance, route: RouteOptions) => void {
-  return function secureRoute (route) {
-    const requirements = requirementsOf(route)
-    const [first] = requirements
-    if (first === undefined) return
+const kRequirement = Symbol('latchkey.requirement')
 
-    const onRequest = [route.onRequest ?? []].flat()
-    if (!onRequest.includes(first.authenticate)) route.onRequest = [first.authenticate, ...onRequest]
-    // Once more when the body is there: see `authenticate`.
-    const preHandler = [route.preHandler ?? []].flat()
-    if (requirementOf(preHandler[0]) === undefined) route.preHandler = [first.authenticate, ...preHandler]
+/** Returns what a hook requires if it is a guard. */
+export function requirementOf (hook: unknown): Requirement | undefined {
+  return (hook as { [kRequirement]?: Requirement } | undefined)?.[kRequirement]
+}
 
-    if (!isDocumented(this)) return
-    const scopes = [...new Set(requirements.flatMap(requirement => requirement.scopes))]
-    // Only an oauth2 scheme can say which scopes it takes.
-    route.schema = { security: [{ oauth2: scopes }, { bearer: [] }, { cookie: [] }], ...route.schema }
+type Check<User> = (authenticator: Authenticator, request: FastifyRequest, reply: FastifyReply) => User | Promise<User>
+
+/** Makes the guards of one source. */
+export function createGuards (source: GuardSource): OwnGuards {
+  const authenticate = createGuard<AuthenticatedUser>('authenticate', { source, check: (authenticator, request, reply) => authenticator.authenticate(request, reply) })
+  const authenticateOptional = createGuard('authenticateOptional', { source, check: checkOptional, isOptional: true })
+
+  return {
+    authenticate,
+    authenticateOptional,
+    requireScopes (...scopes) {
+      if (scopes.length === 0) throw new TypeError('requireScopes() needs at least one scope. To require none, use authenticate.')
+      source.authenticator?.assertKnown(scopes)
+      return createGuard('requireScopes', { source, check: createScopeCheck(scopes), early: authenticate, scopes })
+    },
+    requireUser: createGuard('requireUser', { source, check: checkUser, early: authenticate })
   }
 }
 
-/** Where a guard comes too late, or is called with other arguments: it would look like protection and be none. */
-const USELESS = ['preParsing', 'preSerialization', 'onSend', 'onResponse', 'onError', 'onTimeout', 'onRequestAbort'] as const
+function checkOptional (authenticator: Authenticator, request: FastifyRequest, reply: FastifyReply): AuthenticatedUser | undefined | Promise<AuthenticatedUser | undefined> {
+  try {
+    return authenticator.authenticate(request, reply)
+  } catch (error) {
+    if (!(error instanceof LatchkeyError) || error.code !== 'unauthenticated') throw error
+    // A shared cache must not give a user what was meant for an anonymous visitor.
+    varyBy(reply, 'Authorization', 'Cookie')
+    return undefined
+  }
+}
 
-function requirementsOf (route: RouteOptions): Requirement[] {
-  for (const hook of USELESS) {
-    if ([route[hook]].flat().some(guard => requirementOf(guard) !== undefined)) {
-      throw new TypeError(`A guard protects nothing as the ${hook} hook of ${String(route.method)} ${route.url}: use it as onRequest, preValidation or preHandler`)
+function createScopeCheck (scopes: readonly string[]): Check<AuthenticatedUser> {
+  return (authenticator, request, reply) => follow(authenticator.authenticate(request, reply), user => {
+    if (scopes.every(scope => user.scopes.includes(scope))) return user
+    throw new LatchkeyError('insufficient_scope', { scope: scopes.join(' ') })
+  })
+}
+
+function checkUser (authenticator: Authenticator, request: FastifyRequest, reply: FastifyReply): AuthenticatedUser | Promise<AuthenticatedUser> {
+  return follow(authenticator.authenticate(request, reply), user => {
+    if (isClient(user)) throw new LatchkeyError('user_required')
+    return user
+  })
+}
+
+function follow<Value> (outcome: Value | Promise<Value>, next: (value: Value) => Value): Value | Promise<Value> {
+  return outcome instanceof Promise ? outcome.then(next) : next(outcome)
+}
+
+/** Makes one guard, in each form in which an app may call it. */
+function createGuard<User extends AuthenticatedUser | undefined> (name: string, { source, check, early, scopes = [], isOptional = false }: {
+  source: GuardSource
+  check: Check<User>
+  early?: Guard
+  scopes?: readonly string[]
+  isOptional?: boolean
+}): Guard<User> {
+  function judge (request: FastifyRequest, reply: FastifyReply): User | Promise<User> {
+    const authenticator = source.find(request.server)
+    if (authenticator === undefined) throw notRegistered()
+    return check(authenticator, request, reply)
+  }
+
+  function notRegistered (): Error {
+    return new Error(`${name}() found no registration of ${source.plugin} around this route. Register it in the same app or in a parent of this plugin.`)
+  }
+
+  /** Ends the hook that was refused; undefined lets the request through. */
+  function settle (error: unknown, request: FastifyRequest, isAround: boolean): Error | undefined {
+    if (source.exempts && (isOwnPublicRoute(request) || (isAround && isPublicRoute(request)))) return undefined
+    return withHeaders(error)
+  }
+
+  function run (request: FastifyRequest, reply: FastifyReply, done: Done, isAround: boolean): void {
+    let outcome: User | Promise<User>
+    try {
+      outcome = judge(request, reply)
+    } catch (error) {
+      return done(settle(error, request, isAround))
+    }
+    if (!(outcome instanceof Promise)) return done()
+    outcome.then(() => done(), error => done(settle(error, request, isAround)))
+  }
+
+  async function wait (request: FastifyRequest, reply: FastifyReply): Promise<User> {
+    try {
+      return await judge(request, reply)
+    } catch (error) {
+      const refusal = settle(error, request, false)
+      if (refusal !== undefined) throw refusal
+      return undefined as User
     }
   }
-  return [route.onRequest, route.preValidation, route.preHandler].flat().map(requirementOf).filter(requirement => requirement !== undefined)
+
+  /** @param isAround - whether it is a hook of the app or of a plugin, and not of one route. */
+  function makeGuard (isAround: boolean): Guard<User> {
+    const call = function (request: FastifyRequest, reply: FastifyReply, done?: Done): void | Promise<User> {
+      return typeof done === 'function' ? run(request, reply, done, isAround) : wait(request, reply)
+    } as Guard<User>
+    return Object.defineProperties(call, { name: { value: name }, bind: { value: bind }, [kRequirement]: { get: () => requirement } })
+  }
+
+  function assertUsable (instance: FastifyInstance): void {
+    const authenticator = source.find(instance)
+    if (authenticator === undefined) throw notRegistered()
+    if (scopes.length > 0) authenticator.assertKnown(scopes)
+  }
+
+  function checkAtBoot (instance: FastifyInstance): void {
+    if (source.find(instance) === undefined) instance.addHook('onReady', async () => assertUsable(instance))
+    else assertUsable(instance)
+  }
+
+  /**
+   * Fastify binds each hook to the instance of its route when all plugins are loaded, also if the route was declared before Latchkey
+   * was there. So this is where a mistake stops the boot.
+   */
+  function bind (this: unknown, instance: unknown): Guard<User> {
+    if (!isInstance(instance)) return guard
+    assertEffective(instance, this)
+    if (source.authenticator === undefined) checkAtBoot(instance)
+    return makeGuard(isScopeHook(instance, this))
+  }
+
+  const guard = makeGuard(false)
+  const requirement: Requirement = { early: early ?? guard, isOptional, scopes }
+  return guard
 }
 
-function requirementOf (hook: unknown): Requirement | undefined {
-  return (hook as { [kRequirement]?: Requirement } | undefined)?.[kRequirement]
+function isInstance (value: unknown): value is FastifyInstance {
+  return typeof (value as FastifyInstance | null | undefined)?.addHook === 'function'
+}
+
+/** Fastify's own error handler sends `headers`; `sendChallenge` sends them for any other. */
+function withHeaders (error: unknown): Error {
+  if (!(error instanceof LatchkeyError)) return error as Error
+  error.headers = {
+    ...(error.statusCode < 500 ? { 'www-authenticate': challengeOf(error) } : {}),
+    ...(error.retryAfter === undefined ? {} : { 'retry-after': String(error.retryAfter) })
+  }
+  return error
+}
+
+/** An `onError` hook: when a guard's refusal becomes the response, an error handler of the host finds its status and headers set. */
+export function sendChallenge (_request: FastifyRequest, reply: FastifyReply, error: Error, done: () => void): void {
+  if (error instanceof LatchkeyError && error.headers !== undefined) reply.code(error.statusCode).headers(error.headers)
+  done()
 }

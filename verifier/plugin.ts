@@ -3,9 +3,11 @@ import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import { createOptionCheck } from '../lib/option-check.js'
 import { readOrigins } from '../lib/options.js'
 import { assertKnownScopes } from '../lib/scopes.js'
+import { createAuthenticator } from '../plugins/authenticator.js'
 import { createCookies } from '../plugins/cookies.js'
 import '../plugins/decorators.js'
-import { createGuards, createSecureRoute } from '../plugins/guards.js'
+import { createHostGuards } from '../plugins/host-guards.js'
+import { secureRoutes } from '../plugins/secure-route.js'
 import { VerifierPluginOptions } from '../schemas/verifier-options.js'
 import { createVerifier } from './index.js'
 import type { Verifier } from './index.js'
@@ -14,6 +16,9 @@ import type { Verifier } from './index.js'
 const BOOT_WAIT = 3_000
 
 const checkOptions = createOptionCheck<VerifierPluginOptions & Required<Pick<VerifierPluginOptions, 'cookies' | 'trustedOrigins'>>>(VerifierPluginOptions)
+
+const hostGuards = createHostGuards('fastify-latchkey/verifier/plugin')
+export const { authenticate, authenticateOptional, requireScopes } = hostGuards
 
 /**
  * The guards of Latchkey for an app whose tokens a service elsewhere makes: `authenticate`, `requireScopes` and `request.user`, as the
@@ -26,11 +31,9 @@ const latchkeyVerifier: FastifyPluginAsync<VerifierPluginOptions> = async functi
   const verifier = createVerifier({ log: app.log, ...options })
   app.addHook('onClose', () => verifier.close())
   // The schemes that its document would need are those of the service.
-  app.addHook('onRoute', createSecureRoute(() => false))
+  secureRoutes(app, () => false)
 
-  const guards = createGuards({ tokens: verifier, cookies, assertKnown: createScopeCheck(app, verifier) })
-  app.decorate('authenticate', guards.authenticate)
-  app.decorate('requireScopes', guards.requireScopes)
+  hostGuards.register(app, createAuthenticator({ tokens: verifier, cookies, assertKnown: createScopeCheck(app, verifier) }))
   await waitFor(verifier)
   const { accepting, error } = verifier.status()
   if (!accepting) app.log.warn({ reason: error }, 'starting without the service whose tokens are verified: guarded routes answer 503 until it is there')
@@ -61,6 +64,7 @@ export { plugin as verifier }
 
 export type { AccessTokenClaims, AuthenticatedUser } from '../lib/access-token.js'
 export type * from '../plugins/decorators.js'
-export type { Guard } from '../plugins/guards.js'
+export type { Guard, Guards } from '../plugins/guards.js'
+export type * from '../plugins/public-routes.js'
 export type { VerifierLog, VerifierPluginOptions } from '../schemas/verifier-options.js'
 export type * from '../schemas/scopes.js'

@@ -30,7 +30,7 @@ const introspect: FastifyPluginAsyncTypebox = async function introspect (app) {
   async function authorize (request: FastifyRequest, reply: FastifyReply, body: Static<typeof IntrospectRequest>): Promise<MayKnow> {
     if (isBearer(request.headers.authorization)) {
       if (readClient(undefined, body) !== undefined) throw new LatchkeyError('invalid_request', { message: 'The request must authenticate in one way: by its own access token, or as a client.' })
-      await new Promise<void>((resolve, reject) => requireAll(request, reply, error => error === undefined ? resolve() : reject(error)))
+      await requireAll(request, reply)
       return () => true
     }
     const client = await authenticateClient(request, reply, body)

@@ -5,6 +5,7 @@ import { FEED_SCOPE } from '../../lib/revocation-feed.js'
 import { kGuards } from '../../plugins/authentication.js'
 import { kCookies } from '../../plugins/cookies.js'
 import { kRevocationFeed, sendEvents } from '../../plugins/revocation-feed.js'
+import { varyBy } from '../../plugins/vary.js'
 import { SCOPED, problems } from '../../schemas/responses.js'
 import { FEED, FeedHeaders, RevocationsQuery } from '../../schemas/revocations.js'
 
@@ -27,7 +28,7 @@ const revocationRoutes: FastifyPluginAsyncTypebox = async function revocationRou
   }, async (request, reply) => {
     const arrivedAt = performance.now() - reply.elapsedTime
     const { headers, query } = request
-    reply.header('vary', [reply.getHeader('vary') ?? [], 'Accept'].flat().join(', '))
+    varyBy(reply, 'Accept')
 
     if (acceptsEvents(headers.accept)) {
       if (request.method === 'HEAD') return sendNothing(reply.type('text/event-stream').header('cache-control', 'no-store'))

@@ -35,16 +35,16 @@ async function build (t: Test, options: LatchkeyOptions = {}): Promise<FastifyIn
 }
 
 for (const prefix of ['', '/auth']) {
-  t.test(`nothing but authenticate, requireScopes and latchkey reaches the host, with the prefix '${prefix}'`, async t => {
+  t.test(`nothing but the guards and latchkey reaches the host, with the prefix '${prefix}'`, async t => {
     const bare = fastify()
     t.teardown(() => bare.close())
     await bare.register(async () => {})
     const app = await build(t, { prefix })
 
-    // The name of the plugin is Fastify's own book-keeping of fp(), and the hook is onRoute: it finds the guards.
-    t.same(keysOf(app).filter(key => !keysOf(bare).includes(key)), ['authenticate', 'latchkey', 'requireScopes'])
+    // By the symbol the imported guards find this registration. The hooks find the guards on routes, and send their challenges.
+    t.same(keysOf(app).filter(key => !keysOf(bare).includes(key)), ['@@fastify-latchkey.registration', 'authenticate', 'authenticateOptional', 'latchkey', 'requireScopes'])
     t.same(keysOf(bare).filter(key => !keysOf(app).includes(key)), [], 'nothing of Fastify is gone')
-    t.same(hooksOf(app), { ...hooksOf(bare), onRoute: ['secureRoute'] })
+    t.same(hooksOf(app), { ...hooksOf(bare), onRoute: ['secureRoute'], onError: ['sendChallenge'] })
     t.same(app.getSchemas(), bare.getSchemas())
     for (const type of ['application/json', 'text/plain']) t.ok(app.hasContentTypeParser(type), type)
     t.notOk(app.hasContentTypeParser('application/x-www-form-urlencoded'), 'our form parser is ours alone')

@@ -6,7 +6,7 @@ const HOST = 'auth.example.com'
 const TRUSTED = new Set(['https://app.example.com'])
 
 function ask (members: Partial<RequestOrigin>): boolean {
-  return isCrossSite({ method: 'POST', fetchSite: undefined, origin: undefined, host: HOST, ...members }, TRUSTED)
+  return isCrossSite({ method: 'POST', fetchSite: undefined, origin: undefined, host: HOST, isUpgrade: false, ...members }, TRUSTED)
 }
 
 t.test('Sec-Fetch-Site decides where it is there', async t => {
@@ -71,5 +71,16 @@ t.test('trusted origins are compared whole', async t => {
       t.equal(ask({ fetchSite, origin }), true, `${origin}, ${fetchSite}`)
     }
   }
-  t.equal(isCrossSite({ method: 'POST', fetchSite: 'cross-site', origin: 'null', host: HOST }, new Set(['https://app.example.com'])), true)
+  t.equal(isCrossSite({ method: 'POST', fetchSite: 'cross-site', origin: 'null', host: HOST, isUpgrade: false }, new Set(['https://app.example.com'])), true)
+})
+
+t.test('a request to upgrade the connection follows the rule for POST, whatever its method', async t => {
+  for (const method of ['GET', 'HEAD', 'OPTIONS', 'POST']) {
+    for (const fetchSite of ['same-site', 'cross-site']) t.equal(ask({ method, fetchSite, isUpgrade: true }), true, `${method} ${fetchSite}`)
+    for (const origin of [`https://${HOST}:8443`, 'https://evil.example', 'null']) t.equal(ask({ method, origin, isUpgrade: true }), true, `${method} ${origin}`)
+    t.equal(ask({ method, fetchSite: 'same-origin', isUpgrade: true }), false)
+    t.equal(ask({ method, origin: `https://${HOST}`, isUpgrade: true }), false)
+    t.equal(ask({ method, fetchSite: 'cross-site', origin: 'https://app.example.com', isUpgrade: true }), false, 'trusted')
+    t.equal(ask({ method, isUpgrade: true }), false, 'no browser sends neither header')
+  }
 })

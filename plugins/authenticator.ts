@@ -1,0 +1,58 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { AuthenticatedUser } from '../lib/access-token.js'
+import type { Cookies } from './cookies.js'
+import { varyBy } from './vary.js'
+
+/** What a registration of Latchkey gives its guards: who sends a request, and which scopes there are. */
+export interface Authenticator {
+  /**
+   * Returns the user of a request; a promise only if the token's verdict has to be waited for.
+   * @throws LatchkeyError `unauthenticated` without a token, else with the code that says what is wrong with it.
+   */
+  authenticate (request: FastifyRequest, reply: FastifyReply): AuthenticatedUser | Promise<AuthenticatedUser>
+  /** Returns the user that `authenticate` has accepted, if it has. */
+  userOf (request: FastifyRequest): AuthenticatedUser | undefined
+  /** Throws a RangeError that names the first unknown scope and lists the known ones. */
+  assertKnown (scopes: readonly string[]): void
+}
+
+/** Creates the authenticator of one registration. */
+export function createAuthenticator ({ tokens, cookies, assertKnown }: {
+  tokens: { verify (token: string): AuthenticatedUser | Promise<AuthenticatedUser> }
+  cookies: Pick<Cookies, 'readAccessToken'>
+  assertKnown: (scopes: readonly string[]) => void
+}): Authenticator {
+  // `request.user` alone proves nothing: a hook of the host, another plugin or a second Latchkey may have set it.
+  const kVerified = Symbol('latchkey.verified')
+  type Guarded = FastifyRequest & { [kVerified]?: AuthenticatedUser }
+
+  function accept (request: Guarded, reply: FastifyReply, user: AuthenticatedUser): AuthenticatedUser {
+    request[kVerified] = user
+    request.user = user
+    // A response to an Authorization header is private by RFC 9111 section 3.5; one to a cookie is not.
+    if (!request.headers.authorization) keepPrivate(reply)
+    return user
+  }
+
+  return {
+    authenticate (request: Guarded, reply) {
+      const known = request[kVerified]
+      // A second look costs little, and a body needs one: a slow sender must not outlive expiry or revocation.
+      if (known !== undefined && request.user === known && !hasBody(request)) return known
+      const outcome = tokens.verify(cookies.readAccessToken(request))
+      return outcome instanceof Promise ? outcome.then(user => accept(request, reply, user)) : accept(request, reply, outcome)
+    },
+    userOf: (request: Guarded) => request[kVerified],
+    assertKnown
+  }
+}
+
+function hasBody ({ headers, body }: FastifyRequest): boolean {
+  return headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined || body !== undefined
+}
+
+/** No shared cache may give one user's response to another, unless the host has already decided otherwise. */
+function keepPrivate (reply: FastifyReply): void {
+  if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'private')
+  varyBy(reply, 'Cookie')
+}

@@ -1,0 +1,25 @@
+import type { FastifyRequest } from 'fastify'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** `public`: a guard that is a hook of the app or of a plugin lets requests to this route through. */
+    latchkey?: 'public'
+  }
+}
+
+/** In the `config` of our own routes that need no guard. A symbol, so that no other route has it by accident. */
+const kOwnPublicRoute = Symbol('latchkey.ownPublicRoute')
+
+/** The `config` of a route of ours that stays public, whatever guard the host puts around its app. */
+export const OWN_PUBLIC: object = { [kOwnPublicRoute]: true }
+
+/** Whether this is one of our own public routes. */
+export function isOwnPublicRoute ({ routeOptions: { config } }: FastifyRequest): boolean {
+  // Fastify has no config for a path that it does not know.
+  return config !== undefined && kOwnPublicRoute in config
+}
+
+/** Whether the host has exempted this route from the guards around it. */
+export function isPublicRoute ({ routeOptions: { config } }: FastifyRequest): boolean {
+  return config?.latchkey === 'public'
+}
