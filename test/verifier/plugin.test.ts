@@ -1,8 +1,8 @@
 import { fastify } from 'fastify'
-import type { FastifyInstance, InjectOptions } from 'fastify'
+import type { FastifyInstance, FastifyRequest, InjectOptions } from 'fastify'
 import t from 'tap'
 import type { Test } from 'tap'
-import verifier from '../../verifier/plugin.js'
+import verifier, { authenticate, authenticateOptional } from '../../verifier/plugin.js'
 import type { VerifierPluginOptions } from '../../verifier/plugin.js'
 import { bearer, logIn, logInWithCookies } from '../helper.js'
 import { visible } from '../routes/support.js'
@@ -132,4 +132,23 @@ t.test('options', async t => {
   await t.rejects(wrong({ issuer: 'https://a.example', revocations: 'none', trustedOrigins: ['app'] }), /the option trustedOrigins/)
   await t.rejects(wrong({ issuer: 'https://a.example', revocations: 'none', database: 'x' }), /there is no option database/)
   await app.close()
+})
+
+t.test('a token of an unknown key, a minute after the keys were read, is refused in every form of the guard', async t => {
+  const clocks = createMachineClocks()
+  const service = await createFakeService(t, { now: clocks.now })
+  const host = await createHost(t, { issuer: service.issuer, revocations: 'none', ...clocks.options })
+  const handled: unknown[] = []
+  const handle = async (request: FastifyRequest): Promise<string> => { handled.push(request.user); return 'handled' }
+  host.get('/awaited', async (request, reply) => { await host.authenticate(request, reply); return await handle(request) })
+  host.get('/async-hook', { preHandler: async (request, reply) => { await host.requireScopes('admin')(request, reply) } }, handle)
+  host.get('/wrapped', { preHandler: (request, reply, done) => host.authenticate(request, reply, done) }, handle)
+  host.get('/imported', async (request, reply) => { await authenticate(request, reply); return await handle(request) })
+  host.get('/optional', async (request, reply) => { await authenticateOptional(request, reply); return await handle(request) })
+  const forged = bearer(service.token({}, await generateKey()))
+  for (const url of ['/awaited', '/async-hook', '/wrapped', '/imported', '/optional']) {
+    clocks.pass(61_000)
+    t.equal((await host.inject({ url, headers: forged })).statusCode, 401, url)
+  }
+  t.same(handled, [], 'no handler has run')
 })
