@@ -4,7 +4,7 @@
 
 import { fastify } from 'fastify'
 import type { FastifyInstance } from 'fastify'
-import latchkey from 'fastify-latchkey'
+import latchkey, { authenticate, requireScopes } from 'fastify-latchkey'
 import type { LatchkeyOptions } from 'fastify-latchkey'
 
 const PASSWORD = 'correct horse battery staple'
@@ -20,9 +20,9 @@ export async function build (options: LatchkeyOptions = {}): Promise<FastifyInst
 
   const items = ['lamp']
   app.get('/', async () => ({ hello: 'world' }))
-  app.get('/me', { onRequest: app.authenticate }, async ({ user }) => ({ id: user.id, scopes: user.scopes }))
-  app.get('/items', { preHandler: app.requireScopes('items:read') }, async () => items)
-  app.delete('/items', { preHandler: app.requireScopes('items:write') }, async (_request, reply) => {
+  app.get('/me', { onRequest: authenticate }, async ({ user }) => ({ id: user.id, scopes: user.scopes }))
+  app.get('/items', { preHandler: requireScopes('items:read') }, async () => items)
+  app.delete('/items', { preHandler: requireScopes('items:write') }, async (_request, reply) => {
     items.length = 0
     return reply.code(204).send()
   })

@@ -129,7 +129,7 @@ t.test('a consumer compiles against the packed types, the decorators among them,
   const { code, output } = await node('out/app.js', [], consumer)
   t.equal(code, 0, output)
   t.same(JSON.parse(output), {
-    statuses: { '/me': 200, '/admin': 200, '/both': 403, '/users/me': 200, '/health/ready': 200 },
+    statuses: { '/me': 200, '/admin': 200, '/both': 403, '/optional': 200, '/imported': 200, '/users/me': 200, '/health/ready': 200 },
     revoked: 401,
     anonymous: 200,
     sameId: true,

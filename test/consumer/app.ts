@@ -1,6 +1,6 @@
 // An app that has installed the packed fastify-latchkey: test/package.test.ts compiles and runs this in an empty folder.
 import Fastify from 'fastify'
-import latchkey, { latchkey as byName } from 'fastify-latchkey'
+import latchkey, { authenticate, authenticateOptional, latchkey as byName, requireScopes } from 'fastify-latchkey'
 import { createTestClock, testOptions, withTestKit } from 'fastify-latchkey/testing'
 import type { AccessTokenClaims, AuthenticatedUser, ClaimsHook, Guard, Latchkey, LatchkeyOptions, User, UserDirectory } from 'fastify-latchkey'
 
@@ -68,6 +68,15 @@ app.get('/me', { onRequest: app.authenticate }, async (request) => {
 })
 
 const guard: Guard = app.requireScopes('admin')
+app.get('/optional', { config: { latchkey: 'public' } }, async (request, reply) => {
+  const user: AuthenticatedUser | undefined = await authenticateOptional(request, reply)
+  // @ts-expect-error there may be no user
+  const certain = (): string => user.id
+  return { id: user?.id, isFunction: typeof certain === 'function' }
+})
+app.get('/imported', { onRequest: authenticate, preHandler: [requireScopes('admin')] }, async (request, reply) => (await authenticate(request, reply)).id)
+// @ts-expect-error only 'public' exempts a route
+app.get('/misspelt', { config: { latchkey: 'pubic' } }, async () => '')
 app.get('/admin', { preHandler: guard }, async (request) => `Welcome, ${request.user.id}`)
 app.get('/both', { onRequest: [app.authenticate], preHandler: [app.requireScopes('admin', 'users:read')] }, async () => 'both')
 // @ts-expect-error names, not numbers
@@ -83,7 +92,7 @@ const { access_token: token } = login.json<{ access_token: string }>()
 const headers = { authorization: `Bearer ${token}` }
 
 const statuses: Record<string, number> = {}
-for (const url of ['/me', '/admin', '/both', '/users/me', '/health/ready']) {
+for (const url of ['/me', '/admin', '/both', '/optional', '/imported', '/users/me', '/health/ready']) {
   statuses[url] = (await app.inject({ url, headers })).statusCode
 }
 const me = (await app.inject({ url: '/me', headers })).json<{ id: string, tenant: string }>()

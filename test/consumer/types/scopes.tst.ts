@@ -1,4 +1,5 @@
 import Fastify from 'fastify'
+import { requireScopes } from 'fastify-latchkey'
 import type { AuthenticatedUser, BuiltInScope, LatchkeyOptions, Scope, ScopeCatalogue } from 'fastify-latchkey'
 import { createClient } from 'fastify-latchkey/client'
 import { createTestClock, testOptions, withTestKit } from 'fastify-latchkey/testing'
@@ -19,6 +20,8 @@ describe('an app that has declared its scopes', () => {
     expect<Parameters<typeof app.requireScopes>>().type.toBe<Scope[]>()
     // @ts-expect-error "itms:read"
     app.requireScopes('admin', 'itms:read')
+    // @ts-expect-error "itms:read"
+    requireScopes('admin', 'itms:read')
   })
 
   test('createTestToken() and injectAs() take no misspelt one', () => {
