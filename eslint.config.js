@@ -1,4 +1,5 @@
 import neostandard from 'neostandard'
+import regexp from 'eslint-plugin-regexp'
 
 export default [
   ...neostandard({ ts: true, ignores: ['dist/**', '.tap/**', 'client/openapi.ts'] }),
@@ -8,6 +9,14 @@ export default [
       camelcase: 'off',
       // A TypeBox schema and the type that it stands for share one name.
       'no-redeclare': 'off'
+    }
+  },
+  {
+    // A regular expression that needs quadratic time lets one request block all others.
+    plugins: { regexp },
+    rules: {
+      'regexp/no-super-linear-backtracking': ['error', { report: 'potential' }],
+      'regexp/no-super-linear-move': ['error', { report: 'potential', ignorePartial: false }]
     }
   },
   {

@@ -53,15 +53,20 @@ async function measureAll (parameters: string[]): Promise<void> {
   }
 }
 
+/** The URL of a database without its name. */
+function serverOf (url: string): string {
+  return url.slice(0, url.lastIndexOf('/') + 1)
+}
+
 async function createDatabase (server: string): Promise<string> {
   const name = `scale_${randomUUID().replaceAll('-', '')}`
   await run(server, `create database ${name}`)
-  return server.replace(/[^/]*$/, name)
+  return serverOf(server) + name
 }
 
 async function dropDatabase (url: string): Promise<void> {
   const name = url.slice(url.lastIndexOf('/') + 1)
-  await run(url.replace(/[^/]*$/, 'postgres'), `drop database ${name} with (force)`)
+  await run(`${serverOf(url)}postgres`, `drop database ${name} with (force)`)
 }
 
 async function run (url: string, text: string): Promise<void> {

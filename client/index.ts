@@ -60,7 +60,7 @@ const CREDENTIAL_ROUTES = ['/token', '/login', '/refresh', '/register', '/revoke
 
 /** A client of the service, for Node.js and browsers. */
 export function createClient ({ url, transport = 'bearer', origins = [], store, onSessionEnd = () => {}, fetch: send = request => fetch(request), now = Date.now }: ClientOptions): Client {
-  const base = new URL(url, pageUrl()).href.replace(/\/+$/, '')
+  const base = trimSlashes(new URL(url, pageUrl()).href)
   const allowed = [base, ...origins].map(origin => new URL(origin).origin)
   // What several tabs share must be refreshed by one of them: with tokens in memory each has a session of its own.
   const isShared = transport === 'cookie' || store !== undefined
@@ -115,4 +115,11 @@ export function createClient ({ url, transport = 'bearer', origins = [], store, 
 
 function pageUrl (): string | undefined {
   return (globalThis as { location?: { href: string } }).location?.href
+}
+
+/** A loop, because the regular expression for this needs quadratic time or a lookbehind, which older browsers lack. */
+function trimSlashes (url: string): string {
+  let end = url.length
+  while (url[end - 1] === '/') end--
+  return url.slice(0, end)
 }

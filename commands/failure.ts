@@ -72,5 +72,5 @@ function sentenceOf ({ code, message, cause }: LatchkeyError): string {
 }
 
 function oneLine (text: string): string {
-  return text.trim().replace(/\s*\n\s*/g, ' ')
+  return text.split('\n').map(line => line.trim()).filter(line => line !== '').join(' ')
 }

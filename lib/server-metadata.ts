@@ -47,11 +47,16 @@ export function metadataPath (issuer: string): string {
 
 /** The URL of the routes. An issuer that ends with their prefix has it already. */
 export function baseOf (issuer: string, prefix: string): string {
-  const trimmed = issuer.replace(/\/+$/, '')
+  const trimmed = trimSlashes(issuer)
   return pathOf(issuer).endsWith(prefix) ? trimmed : trimmed + prefix
 }
 
 /** The path of an issuer as it is written, without a slash at its end. */
 function pathOf (issuer: string): string {
-  return issuer.replace(/^https?:\/\/[^/]*/, '').replace(/\/+$/, '')
+  return trimSlashes(issuer.replace(/^https?:\/\/[^/]*/, ''))
+}
+
+/** The lookbehind makes the search linear: only the first slash of a run can begin a match. */
+function trimSlashes (url: string): string {
+  return url.replace(/(?<!\/)\/+$/, '')
 }

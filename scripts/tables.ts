@@ -85,7 +85,7 @@ function metricsTable (exposition: string): string {
 /** The names of a metric's labels, but for the bounds of a histogram. */
 function labelsOf (exposition: string, name: string): string {
   const [, labels = ''] = new RegExp(`^${name}(?:_count)?\\{(.+)\\} `, 'm').exec(exposition) ?? []
-  const names = [...labels.matchAll(/(\w+)="/g)].map(([, label]) => label)
+  const names = [...labels.matchAll(/\b(\w+)="/g)].map(([, label]) => label)
   return names.length === 0 ? '' : `{${names.join(',')}}`
 }
 

@@ -214,7 +214,7 @@ t.test('the alerts ask for metrics, labels and events that there are', async t =
     for (const [, metric = '', labels = ''] of expr.matchAll(/\b((?:latchkey|nodejs|process)_\w+)(?:\{(.*?)\})?/g)) {
       const isPart = /_(bucket|count|sum)$/.test(metric) && types.get(metric.replace(/_\w[a-z]+$/, '')) === 'histogram'
       t.ok(isPart || (types.has(metric) && types.get(metric) !== 'histogram'), `${alert}: ${metric}`)
-      for (const [, label = '', value = ''] of labels.matchAll(/(\w+)(?:=~?)"([^"]*)"/g)) {
+      for (const [, label = '', value = ''] of labels.matchAll(/\b(\w+)=~?"([^"]*)"/g)) {
         if (label === 'type') for (const type of value.split('|')) t.ok((EVENT_TYPES as string[]).includes(type), `${alert}: the event ${type}`)
         else t.ok(label === 'job' || new RegExp(`^${metric}\\{.*\\b${label}="`, 'm').test(body), `${alert}: the label ${label}`)
       }

@@ -113,7 +113,7 @@ export async function createAccess ({ issuer, audience, client }: AccessOptions)
 /** RFC 8414 section 3: the well-known part comes between the host of the issuer and its path. */
 async function discover (issuer: string): Promise<{ jwksUri: URL, introspectionEndpoint: URL }> {
   const { origin, pathname } = new URL(issuer)
-  const url = `${origin}/.well-known/oauth-authorization-server${pathname.replace(/\/+$/, '')}`
+  const url = `${origin}/.well-known/oauth-authorization-server${pathname.replace(/(?<!\/)\/+$/, '')}`
   const response = await fetch(url, { signal: AbortSignal.timeout(TIMEOUT) })
   const metadata = await response.json() as { issuer: string, jwks_uri: string, introspection_endpoint: string }
   // Section 3.3: else anybody's document could name anybody's keys.

@@ -26,7 +26,7 @@ export async function openConnection (t: Test, app: FastifyInstance): Promise<Co
       const statuses: number[] = []
       take = () => {
         for (;;) {
-          const answer = /^HTTP\/1\.1 (\d+)[^]*?\r\ncontent-length: (\d+)[^]*?\r\n\r\n/i.exec(text)
+          const answer = /^HTTP\/1\.1 (\d+) [^]*?\r\ncontent-length: (\d+)(?=\r\n)[^]*?\r\n\r\n/i.exec(text)
           const end = answer === null ? Infinity : answer[0].length + Number(answer[2])
           if (end > text.length) return
           statuses.push(Number(answer?.[1]))

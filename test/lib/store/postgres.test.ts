@@ -88,7 +88,7 @@ t.test('what cannot be undone is not half done: a standby that refuses to write 
   queryPostgres(url, `alter database ${database} set default_transaction_read_only = on`, [])
   queryPostgres(url, "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'latchkey' and datname = current_database()", [])
   await t.rejects(write(store, 'refused'), UNAVAILABLE)
-  queryPostgres(url.replace(/[^/]*$/, 'postgres'), `alter database ${database} set default_transaction_read_only = off`, [])
+  queryPostgres(new URL('postgres', url).href, `alter database ${database} set default_transaction_read_only = off`, [])
   // The connection that was refused is not used again: a primary that has become a standby stays one.
   await t.resolves(write(store, 'after'))
 })
