@@ -4,6 +4,8 @@ import latchkey from './app.js'
 import { LatchkeyError } from './lib/errors.js'
 import { LIMITS } from './lib/limits.js'
 import type { Limits } from './lib/limits.js'
+import { maskPath } from './lib/masked-path.js'
+import { addressOf, createRangeTest } from './lib/network.js'
 import { refuseConnection } from './plugins/client-errors.js'
 import { sendProblem } from './plugins/errors.js'
 import { LEAST_HEADERS } from './plugins/security-headers.js'
@@ -17,17 +19,15 @@ class OneLinePerRequest extends LogController {
 
   override requestCompleted (error: Error | null | undefined, request: FastifyRequest, reply: FastifyReply): void {
     const line = { req: request, status: reply.statusCode, ms: Math.round(reply.elapsedTime * 10) / 10 }
-    if (error instanceof Error) request.log.error({ ...line, err: error }, 'request')
-    else request.log.info(line, 'request')
+    // The connection broke while we answered. Any client can do that, so it is not an error of ours.
+    const reason = error instanceof Error ? (error as NodeJS.ErrnoException).code ?? error.message : undefined
+    request.log.info({ ...line, reason }, 'request')
   }
 }
 
-/** What our tokens look like, wherever in a path somebody puts one. */
-const TOKEN = /eyJ[\w-]+\.[\w-]+\.[\w-]+|lk[rs]_[\w-]+/g
-
-/** Without the query: it is no place for a token, but people put tokens there. */
-function describeRequest ({ method, url, ip }: FastifyRequest): { method: string, path: string | undefined, address: string } {
-  return { method, path: url.split('?', 1)[0]?.replace(TOKEN, '(token)'), address: ip }
+/** People put tokens into paths and queries, and clients write any text into `X-Forwarded-For`: none of it is logged. */
+function describeRequest ({ method, url, ip }: FastifyRequest): { method: string, path: string, address: string | null } {
+  return { method, path: maskPath(url), address: addressOf(ip) }
 }
 
 /**
@@ -45,7 +45,7 @@ export async function buildServer (options: LatchkeyOptions, { trustProxy, logLe
       serializers: { req: describeRequest }
     },
     logController: new OneLinePerRequest(),
-    trustProxy: trustProxy.length === 0 ? false : trustProxy,
+    trustProxy: trustProxy.length === 0 ? false : createRangeTest(trustProxy),
     bodyLimit: limits.body,
     requestTimeout: limits.requestTimeout,
     keepAliveTimeout: limits.keepAliveTimeout,

@@ -2,6 +2,7 @@ import { InvalidArgumentError, Option } from 'commander'
 import type { Command } from 'commander'
 import { parse as parseDuration } from '@lukeed/ms'
 import type { AuditEntry } from '../lib/audit.js'
+import { parseDateTime } from '../lib/date-time.js'
 import type { EventType } from '../schemas/events.js'
 import { toColumns } from './columns.js'
 import { withLatchkey } from './context.js'
@@ -64,7 +65,7 @@ function toRow ({ at, type, outcome, actor, subject, details }: AuditEntry): str
 function parseSince (text: string): (now: number) => number {
   const duration = /^\d{1,6}[smhd]$/.test(text) ? parseDuration(text) : undefined
   if (duration !== undefined) return now => now - duration
-  const moment = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : NaN
-  if (Number.isNaN(moment)) throw new InvalidArgumentError('It must be a moment such as 2026-11-03T12:00:00Z, or a duration such as 30m, 24h or 7d')
+  const moment = parseDateTime(text) ?? parseDateTime(`${text}T00:00:00Z`)
+  if (moment === undefined) throw new InvalidArgumentError('It must be a moment such as 2026-11-03T12:00:00Z, or a duration such as 30m, 24h or 7d')
   return () => moment
 }

@@ -1,5 +1,6 @@
 import { describeEvent } from '../schemas/events.js'
 import type { Actor, EventType, SecurityEvent } from '../schemas/events.js'
+import { addressOf } from './network.js'
 
 export const HOST: Actor = Object.freeze({ kind: 'host', id: null, address: null })
 export const COMMAND: Actor = Object.freeze({ kind: 'command', id: null, address: null })
@@ -31,10 +32,15 @@ export interface NewEvent {
   details?: Readonly<Record<string, string | number | boolean | readonly string[]>>
 }
 
-/** Completes an event. Of the actor only what belongs in it: a caller may know more. */
+/**
+ * Completes an event. Of the actor it keeps what belongs in it, because a caller may know more. What a client wrote into a header instead
+ * of an address is never kept.
+ */
 export function createEvent (event: NewEvent, at: number): SecurityEvent {
   const { kind, id, address } = event.actor
-  return Object.freeze({ subject: null, sessionId: null, clientId: null, details: {}, ...event, actor: Object.freeze({ kind, id, address }), outcome: describeEvent(event.type).outcome, at })
+  const actor = Object.freeze({ kind, id, address: addressOf(address) })
+  const { outcome } = describeEvent(event.type)
+  return Object.freeze({ subject: null, sessionId: null, clientId: null, details: {}, ...event, actor, outcome, at })
 }
 
 /** Hears of an event after its commit. What it throws is its own: nothing is undone. */

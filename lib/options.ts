@@ -4,6 +4,7 @@ import type { LatchkeyOptions } from '../schemas/options.js'
 import type { Algorithm } from '../schemas/algorithms.js'
 import type { EventHook } from '../schemas/events.js'
 import type { ClaimsHook, UserDirectory } from '../schemas/host.js'
+import { isRange } from './network.js'
 import { createOptionCheck, show } from './option-check.js'
 import type { OptionSchema } from './option-check.js'
 import { BUILT_IN_SCOPES } from './scopes.js'
@@ -127,7 +128,10 @@ export function readOptions (given: unknown): Settings {
 
 /** Checks the options that only the service takes. Throws as `readOptions` does. */
 export function readServiceOptions (given: ServiceOptions): Required<ServiceOptions> {
-  return checkServiceOptions(given)
+  const options = checkServiceOptions(given)
+  if (options.trustProxy.every(isRange)) return options
+  const { env, expects } = ServiceOptions.properties.trustProxy as OptionSchema
+  throw new TypeError(`Latchkey: ${env} must be ${expects}.`)
 }
 
 /**

@@ -14,6 +14,7 @@ import { anonymous, asUser, HOST, SYSTEM } from './events.js'
 import { createGrants } from './grants.js'
 import type { Grant, Prepared } from './grants.js'
 import { createId } from './ids.js'
+import { addressOf } from './network.js'
 import type { Revocations, Revoke } from './revocations.js'
 import { assertMayGrant, formatScope, isNarrower, parseScope } from './scopes.js'
 import { closeSessions, endSessions } from './session-ending.js'
@@ -189,7 +190,7 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
           expires_at: now + sessionTtl,
           ended_at: null,
           user_agent: userAgent?.slice(0, 512) ?? null,
-          address: address ?? null,
+          address: addressOf(address),
           account: place?.account ?? null,
           network: place?.network ?? null,
           status_list: null,

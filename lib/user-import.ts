@@ -2,6 +2,7 @@ import type { Selectable, Transaction } from 'kysely'
 import type { Actor } from '../schemas/events.js'
 import type { UserRecord } from '../schemas/users.js'
 import type { Clock } from './clock.js'
+import { parseDateTime } from './date-time.js'
 import { LatchkeyError } from './errors.js'
 import { HOST } from './events.js'
 import type { NewEvent } from './events.js'
@@ -105,7 +106,7 @@ export function createUserImport ({ store, clock, passwords, revocations, thrott
         id,
         scope: scopes === undefined ? undefined : toScope(scopes),
         disabled,
-        createdAt: createdAt === undefined ? undefined : Date.parse(createdAt),
+        createdAt: createdAt === undefined ? undefined : parseDateTime(createdAt),
         password,
         passwordHash
       }

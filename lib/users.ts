@@ -131,7 +131,7 @@ export function createUsers ({ store, clock, passwords, revocations, throttle, c
   async function prepare ({ username, password, scopes = [] }: { username: string, password: string, scopes?: readonly string[] }, by: Principal): Promise<UsersTable> {
     const scope = toScope(scopes)
     assertAcceptable(password, normaliseUsername(username))
-    return toRow({ username, scope, passwordHash: await passwords.hash(password, networkOf(by.address ?? undefined)) })
+    return toRow({ username, scope, passwordHash: await passwords.hash(password, networkOf(by.address)) })
   }
 
   function toRow ({ username, scope, passwordHash }: { username: string, scope: string, passwordHash: string }): UsersTable {
@@ -179,7 +179,7 @@ export function createUsers ({ store, clock, passwords, revocations, throttle, c
     if (by.kind === 'user' && by.id === id) throw new LatchkeyError('invalid_request', { message: 'The own password is changed by PUT /users/me/password, which asks for the current one.' })
     const { account } = await store.read(db => findChangeable(db, id, by))
     assertAcceptable(password, account.username)
-    return await passwords.hash(password, networkOf(by.address ?? undefined))
+    return await passwords.hash(password, networkOf(by.address))
   }
 
   /** Replaces a hash that is cheaper than configured, unless the password was changed in the meantime. */

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { ConnectionError, FastifyInstance } from 'fastify'
 import { LatchkeyError } from '../lib/errors.js'
+import { addressOf } from '../lib/network.js'
 import { problemOf } from '../schemas/errors.js'
 import { LEAST_HEADERS } from './security-headers.js'
 
@@ -14,7 +15,7 @@ export function refuseConnection (this: FastifyInstance, cause: ConnectionError,
   if (cause.code === 'ECONNRESET' || socket.destroyed) return
   const error = translate(cause)
   const isAnswered = mayAnswer(socket)
-  this.log.info({ address: socket.remoteAddress, reason: cause.code, status: isAnswered ? error.statusCode : undefined }, 'connection cut off')
+  this.log.info({ address: addressOf(socket.remoteAddress), reason: cause.code, status: isAnswered ? error.statusCode : undefined }, 'connection cut off')
   if (isAnswered) socket.write(format(error))
   socket.destroy()
 }

@@ -4,11 +4,17 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { challengeOf } from '../lib/credentials.js'
 import { LatchkeyError } from '../lib/errors.js'
 import { PasswordQueueFullError } from '../lib/passwords/pool.js'
-import { oauthErrorOf, oauthStatusOf, problemOf } from '../schemas/errors.js'
+import { EXPECTED } from '../schemas/common.js'
+import { describeError, oauthErrorOf, oauthStatusOf, problemOf } from '../schemas/errors.js'
 
 /** Every error of our routes leaves as `application/problem+json` (RFC 9457), but for the OAuth endpoints: see `sendOAuthError`. */
 export default fp(async function latchkeyErrors (app) {
   app.setErrorHandler(sendProblem)
+  // What we send is about one user or one moment. A route whose answer a cache may keep replaces this.
+  app.addHook('onRequest', function forbidCaching (_request, reply, done) {
+    reply.header('cache-control', 'no-store')
+    done()
+  })
 }, { name: 'latchkey-errors', fastify: '5.x' })
 
 /** What a client may be told of an error. */
@@ -27,10 +33,12 @@ export function sendOAuthError (cause: unknown, request: FastifyRequest, reply: 
   setHeaders(error, reply)
   if (error.code === 'invalid_client') reply.header('www-authenticate', 'Basic realm="latchkey"')
   const message = error.code === 'unsupported_media_type' ? 'The content type must be application/x-www-form-urlencoded or application/json.' : error.message
-  reply.code(oauthStatusOf(error)).header('cache-control', 'no-store').header('pragma', 'no-cache').header('content-type', 'application/json; charset=utf-8').send(oauthErrorOf({ ...error, message }))
+  reply.code(oauthStatusOf(error)).header('pragma', 'no-cache').header('content-type', 'application/json; charset=utf-8').send(oauthErrorOf({ ...error, message }))
 }
 
 function setHeaders (error: Presentable, reply: FastifyReply): void {
+  // The route may have allowed caching before it failed.
+  reply.header('cache-control', 'no-store')
   // RFC 9110 section 15.5.2: a 401 always has a challenge. The guards have set theirs.
   if (error.statusCode === 401 && !reply.hasHeader('www-authenticate')) {
     reply.header('www-authenticate', error instanceof LatchkeyError && error.oauth === 'invalid_token' ? challengeOf(error) : 'Bearer')
@@ -42,9 +50,17 @@ function setHeaders (error: Presentable, reply: FastifyReply): void {
 
 function toPresentable (cause: unknown, request: FastifyRequest): Presentable {
   const error = translate(cause)
-  // The client gets the sentence of the table, the log gets the reason.
-  if (error.statusCode >= 500) request.log.error({ err: (error instanceof LatchkeyError && error.cause) || cause }, error.message)
+  if (error.statusCode < 500) return error
+  const reason = (error instanceof LatchkeyError && error.cause) || cause
+  // The client gets the sentence of the table, the log gets the reason. A client can cause a refusal that is expected as often as it
+  // likes: the line of the request is enough for it.
+  if (isExpected(error)) request.log.debug({ code: error.code, reason: reason instanceof Error ? reason.message : undefined }, error.message)
+  else request.log.error({ err: reason }, error.message)
   return error
+}
+
+function isExpected (error: Presentable): boolean {
+  return error instanceof LatchkeyError && describeError(error.code).expected === true
 }
 
 function translate (cause: unknown): Presentable {
@@ -67,6 +83,8 @@ function describeViolation ({ instancePath, keyword, params, message }: NonNulla
   const field = instancePath.slice(1).replaceAll('/', '.')
   if (keyword === 'required') return `The ${context} lacks the member '${params.missingProperty}'.`
   if (keyword === 'additionalProperties') return `The ${context} has an unknown member '${String(params.additionalProperty).slice(0, 64)}'.`
+  const expected = EXPECTED[String(params.pattern ?? params.format)]
+  if (expected !== undefined) return `'${field}' in the ${context} must be ${expected}.`
   // The pattern itself says nothing to a person.
   if (keyword === 'pattern') return `'${field}' in the ${context} has characters, or a form, that are not allowed.`
   return field === '' ? `The ${context} ${message}.` : `'${field}' in the ${context} ${message}.`

@@ -10,6 +10,7 @@ const HSTS_MAX_AGE = 31_536_000
 
 /** What no answer should lack, also one that no hook of ours has seen: a URL or a head that cannot be read. */
 export const LEAST_HEADERS = {
+  'cache-control': 'no-store',
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
   'x-content-type-options': 'nosniff',
   'referrer-policy': 'no-referrer'

@@ -1,6 +1,7 @@
 import fp from 'fastify-plugin'
 import { isReservedId } from '../lib/client-ids.js'
 import { LatchkeyError } from '../lib/errors.js'
+import { addressOf } from '../lib/network.js'
 import { createUsers } from '../lib/users.js'
 import type { Users } from '../lib/users.js'
 import { SCOPE_PATTERN } from '../schemas/common.js'
@@ -43,7 +44,7 @@ function enclose (users: UserDirectory): UserDirectory {
     }
   }
   return {
-    authenticate: (username, password, address) => guard(async () => check(await users.authenticate(username, password, address))),
+    authenticate: (username, password, address) => guard(async () => check(await users.authenticate(username, password, addressOf(address) ?? undefined))),
     find: id => guard(async () => check(await users.find(id)))
   }
 }

@@ -1,12 +1,12 @@
 import { Ajv } from 'ajv'
-import addFormats from 'ajv-formats'
 import fp from 'fastify-plugin'
 import type { FastifyInstance, FastifySchema, FastifySchemaCompiler, FastifySerializerCompiler } from 'fastify'
+import { FORMATS } from '../lib/formats.js'
 
 // Once for the process: nearly all schemas are the same objects in every route and every registration. Ajv knows again by itself
 // what it has compiled; the answers with errors alone are one schema in more than a hundred places. The schemas themselves are
 // checked by test/schemas.test.ts, not at each start.
-const ajv = addFormats.default(new Ajv({ strict: false, allErrors: false, meta: false, validateSchema: false }))
+const ajv = new Ajv({ strict: false, allErrors: false, meta: false, validateSchema: false, formats: FORMATS })
 const serializers = new WeakMap<object, Serializer>()
 
 type Serializer = ReturnType<FastifySerializerCompiler<FastifySchema>>

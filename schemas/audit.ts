@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { DateTime, PageLimit } from './common.js'
+import { DateTime, PageLimit, PLACE_PATTERN } from './common.js'
 import { EVENT_TYPES } from './events.js'
 import { EXAMPLE } from './examples.js'
 
@@ -49,6 +49,6 @@ export const AuditQuery = Type.Object({
   subject: Type.Optional(Type.String({ minLength: 1, maxLength: 256, description: 'The id of the user, client or key that it happened to.' })),
   since: Type.Optional(DateTime),
   until: Type.Optional(DateTime),
-  cursor: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,15}$', description: 'The `next` of the page before.' })),
+  cursor: Type.Optional(Type.String({ pattern: PLACE_PATTERN, description: 'The `next` of the page before.' })),
   limit: Type.Optional(PageLimit)
 }, { additionalProperties: false })

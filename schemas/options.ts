@@ -263,7 +263,7 @@ export const ServiceOptions = Type.Object({
     default: [],
     env: 'LATCHKEY_TRUST_PROXY',
     list: true,
-    expects: 'a list of addresses or CIDR ranges'
+    expects: 'a list of addresses or CIDR ranges, for example 10.0.0.0/8'
   })),
   logLevel: Type.Optional(Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
     description: 'What is logged, and what is worse.',

@@ -1,11 +1,12 @@
 import { Type } from 'typebox'
 import type { TNull } from 'typebox'
+import { PAGE_LIMIT_PATTERN } from './common.js'
 import { EXAMPLE } from './examples.js'
 
 /** The query of `GET /revocations`. A query holds text, and nothing is coerced. */
 export const RevocationsQuery = Type.Object({
   after: Type.Optional(Type.String({ description: 'The `cursor` of the page before. One that this store has not made begins at the start. An event stream takes `Last-Event-ID` instead.' })),
-  limit: Type.Optional(Type.String({ pattern: '^([1-9][0-9]{0,2}|1000)$', description: 'How many rules a page has at most, 1 to 1000. Default 1000.' }))
+  limit: Type.Optional(Type.String({ pattern: PAGE_LIMIT_PATTERN, description: 'How many rules a page has at most, 1 to 1000. Default 1000.' }))
 }, { additionalProperties: false })
 
 /** What is revoked. */

@@ -1,4 +1,5 @@
 import { Type } from 'typebox'
+import { SECONDS_PATTERN } from './common.js'
 import { EXAMPLE } from './examples.js'
 
 /** draft-ietf-oauth-status-list-21 section 8.2. */
@@ -7,7 +8,7 @@ export const STATUS_LIST_TYPE = 'application/statuslist+jwt'
 export const StatusListParams = Type.Object({ id: Type.String({ maxLength: 100 }) })
 
 export const StatusListQuery = Type.Object({
-  time: Type.Optional(Type.String({ description: 'For lists of another time, which are not kept.' }))
+  time: Type.Optional(Type.String({ pattern: SECONDS_PATTERN, description: 'For lists of another time, which are not kept.' }))
 })
 
 /** A signed list. */

@@ -1,14 +1,14 @@
 import { readdir } from 'node:fs/promises'
 import { Ajv } from 'ajv'
-import addFormats from 'ajv-formats'
 import t from 'tap'
 import { fastify } from 'fastify'
 import type { RouteOptions } from 'fastify'
 import latchkey from '../app.js'
+import { FORMATS } from '../lib/formats.js'
 
 // The schemas are checked here and not by each process that starts, which would pay for it with a twentieth of its time.
 
-const ajv = addFormats.default(new Ajv({ strict: false }))
+const ajv = new Ajv({ strict: false, formats: FORMATS })
 ajv.addKeyword({ keyword: 'callable', schemaType: 'array' })
 
 const folder = new URL('../schemas/', import.meta.url)

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { AuditEntry } from '../../lib/audit.js'
+import { parseDateTime } from '../../lib/date-time.js'
 import { kAudit } from '../../plugins/audit.js'
 import { kGuards } from '../../plugins/authentication.js'
 import { AuditPage, AuditQuery } from '../../schemas/audit.js'
@@ -26,8 +27,8 @@ const auditRoutes: FastifyPluginAsyncTypebox = async function auditRoutes (app) 
       outcome,
       actor,
       subject,
-      since: since === undefined ? undefined : Date.parse(since),
-      until: until === undefined ? undefined : Date.parse(until),
+      since: since === undefined ? undefined : parseDateTime(since),
+      until: until === undefined ? undefined : parseDateTime(until),
       before: cursor === undefined ? undefined : Number(cursor),
       limit: Number(limit) + 1
     })

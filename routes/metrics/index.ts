@@ -22,7 +22,7 @@ const metrics: FastifyPluginAsyncTypebox = async function metrics (app) {
     preHandler: app[kGuards].requireScopes('metrics:read')
   }, async (_request, reply) => {
     const text = await registry.metrics()
-    return reply.type(registry.contentType).header('cache-control', 'no-store').send(text)
+    return reply.type(registry.contentType).send(text)
   })
 }
 

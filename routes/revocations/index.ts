@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply } from 'fastify'
+import { isKnown } from '../../lib/etag.js'
 import { FEED_SCOPE } from '../../lib/revocation-feed.js'
 import { kGuards } from '../../plugins/authentication.js'
 import { kCookies } from '../../plugins/cookies.js'
@@ -41,7 +42,7 @@ const revocationRoutes: FastifyPluginAsyncTypebox = async function revocationRou
     const { page, moment, time } = await feed.read({ after: query.after, limit: Number(query.limit ?? 1_000) })
     const etag = `"${createHash('sha256').update(JSON.stringify(page)).digest('base64url')}"`
     reply.headers({ etag, 'cache-control': 'private, no-cache', 'revocation-as-of': Math.floor(moment - arrivedAt), 'revocation-time': time })
-    if (matches(headers['if-none-match'], etag)) return sendNothing(reply.code(304))
+    if (isKnown(headers['if-none-match'], etag)) return sendNothing(reply.code(304))
     return reply.send(page)
   })
 }
@@ -54,11 +55,6 @@ function sendNothing (reply: FastifyReply): FastifyReply {
 /** The one type that is not the default; whoever accepts anything gets a page. */
 function acceptsEvents (accept = ''): boolean {
   return accept.split(',').some(range => /^\s*text\/event-stream\s*(;(?!\s*q=0(\.0*)?\s*(;|$)).*)?$/i.test(range))
-}
-
-/** RFC 9110 section 13.1.2: a list of tags, compared weakly. */
-function matches (ifNoneMatch: string | undefined, etag: string): boolean {
-  return ifNoneMatch !== undefined && ifNoneMatch.split(',').some(tag => [etag, '*'].includes(tag.trim().replace(/^W\//, '')))
 }
 
 export default revocationRoutes

@@ -51,7 +51,6 @@ const revoke: FastifyPluginAsyncTypebox = async function revoke (app) {
       }
     }
     // RFC 7009 section 2.2: the same answer for unknown, expired and dead tokens.
-    reply.header('cache-control', 'no-store')
     return {}
   })
 }
