@@ -45,8 +45,8 @@ export function createIntrospection ({ endpoint, client, requests, time, bound }
     await client.confirm()
     const { members: { active }, headers } = await requests.json(endpoint(), { method: 'POST', headers: client.basic, form: { token, token_type_hint: 'access_token' }, timeout: bound })
     if (typeof active !== 'boolean') throw new Error('The introspection endpoint does not say whether the token is active')
-    const asOf = Number(headers.get('revocation-as-of') ?? NaN)
-    if (!Number.isFinite(asOf)) throw new Error('The introspection endpoint does not say as of when it knows what is revoked')
+    const asOf = readInteger(headers.get('revocation-as-of'))
+    if (asOf === undefined) throw new Error('The introspection endpoint does not say as of when it knows what is revoked')
     // Nothing is known of what comes after the question.
     const elapsed = Math.min(asOf, 0)
     return { isLive: active, asOf: { wall: asked.wall + elapsed, stopwatch: asked.stopwatch + elapsed } }
@@ -71,4 +71,9 @@ export function createIntrospection ({ endpoint, client, requests, time, bound }
       if (ageOf(asOf, time) > bound) throw new Error('The introspection endpoint answers too slowly, or is itself not up to date, to tell what is revoked')
     }
   }
+}
+
+/** A number of milliseconds. `Number` reads an empty header as 0, which would make the answer look new. */
+function readInteger (text: string | null): number | undefined {
+  return text !== null && /^-?\d{1,15}$/.test(text) ? Number(text) : undefined
 }

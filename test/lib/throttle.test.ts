@@ -257,9 +257,10 @@ t.test('no two buckets are one, and what is typed as a username is nowhere in th
   const { throttle } = await createWorld(t, { file })
   const names = ['alice', 'alice ', 'a', '', '"]', 'my secret password', '[]', 'strangers', '\u0000', 'x'.repeat(1_000_000), 'ﷺ'.repeat(128), '🔑', '\ud800']
   const buckets = await Promise.all(names.map(name => throttle.findLoginBucket(name, STRANGER)))
-  const others = names.flatMap(name => [throttle.changeBucket(name), throttle.clientBucket(name, ''), throttle.clientBucket('', name)])
+  const others = names.flatMap((name, index) => [throttle.changeBucket(name), throttle.clientBucket(name, ''), throttle.clientBucket('', `192.0.2.${index}`)])
   t.equal(new Set(buckets.map(({ key }) => key)).size, names.length)
-  t.equal(new Set([...buckets, ...others].map(({ key }) => key)).size, 4 * names.length - 1, 'but for the client without id and address, which is there twice')
+  t.equal(new Set([...buckets, ...others].map(({ key }) => key)).size, 4 * names.length)
+  t.equal(new Set(names.map(text => throttle.clientBucket('c1', text).key)).size, 1, 'a client cannot get a new bucket by sending another text instead of an address')
   for (const bucket of buckets) await fail(throttle, bucket, 1)
   const rows = connectTo(t, file).prepare('select * from attempts').all()
   t.equal(rows.length, names.length)

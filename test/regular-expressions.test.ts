@@ -1,0 +1,174 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { RegExpParser, visitRegExpAST } from '@eslint-community/regexpp'
+import type { AST } from '@eslint-community/regexpp'
+import t from 'tap'
+import ts from 'typescript'
+
+// The second net below the linter, which does not see patterns in schemas, nor a search that begins with some fixed characters: each
+// regular expression of ours gets 64 KiB of what is likely to be its worst input. A quadratic one needs seconds for it.
+
+/** The sources, not `dist`: what stands in them is what a person wrote. */
+const root = join(import.meta.dirname, '..', '..')
+const FOLDERS = ['lib', 'plugins', 'routes', 'schemas', 'verifier', 'client', 'commands']
+const FILES = ['app.ts', 'server.ts', 'cli.ts']
+const LENGTH = 64 * 1024
+const SHORT = 2 * 1024
+
+/** Milliseconds of CPU for one input. A linear search needs a few, and a quadratic one more than a thousand. */
+const MOST = 250
+
+/** What an input ends with: nothing, or what hardly any expression expects there. */
+const ENDS = ['', '\u0001', '!\n', '/']
+
+interface Found { where: string, pattern: string, flags: string }
+
+async function listSources (): Promise<string[]> {
+  const inFolders = await Promise.all(FOLDERS.map(async folder => (await readdir(join(root, folder), { recursive: true })).map(file => join(folder, file))))
+  return [...inFolders.flat(), ...FILES].filter(file => file.endsWith('.ts') && file !== join('client', 'openapi.ts'))
+}
+
+/** The text that an expression stands for: literals, templates of constants, constants of this file and of the schemas. */
+function textOf (node: ts.Node, file: ts.SourceFile): string | undefined {
+  if (ts.isStringLiteralLike(node)) return node.text
+  if (ts.isTemplateExpression(node)) {
+    const parts = node.templateSpans.map(span => [textOf(span.expression, file), span.literal.text])
+    return parts.flat().includes(undefined) ? undefined : node.head.text + parts.flat().join('')
+  }
+  if (!ts.isIdentifier(node)) return undefined
+  if (constants.has(node.text)) return constants.get(node.text)
+  for (const statement of file.statements) {
+    if (!ts.isVariableStatement(statement)) continue
+    const found = statement.declarationList.declarations.find(({ name }) => name.getText(file) === node.text)
+    if (found?.initializer !== undefined) return textOf(found.initializer, file)
+  }
+  return undefined
+}
+
+/** The exported texts of the schemas, by name. */
+const constants = new Map<string, string>()
+const schemas: Array<[where: string, value: unknown]> = []
+for (const name of (await readdir(join(root, 'dist', 'schemas'))).filter(name => name.endsWith('.js'))) {
+  const exported = await import(pathToFileURL(join(root, 'dist', 'schemas', name)).href) as Record<string, unknown>
+  for (const [key, value] of Object.entries(exported)) {
+    if (typeof value === 'string') constants.set(key, value)
+    schemas.push([`${key} of schemas/${name}`, value])
+  }
+}
+
+/** Every literal and every `new RegExp` of a source; a pattern that cannot be read here is an error. */
+function findInSource (name: string, text: string): Found[] {
+  const file = ts.createSourceFile(name, text, ts.ScriptTarget.Latest, true)
+  const found: Found[] = []
+  function visit (node: ts.Node): void {
+    const where = `${name}:${file.getLineAndCharacterOfPosition(node.getStart(file)).line + 1}`
+    if (ts.isRegularExpressionLiteral(node)) {
+      const end = node.text.lastIndexOf('/')
+      found.push({ where, pattern: node.text.slice(1, end), flags: node.text.slice(end + 1) })
+    } else if ((ts.isNewExpression(node) || ts.isCallExpression(node)) && node.expression.getText(file) === 'RegExp') {
+      const [pattern, flags] = (node.arguments ?? []).map(argument => textOf(argument, file))
+      if (pattern === undefined) throw new Error(`${where}: write the pattern with constants, so that this test can read it`)
+      found.push({ where, pattern, flags: flags ?? '' })
+    }
+    ts.forEachChild(node, visit)
+  }
+  visit(file)
+  return found
+}
+
+/** Every `pattern` of a schema, as Ajv makes a regular expression of it. */
+function findInSchema (where: string, value: unknown): Found[] {
+  if (typeof value !== 'object' || value === null) return []
+  return Object.entries(value).flatMap(([key, part]) => {
+    if (key === 'pattern' && typeof part === 'string') return [{ where, pattern: part, flags: 'u' }]
+    const names = key === 'patternProperties' ? Object.keys(part as object).map(pattern => ({ where, pattern, flags: 'u' })) : []
+    return [...names, ...findInSchema(where, part)]
+  })
+}
+
+/** A character that an element matches first, as a person would try it. */
+function characterOf (node: AST.Element | AST.CharacterClassElement | AST.ClassStringDisjunction, matches: (text: string) => boolean): string[] {
+  if (node.type === 'Character') return [String.fromCodePoint(node.value)]
+  return ['a', '0', ' ', '/', '.', '-', '=', '"', 'A', 'é', '\t', ';', '{'].filter(matches).slice(0, 2)
+}
+
+/** Texts that parts of the pattern match: of each sequence its beginning up to each quantifier, and the repeated element alone. */
+function fragmentsOf ({ pattern, flags }: Found): string[] {
+  const parsed = new RegExpParser().parsePattern(pattern, 0, pattern.length, { unicode: flags.includes('u') })
+  const found = new Set<string>()
+
+  function sample (node: AST.Element | AST.Alternative): string {
+    switch (node.type) {
+      case 'Alternative': return node.elements.map(sample).join('')
+      case 'Quantifier': return sample(node.element).repeat(Math.min(Math.max(node.min, 1), 40))
+      case 'Group':
+      case 'CapturingGroup': return node.alternatives[0] === undefined ? '' : sample(node.alternatives[0])
+      case 'Character':
+      case 'CharacterSet':
+      case 'CharacterClass': return characterOf(node, text => new RegExp(`^(?:${node.raw})$`, flags.replace(/[gym]/g, '')).test(text))[0] ?? ''
+      default: return ''
+    }
+  }
+
+  visitRegExpAST(parsed, {
+    onAlternativeEnter ({ elements }) {
+      let prefix = ''
+      for (const element of elements) {
+        if (prefix !== '') found.add(prefix)
+        prefix += sample(element)
+      }
+      found.add(prefix)
+    },
+    onQuantifierEnter: node => { found.add(sample(node.element)) },
+    onCharacterClassEnter: node => { found.add(sample(node)) },
+    onCharacterSetEnter: node => { if (node.parent.type !== 'CharacterClass') found.add(sample(node)) }
+  })
+  return [...found].filter(text => text !== '' && text.length <= 200)
+}
+
+/** Inputs that repeat each fragment, alone and after another one, and end with what does not fit. */
+function inputsFor (found: Found, length: number): string[] {
+  const fragments = fragmentsOf(found)
+  const repeat = (text: string, size: number): string => text.repeat(Math.ceil(size / text.length)).slice(0, size)
+  const pairs = fragments.flatMap(first => fragments.flatMap(second => first === second
+    ? [repeat(first, length)]
+    : [first + repeat(second, length), repeat(first, length / 2) + repeat(second, length / 2), repeat(first + second, length)]))
+  return pairs.slice(0, 100).flatMap(text => ENDS.map(end => text + end))
+}
+
+/** Milliseconds of CPU: other processes of the machine do not count. */
+function costOf (expression: RegExp, input: string): number {
+  const before = process.cpuUsage()
+  if (expression.global) input.replace(expression, '')
+  else expression.test(input)
+  const { user, system } = process.cpuUsage(before)
+  return (user + system) / 1_000
+}
+
+/**
+ * The input for which an expression takes too long, if there is one: of those that cost most when they are short. The second try is
+ * for a garbage collection in the first.
+ */
+function findSlow (found: Found): string | undefined {
+  const expression = new RegExp(found.pattern, found.flags)
+  const costs = inputsFor(found, SHORT).map((input, index) => ({ index, cost: costOf(expression, input) }))
+  const worst = costs.sort((a, b) => b.cost - a.cost).slice(0, 3).map(({ index }) => index)
+  const inputs = inputsFor(found, LENGTH)
+  const slow = worst.map(index => inputs[index] ?? '').find(input => costOf(expression, input) > MOST && costOf(expression, input) > MOST)
+  return slow === undefined ? undefined : `${JSON.stringify(slow.slice(0, 40))} and so on`
+}
+
+t.test('every regular expression takes linear time', async t => {
+  const inSources = await Promise.all((await listSources()).map(async name => findInSource(name, await readFile(join(root, name), 'utf8'))))
+  const all = [...inSources.flat(), ...schemas.flatMap(([where, value]) => findInSchema(where, value))]
+  const distinct = [...new Map(all.map(found => [`/${found.pattern}/${found.flags}`, found])).entries()]
+  t.ok(distinct.length > 60, `${distinct.length} were found`)
+  for (const [text, found] of distinct) t.equal(findSlow(found), undefined, `${found.where} ${text}`)
+})
+
+t.test('this test finds those that do not', async t => {
+  for (const pattern of [String.raw`eyJ[\w-]+\.[\w-]+\.[\w-]+|lk[rs]_[\w-]+`, String.raw`\/+$`, String.raw`\s*\n\s*`, '^a*a*$', '[^/]*$']) {
+    t.type(findSlow({ where: '', pattern, flags: 'g' }), 'string', pattern)
+  }
+})
