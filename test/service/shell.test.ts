@@ -1,6 +1,6 @@
 import type { FastifyInstance, InjectOptions } from 'fastify'
 import t from 'tap'
-import { bearer, logIn, ON_POSTGRES, postForm } from '../helper.js'
+import { bearer, logIn, ON_POSTGRES, PASSWORD, postForm } from '../helper.js'
 import { assertProblem } from '../routes/support.js'
 import { buildService } from './support.js'
 
@@ -34,6 +34,26 @@ t.test('ASVS 3.4.4, ASVS 3.4.5, ASVS 3.4.6: every answer of the service has the 
     const unreadable = await app.inject({ url: '/%zz' })
     assertProblem(t, unreadable, 400, 'invalid_request')
     t.match(unreadable.headers['content-security-policy'], /default-src 'none'/)
+  }
+})
+
+t.test('no cache keeps an answer, except those that are the same for everyone', async t => {
+  for (const prefix of ['', '/auth']) {
+    const app = await buildService(t, { prefix, corsOrigins: [APP], docs: true, statusList: true })
+    const login = await app.inject({ method: 'POST', url: `${prefix}/token`, payload: { username: 'alice', password: PASSWORD } })
+    const headers = bearer(login.json().access_token)
+    const requests: InjectOptions[] = [...Object.values(ANY), { url: '/users/me', headers }, { url: '/sessions', headers }, { url: '/users', headers }, { url: '/audit', headers }, { url: '/clients', headers },
+      { url: '/status-lists/x' }, preflight(APP, '/login'), { url: '/users/me', method: 'HEAD', headers }]
+    for (const request of requests) {
+      const response = await app.inject({ ...request, url: prefix + String(request.url) })
+      t.equal(response.headers['cache-control'], 'no-store', `${request.method ?? 'GET'} ${String(request.url)}: ${response.statusCode}`)
+    }
+    t.equal((await app.inject({ url: '/%zz' })).headers['cache-control'], 'no-store', 'also before there is a route')
+    for (const url of ['/.well-known/jwks.json', '/.well-known/oauth-authorization-server', '/openapi.json', '/docs/static/swagger-ui-bundle.js']) {
+      t.match((await app.inject(prefix + url)).headers['cache-control'], /^public/, url)
+    }
+    const { headers: { etag } } = await app.inject(`${prefix}/openapi.json`)
+    t.match(await app.inject({ url: `${prefix}/openapi.json`, headers: { 'if-none-match': etag } }), { statusCode: 304, body: '', headers: { 'cache-control': 'public, no-cache', etag } })
   }
 })
 
