@@ -9,7 +9,7 @@ import { asClient, HOST } from './events.js'
 import { createId } from './ids.js'
 import type { Revocations } from './revocations.js'
 import { assertKnownScopes, formatScope, narrowScope, parseScope } from './scopes.js'
-import { endSessions } from './session-ending.js'
+import { closeSessions, inSteps } from './session-ending.js'
 import type { ClientsTable, Queryable } from './store/tables.js'
 import type { Store } from './store/store.js'
 import type { AccessGrant } from './tokens.js'
@@ -140,13 +140,14 @@ export function createClients ({ store, clock, revocations, catalogue }: {
       return { client, secret }
     },
 
-    remove: (id, by = HOST) => revocations.transaction(async (trx, revoke, now, record) => {
+    remove: (id, by = HOST) => inSteps(revocations, async (write, progress) => {
+      const { trx, record } = write
       const client = toClient(await requireRow(trx, id))
-      const { live } = await endSessions(trx, now, { clientId: id })
-      await revoke.client(id)
+      const step = await closeSessions(write, { clientId: id }, progress)
+      if ('more' in step) return step
       await trx.deleteFrom('clients').where('id', '=', id).execute()
-      await record({ type: 'client_removed', actor: by, subject: id, details: { name: client.name, sessions: live } })
-      return client
+      await record({ type: 'client_removed', actor: by, subject: id, details: { name: client.name, sessions: step.result } })
+      return { result: client }
     }),
 
     async issue (client, { scope, address } = {}) {

@@ -24,6 +24,7 @@ export interface Settings {
   accessTokenTtl: number
   refreshIdleTtl: number
   sessionTtl: number
+  maxSessions: number
   refreshGrace: number
   /** Undefined: never. */
   keyRotation: number | undefined
@@ -86,6 +87,7 @@ export function readOptions (given: unknown): Settings {
     accessTokenTtl: toMilliseconds(options.accessTokenTtl),
     refreshIdleTtl: toMilliseconds(options.refreshIdleTtl),
     sessionTtl: toMilliseconds(options.sessionTtl),
+    maxSessions: options.maxSessions,
     refreshGrace: toMilliseconds(options.refreshGrace),
     keyRotation: options.keyRotation === 'never' ? undefined : toMilliseconds(options.keyRotation),
     bcryptCost: options.bcryptCost,

@@ -27,13 +27,28 @@ const SWEEP = 20_000
 export interface Revoke {
   token (tokenId: string, ownerId: string | null, expiresAt: number): Promise<void>
   sessions (sessionIds: readonly string[]): Promise<void>
-  user (userId: string): Promise<void>
-  client (clientId: string): Promise<void>
+  /**
+   * Kills the access tokens that the user holds now.
+   * @param before - milliseconds: only the tokens issued before then. Default: all.
+   * @returns the time before which the killed tokens were issued.
+   */
+  user (userId: string, before?: number): Promise<number>
+  /** Kills all access tokens made for the client so far. Returns the time before which they were issued. */
+  client (clientId: string): Promise<number>
   /**
    * Makes what ended users hold until `time` (milliseconds): tokens that live so long are about to be believed. Of rules that were
    * purged already only the accounts that are disabled are known.
    */
   prolongUsers (time: number): Promise<void>
+}
+
+/** A write transaction that may revoke: see `Revocations.transaction`. */
+export interface Write {
+  trx: Transaction<Tables>
+  revoke: Revoke
+  /** Milliseconds. */
+  now: number
+  record: RecordEvent
 }
 
 /** Says, as part of a transaction, what happened in it: kept in the audit trail with it, and told after its commit. */
@@ -176,21 +191,25 @@ export async function openRevocations ({ store, clock, events, accessTokenTtl, f
         written.push(...rules)
       }
     }
-    async function writeUpToNow (kind: 'user' | 'client', value: string): Promise<void> {
-      // What is issued from now on must be later than the rule, also within this millisecond.
-      const issuedBefore = await raiseMeta(trx, 'latest_time', now + 1)
-      clock.advanceTo(issuedBefore)
+    /** What is issued from now on must be later than the rule, also within this millisecond. */
+    async function passTime (): Promise<number> {
+      const time = await raiseMeta(trx, 'latest_time', now + 1)
+      clock.advanceTo(time)
+      return time
+    }
+    async function writeBefore (kind: 'user' | 'client', value: string, issuedBefore: number): Promise<number> {
       // The tokens of an older system live longer than ours.
       const expiresAt = Math.max(await lastExpiry(issuedBefore), kind === 'user' ? await lastVerifyOnlyExpiry(trx) : 0)
       await write(kind, [value], issuedBefore, expiresAt)
+      return issuedBefore
     }
     return {
       token: (tokenId, ownerId, expiresAt) => write('token', [tokenId], null, expiresAt, ownerId),
       async sessions (sessionIds) {
         if (sessionIds.length > 0) await write('session', sessionIds, null, await lastExpiry(now))
       },
-      user: userId => writeUpToNow('user', userId),
-      client: clientId => writeUpToNow('client', clientId),
+      user: async (userId, before) => await writeBefore('user', userId, before ?? await passTime()),
+      client: async clientId => await writeBefore('client', clientId, await passTime()),
       async prolongUsers (time) {
         // New rules, not longer ones: other processes read what was written since they last looked.
         const ended = await trx.selectFrom('rules').select(eb => ['value', eb.fn.max('issued_before').as('issuedBefore')])

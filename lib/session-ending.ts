@@ -1,43 +1,149 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Transaction } from 'kysely'
-import type { Revoke } from './revocations.js'
+import { RULE_RETENTION } from './revocation-index.js'
+import type { Revocations, Write } from './revocations.js'
+import type { SessionRow } from './session-standing.js'
+import { readMeta } from './store/meta.js'
 import type { Tables } from './store/tables.js'
 
+/** Sessions that one transaction ends: a few milliseconds of work, during which the event loop serves nothing else. */
+export const ENDING_STEP = 200
+
+/** What the earlier transactions of an operation have done. */
+export interface Progress {
+  /** How many of the ended sessions were live. */
+  live: number
+  /** Milliseconds. A rule of this operation kills every access token issued before. */
+  covered: number
+}
+
+/** The progress of an operation that begins. */
+export const NOTHING_ENDED: Progress = Object.freeze({ live: 0, covered: 0 })
+
+/** The outcome of one transaction: the result of the operation, or what was done so far if there is more to end. */
+export type Step<T> = { result: T } | { more: Progress }
+
+/** A session that is being ended. */
+export type Ending = Pick<SessionRow, 'id' | 'last_used_at' | 'idle_expires_at' | 'expires_at'>
+
+const COLUMNS = ['id', 'last_used_at', 'idle_expires_at', 'expires_at'] as const
+
 /**
- * Ends sessions of a user or of a client, and with them their refresh tokens, as part of a transaction. Their access tokens are the caller's
- * to revoke. An expired session is ended too: an access token of it may have outlived it.
- * @param which - all of the client's; or all of the user's, narrowed to `only` or without `except`.
- * @returns the ids, and how many of the sessions were live.
+ * Runs an operation that ends any number of sessions, in as many transactions as it takes. The last one ends the remaining sessions together with
+ * whatever else the operation does, so a crash in between leaves the operation undone, and the caller without an answer: a second call finishes it.
  */
-export async function endSessions (trx: Transaction<Tables>, now: number, which: { userId: string, only?: string, except?: string } | { clientId: string }): Promise<{ ids: string[], live: number }> {
-  let query = trx.updateTable('sessions').set({ ended_at: now }).where('ended_at', 'is', null)
-  if ('clientId' in which) {
-    query = query.where('client_id', '=', which.clientId)
-  } else {
-    query = query.where('user_id', '=', which.userId)
-    if (which.only !== undefined) query = query.where('id', '=', which.only)
-    if (which.except !== undefined) query = query.where('id', '!=', which.except)
-  }
-  const ended = await query.returning(['id', 'expires_at', 'idle_expires_at']).execute()
-  return {
-    ids: ended.map(({ id }) => id),
-    live: ended.filter(session => now < session.expires_at && now < session.idle_expires_at).length
+export async function inSteps<T> (revocations: Revocations, work: (write: Write, progress: Progress) => Promise<Step<T>>): Promise<T> {
+  for (let progress = NOTHING_ENDED; ;) {
+    const step = await revocations.transaction((trx, revoke, now, record) => work({ trx, revoke, now, record }, progress))
+    if ('result' in step) return step.result
+    progress = step.more
+    // Requests that arrived during the step go first.
+    await nextTurn()
   }
 }
 
-/** Logs a user out everywhere, as part of a transaction: every session ends, and every access token. Returns how many sessions were live. */
-export async function closeSessions (trx: Transaction<Tables>, revoke: Revoke, now: number, userId: string): Promise<number> {
-  const { live } = await endSessions(trx, now, { userId })
-  // One rule for all of them.
-  await revoke.user(userId)
-  return live
+/** How many of these sessions can still be refreshed. */
+export function countLive (sessions: readonly Ending[], now: number): number {
+  return sessions.filter(session => now < session.expires_at && now < session.idle_expires_at).length
+}
+
+/** Ends these sessions and with them their refresh tokens. Their access tokens are the caller's to revoke. */
+export async function markEnded (trx: Transaction<Tables>, now: number, sessions: ReadonlyArray<Pick<Ending, 'id'>>): Promise<void> {
+  if (sessions.length === 0) return
+  await trx.updateTable('sessions').set({ ended_at: now }).where('id', 'in', sessions.map(({ id }) => id)).where('ended_at', 'is', null).execute()
+}
+
+/** Ends one session with its tokens. Returns undefined if it had ended before, otherwise whether it was live. */
+export async function endSession ({ trx, revoke, now }: Write, { userId, sessionId }: { userId: string, sessionId: string }): Promise<boolean | undefined> {
+  const session = await trx.selectFrom('sessions').select(COLUMNS)
+    .where('id', '=', sessionId).where('user_id', '=', userId).where('ended_at', 'is', null).executeTakeFirst()
+  if (session === undefined) return undefined
+  await markEnded(trx, now, [session])
+  await revoke.sessions([session.id])
+  return countLive([session], now) === 1
 }
 
 /**
- * Forgets the sessions of a user who is removed, as part of a transaction that has ended them. Of those that a status list speaks of the row stays
- * until its tokens are dead, with nothing of the user in it: without it the list would call them valid.
+ * Logs a user out everywhere, or ends all sessions of a client: every session, and every access token. One rule kills all tokens; if the sessions
+ * need several transactions, the first writes one too, so that no ended session has a living token.
+ * @param spare - a session of the actor, which ends last: a transaction after it would find that the actor may no longer act.
+ * @returns how many sessions were live, once all have ended.
  */
-export async function forgetSessions (trx: Transaction<Tables>, userId: string): Promise<void> {
-  await trx.deleteFrom('sessions').where('user_id', '=', userId).where('status_list', 'is', null).execute()
-  await trx.updateTable('sessions').set({ user_id: '', nonce: '', user_agent: null, address: null, account: null, network: null })
-    .where('user_id', '=', userId).execute()
+export async function closeSessions (write: Write, owner: { userId: string } | { clientId: string }, progress: Progress, spare?: string): Promise<Step<number>> {
+  const { trx, revoke, now } = write
+  const revokeAll = (): Promise<number> => 'userId' in owner ? revoke.user(owner.userId) : revoke.client(owner.clientId)
+  const unended = trx.selectFrom('sessions').select(COLUMNS).where('ended_at', 'is', null)
+  const owned = 'userId' in owner ? unended.where('user_id', '=', owner.userId) : unended.where('client_id', '=', owner.clientId)
+  const found = await owned.limit(ENDING_STEP + 1).execute()
+  if (found.length <= ENDING_STEP) {
+    await markEnded(trx, now, found)
+    await revokeAll()
+    return { result: progress.live + countLive(found, now) }
+  }
+  const ended = found.filter(({ id }) => id !== spare)
+  await markEnded(trx, now, ended)
+  return { more: { live: progress.live + countLive(ended, now), covered: await coverAll(write, ended, progress, revokeAll) } }
+}
+
+/** Kills the access tokens of sessions that end in this transaction, while others of the same owner still wait for their end. */
+export async function coverAll ({ revoke }: Write, ended: readonly Ending[], { covered }: Progress, revokeAll: () => Promise<number>): Promise<number> {
+  if (covered === 0) return await revokeAll()
+  // They were refreshed after that rule.
+  await revoke.sessions(ended.filter(session => session.last_used_at >= covered).map(({ id }) => id))
+  return covered
+}
+
+/**
+ * Ends every session of a user except `keep`, whose access tokens live on. Tokens issued before the kept session began die by one rule. Sessions
+ * used since then need a rule each, unless all their tokens expired long ago.
+ * @param keep - undefined if the token that asks belongs to no session of ours: it must survive, so every session needs its own rule.
+ */
+export async function endOtherSessions ({ trx, revoke, now }: Write, { userId, keep }: { userId: string, keep: string | undefined }, progress: Progress): Promise<Step<number>> {
+  const unended = trx.selectFrom('sessions').select(COLUMNS).where('user_id', '=', userId).where('ended_at', 'is', null)
+  const found = await (keep === undefined ? unended : unended.where('id', '!=', keep)).limit(ENDING_STEP + 1).execute()
+  const ended = found.slice(0, ENDING_STEP)
+  await markEnded(trx, now, ended)
+
+  const withTokens = await havingTokens(trx, now, ended)
+  const began = await beginningOf(trx, userId, keep)
+  const older = withTokens.filter(session => session.last_used_at < began)
+  let { covered } = progress
+  if (covered < began && older.length > 1) covered = await revoke.user(userId, began)
+  await revoke.sessions(withTokens.filter(session => session.last_used_at >= covered).map(({ id }) => id))
+
+  const live = progress.live + countLive(ended, now)
+  return found.length > ENDING_STEP ? { more: { live, covered } } : { result: live }
+}
+
+/** The sessions of which an access token may be alive somewhere: rules are kept for as long, and for the same reasons. */
+export async function havingTokens (trx: Transaction<Tables>, now: number, sessions: readonly Ending[]): Promise<readonly Ending[]> {
+  if (sessions.length === 0) return sessions
+  const dead = now - RULE_RETENTION - await readMeta(trx, 'access_token_ttl')
+  return sessions.filter(session => session.last_used_at >= dead)
+}
+
+/** When the first token of a session was issued; 0 if there is no such session, or it has ended. */
+async function beginningOf (trx: Transaction<Tables>, userId: string, sessionId: string | undefined): Promise<number> {
+  if (sessionId === undefined) return 0
+  const session = await trx.selectFrom('sessions').select('created_at')
+    .where('id', '=', sessionId).where('user_id', '=', userId).where('ended_at', 'is', null).executeTakeFirst()
+  return session?.created_at ?? 0
+}
+
+/**
+ * Forgets sessions of a user who is being removed, as many as one transaction can, and only those that have ended; returns whether that was all of
+ * them. A session in a status list keeps its row, without the user's data, until its tokens are dead: without the row the list would call them valid.
+ */
+export async function forgetEnded (trx: Transaction<Tables>, userId: string): Promise<boolean> {
+  const found = await trx.selectFrom('sessions').select(['id', 'status_list'])
+    .where('user_id', '=', userId).where('ended_at', 'is not', null).limit(ENDING_STEP + 1).execute()
+  const forgotten = found.slice(0, ENDING_STEP)
+  const listed = forgotten.filter(session => session.status_list !== null).map(({ id }) => id)
+  const unlisted = forgotten.filter(session => session.status_list === null).map(({ id }) => id)
+  if (unlisted.length > 0) await trx.deleteFrom('sessions').where('id', 'in', unlisted).execute()
+  if (listed.length > 0) {
+    await trx.updateTable('sessions').set({ user_id: '', nonce: '', user_agent: null, address: null, account: null, network: null })
+      .where('id', 'in', listed).execute()
+  }
+  return found.length <= ENDING_STEP
 }

@@ -15,13 +15,16 @@ export interface Session {
   address: string | null
 }
 
-/** The live sessions of a user, the last used first; at most 1,000. */
+/** The most sessions that a user can have: the upper bound of the option `maxSessions`. */
+const MOST = 1_000
+
+/** The live sessions of a user, the last used first. Reads a bounded number of rows, whatever is in the store. */
 export async function listSessions (db: Queryable, userId: string, now: number): Promise<Session[]> {
   const rows = await db.selectFrom('sessions').selectAll()
     .where('user_id', '=', userId).where('ended_at', 'is', null)
-    .where('idle_expires_at', '>', now).where('expires_at', '>', now)
-    .orderBy('last_used_at', 'desc').orderBy('id', 'desc').limit(1_000).execute()
-  return rows.map(row => ({
+    .limit(MOST).execute()
+  const live = rows.filter(row => now < row.idle_expires_at && now < row.expires_at)
+  return live.sort((a, b) => b.last_used_at - a.last_used_at || (a.id < b.id ? 1 : -1)).map(row => ({
     id: row.id,
     clientId: row.client_id,
     scopes: parseScope(row.scope),

@@ -1,6 +1,9 @@
+import { randomBytes } from 'node:crypto'
+import { createId } from './ids.js'
 import { createStatement } from './store/statement.js'
 import type { SessionRow } from './session-standing.js'
-import type { Queryable } from './store/tables.js'
+import type { Queryable, SessionsTable } from './store/tables.js'
+import type { Place } from './throttle.js'
 
 const selectSession = createStatement((db, { id }: { id: string }) => db.selectFrom('sessions').selectAll().where('id', '=', id))
 
@@ -19,4 +22,51 @@ const updateSession = createStatement((db, { id, current, generation, rotated_at
 /** Gives a session its next generation; tells whether it was there, not ended, and at the generation `current`. */
 export async function rotateSession (db: Queryable, { id, generation: current }: SessionRow, rotation: Rotation): Promise<boolean> {
   return (await updateSession(db, { ...rotation, id, current })).numAffectedRows === 1n
+}
+
+const updateUse = createStatement((db, { id, usedAt }: { id: string, usedAt: number }) => db.updateTable('sessions').set({ last_used_at: usedAt }).where('id', '=', id))
+
+/** Notes that a session got another access token without a rotation: none is younger than `last_used_at`. */
+export async function noteUse (db: Queryable, id: string, usedAt: number): Promise<void> {
+  await updateUse(db, { id, usedAt })
+}
+
+/** What a login knows of the session that begins with it. Times are milliseconds. */
+export interface Beginning {
+  userId: string
+  clientId: string
+  scope: string
+  now: number
+  /** When its first access token was issued, which may be before `now`. */
+  issuedAt: number
+  sessionTtl: number
+  refreshIdleTtl: number
+  userAgent: string | undefined
+  address: string | undefined
+  place: Place | undefined
+}
+
+/** The row of a new session, which is in no status list yet. */
+export function createSessionRow ({ userId, clientId, scope, now, issuedAt, sessionTtl, refreshIdleTtl, userAgent, address, place }: Beginning): SessionsTable {
+  return {
+    id: createId(now),
+    user_id: userId,
+    client_id: clientId,
+    scope,
+    nonce: randomBytes(32).toString('base64url'),
+    generation: 1,
+    rotated_at: now,
+    // No token of the session is older: a rule for everything before it does not kill one.
+    created_at: issuedAt,
+    last_used_at: now,
+    idle_expires_at: now + Math.min(refreshIdleTtl, sessionTtl),
+    expires_at: now + sessionTtl,
+    ended_at: null,
+    user_agent: userAgent?.slice(0, 512) ?? null,
+    address: address ?? null,
+    account: place?.account ?? null,
+    network: place?.network ?? null,
+    status_list: null,
+    status_index: null
+  }
 }

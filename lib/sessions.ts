@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import type { Transaction } from 'kysely'
 import type { Actor } from '../schemas/events.js'
 import type { ClaimsHook, User, UserDirectory } from '../schemas/host.js'
@@ -13,19 +12,18 @@ import { LatchkeyError } from './errors.js'
 import { anonymous, asUser, HOST, SYSTEM } from './events.js'
 import { createGrants } from './grants.js'
 import type { Grant, Prepared } from './grants.js'
-import { createId } from './ids.js'
-import { addressOf } from './network.js'
-import type { Revocations, Revoke } from './revocations.js'
+import type { Revocations, Write } from './revocations.js'
 import { assertMayGrant, formatScope, isNarrower, parseScope } from './scopes.js'
-import { closeSessions, endSessions } from './session-ending.js'
+import { closeSessions, endOtherSessions, endSession, inSteps } from './session-ending.js'
+import { makeRoom } from './session-limit.js'
 import { listSessions } from './session-list.js'
 import type { Session } from './session-list.js'
-import { findSession, rotateSession } from './session-rows.js'
+import { createSessionRow, findSession, noteUse, rotateSession } from './session-rows.js'
 import { findAuthentic, isLive, standingOf } from './session-standing.js'
 import type { SessionRow } from './session-standing.js'
 import { purgeSessions } from './session-purge.js'
 import type { StatusReferences } from './status-references.js'
-import type { SessionsTable, Tables } from './store/tables.js'
+import type { Tables } from './store/tables.js'
 import type { Store } from './store/store.js'
 import type { Place } from './throttle.js'
 import { createTokenEnding } from './token-ending.js'
@@ -34,7 +32,7 @@ import type { StoredUser, Users } from './users.js'
 /** The sessions: one row each, whatever number of times they are refreshed. */
 export interface Sessions {
   /**
-   * Begins a session for a user who has just authenticated. Throws `invalid_scope`, or `invalid_credentials` where the account
+   * Begins a session for a user who has just authenticated. If the user has as many sessions as are allowed, the least recently used one ends. Throws `invalid_scope`, or `invalid_credentials` where the account
    * was closed in the meantime, or `invalid_client` where the client was changed since it authenticated.
    * @param request.client - the registered client that the session is for, which gets no more than its own scopes. Default: none, a first-party app.
    * @param request.askedAt - milliseconds; when the user was asked for, before the password was looked at. Default: now.
@@ -85,7 +83,7 @@ function accountChanged (): LatchkeyError {
 }
 
 /** Creates the sessions over the store. All lifetimes are milliseconds. */
-export function createSessions ({ store, clock, revocations, users, builtInUsers, claims, refreshKeys, status, sessionTtl, refreshIdleTtl, refreshGrace }: {
+export function createSessions ({ store, clock, revocations, users, builtInUsers, claims, refreshKeys, status, maxSessions, sessionTtl, refreshIdleTtl, refreshGrace }: {
   store: Store
   clock: Clock
   revocations: Revocations
@@ -97,6 +95,8 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
   refreshKeys: readonly [Buffer, ...Buffer[]]
   /** Undefined: no status list speaks of them. */
   status: StatusReferences | undefined
+  /** How many sessions a user may have. */
+  maxSessions: number
   sessionTtl: number
   refreshIdleTtl: number
   refreshGrace: number
@@ -111,21 +111,6 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
    */
   function dateOf (askedAt: number, now: number): number {
     return builtInUsers === undefined ? askedAt : now
-  }
-
-  async function endOne (trx: Transaction<Tables>, revoke: Revoke, now: number, session: SessionRow): Promise<void> {
-    await endSessions(trx, now, { userId: session.user_id, only: session.id })
-    await revoke.sessions([session.id])
-  }
-
-  async function endAndRevoke (which: { userId: string, only?: string, except?: string }, by: Actor): Promise<number> {
-    return await revocations.transaction(async (trx, revoke, now, record) => {
-      const { ids, live } = await endSessions(trx, now, which)
-      await revoke.sessions(ids)
-      if (which.only === undefined) await record({ type: 'sessions_ended', actor: by, subject: which.userId, details: { sessions: live } })
-      else if (live > 0) await record({ type: 'session_ended', actor: by, subject: which.userId, sessionId: which.only })
-      return live
-    })
   }
 
   /** What the host's accounts may do is asked before the transaction: it must not wait for somebody else's code. */
@@ -150,7 +135,10 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
     // The account lost a scope since it was asked: what was prepared is more than it has. Nothing has moved; the client asks again.
     if (!prepared.scopes.every(name => user.scopes.includes(name))) return { refused: 'changed' }
     const issuedAt = dateOf(askedAt, now)
-    if (standing === 'retry') return { grant: toGrant(session, user, prepared, issuedAt) }
+    if (standing === 'retry') {
+      await noteUse(trx, session.id, now)
+      return { grant: toGrant(session, user, prepared, issuedAt) }
+    }
 
     const rotated = {
       generation: generation + 1,
@@ -170,36 +158,23 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
     async start (user, { client, askedAt = clock.now(), scope, userAgent, address, place } = {}) {
       const clientId = client?.id ?? FIRST_PARTY
       const prepared = await prepare(user, client === undefined ? user.scopes : user.scopes.filter(name => client.scopes.includes(name)), scope)
-      const grant = await revocations.transaction(async (trx, _revoke, now, record) => {
+      const grant = await inSteps<Grant | undefined>(revocations, async (write, progress) => {
+        const { trx, now, record } = write
         if (client !== undefined) await assertCurrent(trx, client)
         // As of now: while the password was being hashed the account may have been disabled, lost a scope, or got another password.
         const account = builtInUsers === undefined ? user : await builtInUsers.findIn(trx, user.id)
-        if (account === null || account.passwordChangedAt !== user.passwordChangedAt) return undefined
+        if (account === null || account.passwordChangedAt !== user.passwordChangedAt) return { result: undefined }
         if (!prepared.scopes.every(name => account.scopes.includes(name))) throw accountChanged()
-        const session: SessionsTable = {
-          id: createId(now),
-          user_id: account.id,
-          client_id: clientId,
-          scope: formatScope(prepared.scopes),
-          nonce: randomBytes(32).toString('base64url'),
-          generation: 1,
-          rotated_at: now,
-          created_at: now,
-          last_used_at: now,
-          idle_expires_at: now + Math.min(refreshIdleTtl, sessionTtl),
-          expires_at: now + sessionTtl,
-          ended_at: null,
-          user_agent: userAgent?.slice(0, 512) ?? null,
-          address: addressOf(address),
-          account: place?.account ?? null,
-          network: place?.network ?? null,
-          status_list: null,
-          status_index: null,
+        const room = await makeRoom(write, account.id, maxSessions, progress)
+        if ('more' in room) return room
+        const issuedAt = dateOf(askedAt, now)
+        const session = {
+          ...createSessionRow({ userId: account.id, clientId, scope: formatScope(prepared.scopes), now, issuedAt, sessionTtl, refreshIdleTtl, userAgent, address, place }),
           ...await status?.give(trx, now)
         }
         await trx.insertInto('sessions').values(session).execute()
         await record({ type: 'login', actor: asUser(account.id, session.address), subject: account.id, sessionId: session.id, clientId })
-        return toGrant(session, account, prepared, dateOf(askedAt, now))
+        return { result: toGrant(session, account, prepared, issuedAt) }
       })
       if (grant === undefined) throw new LatchkeyError('invalid_credentials')
       return grant
@@ -218,20 +193,21 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
       const asked = asksHost ? await prepareFor(known, account, scope) : undefined
 
       const outcome = await revocations.transaction<Outcome>(async (trx, revoke, now, record) => {
+        const write: Write = { trx, revoke, now, record }
         if (client !== undefined) await assertCurrent(trx, client)
         const session = await findSession(trx, known.id)
         if (session === undefined || !isLive(session, now)) return { refused: 'invalid' }
         const user = builtInUsers === undefined ? account : await builtInUsers.findIn(trx, session.user_id)
         const about = { subject: session.user_id, sessionId: session.id, clientId: session.client_id }
         if (user === null) {
-          await endOne(trx, revoke, now, session)
+          await endSession(write, { userId: session.user_id, sessionId: session.id })
           await record({ type: 'session_ended', actor: SYSTEM, ...about, details: { reason: 'account_closed' } })
           return { refused: 'invalid' }
         }
         const prepared = asksHost ? asked : await prepareFor(session, user, scope)
         const decision = await decide(trx, session, user, generation, { prepared, askedAt, now })
         if (decision === 'end') {
-          await endOne(trx, revoke, now, session)
+          await endSession(write, { userId: session.user_id, sessionId: session.id })
           await record({ type: 'refresh_token_reuse', actor: anonymous(address ?? null), ...about })
           return { refused: 'invalid' }
         }
@@ -257,21 +233,29 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
     list: userId => store.read(db => listSessions(db, userId, clock.now())),
 
     async end (userId, sessionId, by = HOST) {
-      return await endAndRevoke({ userId, only: sessionId }, by) === 1
+      return await revocations.transaction(async (trx, revoke, now, record) => {
+        const wasLive = await endSession({ trx, revoke, now, record }, { userId, sessionId }) === true
+        if (wasLive) await record({ type: 'session_ended', actor: by, subject: userId, sessionId })
+        return wasLive
+      })
     },
 
     async endOthers (userId, sessionId, by = HOST) {
-      return await endAndRevoke({ userId, except: sessionId }, by)
+      return await inSteps(revocations, async (write, progress) => {
+        const step = await endOtherSessions(write, { userId, keep: sessionId }, progress)
+        if ('result' in step) await write.record({ type: 'sessions_ended', actor: by, subject: userId, details: { sessions: step.result } })
+        return step
+      })
     },
 
     async endAll (userId, by = HOST) {
       const isAdministration = isLimited(by) && !(by.kind === 'user' && by.id === userId)
       if (isAdministration && builtInUsers === undefined) await assertMayEnd(userId, by)
-      return await revocations.transaction(async (trx, revoke, now, record) => {
-        if (isAdministration && builtInUsers !== undefined) await findChangeable(trx, userId, by)
-        const live = await closeSessions(trx, revoke, now, userId)
-        await record({ type: 'sessions_ended', actor: by, subject: userId, details: { sessions: live } })
-        return live
+      return await inSteps(revocations, async (write, progress) => {
+        if (isAdministration && builtInUsers !== undefined) await findChangeable(write.trx, userId, by)
+        const step = await closeSessions(write, { userId }, progress)
+        if ('result' in step) await write.record({ type: 'sessions_ended', actor: by, subject: userId, details: { sessions: step.result } })
+        return step
       })
     },
 

@@ -4,7 +4,7 @@ import { isClient } from './client-ids.js'
 import type { Clock } from './clock.js'
 import { HOST } from './events.js'
 import type { Revocations } from './revocations.js'
-import { endSessions } from './session-ending.js'
+import { endSession } from './session-ending.js'
 
 /** Rules for single tokens that a session, or a client, may have. An honest client that ends each token before its time makes a hundred a day. */
 const MAX_TOKEN_RULES = 1_000
@@ -34,8 +34,9 @@ export function createTokenEnding ({ clock, revocations }: { clock: Clock, revoc
         await trx.deleteFrom('rules').where('session_id', '=', clientId).execute()
         return await record({ type: 'tokens_revoked', ...about })
       }
-      await endSessions(trx, now, { userId: sub, only: sid })
-      await revoke.sessions([sid])
+      // The token is alive, so a rule is missing even if the session is gone.
+      const ended = await endSession({ trx, revoke, now, record }, { userId: sub, sessionId: sid })
+      if (ended === undefined) await revoke.sessions([sid])
       await record({ type: 'session_ended', ...about, details: { reason: 'too_many_tokens_revoked' } })
     })
   }

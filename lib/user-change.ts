@@ -1,11 +1,12 @@
-import type { Selectable, Transaction } from 'kysely'
-import type { Actor } from '../schemas/events.js'
+import type { Selectable } from 'kysely'
 import { isAdministrator } from './authority.js'
+import type { Principal } from './authority.js'
 import type { NewEvent } from './events.js'
-import type { RecordEvent, Revoke } from './revocations.js'
+import type { Write } from './revocations.js'
 import { parseScope } from './scopes.js'
 import { closeSessions } from './session-ending.js'
-import type { Tables, UsersTable } from './store/tables.js'
+import type { Progress, Step } from './session-ending.js'
+import type { UsersTable } from './store/tables.js'
 import type { Throttle } from './throttle.js'
 
 /** What changes of an account, as it is kept; what is not named stays. */
@@ -34,21 +35,33 @@ export function changeRow (before: Selectable<UsersTable>, { scope = before.scop
   return after
 }
 
+/** An account before and after a change. */
+export interface Changed {
+  before: Selectable<UsersTable>
+  /** What `changeRow` made of `before` and `change`. */
+  after: Selectable<UsersTable>
+  change: AccountChange
+}
+
 /**
- * Writes the change of an account as part of a transaction, kills the tokens that have more rights than are left, and records what happened.
- * @param after - what `changeRow` made of `before` and `change`.
+ * Writes the change of an account as part of a transaction, kills the tokens that have more rights than are left, and records what happened. If
+ * more sessions must end than fit into one transaction, it only ends some of them: call it again in the next one (`inSteps`).
  */
 export async function writeChange (
-  { trx, revoke, now, record, throttle, by }: { trx: Transaction<Tables>, revoke: Revoke, now: number, record: RecordEvent, throttle: Pick<Throttle, 'forgive'>, by: Actor },
-  before: Selectable<UsersTable>,
-  after: Selectable<UsersTable>,
-  { scope, disabled, passwordHash }: AccountChange
-): Promise<void> {
+  write: Write,
+  { before, after, change: { scope, disabled, passwordHash } }: Changed,
+  { throttle, by, progress }: { throttle: Pick<Throttle, 'forgive'>, by: Principal, progress: Progress }
+): Promise<Step<Selectable<UsersTable>>> {
+  const { trx, revoke, record } = write
   const { id } = before
   const [had, has] = [parseScope(before.scope), parseScope(after.scope)]
+  if (disabled === true || passwordHash !== undefined) {
+    const step = await closeSessions(write, { userId: id }, progress, by.sessionId)
+    if ('more' in step) return step
+  } else if (had.some(name => !has.includes(name))) {
+    await revoke.user(id)
+  }
   await trx.updateTable('users').set(after).where('id', '=', id).execute()
-  if (disabled === true || passwordHash !== undefined) await closeSessions(trx, revoke, now, id)
-  else if (had.some(name => !has.includes(name))) await revoke.user(id)
   // Whoever sets a password or enables the account lets its owner in again.
   if (disabled === false || passwordHash !== undefined) await throttle.forgive(trx, before.username)
 
@@ -57,4 +70,5 @@ export async function writeChange (
   if (disabled !== undefined) events.push({ type: disabled ? 'user_disabled' : 'user_enabled', actor: by, subject: id })
   if (passwordHash !== undefined) events.push({ type: 'password_changed', actor: by, subject: id })
   await record(...events)
+  return { result: after }
 }

@@ -1,4 +1,4 @@
-import type { Selectable, Transaction } from 'kysely'
+import type { Selectable } from 'kysely'
 import type { Actor } from '../schemas/events.js'
 import type { UserRecord } from '../schemas/users.js'
 import type { Clock } from './clock.js'
@@ -8,9 +8,11 @@ import { HOST } from './events.js'
 import type { NewEvent } from './events.js'
 import { createId } from './ids.js'
 import type { Passwords } from './passwords/pool.js'
-import type { RecordEvent, Revocations, Revoke } from './revocations.js'
+import type { Revocations, Write } from './revocations.js'
 import { parseScope } from './scopes.js'
-import type { Queryable, Tables, UsersTable } from './store/tables.js'
+import { NOTHING_ENDED } from './session-ending.js'
+import type { Progress, Step } from './session-ending.js'
+import type { Queryable, UsersTable } from './store/tables.js'
 import type { Store } from './store/store.js'
 import type { Throttle } from './throttle.js'
 import { changeRow, markOf, writeChange } from './user-change.js'
@@ -174,7 +176,11 @@ export function createUserImport ({ store, clock, passwords, revocations, thrott
             owners.set(newRow.id, row.key)
             added.push(newRow)
           } else if (verdict.status === 'updated' && account !== undefined && write !== undefined) {
-            await writeChange({ ...write, now, throttle, by }, account, changeRow(account, verdict.change, now), verdict.change)
+            const changed = { before: account, after: changeRow(account, verdict.change, now), change: verdict.change }
+            for (let progress: Progress | undefined = NOTHING_ENDED; progress !== undefined;) {
+              const step: Step<unknown> = await writeChange(write, changed, { throttle, by, progress })
+              progress = 'more' in step ? step.more : undefined
+            }
           }
         } else {
           outcomes.push(row)
@@ -192,15 +198,9 @@ export function createUserImport ({ store, clock, passwords, revocations, thrott
       const found = read(rows)
       await hashPasswords(found.filter(isCandidate), options)
       if (options.dryRun === true) return await store.read(db => take(db, found, clock.now()))
-      return await revocations.transaction((trx, revoke, now, record) => take(trx, found, now, { trx, revoke, record }))
+      return await revocations.transaction((trx, revoke, now, record) => take(trx, found, now, { trx, revoke, now, record }))
     }
   }
-}
-
-interface Write {
-  trx: Transaction<Tables>
-  revoke: Revoke
-  record: RecordEvent
 }
 
 function isCandidate (row: Candidate | RowOutcome): row is Candidate {

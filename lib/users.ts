@@ -14,7 +14,7 @@ import type { Passwords } from './passwords/pool.js'
 import { checkPassword } from './passwords/policy.js'
 import type { RecordEvent, Revocations } from './revocations.js'
 import { assertKnownScopes, assertMayGrant, formatScope, parseScope } from './scopes.js'
-import { closeSessions, endSessions, forgetSessions } from './session-ending.js'
+import { closeSessions, endOtherSessions, forgetEnded, inSteps } from './session-ending.js'
 import type { Queryable, UsersTable } from './store/tables.js'
 import type { Store } from './store/store.js'
 import type { Throttle } from './throttle.js'
@@ -162,15 +162,15 @@ export function createUsers ({ store, clock, passwords, revocations, throttle, c
   async function update (id: string, { scopes, disabled, password }: UserChange, by: Principal = HOST): Promise<StoredUser> {
     const scope = scopes === undefined ? undefined : toScope(scopes)
     const passwordHash = password === undefined ? undefined : await hashFor(id, password, by)
-    return await revocations.transaction(async (trx, revoke, now, record) => {
-      const { account: before, authority } = await findChangeable(trx, id, by)
+    const changed = await inSteps(revocations, async (write, progress) => {
+      const { account: before, authority } = await findChangeable(write.trx, id, by)
       const change = { scope, disabled, passwordHash }
-      const after = changeRow(before, change, now)
+      const after = changeRow(before, change, write.now)
       assertMayGrant(authority, parseScope(after.scope))
-      if (isLimited(by) && isAdministrator(before) && !isAdministrator(after)) await assertAnotherAdministrator(trx, id)
-      await writeChange({ trx, revoke, now, record, throttle, by }, before, after, change)
-      return toStoredUser(after)
+      if (isLimited(by) && isAdministrator(before) && !isAdministrator(after)) await assertAnotherAdministrator(write.trx, id)
+      return await writeChange(write, { before, after, change }, { throttle, by, progress })
     })
+    return toStoredUser(changed)
   }
 
   /** Hashes a password that is set from outside. Whoever may not set it costs no hash, and hears nothing of the policy. */
@@ -266,27 +266,33 @@ export function createUsers ({ store, clock, passwords, revocations, throttle, c
       }
       assertAcceptable(password, row.username)
       const passwordHash = await passwords.hash(password, origin)
-      await revocations.transaction(async (trx, revoke, now, record) => {
+      await inSteps<undefined>(revocations, async (write, progress) => {
+        const { trx, now, record } = write
         const before = await requireAccount(trx, id)
         // Somebody else changed it, or disabled the account, while we were hashing: theirs stands.
         if (before.password_changed_at !== row.password_changed_at || before.disabled_at !== null) throw new LatchkeyError('wrong_password')
+        // Tokens that belong to no session can die too if no session is kept.
+        const step = keepSession === undefined
+          ? await closeSessions(write, { userId: id }, progress)
+          : await endOtherSessions(write, { userId: id, keep: keepSession }, progress)
+        if ('more' in step) return step
         await trx.updateTable('users').set({ password_hash: passwordHash, password_changed_at: changedAt(before, now), updated_at: now }).where('id', '=', id).execute()
-        const { ids } = await endSessions(trx, now, { userId: id, except: keepSession })
-        await revoke.sessions(ids)
-        // There are tokens that belong to no session; where no session is kept they can die too.
-        if (keepSession === undefined) await revoke.user(id)
         await record({ type: 'password_changed', actor: by, subject: id })
+        return { result: undefined }
       })
     },
 
-    remove: (id, by = HOST) => revocations.transaction(async (trx, revoke, now, record) => {
+    remove: (id, by = HOST) => inSteps(revocations, async (write, progress) => {
+      const { trx, record } = write
       const { account: row } = await findChangeable(trx, id, by)
       if (isLimited(by) && isAdministrator(row)) await assertAnotherAdministrator(trx, id)
-      await closeSessions(trx, revoke, now, id)
-      await forgetSessions(trx, id)
+      if (!await forgetEnded(trx, id)) return { more: progress }
+      const step = await closeSessions(write, { userId: id }, progress, by.sessionId)
+      if ('more' in step) return step
+      await forgetEnded(trx, id)
       await trx.deleteFrom('users').where('id', '=', id).execute()
       await record({ type: 'user_removed', actor: by, subject: id, details: { username: row.username } })
-      return toStoredUser(row)
+      return { result: toStoredUser(row) }
     })
   }
 }

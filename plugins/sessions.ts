@@ -18,7 +18,7 @@ declare module 'fastify' {
 
 /** The sessions and their refresh tokens. */
 export default fp(async function latchkeySessions (app) {
-  const { claims, sessionTtl, refreshIdleTtl, refreshGrace } = app[kSettings]
+  const { claims, maxSessions, sessionTtl, refreshIdleTtl, refreshGrace } = app[kSettings]
   app.decorate(kSessions, createSessions({
     store: app[kStore],
     clock: app[kClock],
@@ -28,6 +28,7 @@ export default fp(async function latchkeySessions (app) {
     claims,
     refreshKeys: app[kRefreshKeys],
     status: app[kStatusReferences],
+    maxSessions,
     sessionTtl,
     refreshIdleTtl,
     refreshGrace

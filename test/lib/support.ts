@@ -158,6 +158,7 @@ export interface WorldOptions {
   store?: Store
   directory?: UserDirectory
   accessTokenTtl?: number
+  maxSessions?: number
   sessionTtl?: number
   refreshIdleTtl?: number
   refreshGrace?: number
@@ -188,6 +189,7 @@ export async function createWorld (t: Test, options: WorldOptions = {}): Promise
     claims: options.claims,
     refreshKeys: options.refreshKeys ?? [REFRESH_KEY],
     status: options.status,
+    maxSessions: options.maxSessions ?? 100,
     sessionTtl: options.sessionTtl ?? 90 * DAY,
     refreshIdleTtl: options.refreshIdleTtl ?? 30 * DAY,
     refreshGrace: options.refreshGrace ?? 10 * SECOND
