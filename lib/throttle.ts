@@ -5,7 +5,9 @@ import type { Attempts, Outcome } from './attempts.js'
 import type { Clock } from './clock.js'
 import { LatchkeyError } from './errors.js'
 import type { ErrorCode } from '../schemas/errors.js'
+import type { EventType } from '../schemas/events.js'
 import type { NewEvent } from './events.js'
+import { createFailureCounts } from './failure-counts.js'
 import { networkOf } from './network.js'
 import type { Revocations } from './revocations.js'
 import type { AttemptsTable, Queryable, Tables } from './store/tables.js'
@@ -16,7 +18,7 @@ import { keyOf } from './usernames.js'
 export interface Bucket {
   /** A MAC: people type passwords where the username belongs, and those must not be read in the store. */
   key: string
-  /** The account whose failures these are, a MAC too; null where nobody but time forgives them. */
+  /** The account or the client whose failures these are, a MAC too; null if only time forgives them. */
   account: string | null
 }
 
@@ -27,7 +29,10 @@ export interface Place {
 }
 
 /** Who tries, and at whose account, for the audit trail. */
-export type Attempter = Omit<NewEvent, 'type' | 'details'>
+export interface Attempter extends Omit<NewEvent, 'type' | 'details'> {
+  /** The event of each failure. Default: none, `check` records its own. */
+  failure?: EventType
+}
 
 /** Slows down the guessing of passwords and secrets, for each account, in the store: across restarts and processes. */
 export interface Throttle {
@@ -38,7 +43,8 @@ export interface Throttle {
    * and one that throws anything else has said nothing of the password. Ten failures in a row cost nothing; then the wait doubles
    * from a second to an hour; a hundred close the bucket for a day (NIST SP 800-63B-4 section 3.2.2). A day without an attempt
    * forgets all.
-   * @param who - who tries, and at whose account: for the event `attempts_blocked`, once for each block.
+   * @param who - who tries, and at whose account: for the event of the failure, and for `attempts_blocked`, once for each block. If there are many
+   * of them, they are counted: see `FailureCounts`.
    */
   attempt<T> (bucket: Bucket, who: Attempter, check: () => Promise<T>): Promise<T>
   /**
@@ -59,16 +65,34 @@ export interface Throttle {
   changeBucket (sessionId: string): Bucket
   /** The bucket of a machine client's secret, for each network: nobody locks a client out from elsewhere. */
   clientBucket (clientId: string, address: string | undefined): Bucket
+  /**
+   * The bucket of a wrong secret: usually the one of `clientBucket`. Networks that fail after a thousand others share one, or a sender with many
+   * addresses could fill the store. A right secret never waits for that one.
+   * @param clientId - undefined if there is no such client: all invented ids are one client, or each would be another row.
+   */
+  findFailureBucket (clientId: string | undefined, address: string | undefined): Promise<Bucket>
   /** What a new session keeps of the login that it began with. */
   placeOf (username: string, address: string | undefined): Place
   /** Forgets the failures of all logins to an account but those that carried a session, as part of a transaction. */
   forgive (trx: Transaction<Tables>, username: string): Promise<void>
   /** Deletes up to `limit` buckets that can no longer matter; tells whether there may be more. */
   purge (limit: number): Promise<boolean>
+  /**
+   * Records the failures that were only counted, in windows that are over. Call it every minute or so.
+   * @param isEnding - whether the process ends: then also those of the current window.
+   */
+  recordCounts (isEnding?: boolean): Promise<void>
 }
+
+/** Networks for which the failures of one client are counted apart. */
+const MOST_NETWORKS = 1_000
 
 /** The errors of a password that is wrong, or may be. */
 const FAILURES: readonly ErrorCode[] = ['invalid_credentials', 'wrong_password', 'invalid_client']
+
+function isFailure (error: unknown): boolean {
+  return error instanceof LatchkeyError && FAILURES.includes(error.code)
+}
 
 /**
  * Creates the throttle over the store.
@@ -92,6 +116,10 @@ export function createThrottle ({ store, clock, revocations, keys, isOn }: {
 
   function accountsOf (username: string): string[] {
     return keys.map(key => mac(key, ['account', keyOf(username)]))
+  }
+
+  function clientBucket (clientId: string, address: string | undefined): Bucket {
+    return { key: name('client', clientId, networkOf(address)), account: name('client', clientId) }
   }
 
   // Of this process. The rule is kept in the store; this keeps a thousand guesses at once from standing in line for the only writer.
@@ -141,7 +169,20 @@ export function createThrottle ({ store, clock, revocations, keys, isOn }: {
     return outcome.begunAt
   }
 
+  const failures = createFailureCounts()
+
+  async function record (events: NewEvent[]): Promise<void> {
+    if (events.length > 0) await revocations.transaction((_trx, _revoke, _now, keep) => keep(...events))
+  }
+
+  function countFailure ({ failure, ...who }: Attempter): NewEvent[] {
+    return failure === undefined ? [] : failures.count({ ...who, type: failure }, clock.now())
+  }
+
   async function end (bucket: Bucket, who: Attempter, begunAt: number, outcome: Outcome): Promise<void> {
+    // Outside of the transaction, which may run more than once.
+    const failed = outcome === 'failed' ? countFailure(who) : []
+    let blocked: NewEvent[] | undefined
     await revocations.transaction(async (trx, _revoke, now, record) => {
       const before = await find(trx, bucket.key)
       const attempts = settle(before, { begunAt, outcome, now })
@@ -149,8 +190,10 @@ export function createThrottle ({ store, clock, revocations, keys, isOn }: {
       else await keep(trx, bucket, attempts)
       const wasBlocked = before !== undefined && now < before.blockedUntil
       if (attempts !== undefined && now < attempts.blockedUntil && !wasBlocked) {
-        await record({ ...who, type: 'attempts_blocked', details: { failures: attempts.failures } })
+        const { failure, ...about } = who
+        blocked ??= failures.count({ ...about, type: 'attempts_blocked', details: { failures: attempts.failures } }, now)
       }
+      await record(...failed, ...blocked ?? [])
     })
   }
 
@@ -161,7 +204,7 @@ export function createThrottle ({ store, clock, revocations, keys, isOn }: {
       answer = await check()
     } catch (error) {
       // Counted before the answer leaves.
-      await end(bucket, who, begunAt, error instanceof LatchkeyError && FAILURES.includes(error.code) ? 'failed' : 'void')
+      await end(bucket, who, begunAt, isFailure(error) ? 'failed' : 'void')
       throw error
     }
     await end(bucket, who, begunAt, 'succeeded')
@@ -170,8 +213,16 @@ export function createThrottle ({ store, clock, revocations, keys, isOn }: {
 
   return {
     async attempt (bucket, who, check) {
-      return isOn ? await amongFew(bucket.key, () => count(bucket, who, check)) : await check()
+      if (isOn) return await amongFew(bucket.key, () => count(bucket, who, check))
+      try {
+        return await check()
+      } catch (error) {
+        if (isFailure(error)) await record(countFailure(who))
+        throw error
+      }
     },
+
+    recordCounts: (isEnding = false) => record(failures.collect(clock.now(), isEnding)),
 
     async isClean ({ key }) {
       return !isOn || await store.read(db => find(db, key)) === undefined
@@ -192,7 +243,15 @@ export function createThrottle ({ store, clock, revocations, keys, isOn }: {
     },
 
     changeBucket: sessionId => ({ key: name('change', sessionId), account: null }),
-    clientBucket: (clientId, address) => ({ key: name('client', clientId, networkOf(address)), account: null }),
+    clientBucket,
+    async findFailureBucket (clientId = '', address) {
+      const own = clientBucket(clientId, address)
+      return await store.read(async db => {
+        if (await find(db, own.key) !== undefined) return own
+        const full = await db.selectFrom('attempts').select('key').where('account', '=', own.account).limit(1).offset(MOST_NETWORKS - 1).executeTakeFirst()
+        return full === undefined ? own : { key: name('client elsewhere', clientId), account: null }
+      })
+    },
     placeOf: (username, address) => ({ account: accountOf(username), network: networkOf(address) }),
 
     async forgive (trx, username) {

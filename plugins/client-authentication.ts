@@ -6,7 +6,6 @@ import { LatchkeyError } from '../lib/errors.js'
 import { anonymous } from '../lib/events.js'
 import { kClients } from './clients.js'
 import { kLimitAttempts } from './rate-limit.js'
-import { kRevocations } from './revocations.js'
 import { kThrottle } from './throttle.js'
 
 /**
@@ -26,7 +25,6 @@ declare module 'fastify' {
 /** Client authentication at the OAuth endpoints: RFC 6749 section 2.3. */
 export default fp(async function latchkeyClientAuthentication (app) {
   const clients = app[kClients]
-  const revocations = app[kRevocations]
   const throttle = app[kThrottle]
   const limitAttempts = app[kLimitAttempts]
 
@@ -35,18 +33,17 @@ export default fp(async function latchkeyClientAuthentication (app) {
     if (credentials === undefined) return undefined
     const { id, secret } = credentials
     const client = await clients.authenticate(id, secret)
-    const bucket = throttle.clientBucket(id, request.ip)
+    const own = throttle.clientBucket(id, request.ip)
     // Nothing is written for a client that authenticates rightly, as often as it likes.
-    if (client !== null && await throttle.isClean(bucket)) return client
+    if (client !== null && await throttle.isClean(own)) return client
 
-    const actor = anonymous(request.ip)
-    const subject = (await clients.find(id))?.id ?? null
+    const subject = client?.id ?? (await clients.find(id))?.id
     // Whether the secret was right or not: while the bucket is blocked nothing in the answer may tell.
     await limitAttempts.call(app, request, reply)
-    return await throttle.attempt(bucket, { actor, subject }, async () => {
-      if (client !== null) return client
-      await revocations.transaction((_trx, _revoke, _now, record) => record({ type: 'client_authentication_failed', actor, subject }))
-      throw new LatchkeyError('invalid_client')
+    const bucket = client === null ? await throttle.findFailureBucket(subject, request.ip) : own
+    return await throttle.attempt(bucket, { actor: anonymous(request.ip), subject: subject ?? null, failure: 'client_authentication_failed' }, async () => {
+      if (client === null) throw new LatchkeyError('invalid_client')
+      return client
     })
   })
 }, { name: 'latchkey-client-authentication', fastify: '5.x', dependencies: ['latchkey-clients', 'latchkey-rate-limit', 'latchkey-throttle'] })

@@ -64,14 +64,12 @@ export default fp(async function latchkeyIssuing (app) {
       await revocations.refresh()
       const askedAt = clock.now()
       const subject = (await builtInUsers?.findByName(username))?.id ?? null
-      const actor = anonymous(request.ip)
       const bucket = await throttle.findLoginBucket(username, { address: request.ip, sessionId: await findSession(request) })
-      const user = await throttle.attempt(bucket, { actor, subject }, async () => {
+      // The account's id, never what was typed: people type passwords into the field of the name.
+      const user = await throttle.attempt(bucket, { actor: anonymous(request.ip), subject, clientId: client?.id ?? null, failure: 'login_failed' }, async () => {
         const found = await users.authenticate(username, password, request.ip)
-        if (found !== null) return found
-        // The account's id, never what was typed: people type passwords into the field of the name.
-        await revocations.transaction((_trx, _revoke, _now, record) => record({ type: 'login_failed', actor, subject, clientId: client?.id ?? null }))
-        throw new LatchkeyError('invalid_credentials')
+        if (found === null) throw new LatchkeyError('invalid_credentials')
+        return found
       })
       return await sessions.start(user, {
         client, askedAt, scope, userAgent: request.headers['user-agent'], address: request.ip, place: throttle.placeOf(username, request.ip)

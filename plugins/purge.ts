@@ -55,7 +55,17 @@ export default fp(async function latchkeyPurge (app) {
     return more
   }
 
+  /** Each process has counts of its own. */
+  async function recordCounts (isEnding: boolean): Promise<void> {
+    try {
+      await throttle.recordCounts(isEnding)
+    } catch (error) {
+      app.log.warn({ err: error }, 'the counts of failed attempts could not be recorded in the audit trail')
+    }
+  }
+
   async function purge (): Promise<void> {
+    await recordCounts(false)
     let more: boolean | undefined
     try {
       more = await store.alone(keepHouse)
@@ -76,6 +86,7 @@ export default fp(async function latchkeyPurge (app) {
     isClosed = true
     clearTimeout(timer)
     await step
+    await recordCounts(true)
     try {
       await revocations.keepTime()
     } catch (error) {
