@@ -1,6 +1,7 @@
 import type { Selectable, Transaction } from 'kysely'
 import { describeEvent } from '../schemas/events.js'
 import type { Actor, EventType, SecurityEvent } from '../schemas/events.js'
+import { searchEvents } from './audit-search.js'
 import type { Clock } from './clock.js'
 import type { EventsTable, Tables } from './store/tables.js'
 import type { Store } from './store/store.js'
@@ -56,20 +57,7 @@ export async function keepEvents (trx: Transaction<Tables>, events: readonly Sec
  */
 export function createAudit ({ store, clock, retention }: { store: Store, clock: Clock, retention: number }): Audit {
   return {
-    async list ({ type, outcome, actor, subject, since, until, before, limit = 100 } = {}) {
-      const rows = await store.read(db => {
-        let query = db.selectFrom('events').selectAll()
-        if (type !== undefined) query = query.where('type', '=', type)
-        if (outcome !== undefined) query = query.where('outcome', '=', outcome)
-        if (actor !== undefined) query = query.where('actor_id', '=', actor)
-        if (subject !== undefined) query = query.where('subject', '=', subject)
-        if (since !== undefined) query = query.where('at', '>=', since)
-        if (until !== undefined) query = query.where('at', '<', until)
-        if (before !== undefined) query = query.where('seq', '<', before)
-        return query.orderBy('seq', 'desc').limit(limit).execute()
-      })
-      return rows.map(toEntry)
-    },
+    list: async (query = {}) => (await searchEvents(store, query)).map(toEntry),
 
     async purge (limit) {
       const over = clock.now() - retention

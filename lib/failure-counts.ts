@@ -1,25 +1,29 @@
+import type { Actor } from '../schemas/events.js'
 import type { NewEvent } from './events.js'
 
-// A failed attempt costs its sender nothing, so a sender could fill the audit trail with them. The first ones are recorded one by one, for an operator
-// to see at once; what follows within the window is counted, and one entry stands for all of it.
+// A failed attempt costs its sender nothing, so a sender could fill the audit trail with them. The first ones are recorded one by one, so that an operator
+// sees them at once. The rest is counted, and one entry stands for all failures of a window, until a window passes without any.
 
 /** Milliseconds. */
 const WINDOW = 60_000
 
-/** How many failures of one type on one subject get an entry of their own in a window. */
-const RECORDED = 10
+/** How many failures of one type on one subject get an entry of their own before the rest is counted. */
+const RECORDED = 20
 
 /** How many types and subjects are told apart, which bounds the memory. */
 const MOST = 1_000
 
+/** The failures of one type on one subject. */
 interface Count {
-  /** Milliseconds. */
+  type: NewEvent['type']
+  subject: string | null
+  /** When the window began, in milliseconds. */
   since: number
   recorded: number
-  /** How many more there were. */
+  /** How many were only counted in this window. */
   more: number
-  last: NewEvent
-  isFromOneAddress: boolean
+  /** Who made the last of them; without an address if they came from several. */
+  actor: Actor
 }
 
 /** Counts failures. In memory: a process that dies loses the counts of the current window, and nothing else. */
@@ -34,42 +38,43 @@ export interface FailureCounts {
 export function createFailureCounts (): FailureCounts {
   const counts = new Map<string, Count>()
 
-  function keyOf ({ type, subject = null }: NewEvent): string {
-    const key = JSON.stringify([type, subject])
-    // Too many subjects: the rest share one count with the unknown ones.
-    return counts.has(key) || counts.size < MOST ? key : JSON.stringify([type, null])
+  /** The count of this failure. If there are too many subjects, the rest share one with the unknown subjects. */
+  function find ({ type, subject = null, actor }: NewEvent, now: number): Count {
+    const own = JSON.stringify([type, subject])
+    const isOwn = counts.has(own) || counts.size < MOST
+    const key = isOwn ? own : JSON.stringify([type, null])
+    const known = counts.get(key)
+    if (known !== undefined) return known
+    const count = { type, subject: isOwn ? subject : null, since: now, recorded: 0, more: 0, actor }
+    counts.set(key, count)
+    return count
+  }
+
+  /** Ends a window. If more happened than was recorded, the next window only counts; otherwise all is forgotten. */
+  function close (count: Count, now: number): NewEvent[] {
+    const { type, subject, actor, more } = count
+    Object.assign(count, { since: now, recorded: more === 0 ? 0 : count.recorded, more: 0 })
+    return more === 0 ? [] : [{ type, actor, subject, details: { count: more } }]
   }
 
   return {
     count (failure, now) {
-      const key = keyOf(failure)
-      const before = counts.get(key)
-      if (before === undefined || now >= before.since + WINDOW) {
-        counts.set(key, { since: now, recorded: 1, more: 0, last: failure, isFromOneAddress: true })
-        return [...summarise(before), failure]
+      const count = find(failure, now)
+      const summary = now >= count.since + WINDOW ? close(count, now) : []
+      if (count.recorded < RECORDED) {
+        count.recorded++
+        return [...summary, failure]
       }
-      if (before.recorded < RECORDED) {
-        before.recorded++
-        return [failure]
-      }
-      const { more, last } = before
-      before.isFromOneAddress = more === 0 || (before.isFromOneAddress && last.actor.address === failure.actor.address)
-      before.more++
-      before.last = { ...failure, subject: more === 0 || last.subject === failure.subject ? failure.subject : null }
-      return []
+      const { actor } = failure
+      count.actor = count.more === 0 || count.actor.address === actor.address ? actor : { ...actor, address: null }
+      count.more++
+      return summary
     },
 
     collect (now, isEnding) {
       const over = [...counts].filter(([, { since }]) => isEnding || now >= since + WINDOW)
-      for (const [key] of over) counts.delete(key)
-      return over.flatMap(([, count]) => summarise(count))
+      for (const [key, { more }] of over) if (more === 0) counts.delete(key)
+      return over.flatMap(([, count]) => close(count, now))
     }
   }
-}
-
-/** One entry for all that got none. It names the address only if there was one. */
-function summarise (count: Count | undefined): NewEvent[] {
-  if (count === undefined || count.more === 0) return []
-  const { last: { type, actor, subject }, isFromOneAddress, more } = count
-  return [{ type, actor: { ...actor, address: isFromOneAddress ? actor.address : null }, subject, details: { count: more } }]
 }
