@@ -7,7 +7,7 @@ import { readMeta } from './store/meta.js'
 import type { Tables } from './store/tables.js'
 
 /** Sessions that one transaction ends: a few milliseconds of work, during which the event loop serves nothing else. */
-export const ENDING_STEP = 200
+export const ENDING_STEP = 100
 
 /** What the earlier transactions of an operation have done. */
 export interface Progress {

@@ -259,6 +259,6 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
       })
     },
 
-    purge: limit => store.transaction(trx => purgeSessions(trx, clock.now(), limit))
+    purge: limit => purgeSessions(store, clock, limit)
   }
 }
