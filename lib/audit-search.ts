@@ -15,8 +15,8 @@ interface Range {
 }
 
 /**
- * The entries that match, the newest first. Reads them in steps, each along one index and with a bounded number of entries: a filter that matches
- * nothing in a trail of millions must not stop the event loop.
+ * The entries that match, the newest first. Reads them in steps, each along one index and with a bounded number of
+ * entries: a filter that matches nothing in a trail of millions must not stop the event loop.
  */
 export async function searchEvents (store: Store, query: AuditQuery): Promise<Array<Selectable<EventsTable>>> {
   const { before = Number.MAX_SAFE_INTEGER, limit = 100 } = query
@@ -37,12 +37,13 @@ export async function searchEvents (store: Store, query: AuditQuery): Promise<Ar
 
 /** The range of `since` and `until`: a later entry never has an earlier time. */
 async function findRange (db: Queryable, { since, until }: AuditQuery): Promise<Range> {
+  const seq = db.selectFrom('events').select('seq').limit(1)
   const first = since === undefined
     ? { seq: 0 }
-    : await db.selectFrom('events').select('seq').where('at', '>=', since).orderBy('at').orderBy('seq').limit(1).executeTakeFirst()
+    : await seq.where('at', '>=', since).orderBy('at').orderBy('seq').executeTakeFirst()
   const last = until === undefined
     ? { seq: Number.MAX_SAFE_INTEGER - 1 }
-    : await db.selectFrom('events').select('seq').where('at', '<', until).orderBy('at', 'desc').orderBy('seq', 'desc').limit(1).executeTakeFirst()
+    : await seq.where('at', '<', until).orderBy('at', 'desc').orderBy('seq', 'desc').executeTakeFirst()
   return first === undefined || last === undefined ? { first: 0, end: 0 } : { first: first.seq, end: last.seq + 1 }
 }
 
@@ -54,7 +55,9 @@ async function findStepStart (db: Queryable, query: AuditQuery, { first, end }: 
 }
 
 /** The one filter that an index is read by. */
-function alongIndex (db: Queryable, { type, actor, subject }: AuditQuery): SelectQueryBuilder<Tables, 'events', object> {
+function alongIndex (
+  db: Queryable, { type, actor, subject }: AuditQuery
+): SelectQueryBuilder<Tables, 'events', object> {
   const events = db.selectFrom('events')
   if (subject !== undefined) return events.where('subject', '=', subject)
   if (actor !== undefined) return events.where('actor_id', '=', actor)
@@ -62,7 +65,9 @@ function alongIndex (db: Queryable, { type, actor, subject }: AuditQuery): Selec
 }
 
 /** The other filters are expressions, for which no engine uses an index: it would leave the bounds of the step. */
-function readStep (db: Queryable, query: AuditQuery, { first, end }: Range): SelectQueryBuilder<Tables, 'events', Selectable<EventsTable>> {
+function readStep (
+  db: Queryable, query: AuditQuery, { first, end }: Range
+): SelectQueryBuilder<Tables, 'events', Selectable<EventsTable>> {
   const { type, outcome, actor, since, until } = query
   let step = alongIndex(db, query).selectAll().where('seq', '>=', first).where('seq', '<', end)
   if (type !== undefined) step = step.where(sql`coalesce(type, '')`, '=', type)

@@ -140,13 +140,14 @@ export function createClients ({ store, clock, revocations, catalogue }: {
       return { client, secret }
     },
 
-    remove: (id, by = HOST) => inSteps(revocations, async (write, progress) => {
+    remove: (id, by = HOST) => inSteps(revocations, async write => {
       const { trx, record } = write
       const client = toClient(await requireRow(trx, id))
-      const step = await closeSessions(write, { clientId: id }, progress)
+      const step = await closeSessions(write, { clientId: id })
       if ('more' in step) return step
       await trx.deleteFrom('clients').where('id', '=', id).execute()
-      await record({ type: 'client_removed', actor: by, subject: id, details: { name: client.name, sessions: step.result } })
+      const details = { name: client.name, sessions: step.result }
+      await record({ type: 'client_removed', actor: by, subject: id, details })
       return { result: client }
     }),
 

@@ -6,7 +6,7 @@ import type { SessionRow } from './session-standing.js'
 import { readMeta } from './store/meta.js'
 import type { Tables } from './store/tables.js'
 
-/** Sessions that one transaction ends: a few milliseconds of work, during which the event loop serves nothing else. */
+/** Sessions that one transaction ends: one to two milliseconds, during which the event loop serves nothing else. */
 export const ENDING_STEP = 100
 
 /** What the earlier transactions of an operation have done. */
@@ -20,7 +20,12 @@ export interface Progress {
 /** The progress of an operation that begins. */
 export const NOTHING_ENDED: Progress = Object.freeze({ live: 0, covered: 0 })
 
-/** The outcome of one transaction: the result of the operation, or what was done so far if there is more to end. */
+/** One transaction of an operation that may need several. */
+export interface WriteStep extends Write {
+  progress: Progress
+}
+
+/** The outcome of one transaction: the result of the operation, or the progress if there is more to end. */
 export type Step<T> = { result: T } | { more: Progress }
 
 /** A session that is being ended. */
@@ -29,12 +34,15 @@ export type Ending = Pick<SessionRow, 'id' | 'last_used_at' | 'idle_expires_at' 
 const COLUMNS = ['id', 'last_used_at', 'idle_expires_at', 'expires_at'] as const
 
 /**
- * Runs an operation that ends any number of sessions, in as many transactions as it takes. The last one ends the remaining sessions together with
- * whatever else the operation does, so a crash in between leaves the operation undone, and the caller without an answer: a second call finishes it.
+ * Runs an operation that ends any number of sessions, in as many transactions as it takes. The last one ends the
+ * remaining sessions together with whatever else the operation does. So a crash in between leaves the operation
+ * undone and the caller without an answer, and a second call finishes it.
  */
-export async function inSteps<T> (revocations: Revocations, work: (write: Write, progress: Progress) => Promise<Step<T>>): Promise<T> {
+export async function inSteps<T> (revocations: Revocations, work: (write: WriteStep) => Promise<Step<T>>): Promise<T> {
   for (let progress = NOTHING_ENDED; ;) {
-    const step = await revocations.transaction((trx, revoke, now, record) => work({ trx, revoke, now, record }, progress))
+    const current = progress
+    const step = await revocations.transaction((trx, revoke, now, record) =>
+      work({ trx, revoke, now, record, progress: current }))
     if ('result' in step) return step.result
     progress = step.more
     // Requests that arrived during the step go first.
@@ -48,13 +56,18 @@ export function countLive (sessions: readonly Ending[], now: number): number {
 }
 
 /** Ends these sessions and with them their refresh tokens. Their access tokens are the caller's to revoke. */
-export async function markEnded (trx: Transaction<Tables>, now: number, sessions: ReadonlyArray<Pick<Ending, 'id'>>): Promise<void> {
+export async function markEnded (
+  trx: Transaction<Tables>, now: number, sessions: ReadonlyArray<Pick<Ending, 'id'>>
+): Promise<void> {
   if (sessions.length === 0) return
-  await trx.updateTable('sessions').set({ ended_at: now }).where('id', 'in', sessions.map(({ id }) => id)).where('ended_at', 'is', null).execute()
+  await trx.updateTable('sessions').set({ ended_at: now })
+    .where('id', 'in', sessions.map(({ id }) => id)).where('ended_at', 'is', null).execute()
 }
 
 /** Ends one session with its tokens. Returns undefined if it had ended before, otherwise whether it was live. */
-export async function endSession ({ trx, revoke, now }: Write, { userId, sessionId }: { userId: string, sessionId: string }): Promise<boolean | undefined> {
+export async function endSession (
+  { trx, revoke, now }: Write, { userId, sessionId }: { userId: string, sessionId: string }
+): Promise<boolean | undefined> {
   const session = await trx.selectFrom('sessions').select(COLUMNS)
     .where('id', '=', sessionId).where('user_id', '=', userId).where('ended_at', 'is', null).executeTakeFirst()
   if (session === undefined) return undefined
@@ -63,30 +76,37 @@ export async function endSession ({ trx, revoke, now }: Write, { userId, session
   return countLive([session], now) === 1
 }
 
+/** Whose sessions end. */
+export type Owner = { userId: string } | { clientId: string }
+
 /**
- * Logs a user out everywhere, or ends all sessions of a client: every session, and every access token. One rule kills all tokens; if the sessions
- * need several transactions, the first writes one too, so that no ended session has a living token.
- * @param spare - a session of the actor, which ends last: a transaction after it would find that the actor may no longer act.
+ * Logs a user out everywhere, or ends everything of a client: every session, and every access token. One rule kills all
+ * tokens. If the sessions need several transactions, the first writes one too, so that no ended session has a live token.
+ * @param owner.spare - a session of the actor, which ends last: otherwise the actor could not act in the next step.
  * @returns how many sessions were live, once all have ended.
  */
-export async function closeSessions (write: Write, owner: { userId: string } | { clientId: string }, progress: Progress, spare?: string): Promise<Step<number>> {
-  const { trx, revoke, now } = write
-  const revokeAll = (): Promise<number> => 'userId' in owner ? revoke.user(owner.userId) : revoke.client(owner.clientId)
-  const unended = trx.selectFrom('sessions').select(COLUMNS).where('ended_at', 'is', null)
-  const owned = 'userId' in owner ? unended.where('user_id', '=', owner.userId) : unended.where('client_id', '=', owner.clientId)
-  const found = await owned.limit(ENDING_STEP + 1).execute()
+export async function closeSessions (write: WriteStep, owner: Owner & { spare?: string }): Promise<Step<number>> {
+  const { trx, revoke, now, progress } = write
+  const revokeAll = (): Promise<number> =>
+    'userId' in owner ? revoke.user(owner.userId) : revoke.client(owner.clientId)
+  const unended = trx.selectFrom('sessions').select(COLUMNS).where('ended_at', 'is', null).limit(ENDING_STEP + 1)
+  const found = 'userId' in owner
+    ? await unended.where('user_id', '=', owner.userId).execute()
+    : await unended.where('client_id', '=', owner.clientId).execute()
   if (found.length <= ENDING_STEP) {
     await markEnded(trx, now, found)
     await revokeAll()
     return { result: progress.live + countLive(found, now) }
   }
-  const ended = found.filter(({ id }) => id !== spare)
+  const ended = found.filter(({ id }) => id !== owner.spare)
   await markEnded(trx, now, ended)
-  return { more: { live: progress.live + countLive(ended, now), covered: await coverAll(write, ended, progress, revokeAll) } }
+  return { more: { live: progress.live + countLive(ended, now), covered: await coverAll(write, ended, revokeAll) } }
 }
 
-/** Kills the access tokens of sessions that end in this transaction, while others of the same owner still wait for their end. */
-export async function coverAll ({ revoke }: Write, ended: readonly Ending[], { covered }: Progress, revokeAll: () => Promise<number>): Promise<number> {
+/** Kills the access tokens of sessions that end in this step, while others of the same owner still wait for their end. */
+export async function coverAll (
+  { revoke, progress: { covered } }: WriteStep, ended: readonly Ending[], revokeAll: () => Promise<number>
+): Promise<number> {
   if (covered === 0) return await revokeAll()
   // They were refreshed after that rule.
   await revoke.sessions(ended.filter(session => session.last_used_at >= covered).map(({ id }) => id))
@@ -94,13 +114,17 @@ export async function coverAll ({ revoke }: Write, ended: readonly Ending[], { c
 }
 
 /**
- * Ends every session of a user except `keep`, whose access tokens live on. Tokens issued before the kept session began die by one rule. Sessions
- * used since then need a rule each, unless all their tokens expired long ago.
- * @param keep - undefined if the token that asks belongs to no session of ours: it must survive, so every session needs its own rule.
+ * Ends every session of a user except `keep`, whose access tokens live on. Tokens issued before the kept session began
+ * die by one rule. Sessions used since then need a rule each, unless all their tokens expired long ago.
+ * @param keep - undefined if the token that asks belongs to no session of ours: it must survive, so each session needs
+ * its own rule.
  */
-export async function endOtherSessions ({ trx, revoke, now }: Write, { userId, keep }: { userId: string, keep: string | undefined }, progress: Progress): Promise<Step<number>> {
+export async function endOtherSessions (
+  { trx, revoke, now, progress }: WriteStep, { userId, keep }: { userId: string, keep: string | undefined }
+): Promise<Step<number>> {
   const unended = trx.selectFrom('sessions').select(COLUMNS).where('user_id', '=', userId).where('ended_at', 'is', null)
-  const found = await (keep === undefined ? unended : unended.where('id', '!=', keep)).limit(ENDING_STEP + 1).execute()
+  const others = keep === undefined ? unended : unended.where('id', '!=', keep)
+  const found = await others.limit(ENDING_STEP + 1).execute()
   const ended = found.slice(0, ENDING_STEP)
   await markEnded(trx, now, ended)
 
@@ -115,8 +139,10 @@ export async function endOtherSessions ({ trx, revoke, now }: Write, { userId, k
   return found.length > ENDING_STEP ? { more: { live, covered } } : { result: live }
 }
 
-/** The sessions of which an access token may be alive somewhere: rules are kept for as long, and for the same reasons. */
-export async function havingTokens (trx: Transaction<Tables>, now: number, sessions: readonly Ending[]): Promise<readonly Ending[]> {
+/** The sessions that may have a live access token somewhere: rules are kept for as long, and for the same reasons. */
+export async function havingTokens (
+  trx: Transaction<Tables>, now: number, sessions: readonly Ending[]
+): Promise<readonly Ending[]> {
   if (sessions.length === 0) return sessions
   const dead = now - RULE_RETENTION - await readMeta(trx, 'access_token_ttl')
   return sessions.filter(session => session.last_used_at >= dead)
@@ -130,9 +156,13 @@ async function beginningOf (trx: Transaction<Tables>, userId: string, sessionId:
   return session?.created_at ?? 0
 }
 
+/** What a status list needs of a session whose user was removed. */
+const ANONYMOUS = { user_id: '', nonce: '', user_agent: null, address: null, account: null, network: null }
+
 /**
- * Forgets sessions of a user who is being removed, as many as one transaction can, and only those that have ended; returns whether that was all of
- * them. A session in a status list keeps its row, without the user's data, until its tokens are dead: without the row the list would call them valid.
+ * Forgets ended sessions of a user who is being removed, as many as one transaction can. Returns whether that was all of
+ * them. A session in a status list keeps its row, without the user's data, until its tokens are dead: without the row
+ * the list would call them valid.
  */
 export async function forgetEnded (trx: Transaction<Tables>, userId: string): Promise<boolean> {
   const found = await trx.selectFrom('sessions').select(['id', 'status_list'])
@@ -141,9 +171,6 @@ export async function forgetEnded (trx: Transaction<Tables>, userId: string): Pr
   const listed = forgotten.filter(session => session.status_list !== null).map(({ id }) => id)
   const unlisted = forgotten.filter(session => session.status_list === null).map(({ id }) => id)
   if (unlisted.length > 0) await trx.deleteFrom('sessions').where('id', 'in', unlisted).execute()
-  if (listed.length > 0) {
-    await trx.updateTable('sessions').set({ user_id: '', nonce: '', user_agent: null, address: null, account: null, network: null })
-      .where('id', 'in', listed).execute()
-  }
+  if (listed.length > 0) await trx.updateTable('sessions').set(ANONYMOUS).where('id', 'in', listed).execute()
   return found.length <= ENDING_STEP
 }

@@ -1,30 +1,30 @@
 import { SYSTEM } from './events.js'
-import type { Write } from './revocations.js'
 import { countLive, coverAll, ENDING_STEP, havingTokens, markEnded } from './session-ending.js'
-import type { Ending, Progress, Step } from './session-ending.js'
+import type { Ending, Step, WriteStep } from './session-ending.js'
 
 /**
- * Makes room for one more session of a user, as part of the login: ends the least recently used ones if there are `max` or more. Decided inside the
- * transaction, so logins at the same moment cannot exceed the limit.
+ * Makes room for one more session of a user, as part of the login: ends the least recently used ones if there are `max`
+ * or more. Decided inside the transaction, so logins at the same moment cannot exceed the limit.
  *
- * Each transaction reads a bounded number of sessions, in no order, and ends those that have enough more recently used ones beside them: of all
- * sessions the same ones would end.
+ * A step reads a bounded number of sessions, in any order, and ends those that have enough more recently used ones
+ * beside them. Compared with all sessions, the same ones would end.
  */
-export async function makeRoom (write: Write, userId: string, max: number, progress: Progress): Promise<Step<undefined>> {
-  const { trx, revoke, now, record } = write
+export async function makeRoom (write: WriteStep, userId: string, max: number): Promise<Step<undefined>> {
+  const { trx, revoke, now, record, progress } = write
   const most = max - 1 + ENDING_STEP
   const found = await trx.selectFrom('sessions').select(['id', 'last_used_at', 'idle_expires_at', 'expires_at'])
     .where('user_id', '=', userId).where('ended_at', 'is', null).limit(most + 1).execute()
-  const isMore = found.length > most
   const ended = found.length < max ? [] : found.slice(0, most).sort(byUse(now)).slice(max - 1)
   await markEnded(trx, now, ended)
   const live = progress.live + countLive(ended, now)
-  if (isMore) return { more: { live, covered: await coverAll(write, ended, progress, () => revoke.user(userId)) } }
+  if (found.length > most) return { more: { live, covered: await coverAll(write, ended, () => revoke.user(userId)) } }
 
-  await revoke.sessions((await havingTokens(trx, now, ended)).filter(session => session.last_used_at >= progress.covered).map(({ id }) => id))
+  const uncovered = (await havingTokens(trx, now, ended)).filter(session => session.last_used_at >= progress.covered)
+  await revoke.sessions(uncovered.map(({ id }) => id))
   const about = { actor: SYSTEM, subject: userId }
-  if (live === 1) await record({ type: 'session_ended', ...about, sessionId: ended[0]?.id, details: { reason: 'too_many_sessions' } })
-  if (live > 1) await record({ type: 'sessions_ended', ...about, details: { sessions: live, reason: 'too_many_sessions' } })
+  const reason = 'too_many_sessions'
+  if (live === 1) await record({ type: 'session_ended', ...about, sessionId: ended[0]?.id, details: { reason } })
+  if (live > 1) await record({ type: 'sessions_ended', ...about, details: { sessions: live, reason } })
   return { result: undefined }
 }
 

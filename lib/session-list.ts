@@ -21,7 +21,8 @@ const MOST = 1_000
 /** The live sessions of a user, the last used first. Reads a bounded number of rows, whatever is in the store. */
 export async function listSessions (db: Queryable, userId: string, now: number): Promise<Session[]> {
   const rows = await db.selectFrom('sessions')
-    .select(['id', 'client_id', 'scope', 'created_at', 'last_used_at', 'idle_expires_at', 'expires_at', 'user_agent', 'address'])
+    .select(['id', 'client_id', 'scope', 'created_at', 'last_used_at', 'idle_expires_at', 'expires_at'])
+    .select(['user_agent', 'address'])
     .where('user_id', '=', userId).where('ended_at', 'is', null)
     .limit(MOST).execute()
   const live = rows.filter(row => now < row.idle_expires_at && now < row.expires_at)

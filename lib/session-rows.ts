@@ -24,7 +24,8 @@ export async function rotateSession (db: Queryable, { id, generation: current }:
   return (await updateSession(db, { ...rotation, id, current })).numAffectedRows === 1n
 }
 
-const updateUse = createStatement((db, { id, usedAt }: { id: string, usedAt: number }) => db.updateTable('sessions').set({ last_used_at: usedAt }).where('id', '=', id))
+const updateUse = createStatement((db, { id, usedAt }: { id: string, usedAt: number }) =>
+  db.updateTable('sessions').set({ last_used_at: usedAt }).where('id', '=', id))
 
 /** Notes that a session got another access token without a rotation: none is younger than `last_used_at`. */
 export async function noteUse (db: Queryable, id: string, usedAt: number): Promise<void> {
@@ -47,7 +48,9 @@ export interface Beginning {
 }
 
 /** The row of a new session, which is in no status list yet. */
-export function createSessionRow ({ userId, clientId, scope, now, issuedAt, sessionTtl, refreshIdleTtl, userAgent, address, place }: Beginning): SessionsTable {
+export function createSessionRow ({
+  userId, clientId, scope, now, issuedAt, sessionTtl, refreshIdleTtl, userAgent, address, place
+}: Beginning): SessionsTable {
   return {
     id: createId(now),
     user_id: userId,

@@ -10,6 +10,7 @@ import type { Client } from './clients.js'
 import type { Clock } from './clock.js'
 import { LatchkeyError } from './errors.js'
 import { anonymous, asUser, HOST, SYSTEM } from './events.js'
+import type { NewEvent } from './events.js'
 import { createGrants } from './grants.js'
 import type { Grant, Prepared } from './grants.js'
 import type { Revocations, Write } from './revocations.js'
@@ -32,7 +33,8 @@ import type { StoredUser, Users } from './users.js'
 /** The sessions: one row each, whatever number of times they are refreshed. */
 export interface Sessions {
   /**
-   * Begins a session for a user who has just authenticated. If the user has as many sessions as are allowed, the least recently used one ends. Throws `invalid_scope`, or `invalid_credentials` where the account
+   * Begins a session for a user who has just authenticated. If the user has as many sessions as are allowed, the least
+   * recently used one ends. Throws `invalid_scope`, or `invalid_credentials` where the account
    * was closed in the meantime, or `invalid_client` where the client was changed since it authenticated.
    * @param request.client - the registered client that the session is for, which gets no more than its own scopes. Default: none, a first-party app.
    * @param request.askedAt - milliseconds; when the user was asked for, before the password was looked at. Default: now.
@@ -82,8 +84,15 @@ function accountChanged (): LatchkeyError {
   return new LatchkeyError('account_changed', { retryAfter: 1 })
 }
 
+/** What an event says of sessions that ended together. */
+function sessionsOf (userId: string, sessions: number): Pick<NewEvent, 'subject' | 'details'> {
+  return { subject: userId, details: { sessions } }
+}
+
 /** Creates the sessions over the store. All lifetimes are milliseconds. */
-export function createSessions ({ store, clock, revocations, users, builtInUsers, claims, refreshKeys, status, maxSessions, sessionTtl, refreshIdleTtl, refreshGrace }: {
+export function createSessions ({
+  store, clock, revocations, users, builtInUsers, claims, refreshKeys, status, maxSessions, sessionTtl, refreshIdleTtl, refreshGrace
+}: {
   store: Store
   clock: Clock
   revocations: Revocations
@@ -158,18 +167,21 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
     async start (user, { client, askedAt = clock.now(), scope, userAgent, address, place } = {}) {
       const clientId = client?.id ?? FIRST_PARTY
       const prepared = await prepare(user, client === undefined ? user.scopes : user.scopes.filter(name => client.scopes.includes(name)), scope)
-      const grant = await inSteps<Grant | undefined>(revocations, async (write, progress) => {
+      const grant = await inSteps<Grant | undefined>(revocations, async write => {
         const { trx, now, record } = write
         if (client !== undefined) await assertCurrent(trx, client)
         // As of now: while the password was being hashed the account may have been disabled, lost a scope, or got another password.
         const account = builtInUsers === undefined ? user : await builtInUsers.findIn(trx, user.id)
         if (account === null || account.passwordChangedAt !== user.passwordChangedAt) return { result: undefined }
         if (!prepared.scopes.every(name => account.scopes.includes(name))) throw accountChanged()
-        const room = await makeRoom(write, account.id, maxSessions, progress)
+        const room = await makeRoom(write, account.id, maxSessions)
         if ('more' in room) return room
         const issuedAt = dateOf(askedAt, now)
         const session = {
-          ...createSessionRow({ userId: account.id, clientId, scope: formatScope(prepared.scopes), now, issuedAt, sessionTtl, refreshIdleTtl, userAgent, address, place }),
+          ...createSessionRow({
+            userId: account.id, clientId, scope: formatScope(prepared.scopes), now, issuedAt,
+            sessionTtl, refreshIdleTtl, userAgent, address, place
+          }),
           ...await status?.give(trx, now)
         }
         await trx.insertInto('sessions').values(session).execute()
@@ -241,9 +253,9 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
     },
 
     async endOthers (userId, sessionId, by = HOST) {
-      return await inSteps(revocations, async (write, progress) => {
-        const step = await endOtherSessions(write, { userId, keep: sessionId }, progress)
-        if ('result' in step) await write.record({ type: 'sessions_ended', actor: by, subject: userId, details: { sessions: step.result } })
+      return await inSteps(revocations, async write => {
+        const step = await endOtherSessions(write, { userId, keep: sessionId })
+        if ('result' in step) await write.record({ type: 'sessions_ended', actor: by, ...sessionsOf(userId, step.result) })
         return step
       })
     },
@@ -251,10 +263,10 @@ export function createSessions ({ store, clock, revocations, users, builtInUsers
     async endAll (userId, by = HOST) {
       const isAdministration = isLimited(by) && !(by.kind === 'user' && by.id === userId)
       if (isAdministration && builtInUsers === undefined) await assertMayEnd(userId, by)
-      return await inSteps(revocations, async (write, progress) => {
+      return await inSteps(revocations, async write => {
         if (isAdministration && builtInUsers !== undefined) await findChangeable(write.trx, userId, by)
-        const step = await closeSessions(write, { userId }, progress)
-        if ('result' in step) await write.record({ type: 'sessions_ended', actor: by, subject: userId, details: { sessions: step.result } })
+        const step = await closeSessions(write, { userId })
+        if ('result' in step) await write.record({ type: 'sessions_ended', actor: by, ...sessionsOf(userId, step.result) })
         return step
       })
     },

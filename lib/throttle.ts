@@ -43,8 +43,8 @@ export interface Throttle {
    * and one that throws anything else has said nothing of the password. Ten failures in a row cost nothing; then the wait doubles
    * from a second to an hour; a hundred close the bucket for a day (NIST SP 800-63B-4 section 3.2.2). A day without an attempt
    * forgets all.
-   * @param who - who tries, and at whose account: for the event of the failure, and for `attempts_blocked`, once for each block. If there are many
-   * of them, they are counted: see `FailureCounts`.
+   * @param who - who tries, and at whose account: for the event of the failure, and for `attempts_blocked`, once for
+   * each block. If there are many of them, they are counted: see `FailureCounts`.
    */
   attempt<T> (bucket: Bucket, who: Attempter, check: () => Promise<T>): Promise<T>
   /**
@@ -66,8 +66,8 @@ export interface Throttle {
   /** The bucket of a machine client's secret, for each network: nobody locks a client out from elsewhere. */
   clientBucket (clientId: string, address: string | undefined): Bucket
   /**
-   * The bucket of a wrong secret: usually the one of `clientBucket`. Networks that fail after a thousand others share one, or a sender with many
-   * addresses could fill the store. A right secret never waits for that one.
+   * The bucket of a wrong secret: usually the one of `clientBucket`. Networks that fail after a thousand others share one,
+   * or a sender with many addresses could fill the store. A right secret never waits for that one.
    * @param clientId - undefined if there is no such client: all invented ids are one client, or each would be another row.
    */
   findFailureBucket (clientId: string | undefined, address: string | undefined): Promise<Bucket>
@@ -191,7 +191,8 @@ export function createThrottle ({ store, clock, revocations, keys, isOn }: {
       const wasBlocked = before !== undefined && now < before.blockedUntil
       if (attempts !== undefined && now < attempts.blockedUntil && !wasBlocked) {
         const { failure, ...about } = who
-        blocked ??= failures.count({ ...about, type: 'attempts_blocked', details: { failures: attempts.failures } }, now)
+        const details = { failures: attempts.failures }
+        blocked ??= failures.count({ ...about, type: 'attempts_blocked', details }, now)
       }
       await record(...failed, ...blocked ?? [])
     })
@@ -248,7 +249,8 @@ export function createThrottle ({ store, clock, revocations, keys, isOn }: {
       const own = clientBucket(clientId, address)
       return await store.read(async db => {
         if (await find(db, own.key) !== undefined) return own
-        const full = await db.selectFrom('attempts').select('key').where('account', '=', own.account).limit(1).offset(MOST_NETWORKS - 1).executeTakeFirst()
+        const full = await db.selectFrom('attempts').select('key').where('account', '=', own.account)
+          .limit(1).offset(MOST_NETWORKS - 1).executeTakeFirst()
         return full === undefined ? own : { key: name('client elsewhere', clientId), account: null }
       })
     },

@@ -2,10 +2,9 @@ import type { Selectable } from 'kysely'
 import { isAdministrator } from './authority.js'
 import type { Principal } from './authority.js'
 import type { NewEvent } from './events.js'
-import type { Write } from './revocations.js'
 import { parseScope } from './scopes.js'
 import { closeSessions } from './session-ending.js'
-import type { Progress, Step } from './session-ending.js'
+import type { Step, WriteStep } from './session-ending.js'
 import type { UsersTable } from './store/tables.js'
 import type { Throttle } from './throttle.js'
 
@@ -44,19 +43,20 @@ export interface Changed {
 }
 
 /**
- * Writes the change of an account as part of a transaction, kills the tokens that have more rights than are left, and records what happened. If
- * more sessions must end than fit into one transaction, it only ends some of them: call it again in the next one (`inSteps`).
+ * Writes the change of an account as part of a transaction, kills the tokens that have more rights than are left, and
+ * records what happened. If more sessions must end than fit into one transaction, it only ends some of them: call it
+ * again in the next one (`inSteps`).
  */
 export async function writeChange (
-  write: Write,
+  write: WriteStep,
   { before, after, change: { scope, disabled, passwordHash } }: Changed,
-  { throttle, by, progress }: { throttle: Pick<Throttle, 'forgive'>, by: Principal, progress: Progress }
+  { throttle, by }: { throttle: Pick<Throttle, 'forgive'>, by: Principal }
 ): Promise<Step<Selectable<UsersTable>>> {
   const { trx, revoke, record } = write
   const { id } = before
   const [had, has] = [parseScope(before.scope), parseScope(after.scope)]
   if (disabled === true || passwordHash !== undefined) {
-    const step = await closeSessions(write, { userId: id }, progress, by.sessionId)
+    const step = await closeSessions(write, { userId: id, spare: by.sessionId })
     if ('more' in step) return step
   } else if (had.some(name => !has.includes(name))) {
     await revoke.user(id)

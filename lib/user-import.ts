@@ -178,7 +178,7 @@ export function createUserImport ({ store, clock, passwords, revocations, thrott
           } else if (verdict.status === 'updated' && account !== undefined && write !== undefined) {
             const changed = { before: account, after: changeRow(account, verdict.change, now), change: verdict.change }
             for (let progress: Progress | undefined = NOTHING_ENDED; progress !== undefined;) {
-              const step: Step<unknown> = await writeChange(write, changed, { throttle, by, progress })
+              const step: Step<unknown> = await writeChange({ ...write, progress }, changed, { throttle, by })
               progress = 'more' in step ? step.more : undefined
             }
           }
@@ -198,7 +198,8 @@ export function createUserImport ({ store, clock, passwords, revocations, thrott
       const found = read(rows)
       await hashPasswords(found.filter(isCandidate), options)
       if (options.dryRun === true) return await store.read(db => take(db, found, clock.now()))
-      return await revocations.transaction((trx, revoke, now, record) => take(trx, found, now, { trx, revoke, now, record }))
+      return await revocations.transaction((trx, revoke, now, record) =>
+        take(trx, found, now, { trx, revoke, now, record }))
     }
   }
 }

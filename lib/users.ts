@@ -162,13 +162,14 @@ export function createUsers ({ store, clock, passwords, revocations, throttle, c
   async function update (id: string, { scopes, disabled, password }: UserChange, by: Principal = HOST): Promise<StoredUser> {
     const scope = scopes === undefined ? undefined : toScope(scopes)
     const passwordHash = password === undefined ? undefined : await hashFor(id, password, by)
-    const changed = await inSteps(revocations, async (write, progress) => {
+    const changed = await inSteps(revocations, async write => {
       const { account: before, authority } = await findChangeable(write.trx, id, by)
       const change = { scope, disabled, passwordHash }
       const after = changeRow(before, change, write.now)
       assertMayGrant(authority, parseScope(after.scope))
-      if (isLimited(by) && isAdministrator(before) && !isAdministrator(after)) await assertAnotherAdministrator(write.trx, id)
-      return await writeChange(write, { before, after, change }, { throttle, by, progress })
+      const isDemoted = isAdministrator(before) && !isAdministrator(after)
+      if (isLimited(by) && isDemoted) await assertAnotherAdministrator(write.trx, id)
+      return await writeChange(write, { before, after, change }, { throttle, by })
     })
     return toStoredUser(changed)
   }
@@ -266,15 +267,15 @@ export function createUsers ({ store, clock, passwords, revocations, throttle, c
       }
       assertAcceptable(password, row.username)
       const passwordHash = await passwords.hash(password, origin)
-      await inSteps<undefined>(revocations, async (write, progress) => {
+      await inSteps<undefined>(revocations, async write => {
         const { trx, now, record } = write
         const before = await requireAccount(trx, id)
         // Somebody else changed it, or disabled the account, while we were hashing: theirs stands.
         if (before.password_changed_at !== row.password_changed_at || before.disabled_at !== null) throw new LatchkeyError('wrong_password')
         // Tokens that belong to no session can die too if no session is kept.
         const step = keepSession === undefined
-          ? await closeSessions(write, { userId: id }, progress)
-          : await endOtherSessions(write, { userId: id, keep: keepSession }, progress)
+          ? await closeSessions(write, { userId: id })
+          : await endOtherSessions(write, { userId: id, keep: keepSession })
         if ('more' in step) return step
         await trx.updateTable('users').set({ password_hash: passwordHash, password_changed_at: changedAt(before, now), updated_at: now }).where('id', '=', id).execute()
         await record({ type: 'password_changed', actor: by, subject: id })
@@ -282,12 +283,12 @@ export function createUsers ({ store, clock, passwords, revocations, throttle, c
       })
     },
 
-    remove: (id, by = HOST) => inSteps(revocations, async (write, progress) => {
+    remove: (id, by = HOST) => inSteps(revocations, async write => {
       const { trx, record } = write
       const { account: row } = await findChangeable(trx, id, by)
       if (isLimited(by) && isAdministrator(row)) await assertAnotherAdministrator(trx, id)
-      if (!await forgetEnded(trx, id)) return { more: progress }
-      const step = await closeSessions(write, { userId: id }, progress, by.sessionId)
+      if (!await forgetEnded(trx, id)) return { more: write.progress }
+      const step = await closeSessions(write, { userId: id, spare: by.sessionId })
       if ('more' in step) return step
       await forgetEnded(trx, id)
       await trx.deleteFrom('users').where('id', '=', id).execute()

@@ -41,7 +41,8 @@ export default fp(async function latchkeyClientAuthentication (app) {
     // Whether the secret was right or not: while the bucket is blocked nothing in the answer may tell.
     await limitAttempts.call(app, request, reply)
     const bucket = client === null ? await throttle.findFailureBucket(subject, request.ip) : own
-    return await throttle.attempt(bucket, { actor: anonymous(request.ip), subject: subject ?? null, failure: 'client_authentication_failed' }, async () => {
+    const who = { actor: anonymous(request.ip), subject: subject ?? null, failure: 'client_authentication_failed' } as const
+    return await throttle.attempt(bucket, who, async () => {
       if (client === null) throw new LatchkeyError('invalid_client')
       return client
     })

@@ -66,7 +66,8 @@ export default fp(async function latchkeyIssuing (app) {
       const subject = (await builtInUsers?.findByName(username))?.id ?? null
       const bucket = await throttle.findLoginBucket(username, { address: request.ip, sessionId: await findSession(request) })
       // The account's id, never what was typed: people type passwords into the field of the name.
-      const user = await throttle.attempt(bucket, { actor: anonymous(request.ip), subject, clientId: client?.id ?? null, failure: 'login_failed' }, async () => {
+      const who = { actor: anonymous(request.ip), subject, clientId: client?.id ?? null, failure: 'login_failed' } as const
+      const user = await throttle.attempt(bucket, who, async () => {
         const found = await users.authenticate(username, password, request.ip)
         if (found === null) throw new LatchkeyError('invalid_credentials')
         return found
