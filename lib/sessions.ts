@@ -84,9 +84,8 @@ function accountChanged (): LatchkeyError {
   return new LatchkeyError('account_changed', { retryAfter: 1 })
 }
 
-/** What an event says of sessions that ended together. */
-function sessionsOf (userId: string, sessions: number): Pick<NewEvent, 'subject' | 'details'> {
-  return { subject: userId, details: { sessions } }
+function endedEvent (userId: string, sessions: number, by: Actor): NewEvent {
+  return { type: 'sessions_ended', actor: by, subject: userId, details: { sessions } }
 }
 
 /** Creates the sessions over the store. All lifetimes are milliseconds. */
@@ -179,8 +178,16 @@ export function createSessions ({
         const issuedAt = dateOf(askedAt, now)
         const session = {
           ...createSessionRow({
-            userId: account.id, clientId, scope: formatScope(prepared.scopes), now, issuedAt,
-            sessionTtl, refreshIdleTtl, userAgent, address, place
+            userId: account.id,
+            clientId,
+            scope: formatScope(prepared.scopes),
+            now,
+            issuedAt,
+            sessionTtl,
+            refreshIdleTtl,
+            userAgent,
+            address,
+            place
           }),
           ...await status?.give(trx, now)
         }
@@ -255,7 +262,7 @@ export function createSessions ({
     async endOthers (userId, sessionId, by = HOST) {
       return await inSteps(revocations, async write => {
         const step = await endOtherSessions(write, { userId, keep: sessionId })
-        if ('result' in step) await write.record({ type: 'sessions_ended', actor: by, ...sessionsOf(userId, step.result) })
+        if ('result' in step) await write.record(endedEvent(userId, step.result, by))
         return step
       })
     },
@@ -266,7 +273,7 @@ export function createSessions ({
       return await inSteps(revocations, async write => {
         if (isAdministration && builtInUsers !== undefined) await findChangeable(write.trx, userId, by)
         const step = await closeSessions(write, { userId })
-        if ('result' in step) await write.record({ type: 'sessions_ended', actor: by, ...sessionsOf(userId, step.result) })
+        if ('result' in step) await write.record(endedEvent(userId, step.result, by))
         return step
       })
     },
