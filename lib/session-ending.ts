@@ -98,7 +98,7 @@ export async function closeSessions (write: WriteStep, owner: Owner & { spare?: 
     await revokeAll()
     return { result: progress.live + countLive(found, now) }
   }
-  const ended = found.filter(({ id }) => id !== owner.spare)
+  const ended = found.filter(({ id }) => id !== owner.spare).slice(0, ENDING_STEP)
   await markEnded(trx, now, ended)
   return { more: { live: progress.live + countLive(ended, now), covered: await coverAll(write, ended, revokeAll) } }
 }

@@ -290,3 +290,23 @@ t.test('RFC 6750 2: the token of a request is in the header; one in the URL or i
   }).end())
   t.equal(status, 401)
 })
+
+t.test('invented clients fill neither the audit trail nor the counts of attempts', async t => {
+  const file = databaseFile(t)
+  const { app, clock } = await build(t, { database: file, secret: SECRET, rateLimit: true })
+  const heard: unknown[] = []
+  const rows = (): number[] => ['events', 'attempts'].map(table => query(file, `select 1 from ${table}`).length)
+  const [before = 0] = rows()
+  for (let turn = 0; turn < 50; turn++) {
+    const remoteAddress = `10.0.0.${turn}`
+    const authorization = basic(`client ${turn}`, 'x').authorization
+    const response = await app.inject({ method: 'POST', url: '/introspect', remoteAddress, headers: { authorization }, payload: { token: 'x' } })
+    heard.push(response.statusCode)
+  }
+  t.strictSame([...new Set(heard)], [401])
+  t.strictSame(rows(), [before + 20, 50])
+  clock.move(60_000)
+  await app.close()
+  const [last] = query<{ details: string, subject: null, address: null }>(file, 'select * from events order by seq desc limit 1')
+  t.match(last, { type: 'client_authentication_failed', subject: null, address: null, details: '{"count":30}' })
+})
