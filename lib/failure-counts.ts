@@ -2,8 +2,8 @@ import type { Actor } from '../schemas/events.js'
 import type { NewEvent } from './events.js'
 
 // A failed attempt costs its sender nothing, so a sender could fill the audit trail with them. The first ones are
-// recorded one by one, so that an operator sees them at once. The rest is counted, and one entry stands for all failures
-// of a window, until a window passes without any.
+// recorded one by one, so that an operator sees them at once. The rest is counted, and one entry stands for all
+// failures of a window, until a window passes without any.
 
 /** Milliseconds. */
 const WINDOW = 60_000

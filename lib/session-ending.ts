@@ -80,8 +80,8 @@ export async function endSession (
 export type Owner = { userId: string } | { clientId: string }
 
 /**
- * Logs a user out everywhere, or ends everything of a client: every session, and every access token. One rule kills all
- * tokens. If the sessions need several transactions, the first writes one too, so that no ended session has a live token.
+ * Logs a user out everywhere, or ends everything of a client: every session, and every access token. One rule kills
+ * all tokens. If the sessions need several transactions, the first writes one too: no ended session has a live token.
  * @param owner.spare - a session of the actor, which ends last: otherwise the actor could not act in the next step.
  * @returns how many sessions were live, once all have ended.
  */
@@ -103,7 +103,7 @@ export async function closeSessions (write: WriteStep, owner: Owner & { spare?: 
   return { more: { live: progress.live + countLive(ended, now), covered: await coverAll(write, ended, revokeAll) } }
 }
 
-/** Kills the access tokens of sessions that end in this step, while others of the same owner still wait for their end. */
+/** Kills the access tokens of the sessions that end in this step, while others of the same owner go on. */
 export async function coverAll (
   { revoke, progress: { covered } }: WriteStep, ended: readonly Ending[], revokeAll: () => Promise<number>
 ): Promise<number> {
@@ -160,9 +160,9 @@ async function beginningOf (trx: Transaction<Tables>, userId: string, sessionId:
 const ANONYMOUS = { user_id: '', nonce: '', user_agent: null, address: null, account: null, network: null }
 
 /**
- * Forgets ended sessions of a user who is being removed, as many as one transaction can. Returns whether that was all of
- * them. A session in a status list keeps its row, without the user's data, until its tokens are dead: without the row
- * the list would call them valid.
+ * Forgets ended sessions of a user who is being removed, as many as one transaction can. Returns whether that was all
+ * of them. A session in a status list keeps its row, without the user's data, until its tokens are dead: without the
+ * row the list would call them valid.
  */
 export async function forgetEnded (trx: Transaction<Tables>, userId: string): Promise<boolean> {
   const found = await trx.selectFrom('sessions').select(['id', 'status_list'])

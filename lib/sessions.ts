@@ -90,7 +90,8 @@ function endedEvent (userId: string, sessions: number, by: Actor): NewEvent {
 
 /** Creates the sessions over the store. All lifetimes are milliseconds. */
 export function createSessions ({
-  store, clock, revocations, users, builtInUsers, claims, refreshKeys, status, maxSessions, sessionTtl, refreshIdleTtl, refreshGrace
+  store, clock, revocations, users, builtInUsers, claims, refreshKeys, status,
+  maxSessions, sessionTtl, refreshIdleTtl, refreshGrace
 }: {
   store: Store
   clock: Clock

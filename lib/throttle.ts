@@ -66,9 +66,9 @@ export interface Throttle {
   /** The bucket of a machine client's secret, for each network: nobody locks a client out from elsewhere. */
   clientBucket (clientId: string, address: string | undefined): Bucket
   /**
-   * The bucket of a wrong secret: usually the one of `clientBucket`. Networks that fail after a thousand others share one,
-   * or a sender with many addresses could fill the store. A right secret never waits for that one.
-   * @param clientId - undefined if there is no such client: all invented ids are one client, or each would be another row.
+   * The bucket of a wrong secret: usually the one of `clientBucket`. Networks that fail after a thousand others share
+   * one, or a sender with many addresses could fill the store. A right secret never waits for that one.
+   * @param clientId - undefined if there is no such client. All invented ids count as one client.
    */
   findFailureBucket (clientId: string | undefined, address: string | undefined): Promise<Bucket>
   /** What a new session keeps of the login that it began with. */

@@ -41,8 +41,9 @@ export default fp(async function latchkeyClientAuthentication (app) {
     // Whether the secret was right or not: while the bucket is blocked nothing in the answer may tell.
     await limitAttempts.call(app, request, reply)
     const bucket = client === null ? await throttle.findFailureBucket(subject, request.ip) : own
-    const who = { actor: anonymous(request.ip), subject: subject ?? null, failure: 'client_authentication_failed' } as const
-    return await throttle.attempt(bucket, who, async () => {
+    const actor = anonymous(request.ip)
+    const failure = 'client_authentication_failed'
+    return await throttle.attempt(bucket, { actor, subject: subject ?? null, failure }, async () => {
       if (client === null) throw new LatchkeyError('invalid_client')
       return client
     })

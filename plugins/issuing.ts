@@ -66,8 +66,9 @@ export default fp(async function latchkeyIssuing (app) {
       const subject = (await builtInUsers?.findByName(username))?.id ?? null
       const bucket = await throttle.findLoginBucket(username, { address: request.ip, sessionId: await findSession(request) })
       // The account's id, never what was typed: people type passwords into the field of the name.
-      const who = { actor: anonymous(request.ip), subject, clientId: client?.id ?? null, failure: 'login_failed' } as const
-      const user = await throttle.attempt(bucket, who, async () => {
+      const actor = anonymous(request.ip)
+      const clientId = client?.id ?? null
+      const user = await throttle.attempt(bucket, { actor, subject, clientId, failure: 'login_failed' }, async () => {
         const found = await users.authenticate(username, password, request.ip)
         if (found === null) throw new LatchkeyError('invalid_credentials')
         return found
