@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { createId } from './ids.js'
+import { addressOf } from './network.js'
 import { createStatement } from './store/statement.js'
 import type { SessionRow } from './session-standing.js'
 import type { Queryable, SessionsTable } from './store/tables.js'
@@ -66,7 +67,7 @@ export function createSessionRow ({
     expires_at: now + sessionTtl,
     ended_at: null,
     user_agent: userAgent?.slice(0, 512) ?? null,
-    address: address ?? null,
+    address: addressOf(address),
     account: place?.account ?? null,
     network: place?.network ?? null,
     status_list: null,
