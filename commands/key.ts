@@ -6,6 +6,7 @@ export function toData (key: KeyView): object {
     kid: key.kid,
     algorithm: key.algorithm,
     state: key.state,
+    problem: key.problem,
     signs: key.signs,
     created_at: toText(key.createdAt),
     activates_at: toText(key.activatesAt),
@@ -24,7 +25,7 @@ export function toText (time: number | null): string | null {
 }
 
 /** What comes next in the life of a key, in words. */
-export function describeNext ({ state, signs, activatesAt, retiresAt, expiresAt, revokedAt }: KeyView): string {
+export function describeNext ({ state, problem, signs, activatesAt, retiresAt, expiresAt, revokedAt }: KeyView): string {
   switch (state) {
     case 'pending': return `signs from ${toText(activatesAt)}`
     case 'active': return `${signs ? 'signs' : 'verifies'}${retiresAt === null ? '' : ` until ${toText(retiresAt)}`}`
@@ -32,5 +33,6 @@ export function describeNext ({ state, signs, activatesAt, retiresAt, expiresAt,
     case 'verify-only': return `verifies until ${toText(expiresAt)}`
     case 'removed': return `verified until ${toText(expiresAt)}`
     case 'revoked': return `dead since ${toText(revokedAt)}`
+    case 'unusable': return problem === 'secret' ? 'does not open with this secret' : "is damaged: 'keys revoke' removes it"
   }
 }

@@ -19,5 +19,5 @@ async function listKeys (options: OutputOptions): Promise<void> {
     const found = await keys.list()
     const rows = found.map(key => [key.kid, key.algorithm, key.state, toText(key.createdAt) ?? '', describeNext(key)])
     print(options, { data: found.map(toData), text: toColumns(['KID', 'ALGORITHM', 'STATE', 'CREATED', 'USE'], rows) })
-  })
+  }, { isRepair: true })
 }

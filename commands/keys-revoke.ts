@@ -31,7 +31,7 @@ async function revokeKey (kid: string, options: OutputOptions & { yes?: boolean 
     const revoked = await keys.revoke(kid, COMMAND)
     const signer = (await keys.list()).find(({ signs }) => signs)
     print(options, { data: toData(revoked), text: describe(revoked, key, signer) })
-  })
+  }, { isRepair: true })
 }
 
 function describe ({ kid }: KeyView, before: KeyView, signer: KeyView | undefined): string {

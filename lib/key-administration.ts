@@ -5,17 +5,19 @@ import { LatchkeyError } from './errors.js'
 import { HOST, SYSTEM } from './events.js'
 import type { Follower } from './follower.js'
 import { createId } from './ids.js'
-import { activate, insertSigner, prepareKey, promoteOrInsert, readKeys, sealSigningKey, unretire } from './key-changes.js'
-import type { KeyChange, LivingRow } from './key-changes.js'
+import { activate, insertSigner, prepareKey, promoteOrInsert, sealSigningKey, unretire } from './key-changes.js'
+import type { KeyChange } from './key-changes.js'
 import { assertKid, KeyError, parseSigningKey, parseVerifyOnlyKey } from './key-import.js'
 import type { KeyHints, ParsedKey } from './key-import.js'
-import { expiryOf, findPending, isRotationDue, KEY_LEAD, stateOf } from './key-life.js'
-import type { Keyring, KeyView } from './keyring.js'
-import { sealKeyText, toSigningKey, unsealKeyText } from './keys.js'
+import { findPending, isRotationDue, KEY_LEAD, stateOf } from './key-life.js'
+import { eraseKey } from './key-erasure.js'
+import { readKeys } from './key-rows.js'
+import type { KeyRow } from './key-rows.js'
+import type { JwtKeyMaker, Keyring, KeyView } from './keyring.js'
+import { sealKeyText, toSigningKey, toVerifyOnlyKey, unsealKeyText } from './keys.js'
 import { RULE_RETENTION } from './revocation-index.js'
 import type { Revocations } from './revocations.js'
 import { assertKnownScopes, formatScope } from './scopes.js'
-import { readMeta } from './store/meta.js'
 
 /** A token that names no key is tried against each that only verifies: there must not be many. */
 const MAX_VERIFY_ONLY = 16
@@ -67,9 +69,11 @@ export interface Keys {
  * Creates the administration of the keys.
  * @param rotation - milliseconds that a key signs for; undefined: for good.
  * @param sealKeys - the first one seals, all of them unseal.
+ * @param maker - an imported key is built before it is stored: what cannot be used must not get into the database.
  */
-export function createKeys ({ keyring, clock, revocations, follower, algorithm, rotation, sealKeys, catalogue }: {
+export function createKeys ({ keyring, maker, clock, revocations, follower, algorithm, rotation, sealKeys, catalogue }: {
   keyring: Keyring
+  maker: JwtKeyMaker
   clock: Clock
   revocations: Revocations
   follower: Follower
@@ -80,10 +84,15 @@ export function createKeys ({ keyring, clock, revocations, follower, algorithm, 
 }): Keys {
   /** A transaction on the keys; when its promise resolves, what it did is in force here. Should the reading fail, nothing is accepted until it works. */
   async function change<T> (by: Actor, work: (step: KeyChange, now: number) => Promise<T>): Promise<T> {
-    const result = await revocations.transaction((trx, revoke, now, record) => work({ trx, revoke, record, by }, now))
+    const result = await revocations.transaction((trx, revoke, now, record) => work({ trx, revoke, record, by, candidates: keyring.candidates }, now))
     follower.notice()
     await follower.refresh()
     return result
+  }
+
+  async function list (): Promise<KeyView[]> {
+    await follower.refresh()
+    return keyring.list(clock.now())
   }
 
   function view (kid: string): KeyView {
@@ -93,18 +102,32 @@ export function createKeys ({ keyring, clock, revocations, follower, algorithm, 
   }
 
   /** Why a key cannot be added. Thrown outside the transaction. */
-  function findObstacle (keys: LivingRow[], { kid, identity }: { kid: string, identity: string }): KeyError | undefined {
+  function findObstacle (keys: KeyRow[], { kid, identity }: { kid: string, identity: string }): KeyError | undefined {
     if (keys.some(key => key.kid === kid)) return new KeyError('duplicate_key', `There is a key ${kid} already, or was until lately: give this one another kid`)
     const same = keys.find(key => identityOf(key) === identity)
     if (same !== undefined) return new KeyError('duplicate_key', `This very key is here already: it is ${same.kid}, and there is nothing to do`)
     return undefined
   }
 
-  function identityOf (row: LivingRow): string | undefined {
+  function identityOf (row: KeyRow): string | undefined {
     const unsealed = row.revokedAt === null ? unsealKeyText(sealKeys, row) : undefined
     if (unsealed === undefined) return undefined
     if (row.activates_at === null || row.algorithm === 'HS256') return unsealed.text
-    return toSigningKey(row, unsealed.text).public.toString()
+    try {
+      return toSigningKey(row, unsealed.text).public.toString()
+    } catch {
+      // It holds no key, so it is not the same as one.
+      return undefined
+    }
+  }
+
+  /** Throws a KeyError if a key that was read well does not work: the library that uses it has rules of its own. */
+  async function assertWorks (build: () => Promise<unknown>): Promise<void> {
+    try {
+      await build()
+    } catch (cause) {
+      throw new KeyError('invalid_key', 'The key is not taken: it cannot be used to sign or verify a token; export it again, or make another one', cause)
+    }
   }
 
   /** Throws outside the transaction what was decided inside. */
@@ -121,15 +144,12 @@ export function createKeys ({ keyring, clock, revocations, follower, algorithm, 
   }
 
   return {
-    async list () {
-      await follower.refresh()
-      return keyring.list(clock.now())
-    },
+    list,
 
     async rotate ({ immediately = false, by = HOST } = {}) {
       const spare = await prepareKey(algorithm, sealKeys[0], clock.now())
       const { outcome, kid } = await change<{ outcome: RotationOutcome, kid: string }>(by, async (step, now) => {
-        const pending = findPending(await readKeys(step.trx), algorithm, now)
+        const pending = findPending(keyring.candidates(await readKeys(step.trx)), algorithm, now)
         if (pending === undefined) await insertSigner(step, spare, immediately ? now : now + KEY_LEAD, { imported: false })
         else if (immediately) await activate(step, pending, now)
         return pending === undefined ? { outcome: 'rotated', kid: spare.kid } : { outcome: immediately ? 'activated' : 'pending', kid: pending.kid }
@@ -142,7 +162,7 @@ export function createKeys ({ keyring, clock, revocations, follower, algorithm, 
       if (!keyring.isRotationDue(rotation, clock.now())) return undefined
       const spare = await prepareKey(algorithm, sealKeys[0], clock.now())
       const isDone = await change(SYSTEM, async (step, now) => {
-        if (!isRotationDue(await readKeys(step.trx), algorithm, rotation, now)) return false
+        if (!isRotationDue(keyring.candidates(await readKeys(step.trx)), algorithm, rotation, now)) return false
         await insertSigner(step, spare, now + KEY_LEAD, { imported: false })
         return true
       })
@@ -151,18 +171,19 @@ export function createKeys ({ keyring, clock, revocations, follower, algorithm, 
 
     async revoke (kid, by = HOST) {
       const spare = await prepareKey(algorithm, sealKeys[0], clock.now())
-      await change(by, async (step, now) => {
+      const before = (await list()).find(key => key.kid === kid)
+      const wasDeleted = await change(by, async (step, now) => {
         const { trx, record } = step
         const row = (await readKeys(trx)).find(key => key.kid === kid)
-        if (row === undefined || row.revokedAt !== null) return
-        // The row stays until nobody can hold one of its tokens: a key that is imported again must not bring them back.
-        const expiresAt = row.activatesAt === null ? row.expiresAt : expiryOf(now, await readMeta(trx, 'access_token_ttl'))
-        await trx.updateTable('keys').set({ sealed: '', revoked_at: now, expires_at: expiresAt }).where('kid', '=', kid).execute()
+        if (row === undefined || row.revokedAt !== null) return false
+        await eraseKey(trx, row, now)
         if (stateOf(row, now) === 'pending') await unretire(trx, row)
         await record({ type: 'key_revoked', actor: by, subject: kid, details: { algorithm: row.algorithm } })
-        await promoteOrInsert(step, algorithm, spare, now)
+        // A key under a wrong secret would keep the right one from being noticed.
+        if (!keyring.opensNone(await readKeys(trx))) await promoteOrInsert(step, algorithm, spare, now)
+        return row.isNameless
       })
-      return view(kid)
+      return wasDeleted && before !== undefined ? { ...before, state: 'revoked', problem: null, signs: false, revokedAt: clock.now() } : view(kid)
     },
 
     async importSigningKey (content, { kid: givenKid, immediately = false, by = HOST, ...hints } = {}) {
@@ -172,12 +193,13 @@ export function createKeys ({ keyring, clock, revocations, follower, algorithm, 
         throw new KeyError('invalid_key', `The key is for ${its}, and the service signs with ${algorithm}: set the option algorithm (LATCHKEY_ALGORITHM) to ${its}, or give a key for ${algorithm}`)
       }
       const kid = nameOf(parsed, givenKid)
+      await assertWorks(() => maker.toJwtKey(toSigningKey({ kid, algorithm }, parsed.text)))
       const key = sealSigningKey({ kid, algorithm, text: parsed.text }, sealKeys[0], clock.now())
       return await add(by, kid, async (step, now) => {
         const keys = await readKeys(step.trx)
         const obstacle = findObstacle(keys, { kid, identity: parsed.identity })
         if (obstacle !== undefined) return obstacle
-        const pending = findPending(keys, algorithm, now)
+        const pending = findPending(keyring.candidates(keys), algorithm, now)
         if (pending !== undefined) return new KeyError('pending_key', `The key ${pending.kid} is pending: wait until it signs (\`keys rotate --now\` makes it), or revoke it`)
         await insertSigner(step, key, immediately ? now : now + KEY_LEAD, { imported: true })
         return undefined
@@ -189,12 +211,13 @@ export function createKeys ({ keyring, clock, revocations, follower, algorithm, 
       const parsed = parseVerifyOnlyKey(content, hints)
       const kid = nameOf(parsed, givenKid)
       const row = { kid, algorithm: parsed.algorithms[0], activates_at: null, issuer, audience, scope: scopes === undefined ? null : formatScope(scopes) }
+      await assertWorks(() => maker.toVerifyOnlyJwtKey(toVerifyOnlyKey(row, parsed.text)))
       const sealed = sealKeyText(sealKeys[0], parsed.text, row)
       return await add(by, kid, async ({ trx, revoke, record }, now) => {
         const keys = await readKeys(trx)
         const obstacle = findObstacle(keys, { kid, identity: parsed.identity })
         if (obstacle !== undefined) return obstacle
-        if (keys.filter(key => stateOf(key, now) === 'verify-only').length >= MAX_VERIFY_ONLY) {
+        if (keys.filter(key => !key.isDamaged && stateOf(key, now) === 'verify-only').length >= MAX_VERIFY_ONLY) {
           return new KeyError('too_many_keys', `There are ${MAX_VERIFY_ONLY} keys that only verify, and no more are taken: revoke one`)
         }
         await trx.insertInto('keys').values({ ...row, sealed, created_at: now, retires_at: null, expires_at: now + until, revoked_at: null }).execute()

@@ -1,10 +1,13 @@
-import type { Selectable, Transaction } from 'kysely'
+import type { Transaction } from 'kysely'
 import type { Algorithm } from '../schemas/algorithms.js'
 import type { Actor } from '../schemas/events.js'
 import { createId } from './ids.js'
 import { expiryOf, findPending, findSigner } from './key-life.js'
-import { generateKeyText, lifeOf, sealKeyText } from './keys.js'
+import { readKeys } from './key-rows.js'
+import type { KeyRow } from './key-rows.js'
+import { generateKeyText, sealKeyText } from './keys.js'
 import type { RecordEvent, Revoke } from './revocations.js'
+import { LAST_MOMENT } from './store/columns.js'
 import { readMeta } from './store/meta.js'
 import type { KeysTable, Queryable, Tables } from './store/tables.js'
 
@@ -25,27 +28,14 @@ export function sealSigningKey ({ kid, algorithm, text }: { kid: string, algorit
   return { kid, algorithm, sealed, created_at: now }
 }
 
-type Row = Selectable<KeysTable>
-
-/** A row with its life, for the rules of key-life.ts. */
-export type LivingRow = ReturnType<typeof toLivingRow>
-
-function toLivingRow (row: Row) {
-  return { ...row, ...lifeOf(row) }
-}
-
-/** All keys. */
-export async function readKeys (db: Queryable): Promise<LivingRow[]> {
-  const rows = await db.selectFrom('keys').selectAll().orderBy('created_at').orderBy('kid').execute()
-  return rows.map(toLivingRow)
-}
-
 /** Where the step is done, and by whom: what it does is in the trail. */
 export interface KeyChange {
   trx: Transaction<Tables>
   revoke: Revoke
   record: RecordEvent
   by: Actor
+  /** Of the keys those that may be chosen to sign: see `Keyring.candidates`. */
+  candidates: (keys: readonly KeyRow[]) => KeyRow[]
 }
 
 /** Inserts a key that signs from `activatesAt` on, and retires those before it at that moment. `imported`: whether it comes from elsewhere. */
@@ -75,7 +65,7 @@ async function retireOthers (trx: Transaction<Tables>, { kid, algorithm }: Pick<
 
 /** Makes sure that a key signs: where none does, the pending one begins at once, and where there is none either, `spare`. */
 export async function promoteOrInsert (change: KeyChange, algorithm: Algorithm, spare: PreparedKey, now: number): Promise<void> {
-  const keys = await readKeys(change.trx)
+  const keys = change.candidates(await readKeys(change.trx))
   if (findSigner(keys, algorithm, now) !== undefined) return
   const pending = findPending(keys, algorithm, now)
   if (pending !== undefined) await activate(change, pending, now)
@@ -83,7 +73,7 @@ export async function promoteOrInsert (change: KeyChange, algorithm: Algorithm, 
 }
 
 /** Takes back that a key retires: its successor was revoked before it signed. */
-export async function unretire (trx: Transaction<Tables>, successor: Row): Promise<void> {
+export async function unretire (trx: Transaction<Tables>, successor: KeyRow): Promise<void> {
   await trx.updateTable('keys').set({ retires_at: null, expires_at: null })
     .where('algorithm', '=', successor.algorithm).where('retires_at', '=', successor.activates_at).where('revoked_at', 'is', null)
     .execute()
@@ -102,6 +92,8 @@ export async function lengthenRetirement (trx: Transaction<Tables>, now: number)
 /** When the last key of an older system dies; 0 where there is none. What must outlive every token must outlive these too. */
 export async function lastVerifyOnlyExpiry (db: Queryable): Promise<number> {
   const row = await db.selectFrom('keys').select(eb => eb.fn.max('expires_at').as('last'))
-    .where('activates_at', 'is', null).where('revoked_at', 'is', null).executeTakeFirst()
+    .where('activates_at', 'is', null).where('revoked_at', 'is', null)
+    // What is no moment comes after all numbers.
+    .where('expires_at', '<=', LAST_MOMENT).executeTakeFirst()
   return Number(row?.last ?? 0)
 }

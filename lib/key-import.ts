@@ -2,6 +2,8 @@ import { createPrivateKey, createPublicKey, createSecretKey, sign, verify } from
 import type { JsonWebKey, KeyObject } from 'node:crypto'
 import { ALGORITHMS } from '../schemas/algorithms.js'
 import type { Algorithm } from '../schemas/algorithms.js'
+import { recogniseKey } from './key-forms.js'
+import type { KeyForm } from './key-forms.js'
 
 /** Why a key was not taken. Its message says what to do, and nothing of the key. */
 export class KeyError extends Error {
@@ -28,9 +30,12 @@ export interface ParsedKey {
 
 /** What its owner says of a key that the file does not. */
 export interface KeyHints {
-  /** What the key is for. Default: what the JWK says; an RSA key without that is for RS256 and PS256. */
+  /**
+   * What the key is for. Default: what the JWK says; an RSA key without that is for RS256 and PS256. A secret that is no JWK needs
+   * HS256 here: it looks like any other text, and what others know must not become a secret by mistake.
+   */
   algorithm?: Algorithm
-  /** The file holds a secret in base64url (or base64): without it a secret is the text of the file. */
+  /** The secret is in base64url (or base64). Default: the text of the file is the secret. */
   base64url?: boolean
 }
 
@@ -61,7 +66,10 @@ export function parseSigningKey (content: Buffer, hints: KeyHints = {}): ParsedK
 
 /** A public or private key to verify with, of which only the public half is kept, or an HMAC secret. Throws a KeyError. */
 export function parseVerifyOnlyKey (content: Buffer, hints: KeyHints = {}): ParsedKey {
-  return (hints.base64url === true ? undefined : parseKey(content, 'verify', hints)) ?? parseSecret(content, hints)
+  const parsed = parseKey(content, 'verify', hints)
+  if (parsed === undefined) return parseSecret(content, hints)
+  if (hints.base64url === true) throw invalid('the file holds a key, and no bare secret: leave out --base64url')
+  return parsed
 }
 
 /** Throws a KeyError where the text cannot be a `kid`. */
@@ -73,12 +81,15 @@ function invalid (reason: string, cause?: unknown): KeyError {
   return new KeyError('invalid_key', `The key is not taken: ${reason}`, cause)
 }
 
-/** Undefined where the file looks like neither form. */
+/** Undefined: the file looks like no key. */
 function parseKey (content: Buffer, purpose: Purpose, { algorithm: wanted }: KeyHints): ParsedKey | undefined {
-  const text = toText(content)
-  const material = text.includes('-----BEGIN ') ? ofPem(text, purpose) : text.trimStart().startsWith('{') ? ofJwk(text, purpose) : undefined
-  if (material === undefined) return undefined
-  const { key, jwk } = material
+  if (content.length > MAX_FILE_BYTES) throw invalid(`the file has more than ${MAX_FILE_BYTES} bytes: give one that holds the key and nothing else`)
+  const form = recogniseKey(content)
+  if (form === undefined) {
+    assertText(content)
+    return undefined
+  }
+  const { key, jwk } = toMaterial(form, purpose)
   let algorithms = algorithmsOf(key)
   for (const named of [jwk?.alg, wanted]) {
     if (named === undefined) continue
@@ -89,35 +100,40 @@ function parseKey (content: Buffer, purpose: Purpose, { algorithm: wanted }: Key
   return { algorithms, kid: typeof jwk?.kid === 'string' ? jwk.kid : undefined, ...toTexts(key, purpose) }
 }
 
-function toText (content: Buffer): string {
-  if (content.length > MAX_FILE_BYTES) throw invalid(`the file has more than ${MAX_FILE_BYTES} bytes: give one that holds the key and nothing else`)
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(content)
-  } catch (cause) {
-    throw invalid('the file is not text: give a PEM file, a JWK, or a secret as text or in base64url', cause)
+function toMaterial (found: KeyForm, purpose: Purpose): Material {
+  switch (found.form) {
+    case 'refused': throw invalid(found.reason)
+    case 'pem': return ofPem(found.text, purpose)
+    case 'jwk': return ofJwk(found.jwk, purpose)
+    case 'key':
+      assertUsable(found.key.type === 'private', purpose)
+      return { key: found.key, jwk: undefined }
   }
+}
+
+/** UTF-16, which some shells write, is text with zeros in it to everyone else. */
+function assertText (content: Buffer): string {
+  try {
+    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(content)
+    if (!text.includes('\0')) return text
+  } catch {
+    // What it was is in the message below.
+  }
+  throw invalid('the file is not text in UTF-8: give a PEM file, DER, a JWK, or a secret as text or in base64url')
 }
 
 function ofPem (text: string, purpose: Purpose): Material {
   if (/^-----BEGIN ENCRYPTED|^Proc-Type: *4, *ENCRYPTED/m.test(text)) throw invalid('it is encrypted: decrypt it first, for example with `openssl pkey -in key.pem`')
   const blocks = text.match(/-----BEGIN ((RSA |EC )?PRIVATE KEY|(RSA )?PUBLIC KEY)-----[^-]*-----END \1-----/g) ?? []
   const [block] = blocks
-  if (block === undefined) throw invalid('the PEM file holds no PRIVATE KEY or PUBLIC KEY; of a certificate `openssl x509 -pubkey -noout` gives the key')
+  if (block === undefined) throw invalid('the PEM file holds no PRIVATE KEY or PUBLIC KEY; `openssl x509 -pubkey -noout` prints the key of a certificate')
   if (blocks.length > 1) throw invalid('the PEM file holds more than one key: give a file for each')
   const isPrivate = block.includes('PRIVATE KEY')
   assertUsable(isPrivate, purpose)
   return { key: read(() => isPrivate ? createPrivateKey(block) : createPublicKey(block)), jwk: undefined }
 }
 
-function ofJwk (text: string, purpose: Purpose): Material {
-  let jwk: JsonWebKey & { keys?: unknown }
-  try {
-    jwk = JSON.parse(text)
-  } catch {
-    // Its message has a part of the text in it.
-    throw invalid('it looks like a JWK, and is not valid JSON: export it again')
-  }
-  if (jwk.keys !== undefined) throw invalid('it is a set of keys: give one JWK')
+function ofJwk (jwk: JsonWebKey, purpose: Purpose): Material {
   const { use, key_ops: operations, alg, kid } = jwk as Record<string, unknown>
   if (use !== undefined && use !== 'sig') throw invalid(`its use is '${String(use)}', and must be 'sig'`)
   // The private half of a pair may only say that it signs: what is kept of it verifies.
@@ -127,7 +143,9 @@ function ofJwk (text: string, purpose: Purpose): Material {
   if (kid !== undefined && typeof kid !== 'string') throw invalid('its kid is not a text: mend it, or leave it out')
   if (jwk.kty === 'oct') {
     if (typeof jwk.k !== 'string') throw invalid('its k is missing, which is the secret itself: export it again')
-    return { key: createSecretKey(toBytes(jwk.k)), jwk }
+    const bytes = toBytes(jwk.k)
+    if (recogniseKey(bytes) !== undefined) throw invalid('its k holds a key or a token, and no secret: give that key itself')
+    return { key: createSecretKey(bytes), jwk }
   }
   const isPrivate = jwk.d !== undefined
   assertUsable(isPrivate, purpose)
@@ -182,14 +200,15 @@ function belongTogether (privateKey: KeyObject, publicKey: KeyObject): boolean {
 }
 
 function parseSecret (content: Buffer, { algorithm, base64url }: KeyHints): ParsedKey {
-  if (algorithm !== undefined && algorithm !== 'HS256') throw invalid(`it is a secret, which is for HS256 and not for ${algorithm}`)
+  if (algorithm === undefined) throw invalid('it is neither PEM, DER nor a JWK: if it is an HS256 secret, confirm that with --algorithm HS256')
+  if (algorithm !== 'HS256') throw invalid(`it is a secret, which is for HS256 and not for ${algorithm}`)
   // Editors and `echo` end a file with a line break that is no part of the secret.
-  const text = toText(content).replace(/\r?\n$/, '')
+  const text = assertText(content).replace(/\r?\n$/, '')
   return { algorithms: ['HS256'], kid: undefined, ...ofBytes(base64url === true ? toBytes(text) : Buffer.from(text)) }
 }
 
 function toBytes (text: string): Buffer {
-  if (!/^[A-Za-z0-9_+/-]+={0,2}$/.test(text)) throw invalid('the secret is not base64url: a secret that is plain text is given without --base64url')
+  if (!/^[A-Za-z0-9_+/-]+={0,2}$/.test(text)) throw invalid('the secret is not base64url: leave out --base64url if it is plain text')
   return Buffer.from(text, 'base64url')
 }
 

@@ -1,4 +1,3 @@
-import type { Selectable } from 'kysely'
 import type { Algorithm } from '../schemas/algorithms.js'
 import type { Clock } from './clock.js'
 import { SYSTEM } from './events.js'
@@ -6,12 +5,13 @@ import type { Follower } from './follower.js'
 import { lengthenRetirement, prepareKey, promoteOrInsert } from './key-changes.js'
 import { findSigner, isPublished, isRotationDue, stateOf, verifies } from './key-life.js'
 import type { KeyLife, KeyState } from './key-life.js'
-import { lifeOf, toSigningKey, toVerifyOnlyKey, unsealKeyText } from './keys.js'
+import { isSound, judgeSecrets, readKeys } from './key-rows.js'
+import type { KeyRow } from './key-rows.js'
+import { toSigningKey, toVerifyOnlyKey, unsealKeyText } from './keys.js'
 import type { PublicJwk, SigningKey, VerifyOnlyKey } from './keys.js'
 import type { Revocations } from './revocations.js'
 import { parseScope } from './scopes.js'
 import type { Store } from './store/store.js'
-import type { KeysTable } from './store/tables.js'
 
 /** A key of ours with its algorithm, type, issuer and audience pinned: what @fastify/jwt makes of a `SigningKey`. */
 export interface JwtKey {
@@ -32,7 +32,7 @@ export interface VerifyOnlyJwtKey {
   verify (token: string): unknown
 }
 
-/** What the keyring is made with: the framework's JWT library, which lib/ does not know. */
+/** What the keyring is made with: the framework's JWT library, which lib/ does not know. Both reject if the key does not work. */
 export interface JwtKeyMaker {
   toJwtKey (key: SigningKey): Promise<JwtKey>
   toVerifyOnlyJwtKey (key: VerifyOnlyKey): Promise<VerifyOnlyJwtKey>
@@ -44,11 +44,17 @@ export interface Held<Key> {
   expiresAt: number
 }
 
+/** Why a key cannot be opened. */
+export type KeyProblem = 'secret' | 'damaged'
+
 /** A key as its administrator may see it: never the key itself. */
 export interface KeyView extends KeyLife {
   kid: string
   algorithm: Algorithm
-  state: KeyState
+  /** `unusable`: it cannot be opened here, see `problem`. */
+  state: KeyState | 'unusable'
+  /** Why it cannot be used. `secret`: another secret sealed it, or the seal is damaged. `damaged`: the row holds no key. Null: it can be used. */
+  problem: KeyProblem | null
   /** Whether this process signs with it. */
   signs: boolean
   /** Milliseconds. */
@@ -73,27 +79,42 @@ export interface Keyring {
   list (now: number): KeyView[]
   /** Whether the signing key is to be replaced. `rotation`: milliseconds that a key signs for; undefined: for good. */
   isRotationDue (rotation: number | undefined, now: number): boolean
+  /**
+   * Of the keys in the store those that may be chosen to sign: those that open here. If none does, the secret of this process may be
+   * wrong, and all of them count: it must not replace the keys of the others.
+   */
+  candidates (keys: readonly KeyRow[]): KeyRow[]
+  /** Whether there are keys that may be good and none of them opens: then the secret of this process is probably wrong. */
+  opensNone (keys: readonly KeyRow[]): boolean
   /** Registers what must forget what the keys before have verified. */
   onChange (listener: () => void): void
 }
 
-type Row = Selectable<KeysTable>
-
-interface Entry extends KeyLife {
-  row: Row
-  algorithm: string
+interface Entry {
+  row: KeyRow
   jwtKey: JwtKey | undefined
   verifyOnly: VerifyOnlyJwtKey | undefined
+  problem: KeyProblem | null
+}
+
+type Opened = Omit<Entry, 'row'>
+
+const NOT_OPENED: Opened = { jwtKey: undefined, verifyOnly: undefined, problem: null }
+
+const REPORTS: Record<KeyProblem, string> = {
+  secret: 'a key in the database does not open with the secrets of this process, and its tokens are refused here: give every process the same list of secrets (option secret, LATCHKEY_SECRET), or remove the key with `latchkey keys revoke`',
+  damaged: 'a key in the database is damaged, and its tokens are refused: remove it with `latchkey keys revoke`'
 }
 
 /**
- * Opens the keys in the store, after making one for `algorithm` where none signs, and keeps them level with it. They live
- * beside the revocations on purpose: who loses the store loses both, and no token comes back because its revocation is gone.
+ * Opens the keys in the store, after making one for `algorithm` if none signs, and keeps them level with it. They live
+ * beside the revocations on purpose: if the store is lost both are, and no token comes back because its revocation is gone.
+ * A key that cannot be opened is left out and reported once.
  * @param sealKeys - the first one seals, all of them unseal.
- * @param log - told of a key that another process made and that our secrets do not open.
- * @throws Error that names the option `secret` where a key cannot be unsealed.
+ * @param isRepair - opens also with a wrong secret, and then makes no key: so that keys can be listed and revoked.
+ * @throws Error that names the option `secret` if no key opens: a new signing key under a wrong secret would end every session.
  */
-export async function openKeyring ({ store, clock, revocations, follower, algorithm, sealKeys, maker, log }: {
+export async function openKeyring ({ store, clock, revocations, follower, algorithm, sealKeys, maker, log, isRepair = false }: {
   store: Store
   clock: Clock
   revocations: Revocations
@@ -102,85 +123,113 @@ export async function openKeyring ({ store, clock, revocations, follower, algori
   sealKeys: readonly [Buffer, ...Buffer[]]
   maker: JwtKeyMaker
   log: { warn (details: object, message: string): void }
+  isRepair?: boolean
 }): Promise<Keyring> {
   let entries: Entry[] = []
   let byKid = new Map<string, Entry>()
   const listeners: Array<() => void> = []
   const reported = new Set<string>()
 
-  const read = (): Promise<Row[]> => store.read(db => db.selectFrom('keys').selectAll().orderBy('created_at').orderBy('kid').execute())
+  const read = (): Promise<KeyRow[]> => store.read(readKeys)
 
-  async function open (row: Row, refuse: (row: Row) => void): Promise<Pick<Entry, 'jwtKey' | 'verifyOnly'>> {
-    const nothing = { jwtKey: undefined, verifyOnly: undefined }
-    if (!verifies(lifeOf(row), clock.now())) return nothing
+  async function open (row: KeyRow): Promise<Opened> {
+    if (!verifies(row, clock.now())) return NOT_OPENED
+    if (row.isDamaged) return { ...NOT_OPENED, problem: 'damaged' }
     const known = byKid.get(row.kid)
     // What is sealed anew, perhaps with a secret that we do not have yet, is the same key.
-    const isKnown = known?.row.created_at === row.created_at && known.algorithm === row.algorithm
+    const isKnown = known?.row.created_at === row.created_at && known.row.algorithm === row.algorithm
     if (isKnown && (known.jwtKey !== undefined || known.verifyOnly !== undefined)) return known
+    if (!isSound(row)) return { ...NOT_OPENED, problem: 'damaged' }
     const unsealed = unsealKeyText(sealKeys, row)
-    if (unsealed === undefined) {
-      refuse(row)
-      return nothing
+    if (unsealed === undefined) return { ...NOT_OPENED, problem: 'secret' }
+    try {
+      return row.activates_at === null
+        ? { ...NOT_OPENED, verifyOnly: await maker.toVerifyOnlyJwtKey(toVerifyOnlyKey(row, unsealed.text)) }
+        : { ...NOT_OPENED, jwtKey: await maker.toJwtKey(toSigningKey(row, unsealed.text)) }
+    } catch {
+      // An older version stored what it could not use afterwards. The reason could quote the key.
+      return { ...NOT_OPENED, problem: 'damaged' }
     }
-    return row.activates_at === null
-      ? { ...nothing, verifyOnly: await maker.toVerifyOnlyJwtKey(toVerifyOnlyKey(row, unsealed.text)) }
-      : { ...nothing, jwtKey: await maker.toJwtKey(toSigningKey(row, unsealed.text)) }
   }
 
-  async function take (rows: Row[], refuse: (row: Row) => void): Promise<void> {
+  async function take (rows: KeyRow[]): Promise<void> {
     const taken: Entry[] = []
     for (const row of rows) {
-      const { jwtKey, verifyOnly } = await open(row, refuse)
-      taken.push({ row, algorithm: row.algorithm, ...lifeOf(row), jwtKey, verifyOnly })
+      const { jwtKey, verifyOnly, problem } = await open(row)
+      taken.push({ row, jwtKey, verifyOnly, problem })
+      if (problem !== null) report(row, problem)
     }
     entries = taken
     byKid = new Map(taken.map(entry => [entry.row.kid, entry]))
     for (const listener of listeners) listener()
   }
 
+  function report ({ kid }: KeyRow, problem: KeyProblem): void {
+    if (reported.has(kid)) return
+    reported.add(kid)
+    log.warn({ kid }, REPORTS[problem])
+  }
+
+  /** Without those that hold no key at all. A key that only our secrets do not open may be another process's. */
+  function withoutDamaged (rows: readonly KeyRow[]): KeyRow[] {
+    return rows.filter(row => isSound(row) && byKid.get(row.kid)?.problem !== 'damaged')
+  }
+
+  function opensNone (rows: readonly KeyRow[]): boolean {
+    return judgeSecrets(withoutDamaged(rows), sealKeys, clock.now()) === 'wrong'
+  }
+
+  function candidates (rows: readonly KeyRow[]): KeyRow[] {
+    const sound = withoutDamaged(rows)
+    return judgeSecrets(sound, sealKeys, clock.now()) === 'right' ? sound.filter(row => unsealKeyText(sealKeys, row) !== undefined) : sound
+  }
+
   /** Another process that signs with other algorithms does not replace our signing key when it revokes it: we do. */
   async function makeSigner (): Promise<void> {
     const spare = await prepareKey(algorithm, sealKeys[0], clock.now())
-    await revocations.transaction((trx, revoke, now, record) => promoteOrInsert({ trx, revoke, record, by: SYSTEM }, algorithm, spare, now))
+    await revocations.transaction((trx, revoke, now, record) => promoteOrInsert({ trx, revoke, record, by: SYSTEM, candidates }, algorithm, spare, now))
   }
 
-  function lacksSigner (rows: Row[]): boolean {
-    return findSigner(rows.map(toCandidate), algorithm, clock.now()) === undefined
+  function lacksSigner (rows: readonly KeyRow[]): boolean {
+    return findSigner(rows, algorithm, clock.now()) === undefined
   }
 
-  function report ({ kid }: Row): void {
-    if (reported.has(kid)) return
-    reported.add(kid)
-    log.warn({ kid }, 'another process has made a key that the secrets of this one do not open, and its tokens are refused here: give every process the same list of secrets (option secret, LATCHKEY_SECRET)')
-  }
-
-  async function load (refuse: (row: Row) => void): Promise<void> {
-    let rows = await read()
+  async function load (): Promise<void> {
+    const rows = await read()
     if (isSame(rows, entries)) return
-    await take(rows, refuse)
-    if (!lacksSigner(rows)) return
-    await makeSigner()
-    rows = await read()
-    await take(rows, refuse)
+    await take(rows)
+    // A key that other secrets sealed counts here: two processes with different secrets would replace each other's keys for ever.
+    if (lacksSigner(withoutDamaged(rows))) await replaceSigner()
   }
 
-  function refuseToStart ({ kid }: Row): void {
-    throw new Error(`The option secret (LATCHKEY_SECRET, or the .secret file beside the database) does not open the signing key ${kid}: give the secret that this database was made with`)
+  async function replaceSigner (): Promise<void> {
+    await makeSigner()
+    await take(await read())
+  }
+
+  async function start (): Promise<void> {
+    const rows = await read()
+    // What is read of an empty store is what is known already.
+    if (rows.length > 0) await take(rows)
+    if (opensNone(rows)) {
+      if (!isRepair) throw secretOpensNothing(entries)
+    } else if (lacksSigner(candidates(rows))) {
+      await replaceSigner()
+    }
   }
 
   await revocations.transaction((trx, _revoke, now) => lengthenRetirement(trx, now))
-  // What is read of an empty store is what is known already.
-  if ((await read()).length === 0) await makeSigner()
-  await load(refuseToStart)
-  follower.follow(() => load(report))
+  await start()
+  follower.follow(load)
 
-  function toView (entry: Entry, signer: Entry | undefined, now: number): KeyView {
-    const { row, activatesAt, retiresAt, expiresAt, revokedAt } = entry
+  function toView ({ row, problem }: Entry, signer: Entry | undefined, now: number): KeyView {
+    const { activatesAt, retiresAt, expiresAt, revokedAt } = row
     return {
       kid: row.kid,
       algorithm: row.algorithm as Algorithm,
-      state: stateOf(entry, now),
-      signs: entry === signer,
+      state: problem === null ? stateOf(row, now) : 'unusable',
+      problem,
+      signs: row === signer?.row,
       createdAt: row.created_at,
       activatesAt,
       retiresAt,
@@ -192,44 +241,56 @@ export async function openKeyring ({ store, clock, revocations, follower, algori
     }
   }
 
+  function findSigning (now: number): Entry | undefined {
+    const signer = findSigner(openedRows(), algorithm, now)
+    return signer === undefined ? undefined : byKid.get(signer.kid)
+  }
+
+  function openedRows (): KeyRow[] {
+    return entries.filter(({ jwtKey }) => jwtKey !== undefined).map(({ row }) => row)
+  }
+
   return {
     find (kid, now) {
       const entry = byKid.get(kid)
-      return entry?.jwtKey !== undefined && verifies(entry, now) ? { key: entry.jwtKey, expiresAt: entry.expiresAt ?? Infinity } : undefined
+      return entry?.jwtKey !== undefined && verifies(entry.row, now) ? { key: entry.jwtKey, expiresAt: entry.row.expiresAt ?? Infinity } : undefined
     },
     findVerifyOnly (algorithm, kid, now) {
       const found: Array<Held<VerifyOnlyJwtKey>> = []
       for (const entry of entries) {
-        if (entry.verifyOnly === undefined || entry.algorithm !== algorithm || !verifies(entry, now)) continue
-        if (kid === undefined || kid === entry.row.kid) found.push({ key: entry.verifyOnly, expiresAt: entry.expiresAt ?? Infinity })
+        if (entry.verifyOnly === undefined || entry.row.algorithm !== algorithm || !verifies(entry.row, now)) continue
+        if (kid === undefined || kid === entry.row.kid) found.push({ key: entry.verifyOnly, expiresAt: entry.row.expiresAt ?? Infinity })
       }
       return found
     },
     signer (now) {
-      const key = findSigner(entries, algorithm, now)?.jwtKey
+      const key = findSigning(now)?.jwtKey
       if (key === undefined) throw new Error(`There is no ${algorithm} key to sign with that the option secret (LATCHKEY_SECRET) of this process opens`)
       return key
     },
-    jwks: now => entries.filter(entry => isPublished(entry, now)).map(entry => entry.jwtKey?.jwk ?? null).filter(jwk => jwk !== null),
+    jwks: now => entries.filter(entry => isPublished(entry.row, now)).map(entry => entry.jwtKey?.jwk ?? null).filter(jwk => jwk !== null),
     list (now) {
-      const signer = findSigner(entries, algorithm, now)
+      const signer = findSigning(now)
       return entries.map(entry => toView(entry, signer, now))
     },
-    isRotationDue: (rotation, now) => isRotationDue(entries, algorithm, rotation, now),
+    isRotationDue: (rotation, now) => isRotationDue(openedRows(), algorithm, rotation, now),
+    candidates,
+    opensNone,
     onChange (listener) {
       listeners.push(listener)
     }
   }
 }
 
-function toCandidate (row: Row): KeyLife & { algorithm: string } {
-  return { algorithm: row.algorithm, ...lifeOf(row) }
+function secretOpensNothing (entries: readonly Entry[]): Error {
+  const kid = entries.find(({ problem }) => problem === 'secret')?.row.kid ?? ''
+  return new Error(`The option secret (LATCHKEY_SECRET, or the .secret file beside the database) does not open the signing key ${kid}: give the secret that this database was made with; if the secret is right, the key is damaged: remove it with \`latchkey keys revoke ${kid}\``)
 }
 
 /** Read after every commit of another process, most of which are logins. */
-function isSame (rows: Row[], entries: Entry[]): boolean {
+function isSame (rows: KeyRow[], entries: Entry[]): boolean {
   return rows.length === entries.length && rows.every((row, index) => {
     const known = entries[index]?.row
-    return known !== undefined && Object.entries(row).every(([column, value]) => known[column as keyof Row] === value)
+    return known !== undefined && Object.entries(row).every(([column, value]) => known[column as keyof KeyRow] === value)
   })
 }

@@ -1,7 +1,6 @@
 import { createPrivateKey, createPublicKey, generateKeyPair, randomBytes } from 'node:crypto'
 import { promisify } from 'node:util'
 import type { Algorithm } from '../schemas/algorithms.js'
-import type { KeyLife } from './key-life.js'
 import { parseScope } from './scopes.js'
 import { seal, unseal } from './secrets.js'
 import type { KeysTable } from './store/tables.js'
@@ -110,9 +109,4 @@ export function toVerifyOnlyKey ({ kid, algorithm, issuer, audience, scope }: Se
     audience,
     scopes: scope === null ? null : parseScope(scope)
   }
-}
-
-/** The times of a row. */
-export function lifeOf (row: Pick<KeysTable, 'activates_at' | 'retires_at' | 'expires_at' | 'revoked_at'>): KeyLife {
-  return { activatesAt: row.activates_at, retiresAt: row.retires_at, expiresAt: row.expires_at, revokedAt: row.revoked_at }
 }

@@ -36,10 +36,18 @@ export function seal (key: Buffer, plaintext: string, context: string): string {
   return Buffer.concat([nonce, cipher.getAuthTag(), sealed]).toString('base64url')
 }
 
+/** Nonce and tag, in bytes: no sealed value is shorter. */
+const OVERHEAD = 28
+
+/** Whether a text has the form of a sealed value. */
+export function isSealed (text: string): boolean {
+  return /^[\w-]+$/.test(text) && text.length >= OVERHEAD * 4 / 3
+}
+
 /** The reverse of `seal`; undefined when the key is another one or the value was tampered with. */
 export function unseal (key: Buffer, sealed: string, context: string): string | undefined {
   const bytes = Buffer.from(sealed, 'base64url')
-  if (bytes.length < 28) return undefined
+  if (bytes.length < OVERHEAD) return undefined
   const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, 12), { authTagLength: 16 })
     .setAAD(Buffer.from(context))
     .setAuthTag(bytes.subarray(12, 28))

@@ -1,5 +1,6 @@
 import fastifyJwt from '@fastify/jwt'
 import type { FastifyJWTOptions } from '@fastify/jwt'
+import { REQUIRED_CLAIMS } from '../lib/access-token.js'
 import { jwtProfileOf, OPEN } from '../lib/jwt-profile.js'
 import type { JwtKey, JwtKeyMaker, VerifyOnlyJwtKey } from '../lib/keyring.js'
 import type { SigningKey, VerifyOnlyKey } from '../lib/keys.js'
@@ -15,7 +16,7 @@ export function createJwtKeyMaker ({ issuer, audience }: { issuer: string, audie
   }
 }
 
-/** With our type, issuer and audience pinned, and every claim there. */
+/** With our type, issuer and audience pinned, and every claim there. Rejects if the key does not verify what it signs. */
 async function toJwtKey (key: SigningKey, { issuer, audience }: { issuer: string, audience: readonly string[] }): Promise<JwtKey> {
   const options: FastifyJWTOptions = {
     secret: typeof key.private === 'string' ? { private: key.private, public: key.public } : key.private,
@@ -23,6 +24,8 @@ async function toJwtKey (key: SigningKey, { issuer, audience }: { issuer: string
     verify: jwtProfileOf(key.algorithm, { issuer, audience })
   }
   const { jwt } = await isolate(fastifyJwt, options)
+  const claims = Object.fromEntries(REQUIRED_CLAIMS.map(claim => [claim, claim]))
+  jwt.verify(jwt.sign({ ...claims, iss: issuer, aud: [...audience], iat: 0, exp: 1 }))
   return {
     kid: key.kid,
     algorithm: key.algorithm,
@@ -33,11 +36,25 @@ async function toJwtKey (key: SigningKey, { issuer, audience }: { issuer: string
   }
 }
 
-/** The signature only: what such a token says is judged in lib/foreign-tokens.ts. */
+/** The signature only: what such a token says is judged in lib/foreign-tokens.ts. Rejects if the key verifies nothing. */
 async function toVerifyOnlyJwtKey (key: VerifyOnlyKey): Promise<VerifyOnlyJwtKey> {
   const { jwt } = await isolate<FastifyJWTOptions>(fastifyJwt, {
     secret: typeof key.public === 'string' ? { public: key.public } : key.public,
     verify: { algorithms: [key.algorithm], ...OPEN }
   })
-  return { key, verify: token => jwt.verify(token) }
+  const made = { key, verify: (token: string): unknown => jwt.verify(token) }
+  assertVerifies(made)
+  return made
+}
+
+/** It cannot sign, so it is given a token that it must refuse for its signature, and for nothing before that. */
+function assertVerifies ({ key, verify }: VerifyOnlyJwtKey): void {
+  const encode = (part: object): string => Buffer.from(JSON.stringify(part)).toString('base64url')
+  try {
+    verify(`${encode({ alg: key.algorithm })}.${encode({})}.${Buffer.alloc(64, 1).toString('base64url')}`)
+  } catch (error) {
+    if ((error as { code?: unknown }).code === 'FAST_JWT_INVALID_SIGNATURE') return
+    throw error
+  }
+  throw new Error('A key verifies a signature that it cannot have made')
 }

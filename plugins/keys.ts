@@ -10,7 +10,7 @@ import type { Store } from '../lib/store/store.js'
 import { kClock, kFollower, kStore } from './database.js'
 import { createJwtKeyMaker } from './jwt-keys.js'
 import { kRevocations } from './revocations.js'
-import { kSettings } from './settings.js'
+import { kRepair, kSettings } from './settings.js'
 
 export const kKeyring = Symbol('latchkey.keyring')
 export const kKeys = Symbol('latchkey.keys')
@@ -39,8 +39,8 @@ export default fp(async function latchkeyKeys (app) {
   app.decorate(kThrottleKeys, [first.throttle, ...others.map(({ throttle }) => throttle)])
   const sealKeys: [Buffer, ...Buffer[]] = [first.seal, ...others.map(({ seal }) => seal)]
   const maker = createJwtKeyMaker({ issuer, audience })
-  const keyring = await openKeyring({ store, clock, follower, revocations, algorithm, sealKeys, maker, log: app.log })
-  const keys = createKeys({ keyring, clock, follower, revocations, algorithm, rotation, sealKeys, catalogue })
+  const keyring = await openKeyring({ store, clock, follower, revocations, algorithm, sealKeys, maker, log: app.log, isRepair: app.hasDecorator(kRepair) })
+  const keys = createKeys({ keyring, maker, clock, follower, revocations, algorithm, rotation, sealKeys, catalogue })
   app.decorate(kKeyring, keyring)
   app.decorate(kKeys, keys)
   await keys.rotateIfDue()

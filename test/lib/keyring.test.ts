@@ -1,4 +1,4 @@
-import { createPrivateKey } from 'node:crypto'
+import { createPrivateKey, generateKeyPairSync } from 'node:crypto'
 import t from 'tap'
 import type { Test } from 'tap'
 import type { KeyView } from '../../lib/keyring.js'
@@ -90,10 +90,95 @@ t.test('a wrong secret: one sentence that names the option, and nothing is made 
   t.same(rows.all(), before)
 })
 
+t.test('to repair, the keys open with a wrong secret too, and nothing is made until the last one is revoked', async t => {
+  const file = databaseIn(t)
+  const { keys } = await open(t, file)
+  await keys.rotate({ immediately: true })
+  const repair = await open(t, file, { secrets: [OTHER], isRepair: true })
+  t.same((await repair.keys.list()).map(({ state, problem }) => [state, problem]), [['unusable', 'secret'], ['unusable', 'secret']])
+  t.equal(await repair.keys.rotateIfDue(), undefined)
+  const [first, second] = await repair.keys.list()
+  t.match(await repair.keys.revoke(String(first?.kid)), { state: 'revoked', problem: null })
+  t.equal((await repair.keys.list()).length, 2, 'the other one may be good')
+  await t.rejects(open(t, file, { secrets: [OTHER] }), /does not open the signing key/)
+  await t.resolves(open(t, file), 'the right secret still opens it')
+  await repair.keys.revoke(String(second?.kid))
+  t.same((await repair.keys.list()).map(({ state }) => state).sort(), ['active', 'revoked', 'revoked'], 'whoever revokes the last one has decided')
+  await t.resolves(open(t, file, { secrets: [OTHER] }))
+})
+
+t.test('a damaged row is skipped, reported once, listed, and erased by revoking it', async t => {
+  const damages: Record<string, string> = {
+    'an unknown algorithm': "algorithm = 'XX999'",
+    'an algorithm that is no text': "algorithm = x'00'",
+    'no seal': "sealed = ''",
+    'a seal that is no text': "sealed = x'0102'",
+    'a seal that is cut off': 'sealed = substr(sealed, 1, 20)',
+    'half a seal': 'sealed = substr(sealed, 1, 60)',
+    'another seal': "sealed = substr(sealed, 1, 40) || 'AAAA' || substr(sealed, 45)",
+    'a date that is a text': "created_at = 'yesterday'",
+    'a date that is no moment': 'created_at = 9000000000000000',
+    'an activation that is a text': "activates_at = 'soon'",
+    'an expiry that is a text': "expires_at = 'soon'",
+    'a revocation that is a text': "revoked_at = 'yes'",
+    'a scope that is no text': "scope = x'00'",
+    'an issuer that is no text': "issuer = x'00'",
+    'no name': 'kid = null',
+    'a name that is no text': "kid = x'00ff'"
+  }
+  for (const [name, damage] of Object.entries(damages)) {
+    const file = databaseIn(t)
+    const { keys: before } = await open(t, file)
+    await before.importVerifyOnlyKey(Buffer.from('a secret of an older system, long enough'), { algorithm: 'HS256', kid: 'old' })
+    const other = connectTo(t, file)
+    other.exec(`update keys set ${damage} where kid != 'old'`)
+    const { world, keys, tokens, warnings } = await open(t, file)
+    const damaged = (await keys.list()).filter(({ state }) => state === 'unusable')
+    t.equal(damaged.length, 1, name)
+    t.equal(warnings.length, 1, name)
+    const user = await world.addUser()
+    t.match(await tokens.verify(await tokens.sign(await world.sessions.start(user))), { id: user.id }, `${name}: another key signs`)
+    await t.resolves(world.revocations.revokeUser(user.id), name)
+    t.match(await keys.revoke(String(damaged[0]?.kid)), { state: 'revoked', problem: null }, name)
+    t.same((await keys.list()).filter(({ state }) => state === 'unusable'), [], name)
+    await t.resolves(open(t, file), name)
+    other.close()
+  }
+})
+
+t.test('a damaged row that appears while the service runs takes nothing down', async t => {
+  const file = databaseIn(t)
+  const { world, keys, tokens, warnings } = await open(t, file)
+  const user = await world.addUser()
+  const token = await tokens.sign(await world.sessions.start(user))
+  const other = connectTo(t, file)
+  const insert = other.prepare('insert into keys (kid, algorithm, sealed, created_at, activates_at) values (?, ?, ?, ?, ?)')
+  insert.run('one', 'ES256', 'A'.repeat(200), world.wall() + 1, world.wall())
+  insert.run('two', 'ES512', 'x', 'never', 'never')
+  t.match(await tokens.verify(token), { id: user.id })
+  t.match(await tokens.verify(await tokens.sign(await world.sessions.start(user))), { id: user.id })
+  await keys.rotate({ immediately: true })
+  t.match(await tokens.verify(await tokens.sign(await world.sessions.start(user))), { id: user.id })
+  t.same(warnings, [{ kid: 'one' }, { kid: 'two' }])
+  for (const kid of ['one', 'two']) t.match(await keys.revoke(kid), { state: 'revoked' })
+})
+
+t.test('a key that cannot be built is not stored', async t => {
+  const { keys, maker } = await open(t, databaseIn(t))
+  maker.toVerifyOnlyJwtKey = async () => await Promise.reject(new Error('no'))
+  maker.toJwtKey = async () => await Promise.reject(new Error('no'))
+  await t.rejects(keys.importVerifyOnlyKey(Buffer.from('a secret of an older system, long enough'), { algorithm: 'HS256' }), { code: 'invalid_key', message: /cannot be used to sign or verify/ })
+  const pem = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ type: 'pkcs8', format: 'pem' })
+  await t.rejects(keys.importSigningKey(Buffer.from(pem)), { code: 'invalid_key' })
+  t.equal((await keys.list()).length, 1)
+})
+
 t.test('a sealed key that is moved to another row, or given another algorithm or another use, does not open', async t => {
   const file = databaseIn(t)
   const { keys } = await open(t, file, { algorithm: 'RS256' })
-  await keys.importVerifyOnlyKey(Buffer.from('a secret of an older system, long enough'), { kid: 'old', issuer: 'old' })
+  await keys.importVerifyOnlyKey(Buffer.from('a secret of an older system, long enough'), { algorithm: 'HS256', kid: 'old', issuer: 'old' })
+  // It opens whatever happens to the others, and shows that the secret is right.
+  await keys.importVerifyOnlyKey(Buffer.from('another secret of an older system, as long'), { algorithm: 'HS256', kid: 'witness' })
   const other = connectTo(t, file)
   const restore = other.prepare('select * from keys').all() as Array<Record<string, unknown>>
   const changes = {
@@ -108,7 +193,10 @@ t.test('a sealed key that is moved to another row, or given another algorithm or
   }
   for (const [name, change] of Object.entries(changes)) {
     other.exec(change)
-    await t.rejects(open(t, file, { algorithm: 'RS256' }), /does not open the signing key/, name)
+    const changed = await open(t, file, { algorithm: 'RS256' })
+    const unusable = (await changed.keys.list()).filter(({ state }) => state === 'unusable')
+    t.match(unusable, [{ problem: 'secret', signs: false }], name)
+    t.equal(changed.warnings.length, 1)
     other.exec('delete from keys')
     for (const row of restore) other.prepare(`insert into keys (${Object.keys(row).join()}) values (${Object.keys(row).map(() => '?').join()})`).run(...Object.values(row))
     await t.resolves(open(t, file, { algorithm: 'RS256' }))

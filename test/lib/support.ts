@@ -275,6 +275,8 @@ export function createFixedKeyring (keys: readonly JwtKey[]): Keyring {
     jwks: () => keys.map(({ jwk }) => jwk).filter(jwk => jwk !== null),
     list: () => [],
     isRotationDue: () => false,
+    candidates: rows => [...rows],
+    opensNone: () => false,
     onChange: () => {}
   }
 }
@@ -290,16 +292,16 @@ export interface KeyWorld {
   warnings: object[]
 }
 
-export async function openKeys (world: World, { algorithm = 'ES256', secrets = [KEY_SECRET], rotation, audience = [AUDIENCE], accessTokenTtl = 15 * MINUTE }: {
-  algorithm?: Algorithm, secrets?: string[], rotation?: number, audience?: string[], accessTokenTtl?: number
+export async function openKeys (world: World, { algorithm = 'ES256', secrets = [KEY_SECRET], rotation, audience = [AUDIENCE], accessTokenTtl = 15 * MINUTE, isRepair }: {
+  algorithm?: Algorithm, secrets?: string[], rotation?: number, isRepair?: boolean, audience?: string[], accessTokenTtl?: number
 } = {}): Promise<KeyWorld> {
   const { store, clock, revocations, follower } = world
   const [first, ...others] = deriveKeys(secrets)
   const sealKeys: [Buffer, ...Buffer[]] = [first.seal, ...others.map(({ seal }) => seal)]
   const maker = createMaker()
   const warnings: object[] = []
-  const keyring = await openKeyring({ store, clock, revocations, follower, algorithm, sealKeys, maker, log: { warn: details => warnings.push(details) } })
-  const keys = createKeys({ keyring, clock, revocations, follower, algorithm, rotation, sealKeys, catalogue: CATALOGUE })
+  const keyring = await openKeyring({ store, clock, revocations, follower, algorithm, sealKeys, maker, log: { warn: details => warnings.push(details) }, isRepair })
+  const keys = createKeys({ keyring, maker, clock, revocations, follower, algorithm, rotation, sealKeys, catalogue: CATALOGUE })
   const tokens = createTokens({ keyring, issuer: ISSUER, audience, catalogue: CATALOGUE, accessTokenTtl, clock, revocations })
   return { keyring, keys, tokens, maker, warnings }
 }

@@ -152,7 +152,7 @@ t.test('an older system\'s token at our routes: a user, and no session', async t
   const file = databaseFile(t)
   const { app, clock } = await build(t, { database: file, secret: SECRET })
   const old = 'the secret of an older system, which it keeps'
-  await app.latchkey.keys.importVerifyOnlyKey(Buffer.from(old), { issuer: 'old' })
+  await app.latchkey.keys.importVerifyOnlyKey(Buffer.from(old), { algorithm: 'HS256', issuer: 'old' })
   const { access_token: own } = await logIn(app)
   const id = String(claimsOf(own).sub)
   const make = (claims: object = {}): string => jwt.sign({ sub: id, iat: Math.floor(clock() / 1000) - 5, exp: Math.floor(clock() / 1000) + 3_600, scope: 'items:read admin', ...claims }, old, { issuer: 'old' })

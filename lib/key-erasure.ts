@@ -1,0 +1,31 @@
+import type { Transaction } from 'kysely'
+import { expiryOf } from './key-life.js'
+import { toStoredKid } from './key-rows.js'
+import type { KeyRow } from './key-rows.js'
+import { readMeta } from './store/meta.js'
+import type { Tables } from './store/tables.js'
+
+/**
+ * Erases a key as part of a transaction. Its row stays until all of its tokens have expired: the same key, imported again, must not bring
+ * them back. A damaged row is repaired as far as it can be, and a row that no token can name is deleted.
+ */
+export async function eraseKey (trx: Transaction<Tables>, row: KeyRow, now: number): Promise<void> {
+  if (row.isNameless) {
+    const kid = toStoredKid(row.kid)
+    // Only SQLite has such rows, and it compares bytes with bytes.
+    await trx.deleteFrom('keys').where(eb => kid === null ? eb('kid', 'is', null) : eb('kid', '=', kid as unknown as string)).execute()
+    return
+  }
+  const isVerifyOnly = row.activatesAt === null && !row.isDamaged
+  await trx.updateTable('keys').set({
+    sealed: '',
+    revoked_at: now,
+    expires_at: isVerifyOnly ? row.expiresAt : expiryOf(now, await readMeta(trx, 'access_token_ttl')),
+    created_at: row.created_at,
+    activates_at: row.activates_at,
+    retires_at: row.retires_at,
+    issuer: row.issuer,
+    audience: row.audience,
+    scope: row.scope
+  }).where('kid', '=', row.kid).execute()
+}

@@ -1,0 +1,75 @@
+import type { Selectable } from 'kysely'
+import { ALGORITHMS } from '../schemas/algorithms.js'
+import { verifies } from './key-life.js'
+import type { KeyLife } from './key-life.js'
+import { unsealKeyText } from './keys.js'
+import { isSealed } from './secrets.js'
+import { isMoment, toMoment, toNullableText, toText } from './store/columns.js'
+import type { KeysTable, Queryable } from './store/tables.js'
+
+/** A row of the keys with its life. What has the wrong type is empty here, and the row is damaged. */
+export interface KeyRow extends Selectable<KeysTable>, KeyLife {
+  isDamaged: boolean
+  /** Its `kid` is no text, so no token can name it: `kid` is a description. */
+  isNameless: boolean
+}
+
+/** All keys, the oldest first. */
+export async function readKeys (db: Queryable): Promise<KeyRow[]> {
+  const rows = await db.selectFrom('keys').selectAll().orderBy('created_at').orderBy('kid').execute()
+  return rows.map(toKeyRow)
+}
+
+function toKeyRow (row: Selectable<KeysTable>): KeyRow {
+  const stored: Record<keyof KeysTable, unknown> = row
+  const isNameless = typeof stored.kid !== 'string'
+  const times = ['activates_at', 'retires_at', 'expires_at', 'revoked_at'] as const
+  const texts = ['issuer', 'audience', 'scope'] as const
+  const moment = (name: typeof times[number]): number | null => isMoment(stored[name]) ? stored[name] : null
+  const [activatesAt, retiresAt, expiresAt, revokedAt] = times.map(moment) as [number | null, number | null, number | null, number | null]
+  return {
+    kid: isNameless ? describeKid(stored.kid) : row.kid,
+    algorithm: toText(stored.algorithm),
+    sealed: toText(stored.sealed),
+    created_at: toMoment(stored.created_at),
+    activates_at: activatesAt,
+    retires_at: retiresAt,
+    expires_at: expiresAt,
+    revoked_at: revokedAt,
+    issuer: toNullableText(stored.issuer),
+    audience: toNullableText(stored.audience),
+    scope: toNullableText(stored.scope),
+    activatesAt,
+    retiresAt,
+    expiresAt,
+    revokedAt,
+    isNameless,
+    isDamaged: isNameless || !isMoment(stored.created_at) || !(ALGORITHMS as readonly unknown[]).includes(stored.algorithm) ||
+      times.some(name => stored[name] !== null && !isMoment(stored[name])) ||
+      texts.some(name => stored[name] !== null && typeof stored[name] !== 'string')
+  }
+}
+
+function describeKid (kid: unknown): string {
+  return Buffer.isBuffer(kid) ? `x'${kid.toString('hex')}'` : 'null'
+}
+
+/** The reverse of what describes the `kid` of a nameless row. */
+export function toStoredKid (described: string): Buffer | null {
+  return described === 'null' ? null : Buffer.from(described.slice(2, -1), 'hex')
+}
+
+/** Whether the row can be a key at all, opened or not: it has the form that we give to rows. */
+export function isSound (row: KeyRow): boolean {
+  return !row.isDamaged && (row.revokedAt !== null || isSealed(row.sealed))
+}
+
+/**
+ * Whether the secrets of this process are those of the store, as far as the keys tell: one of the keys that are alive opens.
+ * `unknown`: there is none to tell.
+ */
+export function judgeSecrets (rows: readonly KeyRow[], sealKeys: readonly Buffer[], now: number): 'right' | 'wrong' | 'unknown' {
+  const living = rows.filter(row => isSound(row) && verifies(row, now))
+  if (living.length === 0) return 'unknown'
+  return living.some(row => unsealKeyText(sealKeys, row) !== undefined) ? 'right' : 'wrong'
+}
