@@ -5,6 +5,7 @@ import type { Algorithm } from '../schemas/algorithms.js'
 import type { EventHook } from '../schemas/events.js'
 import type { ClaimsHook, UserDirectory } from '../schemas/host.js'
 import { isRange } from './network.js'
+import { findPublicForm } from './key-forms.js'
 import { createOptionCheck, show } from './option-check.js'
 import type { OptionSchema } from './option-check.js'
 import { BUILT_IN_SCOPES } from './scopes.js'
@@ -75,6 +76,8 @@ export function readOptions (given: unknown): Settings {
   for (const secret of secrets ?? []) {
     const bytes = Buffer.byteLength(secret)
     if (bytes < 32) throw new TypeError(`Latchkey: the option secret (LATCHKEY_SECRET) has ${bytes} bytes: it must be at least 32 bytes of text, or a list of such; \`openssl rand -base64 32\` makes one`)
+    const form = findPublicForm(secret)
+    if (form !== undefined) throw new TypeError(`Latchkey: the option secret (LATCHKEY_SECRET) holds ${form}, which others know: it must be random; \`openssl rand -base64 32\` makes one`)
   }
   const settings: Settings = {
     issuer: options.issuer,

@@ -1,22 +1,101 @@
 import { randomBytes } from 'node:crypto'
+import { constants } from 'node:fs'
+import type { Stats } from 'node:fs'
+import { link, open, stat, unlink } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
+import { userInfo } from 'node:os'
 import { dirname } from 'node:path'
-import { link, open, readFile, unlink } from 'node:fs/promises'
+import { findPublicForm } from './key-forms.js'
 
 /** Where the embedded default keeps its secret: beside the database. */
 export function secretFileOf (database: string): string {
   return database.replace(/\.(db|sqlite|sqlite3)$/, '') + '.secret'
 }
 
-/** The secret in `file`, or undefined where there is no such file. */
+/** Bytes. A list of long secrets has fewer. */
+const MOST_BYTES = 64 * 1024
+
+const OTHERWISE = 'or give the secret by the option secret (LATCHKEY_SECRET)'
+
+/**
+ * The secret in `file`, or undefined if there is no such file. Throws an Error that names the remedy if others could have read or replaced it:
+ * OpenSSH treats its keys the same way. The checks are made on the open file, so that it cannot be exchanged between the two.
+ */
 export async function readSecretFile (file: string): Promise<string | undefined> {
+  const handle = await openSecretFile(file)
+  if (handle === undefined) return undefined
   try {
-    const secret = (await readFile(file, 'utf8')).trim()
-    if (Buffer.byteLength(secret) < 32) throw new RangeError(`The secret file ${file} holds less than 32 bytes: restore it from a backup, or give the secret by the option secret (LATCHKEY_SECRET)`)
-    return secret
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
+    assertOurs(file, await handle.stat())
+    await assertFolder(file)
+    return checkSecret(file, (await handle.readFile('utf8')).trim())
+  } finally {
+    await handle.close()
   }
+}
+
+async function openSecretFile (file: string): Promise<FileHandle | undefined> {
+  try {
+    // Opening a pipe would wait for its other end.
+    return await open(file, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0))
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException
+    const path = quote(file)
+    switch (code) {
+      case 'ENOENT': return undefined
+      // EMLINK: the same on FreeBSD.
+      case 'ELOOP':
+      case 'EMLINK': throw new Error(`The secret file ${file} is a symbolic link: replace it by the file that it points to (\`install -m 600 "$(readlink -f ${path})" ${path}\`), ${OTHERWISE}`, { cause })
+      case 'EACCES':
+      case 'EPERM': throw new Error(`The secret file ${file} cannot be read by this user: run \`chown ${userName()} ${path} && chmod 600 ${path}\` as root, ${OTHERWISE}`, { cause })
+      default: throw new Error(`The secret file ${file} cannot be opened (${message}): give a path in a folder that exists, ${OTHERWISE}`, { cause })
+    }
+  }
+}
+
+function assertOurs (file: string, stats: Stats): void {
+  const path = quote(file)
+  if (!stats.isFile()) throw new Error(`The secret file ${file} is not a regular file: restore it from a backup, ${OTHERWISE}`)
+  if (stats.size > MOST_BYTES) throw new Error(`The secret file ${file} has more than ${MOST_BYTES} bytes: restore it from a backup, ${OTHERWISE}`)
+  const user = process.geteuid?.()
+  // Windows has neither owners of this kind nor modes.
+  if (user === undefined) return
+  if (stats.uid !== user) throw new Error(`The secret file ${file} belongs to another user (${stats.uid}), who could replace the secret: run \`chown ${userName()} ${path}\` as root, ${OTHERWISE}`)
+  if ((stats.mode & 0o077) !== 0) {
+    throw new Error(`The secret file ${file} can be read or changed by other users (mode ${modeOf(stats)}): run \`chmod 600 ${path}\`, ${OTHERWISE}; if others may have read it, change the secret`)
+  }
+}
+
+/** Anyone who can write to the folder can put another file in the place of the secret, or of the database. A sticky folder, such as /tmp, prevents that. */
+async function assertFolder (file: string): Promise<void> {
+  const folder = dirname(file)
+  const stats = await stat(folder)
+  if (process.geteuid === undefined || (stats.mode & 0o002) === 0 || (stats.mode & 0o1000) !== 0) return
+  throw new Error(`Any user can replace the secret file ${file}, because its folder has mode ${modeOf(stats)}: run \`chmod o-w ${quote(folder)}\`, ${OTHERWISE}`)
+}
+
+function checkSecret (file: string, secret: string): string {
+  if (Buffer.byteLength(secret) < 32) throw new RangeError(`The secret file ${file} holds less than 32 bytes: restore it from a backup, ${OTHERWISE}`)
+  const form = findPublicForm(secret)
+  if (form !== undefined) throw new RangeError(`The secret file ${file} holds ${form}, which others know: restore it from a backup, ${OTHERWISE}`)
+  return secret
+}
+
+function modeOf ({ mode }: Stats): string {
+  return (mode & 0o7777).toString(8).padStart(4, '0')
+}
+
+/** The number where the system has no name for it, as in many containers. */
+function userName (): string {
+  try {
+    return userInfo().username
+  } catch {
+    return String(process.geteuid?.())
+  }
+}
+
+/** As a shell reads it. */
+function quote (path: string): string {
+  return /^[\w./@%+:,][\w./@%+:,-]*$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`
 }
 
 /**

@@ -119,7 +119,6 @@ t.test('a damaged row is skipped, reported once, listed, and erased by revoking 
     'a date that is a text': "created_at = 'yesterday'",
     'a date that is no moment': 'created_at = 9000000000000000',
     'an activation that is a text': "activates_at = 'soon'",
-    'an expiry that is a text': "expires_at = 'soon'",
     'a revocation that is a text': "revoked_at = 'yes'",
     'a scope that is no text': "scope = x'00'",
     'an issuer that is no text': "issuer = x'00'",

@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto'
 import t from 'tap'
 import { optionsFromEnvironment, readOptions, readServiceOptions } from '../../lib/options.js'
 import type { OptionSchema } from '../../lib/option-check.js'
@@ -68,6 +69,16 @@ t.test('what is given', async t => {
   t.ok(readOptions({ users: new Directory() }).users instanceof Directory, 'methods of a prototype')
   const durations: Array<[text: string, milliseconds: number]> = [['1s', 1_000], ['900s', 900_000], ['15m', 900_000], ['1h', 3_600_000], ['30d', 2_592_000_000], ['1500ms', 1_500]]
   for (const [text, milliseconds] of durations) t.equal(readOptions({ accessTokenTtl: text }).accessTokenTtl, milliseconds, text)
+})
+
+t.test('the secret is no public key and no token', async t => {
+  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const base64 = publicKey.export({ type: 'spki', format: 'der' }).toString('base64')
+  for (const secret of [publicKey.export({ type: 'spki', format: 'pem' }).toString(), base64, JSON.stringify(publicKey.export({ format: 'jwk' })), [SECRET, base64]]) {
+    t.throws(() => readOptions({ secret }), /^TypeError: Latchkey: the option secret \(LATCHKEY_SECRET\) holds a public key, which others know: it must be random/)
+  }
+  t.throws(() => readOptions({ secret: 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl' }), /holds a token/)
+  t.ok(readOptions({ secret: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString() }))
 })
 
 t.test('what is given is not changed, nor kept to be changed from outside', async t => {

@@ -1,5 +1,7 @@
+import { execFileSync } from 'node:child_process'
+import { generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, lchownSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { createSecretFile, readSecretFile, secretFileOf } from '../../lib/secret-file.js'
@@ -56,7 +58,7 @@ t.test('a short or an empty file is refused in a sentence that names it, says no
   const folder = t.testdir()
   const file = join(folder, 'auth.secret')
   for (const content of ['', '\n', ' '.repeat(64), 'too-short', 'x'.repeat(31), ` ${'x'.repeat(31)}\n`]) {
-    writeFileSync(file, content)
+    writeFileSync(file, content, { mode: 0o600 })
     for (const attempt of [readSecretFile, createSecretFile]) {
       const error = await attempt(file).then(() => undefined, (error: Error) => error)
       t.match(error, { name: 'RangeError', message: `The secret file ${file} holds less than 32 bytes: restore it from a backup, or give the secret by the option secret (LATCHKEY_SECRET)` }, JSON.stringify(content))
@@ -72,8 +74,86 @@ t.test('what cannot be read or made is an error, not a new secret', async t => {
   const folder = t.testdir()
   const file = join(folder, 'auth.secret')
   mkdirSync(file)
-  await t.rejects(readSecretFile(file), { code: 'EISDIR' })
+  await t.rejects(readSecretFile(file), /is not a regular file/)
   await t.rejects(createSecretFile(file))
   t.same(readdirSync(folder), ['auth.secret'], 'no draft is left')
   await t.rejects(createSecretFile(join(folder, 'missing', 'auth.secret')), { code: 'ENOENT' })
+})
+
+const GOOD = 'a secret of the tests, of more than 32 bytes'
+const POSIX = { skip: process.platform === 'win32' ? 'no modes' : false }
+
+t.test('a file that others can read or change is refused, with the command that helps', POSIX, async t => {
+  const file = join(t.testdir(), 'auth.secret')
+  writeFileSync(file, GOOD)
+  for (const mode of [0o600, 0o400, 0o700]) {
+    chmodSync(file, mode)
+    t.equal(await readSecretFile(file), GOOD, mode.toString(8))
+  }
+  for (const mode of [0o666, 0o644, 0o640, 0o620, 0o604, 0o602, 0o601, 0o610, 0o4644]) {
+    chmodSync(file, mode)
+    for (const attempt of [readSecretFile, createSecretFile]) {
+      await t.rejects(attempt(file), { message: `run \`chmod 600 ${file}\`, or give the secret by the option secret (LATCHKEY_SECRET)` }, mode.toString(8))
+    }
+    t.equal(statSync(file).mode & 0o7777, mode, 'and it is left as it is')
+  }
+  execFileSync('chmod', ['600', file])
+  t.equal(await readSecretFile(file), GOOD)
+})
+
+t.test('a symbolic link is refused, also one to nothing, and is not written through', POSIX, async t => {
+  const folder = t.testdir()
+  const file = join(folder, 'the secret of auth')
+  const target = join(folder, 'target')
+  symlinkSync(target, file)
+  for (const attempt of [readSecretFile, createSecretFile]) await t.rejects(attempt(file), /is a symbolic link: replace it by the file that it points to/)
+  t.same(readdirSync(folder), ['the secret of auth'], 'nothing was made at its end')
+  writeFileSync(target, GOOD, { mode: 0o600 })
+  const { message } = await readSecretFile(file).then(() => new Error('it was read'), (error: Error) => error)
+  execFileSync('sh', ['-c', /`(.*?)`/.exec(message)?.[1] ?? 'false'])
+  t.equal(await readSecretFile(file), GOOD, 'the command that the message gives works')
+})
+
+t.test('what is no regular file is refused at once', POSIX, async t => {
+  const file = join(t.testdir(), 'auth.secret')
+  execFileSync('mkfifo', ['-m', '600', file])
+  await t.rejects(readSecretFile(file), /is not a regular file/, 'a pipe, without a wait for its other end')
+  await t.rejects(readSecretFile(join(file, 'auth.secret')), /cannot be opened/, 'a folder that is none')
+  const large = join(t.testdir(), 'large.secret')
+  writeFileSync(large, 'x'.repeat(100_000), { mode: 0o600 })
+  await t.rejects(readSecretFile(large), /has more than 65536 bytes/)
+})
+
+t.test('a file of another user is refused', { skip: process.geteuid?.() === 0 ? false : 'only root can give files away' }, async t => {
+  const folder = t.testdir()
+  const file = join(folder, 'auth.secret')
+  writeFileSync(file, GOOD, { mode: 0o600 })
+  chownSync(file, 65534, 65534)
+  await t.rejects(readSecretFile(file), /belongs to another user \(65534\).* run `chown root /)
+  symlinkSync('auth.secret', join(folder, 'link'))
+  lchownSync(join(folder, 'link'), 65534, 65534)
+  await t.rejects(readSecretFile(join(folder, 'link')), /symbolic link/)
+  chownSync(file, 0, 0)
+  chmodSync(folder, 0o755)
+  const script = `await (await import(${libUrl('secret-file.js')})).readSecretFile(${JSON.stringify(file)}).catch(error => process.stdout.write(error.message))`
+  const { result } = startScript(t, `process.setuid(65534); ${script}`)
+  t.match((await result).stdout, /cannot be read by this user: run `chown nobody /)
+})
+
+t.test('a folder in which anyone can replace the file is refused, unless it is sticky', POSIX, async t => {
+  const folder = t.testdir()
+  const file = join(folder, 'auth.secret')
+  writeFileSync(file, GOOD, { mode: 0o600 })
+  chmodSync(folder, 0o777)
+  await t.rejects(readSecretFile(file), { message: `run \`chmod o-w ${folder}\`` })
+  chmodSync(folder, 0o1777)
+  t.equal(await readSecretFile(file), GOOD)
+  chmodSync(folder, 0o755)
+})
+
+t.test('a public key is no secret', async t => {
+  const file = join(t.testdir(), 'auth.secret')
+  const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  writeFileSync(file, publicKey.export({ type: 'spki', format: 'pem' }), { mode: 0o600 })
+  await t.rejects(readSecretFile(file), /holds a public key, which others know/)
 })
