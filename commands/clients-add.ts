@@ -42,9 +42,10 @@ async function readGrants (names: readonly string[]): Promise<GrantType[]> {
   })
 }
 
-/** Refuses what the routes would refuse as a name. */
+/** Rejects a name that the routes would reject. */
 async function requireName (name: string): Promise<void> {
-  const [{ Ajv }, { ClientName }] = await Promise.all([import('ajv'), import('../schemas/clients.js')])
-  if (new Ajv({ strict: false }).validate(ClientName, name)) return
-  throw new CommandError('invalid_name', 'A client has a name of 1 to 128 characters, without control characters, and without spaces at its ends: choose another one', { exitCode: EXIT_CODES.usage })
+  const { findClientNameProblem } = await import('../lib/client-names.js')
+  const problem = findClientNameProblem(name)
+  if (problem === undefined) return
+  throw new CommandError('invalid_name', problem.replace(/\.$/, ': choose another one'), { exitCode: EXIT_CODES.usage })
 }

@@ -6,11 +6,12 @@ import { describeDatabase } from '../lib/store/database-url.js'
 import { EXIT_CODES } from './exit-codes.js'
 import { CommandError } from './failure.js'
 
-/** Refuses what the routes would refuse as a username. */
+/** Rejects a name that no new user may have. */
 export async function requireUsername (name: string): Promise<void> {
-  const [{ Ajv }, { Username }] = await Promise.all([import('ajv'), import('../schemas/common.js')])
-  if (new Ajv({ strict: false }).validate(Username, name)) return
-  throw new CommandError('invalid_username', 'A username has 1 to 128 characters, no control characters, and no spaces at its ends: choose another one', { exitCode: EXIT_CODES.usage })
+  const { findUsernameProblem } = await import('../lib/usernames.js')
+  const problem = findUsernameProblem(name)
+  if (problem === undefined) return
+  throw new CommandError('invalid_username', problem.replace(/\.$/, ': choose another one'), { exitCode: EXIT_CODES.usage })
 }
 
 /** Gathers an option that may be given several times. */

@@ -3,6 +3,7 @@ import type { Selectable } from 'kysely'
 import { CLIENT_ID_PREFIX } from '../schemas/clients.js'
 import type { GrantType } from '../schemas/clients.js'
 import type { Actor } from '../schemas/events.js'
+import { findClientNameProblem } from './client-names.js'
 import type { Clock } from './clock.js'
 import { LatchkeyError } from './errors.js'
 import { asClient, HOST } from './events.js'
@@ -34,7 +35,7 @@ export interface Clients {
   find (id: string): Promise<Client | null>
   /** All clients, the oldest first, those after the id `after`; at most `limit`. */
   list (page?: { after?: string, limit?: number }): Promise<Client[]>
-  /** Adds a client. Its secret is given this once. Throws a RangeError for a scope that is not in the catalogue. */
+  /** Adds a client. Its secret is given this once. Throws a RangeError for an unknown scope, and `invalid_request` for a bad name. */
   add (client: { name: string, scopes?: readonly string[], grants?: readonly GrantType[] }, by?: Actor): Promise<{ client: Client, secret: string }>
   /** Gives a new secret. The old one, and every access token made before, are dead; sessions go on with the new one. Throws `not_found`. */
   rotateSecret (id: string, by?: Actor): Promise<{ client: Client, secret: string }>
@@ -105,6 +106,8 @@ export function createClients ({ store, clock, revocations, catalogue }: {
 
     async add ({ name, scopes = [], grants = ['client_credentials'] }, by = HOST) {
       assertKnownScopes(scopes, catalogue)
+      const problem = findClientNameProblem(name)
+      if (problem !== undefined) throw new LatchkeyError('invalid_request', { message: problem })
       const now = clock.now()
       const secret = createSecret()
       const row: ClientsTable = {

@@ -18,7 +18,7 @@ import type { Throttle } from './throttle.js'
 import { changeRow, markOf, writeChange } from './user-change.js'
 import type { AccountChange } from './user-change.js'
 import { checkRecord } from './user-record.js'
-import { keyOf, normaliseUsername } from './usernames.js'
+import { findUsernameProblem, formOf, keyOf } from './usernames.js'
 
 /** How an import goes about its work. */
 export interface ImportOptions {
@@ -56,6 +56,8 @@ export type UserImport = (rows: readonly ImportRow[]) => Promise<RowOutcome[]>
 interface Candidate {
   line: number
   username: string
+  /** Why no new account may have this username. */
+  nameProblem?: string
   key: string
   id?: string
   scope?: string
@@ -99,11 +101,11 @@ export function createUserImport ({ store, clock, passwords, revocations, thrott
     if (problem !== undefined) return problem
     const { username, id, scopes, disabled, created_at: createdAt, password, password_hash: passwordHash } = value as UserRecord
     try {
-      const name = normaliseUsername(username)
-      if (password !== undefined) assertAcceptable(password, name)
+      if (password !== undefined) assertAcceptable(password, username)
       return {
         line,
-        username: name,
+        username: formOf(username),
+        nameProblem: findUsernameProblem(username),
         key: keyOf(username),
         id,
         scope: scopes === undefined ? undefined : toScope(scopes),
@@ -212,6 +214,7 @@ function isCandidate (row: Candidate | RowOutcome): row is Candidate {
 function judge (row: Candidate, account: Selectable<UsersTable> | undefined, owners: ReadonlyMap<string, string>, { update, now }: { update: boolean, now: number }): Verdict {
   if (row.createdAt !== undefined && row.createdAt > now) return { status: 'refused', reason: 'its created_at lies in the future' }
   if (account === undefined) {
+    if (row.nameProblem !== undefined) return { status: 'refused', reason: lowerFirst(row.nameProblem) }
     if (row.id !== undefined && owners.has(row.id)) return { status: 'refused', reason: 'its id is that of another user' }
     if (row.passwordHash !== undefined) return { status: 'added' }
     return { status: 'refused', reason: row.password === undefined ? 'it has neither password_hash nor password, which a new user needs' : IN_THE_SAME_MOMENT }

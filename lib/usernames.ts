@@ -1,16 +1,110 @@
-import { MAX_USERNAME_LENGTH, USERNAME_PATTERN } from '../schemas/common.js'
+import { MAX_USERNAME_LENGTH } from '../schemas/common.js'
 import { LatchkeyError } from './errors.js'
+import { hasStraySpace, nameCharacter } from './visible-text.js'
 
-const USERNAME = new RegExp(USERNAME_PATTERN, 'u')
+// Unicode takes the dot off an i with another dot above it, so a reader cannot see it.
+const HIDDEN_DOT = /(?<=\p{Soft_Dotted}\p{M}*)\u0307/gu
 
-/** What makes two usernames one: NFKC, then lower case. */
+/**
+ * The key under which a username is unique, and by which a login finds it. It folds width, compatibility forms, case, the
+ * final sigma and the dot above an i. It accepts any text, because accounts made under other rules must still be found.
+ */
 export function keyOf (username: string): string {
-  return username.normalize('NFKC').toLowerCase()
+  const folded = username.normalize('NFKC').toLowerCase().replaceAll('ς', 'σ').normalize('NFKC')
+  return folded.replace(HIDDEN_DOT, '').normalize('NFC')
 }
 
-/** The username as it is kept. Throws `invalid_request` where NFKC made it too long, empty or blank at its ends. */
+/** The form of a username that is stored. */
+export function formOf (username: string): string {
+  return username.normalize('NFKC')
+}
+
+/**
+ * Code points that would be allowed by their category: those that RFC 5892 section 2.6 refuses, old Hangul letters
+ * (RFC 8264 section 9.9), and three that are blank.
+ */
+const EXCEPTIONS = '\\u0640\\u07FA\\u3031-\\u3035\\u303B' +
+  '\\u1100-\\u11FF\\uA960-\\uA97F\\uD7B0-\\uD7FF\\u{13441}\\u{13442}'
+
+/** Punctuation inside real names, allowed only beside the letters of its own script (RFC 5892, appendix A). */
+const IN_CONTEXT = '(?<=[lL])\\u00B7(?=[lL])|(?<=\\p{Script=Hebrew})[\\u05F3\\u05F4]|' +
+  '(?<=[\\p{Script=Hira}\\p{Script=Kana}\\p{Script=Han}])\\u30FB'
+
+/** The IdentifierClass of RFC 8264, the space between words of RFC 8265, and emoji that stand alone. */
+const ALLOWED = `(?!\\u302E|\\u302F|\\u{16FE4}|[${EXCEPTIONS}\\p{Default_Ignorable_Code_Point}])` +
+  '[\\x20-\\x7E\\p{Ll}\\p{Lu}\\p{Lo}\\p{Lm}\\p{Mn}\\p{Mc}\\p{Nd}\\p{Emoji_Presentation}\\u06FD\\u06FE\\u0F0B\\u3007]'
+const FORBIDDEN = new RegExp(`(?!${ALLOWED}|${IN_CONTEXT})[^]`, 'u')
+
+/** The ranges in which letters and digits run from right to left, assigned or not (Unicode, DerivedBidiClass). */
+const RTL = '\\u0590-\\u08FF\\uFB1D-\\uFDFF\\uFE70-\\uFEFF\\u{10800}-\\u{10FFF}\\u{1E800}-\\u{1EFFF}'
+const HAS_RTL = new RegExp(`(?!\\p{M})[${RTL}]`, 'u')
+const IS_RTL = new RegExp(
+  `^(?![\\p{M}\\p{Nd}])[${RTL}][${RTL}\\p{M}\\x20-@[-\`{-~]*(?<=(?!\\p{M})[${RTL}0-9]\\p{M}*)$`, 'u'
+)
+const HAS_BOTH_DIGITS = /[0-9\u06F0-\u06F9].*[\u0660-\u0669]|[\u0660-\u0669].*[0-9\u06F0-\u06F9]/u
+
+/** Scripts in wide use (UAX 31, table 5). */
+const SCRIPTS = [
+  'Latn', 'Cyrl', 'Grek', 'Armn', 'Geor', 'Hebr', 'Arab', 'Thaa', 'Ethi', 'Deva', 'Beng', 'Guru',
+  'Gujr', 'Orya', 'Taml', 'Telu', 'Knda', 'Mlym', 'Sinh', 'Thai', 'Laoo', 'Tibt', 'Mymr', 'Khmr'
+]
+/** The scripts that Japanese, Korean and Chinese names use together. */
+const MIXED_SCRIPTS = [['Latn', 'Hani', 'Hira', 'Kana'], ['Latn', 'Hani', 'Hang'], ['Latn', 'Hani', 'Bopo']]
+const ANY_SCRIPT = [...SCRIPTS, 'Hani', 'Hira', 'Kana', 'Hang', 'Bopo']
+
+/** What one word may consist of: "highly restrictive" in UTS 39, word by word, so that иван@example.com is a name. */
+const WORDS = [
+  ...[...SCRIPTS.map(script => [script]), ...MIXED_SCRIPTS].map(scripts => {
+    return `[${[...scripts, 'Zyyy', 'Zinh'].map(script => `\\p{scx=${script}}`).join('')}]`
+  }),
+  `[^${ANY_SCRIPT.map(script => `\\p{Script=${script}}`).join('')}]`
+].map(characters => new RegExp(`^${characters}*`, 'u'))
+
+/**
+ * Why a text cannot be the name of a new account: a sentence that names the character, or undefined if it can. The sentence
+ * never repeats the text. The rules follow RFC 8265, UsernameCaseMapped; docs/security.md lists the differences.
+ */
+export function findUsernameProblem (username: string): string | undefined {
+  const normal = formOf(username)
+  if (normal === '' || normal.length > MAX_USERNAME_LENGTH) {
+    return `A username must have 1 to ${MAX_USERNAME_LENGTH} characters.`
+  }
+  const forbidden = findForbidden(username, normal)
+  if (forbidden !== undefined) return `A username cannot contain ${nameCharacter(forbidden)}.`
+  if (hasStraySpace(normal)) return 'A username cannot begin or end with a space, or contain two spaces in a row.'
+  const loose = /(?:^| )(\p{M})/u.exec(normal)?.[1]
+  if (loose !== undefined) return `A word of a username cannot begin with ${nameCharacter(loose)}.`
+  if (HAS_RTL.test(normal) && (!IS_RTL.test(normal) || HAS_BOTH_DIGITS.test(normal))) {
+    return 'A username with right-to-left letters must begin with one, end with one or a digit, and contain no others.'
+  }
+  const foreign = findForeign(normal)
+  if (foreign === undefined) return undefined
+  return `A word of a username cannot mix scripts: ${nameCharacter(foreign)} is from another one.`
+}
+
+/** The username as it is stored, for new accounts. Throws `invalid_request` with the sentence of `findUsernameProblem`. */
 export function normaliseUsername (username: string): string {
-  const normal = username.normalize('NFKC')
-  if (USERNAME.test(normal) && normal.length <= MAX_USERNAME_LENGTH) return normal
-  throw new LatchkeyError('invalid_request', { message: `A username has 1 to ${MAX_USERNAME_LENGTH} characters, none of them control characters, and no spaces at its ends.` })
+  const problem = findUsernameProblem(username)
+  if (problem !== undefined) throw new LatchkeyError('invalid_request', { message: problem })
+  return formOf(username)
+}
+
+/** Names the character that the user typed, which NFKC may have turned into another one. */
+function findForbidden (username: string, normal: string): string | undefined {
+  const typed = [...username]
+  // Not only other spaces: NFKC turns an acute accent into a space and a mark.
+  const spaced = typed.find(character => character !== ' ' && character.normalize('NFKC').includes(' '))
+  if (spaced !== undefined) return spaced
+  const [forbidden] = FORBIDDEN.exec(normal) ?? []
+  if (forbidden === undefined) return undefined
+  return typed.find(character => character.normalize('NFKC').includes(forbidden)) ?? forbidden
+}
+
+/** The first character of a word that is not of the script of those before it. */
+function findForeign (normal: string): string | undefined {
+  for (const word of normal.split(/[\x20-\x2F:-@[-`{-~]+/u)) {
+    const length = Math.max(...WORDS.map(pattern => pattern.exec(word)?.[0].length ?? 0))
+    if (length < word.length) return String.fromCodePoint(word.codePointAt(length) ?? 0)
+  }
+  return undefined
 }

@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
-import { DateTime, MAX_USERNAME_LENGTH, PageLimit, Scope, USERNAME_PATTERN } from './common.js'
+import { DateTime, PageLimit, Scope } from './common.js'
 import { EXAMPLE } from './examples.js'
 
 /** What a client may be allowed to use at the token endpoint. `refresh_token` comes with `password`. */
@@ -14,8 +14,12 @@ const ClientId = Type.String({ pattern: `^${CLIENT_ID_PREFIX}[0-9a-f]{32}$`, des
 
 const Grants = Type.Array(Type.Enum(GRANTS), { minItems: 1, uniqueItems: true, description: 'The grants that the client may use at `POST /token`. Default: client_credentials.' })
 
-/** What a client is called among people. It need not be unique: the id is. */
-export const ClientName = Type.String({ minLength: 1, maxLength: MAX_USERNAME_LENGTH, pattern: USERNAME_PATTERN })
+export const MAX_CLIENT_NAME_LENGTH = 128
+
+/** A name for people to read. It need not be unique, because the id is. `lib/client-names.ts` rejects invisible characters. */
+export const ClientName = Type.String({
+  minLength: 1, maxLength: MAX_CLIENT_NAME_LENGTH, description: 'A name for people to read, without invisible characters.'
+})
 
 const EXAMPLE_CLIENT = {
   id: EXAMPLE.clientId,

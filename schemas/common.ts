@@ -6,12 +6,25 @@ export const SCOPE_PATTERN = '^[\\x21\\x23-\\x5B\\x5D-\\x7E]+$'
 /** Scopes in one string, separated by spaces: RFC 6749 section 3.3. Empty where there is none. */
 export const Scope = Type.String({ maxLength: 2_048, pattern: '^[\\x20\\x21\\x23-\\x5B\\x5D-\\x7E]*$', description: 'Scopes, separated by spaces.' })
 
-/** No control, format or separating characters, and no spaces at the ends: what nobody sees makes two names look alike. */
-export const USERNAME_PATTERN = '^(?!\\s)[^\\p{Cc}\\p{Cf}\\p{Cs}\\p{Zl}\\p{Zp}]+(?<!\\s)$'
 export const MAX_USERNAME_LENGTH = 128
 
-/** What a user may be called. */
-export const Username = Type.String({ minLength: 1, maxLength: MAX_USERNAME_LENGTH, pattern: USERNAME_PATTERN, description: 'The username; letter case does not matter.' })
+/**
+ * The username of a login. No control, format or separator characters, and no spaces at the ends. Accounts that were made under
+ * other rules, and those of the host, must be able to log in, so this is less strict than a new name.
+ */
+export const Username = Type.String({
+  minLength: 1,
+  maxLength: MAX_USERNAME_LENGTH,
+  pattern: '^(?!\\s)[^\\p{Cc}\\p{Cf}\\p{Cs}\\p{Zl}\\p{Zp}]+(?<!\\s)$',
+  description: 'The username; letter case does not matter.'
+})
+
+/** The name of a new user. `lib/usernames.ts` has the rules, because its errors name the character. */
+export const NewUsername = Type.String({
+  minLength: 1,
+  maxLength: MAX_USERNAME_LENGTH,
+  description: 'Letters and digits of any language, ASCII punctuation, and single spaces between words. Letter case does not matter.'
+})
 
 /** A new password. What it must be like is the policy's business; 1,024 characters can be more bytes, and the policy counts those. */
 export const NewPassword = Type.String({ minLength: 1, maxLength: 1_024, format: 'password' })

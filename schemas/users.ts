@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
-import { DateTime, MAX_USERNAME_LENGTH, NewPassword, PageLimit, Password, SCOPE_PATTERN, Username, USERNAME_PATTERN } from './common.js'
+import { DateTime, MAX_USERNAME_LENGTH, NewPassword, NewUsername, PageLimit, Password, SCOPE_PATTERN } from './common.js'
 import { EXAMPLE, EXAMPLE_ACCOUNT } from './examples.js'
 
 /** A user, as the user may see it. */
@@ -12,7 +12,7 @@ export const Account = Type.Object({
 export type Account = Static<typeof Account>
 
 /** The body of `POST /register`. Scopes can never be asked for. */
-export const RegisterRequest = Type.Object({ username: Username, password: NewPassword }, { title: 'RegisterRequest', additionalProperties: false, examples: [{ username: EXAMPLE.username, password: EXAMPLE.password }] })
+export const RegisterRequest = Type.Object({ username: NewUsername, password: NewPassword }, { title: 'RegisterRequest', additionalProperties: false, examples: [{ username: EXAMPLE.username, password: EXAMPLE.password }] })
 
 /** The body of `PUT /users/me/password`. */
 export const PasswordChange = Type.Object({ current_password: Password, new_password: NewPassword }, { title: 'PasswordChange', additionalProperties: false, examples: [{ current_password: EXAMPLE.password, new_password: EXAMPLE.newPassword }] })
@@ -48,7 +48,7 @@ export const UserParams = Type.Object({ id: Type.String() })
 const Scopes = Type.Array(Type.String({ minLength: 1, maxLength: 256, pattern: SCOPE_PATTERN }), { maxItems: 256, description: 'All scopes that the user is to have.' })
 
 /** The body of `POST /users`. */
-export const NewUser = Type.Object({ username: Username, password: NewPassword, scopes: Type.Optional(Scopes) }, { title: 'NewUser', additionalProperties: false, examples: [{ username: EXAMPLE.username, password: EXAMPLE.password, scopes: ['items:read'] }] })
+export const NewUser = Type.Object({ username: NewUsername, password: NewPassword, scopes: Type.Optional(Scopes) }, { title: 'NewUser', additionalProperties: false, examples: [{ username: EXAMPLE.username, password: EXAMPLE.password, scopes: ['items:read'] }] })
 
 /** The body of `PATCH /users/:id`: all of it holds, or nothing. */
 export const UserPatch = Type.Object({
@@ -63,7 +63,7 @@ export const UserPatch = Type.Object({
  */
 export const UserRecord = Type.Object({
   id: Type.Optional(Type.String({ pattern: '^(?!me$|latchkey$|lkc_)[A-Za-z0-9][A-Za-z0-9._~@:+-]{0,63}$', description: "1 to 64 of the characters A-Z a-z 0-9 . _ ~ @ : + -, of which the first is a letter or a digit; not 'me' or 'latchkey', and nothing that begins with 'lkc_'" })),
-  username: Type.String({ minLength: 1, maxLength: MAX_USERNAME_LENGTH, pattern: USERNAME_PATTERN, description: `text of 1 to ${MAX_USERNAME_LENGTH} characters, none of them control characters, and no spaces at its ends` }),
+  username: Type.String({ minLength: 1, maxLength: MAX_USERNAME_LENGTH, description: `text of 1 to ${MAX_USERNAME_LENGTH} characters` }),
   password_hash: Type.Optional(Type.String({ maxLength: 128, description: 'text' })),
   password: Type.Optional(Type.String({ minLength: 1, maxLength: 1_024, description: 'text of 1 to 1,024 characters' })),
   scopes: Type.Optional(Type.Array(Type.String({ minLength: 1, maxLength: 256 }), { maxItems: 256, description: 'a list of at most 256 names of scopes' })),

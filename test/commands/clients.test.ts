@@ -31,7 +31,7 @@ t.test('what is refused says why, and adds nothing', async t => {
   const cases: Array<[args: string[], code: number, says: RegExp]> = [
     [['add', 'x', '--scope', 'nonsense'], 1, /Unknown scope 'nonsense'/],
     [['add', 'x', '--grant', 'implicit'], 2, /There is no grant 'implicit'; the grants are client_credentials, password/],
-    [['add', ' x'], 2, /A client has a name of 1 to 128 characters/],
+    [['add', ' x'], 2, /A client's name cannot begin or end with a space/],
     [['add', 'x', '--secret', 'mine'], 2, /unknown option '--secret'/],
     [['remove', 'lkc_x'], 3, /There is no client 'lkc_x'/]
   ]

@@ -227,6 +227,35 @@ t.test('somebody who is not there', async t => {
   t.equal(await users.find('nobody'), null)
 })
 
+t.test('an account whose name no new one may have logs in, is found and listed, and can be changed, imported and removed', async t => {
+  const { users, store } = await createWorld(t)
+  const { id } = await users.add({ username: 'mallory', password: PASSWORD })
+  const username = 'mallory\uFE0F'
+  await store.transaction(trx => trx.updateTable('users').set({ username, username_key: username }).where('id', '=', id).execute())
+  t.equal((await users.authenticate(username, PASSWORD))?.id, id)
+  t.equal((await users.findByName(username))?.id, id)
+  t.same((await users.list({ search: username })).map(user => user.id), [id])
+  t.same((await users.setScopes(id, ['items:read'])).scopes, ['items:read'])
+  const importRows = users.startImport({ update: true })
+  const value = { username, scopes: [] }
+  t.match(await importRows([{ line: 1, value }, { line: 2, value: { ...value, username: 'm\uFE0F' } }]), [
+    { status: 'updated' },
+    { status: 'refused', reason: 'a username cannot contain U+FE0F (a variation selector)' }
+  ])
+  t.equal((await users.remove(id)).username, username)
+})
+
+t.test('a name with the key of another one is taken', async t => {
+  const { users } = await createWorld(t)
+  for (const [first, ...others] of [['Istanbul', '\u0130stanbul', 'i\u0307stanbul'], ['νικος', 'ΝΙΚΟΣ', 'νικοσ'], ['ivan', '\uFF29van']]) {
+    const { id } = await users.add({ username: first ?? '', password: PASSWORD })
+    for (const username of others) {
+      await t.rejects(users.add({ username, password: PASSWORD }), { code: 'username_taken' }, username)
+      t.equal((await users.authenticate(username, PASSWORD))?.id, id)
+    }
+  }
+})
+
 t.test('the list goes by name, in pages that neither miss nor repeat', async t => {
   const { users } = await createWorld(t)
   const names = ['Zoe', 'adam', 'Bert', 'ärger', 'carl', '\ud83d\udd11', 'bert2']

@@ -62,6 +62,18 @@ t.test('the policy refuses with its reason', async t => {
   }
 })
 
+t.test('a name with a character that a reader cannot see is rejected, and the error names it', async t => {
+  const { app } = await build(t, { registration: true })
+  for (const code of ['FE0F', '034F', '3164', '115F', '17B4', '180B', '2065', 'E0100', 'FFF0', '2800', '0378', 'E000']) {
+    const response = await register(app, { username: `alice${String.fromCodePoint(parseInt(code, 16))}`, password: PASSWORD })
+    assertProblem(t, response, 400, 'invalid_request', code)
+    t.match(response.json().detail, `A username cannot contain U+${code} (`)
+  }
+  const response = await register(app, { username: 'alice  smith', password: PASSWORD })
+  assertProblem(t, response, 400, 'invalid_request')
+  t.match(response.json().detail, /two spaces in a row/)
+})
+
 t.test('names that nobody can tell apart or read are refused', async t => {
   const { app } = await build(t, { registration: true })
   const table = ['', ' ', ' carol', 'carol ', '\tcarol', 'ca\u0000rol', 'ca\nrol', 'ca\u007frol', 'ca\u0085rol', '\ud800', '\u00a0carol', 'carol\u3000', 'x'.repeat(129)]

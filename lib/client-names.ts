@@ -1,0 +1,13 @@
+import { MAX_CLIENT_NAME_LENGTH } from '../schemas/clients.js'
+import { findInvisible, hasStraySpace, nameCharacter } from './visible-text.js'
+
+/** What keeps a text from being a client's name, as a sentence that names the character; undefined if it may be one. */
+export function findClientNameProblem (name: string): string | undefined {
+  if (name === '' || name.length > MAX_CLIENT_NAME_LENGTH) {
+    return `A client's name must have 1 to ${MAX_CLIENT_NAME_LENGTH} characters.`
+  }
+  const invisible = findInvisible(name)
+  if (invisible !== undefined) return `A client's name cannot contain ${nameCharacter(invisible)}.`
+  if (!hasStraySpace(name)) return undefined
+  return "A client's name cannot begin or end with a space, or contain two spaces in a row."
+}
