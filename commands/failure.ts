@@ -62,13 +62,18 @@ function ofLatchkey (error: LatchkeyError): Failure {
 }
 
 function sentenceOf ({ code, message, cause }: LatchkeyError): string {
-  if (code === 'password_rejected') return `The password was rejected: ${message.replace(/^It\b/, 'it').replace(/\.$/, '')}; choose another one`
+  if (code === 'password_rejected') return `The password was rejected: ${adviseAnother(message.replace(/^It\b/, 'it'))}`
   if (code === 'username_taken') return "This username is taken: choose another one; 'latchkey users list' shows those that are"
   // Whoever is at the command line may know what the client of a request may not.
   if (code === 'store_unavailable' && cause instanceof Error) return `The database is not available (${cause.message}): try again in a moment`
   if (code === 'invalid_request') return `${message.replace(/\.$/, '')}: choose another one`
   if (code === 'not_found') return `${message.replace(/\.$/, '')} any more: somebody else has removed it in this moment`
   return message
+}
+
+/** Some reasons already say what to choose. */
+function adviseAnother (reason: string): string {
+  return reason.includes('Choose') ? reason : reason.replace(/\.$/, '; choose another one')
 }
 
 function oneLine (text: string): string {

@@ -85,7 +85,7 @@ export function describeAdded ({ id, username, scope }: UsersTable, by: Actor): 
 /**
  * Makes `Users.startImport`.
  * @param toScope - the scopes as they are kept; throws a LatchkeyError for one that is not in the catalogue.
- * @param assertAcceptable - throws a LatchkeyError for a password that the policy refuses.
+ * @param assertAcceptable - rejects with a LatchkeyError for a password that the policy refuses.
  */
 export function createUserImport ({ store, clock, passwords, revocations, throttle, toScope, assertAcceptable }: {
   store: Store
@@ -94,14 +94,14 @@ export function createUserImport ({ store, clock, passwords, revocations, thrott
   revocations: Revocations
   throttle: Pick<Throttle, 'forgive'>
   toScope: (scopes: readonly string[]) => string
-  assertAcceptable: (password: string, username: string) => void
+  assertAcceptable: (password: string, username: string) => Promise<void>
 }) {
-  function toCandidate ({ line, value }: ImportRow): Candidate | string {
+  async function toCandidate ({ line, value }: ImportRow): Promise<Candidate | string> {
     const problem = checkRecord(value)
     if (problem !== undefined) return problem
     const { username, id, scopes, disabled, created_at: createdAt, password, password_hash: passwordHash } = value as UserRecord
     try {
-      if (password !== undefined) assertAcceptable(password, username)
+      if (password !== undefined) await assertAcceptable(password, username)
       return {
         line,
         username: formOf(username),
@@ -146,10 +146,10 @@ export function createUserImport ({ store, clock, passwords, revocations, thrott
     /** The line of each username so far. */
     const seen = new Map<string, number>()
 
-    function read (rows: readonly ImportRow[]): Array<Candidate | RowOutcome> {
+    async function read (rows: readonly ImportRow[]): Promise<Array<Candidate | RowOutcome>> {
       const found: Array<Candidate | RowOutcome> = []
       for (const row of rows) {
-        const candidate = toCandidate(row)
+        const candidate = await toCandidate(row)
         const first = typeof candidate === 'string' ? undefined : seen.get(candidate.key)
         const reason = typeof candidate === 'string' ? candidate : first === undefined ? undefined : `its username is that of line ${first}; letter case does not matter`
         if (typeof candidate !== 'string' && reason === undefined) {
@@ -197,7 +197,7 @@ export function createUserImport ({ store, clock, passwords, revocations, thrott
     }
 
     return async function importRows (rows) {
-      const found = read(rows)
+      const found = await read(rows)
       await hashPasswords(found.filter(isCandidate), options)
       if (options.dryRun === true) return await store.read(db => take(db, found, clock.now()))
       return await revocations.transaction((trx, revoke, now, record) =>

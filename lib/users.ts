@@ -11,7 +11,6 @@ import { createId } from './ids.js'
 import { networkOf } from './network.js'
 import { PasswordQueueFullError } from './passwords/pool.js'
 import type { Passwords } from './passwords/pool.js'
-import { checkPassword } from './passwords/policy.js'
 import type { RecordEvent, Revocations } from './revocations.js'
 import { assertKnownScopes, assertMayGrant, formatScope, parseScope } from './scopes.js'
 import { closeSessions, endOtherSessions, forgetEnded, inSteps } from './session-ending.js'
@@ -113,8 +112,8 @@ export function createUsers ({ store, clock, passwords, revocations, throttle, c
   catalogue: Readonly<Record<string, string>>
   passwordMinLength: number
 }): Users {
-  function assertAcceptable (password: string, username: string): void {
-    const reason = checkPassword(password, { minLength: passwordMinLength, username, context: ['latchkey'] })
+  async function assertAcceptable (password: string, username: string, origin?: string): Promise<void> {
+    const reason = await passwords.check(password, { minLength: passwordMinLength, username }, origin)
     if (reason !== undefined) throw new LatchkeyError('password_rejected', { message: reason })
   }
 
@@ -130,8 +129,9 @@ export function createUsers ({ store, clock, passwords, revocations, throttle, c
 
   async function prepare ({ username, password, scopes = [] }: { username: string, password: string, scopes?: readonly string[] }, by: Principal): Promise<UsersTable> {
     const scope = toScope(scopes)
-    assertAcceptable(password, normaliseUsername(username))
-    return toRow({ username, scope, passwordHash: await passwords.hash(password, networkOf(by.address)) })
+    const origin = networkOf(by.address)
+    await assertAcceptable(password, normaliseUsername(username), origin)
+    return toRow({ username, scope, passwordHash: await passwords.hash(password, origin) })
   }
 
   function toRow ({ username, scope, passwordHash }: { username: string, scope: string, passwordHash: string }): UsersTable {
@@ -179,8 +179,9 @@ export function createUsers ({ store, clock, passwords, revocations, throttle, c
     // ASVS 6.2.3: whoever holds a stolen token must not get the account for good.
     if (by.kind === 'user' && by.id === id) throw new LatchkeyError('invalid_request', { message: 'The own password is changed by PUT /users/me/password, which asks for the current one.' })
     const { account } = await store.read(db => findChangeable(db, id, by))
-    assertAcceptable(password, account.username)
-    return await passwords.hash(password, networkOf(by.address))
+    const origin = networkOf(by.address)
+    await assertAcceptable(password, account.username, origin)
+    return await passwords.hash(password, origin)
   }
 
   /** Replaces a hash that is cheaper than configured, unless the password was changed in the meantime. */
@@ -265,7 +266,7 @@ export function createUsers ({ store, clock, passwords, revocations, throttle, c
         await revocations.transaction((_trx, _revoke, _now, record) => record({ type: 'password_change_failed', actor: by, subject: id, sessionId: keepSession }))
         throw new LatchkeyError('wrong_password')
       }
-      assertAcceptable(password, row.username)
+      await assertAcceptable(password, row.username, origin)
       const passwordHash = await passwords.hash(password, origin)
       await inSteps<undefined>(revocations, async write => {
         const { trx, now, record } = write

@@ -1,8 +1,12 @@
 import { availableParallelism } from 'node:os'
-import { Piscina } from 'piscina'
-import { createFairQueue } from './fair-queue.js'
 import { dummyHash, isSupportedHash, MAX_COST, MIN_COST, needsRehash } from './hash-format.js'
+import { findSizeProblem } from './policy.js'
+import type { PasswordRules } from './policy.js'
+import type { StrengthTask } from './strength-worker.js'
 import type { PasswordTask } from './worker.js'
+import { createWorkers } from './workers.js'
+
+export { PasswordQueueFullError } from './workers.js'
 
 /** How createPasswords() works. */
 export interface PasswordOptions {
@@ -22,7 +26,7 @@ export interface Verification {
   needsRehash: boolean
 }
 
-/** Hashes and verifies passwords away from the event loop. */
+/** Hashes, verifies and checks passwords away from the event loop. */
 export interface Passwords {
   /**
    * Makes a hash of the configured cost. Rejects with PasswordQueueFullError, or when closed.
@@ -34,89 +38,26 @@ export interface Passwords {
    * not supported, it does the same work and finds false. Rejects with PasswordQueueFullError, or when closed. `origin` as above.
    */
   verify (password: string, hash: string | undefined, origin?: string): Promise<Verification>
+  /**
+   * Checks a new password: one sentence for people, which never quotes it, or undefined if it is acceptable. Rejects with
+   * PasswordQueueFullError, or when closed. `origin` as above.
+   */
+  check (password: string, rules: PasswordRules, origin?: string): Promise<string | undefined>
   /** How many jobs wait for a thread. */
   readonly queueSize: number
   /** Refuses the jobs that wait, lets those that run finish, then ends the threads. */
   close (): Promise<void>
 }
 
-/** Thrown when too many jobs wait. Answer 503 with Retry-After: the caller did nothing wrong. */
-export class PasswordQueueFullError extends Error {
-  readonly code = 'PASSWORD_QUEUE_FULL'
-  override readonly name = 'PasswordQueueFullError'
-
-  constructor () {
-    super('Too many passwords are waiting to be hashed.')
-  }
-}
-
-interface Job {
-  task: PasswordTask
-  resolve: (answer: string | boolean) => void
-  reject: (error: unknown) => void
-}
-
-/** An idle thread ends after this many milliseconds (30 seconds). */
-const IDLE_TIMEOUT = 30_000
-
 function requireInteger (name: string, value: number, min: number, max: number): void {
   if (Number.isInteger(value) && value >= min && value <= max) return
   throw new RangeError(`passwords: "${name}" must be an integer from ${min} to ${max}.`)
 }
 
-function closedError (): Error {
-  return new Error('The password threads are closed.')
-}
-
-interface Threads {
-  run: (task: PasswordTask) => Promise<string | boolean>
-  end: () => Promise<void>
-}
-
-function createThreads (maxThreads: number): Threads {
-  const pool = new Piscina<PasswordTask, string | boolean>({
-    filename: new URL('./worker.js', import.meta.url).href,
-    minThreads: 0,
-    maxThreads,
-    idleTimeout: IDLE_TIMEOUT,
-    recordTiming: false,
-    // What the host preloads (a loader, an agent that traces) would start once more in every thread, and has no work here. It
-    // comes by the environment too (NODE_OPTIONS), of which a thread needs nothing, least of all the secrets in it.
-    execArgv: [],
-    env: {}
-  })
-  let ready = Promise.resolve()
-
-  // A thread that dies while it starts holds no job yet. Piscina leaves the job that it was started for unanswered, and an
-  // 'error' event that nobody hears ends the process. So: tell the operator, end all threads (which rejects that job),
-  // and keep the next job until this is done.
-  pool.on('error', function warn (error: Error) {
-    process.emitWarning(error)
-  })
-  pool.on('workerDestroy', function rescueJobs () {
-    setImmediate(function endIfStranded () {
-      if (pool.queueSize > 0) ready = pool.destroy()
-    })
-  })
-
-  async function run (task: PasswordTask): Promise<string | boolean> {
-    await ready
-    return await pool.run(task)
-  }
-
-  async function end (): Promise<void> {
-    await pool.destroy()
-  }
-
-  return { run, end }
-}
-
 /**
- * Starts the password service. No thread starts before the first job; idle threads end after about 30 seconds.
+ * Starts the password service. See `createWorkers` for threads and the queue.
  *
- * A job, once started, is never cancelled: it answers with the truth or rejects. A thread that crashes rejects its own job
- * only. Of the jobs that wait, each origin's are served in turn; in a full queue the newest of the origin that has most is
- * rejected for one of another: whoever floods the queue finds it full, and nobody else does.
+ * New passwords are checked in one thread of their own: its dictionaries take 20 MB, which each hashing thread would need too.
  *
  * @param options See PasswordOptions.
  * @throws RangeError for an option out of its bounds.
@@ -127,49 +68,29 @@ export function createPasswords (options: PasswordOptions): Passwords {
   requireInteger('threads', maxThreads, 1, 1024)
   requireInteger('maxQueue', maxQueue, 0, 1_000_000)
 
-  const threads = createThreads(maxThreads)
+  const hashing = createWorkers<PasswordTask, string | boolean>({ file: 'worker.js', maxThreads, maxQueue })
+  const checking = createWorkers<StrengthTask, string | undefined>({ file: 'strength-worker.js', maxThreads: 1, maxQueue })
   const dummy = dummyHash(cost)
-  const running = new Set<Promise<void>>()
-  // The queue is kept here, not in piscina: when a thread crashes there, jobs wait until somebody submits another one.
-  const waiting = createFairQueue<Job>(maxQueue)
-  let closed = false
-
-  function start (job: Job): void {
-    const done = threads.run(job.task).then(job.resolve, job.reject).then(function startNext () {
-      running.delete(done)
-      const next = waiting.take()
-      if (next !== undefined) start(next)
-    })
-    running.add(done)
-  }
-
-  function submit (task: PasswordTask, origin = ''): Promise<string | boolean> {
-    return new Promise(function enqueue (resolve, reject) {
-      const job = { task, resolve, reject }
-      if (closed) reject(closedError())
-      else if (running.size < maxThreads) start(job)
-      else waiting.add(origin, job)?.reject(new PasswordQueueFullError())
-    })
-  }
 
   async function hash (password: string, origin?: string): Promise<string> {
-    return await submit({ kind: 'hash', password, cost }, origin) as string
+    return await hashing.run({ kind: 'hash', password, cost }, origin) as string
   }
 
   async function verify (password: string, hash: string | undefined, origin?: string): Promise<Verification> {
     const known = hash !== undefined && isSupportedHash(hash)
     const target = known ? hash : dummy
-    const matches = await submit({ kind: 'verify', password, hash: target, cost }, origin)
+    const matches = await hashing.run({ kind: 'verify', password, hash: target, cost }, origin)
     const valid = known && matches === true
     return { valid, needsRehash: valid && needsRehash(target, cost) }
   }
 
-  async function close (): Promise<void> {
-    closed = true
-    for (const job of waiting.clear()) job.reject(closedError())
-    await Promise.all(running)
-    await threads.end()
+  async function check (password: string, rules: PasswordRules, origin?: string): Promise<string | undefined> {
+    return findSizeProblem(password, rules.minLength) ?? await checking.run({ password, rules }, origin)
   }
 
-  return { hash, verify, get queueSize () { return waiting.size }, close }
+  async function close (): Promise<void> {
+    await Promise.all([hashing.close(), checking.close()])
+  }
+
+  return { hash, verify, check, get queueSize () { return hashing.queueSize + checking.queueSize }, close }
 }

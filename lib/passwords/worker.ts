@@ -1,7 +1,6 @@
-import { constants, setPriority } from 'node:os'
-import { isMainThread } from 'node:worker_threads'
 import { costOf } from './hash-format.js'
 import { hashPassword, spendDifference, verifyPassword } from './hashing.js'
+import { yieldToEventLoop } from './priority.js'
 
 /** Makes a hash of this cost; the answer is a string. */
 export interface HashTask {
@@ -20,16 +19,7 @@ export interface VerifyTask {
 
 export type PasswordTask = HashTask | VerifyTask
 
-// On Linux setpriority(PRIO_PROCESS, 0) acts on the calling thread; elsewhere it would slow down the whole process.
-function yieldToEventLoop (): void {
-  try {
-    setPriority(constants.priority.PRIORITY_BELOW_NORMAL)
-  } catch {
-    // A sandbox may forbid it. Hashing is right without it, only less polite.
-  }
-}
-
-if (process.platform === 'linux' && !isMainThread) yieldToEventLoop()
+yieldToEventLoop()
 
 /**
  * Does one job, synchronously: this thread has nothing else to do.

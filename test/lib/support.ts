@@ -18,6 +18,8 @@ import type { Keys } from '../../lib/key-administration.js'
 import { openKeyring } from '../../lib/keyring.js'
 import type { JwtKey, JwtKeyMaker, Keyring } from '../../lib/keyring.js'
 import type { SigningKey, VerifyOnlyKey } from '../../lib/keys.js'
+import { findSizeProblem } from '../../lib/passwords/policy.js'
+import type { PasswordRules } from '../../lib/passwords/policy.js'
 import type { Passwords } from '../../lib/passwords/pool.js'
 import { openRevocations } from '../../lib/revocations.js'
 import type { Revocations } from '../../lib/revocations.js'
@@ -115,6 +117,10 @@ export function createFakePasswords (): Passwords & { calls: string[], gate: () 
       await fake.gate()
       const valid = hash === `hash of ${password}` || hash === `old hash of ${password}`
       return { valid, needsRehash: valid && hash.startsWith('old') }
+    },
+    async check (password: string, { minLength, username = '' }: PasswordRules) {
+      // The real check takes a dictionary. This one proves that the rules arrive.
+      return findSizeProblem(password, minLength) ?? (password.includes(username) ? 'It contains the username.' : undefined)
     },
     queueSize: 0,
     close: async () => {}

@@ -27,7 +27,6 @@ t.test('adding: what is kept, what is refused', async t => {
   await t.rejects(users.add({ username: 'carol', password: PASSWORD, scopes: ['root'] }), { code: 'invalid_scope', statusCode: 400, message: /Unknown scope 'root': the catalogue has users:read, / })
   await t.rejects(users.add({ username: 'carol', password: 'short' }), { code: 'password_rejected', message: 'It is shorter than 15 characters.' })
   await t.rejects(users.add({ username: 'carolcarolcarol', password: 'carolcarolcarol' }), { code: 'password_rejected' })
-  await t.rejects(users.add({ username: 'carol', password: 'latchkeylatchkey' }), { code: 'password_rejected' })
   t.equal(await users.findByName('carol'), null)
   t.equal(await users.findByName(''), null)
 })

@@ -103,6 +103,28 @@ t.test('a full queue refuses at once, and works again later', async (t) => {
   t.same(await passwords.verify('fourth', hashPassword('fourth', 4)), { valid: true, needsRehash: false })
 })
 
+t.test('a new password is checked in one thread of its own', async (t) => {
+  const threads = watchThreads(t)
+  const passwords = build(t, { threads: 2 })
+  const rules = { minLength: 15, username: 'maria.silva.1984' }
+  t.equal(await passwords.check('too short', rules), 'It is shorter than 15 characters.')
+  t.equal(threads.length, 0, 'its size needs no thread')
+  const found = await Promise.all(['marble otter sings at noon', 'password1234567', 'maria.silva.1984'].map(password => passwords.check(password, rules)))
+  t.match(found, [undefined, /most common passwords/, /username/])
+  t.equal(threads.length, 1)
+  await passwords.close()
+  t.equal(threads[0]?.threadId, -1, 'it ends with the others')
+})
+
+t.test('checks have a queue of their own, which keeps no login waiting', async (t) => {
+  const passwords = build(t, { maxQueue: 1 })
+  const checks = ['running', 'waiting'].map(password => passwords.check(password, { minLength: 4 }))
+  await t.rejects(passwords.check('refused', { minLength: 4 }), PasswordQueueFullError)
+  t.equal(passwords.queueSize, 1)
+  t.ok(await passwords.hash('a login'))
+  await Promise.all(checks)
+})
+
 t.test('64 jobs wait when nothing else is said', async (t) => {
   const passwords = build(t)
   const accepted = Array.from({ length: 65 }, (_, i) => passwords.hash(String(i)))
