@@ -18,7 +18,7 @@ import { fillStore } from './fill.js'
 
 const COUNTS = [1_000, 100_000, 1_000_000]
 const ROUNDS = 200
-const PASSWORD = 'correct horse battery staple'
+const PASSWORD = 'marble otter sings at noon'
 
 interface Measured {
   boot: number

@@ -31,7 +31,7 @@ const { values } = parseArgs({
 })
 
 const HOUR = 3_600_000
-const PASSWORD = 'correct horse battery staple'
+const PASSWORD = 'marble otter sings at noon'
 const FORM = { 'content-type': 'application/x-www-form-urlencoded' }
 
 interface Login {

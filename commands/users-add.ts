@@ -14,7 +14,7 @@ export function addUsersAdd (users: Command): void {
     .argument('<name>', 'the username; letter case does not matter')
     .option('--scope <scope>', 'a scope to grant; may be given several times', collect)
     .option('--json', 'print the user as JSON')
-    .addHelpText('after', example("echo 'correct horse battery staple' | latchkey users add alice --scope users:read --scope users:write"))
+    .addHelpText('after', example('latchkey users add alice --scope users:read --scope users:write'))
     .action(addUser)
 }
 

@@ -2,12 +2,14 @@
 //
 //   node dist/examples/custom-policy.js
 
+import { randomBytes } from 'node:crypto'
 import { fastify } from 'fastify'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import latchkey from 'fastify-latchkey'
 import type { Guard, LatchkeyOptions } from 'fastify-latchkey'
 
-const PASSWORD = 'correct horse battery staple'
+// New at each start: attackers try the passwords that examples print.
+export const PASSWORD = randomBytes(12).toString('base64url')
 const MINUTE = 60_000
 
 interface Note { id: string, tenant: string, owner: string, text: string, createdAt: number }

@@ -2,6 +2,7 @@
 //
 //   node dist/examples/fastapi-tutorial.js
 
+import { randomBytes } from 'node:crypto'
 import { fastify } from 'fastify'
 import type { FastifyInstance } from 'fastify'
 import latchkey from 'fastify-latchkey'
@@ -10,7 +11,8 @@ import type { LatchkeyOptions } from 'fastify-latchkey'
 // A client that was written for FastAPI works unchanged: it posts the form of `OAuth2PasswordRequestForm` to /token and sends
 // `Authorization: Bearer <access_token>`.
 
-const PASSWORD = 'correct horse battery staple'
+// New at each start: attackers try the passwords that examples print.
+export const PASSWORD = randomBytes(12).toString('base64url')
 
 export async function build (options: LatchkeyOptions = {}): Promise<FastifyInstance> {
   const app = fastify()

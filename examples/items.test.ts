@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
 import Fastify from 'fastify'
 import latchkey from 'fastify-latchkey'
@@ -17,7 +18,7 @@ test('items are for those who may read them', async (t) => {
   const clock = createTestClock()
   const app = withTestKit(await build({ ...testOptions, now: clock }))
   t.after(() => app.close())
-  const alice = await app.latchkey.users.add({ username: 'alice', password: 'correct horse battery staple', scopes: ['items:read'] })
+  const alice = await app.latchkey.users.add({ username: 'alice', password: randomUUID(), scopes: ['items:read'] })
 
   assert.deepEqual((await app.injectAs('alice', '/items')).json(), { owner: alice.id })
   assert.equal((await app.injectAs({ scopes: [] }, '/items')).statusCode, 403)

@@ -2,12 +2,14 @@
 //
 //   node dist/examples/plugin.js
 
+import { randomBytes } from 'node:crypto'
 import { fastify } from 'fastify'
 import type { FastifyInstance } from 'fastify'
 import latchkey, { authenticate, requireScopes } from 'fastify-latchkey'
 import type { LatchkeyOptions } from 'fastify-latchkey'
 
-const PASSWORD = 'correct horse battery staple'
+// New at each start: attackers try the passwords that examples print.
+export const PASSWORD = randomBytes(12).toString('base64url')
 
 export async function build (options: LatchkeyOptions = {}): Promise<FastifyInstance> {
   const app = fastify()

@@ -59,7 +59,7 @@ async function servedTables (): Promise<{ routes: string, metrics: string }> {
   await app.register(latchkey, { database: ':memory:', bcryptCost: 4, docs: true, registration: true, metrics: true, statusList: true })
   const document = await app.inject('/openapi.json')
   const { users, sessions, tokens } = app.latchkey
-  const scraper = await users.add({ username: 'scraper', password: 'correct horse battery staple', scopes: ['metrics:read'] })
+  const scraper = await users.add({ username: 'scraper', password: 'marble otter sings at noon', scopes: ['metrics:read'] })
   const token = await tokens.sign(await sessions.start(scraper))
   const exposition = await app.inject({ url: '/metrics', headers: { authorization: `Bearer ${token}` } })
   await app.close()

@@ -10,8 +10,8 @@ t.jobs = 2
 
 t.test('as a process of its own: the exit code, both outputs, and what is piped in', async t => {
   const directory = t.testdir({ '.env': 'LATCHKEY_DATABASE=./piped.db\n' })
-  t.match(await start(directory, ['users', 'add', 'alice', '--json'], { input: 'correct horse battery staple\n' }), { code: 0, stdout: /"username": "alice"/, stderr: '' })
-  t.match(await start(directory, ['users', 'add', 'alice'], { input: 'correct horse battery staple\n' }), { code: 1, stdout: '', stderr: /^latchkey: This username is taken.*\n$/ })
+  t.match(await start(directory, ['users', 'add', 'alice', '--json'], { input: 'marble otter sings at noon\n' }), { code: 0, stdout: /"username": "alice"/, stderr: '' })
+  t.match(await start(directory, ['users', 'add', 'alice'], { input: 'marble otter sings at noon\n' }), { code: 1, stdout: '', stderr: /^latchkey: This username is taken.*\n$/ })
   t.match(await start(directory, ['users', 'lst']), { code: 2, stdout: '', stderr: /^latchkey: .*Did you mean list\?.*\n$/ })
   t.match(await run(directory, ['users', 'list', '--json']), { code: 0, stdout: /"username": "alice"/ }, 'and as all other tests run it')
 })

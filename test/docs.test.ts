@@ -8,7 +8,7 @@ import ts from 'typescript'
 import { parse, parseDocument } from 'yaml'
 import { EVENT_TYPES } from '../schemas/events.js'
 import { run } from './commands/support.js'
-import { build } from './helper.js'
+import { build, PASSWORD } from './helper.js'
 
 // Every block of code in README.md and docs/ is compiled, run or parsed here, and every link is followed.
 
@@ -24,6 +24,7 @@ const GIVEN: Record<string, string> = {
   userId: 'declare const userId: string;',
   sessionId: 'declare const sessionId: string;',
   secret: 'declare const secret: string;',
+  password: 'declare const password: string;',
   check: "declare const check: import('fastify-latchkey').UserDirectory['authenticate'];",
   accounts: "declare const accounts: { check: import('fastify-latchkey').UserDirectory['authenticate'], byId: import('fastify-latchkey').UserDirectory['find'] };",
   tenantOf: 'declare const tenantOf: (userId: string) => string;'
@@ -170,9 +171,8 @@ t.test('blocks with the mark `run` run, those of a page one after the other', as
   for (const file of pages) {
     const folder = await temporary()
     for (const line of of('sh').filter(block => block.file === file && block.mark === 'run').flatMap(linesOf)) {
-      const [, input = ''] = /^echo '(.*)' \|/.exec(line) ?? []
       const words = COMMAND.exec(line)?.[1]?.trim().split(/\s+/) ?? []
-      const { code, stderr } = await run(folder, words, { input: `${input}\n` })
+      const { code, stderr } = await run(folder, words, { input: `${PASSWORD}\n` })
       t.equal(code, 0, `${file}: ${line} ${stderr}`)
     }
   }
@@ -201,7 +201,7 @@ t.test('links lead to files and headings that are there', async t => {
 t.test('the alerts ask for metrics, labels and events that there are', async t => {
   const { app } = await build(t, { metrics: true })
   const { users, sessions, tokens } = app.latchkey
-  const token = await tokens.sign(await sessions.start(await users.add({ username: 'scraper', password: 'correct horse battery staple', scopes: ['metrics:read'] })))
+  const token = await tokens.sign(await sessions.start(await users.add({ username: 'scraper', password: 'marble otter sings at noon', scopes: ['metrics:read'] })))
   await app.inject('/metrics') // One answer to be counted.
   const { body } = await app.inject({ url: '/metrics', headers: { authorization: `Bearer ${token}` } })
   const types = new Map([...body.matchAll(/^# TYPE (\w+) (\w+)$/gm)].map(([, name = '', type = '']) => [name, type]))

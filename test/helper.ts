@@ -7,7 +7,7 @@ import { kStore } from '../plugins/database.js'
 import { createDatabase } from './postgres/databases.js'
 
 /** The password of every user of the tests. */
-export const PASSWORD = 'correct horse battery staple'
+export const PASSWORD = 'marble otter sings at noon'
 
 /** A clock that stands still until it is moved. Starts now: foreign verifiers have no other. */
 export interface TestClock {

@@ -61,7 +61,7 @@ app.get('/items/1', { schema: { response: { 200: ITEM_SCHEMA } } }, async (reque
   return ITEM
 })
 
-const credentials = { email: 'johndoe@example.com', password: 'correct horse battery staple' }
+const credentials = { email: 'johndoe@example.com', password: 'marble otter sings at noon' }
 const login = {
   method: 'POST',
   path: '/api/auth/sign-in/email',

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ValidationError
 
 SECRET_KEY = secrets.token_hex(32)
 ALGORITHM = "HS256"
-PASSWORD = "correct horse battery staple"
+PASSWORD = "marble otter sings at noon"
 
 pwd_context = CryptContext(schemes=["bcrypt"], deprecated="auto", bcrypt__rounds=10)
 users_db = {"johndoe": {"username": "johndoe", "disabled": False, "hashed_password": pwd_context.hash(PASSWORD)}}

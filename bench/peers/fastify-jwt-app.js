@@ -11,7 +11,7 @@ import fastifyJwt from '@fastify/jwt'
 const ISSUER = 'https://auth.example.com'
 const AUDIENCE = 'https://items.example.com'
 const LIFETIME = 3600 // seconds
-const PASSWORD = 'correct horse battery staple'
+const PASSWORD = 'marble otter sings at noon'
 
 const makeSecret = {
   HS256: () => randomBytes(32).toString('base64'),

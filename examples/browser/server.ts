@@ -3,6 +3,7 @@
 //
 //   node dist/examples/browser/server.js
 
+import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
@@ -17,7 +18,8 @@ import type { LatchkeyOptions } from 'fastify-latchkey'
 // The same page is served from both ports. A port makes another origin of the same site: browsers send the cookies along, and the
 // options `corsOrigins` and `trustedOrigins` say that this one may use them. 127.0.0.1 is another site.
 
-const PASSWORD = 'correct horse battery staple'
+// New at each start: attackers try the passwords that examples print.
+export const PASSWORD = randomBytes(12).toString('base64url')
 
 /** From the sources: they are not compiled. */
 const FOLDER = new URL('../../../examples/browser/', import.meta.url)

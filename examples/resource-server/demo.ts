@@ -2,13 +2,15 @@
 //
 //   node dist/examples/resource-server/demo.js
 
+import { randomBytes } from 'node:crypto'
 import { fastify } from 'fastify'
 import type { FastifyInstance } from 'fastify'
 import latchkey from 'fastify-latchkey'
 import type { LatchkeyOptions } from 'fastify-latchkey'
 import { build } from './server.js'
 
-const PASSWORD = 'correct horse battery staple'
+// New at each start: attackers try the passwords that examples print.
+const PASSWORD = randomBytes(12).toString('base64url')
 
 /** The API, by its name in the tokens. */
 export const AUDIENCE = 'https://items.example.com'

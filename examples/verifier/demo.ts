@@ -3,6 +3,7 @@
 //
 //   node dist/examples/verifier/demo.js
 
+import { randomBytes } from 'node:crypto'
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
@@ -12,7 +13,8 @@ import type { FastifyInstance } from 'fastify'
 import latchkey from 'fastify-latchkey'
 import type { LatchkeyOptions } from 'fastify-latchkey'
 
-export const PASSWORD = 'correct horse battery staple'
+// New at each start: attackers try the passwords that examples print.
+export const PASSWORD = randomBytes(12).toString('base64url')
 
 /** The API, by its name in the tokens. */
 const AUDIENCE = 'https://items.example.com'

@@ -3,7 +3,7 @@ import { run } from './support.js'
 
 t.test('the audit trail on the command line', async t => {
   const directory = t.testdir({})
-  await run(directory, ['users', 'add', 'alice'], { input: 'correct horse battery staple\n' })
+  await run(directory, ['users', 'add', 'alice'], { input: 'marble otter sings at noon\n' })
   await run(directory, ['users', 'disable', 'alice'])
 
   const table = await run(directory, ['audit'])

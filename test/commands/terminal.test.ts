@@ -55,7 +55,7 @@ t.test('columns are aligned where a character takes two places or none, and noth
 
 t.test('questions are answered by pipe', async t => {
   const directory = t.testdir()
-  await run(directory, ['users', 'add', 'alice'], { input: 'correct horse battery staple' })
+  await run(directory, ['users', 'add', 'alice'], { input: 'marble otter sings at noon' })
   t.match(await run(directory, ['users', 'remove', 'alice']), { code: 2, stdout: '', stderr: /^Remove alice for good\? \[y\/N\]\nlatchkey: There is no answer on standard input: pipe y in, or give --yes\n$/ })
   for (const input of ['n\n', '\n\ny\n', 'yesterday\n']) t.match((await run(directory, ['users', 'remove', 'alice'], { input })).code, /^[12]$/, input)
   t.match(await run(directory, ['users', 'remove', 'alice'], { input: 'n\n' }), { code: 1, stdout: '', stderr: /Canceled: nothing was changed; only y, or --yes, goes on\n$/ })

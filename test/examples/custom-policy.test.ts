@@ -1,7 +1,7 @@
 import t from 'tap'
 import type { Test } from 'tap'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { build as buildExample, either } from '../../examples/custom-policy.js'
+import { build as buildExample, either, PASSWORD } from '../../examples/custom-policy.js'
 import type { Rule } from '../../examples/custom-policy.js'
 import { createTestClock, testOptions, withTestKit } from '../../testing/index.js'
 import type { TestClock, TestKit } from '../../testing/index.js'
@@ -58,7 +58,7 @@ t.test('the last step up: who logged in a while ago does so again, and a refresh
   const { app, clock, write } = await build(t)
   const url = await write('bob')
   const remove = (token: string) => app.inject({ method: 'DELETE', url: '/notes', headers: bearer(token) })
-  const tokens = await logIn(app, 'bob')
+  const tokens = await logIn(app, 'bob', { password: PASSWORD })
   clock.advance('5m')
   const { access_token: refreshed } = (await app.inject({ method: 'POST', url: '/refresh', payload: { refresh_token: tokens.refresh_token } })).json()
   for (const token of [tokens.access_token, refreshed]) {
@@ -69,7 +69,7 @@ t.test('the last step up: who logged in a while ago does so again, and a refresh
   t.equal((await app.injectAs('ada', { method: 'DELETE', url: '/notes' })).statusCode, 403, 'no moderator, however lately')
   t.equal((await app.injectAs('eve', { method: 'DELETE', url: '/notes' })).statusCode, 204, 'of another tenant')
   t.equal((await app.injectAs('bob', url)).statusCode, 200, 'whose notes alone are gone')
-  t.equal((await remove((await logIn(app, 'bob')).access_token)).statusCode, 204)
+  t.equal((await remove((await logIn(app, 'bob', { password: PASSWORD })).access_token)).statusCode, 204)
   t.equal((await app.injectAs('bob', url)).statusCode, 404)
 })
 

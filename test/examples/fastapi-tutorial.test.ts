@@ -2,11 +2,11 @@ import { join } from 'node:path'
 import t from 'tap'
 import type { Test } from 'tap'
 import type { FastifyInstance } from 'fastify'
-import { build as buildExample } from '../../examples/fastapi-tutorial.js'
+import { build as buildExample, PASSWORD } from '../../examples/fastapi-tutorial.js'
 import type { LatchkeyOptions } from '../../app.js'
 import { createTestClock, testOptions, withTestKit } from '../../testing/index.js'
 import type { TestClock, TestKit } from '../../testing/index.js'
-import { bearer, cookieHeader, logIn, PASSWORD, postForm } from '../helper.js'
+import { bearer, cookieHeader, logIn, postForm } from '../helper.js'
 
 async function build (t: Test, options: LatchkeyOptions = {}): Promise<{ app: FastifyInstance & TestKit, clock: TestClock }> {
   const clock = createTestClock()
@@ -33,7 +33,7 @@ t.test('generate a token: POST /token takes the form of OAuth2PasswordRequestFor
     t.match(response.json(), { access_token: /^[\w-]+\.[\w-]+\.[\w-]+$/, token_type: 'bearer', expires_in: 1800, refresh_token: /^lkr_/, scope: 'items me' }, what)
   }
 
-  const wrong = await postForm(app, '/token', { username: 'johndoe', password: 'incorrect horse battery staple' })
+  const wrong = await postForm(app, '/token', { username: 'johndoe', password: 'not the right password' })
   const unknown = await postForm(app, '/token', { username: 'nobody', password: PASSWORD })
   t.equal(wrong.statusCode, 400)
   t.equal(wrong.json().error, 'invalid_grant')
@@ -66,7 +66,7 @@ t.test('verify: every failure is 401 with a challenge, and the handler does not 
     ['another issuer, signed by the same key', await otherIssuer.createTestToken('johndoe')],
     ['another audience, signed by the same key', await otherAudience.createTestToken('johndoe')],
     ['a key of somebody else', await stranger.createTestToken('johndoe')],
-    ['a refresh token', (await logIn(app, 'johndoe')).refresh_token]
+    ['a refresh token', (await logIn(app, 'johndoe', { password: PASSWORD })).refresh_token]
   ]
   for (const [what, bad] of table) {
     const response = await app.inject({ url: '/protected-route', headers: bearer(bad) })
@@ -107,7 +107,7 @@ t.test('refresh: the refresh token outlives the access token and gives a new one
     ['POST /token', (app: FastifyInstance, refresh_token: string) => postForm(app, '/token', { grant_type: 'refresh_token', refresh_token })]
   ] as const) {
     const { app, clock } = await build(t)
-    const first = await logIn(app, 'johndoe')
+    const first = await logIn(app, 'johndoe', { password: PASSWORD })
     clock.advance('1d')
     t.equal(await statusOf(app, '/protected-route', bearer(first.access_token)), 401, what)
 
@@ -153,9 +153,9 @@ t.test('cookies: the protected routes work with them alone', async t => {
 t.test('revoke: the next call with that token is 401, also after a restart', async t => {
   const database = join(t.testdir(), 'auth.db')
   const { app } = await build(t, { database })
-  const revoked = await logIn(app, 'johndoe')
-  const ended = await logIn(app, 'johndoe')
-  const kept = await logIn(app, 'johndoe')
+  const revoked = await logIn(app, 'johndoe', { password: PASSWORD })
+  const ended = await logIn(app, 'johndoe', { password: PASSWORD })
+  const kept = await logIn(app, 'johndoe', { password: PASSWORD })
   t.equal((await postForm(app, '/revoke', { token: revoked.access_token })).statusCode, 200)
   t.equal((await postForm(app, '/revoke', { token: ended.refresh_token })).statusCode, 200)
 
@@ -182,7 +182,7 @@ t.test('scopes: 401 without a token, 403 without the scope, and never more than 
   t.equal((await app.injectAs('alice', '/admin/')).statusCode, 200)
   t.equal((await app.injectAs({ scopes: ['admin'] }, '/admin/')).statusCode, 200)
 
-  const fewer = await logIn(app, 'alice', { scope: 'me' })
+  const fewer = await logIn(app, 'alice', { password: PASSWORD, scope: 'me' })
   t.equal(fewer.scope, 'me')
   t.equal(await statusOf(app, '/admin/', bearer(fewer.access_token)), 403, 'alice herself, who asked for less')
   t.equal(await statusOf(app, '/users/me/items', bearer(fewer.access_token)), 403, 'one of two scopes is not enough')

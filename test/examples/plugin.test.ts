@@ -1,5 +1,5 @@
 import t from 'tap'
-import { build } from '../../examples/plugin.js'
+import { build, PASSWORD } from '../../examples/plugin.js'
 import { testOptions, withTestKit } from '../../testing/index.js'
 import { bearer, logIn } from '../helper.js'
 
@@ -11,7 +11,7 @@ t.test('the smallest app: open, guarded, and by scope', async t => {
   t.same((await app.inject('/')).json(), { hello: 'world' })
   for (const request of ['/me', '/items', deletion]) t.equal((await app.inject(request)).statusCode, 401, JSON.stringify(request))
 
-  const tokens = await logIn(app)
+  const tokens = await logIn(app, 'alice', { password: PASSWORD })
   t.equal(tokens.scope, 'items:read')
   t.match((await app.inject({ url: '/me', headers: bearer(tokens.access_token) })).json(), { id: String, scopes: ['items:read'] })
   t.same((await app.injectAs('alice', '/items')).json(), ['lamp'])

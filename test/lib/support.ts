@@ -137,7 +137,7 @@ export function createGate (): { pass: () => Promise<void>, open: () => void } {
 
 export const REFRESH_KEY = Buffer.alloc(32, 7)
 export const THROTTLE_KEY = Buffer.alloc(32, 9)
-export const PASSWORD = 'correct horse battery staple'
+export const PASSWORD = 'marble otter sings at noon'
 export const CATALOGUE = { ...BUILT_IN_SCOPES, admin: 'Administer', 'items:read': 'Read items', 'items:write': 'Change items' }
 
 /** Everything in lib/ over one store, as plugins/ wires it. */

@@ -48,7 +48,7 @@ t.test('a claims hook that fails costs the client nothing, and tells it nothing'
     return { tenant: 1 }
   }
   const { app, clock } = await build(t, { claims })
-  const tokens = (await postForm(app, '/token', { username: 'alice', password: 'correct horse battery staple' })).json<TokenBody>()
+  const tokens = (await postForm(app, '/token', { username: 'alice', password: 'marble otter sings at noon' })).json<TokenBody>()
   fails = true
   const failed = await postForm(app, '/token', { grant_type: 'refresh_token', refresh_token: tokens.refresh_token })
   t.equal(failed.statusCode, 500)

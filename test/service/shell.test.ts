@@ -144,7 +144,7 @@ function valueOf (text: string, series: string): number | undefined {
 }
 
 async function readMetrics (app: FastifyInstance, prefix = ''): Promise<string> {
-  const login = await app.inject({ method: 'POST', url: `${prefix}/token`, payload: { username: 'alice', password: 'correct horse battery staple' } })
+  const login = await app.inject({ method: 'POST', url: `${prefix}/token`, payload: { username: 'alice', password: 'marble otter sings at noon' } })
   const response = await app.inject({ url: `${prefix}/metrics`, headers: bearer(login.json().access_token) })
   t.equal(response.statusCode, 200)
   t.match(response.headers['content-type'], 'text/plain; version=0.0.4')
@@ -154,7 +154,7 @@ async function readMetrics (app: FastifyInstance, prefix = ''): Promise<string> 
 
 t.test('the metrics are for holders of metrics:read, from wherever they come', async t => {
   const app = await buildService(t)
-  await app.latchkey.users.add({ username: 'bob', password: 'correct horse battery staple', scopes: ['admin'] })
+  await app.latchkey.users.add({ username: 'bob', password: 'marble otter sings at noon', scopes: ['admin'] })
   assertProblem(t, await app.inject({ url: '/metrics', remoteAddress: '127.0.0.1' }), 401, 'unauthenticated')
   assertProblem(t, await app.inject({ url: '/metrics', headers: bearer((await logIn(app, 'bob')).access_token) }), 403, 'insufficient_scope')
   t.match(await readMetrics(app), /^latchkey_events_total/m)
