@@ -89,7 +89,7 @@ function compile (file: string, { bundler = false } = {}): string[] {
 }
 
 t.test('the tarball holds the compiled package and nothing else', async t => {
-  for (const needed of ['package.json', 'README.md', 'LICENSE', 'dist/app.js', 'dist/app.d.ts', 'dist/client/index.js', 'dist/testing/index.js', 'dist/verifier/index.js', 'dist/verifier/plugin.js', 'openapi.json', 'dist/lib/passwords/worker.js', 'dist/routes/token/index.js', ...Object.values(manifest.bin)]) {
+  for (const needed of ['package.json', 'README.md', 'LICENSE', 'dist/app.js', 'dist/app.d.ts', 'dist/client/index.js', 'dist/testing/index.js', 'dist/verifier/index.js', 'dist/verifier/plugin.js', 'openapi.json', 'dist/lib/passwords/worker.js', 'dist/lib/passwords/strength-worker.js', 'dist/routes/token/index.js', ...Object.values(manifest.bin)]) {
     t.ok(paths.includes(needed), `it has ${needed}`)
   }
   const others = paths.filter(path => !/^(package\.json|openapi\.json|README\.md|LICENSE)$|^dist\/.+(\.js|\.d\.ts|\.js\.map)$/.test(path))

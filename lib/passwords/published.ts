@@ -24,11 +24,11 @@ const PHRASES = [
 
 const LEET: Record<string, string> = { a: '[a4@]', b: '[b8]', e: '[e3]', i: '[i1!]', l: '[l1]', o: '[o0]', s: '[s5$]', t: '[t7+]' }
 
-/** Three or more words of one phrase in a row: in any order and case, with any digits and punctuation between them. */
+/** Four words of one phrase in a row, or all of a shorter one: in any order and case, with any digits and punctuation between them. */
 const PATTERNS = PHRASES.map(phrase => {
   // Longer words first, or `an` would match in `another`.
   const words = phrase.split(' ').sort((one, other) => other.length - one.length).map(word => [...word].map(letter => LEET[letter] ?? letter).join(''))
-  return new RegExp(`(?:(?:${words.join('|')})[^\\p{L}]*){3,}`, 'giu')
+  return new RegExp(`(?:(?:${words.join('|')})[^\\p{L}]*){${Math.min(words.length, 4)},}`, 'giu')
 })
 
 /** The text with each published passphrase in it replaced by one word, so that only what is added to it counts. */

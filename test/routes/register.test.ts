@@ -55,7 +55,7 @@ t.test('of twenty registrations of one name at once one wins', async t => {
 
 t.test('the policy refuses with its reason', async t => {
   const { app } = await build(t, { registration: true })
-  for (const password of ['tiny one', 'carolcarolcarol', 'passwordpassword', 'abcdefghijklmnopqrst']) {
+  for (const password of ['tiny one', 'password1234567', 'correct horse battery staple', 'CorrectHorseBatteryStaple1', 'choose your own passphrase', 'carolcarolcarol', 'passwordpassword', 'abcdefghijklmnopqrst']) {
     const response = await register(app, { username: 'carol', password })
     assertProblem(t, response, 400, 'password_rejected', password)
     t.notOk(response.body.includes(password))

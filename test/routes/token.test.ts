@@ -181,12 +181,12 @@ t.test('a username is the same in any letter case and width', async t => {
 t.test('half a surrogate pair in a long password is not the replacement character (both are U+FFFD once they are UTF-8)', async t => {
   const { app } = await build(t)
   for (const [username, length] of [['short', 20], ['long', 80]] as const) {
-    await app.latchkey.users.add({ username, password: `${'abcdefghij'.repeat(length / 10)}\ufffdklmno` })
+    await app.latchkey.users.add({ username, password: `${PASSWORD}${'abcdefghij'.repeat(length / 10)}\ufffdklmno` })
     const response = await app.inject({
       method: 'POST',
       url: '/token',
       headers: { 'content-type': 'application/json' },
-      payload: `{"username":"${username}","password":"${'abcdefghij'.repeat(length / 10)}\\ud800klmno"}`
+      payload: `{"username":"${username}","password":"${PASSWORD}${'abcdefghij'.repeat(length / 10)}\\ud800klmno"}`
     })
     assertOAuthError(t, response, 400, undefined, `${username} password`)
   }

@@ -19,7 +19,8 @@ async function logIn (app: FastifyInstance, username: string, password: string):
 
 t.test('NIST 3.1.1.2, ASVS 6.2.1, ASVS 6.2.5, ASVS 6.2.9: 15 characters at least, each code point is one, 64 and far more are allowed, and of any kind', async t => {
   const { app } = await build(t, { registration: true })
-  const printable = String.fromCharCode(...Array.from({ length: 95 }, (_, index) => 32 + index))
+  // Not in the order of ASCII, which is a sequence and easy to guess.
+  const printable = String.fromCharCode(...Array.from({ length: 95 }, (_, index) => 32 + index * 37 % 95))
   const table: Array<[name: string, password: string, status: number]> = [
     ['14 characters', 'fourteen chars', 400],
     ['15 characters', 'fifteen  chars!', 201],
@@ -49,7 +50,7 @@ t.test('NIST 3.1.1.2, ASVS 6.2.8: the whole password counts, in its case and wit
   for (const other of [password.toLowerCase(), `${password} `, ` ${password}`, password.slice(0, -1), `${password}\u0000`, password.replace('\u00e9', 'e')]) t.equal(await logIn(app, username, other), 401, JSON.stringify(other))
 })
 
-t.test('NIST 3.1.1.2: a blocked password is refused with the reason, the whole of it compared and no word inside it', async t => {
+t.test('NIST 3.1.1.2: a blocked password is refused with the reason; a common word inside a long one is allowed', async t => {
   const { app } = await build(t, { registration: true })
   const refused = await register(app, '1qaz2wsx3edc4rfv')
   assertProblem(t, refused, 400, 'password_rejected')

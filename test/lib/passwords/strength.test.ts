@@ -37,6 +37,7 @@ t.test('passwords and reasons', async (t) => {
     ['c0rrect h0rse b4ttery 5taple', KNOWN],
     ['staple battery horse correct', KNOWN],
     ['correct1horse2battery3staple4', KNOWN],
+    ['another horse battery staple', undefined],
     ['incorrect horse battery staple', KNOWN],
     ['thequickbrownfoxjumps', KNOWN],
     ['to be or not to be', KNOWN],
