@@ -3,7 +3,7 @@ import { LatchkeyError } from './errors.js'
 import { hasStraySpace, nameCharacter } from './visible-text.js'
 
 // Unicode takes the dot off an i with another dot above it, so a reader cannot see it.
-const HIDDEN_DOT = /(?<=\p{Soft_Dotted}\p{M}*)\u0307/gu
+const WITH_MARKS = /\p{Soft_Dotted}\p{M}+/gu
 
 /**
  * The key under which a username is unique, and by which a login finds it. It folds width, compatibility forms, case, the
@@ -11,7 +11,7 @@ const HIDDEN_DOT = /(?<=\p{Soft_Dotted}\p{M}*)\u0307/gu
  */
 export function keyOf (username: string): string {
   const folded = username.normalize('NFKC').toLowerCase().replaceAll('ς', 'σ').normalize('NFKC')
-  return folded.replace(HIDDEN_DOT, '').normalize('NFC')
+  return folded.replace(WITH_MARKS, letter => letter.replaceAll('\u0307', '')).normalize('NFC')
 }
 
 /** The form of a username that is stored. */
@@ -37,11 +37,17 @@ const FORBIDDEN = new RegExp(`(?!${ALLOWED}|${IN_CONTEXT})[^]`, 'u')
 
 /** The ranges in which letters and digits run from right to left, assigned or not (Unicode, DerivedBidiClass). */
 const RTL = '\\u0590-\\u08FF\\uFB1D-\\uFDFF\\uFE70-\\uFEFF\\u{10800}-\\u{10FFF}\\u{1E800}-\\u{1EFFF}'
-const HAS_RTL = new RegExp(`(?!\\p{M})[${RTL}]`, 'u')
-const IS_RTL = new RegExp(
-  `^(?![\\p{M}\\p{Nd}])[${RTL}][${RTL}\\p{M}\\x20-@[-\`{-~]*(?<=(?!\\p{M})[${RTL}0-9]\\p{M}*)$`, 'u'
-)
-const HAS_BOTH_DIGITS = /[0-9\u06F0-\u06F9].*[\u0660-\u0669]|[\u0660-\u0669].*[0-9\u06F0-\u06F9]/u
+const HAS_RTL = new RegExp(`[${RTL}]`, 'u')
+const IS_RTL = new RegExp(`^(?!\\p{Nd})[${RTL}][${RTL}\\x20-@[-\`{-~]*$`, 'u')
+const ENDS_RTL = new RegExp(`[${RTL}0-9]$`, 'u')
+const DIGITS = [/[0-9\u06F0-\u06F9]/u, /[\u0660-\u0669]/u]
+
+/** Whether a name with right-to-left letters follows the bidi rule: RFC 5893 section 2. Marks have no direction of their own. */
+function hasOneDirection (normal: string): boolean {
+  const letters = normal.replace(/\p{M}/gu, '')
+  if (!HAS_RTL.test(letters)) return true
+  return IS_RTL.test(letters) && ENDS_RTL.test(letters) && !DIGITS.every(digits => digits.test(letters))
+}
 
 /** Scripts in wide use (UAX 31, table 5). */
 const SCRIPTS = [
@@ -74,7 +80,7 @@ export function findUsernameProblem (username: string): string | undefined {
   if (hasStraySpace(normal)) return 'A username cannot begin or end with a space, or contain two spaces in a row.'
   const loose = /(?:^| )(\p{M})/u.exec(normal)?.[1]
   if (loose !== undefined) return `A word of a username cannot begin with ${nameCharacter(loose)}.`
-  if (HAS_RTL.test(normal) && (!IS_RTL.test(normal) || HAS_BOTH_DIGITS.test(normal))) {
+  if (!hasOneDirection(normal)) {
     return 'A username with right-to-left letters must begin with one, end with one or a digit, and contain no others.'
   }
   const foreign = findForeign(normal)
