@@ -72,6 +72,10 @@ const checkServiceOptions = createOptionCheck<Required<ServiceOptions>>(ServiceO
  */
 export function readOptions (given: unknown): Settings {
   const options = checkOptions(given)
+  if (!URL.canParse(options.issuer)) {
+    const { env, expects } = Options.properties.issuer as OptionSchema
+    throw new TypeError(`Latchkey: the option issuer (${env}) is ${show(options.issuer)}: it must be ${expects}`)
+  }
   const secrets = typeof options.secret === 'string' ? [options.secret] : options.secret
   for (const secret of secrets ?? []) {
     const bytes = Buffer.byteLength(secret)

@@ -102,7 +102,7 @@ const BOOLEANS = ['yes', 'true', '', 1, 0, null, [], {}]
 
 t.test('wrong values: each message names the option, its variable and what is legal', async t => {
   const table: Array<[name: string, variable: string | undefined, expects: string, values: unknown[]]> = [
-    ['issuer', 'LATCHKEY_ISSUER', 'an http or https URL without query and fragment', ['', 'auth.example.com', 'ftp://a', 'https://', 'https://a?b', 'https://a#b', 'https://a b', 'javascript:alert(1)', 5, null, true, [], {}]],
+    ['issuer', 'LATCHKEY_ISSUER', 'an http or https URL without query and fragment', ['', 'auth.example.com', 'ftp://a', 'https://', 'http://[', 'https://a:99999', 'https://a?b', 'https://a#b', 'https://a b', 'javascript:alert(1)', 5, null, true, [], {}]],
     ['audience', 'LATCHKEY_AUDIENCE', 'a name or a list of names', ['', [], [''], ['a', 'a'], ['a', 5], 5, null, {}, true]],
     ['database', 'LATCHKEY_DATABASE', "the path of a SQLite database, ':memory:', or a URL such as postgres://user:password@host:5432/database", ['', 'postgres://', 'postgres://a b', 'mysql://localhost', 'file://a.db', 5, null, {}, []]],
     ['revocationBound', 'LATCHKEY_REVOCATION_BOUND', 'a duration from 100ms to 1h', [...DURATIONS, '99ms', '61m', '2h', '1d']],

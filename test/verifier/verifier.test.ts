@@ -248,7 +248,7 @@ t.test('while the feed is cut each token is asked for, where the option says so;
   const asked: string[] = []
   let active: unknown = true
   let during = (): void => {}
-  let asOf: number | undefined = 3
+  let asOf: number | string | undefined = 3
   service.handlers['/introspect'] = (request, body, response) => {
     t.match(request.headers.authorization, /^Basic /)
     asked.push(new URLSearchParams(body).get('token') ?? '')
@@ -296,6 +296,7 @@ t.test('while the feed is cut each token is asked for, where the option says so;
   asOf = undefined
   clocks.pass(1_001)
   t.equal(await outcomeOf(verifier, token), 'revocation_unknown', 'an answer that does not say how old it is')
+  for (asOf of ['', ' ', '0x0', '1e0', 'now']) t.equal(await outcomeOf(verifier, token), 'revocation_unknown', `as of '${asOf}'`)
   asOf = 0
   for (const wrong of ['yes', 1, null, undefined]) {
     active = wrong
