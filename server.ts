@@ -25,8 +25,10 @@ class OneLinePerRequest extends LogController {
   }
 }
 
-/** People put tokens into paths and queries, and clients write any text into `X-Forwarded-For`: none of it is logged. */
-function describeRequest ({ method, url, ip }: FastifyRequest): { method: string, path: string, address: string | null } {
+/**
+ * People put tokens into paths and queries, and clients write any text into `X-Forwarded-For`: none of it is logged.
+ */
+function describeRequest ({ method, url, ip }: FastifyRequest) {
   return { method, path: maskPath(url), address: addressOf(ip) }
 }
 

@@ -66,6 +66,7 @@ function parseSince (text: string): (now: number) => number {
   const duration = /^\d{1,6}[smhd]$/.test(text) ? parseDuration(text) : undefined
   if (duration !== undefined) return now => now - duration
   const moment = parseDateTime(text) ?? parseDateTime(`${text}T00:00:00Z`)
-  if (moment === undefined) throw new InvalidArgumentError('It must be a moment such as 2026-11-03T12:00:00Z, or a duration such as 30m, 24h or 7d')
-  return () => moment
+  if (moment !== undefined) return () => moment
+  const examples = 'a moment such as 2026-11-03T12:00:00Z, or a duration such as 30m, 24h or 7d'
+  throw new InvalidArgumentError(`It must be ${examples}`)
 }

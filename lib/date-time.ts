@@ -5,7 +5,8 @@ const FIRST = Date.parse('0000-01-01T00:00:00.000Z')
 const LAST = Date.parse('9999-12-31T23:59:59.999Z')
 
 /**
- * Milliseconds since the epoch of a date-time as specified in RFC 3339, else undefined. `Date.parse` reads other texts too, and reads
+ * Milliseconds since the epoch of a date-time as specified in RFC 3339, else undefined. `Date.parse` reads other texts
+ * too, and reads
  * February 30 as a day in March. A leap second is refused, because no clock of ours has one.
  */
 export function parseDateTime (text: string): number | undefined {

@@ -33,7 +33,8 @@ export interface NewEvent {
 }
 
 /**
- * Completes an event. Of the actor it keeps what belongs in it, because a caller may know more. What a client wrote into a header instead
+ * Completes an event. Of the actor it keeps what belongs in it, because a caller may know more. What a client wrote
+ * into a header instead
  * of an address is never kept.
  */
 export function createEvent (event: NewEvent, at: number): SecurityEvent {

@@ -7,7 +7,8 @@ const MAX_LENGTH = 256
 const PERCENT = 0x25
 
 /**
- * The path of a URL as a log may show it: without the query, without tokens, and not longer than a line should be. It uses no regular
+ * The path of a URL as a log may show it: without the query, without tokens, and not longer than a line should be. It
+ * uses no regular
  * expression, because an attacker chooses the text: the time is linear by construction.
  */
 export function maskPath (url: string): string {
@@ -26,7 +27,8 @@ function hasToken (text: string): boolean {
 }
 
 /**
- * Decodes percent-encoding until none is left, however often it was applied, in one pass. Only ASCII has to come out right, because
+ * Decodes percent-encoding until none is left, however often it was applied, in one pass. Only ASCII has to come out
+ * right, because
  * the marks are ASCII. An escape that is not valid stays as it is.
  */
 function decode (text: string): string {

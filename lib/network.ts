@@ -14,7 +14,8 @@ const NAMED_RANGES: Readonly<Record<string, readonly string[]>> = {
 }
 
 /**
- * The address that a request came from, in one spelling. An IPv4 address written as IPv6 (RFC 4291 section 2.5.5.2) becomes IPv4. The
+ * The address that a request came from, in one spelling. An IPv4 address written as IPv6 (RFC 4291 section 2.5.5.2)
+ * becomes IPv4. The
  * port that some proxies add is removed, and so are brackets and the zone.
  * @param text - `request.ip`: it may be whatever a client wrote into `X-Forwarded-For`.
  * @returns null if it is not an address, so that no text of a client is stored or logged.
@@ -26,7 +27,8 @@ export function addressOf (text: string | null | undefined): string | null {
 }
 
 /**
- * The network that is counted as one sender, in one spelling: an IPv4 address itself, and the first 64 bits of an IPv6 address, because
+ * The network that is counted as one sender, in one spelling: an IPv4 address itself, and the first 64 bits of an IPv6
+ * address, because
  * one subscriber has them all. Everything that is not an address counts as one network, and so do Unix sockets.
  */
 export function networkOf (text: string | null | undefined): string {
@@ -36,13 +38,17 @@ export function networkOf (text: string | null | undefined): string {
   return `${(address as ipaddr.IPv6).parts.slice(0, 4).map(part => part.toString(16)).join(':')}::/64`
 }
 
-/** Whether a text is an address, a CIDR range or the name of a range. A range of all addresses is none: it would trust everybody. */
+/**
+ * Whether a text is an address, a CIDR range or the name of a range. A range of all addresses is none: it would trust
+ * everybody.
+ */
 export function isRange (text: string): boolean {
   return Object.hasOwn(NAMED_RANGES, text) || parseRange(text) !== undefined
 }
 
 /**
- * Makes the test whether an address is in one of these ranges. It parses first: a proxy before ours may write its address with a port.
+ * Makes the test whether an address is in one of these ranges. It parses first: a proxy before ours may write its
+ * address with a port.
  * What is not an address is in no range.
  * @param texts - each must pass `isRange`.
  */

@@ -15,7 +15,8 @@ export function refuseConnection (this: FastifyInstance, cause: ConnectionError,
   if (cause.code === 'ECONNRESET' || socket.destroyed) return
   const error = translate(cause)
   const isAnswered = mayAnswer(socket)
-  this.log.info({ address: addressOf(socket.remoteAddress), reason: cause.code, status: isAnswered ? error.statusCode : undefined }, 'connection cut off')
+  const status = isAnswered ? error.statusCode : undefined
+  this.log.info({ address: addressOf(socket.remoteAddress), reason: cause.code, status }, 'connection cut off')
   if (isAnswered) socket.write(format(error))
   socket.destroy()
 }

@@ -33,7 +33,8 @@ export function sendOAuthError (cause: unknown, request: FastifyRequest, reply: 
   setHeaders(error, reply)
   if (error.code === 'invalid_client') reply.header('www-authenticate', 'Basic realm="latchkey"')
   const message = error.code === 'unsupported_media_type' ? 'The content type must be application/x-www-form-urlencoded or application/json.' : error.message
-  reply.code(oauthStatusOf(error)).header('pragma', 'no-cache').header('content-type', 'application/json; charset=utf-8').send(oauthErrorOf({ ...error, message }))
+  reply.headers({ pragma: 'no-cache', 'content-type': 'application/json; charset=utf-8' })
+  reply.code(oauthStatusOf(error)).send(oauthErrorOf({ ...error, message }))
 }
 
 function setHeaders (error: Presentable, reply: FastifyReply): void {
@@ -52,9 +53,10 @@ function toPresentable (cause: unknown, request: FastifyRequest): Presentable {
   const error = translate(cause)
   if (error.statusCode < 500) return error
   const reason = (error instanceof LatchkeyError && error.cause) || cause
-  // The client gets the sentence of the table, the log gets the reason. A client can cause a refusal that is expected as often as it
+  // The client gets the sentence of the table, the log gets the reason. A client can cause a refusal that is expected
+  // as often as it
   // likes: the line of the request is enough for it.
-  if (isExpected(error)) request.log.debug({ code: error.code, reason: reason instanceof Error ? reason.message : undefined }, error.message)
+  if (isExpected(error)) request.log.debug({ code: error.code, reason: String(reason) }, error.message)
   else request.log.error({ err: reason }, error.message)
   return error
 }

@@ -44,7 +44,8 @@ function enclose (users: UserDirectory): UserDirectory {
     }
   }
   return {
-    authenticate: (username, password, address) => guard(async () => check(await users.authenticate(username, password, addressOf(address) ?? undefined))),
+    authenticate: (username, password, address) => guard(async () =>
+      check(await users.authenticate(username, password, addressOf(address) ?? undefined))),
     find: id => guard(async () => check(await users.find(id)))
   }
 }

@@ -63,4 +63,7 @@ export const EXPECTED: Readonly<Record<string, string>> = {
 }
 
 /** How many entries a page has: a query holds text, and nothing is coerced. */
-export const PageLimit = Type.String({ pattern: PAGE_LIMIT_PATTERN, description: 'How many entries, 1 to 1000. Default 100.' })
+export const PageLimit = Type.String({
+  pattern: PAGE_LIMIT_PATTERN,
+  description: 'How many entries, 1 to 1000. Default 100.'
+})

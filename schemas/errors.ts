@@ -4,7 +4,8 @@ import type { OAuthError, Problem } from './responses.js'
 /**
  * Every error that a client can meet, in one table: the code is API, the sentence is prose.
  * `oauth` is the RFC 6749 section 5.2 (or RFC 6750 section 3.1) code where the error can leave through an OAuth endpoint
- * or a Bearer challenge. `expected`: a refusal with a status from 500 that is not a fault, so it is not logged as an error.
+ * or a Bearer challenge. `expected`: a refusal with a status from 500 that is not a fault, so it is not logged as an
+ * error.
  */
 const TABLE = {
   invalid_request: { status: 400, oauth: 'invalid_request', message: 'The request is malformed.' },
@@ -36,10 +37,30 @@ const TABLE = {
   too_many_failures: { status: 429, oauth: 'invalid_request', message: 'Too many attempts have failed: wait, then try again.' },
   headers_too_large: { status: 431, oauth: 'invalid_request', message: 'The request has too many headers, or too long ones.' },
   internal_error: { status: 500, oauth: 'server_error', message: 'Something went wrong on our side.' },
-  history_not_kept: { status: 501, expected: true, oauth: 'invalid_request', message: 'What a status list said at another time is not kept.' },
-  overloaded: { status: 503, expected: true, oauth: 'temporarily_unavailable', message: 'Too many sign-ins are waiting: try again in a moment.' },
-  feed_unavailable: { status: 503, expected: true, oauth: 'temporarily_unavailable', message: 'The revocation feed takes no more receivers here: try again in a moment.' },
-  account_changed: { status: 503, expected: true, oauth: 'temporarily_unavailable', message: 'The account was changed in the same moment: try again.' },
+  history_not_kept: {
+    status: 501,
+    expected: true,
+    oauth: 'invalid_request',
+    message: 'What a status list said at another time is not kept.'
+  },
+  overloaded: {
+    status: 503,
+    expected: true,
+    oauth: 'temporarily_unavailable',
+    message: 'Too many sign-ins are waiting: try again in a moment.'
+  },
+  feed_unavailable: {
+    status: 503,
+    expected: true,
+    oauth: 'temporarily_unavailable',
+    message: 'The revocation feed takes no more receivers here: try again in a moment.'
+  },
+  account_changed: {
+    status: 503,
+    expected: true,
+    oauth: 'temporarily_unavailable',
+    message: 'The account was changed in the same moment: try again.'
+  },
   store_unavailable: { status: 503, oauth: 'temporarily_unavailable', message: 'The database is not available: try again in a moment.' },
   revocation_unknown: { status: 503, oauth: 'temporarily_unavailable', message: 'It cannot be told whether this token was revoked: try again in a moment.' }
 } as const satisfies Record<string, ErrorDescription>

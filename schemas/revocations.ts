@@ -6,7 +6,10 @@ import { EXAMPLE } from './examples.js'
 /** The query of `GET /revocations`. A query holds text, and nothing is coerced. */
 export const RevocationsQuery = Type.Object({
   after: Type.Optional(Type.String({ description: 'The `cursor` of the page before. One that this store has not made begins at the start. An event stream takes `Last-Event-ID` instead.' })),
-  limit: Type.Optional(Type.String({ pattern: PAGE_LIMIT_PATTERN, description: 'How many rules a page has at most, 1 to 1000. Default 1000.' }))
+  limit: Type.Optional(Type.String({
+    pattern: PAGE_LIMIT_PATTERN,
+    description: 'How many rules a page has at most, 1 to 1000. Default 1000.'
+  }))
 }, { additionalProperties: false })
 
 /** What is revoked. */

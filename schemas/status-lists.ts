@@ -8,7 +8,10 @@ export const STATUS_LIST_TYPE = 'application/statuslist+jwt'
 export const StatusListParams = Type.Object({ id: Type.String({ maxLength: 100 }) })
 
 export const StatusListQuery = Type.Object({
-  time: Type.Optional(Type.String({ pattern: SECONDS_PATTERN, description: 'For lists of another time, which are not kept.' }))
+  time: Type.Optional(Type.String({
+    pattern: SECONDS_PATTERN,
+    description: 'For lists of another time, which are not kept.'
+  }))
 })
 
 /** A signed list. */

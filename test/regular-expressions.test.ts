@@ -6,7 +6,8 @@ import type { AST } from '@eslint-community/regexpp'
 import t from 'tap'
 import ts from 'typescript'
 
-// The second net below the linter, which does not see patterns in schemas, nor a search that begins with some fixed characters: each
+// The second net below the linter, which does not see patterns in schemas, nor a search that begins with some fixed
+// characters: each
 // regular expression of ours gets 64 KiB of what is likely to be its worst input. A quadratic one needs seconds for it.
 
 /** The sources, not `dist`: what stands in them is what a person wrote. */
@@ -29,7 +30,10 @@ async function listSources (): Promise<string[]> {
   return [...inFolders.flat(), ...FILES].filter(file => file.endsWith('.ts') && file !== join('client', 'openapi.ts'))
 }
 
-/** The text that an expression stands for: literals, templates of constants, constants of this file and of the schemas. */
+/**
+ * The text that an expression stands for: literals, templates of constants, constants of this file and of the
+ * schemas.
+ */
 function textOf (node: ts.Node, file: ts.SourceFile): string | undefined {
   if (ts.isStringLiteralLike(node)) return node.text
   if (ts.isTemplateExpression(node)) {
@@ -93,7 +97,10 @@ function characterOf (node: AST.Element | AST.CharacterClassElement | AST.ClassS
   return ['a', '0', ' ', '/', '.', '-', '=', '"', 'A', 'é', '\t', ';', '{'].filter(matches).slice(0, 2)
 }
 
-/** Texts that parts of the pattern match: of each sequence its beginning up to each quantifier, and the repeated element alone. */
+/**
+ * Texts that parts of the pattern match: of each sequence its beginning up to each quantifier, and the repeated
+ * element alone.
+ */
 function fragmentsOf ({ pattern, flags }: Found): string[] {
   const parsed = new RegExpParser().parsePattern(pattern, 0, pattern.length, { unicode: flags.includes('u') })
   const found = new Set<string>()

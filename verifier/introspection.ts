@@ -46,7 +46,7 @@ export function createIntrospection ({ endpoint, client, requests, time, bound }
     const { members: { active }, headers } = await requests.json(endpoint(), { method: 'POST', headers: client.basic, form: { token, token_type_hint: 'access_token' }, timeout: bound })
     if (typeof active !== 'boolean') throw new Error('The introspection endpoint does not say whether the token is active')
     const asOf = readInteger(headers.get('revocation-as-of'))
-    if (asOf === undefined) throw new Error('The introspection endpoint does not say as of when it knows what is revoked')
+    if (asOf === undefined) throw new Error('The introspection endpoint does not send a valid Revocation-As-Of header')
     // Nothing is known of what comes after the question.
     const elapsed = Math.min(asOf, 0)
     return { isLive: active, asOf: { wall: asked.wall + elapsed, stopwatch: asked.stopwatch + elapsed } }

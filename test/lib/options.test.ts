@@ -102,7 +102,9 @@ const BOOLEANS = ['yes', 'true', '', 1, 0, null, [], {}]
 
 t.test('wrong values: each message names the option, its variable and what is legal', async t => {
   const table: Array<[name: string, variable: string | undefined, expects: string, values: unknown[]]> = [
-    ['issuer', 'LATCHKEY_ISSUER', 'an http or https URL without query and fragment', ['', 'auth.example.com', 'ftp://a', 'https://', 'http://[', 'https://a:99999', 'https://a?b', 'https://a#b', 'https://a b', 'javascript:alert(1)', 5, null, true, [], {}]],
+    ['issuer', 'LATCHKEY_ISSUER', 'an http or https URL without query and fragment', ['', 'auth.example.com',
+      'ftp://a', 'https://', 'http://[', 'https://a:99999', 'https://a?b', 'https://a#b', 'https://a b',
+      'javascript:alert(1)', 5, null, true, [], {}]],
     ['audience', 'LATCHKEY_AUDIENCE', 'a name or a list of names', ['', [], [''], ['a', 'a'], ['a', 5], 5, null, {}, true]],
     ['database', 'LATCHKEY_DATABASE', "the path of a SQLite database, ':memory:', or a URL such as postgres://user:password@host:5432/database", ['', 'postgres://', 'postgres://a b', 'mysql://localhost', 'file://a.db', 5, null, {}, []]],
     ['revocationBound', 'LATCHKEY_REVOCATION_BOUND', 'a duration from 100ms to 1h', [...DURATIONS, '99ms', '61m', '2h', '1d']],
@@ -325,7 +327,8 @@ t.test('the environment: values out of bounds name option and variable', async t
   for (const [env, message] of table) t.match(messageOf(() => readOptions(optionsFromEnvironment(env).options)), message)
   t.match(messageOf(() => readServiceOptions(optionsFromEnvironment({ PORT: '65536' }).service)), /^Latchkey: the option port \(PORT\) is 65536: it must be a whole number from 0 to 65535$/)
   t.match(messageOf(() => readServiceOptions(optionsFromEnvironment({ LATCHKEY_LOG_LEVEL: 'loud' }).service)), /^Latchkey: the option logLevel \(LATCHKEY_LOG_LEVEL\) is "loud": it must be fatal, error/)
-  for (const list of ['1', '0', 'true', 'false', '*', 'proxy.example.com', '10.0.0.0/33', '10.0.0/8', '0.0.0.0/0', '::/0', '10.0.0.1,1']) {
+  for (const list of ['1', '0', 'true', 'false', '*', 'proxy.example.com', '10.0.0.0/33', '10.0.0/8', '0.0.0.0/0',
+    '::/0', '10.0.0.1,1']) {
     const { service } = optionsFromEnvironment({ LATCHKEY_TRUST_PROXY: list })
     t.equal(messageOf(() => readServiceOptions(service)), 'Latchkey: LATCHKEY_TRUST_PROXY must be a list of addresses or CIDR ranges, for example 10.0.0.0/8.', list)
   }
