@@ -663,6 +663,7 @@ export interface components {
             target?: "this" | "others" | "all";
         };
         NewClient: {
+            /** @description A name for people to read, without invisible characters. */
             name: string;
             /** @description Scopes, separated by spaces. */
             scope?: string;
@@ -670,7 +671,7 @@ export interface components {
             grants?: ("client_credentials" | "password")[];
         };
         NewUser: {
-            /** @description The username; letter case does not matter. */
+            /** @description Letters and digits of any language, ASCII punctuation, and single spaces between words. Letter case does not matter. */
             username: string;
             /** Format: password */
             password: string;
@@ -709,7 +710,7 @@ export interface components {
             scope?: string;
         };
         RegisterRequest: {
-            /** @description The username; letter case does not matter. */
+            /** @description Letters and digits of any language, ASCII punctuation, and single spaces between words. Letter case does not matter. */
             username: string;
             /** Format: password */
             password: string;
@@ -1816,7 +1817,7 @@ export interface operations {
                 /**
                  * @example {
                  *       "username": "alice",
-                 *       "password": "correct horse battery staple"
+                 *       "password": "choose your own passphrase"
                  *     }
                  */
                 "application/json": components["schemas"]["LoginRequest"];
@@ -2236,7 +2237,7 @@ export interface operations {
                 /**
                  * @example {
                  *       "username": "alice",
-                 *       "password": "correct horse battery staple"
+                 *       "password": "choose your own passphrase"
                  *     }
                  */
                 "application/json": components["schemas"]["RegisterRequest"];
@@ -3482,7 +3483,7 @@ export interface operations {
                 /**
                  * @example {
                  *       "username": "alice",
-                 *       "password": "correct horse battery staple",
+                 *       "password": "choose your own passphrase",
                  *       "scopes": [
                  *         "items:read"
                  *       ]
@@ -3724,8 +3725,8 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "current_password": "correct horse battery staple",
-                 *       "new_password": "a longer horse, and another battery"
+                 *       "current_password": "choose your own passphrase",
+                 *       "new_password": "choose your own passphrase again"
                  *     }
                  */
                 "application/json": components["schemas"]["PasswordChange"];
