@@ -3,6 +3,7 @@ import { describeEvent } from '../schemas/events.js'
 import type { Actor, EventType, SecurityEvent } from '../schemas/events.js'
 import { searchEvents } from './audit-search.js'
 import type { Clock } from './clock.js'
+import { toMoment, toNullableText, toText } from './store/columns.js'
 import type { EventsTable, Tables } from './store/tables.js'
 import type { Store } from './store/store.js'
 
@@ -72,13 +73,23 @@ export function createAudit ({ store, clock, retention }: { store: Store, clock:
 function toEntry (row: Selectable<EventsTable>): AuditEntry {
   return {
     id: row.seq,
-    at: row.at,
-    type: row.type as EventType,
-    outcome: row.outcome,
-    actor: { kind: row.actor_kind as Actor['kind'], id: row.actor_id, address: row.address },
-    subject: row.subject,
-    sessionId: row.session_id,
-    clientId: row.client_id,
-    details: JSON.parse(row.details) as AuditEntry['details']
+    at: toMoment(row.at),
+    type: toText(row.type) as EventType,
+    outcome: row.outcome === 'success' ? 'success' : 'failure',
+    actor: { kind: toText(row.actor_kind) as Actor['kind'], id: toNullableText(row.actor_id), address: toNullableText(row.address) },
+    subject: toNullableText(row.subject),
+    sessionId: toNullableText(row.session_id),
+    clientId: toNullableText(row.client_id),
+    details: toDetails(row.details)
+  }
+}
+
+/** What a damaged entry says besides is lost; the others on its page are not. */
+function toDetails (text: string): AuditEntry['details'] {
+  try {
+    const details: unknown = JSON.parse(text)
+    return typeof details === 'object' && details !== null && !Array.isArray(details) ? details as AuditEntry['details'] : {}
+  } catch {
+    return {}
   }
 }

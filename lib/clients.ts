@@ -1,6 +1,6 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { Selectable } from 'kysely'
-import { CLIENT_ID_PREFIX } from '../schemas/clients.js'
+import { CLIENT_ID_PREFIX, GRANTS } from '../schemas/clients.js'
 import type { GrantType } from '../schemas/clients.js'
 import type { Actor } from '../schemas/events.js'
 import { findClientNameProblem } from './client-names.js'
@@ -11,6 +11,7 @@ import { createId } from './ids.js'
 import type { Revocations } from './revocations.js'
 import { assertKnownScopes, formatScope, narrowScope, parseScope } from './scopes.js'
 import { closeSessions, inSteps } from './session-ending.js'
+import { toMoment, toText } from './store/columns.js'
 import type { ClientsTable, Queryable } from './store/tables.js'
 import type { Store } from './store/store.js'
 import type { AccessGrant } from './tokens.js'
@@ -48,7 +49,7 @@ export interface Clients {
 /** Throws `invalid_client` where a client was removed, or got another secret, since it authenticated. */
 export async function assertCurrent (db: Queryable, { id, secretChangedAt }: Client): Promise<void> {
   const row = await db.selectFrom('clients').select('secret_changed_at').where('id', '=', id).executeTakeFirst()
-  if (row?.secret_changed_at !== secretChangedAt) throw new LatchkeyError('invalid_client')
+  if (row === undefined || toMoment(row.secret_changed_at) !== secretChangedAt) throw new LatchkeyError('invalid_client')
 }
 
 /**
@@ -59,12 +60,26 @@ function hashSecret (secret: string): Buffer {
   return createHash('sha256').update(secret).digest()
 }
 
+/** After every id of ours. A damaged id that is no text comes after all texts, and no cursor gets past it. */
+const LAST_ID = '\u{10FFFF}'
+
 function createSecret (): string {
   return `lks_${randomBytes(32).toString('base64url')}`
 }
 
+function isGrantType (name: string): name is GrantType {
+  return (GRANTS as readonly string[]).includes(name)
+}
+
 function toClient (row: Selectable<ClientsTable>): Client {
-  return { id: row.id, name: row.name, scopes: parseScope(row.scope), grants: row.grants.split(' ') as GrantType[], createdAt: row.created_at, secretChangedAt: row.secret_changed_at }
+  return {
+    id: row.id,
+    name: toText(row.name),
+    scopes: parseScope(row.scope),
+    grants: toText(row.grants).split(' ').filter(isGrantType),
+    createdAt: toMoment(row.created_at),
+    secretChangedAt: toMoment(row.secret_changed_at)
+  }
 }
 
 /** Creates the registered clients over the store. */
@@ -90,8 +105,10 @@ export function createClients ({ store, clock, revocations, catalogue }: {
   return {
     async authenticate (id, secret) {
       const row = await store.read(db => findRow(db, id))
-      const expected = row === undefined ? nobody : Buffer.from(row.secret_hash, 'base64url')
-      return timingSafeEqual(hashSecret(secret), expected) && row !== undefined ? toClient(row) : null
+      const known = Buffer.from(toText(row?.secret_hash), 'base64url')
+      // A damaged hash is nobody's.
+      const isSound = known.length === nobody.length
+      return timingSafeEqual(hashSecret(secret), isSound ? known : nobody) && isSound && row !== undefined ? toClient(row) : null
     },
 
     async find (id) {
@@ -100,7 +117,7 @@ export function createClients ({ store, clock, revocations, catalogue }: {
     },
 
     async list ({ after = '', limit = 100 } = {}) {
-      const rows = await store.read(db => db.selectFrom('clients').selectAll().where('id', '>', after).orderBy('id').limit(limit).execute())
+      const rows = await store.read(db => db.selectFrom('clients').selectAll().where('id', '>', after).where('id', '<', LAST_ID).orderBy('id').limit(limit).execute())
       return rows.map(toClient)
     },
 
@@ -134,7 +151,7 @@ export function createClients ({ store, clock, revocations, catalogue }: {
       const client = await revocations.transaction(async (trx, revoke, now, record) => {
         const row = await requireRow(trx, id)
         // Two changes in one millisecond are two all the same: what authenticated before the first must not pass for the second.
-        const changed = { secret_hash: hashSecret(secret).toString('base64url'), secret_changed_at: Math.max(now, row.secret_changed_at + 1), updated_at: now }
+        const changed = { secret_hash: hashSecret(secret).toString('base64url'), secret_changed_at: Math.max(now, toMoment(row.secret_changed_at) + 1), updated_at: now }
         await trx.updateTable('clients').set(changed).where('id', '=', id).execute()
         await revoke.client(id)
         await record({ type: 'client_secret_rotated', actor: by, subject: id })

@@ -1,15 +1,15 @@
-import type { Selectable } from 'kysely'
 import type { Static } from 'typebox'
 import type { RevocationRule } from '../schemas/revocations.js'
 import { RULE_RETENTION } from './revocation-index.js'
+import { toRules } from './rule-rows.js'
+import type { RuleRow } from './rule-rows.js'
 import type { Store } from './store/store.js'
-import type { RulesTable } from './store/tables.js'
 
 /** How many rules go into one event or one page, and are read from the store in one step. */
 export const FEED_STEP = 1_000
 
 /** What the feed reads of a rule. */
-export type FeedRow = Pick<Selectable<RulesTable>, 'seq' | 'kind' | 'value' | 'issued_before' | 'expires_at'>
+export type FeedRow = RuleRow
 
 /**
  * The rules after `position`, the oldest first. Who writes one holds the lock of the writers from before its `seq` is made until
@@ -28,11 +28,11 @@ export async function readLastSeq (store: Store): Promise<number> {
 
 /** The rules as a receiver gets them, without those that can no longer matter and are about to be purged. */
 export function toWire (rows: readonly FeedRow[], now: number): Array<Static<typeof RevocationRule>> {
-  return rows.filter(row => row.expires_at >= now - RULE_RETENTION).map(row => ({
-    kind: row.kind,
-    value: row.value,
-    ...(row.issued_before === null ? {} : { issued_before: row.issued_before }),
-    expires_at: row.expires_at
+  return rows.flatMap(toRules).filter(rule => rule.expiresAt >= now - RULE_RETENTION).map(({ kind, value, issuedBefore, expiresAt }) => ({
+    kind,
+    value,
+    ...(issuedBefore === null ? {} : { issued_before: issuedBefore }),
+    expires_at: expiresAt
   }))
 }
 

@@ -199,7 +199,7 @@ export async function openKeyring ({ store, clock, revocations, follower, algori
     if (isSame(rows, entries)) return
     await take(rows)
     // A key that other secrets sealed counts here: two processes with different secrets would replace each other's keys for ever.
-    if (lacksSigner(withoutDamaged(rows))) await replaceSigner()
+    if (!opensNone(rows) && lacksSigner(withoutDamaged(rows))) await replaceSigner()
   }
 
   async function replaceSigner (): Promise<void> {

@@ -10,7 +10,9 @@ import type { Follower } from './follower.js'
 import { lastVerifyOnlyExpiry } from './key-changes.js'
 import { createRevocationIndex, RULE_RETENTION } from './revocation-index.js'
 import type { Revocable, Rule } from './revocation-index.js'
-import { raiseMeta, readMeta } from './store/meta.js'
+import { isSoundRule, toRules } from './rule-rows.js'
+import { isMoment, LAST_MOMENT } from './store/columns.js'
+import { raiseMeta, raiseTime, readTime } from './store/meta.js'
 import type { Store } from './store/store.js'
 import type { Tables } from './store/tables.js'
 
@@ -97,9 +99,12 @@ export interface Revocations {
 /**
  * Loads the rules.
  * @param accessTokenTtl - milliseconds; the longest lifetime ever configured for this store is what rules are kept for.
+ * @param log - told of each damaged rule once.
  * @param follower - of this store, where something else follows it too: there must be one only. Default: one of its own.
  */
-export async function openRevocations ({ store, clock, events, accessTokenTtl, follower = createFollower(store) }: { store: Store, clock: Clock, events: Events, accessTokenTtl: number, follower?: Follower }): Promise<Revocations> {
+export async function openRevocations ({ store, clock, events, accessTokenTtl, log, follower = createFollower(store) }: {
+  store: Store, clock: Clock, events: Events, accessTokenTtl: number, log?: { warn (details: object, message: string): void }, follower?: Follower
+}): Promise<Revocations> {
   const index = createRevocationIndex()
   await store.transaction(trx => raiseMeta(trx, 'access_token_ttl', accessTokenTtl))
 
@@ -112,9 +117,16 @@ export async function openRevocations ({ store, clock, events, accessTokenTtl, f
   }
 
   let kept = 0
-  async function readTime (): Promise<void> {
-    kept = Math.max(kept, await store.read(db => readMeta(db, 'latest_time')))
+  async function keepUp (): Promise<void> {
+    kept = Math.max(kept, await store.read(db => readTime(db, clock.now())))
     clock.advanceTo(kept)
+  }
+
+  const reported = new Set<number>()
+  function reportDamage (seq: number): void {
+    if (reported.has(seq)) return
+    reported.add(seq)
+    log?.warn({ seq }, 'a rule in the database is damaged: everything that its value names is refused; delete the row if that is wrong')
   }
 
   let lastSeq = 0
@@ -135,7 +147,8 @@ export async function openRevocations ({ store, clock, events, accessTokenTtl, f
     for (;;) {
       const rows = await store.read(db => db.selectFrom('rules').select(['seq', 'kind', 'value', 'issued_before', 'expires_at']).where('seq', '>', lastSeq).orderBy('seq').limit(STEP).execute())
       for (const row of rows) {
-        index.add({ kind: row.kind, value: row.value, issuedBefore: row.issued_before, expiresAt: row.expires_at })
+        if (!isSoundRule(row)) reportDamage(row.seq)
+        for (const rule of toRules(row)) index.add(rule)
         lastSeq = row.seq
         untold = true
       }
@@ -145,7 +158,7 @@ export async function openRevocations ({ store, clock, events, accessTokenTtl, f
     }
     // That process's clock may be ahead of ours. What it issues must not look to us as if it came from the future, and what it
     // forgot as expired must be so for us: read after the rules, so that none was purged by a time that we do not know.
-    await readTime()
+    await keepUp()
     if (untold) tell()
   }
 
@@ -156,7 +169,7 @@ export async function openRevocations ({ store, clock, events, accessTokenTtl, f
     const result = await store.transaction(async trx => {
       written = []
       happened = []
-      now = await raiseMeta(trx, 'latest_time', clock.now())
+      now = await raiseTime(trx, clock.now(), clock.now())
       clock.advanceTo(now)
       return work(trx, createRevoke(trx, written, now), now, async function record (...events) {
         const created = events.map(event => createEvent(event, now))
@@ -193,7 +206,7 @@ export async function openRevocations ({ store, clock, events, accessTokenTtl, f
     }
     /** What is issued from now on must be later than the rule, also within this millisecond. */
     async function passTime (): Promise<number> {
-      const time = await raiseMeta(trx, 'latest_time', now + 1)
+      const time = await raiseTime(trx, now + 1, clock.now())
       clock.advanceTo(time)
       return time
     }
@@ -206,15 +219,17 @@ export async function openRevocations ({ store, clock, events, accessTokenTtl, f
     return {
       token: (tokenId, ownerId, expiresAt) => write('token', [tokenId], null, expiresAt, ownerId),
       async sessions (sessionIds) {
-        if (sessionIds.length > 0) await write('session', sessionIds, null, await lastExpiry(now))
+        // No token can name a session whose id is damaged.
+        const ids = sessionIds.filter(id => typeof id === 'string')
+        if (ids.length > 0) await write('session', ids, null, await lastExpiry(now))
       },
       user: async (userId, before) => await writeBefore('user', userId, before ?? await passTime()),
       client: async clientId => await writeBefore('client', clientId, await passTime()),
       async prolongUsers (time) {
         // New rules, not longer ones: other processes read what was written since they last looked.
         const ended = await trx.selectFrom('rules').select(eb => ['value', eb.fn.max('issued_before').as('issuedBefore')])
-          .where('kind', '=', 'user').groupBy('value').having(eb => eb.fn.max('expires_at'), '<', time).execute()
-        for (const { value, issuedBefore } of ended) await write('user', [value], issuedBefore, time)
+          .where('kind', '=', 'user').where('issued_before', '<=', LAST_MOMENT).groupBy('value').having(eb => eb.fn.max('expires_at'), '<', time).execute()
+        for (const { value, issuedBefore } of ended) if (isMoment(issuedBefore)) await write('user', [value], issuedBefore, time)
         const disabled = await trx.selectFrom('users').select('id').where('disabled_at', 'is not', null).execute()
         await write('user', disabled.map(({ id }) => id), now, time)
       }
@@ -230,7 +245,7 @@ export async function openRevocations ({ store, clock, events, accessTokenTtl, f
 
   return {
     transaction,
-    readTime,
+    readTime: keepUp,
     refresh: follower.refresh,
     asOf: follower.asOf,
     onRules (listener) {

@@ -3,6 +3,7 @@ import type { Transaction } from 'kysely'
 import { RULE_RETENTION } from './revocation-index.js'
 import type { Revocations, Write } from './revocations.js'
 import type { SessionRow } from './session-standing.js'
+import { isMoment, toMoment } from './store/columns.js'
 import { readMeta } from './store/meta.js'
 import type { Tables } from './store/tables.js'
 
@@ -76,6 +77,11 @@ export async function endSession (
   return countLive([session], now) === 1
 }
 
+/** Milliseconds; when the last access token of a session was issued. A damaged row may have any. */
+export function lastTokenOf ({ last_used_at: lastUsedAt }: Ending): number {
+  return isMoment(lastUsedAt) ? lastUsedAt : Infinity
+}
+
 /** Whose sessions end. */
 export type Owner = { userId: string } | { clientId: string }
 
@@ -109,7 +115,7 @@ export async function coverAll (
 ): Promise<number> {
   if (covered === 0) return await revokeAll()
   // They were refreshed after that rule.
-  await revoke.sessions(ended.filter(session => session.last_used_at >= covered).map(({ id }) => id))
+  await revoke.sessions(ended.filter(session => lastTokenOf(session) >= covered).map(({ id }) => id))
   return covered
 }
 
@@ -130,10 +136,10 @@ export async function endOtherSessions (
 
   const withTokens = await havingTokens(trx, now, ended)
   const began = await beginningOf(trx, userId, keep)
-  const older = withTokens.filter(session => session.last_used_at < began)
+  const older = withTokens.filter(session => lastTokenOf(session) < began)
   let { covered } = progress
   if (covered < began && older.length > 1) covered = await revoke.user(userId, began)
-  await revoke.sessions(withTokens.filter(session => session.last_used_at >= covered).map(({ id }) => id))
+  await revoke.sessions(withTokens.filter(session => lastTokenOf(session) >= covered).map(({ id }) => id))
 
   const live = progress.live + countLive(ended, now)
   return found.length > ENDING_STEP ? { more: { live, covered } } : { result: live }
@@ -145,7 +151,7 @@ export async function havingTokens (
 ): Promise<readonly Ending[]> {
   if (sessions.length === 0) return sessions
   const dead = now - RULE_RETENTION - await readMeta(trx, 'access_token_ttl')
-  return sessions.filter(session => session.last_used_at >= dead)
+  return sessions.filter(session => lastTokenOf(session) >= dead)
 }
 
 /** When the first token of a session was issued; 0 if there is no such session, or it has ended. */
@@ -153,7 +159,8 @@ async function beginningOf (trx: Transaction<Tables>, userId: string, sessionId:
   if (sessionId === undefined) return 0
   const session = await trx.selectFrom('sessions').select('created_at')
     .where('id', '=', sessionId).where('user_id', '=', userId).where('ended_at', 'is', null).executeTakeFirst()
-  return session?.created_at ?? 0
+  // A damaged one covers nothing: each of the other sessions needs its own rule.
+  return toMoment(session?.created_at)
 }
 
 /** What a status list needs of a session whose user was removed. */

@@ -1,6 +1,7 @@
 import { SYSTEM } from './events.js'
-import { countLive, coverAll, ENDING_STEP, havingTokens, markEnded } from './session-ending.js'
+import { countLive, coverAll, ENDING_STEP, havingTokens, lastTokenOf, markEnded } from './session-ending.js'
 import type { Ending, Step, WriteStep } from './session-ending.js'
+import { toMoment } from './store/columns.js'
 
 /**
  * Makes room for one more session of a user, as part of the login: ends the least recently used ones if there are `max`
@@ -19,7 +20,7 @@ export async function makeRoom (write: WriteStep, userId: string, max: number): 
   const live = progress.live + countLive(ended, now)
   if (found.length > most) return { more: { live, covered: await coverAll(write, ended, () => revoke.user(userId)) } }
 
-  const uncovered = (await havingTokens(trx, now, ended)).filter(session => session.last_used_at >= progress.covered)
+  const uncovered = (await havingTokens(trx, now, ended)).filter(session => lastTokenOf(session) >= progress.covered)
   await revoke.sessions(uncovered.map(({ id }) => id))
   const about = { actor: SYSTEM, subject: userId }
   const reason = 'too_many_sessions'
@@ -32,6 +33,6 @@ export async function makeRoom (write: WriteStep, userId: string, max: number): 
 function byUse (now: number) {
   const endOf = (session: Ending): number => Math.min(session.expires_at, session.idle_expires_at)
   return function compare (a: Ending, b: Ending): number {
-    return Number(now < endOf(b)) - Number(now < endOf(a)) || b.last_used_at - a.last_used_at || (a.id < b.id ? 1 : -1)
+    return Number(now < endOf(b)) - Number(now < endOf(a)) || toMoment(b.last_used_at) - toMoment(a.last_used_at) || (a.id < b.id ? 1 : -1)
   }
 }

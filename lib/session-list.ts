@@ -1,6 +1,7 @@
 import type { Static } from 'typebox'
 import type { SessionView } from '../schemas/sessions.js'
 import { formatScope, parseScope } from './scopes.js'
+import { isMoment, toMoment, toNullableText, toText } from './store/columns.js'
 import type { Queryable } from './store/tables.js'
 
 /** A live session, as its owner may see it. Times are milliseconds. */
@@ -25,17 +26,21 @@ export async function listSessions (db: Queryable, userId: string, now: number):
     .select(['user_agent', 'address'])
     .where('user_id', '=', userId).where('ended_at', 'is', null)
     .limit(MOST).execute()
-  const live = rows.filter(row => now < row.idle_expires_at && now < row.expires_at)
-  return live.sort((a, b) => b.last_used_at - a.last_used_at || (a.id < b.id ? 1 : -1)).map(row => ({
+  const live = rows.filter(row => typeof row.id === 'string' && isAhead(row.idle_expires_at, now) && isAhead(row.expires_at, now))
+  return live.sort((a, b) => toMoment(b.last_used_at) - toMoment(a.last_used_at) || (a.id < b.id ? 1 : -1)).map(row => ({
     id: row.id,
-    clientId: row.client_id,
+    clientId: toText(row.client_id),
     scopes: parseScope(row.scope),
-    createdAt: row.created_at,
-    lastUsedAt: row.last_used_at,
+    createdAt: toMoment(row.created_at),
+    lastUsedAt: toMoment(row.last_used_at),
     expiresAt: row.expires_at,
-    userAgent: row.user_agent,
-    address: row.address
+    userAgent: toNullableText(row.user_agent),
+    address: toNullableText(row.address)
   }))
+}
+
+function isAhead (value: unknown, now: number): boolean {
+  return isMoment(value) && now < value
 }
 
 /**

@@ -25,6 +25,9 @@ const LIFETIME = 300
 /** Milliseconds of age at which a list that has not changed is signed anew: whoever is told that theirs is still good can rely on it for some polls more. */
 const RENEWAL = LIFETIME * 1000 / 2
 
+/** Milliseconds by which the end of a session may be ahead of our clock. */
+const MOST_AHEAD = 24 * 60 * 60 * 1000
+
 /** How many ended sessions are read in one step. */
 const STEP = 1_000
 
@@ -85,23 +88,40 @@ export function createStatusLists ({ store, clock, revocations, keyring, base }:
 
   /** Marks what has ended since the last time; tells whether there was anything. A bit is never taken back: no place is given twice. */
   async function takeIn (list: Held): Promise<boolean> {
-    let isChanged = false
     const epoch = store.epoch()
     if (list.epoch !== epoch) Object.assign(list, { epoch, since: 0 })
+    // What ended at a time that has not come, or that is none, is damaged: it has ended all the same, and must not hide what ends later.
+    const latest = clock.now() + MOST_AHEAD
+    let isChanged = false
     for (let after = -1; ;) {
-      const rows = await store.read(db => db.selectFrom('sessions').select(['status_index', 'ended_at'])
-        .where('status_list', '=', list.id).where('ended_at', '>=', list.since)
-        .where(eb => eb.or([eb('ended_at', '>', list.since), eb('status_index', '>', after)]))
-        .orderBy('ended_at').orderBy('status_index').limit(STEP).$narrowType<{ status_index: number, ended_at: number }>().execute())
+      const rows = await readEnded(list.id, { from: list.since, to: latest, after })
       for (const { status_index: index, ended_at: endedAt } of rows) {
-        if (list.array.get(index) !== INVALID) isChanged = true
-        list.array.set(index, INVALID)
+        if (mark(list, index)) isChanged = true
         list.since = endedAt
         after = index
       }
-      if (rows.length < STEP) return isChanged
+      if (rows.length < STEP) break
       await nextTurn()
     }
+    const damaged = await store.read(db => db.selectFrom('sessions').select('status_index')
+      .where('status_list', '=', list.id).where('ended_at', '>', latest).limit(STEP).execute())
+    for (const { status_index: index } of damaged) if (mark(list, index)) isChanged = true
+    return isChanged
+  }
+
+  function readEnded (id: string, { from, to, after }: { from: number, to: number, after: number }): Promise<Array<{ status_index: number, ended_at: number }>> {
+    return store.read(db => db.selectFrom('sessions').select(['status_index', 'ended_at'])
+      .where('status_list', '=', id).where('ended_at', '>=', from).where('ended_at', '<=', to)
+      // An index that is damaged has no place in the list.
+      .where('status_index', '>=', 0).where('status_index', '<', LIST_SIZE)
+      .where(eb => eb.or([eb('ended_at', '>', from), eb('status_index', '>', after)]))
+      .orderBy('ended_at').orderBy('status_index').limit(STEP).$narrowType<{ status_index: number, ended_at: number }>().execute())
+  }
+
+  function mark ({ array }: Held, index: number | null): boolean {
+    if (index === null || !Number.isInteger(index) || index < 0 || index >= LIST_SIZE || array.get(index) === INVALID) return false
+    array.set(index, INVALID)
+    return true
   }
 
   function isSigned ({ signed }: Held): boolean {

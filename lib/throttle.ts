@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto'
 import type { Selectable, Transaction } from 'kysely'
-import { AT_ONCE, begin, expiryOf, settle } from './attempts.js'
+import { AT_ONCE, begin, expiryOf, isCredible, settle } from './attempts.js'
 import type { Attempts, Outcome } from './attempts.js'
 import type { Clock } from './clock.js'
 import { LatchkeyError } from './errors.js'
@@ -10,6 +10,7 @@ import type { NewEvent } from './events.js'
 import { createFailureCounts } from './failure-counts.js'
 import { networkOf } from './network.js'
 import type { Revocations } from './revocations.js'
+import { toText } from './store/columns.js'
 import type { AttemptsTable, Queryable, Tables } from './store/tables.js'
 import type { Store } from './store/store.js'
 import { keyOf } from './usernames.js'
@@ -140,7 +141,7 @@ export function createThrottle ({ store, clock, revocations, keys, isOn }: {
 
   async function find (db: Queryable, key: string): Promise<Attempts | undefined> {
     const row = await db.selectFrom('attempts').selectAll().where('key', '=', key).executeTakeFirst()
-    return row === undefined ? undefined : toAttempts(row)
+    return row === undefined ? undefined : toAttempts(row, clock.now())
   }
 
   async function keep (trx: Transaction<Tables>, { key, account }: Bucket, attempts: Attempts): Promise<void> {
@@ -279,11 +280,14 @@ function refusal (wait: number): LatchkeyError {
   return new LatchkeyError('too_many_failures', { retryAfter: Math.ceil(wait / 1_000) })
 }
 
-function toAttempts (row: Selectable<AttemptsTable>): Attempts {
-  return {
+/** Undefined where the row is damaged: its owner must not be locked out for good, and the next attempt writes it again. */
+function toAttempts (row: Selectable<AttemptsTable>, now: number): Attempts | undefined {
+  const pending = toText(row.pending)
+  const attempts = {
     failures: row.failures,
-    pending: row.pending === '' ? [] : row.pending.split(' ').map(Number),
+    pending: pending === '' ? [] : pending.split(' ').map(Number),
     lastAttemptAt: row.last_attempt_at,
     blockedUntil: row.blocked_until
   }
+  return isCredible(attempts, now) ? attempts : undefined
 }

@@ -5,6 +5,7 @@ import type { NewEvent } from './events.js'
 import { parseScope } from './scopes.js'
 import { closeSessions } from './session-ending.js'
 import type { Step, WriteStep } from './session-ending.js'
+import { isMoment } from './store/columns.js'
 import type { UsersTable } from './store/tables.js'
 import type { Throttle } from './throttle.js'
 
@@ -22,7 +23,7 @@ export function markOf (account: Pick<UsersTable, 'scope' | 'disabled_at'>): 1 |
 
 /** Two changes in one millisecond are two all the same: a login that verified the first must not pass for the second. */
 export function changedAt ({ password_changed_at: before }: UsersTable, now: number): number {
-  return Math.max(now, before + 1)
+  return isMoment(before) ? Math.max(now, before + 1) : now
 }
 
 /** The row after a change. */

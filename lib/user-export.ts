@@ -4,6 +4,7 @@ import type { UserRecord } from '../schemas/users.js'
 import { HOST } from './events.js'
 import type { Revocations } from './revocations.js'
 import { parseScope } from './scopes.js'
+import { toMoment, toText } from './store/columns.js'
 import type { Store } from './store/store.js'
 import type { UsersTable } from './store/tables.js'
 import { selectUsers } from './user-list.js'
@@ -14,10 +15,10 @@ const PAGE = 1_000
 export function createUserExport ({ store, revocations }: { store: Store, revocations: Revocations }) {
   return async function * exportAll (by: Actor = HOST): AsyncGenerator<UserRecord[]> {
     await revocations.transaction((_trx, _revoke, _now, record) => record({ type: 'users_exported', actor: by }))
-    for (let after: string | undefined; ;) {
-      const rows = await store.read(db => selectUsers(db, { after, limit: PAGE }).execute())
+    for (let afterKey: string | undefined; ;) {
+      const rows = await store.read(db => selectUsers(db, { afterKey, limit: PAGE }).execute())
       if (rows.length > 0) yield rows.map(toRecord)
-      after = rows.at(-1)?.username
+      afterKey = rows.at(-1)?.username_key
       if (rows.length < PAGE) return
     }
   }
@@ -26,10 +27,10 @@ export function createUserExport ({ store, revocations }: { store: Store, revoca
 function toRecord (row: Selectable<UsersTable>): UserRecord {
   return {
     id: row.id,
-    username: row.username,
+    username: toText(row.username),
     password_hash: row.password_hash,
     scopes: parseScope(row.scope),
     disabled: row.disabled_at !== null,
-    created_at: new Date(row.created_at).toISOString()
+    created_at: new Date(toMoment(row.created_at)).toISOString()
   }
 }

@@ -10,6 +10,8 @@ import type { StoredUser } from './users.js'
 export interface UserListQuery {
   /** A username: those after it. It need not be there any more. */
   after?: string
+  /** The same as `after`, by the `username_key` of a row. */
+  afterKey?: string
   /** Those whose username begins so; letter case does not matter. Default: all. */
   search?: string
   /** Default 100. */
@@ -23,13 +25,14 @@ const LAST = '\u{10FFFF}'.repeat(MAX_USERNAME_LENGTH)
  * One range of the index on `username_key`, whatever is asked for: a page costs as much as it has rows. No LIKE: engines use no index
  * for it, or another one, and it has wildcards. The engine must compare by code points, as SQLite does.
  */
-export function selectUsers (db: Queryable, { after = '', search = '', limit = 100 }: UserListQuery): SelectQueryBuilder<Tables, 'users', Selectable<UsersTable>> {
-  const [last, prefix] = [keyOf(after), keyOf(search)]
+export function selectUsers (db: Queryable, { after = '', afterKey = keyOf(after), search = '', limit = 100 }: UserListQuery): SelectQueryBuilder<Tables, 'users', Selectable<UsersTable>> {
+  const [last, prefix] = [afterKey, keyOf(search)]
   // One lower bound and not two: an engine seeks to one of them, perhaps to the wrong one, and would read every page before this one.
   let query = Buffer.compare(Buffer.from(last), Buffer.from(prefix)) < 0
     ? db.selectFrom('users').selectAll().where('username_key', '>=', prefix)
     : db.selectFrom('users').selectAll().where('username_key', '>', last)
-  if (prefix !== '') query = query.where('username_key', '<=', prefix + LAST)
+  // Always: a damaged key that is no text comes after every text, and no cursor gets past it.
+  query = query.where('username_key', '<=', prefix + LAST)
   return query.orderBy('username_key').limit(limit)
 }
 

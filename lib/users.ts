@@ -1,6 +1,6 @@
 import type { Selectable } from 'kysely'
 import type { Actor } from '../schemas/events.js'
-import type { User, UserDirectory } from '../schemas/host.js'
+import type { UserDirectory } from '../schemas/host.js'
 import type { UserRecord } from '../schemas/users.js'
 import { assertAnotherAdministrator, findChangeable, isAdministrator, isLimited, readAuthority, requireAccount } from './authority.js'
 import type { Principal } from './authority.js'
@@ -14,6 +14,8 @@ import type { Passwords } from './passwords/pool.js'
 import type { RecordEvent, Revocations } from './revocations.js'
 import { assertKnownScopes, assertMayGrant, formatScope, parseScope } from './scopes.js'
 import { closeSessions, endOtherSessions, forgetEnded, inSteps } from './session-ending.js'
+import { toStoredUser } from './stored-user.js'
+import type { StoredUser } from './stored-user.js'
 import type { Queryable, UsersTable } from './store/tables.js'
 import type { Store } from './store/store.js'
 import type { Throttle } from './throttle.js'
@@ -25,14 +27,7 @@ import { selectUsers } from './user-list.js'
 import type { UserListQuery } from './user-list.js'
 import { keyOf, normaliseUsername } from './usernames.js'
 
-/** A row of the built-in table, without its password. */
-export interface StoredUser extends User {
-  disabled: boolean
-  /** Milliseconds. */
-  createdAt: number
-  /** Milliseconds. */
-  passwordChangedAt: number
-}
+export type { StoredUser } from './stored-user.js'
 
 /** What to change of an account; what is not named stays. */
 export interface UserChange {
@@ -87,10 +82,6 @@ export interface Users extends UserDirectory {
   startImport (options?: ImportOptions, by?: Actor): UserImport
   /** Records that all accounts are read with their password hashes, and then reads them by name, in pages. */
   exportAll (by?: Actor): AsyncGenerator<UserRecord[]>
-}
-
-function toStoredUser (row: Selectable<UsersTable>): StoredUser {
-  return { id: row.id, username: row.username, scopes: parseScope(row.scope), disabled: row.disabled_at !== null, createdAt: row.created_at, passwordChangedAt: row.password_changed_at }
 }
 
 /** Whoever registers gets no scopes from anybody. */
@@ -207,7 +198,8 @@ export function createUsers ({ store, clock, passwords, revocations, throttle, c
       const row = await store.read(db => db.selectFrom('users').selectAll().where('username_key', '=', keyOf(username)).executeTakeFirst())
       // Unknown and disabled users cost a hash too: the time of the answer tells nothing.
       const { valid, needsRehash } = await passwords.verify(password, row?.password_hash, origin)
-      if (row === undefined || !valid || row.disabled_at !== null) return null
+      // A damaged id names nobody.
+      if (typeof row?.id !== 'string' || !valid || row.disabled_at !== null) return null
       if (needsRehash) await rehash(row, password, origin)
       return toStoredUser(row)
     },

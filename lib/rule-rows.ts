@@ -1,0 +1,28 @@
+import type { Selectable } from 'kysely'
+import type { Rule } from './revocation-index.js'
+import { isMoment, LAST_MOMENT } from './store/columns.js'
+import type { RulesTable } from './store/tables.js'
+
+/** What is read of a rule. */
+export type RuleRow = Pick<Selectable<RulesTable>, 'seq' | 'kind' | 'value' | 'issued_before' | 'expires_at'>
+
+const KINDS: readonly Rule['kind'][] = ['token', 'session', 'user', 'client']
+
+/** Whether a row is a rule as we write them. */
+export function isSoundRule ({ kind, value, issued_before: issuedBefore, expires_at: expiresAt }: RuleRow): boolean {
+  return KINDS.includes(kind) && typeof value === 'string' && (issuedBefore === null || isMoment(issuedBefore)) && isMoment(expiresAt)
+}
+
+/**
+ * The rules that a row stands for. A damaged row fails closed: it kills everything that it may have meant, and for ever. A row that names nothing
+ * kills nothing, and stops nothing.
+ */
+export function toRules (row: RuleRow): Rule[] {
+  if (typeof row.value !== 'string') return []
+  const rule = {
+    value: row.value,
+    issuedBefore: isMoment(row.issued_before) ? row.issued_before : null,
+    expiresAt: isMoment(row.expires_at) ? row.expires_at : LAST_MOMENT
+  }
+  return (KINDS.includes(row.kind) ? [row.kind] : KINDS).map(kind => ({ kind, ...rule }))
+}

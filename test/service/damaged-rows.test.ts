@@ -1,0 +1,201 @@
+import { copyFileSync } from 'node:fs'
+import { join } from 'node:path'
+import Database from 'better-sqlite3'
+import t from 'tap'
+import type { Test } from 'tap'
+import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
+import { RULE_RETENTION } from '../../lib/revocation-index.js'
+import { run } from '../commands/support.js'
+import { bearer, build, createTestClock, logIn, ON_POSTGRES, PASSWORD, postForm } from '../helper.js'
+import type { TestClock, TokenBody } from '../helper.js'
+
+// SQLite keeps any value in any column. A damaged row may cost its own owner something, and must cost nobody else anything.
+
+t.setTimeout(600_000)
+
+const SECRET = 'a secret of the tests of more than 32 bytes'
+
+/** What a column can hold that it must not: a text, bytes, a fraction, numbers that are too small and too large. */
+const WRONG_NUMBERS = ["'yesterday'", "x'00ff'", '1.5', '-1', '9e15', '-9e15', '9007199254740993', "''"]
+const WRONG_TEXTS = ["x'00ff'", "''", "'\u0001 \"garbage\" \uFFFD'", "'null'", "'{}'"]
+
+/** The columns of a row that belongs to bob, or to no account. `where` finds it. */
+const COLUMNS: Record<string, { where: string, numbers: string[], texts: string[], nullable: string[] }> = {
+  users: {
+    where: "username_key = 'bob'",
+    numbers: ['password_changed_at', 'disabled_at', 'administrator', 'created_at', 'updated_at'],
+    texts: ['id', 'username', 'username_key', 'password_hash', 'scope'],
+    nullable: ['id']
+  },
+  sessions: {
+    where: "user_id = (select id from users where username = 'bob')",
+    numbers: ['generation', 'rotated_at', 'created_at', 'last_used_at', 'idle_expires_at', 'expires_at', 'ended_at', 'status_index'],
+    texts: ['id', 'user_id', 'client_id', 'scope', 'nonce', 'user_agent', 'address', 'account', 'network', 'status_list'],
+    nullable: ['id']
+  },
+  clients: {
+    where: "name = 'damaged'",
+    numbers: ['secret_changed_at', 'created_at', 'updated_at'],
+    texts: ['id', 'name', 'secret_hash', 'scope', 'grants'],
+    nullable: ['id']
+  },
+  rules: { where: "value = 'damaged'", numbers: ['issued_before', 'expires_at'], texts: ['kind', 'value', 'session_id'], nullable: [] },
+  keys: {
+    where: "kid = 'damaged'",
+    numbers: ['created_at', 'activates_at', 'retires_at', 'expires_at', 'revoked_at'],
+    texts: ['kid', 'algorithm', 'sealed', 'issuer', 'audience', 'scope'],
+    nullable: ['kid']
+  },
+  attempts: { where: 'true', numbers: ['failures', 'last_attempt_at', 'blocked_until', 'expires_at'], texts: ['key', 'account', 'pending'], nullable: ['key'] },
+  events: {
+    where: "type = 'login_failed'",
+    numbers: ['at'],
+    texts: ['type', 'outcome', 'actor_kind', 'actor_id', 'address', 'subject', 'session_id', 'client_id', 'details'],
+    nullable: []
+  },
+  status_lists: { where: 'true', numbers: ['created_at', 'given', 'open'], texts: ['id'], nullable: ['id'] },
+  meta: { where: 'true', numbers: ['value'], texts: [], nullable: [] }
+}
+
+/** A damage of each column as a statement, and each kind of damage in turn: all of them in all columns take two minutes. */
+function damagesOf (table: string): string[] {
+  const { where, numbers, texts, nullable } = COLUMNS[table] as typeof COLUMNS[string]
+  const set = (column: string, value: string): string => `update ${table} set ${column} = ${value} where ${where}`
+  const inTurn = (columns: string[], values: string[]): string[] => columns.flatMap((column, index) => [0, 1].map(step => set(column, values[(index + step) % values.length] as string)))
+  const damages = [...inTurn(numbers, WRONG_NUMBERS), ...inTurn(texts, WRONG_TEXTS), ...nullable.map(column => set(column, 'null'))]
+  return table === 'meta' ? [...WRONG_NUMBERS.map(value => set('value', value)), set('value', '4102444800000 + 3e11'), "delete from meta where name != 'store_id'", 'delete from meta'] : damages
+}
+
+interface World {
+  file: string
+  clock: TestClock
+  alice: TokenBody
+  bob: TokenBody
+  client: { id: string, secret: string }
+}
+
+const OPTIONS = { secret: SECRET, statusList: true, rateLimit: true }
+
+/** A database in which everything is used, closed. */
+async function makeWorld (t: Test): Promise<World> {
+  const file = join(t.testdir({}), 'template.db')
+  const clock = createTestClock()
+  const { app } = await build(t, { ...OPTIONS, database: file, now: clock })
+  const { users, clients, keys, revocations } = app.latchkey
+  const alice = await users.findByName('alice')
+  await users.setScopes(String(alice?.id), Object.keys(app.latchkey.scopes))
+  const { client, secret } = await clients.add({ name: 'good', scopes: ['tokens:introspect'] })
+  await clients.add({ name: 'damaged', scopes: ['items:read'], grants: ['client_credentials', 'password'] })
+  await keys.importVerifyOnlyKey(Buffer.from('a secret of an older system, long enough'), { algorithm: 'HS256', kid: 'damaged' })
+  await revocations.revokeToken('damaged', clock() + RULE_RETENTION)
+  await revocations.revokeUser('somebody else')
+  await postForm(app, '/token', { grant_type: 'password', username: 'bob', password: 'not the password of bob' })
+  const world = { file, clock, alice: await logIn(app), bob: await logIn(app, 'bob'), client: { id: client.id, secret } }
+  await postForm(app, '/token', { grant_type: 'password', username: 'bob', password: 'not the password of bob' })
+  await app.close()
+  const database = new Database(file)
+  database.pragma('wal_checkpoint(TRUNCATE)')
+  database.close()
+  return world
+}
+
+/** What does not belong to the owner of the damaged row works; gives what did not. */
+async function driveOthers (app: FastifyInstance, { alice, client }: World): Promise<string[]> {
+  const failures: string[] = []
+  async function expect (name: string, request: Promise<LightMyRequestResponse>, status = 200): Promise<LightMyRequestResponse> {
+    const response = await request
+    if (response.statusCode !== status) failures.push(`${name}: ${response.statusCode} ${response.body.slice(0, 200)}`)
+    return response
+  }
+  const headers = bearer(alice.access_token)
+  await expect('ready', app.inject('/health/ready'))
+  await expect('a protected call', app.inject({ url: '/protected-route', headers }))
+  const login = await expect('a login', postForm(app, '/token', { grant_type: 'password', username: 'alice', password: PASSWORD }))
+  await expect('a refresh', postForm(app, '/token', { grant_type: 'refresh_token', refresh_token: alice.refresh_token }))
+  for (const url of ['/users', '/users/me', '/clients', '/sessions', '/audit', '/revocations', '/.well-known/jwks.json']) await expect(url, app.inject({ url, headers }))
+  const token = await expect('client credentials', postForm(app, '/token', { grant_type: 'client_credentials', client_id: client.id, client_secret: client.secret }))
+  await expect('introspection', postForm(app, '/introspect', { token: alice.access_token }, bearer(token.json().access_token)))
+  const uri = JSON.parse(Buffer.from(String(login.json().access_token).split('.')[1] ?? '', 'base64url').toString()).status?.status_list.uri
+  await expect('a status list', app.inject({ url: new URL(uri ?? 'http://x/none').pathname, headers }))
+  await expect('a log-out of the others', app.inject({ method: 'POST', url: '/logout', headers, payload: { target: 'others' } }), 204)
+  await expect('a call after it', app.inject({ url: '/protected-route', headers }))
+  await expect('a log-out that is late', app.inject({ method: 'POST', url: '/logout', headers: bearer(login.json().access_token), payload: { target: 'all' } }), 204)
+  await expect('an end of all', app.inject({ method: 'POST', url: '/logout', headers, payload: { target: 'all' } }), 204)
+  await expect('a call after all', app.inject({ url: '/protected-route', headers }), 401)
+  return failures
+}
+
+/** The owner of the row may be refused, and hears of no error of ours. */
+async function driveOwner (app: FastifyInstance, { bob }: World): Promise<string[]> {
+  const headers = bearer(bob.access_token)
+  const responses = [
+    await app.inject({ url: '/protected-route', headers }),
+    await app.inject({ url: '/users/me', headers }),
+    await app.inject({ url: '/sessions', headers }),
+    await postForm(app, '/token', { grant_type: 'password', username: 'bob', password: PASSWORD }),
+    await postForm(app, '/token', { grant_type: 'refresh_token', refresh_token: bob.refresh_token }),
+    await app.inject({ method: 'POST', url: '/logout', headers, payload: { target: 'all' } })
+  ]
+  return responses.filter(({ statusCode }) => statusCode >= 500).map(({ raw, statusCode, body }) => `${raw.req.url} of the owner: ${statusCode} ${body}`)
+}
+
+/** Damages while nobody looks, or while the service runs. */
+async function check (t: Test, world: World, sql: string, { isLive }: { isLive: boolean }): Promise<void> {
+  const file = join(t.testdir({}), 'auth.db')
+  copyFileSync(world.file, file)
+  const damage = (): void => {
+    const database = new Database(file)
+    try {
+      database.exec(sql)
+    } catch (error) {
+      // What the schema itself refuses needs no care.
+      if (!/constraint/.test((error as Error).message)) throw error
+    } finally {
+      database.close()
+    }
+  }
+  if (!isLive) damage()
+  const { app } = await build(t, { ...OPTIONS, database: file, now: world.clock })
+  if (isLive) damage()
+  const failures = [...await driveOwner(app, world), ...await driveOthers(app, world)]
+  t.strictSame(failures, [], `${sql}${isLive ? ', while the service runs' : ''}`)
+  await app.close()
+}
+
+if (ON_POSTGRES) {
+  t.pass('its columns have types')
+} else {
+  for (const table of Object.keys(COLUMNS)) {
+    t.test(`a damaged row of ${table}`, { timeout: 300_000 }, async t => {
+      const world = await makeWorld(t)
+      for (const [index, sql] of damagesOf(table).entries()) {
+        await t.test(sql, t => check(t, world, sql, { isLive: index % 3 === 1 }))
+      }
+    })
+  }
+
+  t.test('the command line, on a database in which a row of each table is damaged', async t => {
+    const world = await makeWorld(t)
+    const directory = t.testdir({})
+    const file = join(directory, 'auth.db')
+    copyFileSync(world.file, file)
+    const database = new Database(file)
+    database.exec(`
+      update users set scope = x'00', created_at = 'x', disabled_at = 'x', username = x'00' where username_key = 'bob';
+      update clients set grants = x'00', created_at = 'x', secret_hash = 'x' where name = 'damaged';
+      update keys set created_at = 'x', algorithm = 'XX' where kid = 'damaged';
+      insert into keys (kid, algorithm, sealed, created_at, activates_at) values ('other', 'ES256', '${'A'.repeat(200)}', 1, 1);
+      update rules set kind = 'what', expires_at = 'x' where value = 'damaged';
+      update events set details = 'x', at = 'x' where type = 'login_failed';
+      update sessions set scope = x'00', expires_at = 'x' where user_id = (select id from users where username_key = 'bob');
+      update meta set value = 'x'`)
+    database.close()
+    const env = { LATCHKEY_DATABASE: file, LATCHKEY_SECRET: SECRET, LATCHKEY_SCOPES: 'admin,items:read,items:write' }
+    for (const verb of [['users', 'list'], ['clients', 'list'], ['keys', 'list'], ['audit'], ['users', 'export', 'users.ndjson'], ['keys', 'rotate'], ['secret', 'reseal'], ['sessions', 'revoke', 'alice', '--yes']]) {
+      t.match(await run(directory, verb, { env }), { code: 0, stderr: '' }, verb.join(' '))
+    }
+    t.match((await run(directory, ['keys', 'list'], { env })).stdout, /damaged +XX +unusable .*'keys revoke' removes it\n/)
+    for (const kid of ['damaged', 'other']) t.match(await run(directory, ['keys', 'revoke', kid, '--yes'], { env }), { code: 0, stderr: '' }, kid)
+    t.notMatch((await run(directory, ['keys', 'list'], { env })).stdout, /unusable/)
+  })
+}
