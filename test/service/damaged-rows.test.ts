@@ -1,5 +1,5 @@
 import { copyFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import Database from 'better-sqlite3'
 import t from 'tap'
 import type { Test } from 'tap'
@@ -61,7 +61,7 @@ const COLUMNS: Record<string, { where: string, numbers: string[], texts: string[
 function damagesOf (table: string): string[] {
   const { where, numbers, texts, nullable } = COLUMNS[table] as typeof COLUMNS[string]
   const set = (column: string, value: string): string => `update ${table} set ${column} = ${value} where ${where}`
-  const inTurn = (columns: string[], values: string[]): string[] => columns.flatMap((column, index) => [0, 1].map(step => set(column, values[(index + step) % values.length] as string)))
+  const inTurn = (columns: string[], values: string[]): string[] => columns.map((column, index) => set(column, values[index % values.length] as string))
   const damages = [...inTurn(numbers, WRONG_NUMBERS), ...inTurn(texts, WRONG_TEXTS), ...nullable.map(column => set(column, 'null'))]
   return table === 'meta' ? [...WRONG_NUMBERS.map(value => set('value', value)), set('value', '4102444800000 + 3e11'), "delete from meta where name != 'store_id'", 'delete from meta'] : damages
 }
@@ -176,9 +176,8 @@ if (ON_POSTGRES) {
 
   t.test('the command line, on a database in which a row of each table is damaged', async t => {
     const world = await makeWorld(t)
-    const directory = t.testdir({})
-    const file = join(directory, 'auth.db')
-    copyFileSync(world.file, file)
+    const { file } = world
+    const directory = dirname(file)
     const database = new Database(file)
     database.exec(`
       update users set scope = x'00', created_at = 'x', disabled_at = 'x', username = x'00' where username_key = 'bob';
@@ -191,7 +190,7 @@ if (ON_POSTGRES) {
       update meta set value = 'x'`)
     database.close()
     const env = { LATCHKEY_DATABASE: file, LATCHKEY_SECRET: SECRET, LATCHKEY_SCOPES: 'admin,items:read,items:write' }
-    for (const verb of [['users', 'list'], ['clients', 'list'], ['keys', 'list'], ['audit'], ['users', 'export', 'users.ndjson'], ['keys', 'rotate'], ['secret', 'reseal'], ['sessions', 'revoke', 'alice', '--yes']]) {
+    for (const verb of [['users', 'list'], ['clients', 'list'], ['keys', 'list'], ['audit'], ['users', 'export', 'users.ndjson'], ['keys', 'rotate'], ['secret', 'reseal'], ['sessions', 'revoke', 'alice']]) {
       t.match(await run(directory, verb, { env }), { code: 0, stderr: '' }, verb.join(' '))
     }
     t.match((await run(directory, ['keys', 'list'], { env })).stdout, /damaged +XX +unusable .*'keys revoke' removes it\n/)

@@ -1,6 +1,7 @@
 import t from 'tap'
-import { raiseMeta, readMeta } from '../../../lib/store/meta.js'
-import { openStore } from '../support.js'
+import { raiseMeta, raiseTime, readMeta, readTime } from '../../../lib/store/meta.js'
+import { ON_POSTGRES } from '../../helper.js'
+import { connectTo, databaseIn, DAY, openStore } from '../support.js'
 
 t.test('a number is 0 before it is raised, and never falls', async t => {
   const store = await openStore(t)
@@ -11,4 +12,39 @@ t.test('a number is 0 before it is raised, and never falls', async t => {
     t.equal(await store.read(db => readMeta(db, 'latest_time')), expected, `read after ${value}`)
   }
   t.equal(await store.read(db => readMeta(db, 'access_token_ttl')), 0, 'the other one is another')
+})
+
+t.test('a damaged number is 0, and is replaced when it is raised', { skip: ON_POSTGRES ? 'its columns have types' : false }, async t => {
+  const file = databaseIn(t)
+  const store = await openStore(t, file)
+  const other = connectTo(t, file)
+  await store.transaction(trx => raiseMeta(trx, 'access_token_ttl', 5))
+  for (const value of ['yesterday', Buffer.from('x'), '', 9e15]) {
+    other.prepare("update meta set value = ? where name = 'access_token_ttl'").run(value)
+    t.equal(await store.read(db => readMeta(db, 'access_token_ttl')), 0, String(value))
+    t.equal(await store.transaction(trx => raiseMeta(trx, 'access_token_ttl', 7)), 7, String(value))
+  }
+})
+
+t.test('a time that is more than ten years ahead is not believed, unless our own clock was reset', async t => {
+  const store = await openStore(t)
+  const now = Date.UTC(2026, 10, 3)
+  const years = (count: number): number => now + count * 365 * DAY
+  const keep = async (time: number): Promise<void> => {
+    await store.transaction(trx => trx.deleteFrom('meta').execute())
+    await store.transaction(trx => raiseMeta(trx, 'latest_time', time))
+  }
+  for (const time of [now, years(1), years(9)]) {
+    await keep(time)
+    t.equal(await store.read(db => readTime(db, now)), time)
+    t.equal(await store.transaction(trx => raiseTime(trx, now, now)), time)
+  }
+  for (const time of [years(11), years(200), 8.64e15]) {
+    await keep(time)
+    t.equal(await store.read(db => readTime(db, now)), 0)
+    const reset = Date.UTC(2015, 0, 1)
+    t.equal(await store.read(db => readTime(db, reset)), time)
+    t.equal(await store.transaction(trx => raiseTime(trx, reset, reset)), time)
+    t.equal(await store.transaction(trx => raiseTime(trx, now, now)), now, 'and it is replaced')
+  }
 })
