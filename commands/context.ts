@@ -10,14 +10,21 @@ import { CommandError } from './failure.js'
  * on the same database, also while the service runs.
  * @param options.isRepair - opens also if the secret opens no key, for verbs that find and remove damaged keys.
  */
-export async function withLatchkey (work: (latchkey: Latchkey, settings: Settings) => Promise<void>, { isRepair = false } = {}): Promise<void> {
+export async function withLatchkey (
+  work: (latchkey: Latchkey, settings: Settings) => Promise<void>,
+  { isRepair = false } = {}
+): Promise<void> {
   const { options } = await readEnvironment()
   const { readOptions } = await import('../lib/options.js')
   const settings = readOptions(options)
   if (settings.database === ':memory:') {
     throw new CommandError('no_database', "LATCHKEY_DATABASE is ':memory:', which no other process shares: give the path of the service's database")
   }
-  const [{ fastify }, { default: latchkey }, { kRepair, kServicesOnly }] = await Promise.all([import('fastify'), import('../app.js'), import('../plugins/settings.js')])
+  const [{ fastify }, { default: latchkey }, { kRepair, kServicesOnly }] = await Promise.all([
+    import('fastify'),
+    import('../app.js'),
+    import('../plugins/settings.js')
+  ])
   const app = fastify({ logger: false })
   app.decorate(kServicesOnly, true)
   if (isRepair) app.decorate(kRepair, true)

@@ -25,7 +25,8 @@ export function toText (time: number | null): string | null {
 }
 
 /** What comes next in the life of a key, in words. */
-export function describeNext ({ state, problem, signs, activatesAt, retiresAt, expiresAt, revokedAt }: KeyView): string {
+export function describeNext (key: KeyView): string {
+  const { state, problem, signs, activatesAt, retiresAt, expiresAt, revokedAt } = key
   switch (state) {
     case 'pending': return `signs from ${toText(activatesAt)}`
     case 'active': return `${signs ? 'signs' : 'verifies'}${retiresAt === null ? '' : ` until ${toText(retiresAt)}`}`
@@ -33,6 +34,7 @@ export function describeNext ({ state, problem, signs, activatesAt, retiresAt, e
     case 'verify-only': return `verifies until ${toText(expiresAt)}`
     case 'removed': return `verified until ${toText(expiresAt)}`
     case 'revoked': return `dead since ${toText(revokedAt)}`
-    case 'unusable': return problem === 'secret' ? 'does not open with this secret' : "is damaged: 'keys revoke' removes it"
+    case 'unusable':
+      return problem === 'secret' ? 'does not open with this secret' : "is damaged: 'keys revoke' removes it"
   }
 }

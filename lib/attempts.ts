@@ -50,10 +50,18 @@ export function expiryOf ({ lastAttemptAt }: Attempts): number {
   return lastAttemptAt + MEMORY
 }
 
-/** Whether these can be the attempts on a bucket: whole numbers, and no times that are further ahead than any that is written. */
+/**
+ * Whether these can be the attempts on a bucket: whole numbers, and no times that are further ahead than any that is
+ * written.
+ */
 export function isCredible ({ failures, pending, lastAttemptAt, blockedUntil }: Attempts, now: number): boolean {
-  return [failures, ...pending, lastAttemptAt, blockedUntil].every(number => Number.isSafeInteger(number) && number >= 0) &&
-    failures <= MOST && pending.length <= AT_ONCE && Math.max(lastAttemptAt, ...pending) <= now + MEMORY && blockedUntil <= now + 2 * MEMORY
+  return (
+    [failures, ...pending, lastAttemptAt, blockedUntil].every(number => Number.isSafeInteger(number) && number >= 0) &&
+    failures <= MOST &&
+    pending.length <= AT_ONCE &&
+    Math.max(lastAttemptAt, ...pending) <= now + MEMORY &&
+    blockedUntil <= now + 2 * MEMORY
+  )
 }
 
 /**

@@ -76,7 +76,11 @@ function toEntry (row: Selectable<EventsTable>): AuditEntry {
     at: toMoment(row.at),
     type: toText(row.type) as EventType,
     outcome: row.outcome === 'success' ? 'success' : 'failure',
-    actor: { kind: toText(row.actor_kind) as Actor['kind'], id: toNullableText(row.actor_id), address: toNullableText(row.address) },
+    actor: {
+      kind: toText(row.actor_kind) as Actor['kind'],
+      id: toNullableText(row.actor_id),
+      address: toNullableText(row.address)
+    },
     subject: toNullableText(row.subject),
     sessionId: toNullableText(row.session_id),
     clientId: toNullableText(row.client_id),
@@ -88,7 +92,9 @@ function toEntry (row: Selectable<EventsTable>): AuditEntry {
 function toDetails (text: string): AuditEntry['details'] {
   try {
     const details: unknown = JSON.parse(text)
-    return typeof details === 'object' && details !== null && !Array.isArray(details) ? details as AuditEntry['details'] : {}
+    return typeof details === 'object' && details !== null && !Array.isArray(details)
+      ? (details as AuditEntry['details'])
+      : {}
   } catch {
     return {}
   }

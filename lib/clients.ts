@@ -49,7 +49,9 @@ export interface Clients {
 /** Throws `invalid_client` where a client was removed, or got another secret, since it authenticated. */
 export async function assertCurrent (db: Queryable, { id, secretChangedAt }: Client): Promise<void> {
   const row = await db.selectFrom('clients').select('secret_changed_at').where('id', '=', id).executeTakeFirst()
-  if (row === undefined || toMoment(row.secret_changed_at) !== secretChangedAt) throw new LatchkeyError('invalid_client')
+  if (row === undefined || toMoment(row.secret_changed_at) !== secretChangedAt) {
+    throw new LatchkeyError('invalid_client')
+  }
 }
 
 /**
@@ -108,7 +110,9 @@ export function createClients ({ store, clock, revocations, catalogue }: {
       const known = Buffer.from(toText(row?.secret_hash), 'base64url')
       // A damaged hash is nobody's.
       const isSound = known.length === nobody.length
-      return timingSafeEqual(hashSecret(secret), isSound ? known : nobody) && isSound && row !== undefined ? toClient(row) : null
+      return timingSafeEqual(hashSecret(secret), isSound ? known : nobody) && isSound && row !== undefined
+        ? toClient(row)
+        : null
     },
 
     async find (id) {
@@ -117,7 +121,16 @@ export function createClients ({ store, clock, revocations, catalogue }: {
     },
 
     async list ({ after = '', limit = 100 } = {}) {
-      const rows = await store.read(db => db.selectFrom('clients').selectAll().where('id', '>', after).where('id', '<', LAST_ID).orderBy('id').limit(limit).execute())
+      const rows = await store.read(db =>
+        db
+          .selectFrom('clients')
+          .selectAll()
+          .where('id', '>', after)
+          .where('id', '<', LAST_ID)
+          .orderBy('id')
+          .limit(limit)
+          .execute()
+      )
       return rows.map(toClient)
     },
 
@@ -151,7 +164,11 @@ export function createClients ({ store, clock, revocations, catalogue }: {
       const client = await revocations.transaction(async (trx, revoke, now, record) => {
         const row = await requireRow(trx, id)
         // Two changes in one millisecond are two all the same: what authenticated before the first must not pass for the second.
-        const changed = { secret_hash: hashSecret(secret).toString('base64url'), secret_changed_at: Math.max(now, toMoment(row.secret_changed_at) + 1), updated_at: now }
+        const changed = {
+          secret_hash: hashSecret(secret).toString('base64url'),
+          secret_changed_at: Math.max(now, toMoment(row.secret_changed_at) + 1),
+          updated_at: now
+        }
         await trx.updateTable('clients').set(changed).where('id', '=', id).execute()
         await revoke.client(id)
         await record({ type: 'client_secret_rotated', actor: by, subject: id })

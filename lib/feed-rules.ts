@@ -28,12 +28,15 @@ export async function readLastSeq (store: Store): Promise<number> {
 
 /** The rules as a receiver gets them, without those that can no longer matter and are about to be purged. */
 export function toWire (rows: readonly FeedRow[], now: number): Array<Static<typeof RevocationRule>> {
-  return rows.flatMap(toRules).filter(rule => rule.expiresAt >= now - RULE_RETENTION).map(({ kind, value, issuedBefore, expiresAt }) => ({
-    kind,
-    value,
-    ...(issuedBefore === null ? {} : { issued_before: issuedBefore }),
-    expires_at: expiresAt
-  }))
+  return rows
+    .flatMap(toRules)
+    .filter(rule => rule.expiresAt >= now - RULE_RETENTION)
+    .map(({ kind, value, issuedBefore, expiresAt }) => ({
+      kind,
+      value,
+      ...(issuedBefore === null ? {} : { issued_before: issuedBefore }),
+      expires_at: expiresAt
+    }))
 }
 
 /** Where a receiver is in the rules of this store. */

@@ -71,7 +71,9 @@ export interface Keys {
  * @param sealKeys - the first one seals, all of them unseal.
  * @param maker - an imported key is built before it is stored: what cannot be used must not get into the database.
  */
-export function createKeys ({ keyring, maker, clock, revocations, follower, algorithm, rotation, sealKeys, catalogue }: {
+export function createKeys ({
+  keyring, maker, clock, revocations, follower, algorithm, rotation, sealKeys, catalogue
+}: {
   keyring: Keyring
   maker: JwtKeyMaker
   clock: Clock
@@ -84,7 +86,9 @@ export function createKeys ({ keyring, maker, clock, revocations, follower, algo
 }): Keys {
   /** A transaction on the keys; when its promise resolves, what it did is in force here. Should the reading fail, nothing is accepted until it works. */
   async function change<T> (by: Actor, work: (step: KeyChange, now: number) => Promise<T>): Promise<T> {
-    const result = await revocations.transaction((trx, revoke, now, record) => work({ trx, revoke, record, by, candidates: keyring.candidates }, now))
+    const result = await revocations.transaction((trx, revoke, now, record) =>
+      work({ trx, revoke, record, by, candidates: keyring.candidates }, now)
+    )
     follower.notice()
     await follower.refresh()
     return result
@@ -126,7 +130,11 @@ export function createKeys ({ keyring, maker, clock, revocations, follower, algo
     try {
       await build()
     } catch (cause) {
-      throw new KeyError('invalid_key', 'The key is not taken: it cannot be used to sign or verify a token; export it again, or make another one', cause)
+      throw new KeyError(
+        'invalid_key',
+        'The key is not taken: it cannot be used to sign or verify a token; export it again, or make another one',
+        cause
+      )
     }
   }
 
@@ -183,7 +191,9 @@ export function createKeys ({ keyring, maker, clock, revocations, follower, algo
         if (!keyring.opensNone(await readKeys(trx))) await promoteOrInsert(step, algorithm, spare, now)
         return row.isNameless
       })
-      return wasDeleted && before !== undefined ? { ...before, state: 'revoked', problem: null, signs: false, revokedAt: clock.now() } : view(kid)
+      return wasDeleted && before !== undefined
+        ? { ...before, state: 'revoked', problem: null, signs: false, revokedAt: clock.now() }
+        : view(kid)
     },
 
     async importSigningKey (content, { kid: givenKid, immediately = false, by = HOST, ...hints } = {}) {

@@ -1,7 +1,8 @@
 import { createPrivateKey, createPublicKey, ECDH, X509Certificate } from 'node:crypto'
 import type { JsonWebKey, KeyObject } from 'node:crypto'
 
-// Recognises keys in every form in which people copy them. A public key that passed for an HS256 secret would let anyone who knows it
+// Recognises keys in every form in which people copy them. A public key that passed for an HS256 secret would let
+// anyone who knows it
 // forge tokens, so what looks like a key is read as that key or refused, and is never a secret.
 
 /** What a file or a text turned out to be. */
@@ -18,11 +19,17 @@ const MOST_LAYERS = 4
 /** A run of base64 that is long enough for a public key. */
 const EMBEDDED = /[\w+/-]{48,}={0,2}/g
 
-const SSH = refused('it is an SSH key: convert it to PEM with `ssh-keygen -e -m PKCS8 -f key.pub`, or a private one with `ssh-keygen -p -m PEM -f key`')
+const SSH = refused(
+  'it is an SSH key: convert it to PEM with `ssh-keygen -e -m PKCS8 -f key.pub`, ' +
+  'or a private one with `ssh-keygen -p -m PEM -f key`'
+)
 const CERTIFICATE = refused('it is a certificate: `openssl x509 -pubkey -noout` prints the key in it')
 const SET = refused('it is a set of keys: give one JWK')
 const TOKEN = refused('it is a token, not a key: give the key that signed it')
-const UNKNOWN_DER = refused('it is a key or certificate in DER that cannot be read: it is damaged, encrypted, or none of RSA, EC P-256 and Ed25519')
+const UNKNOWN_DER = refused(
+  'it is a key or certificate in DER that cannot be read: ' +
+  'it is damaged, encrypted, or none of RSA, EC P-256 and Ed25519'
+)
 const POINT = refused('it is a bare point of an elliptic curve, which is a public key: give it as PEM or as a JWK')
 const AMONG_OTHER_TEXT = refused('it contains a key among other text: give a file that holds the key and nothing else')
 
@@ -38,11 +45,19 @@ export function recogniseKey (content: Buffer, layers = MOST_LAYERS): KeyForm | 
   return text === undefined || layers === 0 ? undefined : ofText(text, layers - 1)
 }
 
-/** Why a text must not be a secret: it is a public key or a token, which others know. Undefined: nothing speaks against it. */
+/**
+ * Why a text must not be a secret: it is a public key or a token, which others know. Undefined: nothing speaks
+ * against it.
+ */
 export function findPublicForm (secret: string): string | undefined {
   const found = recogniseKey(Buffer.from(secret))
   if (found === undefined) return undefined
-  const isPrivate = found.form === 'key' ? found.key.type === 'private' : found.form === 'pem' ? found.text.includes('PRIVATE KEY-----') : found.form === 'jwk' && (found.jwk.d !== undefined || found.jwk.kty === 'oct')
+  const isPrivate =
+    found.form === 'key'
+      ? found.key.type === 'private'
+      : found.form === 'pem'
+        ? found.text.includes('PRIVATE KEY-----')
+        : found.form === 'jwk' && (found.jwk.d !== undefined || found.jwk.kty === 'oct')
   return isPrivate ? undefined : found === TOKEN ? 'a token' : 'a public key'
 }
 
@@ -68,7 +83,9 @@ function ofText (raw: string, layers: number): KeyForm | undefined {
     if (found !== undefined) return found
   }
   // Such as PUBLIC_KEY=MIIB... in a file of variables.
-  const isEmbedded = text.match(EMBEDDED)?.some(run => recogniseKey(Buffer.from(run, 'base64'), Math.min(layers, 1)) !== undefined) === true
+  const isEmbedded =
+    text.match(EMBEDDED)?.some(run => recogniseKey(Buffer.from(run, 'base64'), Math.min(layers, 1)) !== undefined) ===
+    true
   return isEmbedded ? AMONG_OTHER_TEXT : undefined
 }
 
@@ -107,7 +124,9 @@ function decode (text: string): Buffer[] {
   const compact = text.replaceAll(/\s/g, '')
   if (/^[\w+/-]+={0,2}$/.test(compact)) decoded.push(Buffer.from(compact, 'base64'))
   const digits = compact.replaceAll(':', '').replace(/^0x/i, '')
-  if (digits.length > 0 && digits.length % 2 === 0 && /^[\da-f]+$/i.test(digits)) decoded.push(Buffer.from(digits, 'hex'))
+  if (digits.length > 0 && digits.length % 2 === 0 && /^[\da-f]+$/i.test(digits)) {
+    decoded.push(Buffer.from(digits, 'hex'))
+  }
   if (/%[\da-f]{2}/i.test(text)) {
     try {
       decoded.push(Buffer.from(decodeURIComponent(text)))
@@ -145,7 +164,9 @@ const INTEGER = 0x02
 const OBJECT_ID = 0x06
 
 /** RSA, EC, DSA, and the Edwards and Montgomery curves: each as an object identifier begins. */
-const OBJECT_IDS = ['06092a864886f70d0101', '06072a8648ce3d0201', '06072a8648ce3804', '06032b65'].map(hex => Buffer.from(hex, 'hex'))
+const OBJECT_IDS = ['06092a864886f70d0101', '06072a8648ce3d0201', '06072a8648ce3804', '06032b65'].map(hex =>
+  Buffer.from(hex, 'hex')
+)
 
 /** Whether bytes begin as a key or a certificate does, also one that is cut off. Neither text nor random bytes do. */
 function looksLikeDer (der: Buffer): boolean {
@@ -166,9 +187,16 @@ function isSshKey (bytes: Buffer): boolean {
   return length < 64 && /^(?:ssh-|ecdsa-sha2-|sk-)/.test(bytes.subarray(4, 4 + length).toString('latin1'))
 }
 
-const CURVES: Partial<Record<number, string[]>> = { 65: ['prime256v1', 'secp256k1'], 97: ['secp384r1'], 133: ['secp521r1'] }
+const CURVES: Partial<Record<number, string[]>> = {
+  65: ['prime256v1', 'secp256k1'],
+  97: ['secp384r1'],
+  133: ['secp521r1']
+}
 
 /** An uncompressed point: SEC 1 section 2.3.3. */
 function isPoint (bytes: Buffer): boolean {
-  return bytes[0] === 4 && CURVES[bytes.length]?.some(curve => attempt(() => ECDH.convertKey(bytes, curve)) !== undefined) === true
+  return (
+    bytes[0] === 4 &&
+    CURVES[bytes.length]?.some(curve => attempt(() => ECDH.convertKey(bytes, curve)) !== undefined) === true
+  )
 }

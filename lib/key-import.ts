@@ -31,7 +31,8 @@ export interface ParsedKey {
 /** What its owner says of a key that the file does not. */
 export interface KeyHints {
   /**
-   * What the key is for. Default: what the JWK says; an RSA key without that is for RS256 and PS256. A secret that is no JWK needs
+   * What the key is for. Default: what the JWK says; an RSA key without that is for RS256 and PS256. A secret that is
+   * no JWK needs
    * HS256 here: it looks like any other text, and what others know must not become a secret by mistake.
    */
   algorithm?: Algorithm
@@ -83,7 +84,9 @@ function invalid (reason: string, cause?: unknown): KeyError {
 
 /** Undefined: the file looks like no key. */
 function parseKey (content: Buffer, purpose: Purpose, { algorithm: wanted }: KeyHints): ParsedKey | undefined {
-  if (content.length > MAX_FILE_BYTES) throw invalid(`the file has more than ${MAX_FILE_BYTES} bytes: give one that holds the key and nothing else`)
+  if (content.length > MAX_FILE_BYTES) {
+    throw invalid(`the file has more than ${MAX_FILE_BYTES} bytes: give one that holds the key and nothing else`)
+  }
   const form = recogniseKey(content)
   if (form === undefined) {
     assertText(content)
@@ -126,7 +129,11 @@ function ofPem (text: string, purpose: Purpose): Material {
   if (/^-----BEGIN ENCRYPTED|^Proc-Type: *4, *ENCRYPTED/m.test(text)) throw invalid('it is encrypted: decrypt it first, for example with `openssl pkey -in key.pem`')
   const blocks = text.match(/-----BEGIN ((RSA |EC )?PRIVATE KEY|(RSA )?PUBLIC KEY)-----[^-]*-----END \1-----/g) ?? []
   const [block] = blocks
-  if (block === undefined) throw invalid('the PEM file holds no PRIVATE KEY or PUBLIC KEY; `openssl x509 -pubkey -noout` prints the key of a certificate')
+  if (block === undefined) {
+    throw invalid(
+      'the PEM file holds no PRIVATE KEY or PUBLIC KEY; `openssl x509 -pubkey -noout` prints the key of a certificate'
+    )
+  }
   if (blocks.length > 1) throw invalid('the PEM file holds more than one key: give a file for each')
   const isPrivate = block.includes('PRIVATE KEY')
   assertUsable(isPrivate, purpose)
@@ -144,7 +151,9 @@ function ofJwk (jwk: JsonWebKey, purpose: Purpose): Material {
   if (jwk.kty === 'oct') {
     if (typeof jwk.k !== 'string') throw invalid('its k is missing, which is the secret itself: export it again')
     const bytes = toBytes(jwk.k)
-    if (recogniseKey(bytes) !== undefined) throw invalid('its k holds a key or a token, and no secret: give that key itself')
+    if (recogniseKey(bytes) !== undefined) {
+      throw invalid('its k holds a key or a token, and no secret: give that key itself')
+    }
     return { key: createSecretKey(bytes), jwk }
   }
   const isPrivate = jwk.d !== undefined
@@ -200,7 +209,9 @@ function belongTogether (privateKey: KeyObject, publicKey: KeyObject): boolean {
 }
 
 function parseSecret (content: Buffer, { algorithm, base64url }: KeyHints): ParsedKey {
-  if (algorithm === undefined) throw invalid('it is neither PEM, DER nor a JWK: if it is an HS256 secret, confirm that with --algorithm HS256')
+  if (algorithm === undefined) {
+    throw invalid('it is neither PEM, DER nor a JWK: if it is an HS256 secret, confirm that with --algorithm HS256')
+  }
   if (algorithm !== 'HS256') throw invalid(`it is a secret, which is for HS256 and not for ${algorithm}`)
   // Editors and `echo` end a file with a line break that is no part of the secret.
   const text = assertText(content).replace(/\r?\n$/, '')
@@ -208,7 +219,9 @@ function parseSecret (content: Buffer, { algorithm, base64url }: KeyHints): Pars
 }
 
 function toBytes (text: string): Buffer {
-  if (!/^[A-Za-z0-9_+/-]+={0,2}$/.test(text)) throw invalid('the secret is not base64url: leave out --base64url if it is plain text')
+  if (!/^[A-Za-z0-9_+/-]+={0,2}$/.test(text)) {
+    throw invalid('the secret is not base64url: leave out --base64url if it is plain text')
+  }
   return Buffer.from(text, 'base64url')
 }
 

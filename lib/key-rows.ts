@@ -26,7 +26,12 @@ function toKeyRow (row: Selectable<KeysTable>): KeyRow {
   const times = ['activates_at', 'retires_at', 'expires_at', 'revoked_at'] as const
   const texts = ['issuer', 'audience', 'scope'] as const
   const moment = (name: typeof times[number]): number | null => isMoment(stored[name]) ? stored[name] : null
-  const [activatesAt, retiresAt, expiresAt, revokedAt] = times.map(moment) as [number | null, number | null, number | null, number | null]
+  const [activatesAt, retiresAt, expiresAt, revokedAt] = times.map(moment) as [
+    number | null,
+    number | null,
+    number | null,
+    number | null
+  ]
   return {
     kid: isNameless ? describeKid(stored.kid) : row.kid,
     algorithm: toText(stored.algorithm),
@@ -44,7 +49,8 @@ function toKeyRow (row: Selectable<KeysTable>): KeyRow {
     expiresAt,
     revokedAt,
     isNameless,
-    isDamaged: isNameless || !isMoment(stored.created_at) || !(ALGORITHMS as readonly unknown[]).includes(stored.algorithm) ||
+    isDamaged: isNameless || !isMoment(stored.created_at) ||
+      !(ALGORITHMS as readonly unknown[]).includes(stored.algorithm) ||
       times.some(name => stored[name] !== null && !isMoment(stored[name])) ||
       texts.some(name => stored[name] !== null && typeof stored[name] !== 'string')
   }
@@ -65,10 +71,15 @@ export function isSound (row: KeyRow): boolean {
 }
 
 /**
- * Whether the secrets of this process are those of the store, as far as the keys tell: one of the keys that are alive opens.
+ * Whether the secrets of this process are those of the store, as far as the keys tell: one of the keys that are alive
+ * opens.
  * `unknown`: there is none to tell.
  */
-export function judgeSecrets (rows: readonly KeyRow[], sealKeys: readonly Buffer[], now: number): 'right' | 'wrong' | 'unknown' {
+export function judgeSecrets (
+  rows: readonly KeyRow[],
+  sealKeys: readonly Buffer[],
+  now: number
+): 'right' | 'wrong' | 'unknown' {
   const living = rows.filter(row => isSound(row) && verifies(row, now))
   if (living.length === 0) return 'unknown'
   return living.some(row => unsealKeyText(sealKeys, row) !== undefined) ? 'right' : 'wrong'

@@ -5,38 +5,17 @@ import type { Follower } from './follower.js'
 import { lengthenRetirement, prepareKey, promoteOrInsert } from './key-changes.js'
 import { findSigner, isPublished, isRotationDue, stateOf, verifies } from './key-life.js'
 import type { KeyLife, KeyState } from './key-life.js'
+import { openKey, REPORTS } from './key-opening.js'
+import type { Entry, JwtKey, JwtKeyMaker, KeyProblem, VerifyOnlyJwtKey } from './key-opening.js'
 import { isSound, judgeSecrets, readKeys } from './key-rows.js'
 import type { KeyRow } from './key-rows.js'
-import { toSigningKey, toVerifyOnlyKey, unsealKeyText } from './keys.js'
-import type { PublicJwk, SigningKey, VerifyOnlyKey } from './keys.js'
+import { unsealKeyText } from './keys.js'
+import type { PublicJwk } from './keys.js'
 import type { Revocations } from './revocations.js'
 import { parseScope } from './scopes.js'
 import type { Store } from './store/store.js'
 
-/** A key of ours with its algorithm, type, issuer and audience pinned: what @fastify/jwt makes of a `SigningKey`. */
-export interface JwtKey {
-  readonly kid: string
-  readonly algorithm: Algorithm
-  readonly jwk: PublicJwk | null
-  sign (claims: object): string
-  /** The same with the type of a status list, which no verifier of access tokens takes: RFC 8725 section 3.11. */
-  signStatusList (claims: object): string
-  /** The payload of a token whose signature, `alg`, `typ`, `iss` and `aud` are right and whose claims are all there. Throws otherwise. */
-  verify (token: string): unknown
-}
-
-/** A key of an older system with its algorithm pinned, and nothing else. */
-export interface VerifyOnlyJwtKey {
-  readonly key: VerifyOnlyKey
-  /** The payload of a token whose signature and `alg` are right. Throws otherwise. */
-  verify (token: string): unknown
-}
-
-/** What the keyring is made with: the framework's JWT library, which lib/ does not know. Both reject if the key does not work. */
-export interface JwtKeyMaker {
-  toJwtKey (key: SigningKey): Promise<JwtKey>
-  toVerifyOnlyJwtKey (key: VerifyOnlyKey): Promise<VerifyOnlyJwtKey>
-}
+export type { JwtKey, JwtKeyMaker, VerifyOnlyJwtKey } from './key-opening.js'
 
 /** A key, and when it dies: milliseconds, or Infinity. */
 export interface Held<Key> {
@@ -44,16 +23,16 @@ export interface Held<Key> {
   expiresAt: number
 }
 
-/** Why a key cannot be opened. */
-export type KeyProblem = 'secret' | 'damaged'
-
 /** A key as its administrator may see it: never the key itself. */
 export interface KeyView extends KeyLife {
   kid: string
   algorithm: Algorithm
   /** `unusable`: it cannot be opened here, see `problem`. */
   state: KeyState | 'unusable'
-  /** Why it cannot be used. `secret`: another secret sealed it, or the seal is damaged. `damaged`: the row holds no key. Null: it can be used. */
+  /**
+   * Why it cannot be used. `secret`: another secret sealed it, or the seal is damaged. `damaged`: the row holds no
+   * key. Null: it can be used.
+   */
   problem: KeyProblem | null
   /** Whether this process signs with it. */
   signs: boolean
@@ -80,41 +59,33 @@ export interface Keyring {
   /** Whether the signing key is to be replaced. `rotation`: milliseconds that a key signs for; undefined: for good. */
   isRotationDue (rotation: number | undefined, now: number): boolean
   /**
-   * Of the keys in the store those that may be chosen to sign: those that open here. If none does, the secret of this process may be
+   * Of the keys in the store those that may be chosen to sign: those that open here. If none does, the secret of this
+   * process may be
    * wrong, and all of them count: it must not replace the keys of the others.
    */
   candidates (keys: readonly KeyRow[]): KeyRow[]
-  /** Whether there are keys that may be good and none of them opens: then the secret of this process is probably wrong. */
+  /**
+   * Whether there are keys that may be good and none of them opens: then the secret of this process is probably
+   * wrong.
+   */
   opensNone (keys: readonly KeyRow[]): boolean
   /** Registers what must forget what the keys before have verified. */
   onChange (listener: () => void): void
 }
 
-interface Entry {
-  row: KeyRow
-  jwtKey: JwtKey | undefined
-  verifyOnly: VerifyOnlyJwtKey | undefined
-  problem: KeyProblem | null
-}
-
-type Opened = Omit<Entry, 'row'>
-
-const NOT_OPENED: Opened = { jwtKey: undefined, verifyOnly: undefined, problem: null }
-
-const REPORTS: Record<KeyProblem, string> = {
-  secret: 'a key in the database does not open with the secrets of this process, and its tokens are refused here: give every process the same list of secrets (option secret, LATCHKEY_SECRET), or remove the key with `latchkey keys revoke`',
-  damaged: 'a key in the database is damaged, and its tokens are refused: remove it with `latchkey keys revoke`'
-}
-
 /**
  * Opens the keys in the store, after making one for `algorithm` if none signs, and keeps them level with it. They live
- * beside the revocations on purpose: if the store is lost both are, and no token comes back because its revocation is gone.
+ * beside the revocations on purpose: if the store is lost both are, and no token comes back because its revocation is
+ * gone.
  * A key that cannot be opened is left out and reported once.
  * @param sealKeys - the first one seals, all of them unseal.
  * @param isRepair - opens also with a wrong secret, and then makes no key: so that keys can be listed and revoked.
- * @throws Error that names the option `secret` if no key opens: a new signing key under a wrong secret would end every session.
+ * @throws Error that names the option `secret` if no key opens: a new signing key under a wrong secret would end
+ * every session.
  */
-export async function openKeyring ({ store, clock, revocations, follower, algorithm, sealKeys, maker, log, isRepair = false }: {
+export async function openKeyring ({
+  store, clock, revocations, follower, algorithm, sealKeys, maker, log, isRepair = false
+}: {
   store: Store
   clock: Clock
   revocations: Revocations
@@ -132,30 +103,11 @@ export async function openKeyring ({ store, clock, revocations, follower, algori
 
   const read = (): Promise<KeyRow[]> => store.read(readKeys)
 
-  async function open (row: KeyRow): Promise<Opened> {
-    if (!verifies(row, clock.now())) return NOT_OPENED
-    if (row.isDamaged) return { ...NOT_OPENED, problem: 'damaged' }
-    const known = byKid.get(row.kid)
-    // What is sealed anew, perhaps with a secret that we do not have yet, is the same key.
-    const isKnown = known?.row.created_at === row.created_at && known.row.algorithm === row.algorithm
-    if (isKnown && (known.jwtKey !== undefined || known.verifyOnly !== undefined)) return known
-    if (!isSound(row)) return { ...NOT_OPENED, problem: 'damaged' }
-    const unsealed = unsealKeyText(sealKeys, row)
-    if (unsealed === undefined) return { ...NOT_OPENED, problem: 'secret' }
-    try {
-      return row.activates_at === null
-        ? { ...NOT_OPENED, verifyOnly: await maker.toVerifyOnlyJwtKey(toVerifyOnlyKey(row, unsealed.text)) }
-        : { ...NOT_OPENED, jwtKey: await maker.toJwtKey(toSigningKey(row, unsealed.text)) }
-    } catch {
-      // An older version stored what it could not use afterwards. The reason could quote the key.
-      return { ...NOT_OPENED, problem: 'damaged' }
-    }
-  }
-
   async function take (rows: KeyRow[]): Promise<void> {
     const taken: Entry[] = []
     for (const row of rows) {
-      const { jwtKey, verifyOnly, problem } = await open(row)
+      const known = byKid.get(row.kid)
+      const { jwtKey, verifyOnly, problem } = await openKey(row, { known, sealKeys, maker, now: clock.now() })
       taken.push({ row, jwtKey, verifyOnly, problem })
       if (problem !== null) report(row, problem)
     }
@@ -181,13 +133,17 @@ export async function openKeyring ({ store, clock, revocations, follower, algori
 
   function candidates (rows: readonly KeyRow[]): KeyRow[] {
     const sound = withoutDamaged(rows)
-    return judgeSecrets(sound, sealKeys, clock.now()) === 'right' ? sound.filter(row => unsealKeyText(sealKeys, row) !== undefined) : sound
+    return judgeSecrets(sound, sealKeys, clock.now()) === 'right'
+      ? sound.filter(row => unsealKeyText(sealKeys, row) !== undefined)
+      : sound
   }
 
   /** Another process that signs with other algorithms does not replace our signing key when it revokes it: we do. */
   async function makeSigner (): Promise<void> {
     const spare = await prepareKey(algorithm, sealKeys[0], clock.now())
-    await revocations.transaction((trx, revoke, now, record) => promoteOrInsert({ trx, revoke, record, by: SYSTEM, candidates }, algorithm, spare, now))
+    await revocations.transaction((trx, revoke, now, record) =>
+      promoteOrInsert({ trx, revoke, record, by: SYSTEM, candidates }, algorithm, spare, now)
+    )
   }
 
   function lacksSigner (rows: readonly KeyRow[]): boolean {
@@ -198,7 +154,8 @@ export async function openKeyring ({ store, clock, revocations, follower, algori
     const rows = await read()
     if (isSame(rows, entries)) return
     await take(rows)
-    // A key that other secrets sealed counts here: two processes with different secrets would replace each other's keys for ever.
+    // A key that other secrets sealed counts here: two processes with different secrets would replace each other's
+    // keys for ever.
     if (!opensNone(rows) && lacksSigner(withoutDamaged(rows))) await replaceSigner()
   }
 
@@ -253,13 +210,17 @@ export async function openKeyring ({ store, clock, revocations, follower, algori
   return {
     find (kid, now) {
       const entry = byKid.get(kid)
-      return entry?.jwtKey !== undefined && verifies(entry.row, now) ? { key: entry.jwtKey, expiresAt: entry.row.expiresAt ?? Infinity } : undefined
+      return entry?.jwtKey !== undefined && verifies(entry.row, now)
+        ? { key: entry.jwtKey, expiresAt: entry.row.expiresAt ?? Infinity }
+        : undefined
     },
     findVerifyOnly (algorithm, kid, now) {
       const found: Array<Held<VerifyOnlyJwtKey>> = []
       for (const entry of entries) {
         if (entry.verifyOnly === undefined || entry.row.algorithm !== algorithm || !verifies(entry.row, now)) continue
-        if (kid === undefined || kid === entry.row.kid) found.push({ key: entry.verifyOnly, expiresAt: entry.row.expiresAt ?? Infinity })
+        if (kid === undefined || kid === entry.row.kid) {
+          found.push({ key: entry.verifyOnly, expiresAt: entry.row.expiresAt ?? Infinity })
+        }
       }
       return found
     },
@@ -268,7 +229,8 @@ export async function openKeyring ({ store, clock, revocations, follower, algori
       if (key === undefined) throw new Error(`There is no ${algorithm} key to sign with that the option secret (LATCHKEY_SECRET) of this process opens`)
       return key
     },
-    jwks: now => entries.filter(entry => isPublished(entry.row, now)).map(entry => entry.jwtKey?.jwk ?? null).filter(jwk => jwk !== null),
+    jwks: now => entries.filter(({ row }) => isPublished(row, now))
+      .map(({ jwtKey }) => jwtKey?.jwk ?? null).filter(jwk => jwk !== null),
     list (now) {
       const signer = findSigning(now)
       return entries.map(entry => toView(entry, signer, now))
@@ -284,13 +246,19 @@ export async function openKeyring ({ store, clock, revocations, follower, algori
 
 function secretOpensNothing (entries: readonly Entry[]): Error {
   const kid = entries.find(({ problem }) => problem === 'secret')?.row.kid ?? ''
-  return new Error(`The option secret (LATCHKEY_SECRET, or the .secret file beside the database) does not open the signing key ${kid}: give the secret that this database was made with; if the secret is right, the key is damaged: remove it with \`latchkey keys revoke ${kid}\``)
+  return new Error(
+    'The option secret (LATCHKEY_SECRET, or the .secret file beside the database) does not open the signing key ' +
+    `${kid}: give the secret that this database was made with; if the secret is right, the key is damaged: ` +
+    `remove it with \`latchkey keys revoke ${kid}\``
+  )
 }
 
 /** Read after every commit of another process, most of which are logins. */
 function isSame (rows: KeyRow[], entries: Entry[]): boolean {
   return rows.length === entries.length && rows.every((row, index) => {
     const known = entries[index]?.row
-    return known !== undefined && Object.entries(row).every(([column, value]) => known[column as keyof KeyRow] === value)
+    return (
+      known !== undefined && Object.entries(row).every(([column, value]) => known[column as keyof KeyRow] === value)
+    )
   })
 }

@@ -81,7 +81,12 @@ export function readOptions (given: unknown): Settings {
     const bytes = Buffer.byteLength(secret)
     if (bytes < 32) throw new TypeError(`Latchkey: the option secret (LATCHKEY_SECRET) has ${bytes} bytes: it must be at least 32 bytes of text, or a list of such; \`openssl rand -base64 32\` makes one`)
     const form = findPublicForm(secret)
-    if (form !== undefined) throw new TypeError(`Latchkey: the option secret (LATCHKEY_SECRET) holds ${form}, which others know: it must be random; \`openssl rand -base64 32\` makes one`)
+    if (form !== undefined) {
+      throw new TypeError(
+        `Latchkey: the option secret (LATCHKEY_SECRET) holds ${form}, which others know: it must be random; ` +
+          '`openssl rand -base64 32` makes one'
+      )
+    }
   }
   const settings: Settings = {
     issuer: options.issuer,

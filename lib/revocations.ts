@@ -102,8 +102,15 @@ export interface Revocations {
  * @param log - told of each damaged rule once.
  * @param follower - of this store, where something else follows it too: there must be one only. Default: one of its own.
  */
-export async function openRevocations ({ store, clock, events, accessTokenTtl, log, follower = createFollower(store) }: {
-  store: Store, clock: Clock, events: Events, accessTokenTtl: number, log?: { warn (details: object, message: string): void }, follower?: Follower
+export async function openRevocations ({
+  store, clock, events, accessTokenTtl, log, follower = createFollower(store)
+}: {
+  store: Store
+  clock: Clock
+  events: Events
+  accessTokenTtl: number
+  log?: { warn (details: object, message: string): void }
+  follower?: Follower
 }): Promise<Revocations> {
   const index = createRevocationIndex()
   await store.transaction(trx => raiseMeta(trx, 'access_token_ttl', accessTokenTtl))
@@ -126,7 +133,10 @@ export async function openRevocations ({ store, clock, events, accessTokenTtl, l
   function reportDamage (seq: number): void {
     if (reported.has(seq)) return
     reported.add(seq)
-    log?.warn({ seq }, 'a rule in the database is damaged: everything that its value names is refused; delete the row if that is wrong')
+    log?.warn(
+      { seq },
+      'a rule in the database is damaged: everything that its value names is refused; delete the row if that is wrong'
+    )
   }
 
   let lastSeq = 0
@@ -227,9 +237,17 @@ export async function openRevocations ({ store, clock, events, accessTokenTtl, l
       client: async clientId => await writeBefore('client', clientId, await passTime()),
       async prolongUsers (time) {
         // New rules, not longer ones: other processes read what was written since they last looked.
-        const ended = await trx.selectFrom('rules').select(eb => ['value', eb.fn.max('issued_before').as('issuedBefore')])
-          .where('kind', '=', 'user').where('issued_before', '<=', LAST_MOMENT).groupBy('value').having(eb => eb.fn.max('expires_at'), '<', time).execute()
-        for (const { value, issuedBefore } of ended) if (isMoment(issuedBefore)) await write('user', [value], issuedBefore, time)
+        const ended = await trx
+          .selectFrom('rules')
+          .select(eb => ['value', eb.fn.max('issued_before').as('issuedBefore')])
+          .where('kind', '=', 'user')
+          .where('issued_before', '<=', LAST_MOMENT)
+          .groupBy('value')
+          .having(eb => eb.fn.max('expires_at'), '<', time)
+          .execute()
+        for (const { value, issuedBefore } of ended) {
+          if (isMoment(issuedBefore)) await write('user', [value], issuedBefore, time)
+        }
         const disabled = await trx.selectFrom('users').select('id').where('disabled_at', 'is not', null).execute()
         await write('user', disabled.map(({ id }) => id), now, time)
       }

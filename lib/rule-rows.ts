@@ -10,11 +10,17 @@ const KINDS: readonly Rule['kind'][] = ['token', 'session', 'user', 'client']
 
 /** Whether a row is a rule as we write them. */
 export function isSoundRule ({ kind, value, issued_before: issuedBefore, expires_at: expiresAt }: RuleRow): boolean {
-  return KINDS.includes(kind) && typeof value === 'string' && (issuedBefore === null || isMoment(issuedBefore)) && isMoment(expiresAt)
+  return (
+    KINDS.includes(kind) &&
+    typeof value === 'string' &&
+    (issuedBefore === null || isMoment(issuedBefore)) &&
+    isMoment(expiresAt)
+  )
 }
 
 /**
- * The rules that a row stands for. A damaged row fails closed: it kills everything that it may have meant, and for ever. A row that names nothing
+ * The rules that a row stands for. A damaged row fails closed: it kills everything that it may have meant, and for
+ * ever. A row that names nothing
  * kills nothing, and stops nothing.
  */
 export function toRules (row: RuleRow): Rule[] {

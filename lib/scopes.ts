@@ -12,7 +12,10 @@ export const BUILT_IN_SCOPES: Readonly<Record<BuiltInScope, string>> = Object.fr
   'metrics:read': 'Read the metrics'
 })
 
-/** Splits a `scope` parameter (RFC 6749 section 3.3) into its scopes: sorted, each once. Of a damaged column, which is no text, there are none. */
+/**
+ * Splits a `scope` parameter (RFC 6749 section 3.3) into its scopes: sorted, each once. Of a damaged column, which is
+ * no text, there are none.
+ */
 export function parseScope (scope: string): string[] {
   if (typeof scope !== 'string') return []
   return [...new Set(scope.split(' ').filter(name => name !== ''))].sort()

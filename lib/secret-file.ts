@@ -15,11 +15,17 @@ export function secretFileOf (database: string): string {
 /** Bytes. A list of long secrets has fewer. */
 const MOST_BYTES = 64 * 1024
 
-const OTHERWISE = 'or give the secret by the option secret (LATCHKEY_SECRET)'
+/** Why the secret file is refused, and what to do about it. */
+function refuse (file: string, reason: string, cause?: unknown): Error {
+  const message = `The secret file ${file} ${reason}, or give the secret by the option secret (LATCHKEY_SECRET)`
+  return new Error(message, { cause })
+}
 
 /**
- * The secret in `file`, or undefined if there is no such file. Throws an Error that names the remedy if others could have read or replaced it:
- * OpenSSH treats its keys the same way. The checks are made on the open file, so that it cannot be exchanged between the two.
+ * The secret in `file`, or undefined if there is no such file. Throws an Error that names the remedy if others could
+ * have read or replaced it:
+ * OpenSSH treats its keys the same way. The checks are made on the open file, so that it cannot be exchanged between
+ * the two.
  */
 export async function readSecretFile (file: string): Promise<string | undefined> {
   const handle = await openSecretFile(file)
@@ -44,39 +50,48 @@ async function openSecretFile (file: string): Promise<FileHandle | undefined> {
       case 'ENOENT': return undefined
       // EMLINK: the same on FreeBSD.
       case 'ELOOP':
-      case 'EMLINK': throw new Error(`The secret file ${file} is a symbolic link: replace it by the file that it points to (\`install -m 600 "$(readlink -f ${path})" ${path}\`), ${OTHERWISE}`, { cause })
+      case 'EMLINK': throw refuse(file, 'is a symbolic link: replace it by the file that it points to ' +
+        `(\`install -m 600 "$(readlink -f ${path})" ${path}\`)`, cause)
       case 'EACCES':
-      case 'EPERM': throw new Error(`The secret file ${file} cannot be read by this user: run \`chown ${userName()} ${path} && chmod 600 ${path}\` as root, ${OTHERWISE}`, { cause })
-      default: throw new Error(`The secret file ${file} cannot be opened (${message}): give a path in a folder that exists, ${OTHERWISE}`, { cause })
+      case 'EPERM': throw refuse(file, 'cannot be read by this user: run ' +
+        `\`chown ${userName()} ${path} && chmod 600 ${path}\` as root`, cause)
+      default: throw refuse(file, `cannot be opened (${message}): give a path in a folder that exists`, cause)
     }
   }
 }
 
 function assertOurs (file: string, stats: Stats): void {
   const path = quote(file)
-  if (!stats.isFile()) throw new Error(`The secret file ${file} is not a regular file: restore it from a backup, ${OTHERWISE}`)
-  if (stats.size > MOST_BYTES) throw new Error(`The secret file ${file} has more than ${MOST_BYTES} bytes: restore it from a backup, ${OTHERWISE}`)
+  if (!stats.isFile()) throw refuse(file, 'is not a regular file: restore it from a backup')
+  if (stats.size > MOST_BYTES) throw refuse(file, `has more than ${MOST_BYTES} bytes: restore it from a backup`)
   const user = process.geteuid?.()
   // Windows has neither owners of this kind nor modes.
   if (user === undefined) return
-  if (stats.uid !== user) throw new Error(`The secret file ${file} belongs to another user (${stats.uid}), who could replace the secret: run \`chown ${userName()} ${path}\` as root, ${OTHERWISE}`)
+  if (stats.uid !== user) {
+    throw refuse(file, `belongs to another user (${stats.uid}), who could replace the secret: ` +
+      `run \`chown ${userName()} ${path}\` as root`)
+  }
   if ((stats.mode & 0o077) !== 0) {
-    throw new Error(`The secret file ${file} can be read or changed by other users (mode ${modeOf(stats)}): run \`chmod 600 ${path}\`, ${OTHERWISE}; if others may have read it, change the secret`)
+    throw refuse(file, `can be read or changed by other users (mode ${modeOf(stats)}): run \`chmod 600 ${path}\``)
   }
 }
 
-/** Anyone who can write to the folder can put another file in the place of the secret, or of the database. A sticky folder, such as /tmp, prevents that. */
+/**
+ * Anyone who can write to the folder can put another file in the place of the secret, or of the database. A sticky
+ * folder, such as /tmp, prevents that.
+ */
 async function assertFolder (file: string): Promise<void> {
   const folder = dirname(file)
   const stats = await stat(folder)
   if (process.geteuid === undefined || (stats.mode & 0o002) === 0 || (stats.mode & 0o1000) !== 0) return
-  throw new Error(`Any user can replace the secret file ${file}, because its folder has mode ${modeOf(stats)}: run \`chmod o-w ${quote(folder)}\`, ${OTHERWISE}`)
+  throw refuse(file, `can be replaced by any user, because its folder has mode ${modeOf(stats)}: ` +
+    `run \`chmod o-w ${quote(folder)}\``)
 }
 
 function checkSecret (file: string, secret: string): string {
-  if (Buffer.byteLength(secret) < 32) throw new RangeError(`The secret file ${file} holds less than 32 bytes: restore it from a backup, ${OTHERWISE}`)
+  if (Buffer.byteLength(secret) < 32) throw refuse(file, 'holds less than 32 bytes: restore it from a backup')
   const form = findPublicForm(secret)
-  if (form !== undefined) throw new RangeError(`The secret file ${file} holds ${form}, which others know: restore it from a backup, ${OTHERWISE}`)
+  if (form !== undefined) throw refuse(file, `holds ${form}, which others know: restore it from a backup`)
   return secret
 }
 

@@ -9,7 +9,10 @@ import type { Place } from './throttle.js'
 
 const selectSession = createStatement((db, { id }: { id: string }) => db.selectFrom('sessions').selectAll().where('id', '=', id))
 
-/** The session of this id; it may be over. A damaged row is no session: nothing is issued for it, and it can still be ended by its id. */
+/**
+ * The session of this id; it may be over. A damaged row is no session: nothing is issued for it, and it can still be
+ * ended by its id.
+ */
 export async function findSession (db: Queryable, id: string): Promise<SessionRow | undefined> {
   const row = (await selectSession(db, { id })).rows[0]
   return row !== undefined && isSound(row) ? row : undefined
@@ -19,7 +22,16 @@ export async function findSession (db: Queryable, id: string): Promise<SessionRo
 const LAST_GENERATION = 2 ** 48 - 2
 
 function isSound (row: SessionRow): boolean {
-  const { id, user_id: userId, client_id: clientId, scope, nonce, generation, status_list: list, status_index: index } = row
+  const {
+    id,
+    user_id: userId,
+    client_id: clientId,
+    scope,
+    nonce,
+    generation,
+    status_list: list,
+    status_index: index
+  } = row
   return [id, userId, clientId, scope, nonce].every(text => typeof text === 'string') && nonce !== '' &&
     Number.isSafeInteger(generation) && generation >= 1 && generation <= LAST_GENERATION &&
     [row.rotated_at, row.created_at, row.last_used_at, row.idle_expires_at, row.expires_at].every(isMoment) &&

@@ -90,7 +90,8 @@ export function createStatusLists ({ store, clock, revocations, keyring, base }:
   async function takeIn (list: Held): Promise<boolean> {
     const epoch = store.epoch()
     if (list.epoch !== epoch) Object.assign(list, { epoch, since: 0 })
-    // What ended at a time that has not come, or that is none, is damaged: it has ended all the same, and must not hide what ends later.
+    // What ended at a time that has not come, or that is none, is damaged: it has ended all the same, and must not
+    // hide what ends later.
     const latest = clock.now() + MOST_AHEAD
     let isChanged = false
     for (let after = -1; ;) {
@@ -109,17 +110,32 @@ export function createStatusLists ({ store, clock, revocations, keyring, base }:
     return isChanged
   }
 
-  function readEnded (id: string, { from, to, after }: { from: number, to: number, after: number }): Promise<Array<{ status_index: number, ended_at: number }>> {
-    return store.read(db => db.selectFrom('sessions').select(['status_index', 'ended_at'])
-      .where('status_list', '=', id).where('ended_at', '>=', from).where('ended_at', '<=', to)
-      // An index that is damaged has no place in the list.
-      .where('status_index', '>=', 0).where('status_index', '<', LIST_SIZE)
-      .where(eb => eb.or([eb('ended_at', '>', from), eb('status_index', '>', after)]))
-      .orderBy('ended_at').orderBy('status_index').limit(STEP).$narrowType<{ status_index: number, ended_at: number }>().execute())
+  function readEnded (
+    id: string, { from, to, after }: { from: number, to: number, after: number }
+  ): Promise<Array<{ status_index: number, ended_at: number }>> {
+    return store.read(db =>
+      db
+        .selectFrom('sessions')
+        .select(['status_index', 'ended_at'])
+        .where('status_list', '=', id)
+        .where('ended_at', '>=', from)
+        .where('ended_at', '<=', to)
+        // An index that is damaged has no place in the list.
+        .where('status_index', '>=', 0)
+        .where('status_index', '<', LIST_SIZE)
+        .where(eb => eb.or([eb('ended_at', '>', from), eb('status_index', '>', after)]))
+        .orderBy('ended_at')
+        .orderBy('status_index')
+        .limit(STEP)
+        .$narrowType<{ status_index: number; ended_at: number }>()
+        .execute()
+    )
   }
 
   function mark ({ array }: Held, index: number | null): boolean {
-    if (index === null || !Number.isInteger(index) || index < 0 || index >= LIST_SIZE || array.get(index) === INVALID) return false
+    if (index === null || !Number.isInteger(index) || index < 0 || index >= LIST_SIZE || array.get(index) === INVALID) {
+      return false
+    }
     array.set(index, INVALID)
     return true
   }

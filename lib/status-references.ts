@@ -48,9 +48,17 @@ export function listUri (base: string, id: string): string {
  */
 export function createStatusReferences ({ base, pick = randomInt }: { base: string, pick?: (below: number) => number }): StatusReferences {
   async function openList (trx: Transaction<Tables>, now: number): Promise<{ id: string, given: number }> {
-    const open = await trx.selectFrom('status_lists').select(['id', 'given']).where('open', 'is not', null)
+    const open = await trx
+      .selectFrom('status_lists')
+      .select(['id', 'given'])
+      .where('open', 'is not', null)
       // A list whose count is damaged may be full, and no token can name one whose id is none.
-      .where('id', '>=', '').where('id', '<', '\u{10FFFF}').where('given', '>=', 0).where('given', '<', CAPACITY).orderBy('created_at').executeTakeFirst()
+      .where('id', '>=', '')
+      .where('id', '<', '\u{10FFFF}')
+      .where('given', '>=', 0)
+      .where('given', '<', CAPACITY)
+      .orderBy('created_at')
+      .executeTakeFirst()
     if (open !== undefined) return open
     const list = { id: createId(now), created_at: now, given: 0, open: 1 as const }
     await trx.insertInto('status_lists').values(list).execute()

@@ -280,7 +280,10 @@ function refusal (wait: number): LatchkeyError {
   return new LatchkeyError('too_many_failures', { retryAfter: Math.ceil(wait / 1_000) })
 }
 
-/** Undefined where the row is damaged: its owner must not be locked out for good, and the next attempt writes it again. */
+/**
+ * Undefined where the row is damaged: its owner must not be locked out for good, and the next attempt writes it
+ * again.
+ */
 function toAttempts (row: Selectable<AttemptsTable>, now: number): Attempts | undefined {
   const pending = toText(row.pending)
   const attempts = {

@@ -25,7 +25,9 @@ const LAST = '\u{10FFFF}'.repeat(MAX_USERNAME_LENGTH)
  * One range of the index on `username_key`, whatever is asked for: a page costs as much as it has rows. No LIKE: engines use no index
  * for it, or another one, and it has wildcards. The engine must compare by code points, as SQLite does.
  */
-export function selectUsers (db: Queryable, { after = '', afterKey = keyOf(after), search = '', limit = 100 }: UserListQuery): SelectQueryBuilder<Tables, 'users', Selectable<UsersTable>> {
+export function selectUsers (
+  db: Queryable, { after = '', afterKey = keyOf(after), search = '', limit = 100 }: UserListQuery
+): SelectQueryBuilder<Tables, 'users', Selectable<UsersTable>> {
   const [last, prefix] = [afterKey, keyOf(search)]
   // One lower bound and not two: an engine seeks to one of them, perhaps to the wrong one, and would read every page before this one.
   let query = Buffer.compare(Buffer.from(last), Buffer.from(prefix)) < 0

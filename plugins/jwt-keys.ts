@@ -16,7 +16,9 @@ export function createJwtKeyMaker ({ issuer, audience }: { issuer: string, audie
   }
 }
 
-/** With our type, issuer and audience pinned, and every claim there. Rejects if the key does not verify what it signs. */
+/**
+ * With our type, issuer and audience pinned, and every claim there. Rejects if the key does not verify what it signs.
+ */
 async function toJwtKey (key: SigningKey, { issuer, audience }: { issuer: string, audience: readonly string[] }): Promise<JwtKey> {
   const options: FastifyJWTOptions = {
     secret: typeof key.private === 'string' ? { private: key.private, public: key.public } : key.private,
@@ -36,7 +38,9 @@ async function toJwtKey (key: SigningKey, { issuer, audience }: { issuer: string
   }
 }
 
-/** The signature only: what such a token says is judged in lib/foreign-tokens.ts. Rejects if the key verifies nothing. */
+/**
+ * The signature only: what such a token says is judged in lib/foreign-tokens.ts. Rejects if the key verifies nothing.
+ */
 async function toVerifyOnlyJwtKey (key: VerifyOnlyKey): Promise<VerifyOnlyJwtKey> {
   const { jwt } = await isolate<FastifyJWTOptions>(fastifyJwt, {
     secret: typeof key.public === 'string' ? { public: key.public } : key.public,

@@ -39,7 +39,17 @@ export default fp(async function latchkeyKeys (app) {
   app.decorate(kThrottleKeys, [first.throttle, ...others.map(({ throttle }) => throttle)])
   const sealKeys: [Buffer, ...Buffer[]] = [first.seal, ...others.map(({ seal }) => seal)]
   const maker = createJwtKeyMaker({ issuer, audience })
-  const keyring = await openKeyring({ store, clock, follower, revocations, algorithm, sealKeys, maker, log: app.log, isRepair: app.hasDecorator(kRepair) })
+  const keyring = await openKeyring({
+    store,
+    clock,
+    follower,
+    revocations,
+    algorithm,
+    sealKeys,
+    maker,
+    log: app.log,
+    isRepair: app.hasDecorator(kRepair)
+  })
   const keys = createKeys({ keyring, maker, clock, follower, revocations, algorithm, rotation, sealKeys, catalogue })
   app.decorate(kKeyring, keyring)
   app.decorate(kKeys, keys)

@@ -24,7 +24,14 @@ declare module 'fastify' {
 export default fp(async function latchkeyRevocations (app) {
   const clock = app[kClock]
   const { accessTokenTtl, now } = app[kSettings]
-  const revocations = await openRevocations({ store: app[kStore], clock, events: app[kEvents], accessTokenTtl, log: app.log, follower: app[kFollower] })
+  const revocations = await openRevocations({
+    store: app[kStore],
+    clock,
+    events: app[kEvents],
+    accessTokenTtl,
+    log: app.log,
+    follower: app[kFollower]
+  })
   app.decorate(kRevocations, revocations)
   app.decorate(kLookAtIndex, createIndexLook(revocations))
 

@@ -10,7 +10,10 @@ export const kStandalone = Symbol('latchkey.standalone')
 /** On an app that wants only the services behind the routes, as the command line does: no route is registered, and nothing is loaded for one. */
 export const kServicesOnly = Symbol('latchkey.servicesOnly')
 
-/** On an app that lists or revokes keys: it opens with a wrong secret too, because that is how damaged keys are found and removed. */
+/**
+ * On an app that lists or revokes keys: it opens with a wrong secret too, because that is how damaged keys are found
+ * and removed.
+ */
 export const kRepair = Symbol('latchkey.repair')
 
 declare module 'fastify' {

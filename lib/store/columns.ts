@@ -1,4 +1,5 @@
-// SQLite keeps a value of any type in a column of any type, and a damaged row must not stop the work on others: what is read for
+// SQLite keeps a value of any type in a column of any type, and a damaged row must not stop the work on others: what
+// is read for
 // more than one user goes through these.
 
 /** The last moment that a Date can have, in milliseconds. */

@@ -18,16 +18,30 @@ export async function readMeta (db: Queryable, name: MetaName): Promise<number> 
 }
 
 /** What is no number comes after all numbers in SQLite, and so is replaced like one that is too large. */
-const raise = createStatement((db, { name, value, most }: { name: string, value: number, most: number }) => db.insertInto('meta').values({ name, value })
-  .onConflict(conflict => conflict.column('name').doUpdateSet(eb => ({
-    value: eb.case()
-      .when(eb.or([eb('meta.value', '<', eb.ref('excluded.value')), eb('meta.value', '>', most)])).then(eb.ref('excluded.value'))
-      .else(eb.ref('meta.value')).end()
-  })))
-  .returning('value'))
+const raise = createStatement((db, { name, value, most }: { name: string; value: number; most: number }) =>
+  db
+    .insertInto('meta')
+    .values({ name, value })
+    .onConflict(conflict =>
+      conflict.column('name').doUpdateSet(eb => ({
+        value: eb
+          .case()
+          .when(eb.or([eb('meta.value', '<', eb.ref('excluded.value')), eb('meta.value', '>', most)]))
+          .then(eb.ref('excluded.value'))
+          .else(eb.ref('meta.value'))
+          .end()
+      }))
+    )
+    .returning('value')
+)
 
 /** Makes the number at least `value`, and returns what it now is. A number above `most` is damaged and is replaced. */
-export async function raiseMeta (trx: Transaction<Tables>, name: MetaName, value: number, most = LAST_MOMENT): Promise<number> {
+export async function raiseMeta (
+  trx: Transaction<Tables>,
+  name: MetaName,
+  value: number,
+  most = LAST_MOMENT
+): Promise<number> {
   const { rows } = await raise(trx, { name, value, most })
   return Math.ceil((rows[0] as { value: number }).value)
 }
@@ -39,7 +53,8 @@ const RELEASE = Date.UTC(2026, 0, 1)
 const MOST_AHEAD = 3_653 * 24 * 60 * 60 * 1000
 
 /**
- * The latest time that can be true. Beyond it the kept time is damaged, or was written by a machine whose clock was wrong for a moment, and would end
+ * The latest time that can be true. Beyond it the kept time is damaged, or was written by a machine whose clock was
+ * wrong for a moment, and would end
  * every token and session for good.
  */
 function latestCredible (now: number): number {

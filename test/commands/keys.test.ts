@@ -57,7 +57,22 @@ t.test('import: to sign with, and the secret of an older system, from a file or 
   t.match(await keys(['keys', 'import', join(directory, 'nothing')]), { code: 1, stderr: /cannot be read .*give the path of the key, or - for standard input/ })
   t.match(JSON.parse((await keys(['keys', 'import', '-', '--json'], { input: 'garbage' })).stderr), { error: 'invalid_key', message: /neither a PEM file nor a JWK/ })
 
-  const imported = await keys(['keys', 'import', '--verify-only', '--algorithm', 'HS256', '--scope', 'items:read', '--until', '1d', '--json', '-'], { input: `${LEGACY}\n` })
+  const imported = await keys(
+    [
+      'keys',
+      'import',
+      '--verify-only',
+      '--algorithm',
+      'HS256',
+      '--scope',
+      'items:read',
+      '--until',
+      '1d',
+      '--json',
+      '-'
+    ],
+    { input: `${LEGACY}\n` }
+  )
   t.equal(imported.code, 0)
   t.match(JSON.parse(imported.stdout), { algorithm: 'HS256', state: 'verify-only', signs: false, scopes: ['items:read'] })
   t.notMatch(imported.stdout, LEGACY)
@@ -71,8 +86,16 @@ t.test('a change of the secret: old; new and old; reseal; new only', async t => 
   const { app, file, keys } = await arrange(t)
   const tokens = await logIn(app)
   const both = `${NEW},${OLD}`
-  t.match(await keys(['keys', 'rotate'], { secret: NEW }), { code: 1, stderr: /The option secret \(LATCHKEY_SECRET, or the .secret file beside the database\) does not open the signing key/ })
-  t.match(await keys(['keys', 'list'], { secret: NEW }), { code: 0, stdout: /unusable .* does not open with this secret/, stderr: '' }, 'so that it can be revoked if it is damaged')
+  t.match(await keys(['keys', 'rotate'], { secret: NEW }), {
+    code: 1,
+    stderr:
+      /The option secret \(LATCHKEY_SECRET, or the .secret file beside the database\) does not open the signing key/
+  })
+  t.match(
+    await keys(['keys', 'list'], { secret: NEW }),
+    { code: 0, stdout: /unusable .* does not open with this secret/, stderr: '' },
+    'so that it can be revoked if it is damaged'
+  )
   t.equal((await app.latchkey.keys.list()).length, 1, 'nothing was made')
   t.match(await keys(['secret', 'reseal'], { secret: both }), { code: 0, stdout: 'Sealed 1 key with the first secret.\n', stderr: '' })
   t.match(await keys(['secret', 'reseal'], { secret: both }), { code: 0, stdout: 'Sealed 0 keys with the first secret. 1 was so already.\n' })

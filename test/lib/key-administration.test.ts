@@ -192,7 +192,11 @@ t.test('every change is in the trail, with who did it', async t => {
   const { key } = await keys.rotate({ by })
   await keys.rotate({ immediately: true, by })
   await keys.revoke(key.kid, by)
-  await keys.importVerifyOnlyKey(Buffer.from('a secret of an older system, long enough'), { algorithm: 'HS256', kid: 'old', by })
+  await keys.importVerifyOnlyKey(Buffer.from('a secret of an older system, long enough'), {
+    algorithm: 'HS256',
+    kid: 'old',
+    by
+  })
   world.wall.move(91 * DAY)
   await keys.rotateIfDue()
   t.equal((await states()).length, 5)
@@ -204,7 +208,10 @@ t.test('every change is in the trail, with who did it', async t => {
 
 t.test('a user who is logged out everywhere stays so for as long as an older system\'s token lives', async t => {
   const { keys, world, file } = await open(t)
-  const { expiresAt } = await keys.importVerifyOnlyKey(Buffer.from('a secret of an older system, long enough'), { algorithm: 'HS256', until: 30 * DAY })
+  const { expiresAt } = await keys.importVerifyOnlyKey(Buffer.from('a secret of an older system, long enough'), {
+    algorithm: 'HS256',
+    until: 30 * DAY
+  })
   await world.revocations.revokeUser('johndoe')
   t.equal(connectTo(t, file).prepare("select expires_at from rules where value = 'johndoe'").pluck().get(), expiresAt)
   const [{ kid } = { kid: '' }] = (await keys.list()).filter(({ state }: KeyView) => state === 'verify-only')

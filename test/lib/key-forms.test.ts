@@ -10,9 +10,14 @@ const ed = generateKeyPairSync('ed25519')
 const p384 = generateKeyPairSync('ec', { namedCurve: 'P-384' })
 
 /** Self-signed, with a P-256 key. */
-const CERTIFICATE = 'MIIBdDCCARugAwIBAgIUUIFEKbHUt6rusd2sV4Hc/taXYDMwCgYIKoZIzj0EAwIwDzENMAsGA1UEAwwEdGVzdDAgFw0yNjExMzAxMjA3NTlaGA8yMTI2MTEwNjEyMDc1OVowDzENMAsGA1UEAwwEdGVzdDBZMBMGByqGSM49' +
-  'AgEGCCqGSM49AwEHA0IABPRztxzFokGkNaYfjCPfLYAfi2IowAUUBY/0/z7we3ksdPqybeQIFrdL5jLGu2MVIgceeIfp5nprgp5di1c9U/+jUzBRMB0GA1UdDgQWBBSG4Q0YeHHXaC6g5kQAa+AxwIgu7DAfBgNVHSMEGDAWgBSG4Q0YeHHX' +
-  'aC6g5kQAa+AxwIgu7DAPBgNVHRMBAf8EBTADAQH/MAoGCCqGSM49BAMCA0cAMEQCIG7gLdztWlr43E/Yqhj5svfZxIAKPwlJNo9OY5wHXjc+AiBCBMOOEmy1MCWx/hs+//wKzbh19PwhhHLDfuWmCUeiDA=='
+const CERTIFICATE = [
+  'MIIBdDCCARugAwIBAgIUUIFEKbHUt6rusd2sV4Hc/taXYDMwCgYIKoZIzj0EAwIwDzENMAsGA1UEAwwEdGVzdDAgFw0yNjExMzAx',
+  'MjA3NTlaGA8yMTI2MTEwNjEyMDc1OVowDzENMAsGA1UEAwwEdGVzdDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABPRztxzFokGk',
+  'NaYfjCPfLYAfi2IowAUUBY/0/z7we3ksdPqybeQIFrdL5jLGu2MVIgceeIfp5nprgp5di1c9U/+jUzBRMB0GA1UdDgQWBBSG4Q0Y',
+  'eHHXaC6g5kQAa+AxwIgu7DAfBgNVHSMEGDAWgBSG4Q0YeHHXaC6g5kQAa+AxwIgu7DAPBgNVHRMBAf8EBTADAQH/MAoGCCqGSM49',
+  'BAMCA0cAMEQCIG7gLdztWlr43E/Yqhj5svfZxIAKPwlJNo9OY5wHXjc+AiBCBMOOEmy1MCWx/hs+//wKzbh19PwhhHLDfuWmCUei',
+  'DA=='
+].join('')
 
 const SSH_ED25519 = 'AAAAC3NzaC1lZDI1NTE5AAAAIGojU0gSQJ6aF1o4Cnrj188EytFJfkFn6VI2QMCMspoG'
 
@@ -50,7 +55,7 @@ const KEYS: Record<string, Buffer> = {
   'PKCS #8, encrypted': ec.privateKey.export({ type: 'pkcs8', format: 'der', cipher: 'aes-256-cbc', passphrase: 'x' }),
   'SEC 1': der(ec.privateKey, 'sec1'),
   'a certificate': Buffer.from(CERTIFICATE, 'base64'),
-  'a bare point': Buffer.concat([Buffer.from([4]), ...['x', 'y'].map(name => Buffer.from(String(ec.publicKey.export({ format: 'jwk' })[name as 'x']), 'base64url'))]),
+  'a bare point': der(ec.publicKey, 'spki').subarray(-65),
   'an SSH key without its name': Buffer.from(SSH_ED25519, 'base64'),
   'an SSH key': Buffer.from(`ssh-ed25519 ${SSH_ED25519} me@example\n`),
   'ssh-rsa': Buffer.from(ssh('ssh-rsa')),
@@ -58,17 +63,23 @@ const KEYS: Record<string, Buffer> = {
   'sk-ssh-ed25519': Buffer.from(ssh('sk-ssh-ed25519@openssh.com')),
   'a line of authorized_keys': Buffer.from(`no-pty,command="x" ssh-ed25519 ${SSH_ED25519}`),
   SSH2: Buffer.from(`---- BEGIN SSH2 PUBLIC KEY ----\nComment: "x"\n${SSH_ED25519}\n---- END SSH2 PUBLIC KEY ----\n`),
-  'an OpenSSH private key': Buffer.from(armour(Buffer.concat([Buffer.from('openssh-key-v1\0'), Buffer.alloc(100, 5)]), 'OPENSSH PRIVATE KEY')),
+  'an OpenSSH private key': Buffer.from(
+    armour(Buffer.from(`openssh-key-v1\0${'x'.repeat(100)}`), 'OPENSSH PRIVATE KEY')
+  ),
   'PEM, SPKI': Buffer.from(armour(der(rsa.publicKey, 'spki'), 'PUBLIC KEY')),
   'PEM, PKCS #1': Buffer.from(armour(der(rsa.publicKey, 'pkcs1'), 'RSA PUBLIC KEY')),
   'PEM, a chain of certificates': Buffer.from(armour(CERTIFICATE, 'CERTIFICATE').repeat(2)),
   'PEM, PGP': Buffer.from(armour(randomBytes(200), 'PGP PUBLIC KEY BLOCK')),
   'a JWK': Buffer.from(JSON.stringify(ec.publicKey.export({ format: 'jwk' }))),
   'a JWKS of one': Buffer.from(JSON.stringify({ keys: [ec.publicKey.export({ format: 'jwk' })] })),
-  'a JWKS of two': Buffer.from(JSON.stringify({ keys: [ec, rsa].map(({ publicKey }) => publicKey.export({ format: 'jwk' })) })),
+  'a JWKS of two': Buffer.from(
+    JSON.stringify({ keys: [ec, rsa].map(({ publicKey }) => publicKey.export({ format: 'jwk' })) })
+  ),
   'an array of JWKs': Buffer.from(JSON.stringify([ec.publicKey.export({ format: 'jwk' })])),
-  'certificates by name, as Firebase publishes them': Buffer.from(JSON.stringify({ kid: armour(CERTIFICATE, 'CERTIFICATE') })),
-  'a token': Buffer.from(`${['{"alg":"HS256"}', '{"sub":"alice"}'].map(part => Buffer.from(part).toString('base64url')).join('.')}.${'A'.repeat(43)}`)
+  'certificates by name, as Firebase publishes them': Buffer.from(
+    JSON.stringify({ kid: armour(CERTIFICATE, 'CERTIFICATE') })
+  ),
+  'a token': Buffer.from(`eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.${'A'.repeat(43)}`)
 }
 
 /** How a text may be wrapped on its way. */
@@ -108,45 +119,104 @@ for (const [name, bytes] of Object.entries(KEYS)) {
       const content = Buffer.from(wrap(bytes))
       t.notOk(importAsSecret(content).some(outcome => outcome.includes('HS256')), wrapping)
       for (const base64url of [false, true]) {
-        t.throws(() => parseVerifyOnlyKey(content, { algorithm: 'HS256', base64url }), { code: 'invalid_key' }, wrapping)
+        t.throws(
+          () => parseVerifyOnlyKey(content, { algorithm: 'HS256', base64url }),
+          { code: 'invalid_key' },
+          wrapping
+        )
       }
       const k = Buffer.from(content).toString('base64url')
-      for (const alg of [undefined, 'HS256']) t.throws(() => parseVerifyOnlyKey(Buffer.from(JSON.stringify({ kty: 'oct', k, alg }))), { code: 'invalid_key' }, `${wrapping}, as k of a JWK`)
+      for (const alg of [undefined, 'HS256']) {
+        t.throws(
+          () => parseVerifyOnlyKey(Buffer.from(JSON.stringify({ kty: 'oct', k, alg }))),
+          { code: 'invalid_key' },
+          `${wrapping}, as k of a JWK`
+        )
+      }
     }
   })
 }
 
 t.test('a public key is read in the forms in which consoles show it', async t => {
-  const readable = ['SPKI, RSA', 'SPKI, P-256', 'SPKI, Ed25519', 'PKCS #1, public', 'PKCS #8', 'SEC 1', 'PEM, SPKI', 'a JWK']
-  const wrappings = ['as it is', 'base64', 'base64 in lines', 'base64 without padding', 'base64url', 'base64 in blanks', 'base64 in double quotes', 'base64 of base64', 'hexadecimal']
+  const readable = [
+    'SPKI, RSA',
+    'SPKI, P-256',
+    'SPKI, Ed25519',
+    'PKCS #1, public',
+    'PKCS #8',
+    'SEC 1',
+    'PEM, SPKI',
+    'a JWK'
+  ]
+  const wrappings = [
+    'as it is',
+    'base64',
+    'base64 in lines',
+    'base64 without padding',
+    'base64url',
+    'base64 in blanks',
+    'base64 in double quotes',
+    'base64 of base64',
+    'hexadecimal'
+  ]
   for (const name of readable) {
     const bytes = KEYS[name] as Buffer
     const expected = parseVerifyOnlyKey(bytes)
     t.match(expected.text, /^-----BEGIN PUBLIC KEY-----/, name)
-    for (const wrapping of wrappings) t.same(parseVerifyOnlyKey(Buffer.from((WRAPPINGS[wrapping] as (bytes: Buffer) => string)(bytes))), expected, `${name}, ${wrapping}`)
+    for (const wrapping of wrappings) {
+      t.same(
+        parseVerifyOnlyKey(Buffer.from((WRAPPINGS[wrapping] as (bytes: Buffer) => string)(bytes))),
+        expected,
+        `${name}, ${wrapping}`
+      )
+    }
   }
-  t.same(parseVerifyOnlyKey(Buffer.from(String(WRAPPINGS['a PEM on one line']?.(KEYS['SPKI, RSA'] as Buffer)))).algorithms, ['RS256', 'PS256'])
-  t.equal(parseSigningKey(der(ec.privateKey, 'pkcs8')).identity, parseVerifyOnlyKey(der(createPublicKey(ec.privateKey), 'spki')).identity, 'to sign with, from DER')
+  t.same(
+    parseVerifyOnlyKey(Buffer.from(String(WRAPPINGS['a PEM on one line']?.(KEYS['SPKI, RSA'] as Buffer)))).algorithms,
+    ['RS256', 'PS256']
+  )
+  t.equal(
+    parseSigningKey(der(ec.privateKey, 'pkcs8')).identity,
+    parseVerifyOnlyKey(der(createPublicKey(ec.privateKey), 'spki')).identity,
+    'to sign with, from DER'
+  )
   t.throws(() => parseSigningKey(der(ec.publicKey, 'spki')), /it is a public key, which signs nothing/)
 })
 
 t.test('what is refused says what to do', async t => {
   const table: Array<[string, RegExp]> = [
-    ['an SSH key', /ssh-keygen -e -m PKCS8/], ['an OpenSSH private key', /ssh-keygen -p -m PEM/], ['a certificate', /openssl x509 -pubkey/], ['PEM, a chain of certificates', /openssl x509 -pubkey/],
-    ['a JWKS of one', /give one JWK/], ['an array of JWKs', /give one JWK/], ['a token', /give the key that signed it/], ['SPKI that is cut off', /damaged/]
+    ['an SSH key', /ssh-keygen -e -m PKCS8/],
+    ['an OpenSSH private key', /ssh-keygen -p -m PEM/],
+    ['a certificate', /openssl x509 -pubkey/],
+    ['PEM, a chain of certificates', /openssl x509 -pubkey/],
+    ['a JWKS of one', /give one JWK/],
+    ['an array of JWKs', /give one JWK/],
+    ['a token', /give the key that signed it/],
+    ['SPKI that is cut off', /damaged/]
   ]
-  for (const [name, says] of table) t.throws(() => parseVerifyOnlyKey(KEYS[name] as Buffer, { algorithm: 'HS256' }), { message: says }, name)
+  for (const [name, says] of table) {
+    t.throws(() => parseVerifyOnlyKey(KEYS[name] as Buffer, { algorithm: 'HS256' }), { message: says }, name)
+  }
 })
 
 t.test('secrets that people have are taken for no key', async t => {
   const secrets = [
-    'your-256-bit-secret-your-256-bit-secret', 'a secret of an older system, long enough', '[brackets] and {braces} and "quotes" inside', '0x0102030405060708090a0b0c0d0e0f1011121314',
-    '0'.repeat(64), '100% of this is a secret, %41 and all', '"a text that begins with a quote and is long', 'key = value; another = value; yet another = value'
+    'your-256-bit-secret-your-256-bit-secret',
+    'a secret of an older system, long enough',
+    '[brackets] and {braces} and "quotes" inside',
+    '0x0102030405060708090a0b0c0d0e0f1011121314',
+    '0'.repeat(64),
+    '100% of this is a secret, %41 and all',
+    '"a text that begins with a quote and is long',
+    'key = value; another = value; yet another = value'
   ]
   for (const secret of secrets) t.equal(recogniseKey(Buffer.from(secret)), undefined, secret)
   for (let seed = 0; seed < 2_000; seed++) {
     const bytes = createHmac('sha512', 'seed').update(String(seed)).digest().subarray(0, 32 + seed % 33)
-    for (const content of [bytes, ...(['base64', 'base64url', 'hex'] as const).map(encoding => Buffer.from(bytes.toString(encoding)))]) {
+    for (const content of [
+      bytes,
+      ...(['base64', 'base64url', 'hex'] as const).map(encoding => Buffer.from(bytes.toString(encoding)))
+    ]) {
       if (recogniseKey(content) !== undefined) t.fail(content.toString('hex'))
     }
   }

@@ -86,7 +86,8 @@ t.test('RFC 7518 3.3: what is no key to sign with', async t => {
     ['garbage', 'garbage', /neither a PEM file nor a JWK/], ['nothing', '', /neither/], ['bytes', Buffer.from([0xff, 0xfe, 0]), /the file is not text/],
     ['too much', 'x'.repeat(20_000), /more than 16384 bytes/],
     ['broken JSON', '{"kty":', /not valid JSON/], ['a set', JSON.stringify({ keys: [JSON.parse(jwk(ec.privateKey))] }), /it is a set of keys/],
-    ['a JWK of no kind', '{}', /it has no kty/], ['a JWK of an unknown kind', JSON.stringify({ kty: 'XX', d: 'AA' }), /it cannot be read/],
+    ['a JWK of no kind', '{}', /it has no kty/],
+    ['a JWK of an unknown kind', JSON.stringify({ kty: 'XX', d: 'AA' }), /it cannot be read/],
     ['a JWK to encrypt with', jwk(ec.privateKey, { use: 'enc' }), /its use is 'enc'/], ['a JWK that may not sign', jwk(ec.privateKey, { key_ops: ['verify'] }), /key_ops do not have 'sign'/], ['key_ops that are no list', jwk(ec.privateKey, { key_ops: 'sign' }), /key_ops/],
     ['a JWK for ES384', jwk(ec.privateKey, { alg: 'ES384' }), /its alg must be one of/], ['an EC JWK that says RS256', jwk(ec.privateKey, { alg: 'RS256' }), /it is for ES256, and cannot be used with RS256/], ['a JWK whose kid is no text', jwk(ec.privateKey, { kid: 1 }), /its kid is not a text/], ['a JWK whose kid is odd', jwk(ec.privateKey, { kid: 'a b' }), /its kid must have/],
     ['halves that do not belong together', JSON.stringify(mismatched), /do not belong together|cannot be read/],
@@ -104,14 +105,25 @@ t.test('RFC 7518 3.3: what is no key to sign with', async t => {
 t.test('RFC 7518 3.2: secrets to verify with: text or base64url, never too short, never a file that was meant as something else', async t => {
   const text = 'x'.repeat(32)
   const secret = { algorithm: 'HS256' } as const
-  t.equal(parseVerifyOnlyKey(Buffer.from(`${text}\n`), secret).text, Buffer.from(text).toString('base64url'), 'without the line break')
+  t.equal(
+    parseVerifyOnlyKey(Buffer.from(`${text}\n`), secret).text,
+    Buffer.from(text).toString('base64url'),
+    'without the line break'
+  )
   t.equal(parseVerifyOnlyKey(Buffer.from(`${text}\r\n`), secret).identity, Buffer.from(text).toString('base64url'))
   const bytes = Buffer.alloc(40, 0xfb)
   for (const encoding of ['base64', 'base64url'] as const) {
-    t.equal(parseVerifyOnlyKey(Buffer.from(bytes.toString(encoding)), { ...secret, base64url: true }).text, bytes.toString('base64url'))
+    t.equal(
+      parseVerifyOnlyKey(Buffer.from(bytes.toString(encoding)), { ...secret, base64url: true }).text,
+      bytes.toString('base64url')
+    )
   }
   t.match(parseVerifyOnlyKey(Buffer.from(text), secret), { algorithms: ['HS256'], kid: undefined })
-  t.match(parseVerifyOnlyKey(Buffer.from(JSON.stringify({ kty: 'oct', k: bytes.toString('base64url') }))), { algorithms: ['HS256'] }, 'a JWK names its kind')
+  t.match(
+    parseVerifyOnlyKey(Buffer.from(JSON.stringify({ kty: 'oct', k: bytes.toString('base64url') }))),
+    { algorithms: ['HS256'] },
+    'a JWK names its kind'
+  )
   const table: Array<[string, string, object, RegExp]> = [
     ['short', 'x'.repeat(31), secret, /the secret has 31 bytes/],
     ['empty', '', secret, /0 bytes/],
@@ -119,7 +131,7 @@ t.test('RFC 7518 3.2: secrets to verify with: text or base64url, never too short
     ['not base64url', 'not base64url, but long enough to be one', { ...secret, base64url: true }, /not base64url/],
     ['for RS256', text, { algorithm: 'RS256' }, /which is for HS256 and not for RS256/],
     ['not confirmed', text, {}, /if it is an HS256 secret, confirm that with --algorithm HS256/],
-    ['not confirmed, in base64url', bytes.toString('base64url'), { base64url: true }, /confirm that with --algorithm HS256/],
+    ['not confirmed, in base64url', bytes.toString('base64url'), { base64url: true }, /with --algorithm HS256/],
     ['a broken PEM', `-----BEGIN PUBLIC KEY-----\n${text}\n-----END PUBLIC KEY-----`, secret, /cannot be read/],
     ['broken JSON', `{"k": "${text}"`, secret, /not valid JSON/],
     ['a JWK to encrypt with', jwk(ec.publicKey, { key_ops: ['encrypt'] }), {}, /key_ops do not have 'verify'/],

@@ -90,12 +90,18 @@ t.test('a wrong secret: one sentence that names the option, and nothing is made 
   t.same(rows.all(), before)
 })
 
-t.test('to repair, the keys open with a wrong secret too, and nothing is made until the last one is revoked', async t => {
+t.test('to repair, the keys open with a wrong secret, and nothing is made until the last is revoked', async t => {
   const file = databaseIn(t)
   const { keys } = await open(t, file)
   await keys.rotate({ immediately: true })
   const repair = await open(t, file, { secrets: [OTHER], isRepair: true })
-  t.same((await repair.keys.list()).map(({ state, problem }) => [state, problem]), [['unusable', 'secret'], ['unusable', 'secret']])
+  t.same(
+    (await repair.keys.list()).map(({ state, problem }) => [state, problem]),
+    [
+      ['unusable', 'secret'],
+      ['unusable', 'secret']
+    ]
+  )
   t.equal(await repair.keys.rotateIfDue(), undefined)
   const [first, second] = await repair.keys.list()
   t.match(await repair.keys.revoke(String(first?.kid)), { state: 'revoked', problem: null })
@@ -103,7 +109,11 @@ t.test('to repair, the keys open with a wrong secret too, and nothing is made un
   await t.rejects(open(t, file, { secrets: [OTHER] }), /does not open the signing key/)
   await t.resolves(open(t, file), 'the right secret still opens it')
   await repair.keys.revoke(String(second?.kid))
-  t.same((await repair.keys.list()).map(({ state }) => state).sort(), ['active', 'revoked', 'revoked'], 'whoever revokes the last one has decided')
+  t.same(
+    (await repair.keys.list()).map(({ state }) => state).sort(),
+    ['active', 'revoked', 'revoked'],
+    'whoever revokes the last one has decided'
+  )
   await t.resolves(open(t, file, { secrets: [OTHER] }))
 })
 
@@ -128,7 +138,10 @@ t.test('a damaged row is skipped, reported once, listed, and erased by revoking 
   for (const [name, damage] of Object.entries(damages)) {
     const file = databaseIn(t)
     const { keys: before } = await open(t, file)
-    await before.importVerifyOnlyKey(Buffer.from('a secret of an older system, long enough'), { algorithm: 'HS256', kid: 'old' })
+    await before.importVerifyOnlyKey(Buffer.from('a secret of an older system, long enough'), {
+      algorithm: 'HS256',
+      kid: 'old'
+    })
     const other = connectTo(t, file)
     other.exec(`update keys set ${damage} where kid != 'old'`)
     const { world, keys, tokens, warnings } = await open(t, file)
@@ -136,7 +149,11 @@ t.test('a damaged row is skipped, reported once, listed, and erased by revoking 
     t.equal(damaged.length, 1, name)
     t.equal(warnings.length, 1, name)
     const user = await world.addUser()
-    t.match(await tokens.verify(await tokens.sign(await world.sessions.start(user))), { id: user.id }, `${name}: another key signs`)
+    t.match(
+      await tokens.verify(await tokens.sign(await world.sessions.start(user))),
+      { id: user.id },
+      `${name}: another key signs`
+    )
     await t.resolves(world.revocations.revokeUser(user.id), name)
     t.match(await keys.revoke(String(damaged[0]?.kid)), { state: 'revoked', problem: null }, name)
     t.same((await keys.list()).filter(({ state }) => state === 'unusable'), [], name)
@@ -151,7 +168,9 @@ t.test('a damaged row that appears while the service runs takes nothing down', a
   const user = await world.addUser()
   const token = await tokens.sign(await world.sessions.start(user))
   const other = connectTo(t, file)
-  const insert = other.prepare('insert into keys (kid, algorithm, sealed, created_at, activates_at) values (?, ?, ?, ?, ?)')
+  const insert = other.prepare(
+    'insert into keys (kid, algorithm, sealed, created_at, activates_at) values (?, ?, ?, ?, ?)'
+  )
   insert.run('one', 'ES256', 'A'.repeat(200), world.wall() + 1, world.wall())
   insert.run('two', 'ES512', 'x', 'never', 'never')
   t.match(await tokens.verify(token), { id: user.id })
@@ -166,7 +185,10 @@ t.test('a key that cannot be built is not stored', async t => {
   const { keys, maker } = await open(t, databaseIn(t))
   maker.toVerifyOnlyJwtKey = async () => await Promise.reject(new Error('no'))
   maker.toJwtKey = async () => await Promise.reject(new Error('no'))
-  await t.rejects(keys.importVerifyOnlyKey(Buffer.from('a secret of an older system, long enough'), { algorithm: 'HS256' }), { code: 'invalid_key', message: /cannot be used to sign or verify/ })
+  await t.rejects(
+    keys.importVerifyOnlyKey(Buffer.from('a secret of an older system, long enough'), { algorithm: 'HS256' }),
+    { code: 'invalid_key', message: /cannot be used to sign or verify/ }
+  )
   const pem = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ type: 'pkcs8', format: 'pem' })
   await t.rejects(keys.importSigningKey(Buffer.from(pem)), { code: 'invalid_key' })
   t.equal((await keys.list()).length, 1)
@@ -175,9 +197,16 @@ t.test('a key that cannot be built is not stored', async t => {
 t.test('a sealed key that is moved to another row, or given another algorithm or another use, does not open', async t => {
   const file = databaseIn(t)
   const { keys } = await open(t, file, { algorithm: 'RS256' })
-  await keys.importVerifyOnlyKey(Buffer.from('a secret of an older system, long enough'), { algorithm: 'HS256', kid: 'old', issuer: 'old' })
+  await keys.importVerifyOnlyKey(Buffer.from('a secret of an older system, long enough'), {
+    algorithm: 'HS256',
+    kid: 'old',
+    issuer: 'old'
+  })
   // It opens whatever happens to the others, and shows that the secret is right.
-  await keys.importVerifyOnlyKey(Buffer.from('another secret of an older system, as long'), { algorithm: 'HS256', kid: 'witness' })
+  await keys.importVerifyOnlyKey(Buffer.from('another secret of an older system, as long'), {
+    algorithm: 'HS256',
+    kid: 'witness'
+  })
   const other = connectTo(t, file)
   const restore = other.prepare('select * from keys').all() as Array<Record<string, unknown>>
   const changes = {

@@ -74,8 +74,16 @@ t.test('what is given', async t => {
 t.test('the secret is no public key and no token', async t => {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const base64 = publicKey.export({ type: 'spki', format: 'der' }).toString('base64')
-  for (const secret of [publicKey.export({ type: 'spki', format: 'pem' }).toString(), base64, JSON.stringify(publicKey.export({ format: 'jwk' })), [SECRET, base64]]) {
-    t.throws(() => readOptions({ secret }), /^Latchkey: the option secret \(LATCHKEY_SECRET\) holds a public key, which others know: it must be random/)
+  for (const secret of [
+    publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+    base64,
+    JSON.stringify(publicKey.export({ format: 'jwk' })),
+    [SECRET, base64]
+  ]) {
+    t.throws(
+      () => readOptions({ secret }),
+      /^Latchkey: the option secret \(LATCHKEY_SECRET\) holds a public key, which others know: it must be random/
+    )
   }
   t.throws(() => readOptions({ secret: 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl' }), /holds a token/)
   t.ok(readOptions({ secret: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString() }))

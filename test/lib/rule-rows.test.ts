@@ -17,7 +17,15 @@ t.test('a sound row is one rule', async t => {
 })
 
 t.test('a damaged row kills all that it may have meant, for good', async t => {
-  const damages = [{ kind: 'what' }, { kind: Buffer.from('user') }, { issued_before: 'x' }, { issued_before: 1.5 }, { expires_at: 'x' }, { expires_at: 9e15 }, { kind: '', issued_before: Buffer.alloc(1), expires_at: null }]
+  const damages = [
+    { kind: 'what' },
+    { kind: Buffer.from('user') },
+    { issued_before: 'x' },
+    { issued_before: 1.5 },
+    { expires_at: 'x' },
+    { expires_at: 9e15 },
+    { kind: '', issued_before: Buffer.alloc(1), expires_at: null }
+  ]
   for (const change of damages) {
     const row = damage(change)
     t.notOk(isSoundRule(row))

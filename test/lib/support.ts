@@ -298,16 +298,43 @@ export interface KeyWorld {
   warnings: object[]
 }
 
-export async function openKeys (world: World, { algorithm = 'ES256', secrets = [KEY_SECRET], rotation, audience = [AUDIENCE], accessTokenTtl = 15 * MINUTE, isRepair }: {
-  algorithm?: Algorithm, secrets?: string[], rotation?: number, isRepair?: boolean, audience?: string[], accessTokenTtl?: number
+export async function openKeys (world: World, {
+  algorithm = 'ES256', secrets = [KEY_SECRET], rotation, audience = [AUDIENCE], accessTokenTtl = 15 * MINUTE, isRepair
+}: {
+  algorithm?: Algorithm
+  secrets?: string[]
+  rotation?: number
+  isRepair?: boolean
+  audience?: string[]
+  accessTokenTtl?: number
 } = {}): Promise<KeyWorld> {
   const { store, clock, revocations, follower } = world
   const [first, ...others] = deriveKeys(secrets)
   const sealKeys: [Buffer, ...Buffer[]] = [first.seal, ...others.map(({ seal }) => seal)]
   const maker = createMaker()
   const warnings: object[] = []
-  const keyring = await openKeyring({ store, clock, revocations, follower, algorithm, sealKeys, maker, log: { warn: details => warnings.push(details) }, isRepair })
-  const keys = createKeys({ keyring, maker, clock, revocations, follower, algorithm, rotation, sealKeys, catalogue: CATALOGUE })
+  const keyring = await openKeyring({
+    store,
+    clock,
+    revocations,
+    follower,
+    algorithm,
+    sealKeys,
+    maker,
+    log: { warn: details => warnings.push(details) },
+    isRepair
+  })
+  const keys = createKeys({
+    keyring,
+    maker,
+    clock,
+    revocations,
+    follower,
+    algorithm,
+    rotation,
+    sealKeys,
+    catalogue: CATALOGUE
+  })
   const tokens = createTokens({ keyring, issuer: ISSUER, audience, catalogue: CATALOGUE, accessTokenTtl, clock, revocations })
   return { keyring, keys, tokens, maker, warnings }
 }

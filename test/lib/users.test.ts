@@ -276,7 +276,13 @@ t.test('a page, a search and the look for another administrator read a range of 
   const { store, users } = await createWorld(t)
   for (const username of ['alice', 'bob', 'bo']) await users.add({ username, password: PASSWORD, scopes: ['users:write'] })
   const plan = (query: Parameters<typeof selectUsers>[1]) => store.read(async db => (await selectUsers(db, query).explain<{ detail: string }>(undefined, sql`query plan`)).map(({ detail }) => detail))
-  for (const query of [{}, { after: 'a' }]) t.match(await plan(query), [/^SEARCH users USING INDEX \S+ \(username_key>\? AND username_key<\?\)$/], JSON.stringify(query))
+  for (const query of [{}, { after: 'a' }]) {
+    t.match(
+      await plan(query),
+      [/^SEARCH users USING INDEX \S+ \(username_key>\? AND username_key<\?\)$/],
+      JSON.stringify(query)
+    )
+  }
   for (const query of [{ search: 'b' }, { search: 'b', after: 'a' }, { search: 'b', after: 'bo' }, { search: 'b', after: 'c' }]) {
     const details = await plan(query)
     t.equal(details.length, 1, 'no sorting')

@@ -9,7 +9,8 @@ import { run } from '../commands/support.js'
 import { bearer, build, createTestClock, logIn, ON_POSTGRES, PASSWORD, postForm } from '../helper.js'
 import type { TestClock, TokenBody } from '../helper.js'
 
-// SQLite keeps any value in any column. A damaged row may cost its own owner something, and must cost nobody else anything.
+// SQLite keeps any value in any column. A damaged row may cost its own owner something, and must cost nobody else
+// anything.
 
 t.setTimeout(600_000)
 
@@ -29,8 +30,10 @@ const COLUMNS: Record<string, { where: string, numbers: string[], texts: string[
   },
   sessions: {
     where: "user_id = (select id from users where username = 'bob')",
-    numbers: ['generation', 'rotated_at', 'created_at', 'last_used_at', 'idle_expires_at', 'expires_at', 'ended_at', 'status_index'],
-    texts: ['id', 'user_id', 'client_id', 'scope', 'nonce', 'user_agent', 'address', 'account', 'network', 'status_list'],
+    numbers: ['generation', 'rotated_at', 'created_at', 'last_used_at', 'idle_expires_at', 'expires_at', 'ended_at',
+      'status_index'],
+    texts: ['id', 'user_id', 'client_id', 'scope', 'nonce', 'user_agent', 'address', 'account', 'network',
+      'status_list'],
     nullable: ['id']
   },
   clients: {
@@ -39,14 +42,24 @@ const COLUMNS: Record<string, { where: string, numbers: string[], texts: string[
     texts: ['id', 'name', 'secret_hash', 'scope', 'grants'],
     nullable: ['id']
   },
-  rules: { where: "value = 'damaged'", numbers: ['issued_before', 'expires_at'], texts: ['kind', 'value', 'session_id'], nullable: [] },
+  rules: {
+    where: "value = 'damaged'",
+    numbers: ['issued_before', 'expires_at'],
+    texts: ['kind', 'value', 'session_id'],
+    nullable: []
+  },
   keys: {
     where: "kid = 'damaged'",
     numbers: ['created_at', 'activates_at', 'retires_at', 'expires_at', 'revoked_at'],
     texts: ['kid', 'algorithm', 'sealed', 'issuer', 'audience', 'scope'],
     nullable: ['kid']
   },
-  attempts: { where: 'true', numbers: ['failures', 'last_attempt_at', 'blocked_until', 'expires_at'], texts: ['key', 'account', 'pending'], nullable: ['key'] },
+  attempts: {
+    where: 'true',
+    numbers: ['failures', 'last_attempt_at', 'blocked_until', 'expires_at'],
+    texts: ['key', 'account', 'pending'],
+    nullable: ['key']
+  },
   events: {
     where: "type = 'login_failed'",
     numbers: ['at'],
@@ -57,13 +70,28 @@ const COLUMNS: Record<string, { where: string, numbers: string[], texts: string[
   meta: { where: 'true', numbers: ['value'], texts: [], nullable: [] }
 }
 
-/** A damage of each column as a statement, and each kind of damage in turn: all of them in all columns take two minutes. */
+/**
+ * A damage of each column as a statement, and each kind of damage in turn: all of them in all columns take two
+ * minutes.
+ */
 function damagesOf (table: string): string[] {
   const { where, numbers, texts, nullable } = COLUMNS[table] as typeof COLUMNS[string]
   const set = (column: string, value: string): string => `update ${table} set ${column} = ${value} where ${where}`
-  const inTurn = (columns: string[], values: string[]): string[] => columns.map((column, index) => set(column, values[index % values.length] as string))
-  const damages = [...inTurn(numbers, WRONG_NUMBERS), ...inTurn(texts, WRONG_TEXTS), ...nullable.map(column => set(column, 'null'))]
-  return table === 'meta' ? [...WRONG_NUMBERS.map(value => set('value', value)), set('value', '4102444800000 + 3e11'), "delete from meta where name != 'store_id'", 'delete from meta'] : damages
+  const inTurn = (columns: string[], values: string[]): string[] =>
+    columns.map((column, index) => set(column, values[index % values.length] as string))
+  const damages = [
+    ...inTurn(numbers, WRONG_NUMBERS),
+    ...inTurn(texts, WRONG_TEXTS),
+    ...nullable.map(column => set(column, 'null'))
+  ]
+  return table === 'meta'
+    ? [
+        ...WRONG_NUMBERS.map(value => set('value', value)),
+        set('value', '4102444800000 + 3e11'),
+        "delete from meta where name != 'store_id'",
+        'delete from meta'
+      ]
+    : damages
 }
 
 interface World {
@@ -86,11 +114,20 @@ async function makeWorld (t: Test): Promise<World> {
   await users.setScopes(String(alice?.id), Object.keys(app.latchkey.scopes))
   const { client, secret } = await clients.add({ name: 'good', scopes: ['tokens:introspect'] })
   await clients.add({ name: 'damaged', scopes: ['items:read'], grants: ['client_credentials', 'password'] })
-  await keys.importVerifyOnlyKey(Buffer.from('a secret of an older system, long enough'), { algorithm: 'HS256', kid: 'damaged' })
+  await keys.importVerifyOnlyKey(Buffer.from('a secret of an older system, long enough'), {
+    algorithm: 'HS256',
+    kid: 'damaged'
+  })
   await revocations.revokeToken('damaged', clock() + RULE_RETENTION)
   await revocations.revokeUser('somebody else')
   await postForm(app, '/token', { grant_type: 'password', username: 'bob', password: 'not the password of bob' })
-  const world = { file, clock, alice: await logIn(app), bob: await logIn(app, 'bob'), client: { id: client.id, secret } }
+  const world = {
+    file,
+    clock,
+    alice: await logIn(app),
+    bob: await logIn(app, 'bob'),
+    client: { id: client.id, secret }
+  }
   await postForm(app, '/token', { grant_type: 'password', username: 'bob', password: 'not the password of bob' })
   await app.close()
   const database = new Database(file)
@@ -102,7 +139,11 @@ async function makeWorld (t: Test): Promise<World> {
 /** What does not belong to the owner of the damaged row works; gives what did not. */
 async function driveOthers (app: FastifyInstance, { alice, client }: World): Promise<string[]> {
   const failures: string[] = []
-  async function expect (name: string, request: Promise<LightMyRequestResponse>, status = 200): Promise<LightMyRequestResponse> {
+  async function expect (
+    name: string,
+    request: Promise<LightMyRequestResponse>,
+    status = 200
+  ): Promise<LightMyRequestResponse> {
     const response = await request
     if (response.statusCode !== status) failures.push(`${name}: ${response.statusCode} ${response.body.slice(0, 200)}`)
     return response
@@ -110,17 +151,55 @@ async function driveOthers (app: FastifyInstance, { alice, client }: World): Pro
   const headers = bearer(alice.access_token)
   await expect('ready', app.inject('/health/ready'))
   await expect('a protected call', app.inject({ url: '/protected-route', headers }))
-  const login = await expect('a login', postForm(app, '/token', { grant_type: 'password', username: 'alice', password: PASSWORD }))
-  await expect('a refresh', postForm(app, '/token', { grant_type: 'refresh_token', refresh_token: alice.refresh_token }))
-  for (const url of ['/users', '/users/me', '/clients', '/sessions', '/audit', '/revocations', '/.well-known/jwks.json']) await expect(url, app.inject({ url, headers }))
-  const token = await expect('client credentials', postForm(app, '/token', { grant_type: 'client_credentials', client_id: client.id, client_secret: client.secret }))
-  await expect('introspection', postForm(app, '/introspect', { token: alice.access_token }, bearer(token.json().access_token)))
-  const uri = JSON.parse(Buffer.from(String(login.json().access_token).split('.')[1] ?? '', 'base64url').toString()).status?.status_list.uri
+  const login = await expect(
+    'a login',
+    postForm(app, '/token', { grant_type: 'password', username: 'alice', password: PASSWORD })
+  )
+  await expect(
+    'a refresh',
+    postForm(app, '/token', { grant_type: 'refresh_token', refresh_token: alice.refresh_token })
+  )
+  for (const url of [
+    '/users',
+    '/users/me',
+    '/clients',
+    '/sessions',
+    '/audit',
+    '/revocations',
+    '/.well-known/jwks.json'
+  ]) { await expect(url, app.inject({ url, headers })) }
+  const token = await expect(
+    'client credentials',
+    postForm(app, '/token', { grant_type: 'client_credentials', client_id: client.id, client_secret: client.secret })
+  )
+  await expect(
+    'introspection',
+    postForm(app, '/introspect', { token: alice.access_token }, bearer(token.json().access_token))
+  )
+  const uri = JSON.parse(Buffer.from(String(login.json().access_token).split('.')[1] ?? '', 'base64url').toString())
+    .status?.status_list.uri
   await expect('a status list', app.inject({ url: new URL(uri ?? 'http://x/none').pathname, headers }))
-  await expect('a log-out of the others', app.inject({ method: 'POST', url: '/logout', headers, payload: { target: 'others' } }), 204)
+  await expect(
+    'a log-out of the others',
+    app.inject({ method: 'POST', url: '/logout', headers, payload: { target: 'others' } }),
+    204
+  )
   await expect('a call after it', app.inject({ url: '/protected-route', headers }))
-  await expect('a log-out that is late', app.inject({ method: 'POST', url: '/logout', headers: bearer(login.json().access_token), payload: { target: 'all' } }), 204)
-  await expect('an end of all', app.inject({ method: 'POST', url: '/logout', headers, payload: { target: 'all' } }), 204)
+  await expect(
+    'a log-out that is late',
+    app.inject({
+      method: 'POST',
+      url: '/logout',
+      headers: bearer(login.json().access_token),
+      payload: { target: 'all' }
+    }),
+    204
+  )
+  await expect(
+    'an end of all',
+    app.inject({ method: 'POST', url: '/logout', headers, payload: { target: 'all' } }),
+    204
+  )
   await expect('a call after all', app.inject({ url: '/protected-route', headers }), 401)
   return failures
 }
@@ -136,7 +215,9 @@ async function driveOwner (app: FastifyInstance, { bob }: World): Promise<string
     await postForm(app, '/token', { grant_type: 'refresh_token', refresh_token: bob.refresh_token }),
     await app.inject({ method: 'POST', url: '/logout', headers, payload: { target: 'all' } })
   ]
-  return responses.filter(({ statusCode }) => statusCode >= 500).map(({ raw, statusCode, body }) => `${raw.req.url} of the owner: ${statusCode} ${body}`)
+  return responses
+    .filter(({ statusCode }) => statusCode >= 500)
+    .map(({ raw, statusCode, body }) => `${raw.req.url} of the owner: ${statusCode} ${body}`)
 }
 
 /** Damages while nobody looks, or while the service runs. */
@@ -183,18 +264,34 @@ if (ON_POSTGRES) {
       update users set scope = x'00', created_at = 'x', disabled_at = 'x', username = x'00' where username_key = 'bob';
       update clients set grants = x'00', created_at = 'x', secret_hash = 'x' where name = 'damaged';
       update keys set created_at = 'x', algorithm = 'XX' where kid = 'damaged';
-      insert into keys (kid, algorithm, sealed, created_at, activates_at) values ('other', 'ES256', '${'A'.repeat(200)}', 1, 1);
+      insert into keys (kid, algorithm, sealed, created_at, activates_at)
+      values ('other', 'ES256', '${'A'.repeat(200)}', 1, 1);
       update rules set kind = 'what', expires_at = 'x' where value = 'damaged';
       update events set details = 'x', at = 'x' where type = 'login_failed';
-      update sessions set scope = x'00', expires_at = 'x' where user_id = (select id from users where username_key = 'bob');
+      update sessions set scope = x'00', expires_at = 'x'
+      where user_id = (select id from users where username_key = 'bob');
       update meta set value = 'x'`)
     database.close()
     const env = { LATCHKEY_DATABASE: file, LATCHKEY_SECRET: SECRET, LATCHKEY_SCOPES: 'admin,items:read,items:write' }
-    for (const verb of [['users', 'list'], ['clients', 'list'], ['keys', 'list'], ['audit'], ['users', 'export', 'users.ndjson'], ['keys', 'rotate'], ['secret', 'reseal'], ['sessions', 'revoke', 'alice']]) {
+    for (const verb of [
+      ['users', 'list'],
+      ['clients', 'list'],
+      ['keys', 'list'],
+      ['audit'],
+      ['users', 'export', 'users.ndjson'],
+      ['keys', 'rotate'],
+      ['secret', 'reseal'],
+      ['sessions', 'revoke', 'alice']
+    ]) {
       t.match(await run(directory, verb, { env }), { code: 0, stderr: '' }, verb.join(' '))
     }
-    t.match((await run(directory, ['keys', 'list'], { env })).stdout, /damaged +XX +unusable .*'keys revoke' removes it\n/)
-    for (const kid of ['damaged', 'other']) t.match(await run(directory, ['keys', 'revoke', kid, '--yes'], { env }), { code: 0, stderr: '' }, kid)
+    t.match(
+      (await run(directory, ['keys', 'list'], { env })).stdout,
+      /damaged +XX +unusable .*'keys revoke' removes it\n/
+    )
+    for (const kid of ['damaged', 'other']) {
+      t.match(await run(directory, ['keys', 'revoke', kid, '--yes'], { env }), { code: 0, stderr: '' }, kid)
+    }
     t.notMatch((await run(directory, ['keys', 'list'], { env })).stdout, /unusable/)
   })
 }
