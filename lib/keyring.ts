@@ -109,17 +109,18 @@ export async function openKeyring ({
       const known = byKid.get(row.kid)
       const { jwtKey, verifyOnly, problem } = await openKey(row, { known, sealKeys, maker, now: clock.now() })
       taken.push({ row, jwtKey, verifyOnly, problem })
-      if (problem !== null) report(row, problem)
     }
     entries = taken
     byKid = new Map(taken.map(entry => [entry.row.kid, entry]))
     for (const listener of listeners) listener()
   }
 
-  function report ({ kid }: KeyRow, problem: KeyProblem): void {
-    if (reported.has(kid)) return
-    reported.add(kid)
-    log.warn({ kid }, REPORTS[problem])
+  function reportProblems (): void {
+    for (const { row: { kid }, problem } of entries) {
+      if (problem === null || reported.has(kid)) continue
+      reported.add(kid)
+      log.warn({ kid }, REPORTS[problem])
+    }
   }
 
   /** Without those that hold no key at all. A key that only our secrets do not open may be another process's. */
@@ -157,6 +158,7 @@ export async function openKeyring ({
     // A key that other secrets sealed counts here: two processes with different secrets would replace each other's
     // keys for ever.
     if (!opensNone(rows) && lacksSigner(withoutDamaged(rows))) await replaceSigner()
+    reportProblems()
   }
 
   async function replaceSigner (): Promise<void> {
@@ -173,6 +175,7 @@ export async function openKeyring ({
     } else if (lacksSigner(candidates(rows))) {
       await replaceSigner()
     }
+    reportProblems()
   }
 
   await revocations.transaction((trx, _revoke, now) => lengthenRetirement(trx, now))

@@ -21,6 +21,7 @@ const every: Required<LatchkeyOptions> = {
   accessTokenTtl: '15m',
   refreshIdleTtl: '30d',
   sessionTtl: '90d',
+  maxSessions: 100,
   refreshGrace: '10s',
   bcryptCost: 12,
   passwordMinLength: 15,

@@ -61,6 +61,6 @@ t.test('a guard where it would protect nothing stops the boot', async t => {
   t.teardown(() => app.close())
   await app.register(latchkey, TEST_OPTIONS)
   for (const hook of ['preParsing', 'preSerialization', 'onSend', 'onResponse', 'onError']) {
-    t.throws(() => app.get(`/${hook}`, { [hook]: app.requireScopes('admin') }, async () => ''), new RegExp(`A guard protects nothing as the ${hook} hook of GET /${hook}: use it as onRequest`))
+    t.throws(() => app.get(`/${hook}`, { [hook]: app.requireScopes('admin') }, async () => ''), new RegExp(`A guard protects nothing as the ${hook} hook of GET /${hook}. Use it as an onRequest`))
   }
 })
