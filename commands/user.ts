@@ -11,7 +11,8 @@ export async function requireUsername (name: string): Promise<void> {
   const { findUsernameProblem } = await import('../lib/usernames.js')
   const problem = findUsernameProblem(name)
   if (problem === undefined) return
-  throw new CommandError('invalid_username', problem.replace(/\.$/, ': choose another one'), { exitCode: EXIT_CODES.usage })
+  const message = problem.replace(/\.$/, ': choose another one')
+  throw new CommandError('invalid_username', message, { exitCode: EXIT_CODES.usage })
 }
 
 /** Gathers an option that may be given several times. */

@@ -36,7 +36,10 @@ export interface Clients {
   find (id: string): Promise<Client | null>
   /** All clients, the oldest first, those after the id `after`; at most `limit`. */
   list (page?: { after?: string, limit?: number }): Promise<Client[]>
-  /** Adds a client. Its secret is given this once. Throws a RangeError for an unknown scope, and `invalid_request` for a bad name. */
+  /**
+   * Adds a client. Its secret is given this once. Throws a RangeError for an unknown scope, and `invalid_request` for a bad
+   * name.
+   */
   add (client: { name: string, scopes?: readonly string[], grants?: readonly GrantType[] }, by?: Actor): Promise<{ client: Client, secret: string }>
   /** Gives a new secret. The old one, and every access token made before, are dead; sessions go on with the new one. Throws `not_found`. */
   rotateSecret (id: string, by?: Actor): Promise<{ client: Client, secret: string }>

@@ -6,8 +6,9 @@ import { hasStraySpace, nameCharacter } from './visible-text.js'
 const WITH_MARKS = /\p{Soft_Dotted}\p{M}+/gu
 
 /**
- * The key under which a username is unique, and by which a login finds it. It folds width, compatibility forms, case, the
- * final sigma and the dot above an i. It accepts any text, because accounts made under other rules must still be found.
+ * The key under which a username is unique, and by which a login finds it. It folds width, compatibility forms, case,
+ * the final sigma and the dot above an i. It accepts any text, because accounts made under other rules must still be
+ * found.
  */
 export function keyOf (username: string): string {
   const folded = username.normalize('NFKC').toLowerCase().replaceAll('ς', 'σ').normalize('NFKC')
@@ -67,8 +68,9 @@ const WORDS = [
 ].map(characters => new RegExp(`^${characters}*`, 'u'))
 
 /**
- * Why a text cannot be the name of a new account: a sentence that names the character, or undefined if it can. The sentence
- * never repeats the text. The rules follow RFC 8265, UsernameCaseMapped; docs/security.md lists the differences.
+ * Why a text cannot be the name of a new account: a sentence that names the character, or undefined if it can. The
+ * sentence never repeats the text. The rules follow RFC 8265, UsernameCaseMapped; docs/security.md lists the
+ * differences.
  */
 export function findUsernameProblem (username: string): string | undefined {
   const normal = formOf(username)
@@ -88,7 +90,9 @@ export function findUsernameProblem (username: string): string | undefined {
   return `A word of a username cannot mix scripts: ${nameCharacter(foreign)} is from another one.`
 }
 
-/** The username as it is stored, for new accounts. Throws `invalid_request` with the sentence of `findUsernameProblem`. */
+/**
+ * The username as it is stored, for new accounts. Throws `invalid_request` with the sentence of `findUsernameProblem`.
+ */
 export function normaliseUsername (username: string): string {
   const problem = findUsernameProblem(username)
   if (problem !== undefined) throw new LatchkeyError('invalid_request', { message: problem })

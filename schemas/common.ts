@@ -9,8 +9,8 @@ export const Scope = Type.String({ maxLength: 2_048, pattern: '^[\\x20\\x21\\x23
 export const MAX_USERNAME_LENGTH = 128
 
 /**
- * The username of a login. No control, format or separator characters, and no spaces at the ends. Accounts that were made under
- * other rules, and those of the host, must be able to log in, so this is less strict than a new name.
+ * The username of a login. No control, format or separator characters, and no spaces at the ends. Accounts that were made
+ * under other rules, and those of the host, must be able to log in, so this is less strict than a new name.
  */
 export const Username = Type.String({
   minLength: 1,
@@ -23,7 +23,8 @@ export const Username = Type.String({
 export const NewUsername = Type.String({
   minLength: 1,
   maxLength: MAX_USERNAME_LENGTH,
-  description: 'Letters and digits of any language, ASCII punctuation, and single spaces between words. Letter case does not matter.'
+  description: 'Letters and digits of any language, ASCII punctuation, and single spaces between words; ' +
+    'letter case does not matter.'
 })
 
 /** A new password. What it must be like is the policy's business; 1,024 characters can be more bytes, and the policy counts those. */

@@ -1,6 +1,8 @@
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
-import { DateTime, MAX_USERNAME_LENGTH, NewPassword, NewUsername, PageLimit, Password, SCOPE_PATTERN } from './common.js'
+import {
+  DateTime, MAX_USERNAME_LENGTH, NewPassword, NewUsername, PageLimit, Password, SCOPE_PATTERN
+} from './common.js'
 import { EXAMPLE, EXAMPLE_ACCOUNT } from './examples.js'
 
 /** A user, as the user may see it. */
@@ -63,7 +65,11 @@ export const UserPatch = Type.Object({
  */
 export const UserRecord = Type.Object({
   id: Type.Optional(Type.String({ pattern: '^(?!me$|latchkey$|lkc_)[A-Za-z0-9][A-Za-z0-9._~@:+-]{0,63}$', description: "1 to 64 of the characters A-Z a-z 0-9 . _ ~ @ : + -, of which the first is a letter or a digit; not 'me' or 'latchkey', and nothing that begins with 'lkc_'" })),
-  username: Type.String({ minLength: 1, maxLength: MAX_USERNAME_LENGTH, description: `text of 1 to ${MAX_USERNAME_LENGTH} characters` }),
+  username: Type.String({
+    minLength: 1,
+    maxLength: MAX_USERNAME_LENGTH,
+    description: `text of 1 to ${MAX_USERNAME_LENGTH} characters`
+  }),
   password_hash: Type.Optional(Type.String({ maxLength: 128, description: 'text' })),
   password: Type.Optional(Type.String({ minLength: 1, maxLength: 1_024, description: 'text of 1 to 1,024 characters' })),
   scopes: Type.Optional(Type.Array(Type.String({ minLength: 1, maxLength: 256 }), { maxItems: 256, description: 'a list of at most 256 names of scopes' })),

@@ -1,19 +1,24 @@
 import { randomBytes } from 'node:crypto'
 
-/** The longest password that is accepted, in bytes of UTF-8 after NFKC. Far above the 64 characters that NIST asks for. */
+/**
+ * The longest password that is accepted, in bytes of UTF-8 after NFKC. Far above the 64 characters that NIST asks for.
+ */
 export const MAX_PASSWORD_BYTES = 1024
 
 /** What a new password must be like. */
 export interface PasswordRules {
-  /** The fewest characters, counted in Unicode code points. NIST SP 800-63B-4 asks for 15 if a password is the only factor. */
+  /**
+   * The fewest characters, counted in Unicode code points. NIST SP 800-63B-4 asks for 15 if a password is the only
+   * factor.
+   */
   minLength: number
   /** The name of the user, which an attacker tries first. */
   username?: string
 }
 
 /**
- * What is wrong with the size of a new password: one sentence that never quotes it, or undefined. It costs next to nothing.
- * What is easy to guess is for `strength.ts`, in a thread of its own.
+ * What is wrong with the size of a new password: one sentence that never quotes it, or undefined. It costs next to
+ * nothing. What is easy to guess is for `strength.ts`, in a thread of its own.
  */
 export function findSizeProblem (password: string, minLength: number): string | undefined {
   const normal = password.normalize('NFKC')

@@ -34,13 +34,14 @@ export interface Passwords {
    */
   hash (password: string, origin?: string): Promise<string>
   /**
-   * Verifies a password, with at least the work of the configured cost. Without a hash (no such user), or with one that is
-   * not supported, it does the same work and finds false. Rejects with PasswordQueueFullError, or when closed. `origin` as above.
+   * Verifies a password, with at least the work of the configured cost. Without a hash (no such user), or with one that
+   * is not supported, it does the same work and finds false. Rejects with PasswordQueueFullError, or when closed.
+   * `origin` as above.
    */
   verify (password: string, hash: string | undefined, origin?: string): Promise<Verification>
   /**
-   * Checks a new password: one sentence for people, which never quotes it, or undefined if it is acceptable. Rejects with
-   * PasswordQueueFullError, or when closed. `origin` as above.
+   * Checks a new password: one sentence for people, which never quotes it, or undefined if it is acceptable. Rejects
+   * with PasswordQueueFullError, or when closed. `origin` as above.
    */
   check (password: string, rules: PasswordRules, origin?: string): Promise<string | undefined>
   /** How many jobs wait for a thread. */
@@ -57,7 +58,8 @@ function requireInteger (name: string, value: number, min: number, max: number):
 /**
  * Starts the password service. See `createWorkers` for threads and the queue.
  *
- * New passwords are checked in one thread of their own: its dictionaries take 20 MB, which each hashing thread would need too.
+ * New passwords are checked in one thread of their own: its dictionaries take 20 MB, which each hashing thread would
+ * need too.
  *
  * @param options See PasswordOptions.
  * @throws RangeError for an option out of its bounds.
@@ -69,7 +71,9 @@ export function createPasswords (options: PasswordOptions): Passwords {
   requireInteger('maxQueue', maxQueue, 0, 1_000_000)
 
   const hashing = createWorkers<PasswordTask, string | boolean>({ file: 'worker.js', maxThreads, maxQueue })
-  const checking = createWorkers<StrengthTask, string | undefined>({ file: 'strength-worker.js', maxThreads: 1, maxQueue })
+  const checking = createWorkers<StrengthTask, string | undefined>({
+    file: 'strength-worker.js', maxThreads: 1, maxQueue
+  })
   const dummy = dummyHash(cost)
 
   async function hash (password: string, origin?: string): Promise<string> {

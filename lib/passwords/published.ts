@@ -1,5 +1,5 @@
-// An estimator gives a famous passphrase many guesses, because it has several words, but an attacker tries it first. Words of one
-// letter are left out, because they would match inside other words.
+// An estimator gives a famous passphrase many guesses, because it has several words, but an attacker tries it first.
+// Words of one letter are left out, because they would match inside other words.
 const PHRASES = [
   'correct horse battery staple', // xkcd 936
   'longer horse and another battery', // the documentation of earlier versions
@@ -22,12 +22,18 @@ const PHRASES = [
   'never gonna give you up'
 ]
 
-const LEET: Record<string, string> = { a: '[a4@]', b: '[b8]', e: '[e3]', i: '[i1!]', l: '[l1]', o: '[o0]', s: '[s5$]', t: '[t7+]' }
+const LEET: Record<string, string> = {
+  a: '[a4@]', b: '[b8]', e: '[e3]', i: '[i1!]', l: '[l1]', o: '[o0]', s: '[s5$]', t: '[t7+]'
+}
 
-/** Four words of one phrase in a row, or all of a shorter one: in any order and case, with any digits and punctuation between them. */
+/**
+ * Four words of one phrase in a row, or all of a shorter one: in any order and case, with any digits and punctuation
+ * between them.
+ */
 const PATTERNS = PHRASES.map(phrase => {
   // Longer words first, or `an` would match in `another`.
-  const words = phrase.split(' ').sort((one, other) => other.length - one.length).map(word => [...word].map(letter => LEET[letter] ?? letter).join(''))
+  const longestFirst = phrase.split(' ').sort((one, other) => other.length - one.length)
+  const words = longestFirst.map(word => [...word].map(letter => LEET[letter] ?? letter).join(''))
   return new RegExp(`(?:(?:${words.join('|')})[^\\p{L}]*){${Math.min(words.length, 4)},}`, 'giu')
 })
 

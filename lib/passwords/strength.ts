@@ -5,9 +5,9 @@ import type { PasswordRules } from './policy.js'
 import { replacePublished } from './published.js'
 
 /**
- * The fewest guesses that an attacker must need, as a power of ten. A common password with digits, capitals and a sign around
- * it is estimated at 8 to 8.5, and two unrelated words at 9.5. A thief of the database needs a day for so many guesses at bcrypt
- * cost 12, if graphics cards try 10,000 a second; through the throttle of the service they take centuries.
+ * The fewest guesses that an attacker must need, as a power of ten. A common password with digits, capitals and a sign
+ * around it is estimated at 8 to 8.5, and two unrelated words at 9.5. A thief of the database who tries 10,000 a second
+ * against bcrypt at cost 12 needs a day for them. Through the throttle of the service they take centuries.
  */
 const MIN_GUESSES_LOG10 = 9
 
@@ -17,15 +17,16 @@ const MAX_ANALYSED = 64
 const estimator = new ZxcvbnFactory({ dictionary, graphs: adjacencyGraphs })
 
 /**
- * Why a new password is too easy to guess: one sentence that never quotes it, or undefined. NIST SP 800-63B-4 section 3.1.1.2:
- * a blocklist, a reason, and no rules of composition. Takes up to about 0.1 seconds: call it in a worker.
+ * Why a new password is too easy to guess: one sentence that never quotes it, or undefined. As NIST SP 800-63B-4
+ * section 3.1.1.2 asks, there is a reason, and there are no rules of composition. It takes up to 0.1 seconds: call it
+ * in a worker.
  */
 export function findWeakness (password: string, { minLength, username = '' }: PasswordRules): string | undefined {
   const text = password.normalize('NFKC').slice(0, MAX_ANALYSED)
   const replaced = replacePublished(text, 'password')
   const words = wordsOf(username)
   const { guessesLog10, sequence } = estimator.check(replaced, words)
-  // Where the option allows shorter passwords, a random one of that length must do: the estimate for it is 10 to its length.
+  // If the option allows shorter passwords, a random one of that length must do. Its estimate is 10 to its length.
   if (guessesLog10 >= Math.min(MIN_GUESSES_LOG10, minLength)) return undefined
   const reason = replaced === text ? describe(sequence, words) : 'a well-known passphrase'
   return `It is too easy to guess: it contains ${reason}. Choose a longer one, or several unrelated words.`
@@ -34,7 +35,8 @@ export function findWeakness (password: string, { minLength, username = '' }: Pa
 /** What an attacker tries first here. */
 function wordsOf (username: string): string[] {
   const name = username.normalize('NFKC')
-  return ['latchkey', name, name.split('@', 1)[0] ?? '', ...name.split(/[^\p{L}\p{N}]+/u)].filter(word => word.length > 2)
+  const [local = ''] = name.split('@', 1)
+  return ['latchkey', name, local, ...name.split(/[^\p{L}\p{N}]+/u)].filter(word => word.length > 2)
 }
 
 const REASONS: Record<string, string> = {

@@ -49,16 +49,17 @@ function createThreads<Task, Answer> (filename: string, maxThreads: number): Thr
     maxThreads,
     idleTimeout: IDLE_TIMEOUT,
     recordTiming: false,
-    // What the host preloads (a loader, an agent that traces) would start once more in every thread, and has no work here. It
-    // comes by the environment too (NODE_OPTIONS), of which a thread needs nothing, least of all the secrets in it.
+    // What the host preloads (a loader, an agent that traces) would start once more in every thread, and has no work
+    // here. It comes by the environment too (NODE_OPTIONS), of which a thread needs nothing, least of all the secrets
+    // in it.
     execArgv: [],
     env: {}
   })
   let ready = Promise.resolve()
 
-  // A thread that dies while it starts holds no job yet. Piscina leaves the job that it was started for unanswered, and an
-  // 'error' event that nobody hears ends the process. So: tell the operator, end all threads (which rejects that job),
-  // and keep the next job until this is done.
+  // A thread that dies while it starts holds no job yet. Piscina leaves the job that it was started for unanswered, and
+  // an 'error' event that nobody hears ends the process. So: tell the operator, end all threads (which rejects that
+  // job), and keep the next job until this is done.
   pool.on('error', function warn (error: Error) {
     process.emitWarning(error)
   })
@@ -83,9 +84,9 @@ function createThreads<Task, Answer> (filename: string, maxThreads: number): Thr
 /**
  * Starts no thread before the first task; idle threads end after about 30 seconds.
  *
- * A task, once started, is never cancelled: it answers with the truth or rejects. A thread that crashes rejects its own task
- * only. Each origin's tasks are served in turn. In a full queue the newest task of the origin that has most makes room for
- * one of another origin, so only an origin that floods the queue finds it full.
+ * A task, once started, is never cancelled: it answers with the truth or rejects. A thread that crashes rejects its own
+ * task only. Each origin's tasks are served in turn. In a full queue the newest task of the origin that has most makes
+ * room for one of another origin, so only an origin that floods the queue finds it full.
  *
  * @param file The name of the module that does the work, in this folder.
  */

@@ -4,7 +4,8 @@ import { findUsernameProblem, keyOf, normaliseUsername } from '../../lib/usernam
 
 const named = (code: string, kind: string): string => `A username cannot contain U+${code} (${kind}).`
 const SPACES = 'A username cannot begin or end with a space, or contain two spaces in a row.'
-const DIRECTION = 'A username with right-to-left letters must begin with one, end with one or a digit, and contain no others.'
+const DIRECTION =
+  'A username with right-to-left letters must begin with one, end with one or a digit, and contain no others.'
 const LENGTH = 'A username must have 1 to 128 characters.'
 const mixed = (code: string): string => `A word of a username cannot mix scripts: U+${code} is from another one.`
 
@@ -12,7 +13,8 @@ t.test('a name that looks like another one is rejected, and the error names the 
   const kinds: Array<[kind: string, codes: number[]]> = [
     ['a variation selector', [0xFE00, 0xFE0F, 0x180B, 0xE0100]],
     ['an invisible character', [
-      0xAD, 0x34F, 0x61C, 0x115F, 0x1160, 0x17B4, 0x180E, 0x200B, 0x200D, 0x202E, 0x2060, 0x2065, 0x3164, 0xFEFF, 0xFFA0, 0xFFF0, 0xE0001, 0xE0041
+      0xAD, 0x34F, 0x61C, 0x115F, 0x1160, 0x17B4, 0x180E, 0x200B, 0x200D,
+      0x202E, 0x2060, 0x2065, 0x3164, 0xFEFF, 0xFFA0, 0xFFF0, 0xE0001, 0xE0041
     ]],
     ['a blank character', [0x2800]],
     ['an unassigned character', [0x378, 0x2FFFF - 0x10, 0x40000]],
@@ -32,7 +34,9 @@ t.test('a name that looks like another one is rejected, and the error names the 
     for (const code of codes) {
       const character = String.fromCodePoint(code)
       const message = named(code.toString(16).toUpperCase().padStart(4, '0'), kind)
-      for (const name of [`alice${character}`, `al${character}ice`, `${character}alice`, character]) t.equal(findUsernameProblem(name), message)
+      for (const name of [`alice${character}`, `al${character}ice`, `${character}alice`, character]) {
+        t.equal(findUsernameProblem(name), message)
+      }
     }
   }
 })
@@ -52,7 +56,8 @@ t.test('names of other rules', async t => {
     ['\u0301alice', 'A word of a username cannot begin with U+0301 (a combining mark).'],
     ['alice \u0301', 'A word of a username cannot begin with U+0301 (a combining mark).'],
     ['аlice', mixed('006C (a letter)')], ['alicе', mixed('0435 (a letter)')], ['Ωmega', mixed('006D (a letter)')],
-    ['alice१', mixed('0967 (a number)')], ['bob\u0345', mixed('0345 (a combining mark)')], ['ᏣАб', mixed('0410 (a letter)')],
+    ['alice१', mixed('0967 (a number)')],
+    ['bob\u0345', mixed('0345 (a combining mark)')], ['ᏣАб', mixed('0410 (a letter)')],
     ['שלוםabc', DIRECTION], ['1שלום', DIRECTION], ['שלום.', DIRECTION], ['alice٣', DIRECTION], ['محمد٣2', DIRECTION],
     ...[
       'alice', 'alice@example.com', 'a.b+c@x.de', "O'Brien", 'DOMAIN\\user', '123', 'José', 'Nguyễn', 'Hawaiʻi', 'gal·la',

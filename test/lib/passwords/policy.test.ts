@@ -20,7 +20,9 @@ t.test('the size of a password', async (t) => {
     ['fifteen chars \ud800', NOT_UNICODE],
     ['\udc00 fifteen chars', NOT_UNICODE]
   ]
-  for (const [password, reason, minLength = 15] of table) t.equal(findSizeProblem(password, minLength), reason, password.slice(0, 40))
+  for (const [password, reason, minLength = 15] of table) {
+    t.equal(findSizeProblem(password, minLength), reason, password.slice(0, 40))
+  }
   t.equal(MAX_PASSWORD_BYTES, 1024)
 })
 

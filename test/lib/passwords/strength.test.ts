@@ -2,7 +2,8 @@ import t from 'tap'
 import { generatePassword } from '../../../lib/passwords/policy.js'
 import { findWeakness } from '../../../lib/passwords/strength.js'
 
-const because = (reason: string): string => `It is too easy to guess: it contains ${reason}. Choose a longer one, or several unrelated words.`
+const because = (reason: string): string =>
+  `It is too easy to guess: it contains ${reason}. Choose a longer one, or several unrelated words.`
 const COMMON = because('one of the most common passwords')
 const KNOWN = because('a well-known passphrase')
 const NAME = because('the username or the name of the service')
@@ -64,12 +65,16 @@ t.test('passwords and reasons', async (t) => {
     ['onmlkjihgfedcba', SEQUENCE],
     ['nopqrstuvwxyzabcd', SEQUENCE]
   ]
-  for (const [password, reason, username] of table) t.equal(findWeakness(password, { minLength: 15, username }), reason, `${password} ${username ?? ''}`)
+  for (const [password, reason, username] of table) {
+    t.equal(findWeakness(password, { minLength: 15, username }), reason, `${password} ${username ?? ''}`)
+  }
 })
 
 t.test('where shorter passwords are allowed, random ones pass and common ones do not', async (t) => {
   t.equal(findWeakness('zq8kfm2p', { minLength: 8 }), undefined)
-  for (const password of ['password', 'letmein1', 'qwertyui', 'monkey12']) t.equal(findWeakness(password, { minLength: 8 }), COMMON, password)
+  for (const password of ['password', 'letmein1', 'qwertyui', 'monkey12']) {
+    t.equal(findWeakness(password, { minLength: 8 }), COMMON, password)
+  }
 })
 
 t.test('only the beginning of a long password is analysed', async (t) => {
