@@ -13,7 +13,7 @@ import { isPostgres } from '../../lib/store/database-url.js'
 import type { Store } from '../../lib/store/store.js'
 import type { GrantType } from '../../schemas/clients.js'
 import { kStore } from '../../plugins/database.js'
-import { askBefore, createTestClock, ON_POSTGRES, PASSWORD, SECRET, TEST_OPTIONS } from '../helper.js'
+import { addUsers, askBefore, createTestClock, ON_POSTGRES, SECRET, TEST_OPTIONS } from '../helper.js'
 import { createDatabase, queryPostgres } from '../postgres/databases.js'
 import type { TestClock } from '../helper.js'
 
@@ -117,7 +117,7 @@ export async function buildHost (t: Test, options: LatchkeyOptions, arrange: (ap
   await app.register(latchkey, { ...TEST_OPTIONS, now: clock, ...options })
   await arrange(app)
   await app.ready()
-  if (options.users === undefined) await app.latchkey.users.add({ username: 'alice', password: PASSWORD, scopes: ['admin', 'items:read'] })
+  if (options.users === undefined) await addUsers(app, ['alice'])
   const store = scopes.find(scope => scope[kStore] !== undefined)?.[kStore]
   if (store === undefined) throw new Error('There is no store')
   return { app, clock, store }
