@@ -671,7 +671,7 @@ export interface components {
             grants?: ("client_credentials" | "password")[];
         };
         NewUser: {
-            /** @description Letters and digits of any language, ASCII punctuation, and single spaces between words. Letter case does not matter. */
+            /** @description Letters and digits of any language, ASCII punctuation, and single spaces between words; letter case does not matter. */
             username: string;
             /** Format: password */
             password: string;
@@ -710,7 +710,7 @@ export interface components {
             scope?: string;
         };
         RegisterRequest: {
-            /** @description Letters and digits of any language, ASCII punctuation, and single spaces between words. Letter case does not matter. */
+            /** @description Letters and digits of any language, ASCII punctuation, and single spaces between words; letter case does not matter. */
             username: string;
             /** Format: password */
             password: string;
