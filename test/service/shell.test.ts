@@ -178,7 +178,8 @@ t.test('the metrics count what happens', async t => {
   t.equal(valueOf(after, 'latchkey_revocation_rules'), 1)
   t.equal(valueOf(after, 'latchkey_password_queue_jobs'), 0)
   const age = valueOf(after, 'latchkey_revocation_index_age_seconds')
-  t.ok(age !== undefined && age <= (ON_POSTGRES ? 1 : 0), `at most the bound: ${age}`)
+  // With SQLite it is the time that this answer has taken, which is not zero on a busy machine.
+  t.ok(age !== undefined && age <= (ON_POSTGRES ? 1 : 0.1), `at most the bound: ${age}`)
   t.equal(valueOf(after, 'latchkey_request_duration_seconds_count{method="POST",route="/token",status="2xx"}'), 4)
   t.equal(valueOf(after, 'latchkey_request_duration_seconds_count{method="POST",route="/token",status="4xx"}'), 1)
   for (const name of ['process_cpu_seconds_total', 'process_resident_memory_bytes', 'nodejs_eventloop_lag_p99_seconds']) t.type(valueOf(after, name), 'number', name)

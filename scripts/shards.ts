@@ -1,0 +1,78 @@
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
+import { join, relative } from 'node:path'
+
+// `npm run shards`: writes test/shards/. A process for each test file spends most of its time on starting, so the files of an
+// entry run in one process, one after the other. A file still runs alone: node dist/test/lib/scopes.test.js
+
+/** The entries of `npm test`, the slowest first: folders, and single files. A file belongs to the first entry that names it. */
+const QUICK: Record<string, readonly string[]> = {
+  commands: ['commands', 'cli.test.ts'],
+  lib: ['lib'],
+  routes: ['routes'],
+  plugins: ['plugins'],
+  service: ['service'],
+  hosts: ['hosts'],
+  model: ['model'],
+  verifier: ['verifier', 'vectors'],
+  examples: ['examples', 'testing', 'client/client.test.ts'],
+  postgres: ['postgres'],
+  standards: ['standards', 'docs.test.ts', 'readme.test.ts', 'schemas.test.ts', 'architecture.test.ts', 'shards.test.ts', 'bench/report.test.ts']
+}
+
+/** What `npm run test:all` adds: other people's programs, browsers and packages, and what must have a process of its own. */
+const SLOW: Record<string, readonly string[]> = {
+  package: ['package.test.ts'],
+  browser: ['browser', 'hosts/websocket.test.ts'],
+  foreign: ['foreign', 'client/generators.test.ts', 'openapi.test.ts'],
+  bench: ['bench/contenders.test.ts'],
+  'hot-path': ['hot-path/requests.test.ts'],
+  allocations: ['hot-path/allocations.test.ts'],
+  'regular-expressions': ['regular-expressions.test.ts'],
+  timing: ['plugins/timing.test.ts']
+}
+
+/** Files that other commands run. */
+const ELSEWHERE = ['shards', 'faults']
+
+export interface Shard {
+  /** Its path below test/shards/, without the ending. */
+  name: string
+  /** Paths below test/. */
+  files: string[]
+}
+
+/** Reads the test tree and returns what each entry holds, and which files no entry holds. */
+export async function planShards (root: string): Promise<{ shards: Shard[], left: string[] }> {
+  const entries = await readdir(join(root, 'test'), { recursive: true })
+  const files = entries.filter(file => file.endsWith('.test.ts') && !ELSEWHERE.some(folder => file.startsWith(`${folder}/`))).sort()
+  const slow = plan('all', SLOW, files)
+  const quick = plan('quick', QUICK, files.filter(file => !slow.some(shard => shard.files.includes(file))))
+  const shards = [...quick, ...slow]
+  return { shards, left: files.filter(file => !shards.some(shard => shard.files.includes(file))) }
+}
+
+function plan (command: string, names: Record<string, readonly string[]>, files: readonly string[]): Shard[] {
+  return Object.entries(names).map(([name, places], index) => ({
+    // tap starts the files in the order of their names.
+    name: `${command}/${String(index + 1).padStart(2, '0')}-${name}`,
+    files: files.filter(file => places.some(place => file === place || file.startsWith(`${place}/`)))
+  }))
+}
+
+/** The text of an entry. */
+export function renderShard ({ name, files }: Shard): string {
+  const folder = join('test/shards', name, '..')
+  const imports = files.map(file => `import '${relative(folder, join('test', file)).replace(/\.ts$/, '.js')}'`)
+  return `// Written by npm run shards: see scripts/shards.ts.\nimport t from 'tap'\n${imports.join('\n')}\n\n// A file sets the limit for itself alone.\nt.setTimeout(600_000)\n`
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const { shards, left } = await planShards('.')
+  if (left.length > 0) throw new Error(`No entry of scripts/shards.ts names ${left.join(', ')}`)
+  await rm('test/shards', { recursive: true, force: true })
+  for (const shard of shards) {
+    const file = join('test/shards', `${shard.name}.test.ts`)
+    await mkdir(join(file, '..'), { recursive: true })
+    await writeFile(file, renderShard(shard))
+  }
+}

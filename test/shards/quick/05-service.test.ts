@@ -1,0 +1,10 @@
+// Written by npm run shards: see scripts/shards.ts.
+import t from 'tap'
+import '../../service/damaged-rows.test.js'
+import '../../service/limits.test.js'
+import '../../service/log.test.js'
+import '../../service/revocation-feed.test.js'
+import '../../service/shell.test.js'
+
+// A file sets the limit for itself alone.
+t.setTimeout(600_000)

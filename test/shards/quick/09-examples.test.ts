@@ -1,0 +1,16 @@
+// Written by npm run shards: see scripts/shards.ts.
+import t from 'tap'
+import '../../client/client.test.js'
+import '../../examples/cluster.test.js'
+import '../../examples/custom-policy.test.js'
+import '../../examples/fastapi-tutorial.test.js'
+import '../../examples/items.test.js'
+import '../../examples/machine-client.test.js'
+import '../../examples/own-users.test.js'
+import '../../examples/plugin.test.js'
+import '../../examples/resource-server.test.js'
+import '../../examples/verifier.test.js'
+import '../../testing/kit.test.js'
+
+// A file sets the limit for itself alone.
+t.setTimeout(600_000)

@@ -1,0 +1,11 @@
+// Written by npm run shards: see scripts/shards.ts.
+import t from 'tap'
+import '../../postgres/failover.test.js'
+import '../../postgres/nodes.test.js'
+import '../../postgres/purge.test.js'
+import '../../postgres/queries.test.js'
+import '../../postgres/store.test.js'
+import '../../postgres/takeover.test.js'
+
+// A file sets the limit for itself alone.
+t.setTimeout(600_000)
