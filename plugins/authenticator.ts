@@ -6,11 +6,13 @@ import { varyBy } from './vary.js'
 /** What a registration of Latchkey gives its guards: who sends a request, and which scopes there are. */
 export interface Authenticator {
   /**
-   * Returns the user of a request; a promise only if the token's verdict has to be waited for.
+   * Returns the user of a request; a promise only if the token's verdict has to be waited for. It changes nothing.
    * @throws LatchkeyError `unauthenticated` without a token, else with the code that says what is wrong with it.
    */
-  authenticate (request: FastifyRequest, reply: FastifyReply): AuthenticatedUser | Promise<AuthenticatedUser>
-  /** Returns the user that `authenticate` has accepted, if it has. */
+  authenticate (request: FastifyRequest): AuthenticatedUser | Promise<AuthenticatedUser>
+  /** Lets a request through for its user, or without one. */
+  admit (request: FastifyRequest, reply: FastifyReply, user: AuthenticatedUser | undefined): void
+  /** Returns the user that a request was let through for, if it was. */
   userOf (request: FastifyRequest): AuthenticatedUser | undefined
   /** Throws a RangeError that names the first unknown scope and lists the known ones. */
   assertKnown (scopes: readonly string[]): void
@@ -26,21 +28,20 @@ export function createAuthenticator ({ tokens, cookies, assertKnown }: {
   const kVerified = Symbol('latchkey.verified')
   type Guarded = FastifyRequest & { [kVerified]?: AuthenticatedUser }
 
-  function accept (request: Guarded, reply: FastifyReply, user: AuthenticatedUser): AuthenticatedUser {
-    request[kVerified] = user
-    request.user = user
-    // A response to an Authorization header is private by RFC 9111 section 3.5; one to a cookie is not.
-    if (!request.headers.authorization) keepPrivate(reply)
-    return user
-  }
-
   return {
-    authenticate (request: Guarded, reply) {
+    authenticate (request: Guarded) {
       const known = request[kVerified]
       // A second look costs little, and a body needs one: a slow sender must not outlive expiry or revocation.
       if (known !== undefined && request.user === known && !hasBody(request)) return known
-      const outcome = tokens.verify(cookies.readAccessToken(request))
-      return outcome instanceof Promise ? outcome.then(user => accept(request, reply, user)) : accept(request, reply, outcome)
+      return tokens.verify(cookies.readAccessToken(request))
+    },
+    admit (request: Guarded, reply, user) {
+      // A shared cache must not give a user what was meant for an anonymous visitor.
+      if (user === undefined) return varyBy(reply, 'Authorization', 'Cookie')
+      request[kVerified] = user
+      request.user = user
+      // A response to an Authorization header is private by RFC 9111 section 3.5; one to a cookie is not.
+      if (!request.headers.authorization) keepPrivate(reply)
     },
     userOf: (request: Guarded) => request[kVerified],
     assertKnown

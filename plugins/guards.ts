@@ -7,7 +7,7 @@ import type { Scope } from '../schemas/scopes.js'
 import type { Authenticator } from './authenticator.js'
 import { assertEffective, isScopeHook } from './hook-lists.js'
 import { isOwnPublicRoute, isPublicRoute } from './public-routes.js'
-import { varyBy } from './vary.js'
+import { Verdict } from './verdict.js'
 
 type Done = (error?: Error) => void
 
@@ -53,6 +53,8 @@ export interface GuardSource {
 
 /** What a guard requires of a request, for the route that it is a hook of. */
 export interface Requirement {
+  /** Whether it is a guard of our own routes. */
+  isOurs: boolean
   /** The guard that runs in its place before the body is read. */
   early: Guard<AuthenticatedUser | undefined>
   isOptional: boolean
@@ -66,11 +68,11 @@ export function requirementOf (hook: unknown): Requirement | undefined {
   return (hook as { [kRequirement]?: Requirement } | undefined)?.[kRequirement]
 }
 
-type Check<User> = (authenticator: Authenticator, request: FastifyRequest, reply: FastifyReply) => User | Promise<User>
+type Check<User> = (authenticator: Authenticator, request: FastifyRequest) => User | Promise<User>
 
 /** Makes the guards of one source. */
 export function createGuards (source: GuardSource): OwnGuards {
-  const authenticate = createGuard<AuthenticatedUser>('authenticate', { source, check: (authenticator, request, reply) => authenticator.authenticate(request, reply) })
+  const authenticate = createGuard<AuthenticatedUser>('authenticate', { source, check: (authenticator, request) => authenticator.authenticate(request) })
   const authenticateOptional = createGuard('authenticateOptional', { source, check: checkOptional, isOptional: true })
 
   return {
@@ -78,33 +80,36 @@ export function createGuards (source: GuardSource): OwnGuards {
     authenticateOptional,
     requireScopes (...scopes) {
       if (scopes.length === 0) throw new TypeError('requireScopes() needs at least one scope. To require none, use authenticate.')
+      if (!scopes.every(scope => typeof scope === 'string')) {
+        throw new TypeError("requireScopes() takes the names of scopes, for example requireScopes('items:read').")
+      }
       source.authenticator?.assertKnown(scopes)
-      return createGuard('requireScopes', { source, check: createScopeCheck(scopes), early: authenticate, scopes })
+      return createGuard('requireScopes', { source, check: createScopeCheck(scopes, source), early: authenticate, scopes })
     },
     requireUser: createGuard('requireUser', { source, check: checkUser, early: authenticate })
   }
 }
 
-function checkOptional (authenticator: Authenticator, request: FastifyRequest, reply: FastifyReply): AuthenticatedUser | undefined | Promise<AuthenticatedUser | undefined> {
+function checkOptional (authenticator: Authenticator, request: FastifyRequest): AuthenticatedUser | undefined | Promise<AuthenticatedUser | undefined> {
   try {
-    return authenticator.authenticate(request, reply)
+    return authenticator.authenticate(request)
   } catch (error) {
-    if (!(error instanceof LatchkeyError) || error.code !== 'unauthenticated') throw error
-    // A shared cache must not give a user what was meant for an anonymous visitor.
-    varyBy(reply, 'Authorization', 'Cookie')
-    return undefined
+    if (error instanceof LatchkeyError && error.code === 'unauthenticated') return undefined
+    throw error
   }
 }
 
-function createScopeCheck (scopes: readonly string[]): Check<AuthenticatedUser> {
-  return (authenticator, request, reply) => follow(authenticator.authenticate(request, reply), user => {
+function createScopeCheck (scopes: readonly string[], source: GuardSource): Check<AuthenticatedUser> {
+  return (authenticator, request) => follow(authenticator.authenticate(request), user => {
     if (scopes.every(scope => user.scopes.includes(scope))) return user
+    // An imported guard that a function of the host calls was not checked at boot.
+    if (source.authenticator === undefined) authenticator.assertKnown(scopes)
     throw new LatchkeyError('insufficient_scope', { scope: scopes.join(' ') })
   })
 }
 
-function checkUser (authenticator: Authenticator, request: FastifyRequest, reply: FastifyReply): AuthenticatedUser | Promise<AuthenticatedUser> {
-  return follow(authenticator.authenticate(request, reply), user => {
+function checkUser (authenticator: Authenticator, request: FastifyRequest): AuthenticatedUser | Promise<AuthenticatedUser> {
+  return follow(authenticator.authenticate(request), user => {
     if (isClient(user)) throw new LatchkeyError('user_required')
     return user
   })
@@ -125,7 +130,11 @@ function createGuard<User extends AuthenticatedUser | undefined> (name: string, 
   function judge (request: FastifyRequest, reply: FastifyReply): User | Promise<User> {
     const authenticator = source.find(request.server)
     if (authenticator === undefined) throw notRegistered()
-    return check(authenticator, request, reply)
+    function admit (user: User): User {
+      authenticator?.admit(request, reply, user)
+      return user
+    }
+    return follow(check(authenticator, request), admit)
   }
 
   function notRegistered (): Error {
@@ -149,7 +158,7 @@ function createGuard<User extends AuthenticatedUser | undefined> (name: string, 
     outcome.then(() => done(), error => done(settle(error, request, isAround)))
   }
 
-  async function wait (request: FastifyRequest, reply: FastifyReply): Promise<User> {
+  async function resolve (request: FastifyRequest, reply: FastifyReply): Promise<User> {
     try {
       return await judge(request, reply)
     } catch (error) {
@@ -157,6 +166,10 @@ function createGuard<User extends AuthenticatedUser | undefined> (name: string, 
       if (refusal !== undefined) throw refusal
       return undefined as User
     }
+  }
+
+  function wait (request: FastifyRequest, reply: FastifyReply): Promise<User> {
+    return Verdict.of(resolve(request, reply), error => refuseUnawaited(name, { error, request, reply }))
   }
 
   /** @param isAround - whether it is a hook of the app or of a plugin, and not of one route. */
@@ -190,7 +203,7 @@ function createGuard<User extends AuthenticatedUser | undefined> (name: string, 
   }
 
   const guard = makeGuard(false)
-  const requirement: Requirement = { early: early ?? guard, isOptional, scopes }
+  const requirement: Requirement = { isOurs: !source.exempts, early: early ?? guard, isOptional, scopes }
   return guard
 }
 
@@ -200,12 +213,18 @@ function isInstance (value: unknown): value is FastifyInstance {
 
 /** Fastify's own error handler sends `headers`; `sendChallenge` sends them for any other. */
 function withHeaders (error: unknown): Error {
-  if (!(error instanceof LatchkeyError)) return error as Error
+  if (!(error instanceof LatchkeyError)) return error instanceof Error ? error : new Error('A guard could not check the token', { cause: error })
   error.headers = {
     ...(error.statusCode < 500 ? { 'www-authenticate': challengeOf(error) } : {}),
     ...(error.retryAfter === undefined ? {} : { 'retry-after': String(error.retryAfter) })
   }
   return error
+}
+
+/** Without its caller's help, a guard ends the request as soon as it can: the handler may already run. */
+function refuseUnawaited (name: string, { error, request, reply }: { error: unknown, request: FastifyRequest, reply: FastifyReply }): void {
+  request.log.error(`${name}() refused a request, and nothing awaited it: the route is not protected. Use the guard as a hook, or await it.`)
+  if (!reply.sent) reply.send(error)
 }
 
 /** An `onError` hook: when a guard's refusal becomes the response, an error handler of the host finds its status and headers set. */

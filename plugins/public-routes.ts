@@ -13,13 +13,19 @@ const kOwnPublicRoute = Symbol('latchkey.ownPublicRoute')
 /** The `config` of a route of ours that stays public, whatever guard the host puts around its app. */
 export const OWN_PUBLIC: object = { [kOwnPublicRoute]: true }
 
+/** In the `config` of a public route of the host that was seen to have no guard of its own. */
+const kChecked = Symbol('latchkey.checked')
+
+/** The `config` of such a route. */
+export const CHECKED: object = { [kChecked]: true }
+
 /** Whether this is one of our own public routes. */
 export function isOwnPublicRoute ({ routeOptions: { config } }: FastifyRequest): boolean {
   // Fastify has no config for a path that it does not know.
   return config !== undefined && kOwnPublicRoute in config
 }
 
-/** Whether the host has exempted this route from the guards around it. */
+/** Whether the host has exempted this route from the guards around it. A route that was not checked stays closed. */
 export function isPublicRoute ({ routeOptions: { config } }: FastifyRequest): boolean {
-  return config?.latchkey === 'public'
+  return config?.latchkey === 'public' && kChecked in config
 }

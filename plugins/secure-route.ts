@@ -1,54 +1,88 @@
+import { subscribe } from 'node:diagnostics_channel'
 import type { FastifyInstance, RouteOptions } from 'fastify'
 import { requirementOf, sendChallenge } from './guards.js'
 import type { Requirement } from './guards.js'
 import { INEFFECTIVE, ineffective } from './hook-lists.js'
-import { OWN_PUBLIC } from './public-routes.js'
+import { CHECKED, OWN_PUBLIC } from './public-routes.js'
+
+const kWatched = Symbol('latchkey.watched')
+
+// Fastify publishes each app when it is created. So a route that is declared before its registration is checked like any other.
+subscribe('fastify.initialization', message => watchRoutes((message as { fastify: FastifyInstance }).fastify))
 
 /**
  * Adds to an app what its guards need around them.
  * @param isDocumented - whether a route's OpenAPI `security` is of use: @fastify/swagger fails on schemes that its document lacks.
  */
 export function secureRoutes (app: FastifyInstance, isDocumented: (instance: FastifyInstance) => boolean): void {
+  watchRoutes(app)
   app.addHook('onError', sendChallenge)
-  app.addHook('onRoute', function secureRoute (route) {
-    secure(route, isDocumented(this))
+  app.addHook('onRoute', function documentRoute (route) {
+    if (isDocumented(this)) addSecurity(route)
   })
 }
 
-/**
- * If a route's hooks hold a guard, it authenticates at onRequest, before a body is read and validated, and its OpenAPI `security`
- * shows it. A route that was declared earlier is guarded all the same.
- */
-function secure (route: RouteOptions, isDocumented: boolean): void {
+/** Secures each route when it is declared, and checks it again when the app starts: a hook of the host may have changed it since. */
+function watchRoutes (app: FastifyInstance): void {
+  if (Reflect.has(app, kWatched)) return
+  Reflect.defineProperty(app, kWatched, { value: true })
+  const routes: RouteOptions[] = []
+  app.addHook('onRoute', function secureRoute (route) {
+    secure(route)
+    routes.push(route)
+  })
+  app.addHook('onReady', async function checkRoutes () {
+    for (const route of routes.splice(0)) requirementsOf(route)
+  })
+}
+
+/** If a route's hooks hold a guard, it authenticates at onRequest, before a body is read and validated. */
+function secure (route: RouteOptions): void {
   const requirements = requirementsOf(route)
-  const first = requirements.find(({ isOptional }) => !isOptional) ?? requirements[0]
+  if (route.config?.latchkey === 'public') route.config = { ...route.config, ...CHECKED }
+  const first = strictestOf(requirements)
   if (first === undefined) return
-  if (route.config?.latchkey === 'public') throw new TypeError(`${nameOf(route)} is public (config.latchkey) and has a guard. Remove one of them.`)
 
   const onRequest = [route.onRequest ?? []].flat()
   if (!onRequest.includes(first.early)) route.onRequest = [first.early, ...onRequest]
   // Again when the body is there: see `Authenticator.authenticate`.
   const preHandler = [route.preHandler ?? []].flat()
   if (requirementOf(preHandler[0]) === undefined) route.preHandler = [first.early, ...preHandler]
+}
 
-  if (!isDocumented) return
+/** Only an oauth2 scheme can list the scopes that a route needs. */
+function addSecurity (route: RouteOptions): void {
+  const requirements = requirementsOf(route)
+  const first = strictestOf(requirements)
+  if (first === undefined) return
   const scopes = [...new Set(requirements.flatMap(requirement => requirement.scopes))]
-  // Only an oauth2 scheme can list the scopes that it needs.
   const security: Array<Record<string, readonly string[]>> = [{ oauth2: scopes }, { bearer: [] }, { cookie: [] }, ...(first.isOptional ? [{}] : [])]
   route.schema = { security, ...route.schema }
 }
 
-/** An `onRoute` hook for our own scope: the routes there without a guard stay public under the guards of the host. */
-export function markUnguarded (route: RouteOptions): void {
-  if (requirementsOf(route).length === 0) route.config = { ...route.config, ...OWN_PUBLIC }
+function strictestOf (requirements: readonly Requirement[]): Requirement | undefined {
+  return requirements.find(({ isOptional }) => !isOptional) ?? requirements[0]
 }
 
-/** What the guards among a route's hooks require. Throws a TypeError if one of them would protect nothing. */
+/** An `onRoute` hook for our own scope: routes that we have not guarded stay public under the guards of the host. */
+export function markUnguarded (route: RouteOptions): void {
+  if (!requirementsOf(route).some(({ isOurs }) => isOurs)) route.config = { ...route.config, ...OWN_PUBLIC }
+}
+
+/** What the guards among a route's hooks require. Throws a TypeError if one of them would protect nothing, or contradicts the route. */
 function requirementsOf (route: RouteOptions): Requirement[] {
   for (const hook of INEFFECTIVE) {
-    if ([route[hook]].flat().some(guard => requirementOf(guard) !== undefined)) throw ineffective(`the ${hook} hook of ${nameOf(route)}`)
+    if (guardsIn(route[hook]).length > 0) throw ineffective(`the ${hook} hook of ${nameOf(route)}`)
   }
-  return [route.onRequest, route.preValidation, route.preHandler].flat().map(requirementOf).filter(requirement => requirement !== undefined)
+  const requirements = [route.onRequest, route.preValidation, route.preHandler].flatMap(guardsIn)
+  if (requirements.length > 0 && route.config?.latchkey === 'public') {
+    throw new TypeError(`${nameOf(route)} is public (config.latchkey) and has a guard. Remove one of them.`)
+  }
+  return requirements
+}
+
+function guardsIn (hooks: unknown): Requirement[] {
+  return [hooks].flat().map(requirementOf).filter(requirement => requirement !== undefined)
 }
 
 function nameOf ({ method, url }: RouteOptions): string {

@@ -84,18 +84,44 @@ t.test('the host exempts a route of its own by its config, from a guard that is 
   }
 })
 
-t.test('a route that is public and has a guard is a contradiction: it stops the boot, or stays closed', async t => {
+t.test('a route that is public and has a guard of its own is a contradiction, which stops the boot', async t => {
+  const admin = requireScopes('admin')
+  const contradictions: Array<(app: FastifyInstance) => void> = [
+    app => { app.get('/', { config: { latchkey: 'public' }, onRequest: authenticate }, async () => '') },
+    app => { app.get('/', { config: { latchkey: 'public' }, preHandler: [admin] }, async () => '') },
+    app => { app.addHook('onRequest', admin); app.get('/', { config: { latchkey: 'public' }, preHandler: admin }, async () => '') },
+    app => { app.addHook('onRoute', route => { route.preHandler = admin }); app.get('/', { config: { latchkey: 'public' } }, async () => '') }
+  ]
+  for (const isAwaited of [true, false]) {
+    for (const addRoutes of contradictions) {
+      const app = createHost(t)
+      const registration = app.register(latchkey, TEST_OPTIONS)
+      if (isAwaited) await registration
+      await t.rejects(async () => {
+        addRoutes(app)
+        await app.ready()
+      }, /GET \/ is public \(config.latchkey\) and has a guard/)
+    }
+  }
   const app = createHost(t)
-  await app.register(latchkey, TEST_OPTIONS)
-  t.throws(() => app.get('/', { config: { latchkey: 'public' }, onRequest: app.authenticate }, async () => ''), /GET \/ is public \(config.latchkey\) and has a guard/)
+  app.register(latchkey, TEST_OPTIONS)
+  app.get('/awaited', { config: { latchkey: 'public' } }, async (request, reply) => await authenticate(request, reply))
+  await app.ready()
+  t.equal((await app.inject('/awaited')).statusCode, 401, 'a guard that the handler awaits refuses')
+})
 
-  const early = createHost(t)
-  early.register(latchkey, TEST_OPTIONS)
-  early.addHook('onRequest', authenticate)
-  early.get('/hook', { config: { latchkey: 'public' }, onRequest: requireScopes('admin') }, async () => '')
-  early.get('/awaited', { config: { latchkey: 'public' } }, async (request, reply) => await authenticate(request, reply))
-  await early.ready()
-  for (const url of ['/hook', '/awaited']) t.equal((await early.inject(url)).statusCode, 401, url)
+t.test('a guard that a hook of the host adds to every route leaves our public routes public', async t => {
+  const app = createHost(t)
+  app.addHook('onRoute', route => { route.onRequest = [authenticate, ...[route.onRequest ?? []].flat()] })
+  app.register(latchkey, TEST_OPTIONS)
+  app.get('/mine', async () => 'mine')
+  await app.ready()
+  await app.latchkey.users.add({ username: 'alice', password: PASSWORD })
+  t.equal((await app.inject('/.well-known/jwks.json')).statusCode, 200)
+  t.equal((await app.inject('/mine')).statusCode, 401)
+  t.equal((await app.inject('/users/me')).statusCode, 401)
+  const { access_token: token } = await logIn(app)
+  t.equal((await app.inject({ url: '/mine', headers: bearer(token) })).statusCode, 200)
 })
 
 t.test('a guard of the verifier around the app leaves the public routes of Latchkey in it public', async t => {

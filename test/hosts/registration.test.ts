@@ -44,6 +44,13 @@ const mistakes: Record<string, [addRoutes: (app: FastifyInstance) => void, messa
 for (const hook of ['onResponse', 'onError', 'onTimeout', 'onSend', 'preSerialization', 'preParsing', 'onRequestAbort'] as const) {
   const add = (app: FastifyInstance, guard: unknown): void => { (app.addHook as (name: string, hook: unknown) => unknown)(hook, guard) }
   mistakes[`a guard as ${hook} of the app`] = [app => { add(app, authenticate); app.get('/', async () => '') }, new RegExp(`A guard protects nothing as app.addHook\\('${hook}'`)]
+  const inRoute = new RegExp(`A guard protects nothing as the ${hook} hook of GET /`)
+  mistakes[`a guard as ${hook} of a route`] = [app => { app.get('/', { [hook]: authenticate }, async () => '') }, inRoute]
+  mistakes[`a guard among others as ${hook} of a route`] = [app => { app.get('/', { [hook]: [async () => {}, requireScopes('admin')] }, async () => '') }, inRoute]
+  mistakes[`a guard that a hook of the app adds as ${hook} of a route`] = [app => {
+    app.addHook('onRoute', route => { Object.assign(route, { [hook]: authenticate }) })
+    app.get('/', async () => '')
+  }, inRoute]
   mistakes[`a guard as ${hook} of a plugin`] = [app => { app.register(async scope => { add(scope, requireScopes('admin')); scope.get('/', async () => '') }) }, new RegExp(`A guard protects nothing as app.addHook\\('${hook}'`)]
 }
 
@@ -53,8 +60,10 @@ for (const [mistake, [addRoutes, message]] of Object.entries(mistakes)) {
       const app = createHost(t)
       const registration = app.register(latchkey, TEST_OPTIONS)
       if (isAwaited) await registration
-      addRoutes(app)
-      await t.rejects(async () => await app.ready(), { message })
+      await t.rejects(async () => {
+        addRoutes(app)
+        await app.ready()
+      }, { message })
     })
   }
 }
@@ -151,7 +160,9 @@ t.test('the verifier: an imported guard of a registration that is not awaited, a
   ]) {
     const wrong = createHost(t)
     wrong.register(verifier, { issuer: service.issuer, revocations: 'none' })
-    addRoutes(wrong)
-    await t.rejects(async () => await wrong.ready(), /Unknown scope 'amdin'|protects nothing|found no registration of fastify-latchkey around/)
+    await t.rejects(async () => {
+      addRoutes(wrong)
+      await wrong.ready()
+    }, /Unknown scope 'amdin'|protects nothing|found no registration of fastify-latchkey around/)
   }
 })

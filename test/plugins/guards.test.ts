@@ -2,8 +2,9 @@ import fastifyAuth from '@fastify/auth'
 import t from 'tap'
 import type { Test } from 'tap'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { authenticate, authenticateOptional, requireScopes } from '../../app.js'
-import { bearer, logIn, logInWithCookies, PASSWORD } from '../helper.js'
+import { fastify } from 'fastify'
+import latchkey, { authenticate, authenticateOptional, requireScopes } from '../../app.js'
+import { bearer, logIn, logInWithCookies, PASSWORD, TEST_OPTIONS } from '../helper.js'
 import { buildHost, databaseFile, SECRET } from '../routes/support.js'
 
 // Every way in which an app calls a guard. `kinds`: as a decorator, and imported.
@@ -102,8 +103,11 @@ for (const [kind, guardsOf] of Object.entries(kinds)) {
       app.get('/caught', { preHandler: async (request, reply) => { await authenticate(request, reply).catch(() => {}) } }, async () => 'caught')
     })
     const { access_token: weak } = await logIn(app, 'bob')
+    const { cookie } = await logInWithCookies(app, 'bob')
     for (const url of ['/either', '/either-scopes', '/swallowed', '/caught']) {
-      for (const headers of [{}, bearer('x'), bearer(weak), { cookie: '__Host-access_token=x' }]) {
+      for (const headers of [{}, bearer('x'), bearer(weak), { cookie: '__Host-access_token=x' }, { cookie }]) {
+        // That user passes where no scope is asked for.
+        if (url !== '/either-scopes' && 'cookie' in headers && headers.cookie === cookie) continue
         const { statusCode, headers: sent } = await app.inject({ url, headers })
         t.equal(statusCode, 200, url)
         for (const name of ['www-authenticate', 'retry-after', 'cache-control', 'vary']) t.equal(sent[name], undefined, `${url} ${name}`)
@@ -164,4 +168,49 @@ t.test('a response to a cookie is kept out of shared caches, unless the host dec
   }
   const { headers } = await app.inject({ url: '/none', headers: bearer(token) })
   t.equal(headers['cache-control'], undefined, 'a shared cache does not keep a response to an Authorization header: RFC 9111 section 3.5')
+})
+
+t.test('a guard that is not awaited does not end the process, and ends the request when it can', async t => {
+  const lines: string[] = []
+  const handled: string[] = []
+  const app = fastify({ logger: { level: 'error', stream: { write (line: string) { lines.push(line) } } } }) as unknown as FastifyInstance
+  t.teardown(() => app.close())
+  app.register(latchkey, TEST_OPTIONS)
+  app.addHook('onRequest', async (request, reply) => {
+    if (request.url === '/forgotten') authenticate(request, reply)
+  })
+  const handle = async (request: FastifyRequest): Promise<string> => {
+    await new Promise(setImmediate)
+    handled.push(request.url)
+    return 'handled'
+  }
+  app.get('/forgotten', handle)
+  app.get('/forgotten-in-handler', async (request, reply) => {
+    requireScopes('admin')(request, reply)
+    return await handle(request)
+  })
+  app.get('/all', async (request, reply) => (await Promise.allSettled([authenticate(request, reply)])).map(({ status }) => status))
+  app.get('/later', async (request, reply) => {
+    const verdict = authenticate(request, reply)
+    await verdict
+    return 'later'
+  })
+  await app.ready()
+  for (const url of ['/forgotten', '/forgotten-in-handler', '/later']) {
+    for (const headers of [{}, bearer('x')]) t.equal((await app.inject({ url, headers })).statusCode, 401, url)
+  }
+  t.same((await app.inject('/all')).json(), ['rejected'])
+  t.equal(lines.filter(line => line.includes('nothing awaited it')).length, 4)
+})
+
+t.test('requireScopes takes names: a list, and a guard that was not made, are mistakes', async t => {
+  for (const wrong of [['admin'], [['admin', 'items:read']], undefined, 1, {}]) {
+    t.throws(() => requireScopes(wrong as unknown as string), /requireScopes\(\) takes the names of scopes, for example requireScopes\('items:read'\)/)
+  }
+  const { app } = await buildHost(t, {}, app => {
+    for (const [kind, guardsOf] of Object.entries(kinds)) app.get(`/${kind}`, { onRequest: guardsOf(app).requireScopes as never }, async () => 'open')
+    app.get('/misspelt', async (request, reply) => { await requireScopes('amdin')(request, reply); return 'open' })
+  })
+  const { access_token: token } = await logIn(app)
+  for (const url of ['/decorators', '/imports', '/misspelt']) t.equal((await app.inject({ url, headers: bearer(token) })).statusCode, 500, url)
 })
