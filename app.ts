@@ -52,8 +52,8 @@ const hostGuards = createHostGuards('fastify-latchkey')
 export const { authenticate, authenticateOptional, requireScopes } = hostGuards
 
 /**
- * Token authentication for Fastify: the routes under `prefix`, and the guards for the host's own routes.
- * Of all that is registered here, only the guards, `latchkey` and `request.user` reach the host.
+ * Token authentication for Fastify: the routes under `prefix`, and the guards for the host's own routes. Only the
+ * guards, `latchkey` and `request.user` reach the host.
  */
 const latchkey: FastifyPluginAsync<LatchkeyOptions> = async function latchkey (app, options) {
   // A document of the host that was begun before us holds our routes and schemes: see `plugins/openapi.ts`.

@@ -26,7 +26,8 @@ class OneLinePerRequest extends LogController {
 }
 
 /**
- * People put tokens into paths and queries, and clients write any text into `X-Forwarded-For`: none of it is logged.
+ * People put tokens into paths and queries, and clients write any text into `X-Forwarded-For`, so none of that is
+ * logged.
  */
 function describeRequest ({ method, url, ip }: FastifyRequest) {
   return { method, path: maskPath(url), address: addressOf(ip) }

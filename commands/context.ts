@@ -6,9 +6,9 @@ import { CommandError } from './failure.js'
 // The plugin is loaded when a verb needs it: half a second that `--help` and a typing error need not wait.
 
 /**
- * Opens the very services that the routes use, without the routes and without listening, and closes them when `work` is done:
- * on the same database, also while the service runs.
- * @param options.isRepair - opens also if the secret opens no key, for verbs that find and remove damaged keys.
+ * Opens the very services that the routes use, without the routes and without listening, and closes them when `work` is
+ * done: on the same database, also while the service runs.
+ * @param options.isRepair - opens even if the secret opens no key, for commands that find and remove damaged keys.
  */
 export async function withLatchkey (
   work: (latchkey: Latchkey, settings: Settings) => Promise<void>,

@@ -71,7 +71,7 @@ function sentenceOf ({ code, message, cause }: LatchkeyError): string {
   return message
 }
 
-/** Some reasons already say what to choose. */
+/** Some reasons already include advice. */
 function adviseAnother (reason: string): string {
   return reason.includes('Choose') ? reason : reason.replace(/\.$/, '; choose another one')
 }

@@ -33,16 +33,17 @@ const VERIFY_ONLY = ['base64url', 'issuer', 'audience', 'scope', 'until'] as con
 /** `latchkey keys import`. */
 export function addKeysImport (keys: Command): void {
   keys.command('import')
-    .description('Take a private key of your own to sign with, as PEM or DER (PKCS #8, PKCS #1, SEC 1) or as a JWK. ' +
-      'With --verify-only take a key of an older system, or its HS256 secret, ' +
-      'so that its tokens are honoured until they expire.')
+    .description('Import your own private key to sign with, as PEM or DER (PKCS #8, PKCS #1, SEC 1) or as a JWK. ' +
+      'With --verify-only, import a key of an older system, or its HS256 secret, ' +
+      'so that its tokens are accepted until they expire.')
     .argument('<file>', "the file that holds the key; '-' is standard input. A secret is never given as an argument: others can read those")
     .option('--now', 'let it sign at once, instead of when every verifier can have read it')
     .option('--verify-only', 'honour the tokens of an older system; the key is not published and never signs')
     .option('--kid <kid>', 'what tokens call the key; default: what the JWK says, else a new name')
-    .addOption(new Option('--algorithm <algorithm>', 'what the key is for; an HS256 secret and RSA with PS256 need it')
-      .choices(ALGORITHMS))
-    .option('--base64url', 'the HS256 secret is in base64url or base64; without it the text of the file is the secret')
+    .addOption(new Option(
+      '--algorithm <algorithm>', 'what the key is for; required for an HS256 secret and for RSA with PS256'
+    ).choices(ALGORITHMS))
+    .option('--base64url', 'the HS256 secret is in base64url or base64; default: the text of the file is the secret')
     .option('--issuer <issuer>', 'with --verify-only: the iss that its tokens must have')
     .option('--audience <audience>', 'with --verify-only: the aud that its tokens must have; default: none, or one of ours')
     .option('--scope <scope>', "with --verify-only: a scope that its tokens may carry, may be given several times; default: the app's own", collect)

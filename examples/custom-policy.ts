@@ -8,7 +8,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import latchkey from 'fastify-latchkey'
 import type { Guard, LatchkeyOptions } from 'fastify-latchkey'
 
-// New at each start: attackers try the passwords that examples print.
+// Random at each start, because attackers try the passwords that examples print.
 export const PASSWORD = randomBytes(12).toString('base64url')
 const MINUTE = 60_000
 

@@ -11,7 +11,7 @@ import type { LatchkeyOptions } from 'fastify-latchkey'
 // A client that was written for FastAPI works unchanged: it posts the form of `OAuth2PasswordRequestForm` to /token and sends
 // `Authorization: Bearer <access_token>`.
 
-// New at each start: attackers try the passwords that examples print.
+// Random at each start, because attackers try the passwords that examples print.
 export const PASSWORD = randomBytes(12).toString('base64url')
 
 export async function build (options: LatchkeyOptions = {}): Promise<FastifyInstance> {

@@ -8,7 +8,7 @@ import type { FastifyInstance } from 'fastify'
 import latchkey, { authenticate, requireScopes } from 'fastify-latchkey'
 import type { LatchkeyOptions } from 'fastify-latchkey'
 
-// New at each start: attackers try the passwords that examples print.
+// Random at each start, because attackers try the passwords that examples print.
 export const PASSWORD = randomBytes(12).toString('base64url')
 
 export async function build (options: LatchkeyOptions = {}): Promise<FastifyInstance> {

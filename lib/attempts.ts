@@ -51,8 +51,8 @@ export function expiryOf ({ lastAttemptAt }: Attempts): number {
 }
 
 /**
- * Whether these can be the attempts on a bucket: whole numbers, and no times that are further ahead than any that is
- * written.
+ * Whether these can be the attempts on a bucket. They must be whole numbers, and no time may be further ahead than the
+ * times that we write.
  */
 export function isCredible ({ failures, pending, lastAttemptAt, blockedUntil }: Attempts, now: number): boolean {
   return (

@@ -5,18 +5,18 @@ import { sql } from './store/kysely.js'
 import type { Store } from './store/store.js'
 import type { EventsTable, Queryable, Tables } from './store/tables.js'
 
-/** Entries that one step looks at: about a millisecond of work. */
+/** How many entries one step reads: about a millisecond of work. */
 const STEP = 2_000
 
-/** The places in the trail that a step looks at: from `first` up to, but without, `end`. */
+/** The part of the trail that a step reads: from `first` (included) to `end` (excluded). */
 interface Range {
   first: number
   end: number
 }
 
 /**
- * The entries that match, the newest first. Reads them in steps, each along one index and with a bounded number of
- * entries: a filter that matches nothing in a trail of millions must not stop the event loop.
+ * Returns the matching entries, newest first. It reads in steps, each along one index and with a bounded number of
+ * entries, because a filter that matches nothing in a trail of millions must not block the event loop.
  */
 export async function searchEvents (store: Store, query: AuditQuery): Promise<Array<Selectable<EventsTable>>> {
   const { before = Number.MAX_SAFE_INTEGER, limit = 100 } = query
@@ -35,7 +35,7 @@ export async function searchEvents (store: Store, query: AuditQuery): Promise<Ar
   return found
 }
 
-/** The range of `since` and `until`: a later entry never has an earlier time. */
+/** Turns `since` and `until` into a range of `seq`. This works because a later entry never has an earlier time. */
 async function findRange (db: Queryable, { since, until }: AuditQuery): Promise<Range> {
   const seq = db.selectFrom('events').select('seq').limit(1)
   const first = since === undefined
@@ -47,14 +47,14 @@ async function findRange (db: Queryable, { since, until }: AuditQuery): Promise<
   return first === undefined || last === undefined ? { first: 0, end: 0 } : { first: first.seq, end: last.seq + 1 }
 }
 
-/** Where a step that ends at `end` begins, so that it has at most `STEP` entries of the index. */
+/** Returns where a step that ends at `end` must begin, so that it reads at most `STEP` entries of the index. */
 async function findStepStart (db: Queryable, query: AuditQuery, { first, end }: Range): Promise<number> {
   const start = await alongIndex(db, query).select('seq').where('seq', '>=', first).where('seq', '<', end)
     .orderBy('seq', 'desc').limit(1).offset(STEP - 1).executeTakeFirst()
   return start?.seq ?? first
 }
 
-/** The one filter that an index is read by. */
+/** Applies the one filter that selects the index. */
 function alongIndex (
   db: Queryable, { type, actor, subject }: AuditQuery
 ): SelectQueryBuilder<Tables, 'events', object> {
@@ -64,7 +64,10 @@ function alongIndex (
   return type === undefined ? events : events.where('type', '=', type)
 }
 
-/** The other filters are expressions, for which no engine uses an index: it would leave the bounds of the step. */
+/**
+ * Writes the other filters as expressions, because no database uses an index for those. Another index would read beyond
+ * the bounds of the step.
+ */
 function readStep (
   db: Queryable, query: AuditQuery, { first, end }: Range
 ): SelectQueryBuilder<Tables, 'events', Selectable<EventsTable>> {

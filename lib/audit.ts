@@ -88,7 +88,7 @@ function toEntry (row: Selectable<EventsTable>): AuditEntry {
   }
 }
 
-/** What a damaged entry says besides is lost; the others on its page are not. */
+/** Parses the details. Damaged details are lost, but the other entries on the page stay readable. */
 function toDetails (text: string): AuditEntry['details'] {
   try {
     const details: unknown = JSON.parse(text)

@@ -1,7 +1,7 @@
 import { MAX_CLIENT_NAME_LENGTH } from '../schemas/clients.js'
 import { findInvisible, hasStraySpace, nameCharacter } from './visible-text.js'
 
-/** What keeps a text from being a client's name, as a sentence that names the character; undefined if it may be one. */
+/** Returns why a text cannot be a client's name, in a sentence that names the character, or undefined if it can. */
 export function findClientNameProblem (name: string): string | undefined {
   if (name === '' || name.length > MAX_CLIENT_NAME_LENGTH) {
     return `A client's name must have 1 to ${MAX_CLIENT_NAME_LENGTH} characters.`

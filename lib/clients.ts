@@ -65,7 +65,9 @@ function hashSecret (secret: string): Buffer {
   return createHash('sha256').update(secret).digest()
 }
 
-/** After every id of ours. A damaged id that is no text comes after all texts, and no cursor gets past it. */
+/**
+ * Sorts after every id of ours. A damaged id that is not text sorts after all text, and no cursor could get past it.
+ */
 const LAST_ID = '\u{10FFFF}'
 
 function createSecret (): string {
@@ -111,7 +113,7 @@ export function createClients ({ store, clock, revocations, catalogue }: {
     async authenticate (id, secret) {
       const row = await store.read(db => findRow(db, id))
       const known = Buffer.from(toText(row?.secret_hash), 'base64url')
-      // A damaged hash is nobody's.
+      // A damaged hash matches no secret.
       const isSound = known.length === nobody.length
       return timingSafeEqual(hashSecret(secret), isSound ? known : nobody) && isSound && row !== undefined
         ? toClient(row)

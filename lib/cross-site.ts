@@ -7,14 +7,15 @@ export interface RequestOrigin {
   origin: string | undefined
   /** The host that the request was sent to, with its port where it is not the default. */
   host: string
-  /** Whether it has an `Upgrade` header, as the handshake of a WebSocket does. */
+  /** Whether the request has an `Upgrade` header, as a WebSocket handshake does. */
   isUpgrade: boolean
 }
 
 /**
- * Whether a browser sends a request on behalf of another site: the rule of Go's `http.CrossOriginProtection`, which needs no CSRF
- * token. Requests that change nothing pass. So do requests with neither header, which no browser of this decade sends. A request
- * to upgrade the connection does not pass as a GET: the same-origin policy does not keep a page from reading a WebSocket.
+ * Whether a browser sends a request on behalf of another site. This is the rule of Go's `http.CrossOriginProtection`,
+ * which needs no CSRF token. Requests that change nothing pass, except requests to upgrade the connection, because the
+ * same-origin policy does not stop a page from reading a WebSocket. Requests with neither `Sec-Fetch-Site` nor `Origin`
+ * pass too, because no browser of this decade sends them.
  * @param trustedOrigins - origins (`https://app.example.com`) that may use the cookies.
  */
 export function isCrossSite ({ method, fetchSite, origin, host, isUpgrade }: RequestOrigin, trustedOrigins: ReadonlySet<string>): boolean {

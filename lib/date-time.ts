@@ -1,13 +1,13 @@
 const DATE_TIME = /^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.(\d+))?(?:Z|([+-])([01]\d|2[0-3]):([0-5]\d))$/i
 
-/** The first and the last moment that RFC 3339 can write. */
+/** The first and the last moment that RFC 3339 can express. */
 const FIRST = Date.parse('0000-01-01T00:00:00.000Z')
 const LAST = Date.parse('9999-12-31T23:59:59.999Z')
 
 /**
- * Milliseconds since the epoch of a date-time as specified in RFC 3339, else undefined. `Date.parse` reads other texts
- * too, and reads
- * February 30 as a day in March. A leap second is refused, because no clock of ours has one.
+ * Parses a date-time as specified in RFC 3339. Returns milliseconds since the epoch, or undefined. `Date.parse` alone
+ * would accept other formats too, and read February 30 as a day in March. A leap second is refused, because our clocks
+ * have none.
  */
 export function parseDateTime (text: string): number | undefined {
   const [, date, time, fraction = '', sign, hours = '0', minutes = '0'] = DATE_TIME.exec(text) ?? []

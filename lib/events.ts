@@ -33,9 +33,8 @@ export interface NewEvent {
 }
 
 /**
- * Completes an event. Of the actor it keeps what belongs in it, because a caller may know more. What a client wrote
- * into a header instead
- * of an address is never kept.
+ * Completes an event. It keeps only the fields of the actor that belong in an event, because a caller may pass more. It
+ * never keeps text that a client wrote into a header instead of an address.
  */
 export function createEvent (event: NewEvent, at: number): SecurityEvent {
   const { kind, id, address } = event.actor

@@ -1,17 +1,17 @@
 import type { Actor } from '../schemas/events.js'
 import type { NewEvent } from './events.js'
 
-// A failed attempt costs its sender nothing, so a sender could fill the audit trail with them. The first ones are
-// recorded one by one, so that an operator sees them at once. The rest is counted, and one entry stands for all
-// failures of a window, until a window passes without any.
+// A failed attempt costs its sender nothing, so a sender could fill the audit trail with failures. The first failures
+// are recorded one by one, so that an operator sees them at once. The rest are only counted. One entry per window then
+// stands for all of its failures, until a window passes without any.
 
 /** Milliseconds. */
 const WINDOW = 60_000
 
-/** How many failures of one type on one subject get an entry of their own before the rest is counted. */
+/** How many failures of one type on one subject are recorded one by one before the rest are counted. */
 const RECORDED = 20
 
-/** How many types and subjects are told apart, which bounds the memory. */
+/** How many pairs of type and subject have a separate count. This bounds the memory. */
 const MOST = 1_000
 
 /** The failures of one type on one subject. */
@@ -21,17 +21,17 @@ interface Count {
   /** When the window began, in milliseconds. */
   since: number
   recorded: number
-  /** How many were only counted in this window. */
+  /** How many failures of this window were only counted. */
   more: number
-  /** Who made the last of them; without an address if they came from several. */
+  /** Who caused the last of them. The address is null if they came from several addresses. */
   actor: Actor
 }
 
-/** Counts failures. In memory: a process that dies loses the counts of the current window, and nothing else. */
+/** Counts failures in memory. A process that dies loses the counts of the current window, and nothing else. */
 export interface FailureCounts {
-  /** Takes in a failure. Returns what to record in the audit trail now: often nothing. */
+  /** Counts a failure. Returns the events to record in the audit trail now, which may be none. */
   count (failure: NewEvent, now: number): NewEvent[]
-  /** Returns what to record of the windows that are over, or of all windows if `isEnding`, and forgets them. */
+  /** Ends the windows that are over, or all windows if `isEnding`. Returns the events to record for them. */
   collect (now: number, isEnding: boolean): NewEvent[]
 }
 
@@ -39,7 +39,7 @@ export interface FailureCounts {
 export function createFailureCounts (): FailureCounts {
   const counts = new Map<string, Count>()
 
-  /** The count of this failure. If there are too many subjects, the rest share one with the unknown subjects. */
+  /** Returns the count for a failure. If there are too many subjects, the rest share the count of unknown subjects. */
   function find ({ type, subject = null, actor }: NewEvent, now: number): Count {
     const own = JSON.stringify([type, subject])
     const isOwn = counts.has(own) || counts.size < MOST
@@ -51,7 +51,9 @@ export function createFailureCounts (): FailureCounts {
     return count
   }
 
-  /** Ends a window. If more happened than was recorded, the next window only counts; otherwise all is forgotten. */
+  /**
+   * Ends a window. If it counted failures, the next window only counts. Otherwise the next failures are recorded again.
+   */
   function close (count: Count, now: number): NewEvent[] {
     const { type, subject, actor, more } = count
     Object.assign(count, { since: now, recorded: more === 0 ? 0 : count.recorded, more: 0 })

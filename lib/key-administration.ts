@@ -69,7 +69,7 @@ export interface Keys {
  * Creates the administration of the keys.
  * @param rotation - milliseconds that a key signs for; undefined: for good.
  * @param sealKeys - the first one seals, all of them unseal.
- * @param maker - an imported key is built before it is stored: what cannot be used must not get into the database.
+ * @param maker - builds an imported key before it is stored, so that an unusable key never gets into the database.
  */
 export function createKeys ({
   keyring, maker, clock, revocations, follower, algorithm, rotation, sealKeys, catalogue
@@ -120,19 +120,19 @@ export function createKeys ({
     try {
       return toSigningKey(row, unsealed.text).public.toString()
     } catch {
-      // It holds no key, so it is not the same as one.
+      // The row holds no key, so it cannot be the same key.
       return undefined
     }
   }
 
-  /** Throws a KeyError if a key that was read well does not work: the library that uses it has rules of its own. */
+  /** Throws a KeyError if a parsed key does not work, because the library that uses it has additional rules. */
   async function assertWorks (build: () => Promise<unknown>): Promise<void> {
     try {
       await build()
     } catch (cause) {
       throw new KeyError(
         'invalid_key',
-        'The key is not taken: it cannot be used to sign or verify a token; export it again, or make another one',
+        'The key is not taken: it cannot sign or verify a token; export it again, or make another one',
         cause
       )
     }
@@ -187,7 +187,7 @@ export function createKeys ({
         await eraseKey(trx, row, now)
         if (stateOf(row, now) === 'pending') await unretire(trx, row)
         await record({ type: 'key_revoked', actor: by, subject: kid, details: { algorithm: row.algorithm } })
-        // A key under a wrong secret would keep the right one from being noticed.
+        // A new key under a wrong secret would make that secret look right.
         if (!keyring.opensNone(await readKeys(trx))) await promoteOrInsert(step, algorithm, spare, now)
         return row.isNameless
       })

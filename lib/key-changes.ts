@@ -34,7 +34,7 @@ export interface KeyChange {
   revoke: Revoke
   record: RecordEvent
   by: Actor
-  /** Of the keys those that may be chosen to sign: see `Keyring.candidates`. */
+  /** Returns the keys that may be chosen to sign: see `Keyring.candidates`. */
   candidates: (keys: readonly KeyRow[]) => KeyRow[]
 }
 
@@ -93,7 +93,7 @@ export async function lengthenRetirement (trx: Transaction<Tables>, now: number)
 export async function lastVerifyOnlyExpiry (db: Queryable): Promise<number> {
   const row = await db.selectFrom('keys').select(eb => eb.fn.max('expires_at').as('last'))
     .where('activates_at', 'is', null).where('revoked_at', 'is', null)
-    // What is no moment comes after all numbers.
+    // A damaged value that is not a number sorts after all numbers.
     .where('expires_at', '<=', LAST_MOMENT).executeTakeFirst()
   return Number(row?.last ?? 0)
 }

@@ -6,14 +6,14 @@ import { readMeta } from './store/meta.js'
 import type { Tables } from './store/tables.js'
 
 /**
- * Erases a key as part of a transaction. Its row stays until all of its tokens have expired: the same key, imported
- * again, must not bring
- * them back. A damaged row is repaired as far as it can be, and a row that no token can name is deleted.
+ * Erases a key as part of a transaction. Its row stays until all of its tokens have expired, so that importing the same
+ * key again does not revive them. A damaged row is repaired as far as possible. A row that no token can name is
+ * deleted.
  */
 export async function eraseKey (trx: Transaction<Tables>, row: KeyRow, now: number): Promise<void> {
   if (row.isNameless) {
     const kid = toStoredKid(row.kid)
-    // Only SQLite has such rows, and it compares bytes with bytes.
+    // Only SQLite can have such rows, and it compares blobs with blobs.
     await trx
       .deleteFrom('keys')
       .where(eb => (kid === null ? eb('kid', 'is', null) : eb('kid', '=', kid as unknown as string)))

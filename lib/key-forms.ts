@@ -1,19 +1,18 @@
 import { createPrivateKey, createPublicKey, ECDH, X509Certificate } from 'node:crypto'
 import type { JsonWebKey, KeyObject } from 'node:crypto'
 
-// Recognises keys in every form in which people copy them. A public key that passed for an HS256 secret would let
-// anyone who knows it
-// forge tokens, so what looks like a key is read as that key or refused, and is never a secret.
+// Recognises keys in every form in which people copy them. If a public key passed for an HS256 secret, anyone who knows
+// it could forge tokens. So input that looks like a key is read as that key or refused, and is never a secret.
 
 /** What a file or a text turned out to be. */
 export type KeyForm =
   | { form: 'key', key: KeyObject }
   | { form: 'pem', text: string }
   | { form: 'jwk', jwk: JsonWebKey & Record<string, unknown> }
-  /** Something that is never a secret and that cannot be imported. `reason`: what it is, and what to do. */
+  /** Input that is never a secret and cannot be imported. `reason`: what it is, and what to do. */
   | { form: 'refused', reason: string }
 
-/** How often one encoding may be wrapped in another: base64 in quotes in base64. */
+/** How many encodings may be nested, for example base64 in quotes in base64. */
 const MOST_LAYERS = 4
 
 /** A run of base64 that is long enough for a public key. */
@@ -23,12 +22,12 @@ const SSH = refused(
   'it is an SSH key: convert it to PEM with `ssh-keygen -e -m PKCS8 -f key.pub`, ' +
   'or a private one with `ssh-keygen -p -m PEM -f key`'
 )
-const CERTIFICATE = refused('it is a certificate: `openssl x509 -pubkey -noout` prints the key in it')
+const CERTIFICATE = refused('it is a certificate: extract its key with `openssl x509 -pubkey -noout`')
 const SET = refused('it is a set of keys: give one JWK')
 const TOKEN = refused('it is a token, not a key: give the key that signed it')
 const UNKNOWN_DER = refused(
-  'it is a key or certificate in DER that cannot be read: ' +
-  'it is damaged, encrypted, or none of RSA, EC P-256 and Ed25519'
+  'it is a DER key or certificate that cannot be read, because it is damaged, encrypted or of another type: ' +
+  'give an unencrypted RSA, EC P-256 or Ed25519 key'
 )
 const POINT = refused('it is a bare point of an elliptic curve, which is a public key: give it as PEM or as a JWK')
 const AMONG_OTHER_TEXT = refused('it contains a key among other text: give a file that holds the key and nothing else')
@@ -37,7 +36,7 @@ function refused (reason: string): KeyForm {
   return { form: 'refused', reason }
 }
 
-/** Reads what looks like a key in any encoding. Undefined: it looks like none, and may be a secret. */
+/** Recognises a key in any encoding. Returns undefined if nothing looks like a key, so the content may be a secret. */
 export function recogniseKey (content: Buffer, layers = MOST_LAYERS): KeyForm | undefined {
   const binary = ofDer(content) ?? (isSshKey(content) ? SSH : isPoint(content) ? POINT : undefined)
   if (binary !== undefined) return binary
@@ -46,8 +45,8 @@ export function recogniseKey (content: Buffer, layers = MOST_LAYERS): KeyForm | 
 }
 
 /**
- * Why a text must not be a secret: it is a public key or a token, which others know. Undefined: nothing speaks
- * against it.
+ * Returns what a text is if it must not be a secret: a public key or a token, which others know. Otherwise returns
+ * undefined.
  */
 export function findPublicForm (secret: string): string | undefined {
   const found = recogniseKey(Buffer.from(secret))
@@ -82,14 +81,14 @@ function ofText (raw: string, layers: number): KeyForm | undefined {
     const found = recogniseKey(decoded, layers)
     if (found !== undefined) return found
   }
-  // Such as PUBLIC_KEY=MIIB... in a file of variables.
+  // For example PUBLIC_KEY=MIIB... in an .env file.
   const isEmbedded =
     text.match(EMBEDDED)?.some(run => recogniseKey(Buffer.from(run, 'base64'), Math.min(layers, 1)) !== undefined) ===
     true
   return isEmbedded ? AMONG_OTHER_TEXT : undefined
 }
 
-/** Without what editors, shells and files of variables put around a key. */
+/** Removes what editors, shells and .env files put around a key. */
 function unwrap (raw: string): string {
   let text = raw.replaceAll('\\r', '').replaceAll('\\n', '\n').replace(/^\uFEFF/, '').trim()
   for (const quote of ['"', "'", '`']) {
@@ -108,17 +107,17 @@ function ofJson (text: string, layers: number): KeyForm | undefined {
   try {
     value = JSON.parse(text)
   } catch {
-    // Its message would quote the text.
-    return text.startsWith('{') ? refused('it looks like a JWK, and is not valid JSON: export it again') : undefined
+    // The message of the parser would quote the text.
+    return text.startsWith('{') ? refused('it looks like a JWK but is not valid JSON: export it again') : undefined
   }
   if (typeof value === 'string') return layers === 0 ? undefined : ofText(value, layers - 1)
   if (typeof value !== 'object' || value === null) return undefined
   if (Array.isArray(value) || 'keys' in value) return SET
-  if (!('kty' in value)) return refused('it is JSON, but no JWK: it has no kty')
+  if (!('kty' in value)) return refused('it is JSON but not a JWK, because it has no kty: export it again')
   return { form: 'jwk', jwk: value as JsonWebKey & Record<string, unknown> }
 }
 
-/** What the text stands for, if it is base64, base64url or hexadecimal, wrapped or not, or percent-encoded. */
+/** Decodes a text that may be base64, base64url or hexadecimal, wrapped or not, or percent-encoded. */
 function decode (text: string): Buffer[] {
   const decoded: Buffer[] = []
   const compact = text.replaceAll(/\s/g, '')
@@ -131,7 +130,7 @@ function decode (text: string): Buffer[] {
     try {
       decoded.push(Buffer.from(decodeURIComponent(text)))
     } catch {
-      // A text with a percent sign in it.
+      // It is plain text with a percent sign.
     }
   }
   return decoded
@@ -163,12 +162,12 @@ const SEQUENCE = 0x30
 const INTEGER = 0x02
 const OBJECT_ID = 0x06
 
-/** RSA, EC, DSA, and the Edwards and Montgomery curves: each as an object identifier begins. */
+/** How the object identifiers of RSA, EC, DSA, and the Edwards and Montgomery curves begin. */
 const OBJECT_IDS = ['06092a864886f70d0101', '06072a8648ce3d0201', '06072a8648ce3804', '06032b65'].map(hex =>
   Buffer.from(hex, 'hex')
 )
 
-/** Whether bytes begin as a key or a certificate does, also one that is cut off. Neither text nor random bytes do. */
+/** Whether bytes begin like a key or a certificate, even a truncated one. Text and random bytes do not. */
 function looksLikeDer (der: Buffer): boolean {
   const head = der.subarray(0, 48)
   if (OBJECT_IDS.some(id => head.includes(id))) return true
@@ -179,7 +178,7 @@ function looksLikeDer (der: Buffer): boolean {
   return length === der.length - 2 && (first === INTEGER || first === OBJECT_ID)
 }
 
-/** RFC 4253 section 6.6: a name after its length, as in each key of OpenSSH. */
+/** Whether bytes begin with a length and a name, like every OpenSSH key: RFC 4253 section 6.6. */
 function isSshKey (bytes: Buffer): boolean {
   if (bytes.subarray(0, 15).toString('latin1') === 'openssh-key-v1\0') return true
   if (bytes.length < 8) return false
@@ -193,7 +192,7 @@ const CURVES: Partial<Record<number, string[]>> = {
   133: ['secp521r1']
 }
 
-/** An uncompressed point: SEC 1 section 2.3.3. */
+/** Whether bytes are an uncompressed point: SEC 1 section 2.3.3. */
 function isPoint (bytes: Buffer): boolean {
   return (
     bytes[0] === 4 &&

@@ -31,9 +31,9 @@ export interface ParsedKey {
 /** What its owner says of a key that the file does not. */
 export interface KeyHints {
   /**
-   * What the key is for. Default: what the JWK says; an RSA key without that is for RS256 and PS256. A secret that is
-   * no JWK needs
-   * HS256 here: it looks like any other text, and what others know must not become a secret by mistake.
+   * What the key is for. Default: what the JWK specifies; an RSA key without that is for RS256 and PS256. A secret that
+   * is not a JWK needs HS256 here. It looks like any other text, and text that others know must not become a secret by
+   * mistake.
    */
   algorithm?: Algorithm
   /** The secret is in base64url (or base64). Default: the text of the file is the secret. */
@@ -69,7 +69,7 @@ export function parseSigningKey (content: Buffer, hints: KeyHints = {}): ParsedK
 export function parseVerifyOnlyKey (content: Buffer, hints: KeyHints = {}): ParsedKey {
   const parsed = parseKey(content, 'verify', hints)
   if (parsed === undefined) return parseSecret(content, hints)
-  if (hints.base64url === true) throw invalid('the file holds a key, and no bare secret: leave out --base64url')
+  if (hints.base64url === true) throw invalid('the file holds a key, not a bare secret: leave out --base64url')
   return parsed
 }
 
@@ -82,7 +82,7 @@ function invalid (reason: string, cause?: unknown): KeyError {
   return new KeyError('invalid_key', `The key is not taken: ${reason}`, cause)
 }
 
-/** Undefined: the file looks like no key. */
+/** Returns undefined if the file does not look like a key. */
 function parseKey (content: Buffer, purpose: Purpose, { algorithm: wanted }: KeyHints): ParsedKey | undefined {
   if (content.length > MAX_FILE_BYTES) {
     throw invalid(`the file has more than ${MAX_FILE_BYTES} bytes: give one that holds the key and nothing else`)
@@ -114,15 +114,15 @@ function toMaterial (found: KeyForm, purpose: Purpose): Material {
   }
 }
 
-/** UTF-16, which some shells write, is text with zeros in it to everyone else. */
+/** Decodes UTF-8. It refuses zeros too, because UTF-16, which some shells write, has them. */
 function assertText (content: Buffer): string {
   try {
     const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(content)
     if (!text.includes('\0')) return text
   } catch {
-    // What it was is in the message below.
+    // The message below covers this too.
   }
-  throw invalid('the file is not text in UTF-8: give a PEM file, DER, a JWK, or a secret as text or in base64url')
+  throw invalid('the file is not UTF-8 text: give a key as PEM, DER or JWK, or a secret as text or in base64url')
 }
 
 function ofPem (text: string, purpose: Purpose): Material {
@@ -131,7 +131,8 @@ function ofPem (text: string, purpose: Purpose): Material {
   const [block] = blocks
   if (block === undefined) {
     throw invalid(
-      'the PEM file holds no PRIVATE KEY or PUBLIC KEY; `openssl x509 -pubkey -noout` prints the key of a certificate'
+      'the PEM file holds no PRIVATE KEY or PUBLIC KEY: extract the key of a certificate with ' +
+      '`openssl x509 -pubkey -noout`'
     )
   }
   if (blocks.length > 1) throw invalid('the PEM file holds more than one key: give a file for each')
@@ -152,7 +153,7 @@ function ofJwk (jwk: JsonWebKey, purpose: Purpose): Material {
     if (typeof jwk.k !== 'string') throw invalid('its k is missing, which is the secret itself: export it again')
     const bytes = toBytes(jwk.k)
     if (recogniseKey(bytes) !== undefined) {
-      throw invalid('its k holds a key or a token, and no secret: give that key itself')
+      throw invalid('its k holds a key or a token, not a secret: give that key itself')
     }
     return { key: createSecretKey(bytes), jwk }
   }

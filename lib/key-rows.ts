@@ -7,14 +7,14 @@ import { isSealed } from './secrets.js'
 import { isMoment, toMoment, toNullableText, toText } from './store/columns.js'
 import type { KeysTable, Queryable } from './store/tables.js'
 
-/** A row of the keys with its life. What has the wrong type is empty here, and the row is damaged. */
+/** A row of the keys with its life. A value of the wrong type is empty here, and the row counts as damaged. */
 export interface KeyRow extends Selectable<KeysTable>, KeyLife {
   isDamaged: boolean
-  /** Its `kid` is no text, so no token can name it: `kid` is a description. */
+  /** Its stored `kid` is not text, so no token can name it. Then `kid` holds a description. */
   isNameless: boolean
 }
 
-/** All keys, the oldest first. */
+/** Reads all keys, oldest first. */
 export async function readKeys (db: Queryable): Promise<KeyRow[]> {
   const rows = await db.selectFrom('keys').selectAll().orderBy('created_at').orderBy('kid').execute()
   return rows.map(toKeyRow)
@@ -60,20 +60,19 @@ function describeKid (kid: unknown): string {
   return Buffer.isBuffer(kid) ? `x'${kid.toString('hex')}'` : 'null'
 }
 
-/** The reverse of what describes the `kid` of a nameless row. */
+/** The reverse of `describeKid`. */
 export function toStoredKid (described: string): Buffer | null {
   return described === 'null' ? null : Buffer.from(described.slice(2, -1), 'hex')
 }
 
-/** Whether the row can be a key at all, opened or not: it has the form that we give to rows. */
+/** Whether the row can be a key at all, opened or not. It can if it has the form of the rows that we write. */
 export function isSound (row: KeyRow): boolean {
   return !row.isDamaged && (row.revokedAt !== null || isSealed(row.sealed))
 }
 
 /**
- * Whether the secrets of this process are those of the store, as far as the keys tell: one of the keys that are alive
- * opens.
- * `unknown`: there is none to tell.
+ * Judges by the live keys whether the secrets of this process are those of the store. `right`: at least one key opens.
+ * `wrong`: none opens. `unknown`: there is no live key.
  */
 export function judgeSecrets (
   rows: readonly KeyRow[],

@@ -27,7 +27,7 @@ export interface Held<Key> {
 export interface KeyView extends KeyLife {
   kid: string
   algorithm: Algorithm
-  /** `unusable`: it cannot be opened here, see `problem`. */
+  /** `unusable`: it cannot be opened here. See `problem`. */
   state: KeyState | 'unusable'
   /**
    * Why it cannot be used. `secret`: another secret sealed it, or the seal is damaged. `damaged`: the row holds no
@@ -59,14 +59,12 @@ export interface Keyring {
   /** Whether the signing key is to be replaced. `rotation`: milliseconds that a key signs for; undefined: for good. */
   isRotationDue (rotation: number | undefined, now: number): boolean
   /**
-   * Of the keys in the store those that may be chosen to sign: those that open here. If none does, the secret of this
-   * process may be
-   * wrong, and all of them count: it must not replace the keys of the others.
+   * Returns the keys in the store that may be chosen to sign. These are the keys that open here. If none opens, the
+   * secret of this process may be wrong. Then all keys count, so that this process does not replace the keys of others.
    */
   candidates (keys: readonly KeyRow[]): KeyRow[]
   /**
-   * Whether there are keys that may be good and none of them opens: then the secret of this process is probably
-   * wrong.
+   * Whether there are keys that may be good but none of them opens. Then the secret of this process is probably wrong.
    */
   opensNone (keys: readonly KeyRow[]): boolean
   /** Registers what must forget what the keys before have verified. */
@@ -74,14 +72,13 @@ export interface Keyring {
 }
 
 /**
- * Opens the keys in the store, after making one for `algorithm` if none signs, and keeps them level with it. They live
- * beside the revocations on purpose: if the store is lost both are, and no token comes back because its revocation is
- * gone.
- * A key that cannot be opened is left out and reported once.
+ * Opens the keys in the store and follows its changes. If no key signs with `algorithm`, it makes one. Keys live beside
+ * the revocations on purpose: if the store is lost, both are lost, so no token comes back because its revocation is
+ * gone. A key that cannot be opened is left out and reported once.
  * @param sealKeys - the first one seals, all of them unseal.
- * @param isRepair - opens also with a wrong secret, and then makes no key: so that keys can be listed and revoked.
- * @throws Error that names the option `secret` if no key opens: a new signing key under a wrong secret would end
- * every session.
+ * @param isRepair - opens even with a wrong secret, and then makes no key, so that keys can be listed and revoked.
+ * @throws Error that names the option `secret` if no key opens, because a new signing key under a wrong secret would
+ * end every session.
  */
 export async function openKeyring ({
   store, clock, revocations, follower, algorithm, sealKeys, maker, log, isRepair = false
@@ -123,7 +120,10 @@ export async function openKeyring ({
     }
   }
 
-  /** Without those that hold no key at all. A key that only our secrets do not open may be another process's. */
+  /**
+   * Leaves out rows that hold no key at all. A key that our secrets do not open stays, because it may be the key of
+   * another process.
+   */
   function withoutDamaged (rows: readonly KeyRow[]): KeyRow[] {
     return rows.filter(row => isSound(row) && byKid.get(row.kid)?.problem !== 'damaged')
   }
@@ -155,8 +155,8 @@ export async function openKeyring ({
     const rows = await read()
     if (isSame(rows, entries)) return
     await take(rows)
-    // A key that other secrets sealed counts here: two processes with different secrets would replace each other's
-    // keys for ever.
+    // A key that other secrets sealed counts here. Otherwise two processes with different secrets would keep replacing
+    // each other's keys.
     if (!opensNone(rows) && lacksSigner(withoutDamaged(rows))) await replaceSigner()
     reportProblems()
   }
@@ -168,7 +168,7 @@ export async function openKeyring ({
 
   async function start (): Promise<void> {
     const rows = await read()
-    // What is read of an empty store is what is known already.
+    // An empty store has nothing to open.
     if (rows.length > 0) await take(rows)
     if (opensNone(rows)) {
       if (!isRepair) throw secretOpensNothing(entries)
@@ -251,7 +251,7 @@ function secretOpensNothing (entries: readonly Entry[]): Error {
   const kid = entries.find(({ problem }) => problem === 'secret')?.row.kid ?? ''
   return new Error(
     'The option secret (LATCHKEY_SECRET, or the .secret file beside the database) does not open the signing key ' +
-    `${kid}: give the secret that this database was made with; if the secret is right, the key is damaged: ` +
+    `${kid}: give the secret that this database was made with. If the secret is right, the key is damaged: ` +
     `remove it with \`latchkey keys revoke ${kid}\``
   )
 }

@@ -1,15 +1,14 @@
 /** What our tokens and secrets begin with. A JWT begins with `eyJ`, which is base64url of `{"`. */
 const MARKS = ['eyJ', 'lkr_', 'lks_']
 
-/** What a log line shows of a path, in characters. */
+/** How many characters of a path a log line shows. */
 const MAX_LENGTH = 256
 
 const PERCENT = 0x25
 
 /**
- * The path of a URL as a log may show it: without the query, without tokens, and not longer than a line should be. It
- * uses no regular
- * expression, because an attacker chooses the text: the time is linear by construction.
+ * Returns the path of a URL as a log may show it: without the query, without tokens, and cut to a maximum length. It
+ * uses no regular expression, because an attacker chooses the text and the time must be linear.
  */
 export function maskPath (url: string): string {
   const query = url.indexOf('?')
@@ -27,9 +26,8 @@ function hasToken (text: string): boolean {
 }
 
 /**
- * Decodes percent-encoding until none is left, however often it was applied, in one pass. Only ASCII has to come out
- * right, because
- * the marks are ASCII. An escape that is not valid stays as it is.
+ * Decodes percent-encoding in one pass, however often it was applied. Only ASCII has to be right, because the marks are
+ * ASCII. An invalid escape stays as it is.
  */
 function decode (text: string): string {
   if (!text.includes('%')) return text
@@ -45,7 +43,7 @@ function decode (text: string): string {
   return codes.map(code => String.fromCharCode(code)).join('')
 }
 
-/** The value of a hexadecimal digit, else NaN. */
+/** The value of a hexadecimal digit, or NaN. */
 function digitOf (code = 0): number {
   const isDigit = (code >= 0x30 && code <= 0x39) || (code >= 0x41 && code <= 0x46) || (code >= 0x61 && code <= 0x66)
   return isDigit ? parseInt(String.fromCharCode(code), 16) : NaN

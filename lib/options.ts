@@ -83,8 +83,8 @@ export function readOptions (given: unknown): Settings {
     const form = findPublicForm(secret)
     if (form !== undefined) {
       throw new TypeError(
-        `Latchkey: the option secret (LATCHKEY_SECRET) holds ${form}, which others know: it must be random; ` +
-          '`openssl rand -base64 32` makes one'
+        `Latchkey: the option secret (LATCHKEY_SECRET) holds ${form}, which others know: it must be random. ` +
+          'Generate one with `openssl rand -base64 32`'
       )
     }
   }

@@ -31,11 +31,11 @@ export interface Revoke {
   sessions (sessionIds: readonly string[]): Promise<void>
   /**
    * Kills the access tokens that the user holds now.
-   * @param before - milliseconds: only the tokens issued before then. Default: all.
+   * @param before - milliseconds. Kills only the tokens issued before then. Default: all.
    * @returns the time before which the killed tokens were issued.
    */
   user (userId: string, before?: number): Promise<number>
-  /** Kills all access tokens made for the client so far. Returns the time before which they were issued. */
+  /** Kills all access tokens issued to the client so far. Returns the time before which they were issued. */
   client (clientId: string): Promise<number>
   /**
    * Makes what ended users hold until `time` (milliseconds): tokens that live so long are about to be believed. Of rules that were
@@ -99,8 +99,9 @@ export interface Revocations {
 /**
  * Loads the rules.
  * @param accessTokenTtl - milliseconds; the longest lifetime ever configured for this store is what rules are kept for.
- * @param log - told of each damaged rule once.
- * @param follower - of this store, where something else follows it too: there must be one only. Default: one of its own.
+ * @param log - gets one warning for each damaged rule.
+ * @param follower - of this store, where something else follows it too: there must be one only. Default: one of its
+ * own.
  */
 export async function openRevocations ({
   store, clock, events, accessTokenTtl, log, follower = createFollower(store)
@@ -135,7 +136,8 @@ export async function openRevocations ({
     reported.add(seq)
     log?.warn(
       { seq },
-      'a rule in the database is damaged: everything that its value names is refused; delete the row if that is wrong'
+      'a revocation rule in the database is damaged, so everything that its value names is refused: ' +
+        'delete the row if that is wrong'
     )
   }
 
@@ -214,7 +216,7 @@ export async function openRevocations ({
         written.push(...rules)
       }
     }
-    /** What is issued from now on must be later than the rule, also within this millisecond. */
+    /** Advances the clock, so that a token issued from now on is later than the rule, even within this millisecond. */
     async function passTime (): Promise<number> {
       const time = await raiseTime(trx, now + 1, clock.now())
       clock.advanceTo(time)

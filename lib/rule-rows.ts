@@ -3,12 +3,12 @@ import type { Rule } from './revocation-index.js'
 import { isMoment, LAST_MOMENT } from './store/columns.js'
 import type { RulesTable } from './store/tables.js'
 
-/** What is read of a rule. */
+/** The columns of a rule that are read. */
 export type RuleRow = Pick<Selectable<RulesTable>, 'seq' | 'kind' | 'value' | 'issued_before' | 'expires_at'>
 
 const KINDS: readonly Rule['kind'][] = ['token', 'session', 'user', 'client']
 
-/** Whether a row is a rule as we write them. */
+/** Whether a row has the form of the rules that we write. */
 export function isSoundRule ({ kind, value, issued_before: issuedBefore, expires_at: expiresAt }: RuleRow): boolean {
   return (
     KINDS.includes(kind) &&
@@ -19,9 +19,8 @@ export function isSoundRule ({ kind, value, issued_before: issuedBefore, expires
 }
 
 /**
- * The rules that a row stands for. A damaged row fails closed: it kills everything that it may have meant, and for
- * ever. A row that names nothing
- * kills nothing, and stops nothing.
+ * Returns the rules that a row stands for. A damaged row fails closed: it kills everything that it may have meant, for
+ * ever. A row whose value is not text names nothing, so it kills nothing.
  */
 export function toRules (row: RuleRow): Rule[] {
   if (typeof row.value !== 'string') return []

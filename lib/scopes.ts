@@ -13,8 +13,8 @@ export const BUILT_IN_SCOPES: Readonly<Record<BuiltInScope, string>> = Object.fr
 })
 
 /**
- * Splits a `scope` parameter (RFC 6749 section 3.3) into its scopes: sorted, each once. Of a damaged column, which is
- * no text, there are none.
+ * Splits a `scope` parameter (RFC 6749 section 3.3) into its scopes: sorted, each once. A damaged column that is not
+ * text has none.
  */
 export function parseScope (scope: string): string[] {
   if (typeof scope !== 'string') return []

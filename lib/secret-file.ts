@@ -12,20 +12,19 @@ export function secretFileOf (database: string): string {
   return database.replace(/\.(db|sqlite|sqlite3)$/, '') + '.secret'
 }
 
-/** Bytes. A list of long secrets has fewer. */
+/** The most bytes that a secret file may have. Even a list of long secrets has fewer. */
 const MOST_BYTES = 64 * 1024
 
-/** Why the secret file is refused, and what to do about it. */
+/** Makes the error for a secret file that is refused. It names the reason and the remedy. */
 function refuse (file: string, reason: string, cause?: unknown): Error {
-  const message = `The secret file ${file} ${reason}, or give the secret by the option secret (LATCHKEY_SECRET)`
+  const message = `The secret file ${file} ${reason}, or set the option secret (LATCHKEY_SECRET) instead`
   return new Error(message, { cause })
 }
 
 /**
- * The secret in `file`, or undefined if there is no such file. Throws an Error that names the remedy if others could
- * have read or replaced it:
- * OpenSSH treats its keys the same way. The checks are made on the open file, so that it cannot be exchanged between
- * the two.
+ * Reads the secret in `file`. Returns undefined if there is no such file. Throws an Error that names the remedy if
+ * others could have read or replaced it. OpenSSH treats its keys the same way. The checks use the open file, so that it
+ * cannot be replaced between check and read.
  */
 export async function readSecretFile (file: string): Promise<string | undefined> {
   const handle = await openSecretFile(file)
@@ -41,16 +40,16 @@ export async function readSecretFile (file: string): Promise<string | undefined>
 
 async function openSecretFile (file: string): Promise<FileHandle | undefined> {
   try {
-    // Opening a pipe would wait for its other end.
+    // Without O_NONBLOCK, opening a pipe would wait for its other end.
     return await open(file, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0))
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException
     const path = quote(file)
     switch (code) {
       case 'ENOENT': return undefined
-      // EMLINK: the same on FreeBSD.
+      // FreeBSD reports EMLINK instead.
       case 'ELOOP':
-      case 'EMLINK': throw refuse(file, 'is a symbolic link: replace it by the file that it points to ' +
+      case 'EMLINK': throw refuse(file, 'is a symbolic link: replace it with the file that it points to ' +
         `(\`install -m 600 "$(readlink -f ${path})" ${path}\`)`, cause)
       case 'EACCES':
       case 'EPERM': throw refuse(file, 'cannot be read by this user: run ' +
@@ -65,7 +64,7 @@ function assertOurs (file: string, stats: Stats): void {
   if (!stats.isFile()) throw refuse(file, 'is not a regular file: restore it from a backup')
   if (stats.size > MOST_BYTES) throw refuse(file, `has more than ${MOST_BYTES} bytes: restore it from a backup`)
   const user = process.geteuid?.()
-  // Windows has neither owners of this kind nor modes.
+  // Windows has no such owners or modes.
   if (user === undefined) return
   if (stats.uid !== user) {
     throw refuse(file, `belongs to another user (${stats.uid}), who could replace the secret: ` +
@@ -77,7 +76,7 @@ function assertOurs (file: string, stats: Stats): void {
 }
 
 /**
- * Anyone who can write to the folder can put another file in the place of the secret, or of the database. A sticky
+ * Refuses a folder that everyone can write to, because anyone could replace the secret or the database in it. A sticky
  * folder, such as /tmp, prevents that.
  */
 async function assertFolder (file: string): Promise<void> {
@@ -99,7 +98,7 @@ function modeOf ({ mode }: Stats): string {
   return (mode & 0o7777).toString(8).padStart(4, '0')
 }
 
-/** The number where the system has no name for it, as in many containers. */
+/** The name of this user, or the number if the system has no name for it, as in many containers. */
 function userName (): string {
   try {
     return userInfo().username
@@ -108,7 +107,7 @@ function userName (): string {
   }
 }
 
-/** As a shell reads it. */
+/** Quotes a path for a shell. */
 function quote (path: string): string {
   return /^[\w./@%+:,][\w./@%+:,-]*$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`
 }

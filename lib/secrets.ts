@@ -36,7 +36,7 @@ export function seal (key: Buffer, plaintext: string, context: string): string {
   return Buffer.concat([nonce, cipher.getAuthTag(), sealed]).toString('base64url')
 }
 
-/** Nonce and tag, in bytes: no sealed value is shorter. */
+/** The bytes of nonce and tag. No sealed value is shorter. */
 const OVERHEAD = 28
 
 /** Whether a text has the form of a sealed value. */

@@ -56,7 +56,10 @@ function pathOf (issuer: string): string {
   return trimSlashes(issuer.replace(/^https?:\/\/[^/]*/, ''))
 }
 
-/** The lookbehind makes the search linear: only the first slash of a run can begin a match. */
+/**
+ * Removes trailing slashes. The lookbehind makes the search linear, because only the first slash of a run can begin a
+ * match.
+ */
 function trimSlashes (url: string): string {
   return url.replace(/(?<!\/)\/+$/, '')
 }

@@ -7,18 +7,21 @@ import { isMoment, toMoment } from './store/columns.js'
 import { readMeta } from './store/meta.js'
 import type { Tables } from './store/tables.js'
 
-/** Sessions that one transaction ends: one to two milliseconds, during which the event loop serves nothing else. */
+/**
+ * How many sessions one transaction ends. This takes one to two milliseconds, and the event loop serves nothing else
+ * meanwhile.
+ */
 export const ENDING_STEP = 100
 
 /** What the earlier transactions of an operation have done. */
 export interface Progress {
   /** How many of the ended sessions were live. */
   live: number
-  /** Milliseconds. A rule of this operation kills every access token issued before. */
+  /** Milliseconds. A rule of this operation kills every access token issued before this time. */
   covered: number
 }
 
-/** The progress of an operation that begins. */
+/** The progress at the start of an operation. */
 export const NOTHING_ENDED: Progress = Object.freeze({ live: 0, covered: 0 })
 
 /** One transaction of an operation that may need several. */
@@ -35,9 +38,9 @@ export type Ending = Pick<SessionRow, 'id' | 'last_used_at' | 'idle_expires_at' 
 const COLUMNS = ['id', 'last_used_at', 'idle_expires_at', 'expires_at'] as const
 
 /**
- * Runs an operation that ends any number of sessions, in as many transactions as it takes. The last one ends the
- * remaining sessions together with whatever else the operation does. So a crash in between leaves the operation
- * undone and the caller without an answer, and a second call finishes it.
+ * Runs an operation that ends any number of sessions, in as many transactions as it needs. The last transaction ends
+ * the remaining sessions and does the rest of the operation. After a crash in between, the operation is not done and
+ * the caller has no answer. A second call finishes it.
  */
 export async function inSteps<T> (revocations: Revocations, work: (write: WriteStep) => Promise<Step<T>>): Promise<T> {
   for (let progress = NOTHING_ENDED; ;) {
@@ -56,7 +59,7 @@ export function countLive (sessions: readonly Ending[], now: number): number {
   return sessions.filter(session => now < session.expires_at && now < session.idle_expires_at).length
 }
 
-/** Ends these sessions and with them their refresh tokens. Their access tokens are the caller's to revoke. */
+/** Ends these sessions and their refresh tokens. The caller must revoke their access tokens. */
 export async function markEnded (
   trx: Transaction<Tables>, now: number, sessions: ReadonlyArray<Pick<Ending, 'id'>>
 ): Promise<void> {
@@ -77,7 +80,9 @@ export async function endSession (
   return countLive([session], now) === 1
 }
 
-/** Milliseconds; when the last access token of a session was issued. A damaged row may have any. */
+/**
+ * Returns when the last access token of a session was issued, in milliseconds. For a damaged row that may be any time.
+ */
 export function lastTokenOf ({ last_used_at: lastUsedAt }: Ending): number {
   return isMoment(lastUsedAt) ? lastUsedAt : Infinity
 }
@@ -86,9 +91,9 @@ export function lastTokenOf ({ last_used_at: lastUsedAt }: Ending): number {
 export type Owner = { userId: string } | { clientId: string }
 
 /**
- * Logs a user out everywhere, or ends everything of a client: every session, and every access token. One rule kills
- * all tokens. If the sessions need several transactions, the first writes one too: no ended session has a live token.
- * @param owner.spare - a session of the actor, which ends last: otherwise the actor could not act in the next step.
+ * Ends every session and every access token of a user or of a client. One rule kills all tokens. If several
+ * transactions are needed, the first one writes such a rule too, so that no ended session has a live token.
+ * @param owner.spare - the actor's own session. It ends last, because the actor needs it for the next step.
  * @returns how many sessions were live, once all have ended.
  */
 export async function closeSessions (write: WriteStep, owner: Owner & { spare?: string }): Promise<Step<number>> {
@@ -109,20 +114,20 @@ export async function closeSessions (write: WriteStep, owner: Owner & { spare?: 
   return { more: { live: progress.live + countLive(ended, now), covered: await coverAll(write, ended, revokeAll) } }
 }
 
-/** Kills the access tokens of the sessions that end in this step, while others of the same owner go on. */
+/** Kills the access tokens of the sessions that end in this step, while other sessions of the same owner go on. */
 export async function coverAll (
   { revoke, progress: { covered } }: WriteStep, ended: readonly Ending[], revokeAll: () => Promise<number>
 ): Promise<number> {
   if (covered === 0) return await revokeAll()
-  // They were refreshed after that rule.
+  // These sessions were used after that rule, so it does not cover their last token.
   await revoke.sessions(ended.filter(session => lastTokenOf(session) >= covered).map(({ id }) => id))
   return covered
 }
 
 /**
- * Ends every session of a user except `keep`, whose access tokens live on. Tokens issued before the kept session began
- * die by one rule. Sessions used since then need a rule each, unless all their tokens expired long ago.
- * @param keep - undefined if the token that asks belongs to no session of ours: it must survive, so each session needs
+ * Ends every session of a user except `keep`, whose access tokens live on. One rule kills the tokens issued before the
+ * kept session began. Sessions used since then need a rule each, unless all their tokens expired long ago.
+ * @param keep - undefined if the caller's token belongs to no session of ours. It must survive, so each session needs
  * its own rule.
  */
 export async function endOtherSessions (
@@ -145,7 +150,10 @@ export async function endOtherSessions (
   return found.length > ENDING_STEP ? { more: { live, covered } } : { result: live }
 }
 
-/** The sessions that may have a live access token somewhere: rules are kept for as long, and for the same reasons. */
+/**
+ * Returns the sessions that may still have a live access token. Rules are kept for the same period, for the same
+ * reasons.
+ */
 export async function havingTokens (
   trx: Transaction<Tables>, now: number, sessions: readonly Ending[]
 ): Promise<readonly Ending[]> {
@@ -154,22 +162,22 @@ export async function havingTokens (
   return sessions.filter(session => lastTokenOf(session) >= dead)
 }
 
-/** When the first token of a session was issued; 0 if there is no such session, or it has ended. */
+/** Returns when the first token of a session was issued, or 0 if there is no such session or it has ended. */
 async function beginningOf (trx: Transaction<Tables>, userId: string, sessionId: string | undefined): Promise<number> {
   if (sessionId === undefined) return 0
   const session = await trx.selectFrom('sessions').select('created_at')
     .where('id', '=', sessionId).where('user_id', '=', userId).where('ended_at', 'is', null).executeTakeFirst()
-  // A damaged one covers nothing: each of the other sessions needs its own rule.
+  // A damaged time covers nothing, so each of the other sessions needs its own rule.
   return toMoment(session?.created_at)
 }
 
-/** What a status list needs of a session whose user was removed. */
+/** What the row of a session whose user was removed is set to. A status list needs only the other columns. */
 const ANONYMOUS = { user_id: '', nonce: '', user_agent: null, address: null, account: null, network: null }
 
 /**
- * Forgets ended sessions of a user who is being removed, as many as one transaction can. Returns whether that was all
- * of them. A session in a status list keeps its row, without the user's data, until its tokens are dead: without the
- * row the list would call them valid.
+ * Deletes ended sessions of a user who is being removed, as many as one transaction can. Returns whether none is left.
+ * A session in a status list keeps its row, without the user's data, until its tokens have expired. Without the row,
+ * the list would report them as valid.
  */
 export async function forgetEnded (trx: Transaction<Tables>, userId: string): Promise<boolean> {
   const found = await trx.selectFrom('sessions').select(['id', 'status_list'])

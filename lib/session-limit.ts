@@ -4,11 +4,11 @@ import type { Ending, Step, WriteStep } from './session-ending.js'
 import { toMoment } from './store/columns.js'
 
 /**
- * Makes room for one more session of a user, as part of the login: ends the least recently used ones if there are `max`
- * or more. Decided inside the transaction, so logins at the same moment cannot exceed the limit.
+ * Makes room for one more session of a user, as part of the login. If there are `max` or more, it ends the least
+ * recently used ones. It decides inside the transaction, so logins at the same moment cannot exceed the limit.
  *
- * A step reads a bounded number of sessions, in any order, and ends those that have enough more recently used ones
- * beside them. Compared with all sessions, the same ones would end.
+ * A step reads a bounded number of sessions, in any order. It ends a session only if it has read at least `max - 1`
+ * more recently used ones. So a comparison with all sessions would end it too.
  */
 export async function makeRoom (write: WriteStep, userId: string, max: number): Promise<Step<undefined>> {
   const { trx, revoke, now, record, progress } = write
@@ -29,7 +29,7 @@ export async function makeRoom (write: WriteStep, userId: string, max: number): 
   return { result: undefined }
 }
 
-/** The live ones first, and of those the most recently used. */
+/** Sorts live sessions first, and the most recently used ones first among them. */
 function byUse (now: number) {
   const endOf = (session: Ending): number => Math.min(session.expires_at, session.idle_expires_at)
   return function compare (a: Ending, b: Ending): number {

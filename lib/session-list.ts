@@ -19,7 +19,10 @@ export interface Session {
 /** The most sessions that a user can have: the upper bound of the option `maxSessions`. */
 const MOST = 1_000
 
-/** The live sessions of a user, the last used first. Reads a bounded number of rows, whatever is in the store. */
+/**
+ * Returns the live sessions of a user, most recently used first. It reads a bounded number of rows, whatever is in the
+ * store.
+ */
 export async function listSessions (db: Queryable, userId: string, now: number): Promise<Session[]> {
   const rows = await db.selectFrom('sessions')
     .select(['id', 'client_id', 'scope', 'created_at', 'last_used_at', 'idle_expires_at', 'expires_at'])

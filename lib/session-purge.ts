@@ -7,10 +7,10 @@ import { readMeta } from './store/meta.js'
 import type { Store } from './store/store.js'
 import type { Tables } from './store/tables.js'
 
-/** Sessions that one transaction deletes: each is in half a dozen indexes. */
+/** How many sessions one transaction deletes. Each is in half a dozen indexes. */
 const STEP = 100
 
-/** Deletes up to `limit` sessions, as `deleteSessions` does, in steps between which requests are served. */
+/** Deletes up to `limit` sessions like `deleteSessions`, but in steps. Requests are served between the steps. */
 export async function purgeSessions (store: Store, clock: Clock, limit: number): Promise<boolean> {
   for (let left = limit; left > 0; left -= STEP) {
     if (!await store.transaction(trx => deleteSessions(trx, clock.now(), Math.min(left, STEP)))) return false

@@ -10,15 +10,15 @@ import type { Place } from './throttle.js'
 const selectSession = createStatement((db, { id }: { id: string }) => db.selectFrom('sessions').selectAll().where('id', '=', id))
 
 /**
- * The session of this id; it may be over. A damaged row is no session: nothing is issued for it, and it can still be
- * ended by its id.
+ * Returns the session with this id, which may be over. A damaged row is not a session, so nothing is issued for it. It
+ * can still be ended by its id.
  */
 export async function findSession (db: Queryable, id: string): Promise<SessionRow | undefined> {
   const row = (await selectSession(db, { id })).rows[0]
   return row !== undefined && isSound(row) ? row : undefined
 }
 
-/** What a refresh token has room for: six bytes, and its successor must have it too. */
+/** The last generation that leaves room for a successor. A refresh token has six bytes for it. */
 const LAST_GENERATION = 2 ** 48 - 2
 
 function isSound (row: SessionRow): boolean {
@@ -53,12 +53,12 @@ export async function rotateSession (db: Queryable, { id, generation: current }:
 const updateUse = createStatement((db, { id, usedAt }: { id: string, usedAt: number }) =>
   db.updateTable('sessions').set({ last_used_at: usedAt }).where('id', '=', id))
 
-/** Notes that a session got another access token without a rotation: none is younger than `last_used_at`. */
+/** Records that a session got another access token without a rotation. No token may be newer than `last_used_at`. */
 export async function noteUse (db: Queryable, id: string, usedAt: number): Promise<void> {
   await updateUse(db, { id, usedAt })
 }
 
-/** What a login knows of the session that begins with it. Times are milliseconds. */
+/** What a login knows about the session that it begins. Times are in milliseconds. */
 export interface Beginning {
   userId: string
   clientId: string
@@ -73,7 +73,7 @@ export interface Beginning {
   place: Place | undefined
 }
 
-/** The row of a new session, which is in no status list yet. */
+/** Creates the row of a new session, which is in no status list yet. */
 export function createSessionRow ({
   userId, clientId, scope, now, issuedAt, sessionTtl, refreshIdleTtl, userAgent, address, place
 }: Beginning): SessionsTable {
@@ -85,7 +85,7 @@ export function createSessionRow ({
     nonce: randomBytes(32).toString('base64url'),
     generation: 1,
     rotated_at: now,
-    // No token of the session is older: a rule for everything before it does not kill one.
+    // No token of the session is older, so a rule for everything before this time kills none of them.
     created_at: issuedAt,
     last_used_at: now,
     idle_expires_at: now + Math.min(refreshIdleTtl, sessionTtl),

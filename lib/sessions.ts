@@ -33,11 +33,13 @@ import type { StoredUser, Users } from './users.js'
 /** The sessions: one row each, whatever number of times they are refreshed. */
 export interface Sessions {
   /**
-   * Begins a session for a user who has just authenticated. If the user has as many sessions as are allowed, the least
-   * recently used one ends. Throws `invalid_scope`, or `invalid_credentials` where the account
-   * was closed in the meantime, or `invalid_client` where the client was changed since it authenticated.
-   * @param request.client - the registered client that the session is for, which gets no more than its own scopes. Default: none, a first-party app.
-   * @param request.askedAt - milliseconds; when the user was asked for, before the password was looked at. Default: now.
+   * Begins a session for a user who has just authenticated. If the user already has the maximum number of sessions, the
+   * least recently used one ends. Throws `invalid_scope`, or `invalid_credentials` if the account was closed in the
+   * meantime, or `invalid_client` if the client was changed since it authenticated.
+   * @param request.client - the registered client that the session is for, which gets no more than its own scopes.
+   * Default: none, a first-party app.
+   * @param request.askedAt - milliseconds; when the user was asked for, before the password was looked at. Default:
+   * now.
    * @param request.place - from where: attempts from there are no stranger's as long as the row is kept. Default: none.
    */
   start (user: User & Partial<Pick<StoredUser, 'passwordChangedAt'>>, request?: { client?: Client, askedAt?: number, scope?: string, userAgent?: string, address?: string, place?: Place }): Promise<Grant>

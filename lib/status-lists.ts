@@ -90,8 +90,8 @@ export function createStatusLists ({ store, clock, revocations, keyring, base }:
   async function takeIn (list: Held): Promise<boolean> {
     const epoch = store.epoch()
     if (list.epoch !== epoch) Object.assign(list, { epoch, since: 0 })
-    // What ended at a time that has not come, or that is none, is damaged: it has ended all the same, and must not
-    // hide what ends later.
+    // An end in the future, or one that is not a time, is damaged. The session has ended all the same, but it must not
+    // hide sessions that end later.
     const latest = clock.now() + MOST_AHEAD
     let isChanged = false
     for (let after = -1; ;) {
@@ -120,7 +120,7 @@ export function createStatusLists ({ store, clock, revocations, keyring, base }:
         .where('status_list', '=', id)
         .where('ended_at', '>=', from)
         .where('ended_at', '<=', to)
-        // An index that is damaged has no place in the list.
+        // A damaged index has no place in the list.
         .where('status_index', '>=', 0)
         .where('status_index', '<', LIST_SIZE)
         .where(eb => eb.or([eb('ended_at', '>', from), eb('status_index', '>', after)]))

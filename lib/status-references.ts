@@ -52,7 +52,7 @@ export function createStatusReferences ({ base, pick = randomInt }: { base: stri
       .selectFrom('status_lists')
       .select(['id', 'given'])
       .where('open', 'is not', null)
-      // A list whose count is damaged may be full, and no token can name one whose id is none.
+      // A list with a damaged count may be full, and no token can name a list with a damaged id.
       .where('id', '>=', '')
       .where('id', '<', '\u{10FFFF}')
       .where('given', '>=', 0)

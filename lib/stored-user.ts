@@ -13,7 +13,9 @@ export interface StoredUser extends User {
   passwordChangedAt: number
 }
 
-/** The user of a row. Of a damaged row the rest stays readable: it is on the same page as others. */
+/**
+ * Returns the user of a row. The intact columns of a damaged row stay readable, because it is on one page with others.
+ */
 export function toStoredUser (row: Selectable<UsersTable>): StoredUser {
   return {
     id: row.id,

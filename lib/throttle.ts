@@ -19,7 +19,7 @@ import { keyOf } from './usernames.js'
 export interface Bucket {
   /** A MAC: people type passwords where the username belongs, and those must not be read in the store. */
   key: string
-  /** The account or the client whose failures these are, a MAC too; null if only time forgives them. */
+  /** The account or client whose failures these are, as a MAC too. Null if only time forgives them. */
   account: string | null
 }
 
@@ -31,21 +31,21 @@ export interface Place {
 
 /** Who tries, and at whose account, for the audit trail. */
 export interface Attempter extends Omit<NewEvent, 'type' | 'details'> {
-  /** The event of each failure. Default: none, `check` records its own. */
+  /** The event to record for each failure. Default: none, because `check` records its own. */
   failure?: EventType
 }
 
 /** Slows down the guessing of passwords and secrets, for each account, in the store: across restarts and processes. */
 export interface Throttle {
   /**
-   * Looks at a password, or at a secret, by `check`, unless too many on this bucket were wrong: then throws `too_many_failures` at
-   * once, without looking and without counting. The attempt is written down before `check` runs. A check that throws
-   * `invalid_credentials`, `wrong_password` or `invalid_client` is a failure, one that resolves forgives all failures of the bucket,
-   * and one that throws anything else has said nothing of the password. Ten failures in a row cost nothing; then the wait doubles
-   * from a second to an hour; a hundred close the bucket for a day (NIST SP 800-63B-4 section 3.2.2). A day without an attempt
-   * forgets all.
-   * @param who - who tries, and at whose account: for the event of the failure, and for `attempts_blocked`, once for
-   * each block. If there are many of them, they are counted: see `FailureCounts`.
+   * Looks at a password, or at a secret, by `check`, unless too many on this bucket were wrong: then throws
+   * `too_many_failures` at once, without looking and without counting. The attempt is written down before `check` runs.
+   * A check that throws `invalid_credentials`, `wrong_password` or `invalid_client` is a failure, one that resolves
+   * forgives all failures of the bucket, and one that throws anything else has said nothing of the password. Ten
+   * failures in a row cost nothing; then the wait doubles from a second to an hour; a hundred close the bucket for a
+   * day (NIST SP 800-63B-4 section 3.2.2). A day without an attempt forgets all.
+   * @param who - who tries, and on which account. It goes into the event of each failure, and into `attempts_blocked`,
+   * once for each block. If there are many events, they are counted: see `FailureCounts`.
    */
   attempt<T> (bucket: Bucket, who: Attempter, check: () => Promise<T>): Promise<T>
   /**
@@ -67,8 +67,9 @@ export interface Throttle {
   /** The bucket of a machine client's secret, for each network: nobody locks a client out from elsewhere. */
   clientBucket (clientId: string, address: string | undefined): Bucket
   /**
-   * The bucket of a wrong secret: usually the one of `clientBucket`. Networks that fail after a thousand others share
-   * one, or a sender with many addresses could fill the store. A right secret never waits for that one.
+   * Returns the bucket for a wrong secret, usually the one of `clientBucket`. Networks that fail after a thousand
+   * others share one bucket. Otherwise a sender with many addresses could fill the store. A right secret never waits
+   * for the shared bucket.
    * @param clientId - undefined if there is no such client. All invented ids count as one client.
    */
   findFailureBucket (clientId: string | undefined, address: string | undefined): Promise<Bucket>
@@ -80,12 +81,12 @@ export interface Throttle {
   purge (limit: number): Promise<boolean>
   /**
    * Records the failures that were only counted, in windows that are over. Call it every minute or so.
-   * @param isEnding - whether the process ends: then also those of the current window.
+   * @param isEnding - whether the process is ending. Then failures of the current window are recorded too.
    */
   recordCounts (isEnding?: boolean): Promise<void>
 }
 
-/** Networks for which the failures of one client are counted apart. */
+/** How many networks have a separate count of failures for one client. */
 const MOST_NETWORKS = 1_000
 
 /** The errors of a password that is wrong, or may be. */
@@ -181,7 +182,7 @@ export function createThrottle ({ store, clock, revocations, keys, isOn }: {
   }
 
   async function end (bucket: Bucket, who: Attempter, begunAt: number, outcome: Outcome): Promise<void> {
-    // Outside of the transaction, which may run more than once.
+    // Counted outside the transaction, because that may run more than once.
     const failed = outcome === 'failed' ? countFailure(who) : []
     let blocked: NewEvent[] | undefined
     await revocations.transaction(async (trx, _revoke, now, record) => {
@@ -281,8 +282,8 @@ function refusal (wait: number): LatchkeyError {
 }
 
 /**
- * Undefined where the row is damaged: its owner must not be locked out for good, and the next attempt writes it
- * again.
+ * Returns undefined if the row is damaged, because its owner must not be locked out for good. The next attempt writes
+ * it again.
  */
 function toAttempts (row: Selectable<AttemptsTable>, now: number): Attempts | undefined {
   const pending = toText(row.pending)

@@ -34,7 +34,7 @@ export function createTokenEnding ({ clock, revocations }: { clock: Clock, revoc
         await trx.deleteFrom('rules').where('session_id', '=', clientId).execute()
         return await record({ type: 'tokens_revoked', ...about })
       }
-      // The token is alive, so a rule is missing even if the session is gone.
+      // The token is still valid, so a rule is needed even if the session is gone.
       const ended = await endSession({ trx, revoke, now, record }, { userId: sub, sessionId: sid })
       if (ended === undefined) await revoke.sessions([sid])
       await record({ type: 'session_ended', ...about, details: { reason: 'too_many_tokens_revoked' } })

@@ -38,15 +38,15 @@ export function changeRow (before: Selectable<UsersTable>, { scope = before.scop
 /** An account before and after a change. */
 export interface Changed {
   before: Selectable<UsersTable>
-  /** What `changeRow` made of `before` and `change`. */
+  /** The result of `changeRow` for `before` and `change`. */
   after: Selectable<UsersTable>
   change: AccountChange
 }
 
 /**
- * Writes the change of an account as part of a transaction, kills the tokens that have more rights than are left, and
- * records what happened. If more sessions must end than fit into one transaction, it only ends some of them: call it
- * again in the next one (`inSteps`).
+ * Writes the change of an account as part of a transaction, kills the tokens that carry more rights than remain, and
+ * records what happened. If more sessions must end than fit into one transaction, it only ends some of them. Then call
+ * it again in the next one (`inSteps`).
  */
 export async function writeChange (
   write: WriteStep,

@@ -10,7 +10,7 @@ import type { StoredUser } from './users.js'
 export interface UserListQuery {
   /** A username: those after it. It need not be there any more. */
   after?: string
-  /** The same as `after`, by the `username_key` of a row. */
+  /** The same as `after`, but as the `username_key` of a row. */
   afterKey?: string
   /** Those whose username begins so; letter case does not matter. Default: all. */
   search?: string
@@ -33,7 +33,7 @@ export function selectUsers (
   let query = Buffer.compare(Buffer.from(last), Buffer.from(prefix)) < 0
     ? db.selectFrom('users').selectAll().where('username_key', '>=', prefix)
     : db.selectFrom('users').selectAll().where('username_key', '>', last)
-  // Always: a damaged key that is no text comes after every text, and no cursor gets past it.
+  // This bound always applies, because a damaged key that is not text sorts after all text, and no cursor gets past it.
   query = query.where('username_key', '<=', prefix + LAST)
   return query.orderBy('username_key').limit(limit)
 }

@@ -2,7 +2,7 @@ import { MAX_USERNAME_LENGTH } from '../schemas/common.js'
 import { LatchkeyError } from './errors.js'
 import { hasStraySpace, nameCharacter } from './visible-text.js'
 
-// Unicode takes the dot off an i with another dot above it, so a reader cannot see it.
+// An i with a combining dot above shows only one dot, so a reader cannot see the difference.
 const WITH_MARKS = /\p{Soft_Dotted}\p{M}+/gu
 
 /**
@@ -15,14 +15,14 @@ export function keyOf (username: string): string {
   return folded.replace(WITH_MARKS, letter => letter.replaceAll('\u0307', '')).normalize('NFC')
 }
 
-/** The form of a username that is stored. */
+/** Returns the form of a username that is stored. */
 export function formOf (username: string): string {
   return username.normalize('NFKC')
 }
 
 /**
- * Code points that would be allowed by their category: those that RFC 5892 section 2.6 refuses, old Hangul letters
- * (RFC 8264 section 9.9), and three that are blank.
+ * Code points that are refused although their category is allowed: those that RFC 5892 section 2.6 refuses, old Hangul
+ * letters (RFC 8264 section 9.9), and blank ones.
  */
 const EXCEPTIONS = '\\u0640\\u07FA\\u3031-\\u3035\\u303B' +
   '\\u1100-\\u11FF\\uA960-\\uA97F\\uD7B0-\\uD7FF\\u{13441}\\u{13442}'
@@ -43,7 +43,7 @@ const IS_RTL = new RegExp(`^(?!\\p{Nd})[${RTL}][${RTL}\\x20-@[-\`{-~]*$`, 'u')
 const ENDS_RTL = new RegExp(`[${RTL}0-9]$`, 'u')
 const DIGITS = [/[0-9\u06F0-\u06F9]/u, /[\u0660-\u0669]/u]
 
-/** Whether a name with right-to-left letters follows the bidi rule: RFC 5893 section 2. Marks have no direction of their own. */
+/** Whether a name with right-to-left letters follows the bidi rule of RFC 5893 section 2. Marks have no direction. */
 function hasOneDirection (normal: string): boolean {
   const letters = normal.replace(/\p{M}/gu, '')
   if (!HAS_RTL.test(letters)) return true
@@ -59,7 +59,10 @@ const SCRIPTS = [
 const MIXED_SCRIPTS = [['Latn', 'Hani', 'Hira', 'Kana'], ['Latn', 'Hani', 'Hang'], ['Latn', 'Hani', 'Bopo']]
 const ANY_SCRIPT = [...SCRIPTS, 'Hani', 'Hira', 'Kana', 'Hang', 'Bopo']
 
-/** What one word may consist of: "highly restrictive" in UTS 39, word by word, so that иван@example.com is a name. */
+/**
+ * The characters that one word may consist of. This is "highly restrictive" in UTS 39, applied to each word, so that
+ * иван@example.com is a name.
+ */
 const WORDS = [
   ...[...SCRIPTS.map(script => [script]), ...MIXED_SCRIPTS].map(scripts => {
     return `[${[...scripts, 'Zyyy', 'Zinh'].map(script => `\\p{scx=${script}}`).join('')}]`
@@ -83,11 +86,12 @@ export function findUsernameProblem (username: string): string | undefined {
   const loose = /(?:^| )(\p{M})/u.exec(normal)?.[1]
   if (loose !== undefined) return `A word of a username cannot begin with ${nameCharacter(loose)}.`
   if (!hasOneDirection(normal)) {
-    return 'A username with right-to-left letters must begin with one, end with one or a digit, and contain no others.'
+    return 'A username with right-to-left letters must begin with one, end with one or a digit, ' +
+      'and contain no other letters.'
   }
   const foreign = findForeign(normal)
   if (foreign === undefined) return undefined
-  return `A word of a username cannot mix scripts: ${nameCharacter(foreign)} is from another one.`
+  return `A word of a username cannot mix scripts: ${nameCharacter(foreign)} is from another script.`
 }
 
 /**
@@ -99,10 +103,10 @@ export function normaliseUsername (username: string): string {
   return formOf(username)
 }
 
-/** Names the character that the user typed, which NFKC may have turned into another one. */
+/** Returns the forbidden character as the user typed it, because NFKC may have turned it into another one. */
 function findForbidden (username: string, normal: string): string | undefined {
   const typed = [...username]
-  // Not only other spaces: NFKC turns an acute accent into a space and a mark.
+  // This finds more than other spaces, because NFKC also turns an acute accent into a space and a mark.
   const spaced = typed.find(character => character !== ' ' && character.normalize('NFKC').includes(' '))
   if (spaced !== undefined) return spaced
   const [forbidden] = FORBIDDEN.exec(normal) ?? []
@@ -110,7 +114,7 @@ function findForbidden (username: string, normal: string): string | undefined {
   return typed.find(character => character.normalize('NFKC').includes(forbidden)) ?? forbidden
 }
 
-/** The first character of a word that is not of the script of those before it. */
+/** Returns the first character of a word whose script differs from that of the characters before it. */
 function findForeign (normal: string): string | undefined {
   for (const word of normal.split(/[\x20-\x2F:-@[-`{-~]+/u)) {
     const length = Math.max(...WORDS.map(pattern => pattern.exec(word)?.[0].length ?? 0))

@@ -198,7 +198,7 @@ export function createUsers ({ store, clock, passwords, revocations, throttle, c
       const row = await store.read(db => db.selectFrom('users').selectAll().where('username_key', '=', keyOf(username)).executeTakeFirst())
       // Unknown and disabled users cost a hash too: the time of the answer tells nothing.
       const { valid, needsRehash } = await passwords.verify(password, row?.password_hash, origin)
-      // A damaged id names nobody.
+      // A damaged id names no user.
       if (typeof row?.id !== 'string' || !valid || row.disabled_at !== null) return null
       if (needsRehash) await rehash(row, password, origin)
       return toStoredUser(row)
@@ -265,7 +265,7 @@ export function createUsers ({ store, clock, passwords, revocations, throttle, c
         const before = await requireAccount(trx, id)
         // Somebody else changed it, or disabled the account, while we were hashing: theirs stands.
         if (before.password_changed_at !== row.password_changed_at || before.disabled_at !== null) throw new LatchkeyError('wrong_password')
-        // Tokens that belong to no session can die too if no session is kept.
+        // If no session is kept, tokens that belong to no session can die too.
         const step = keepSession === undefined
           ? await closeSessions(write, { userId: id })
           : await endOtherSessions(write, { userId: id, keep: keepSession })

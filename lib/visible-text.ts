@@ -1,4 +1,4 @@
-/** What a character is, in words. The first row that matches counts. */
+/** Names for kinds of characters. The first row that matches counts. */
 const KINDS: ReadonlyArray<readonly [RegExp, string]> = [
   [/\p{Cs}/u, 'half of a surrogate pair'],
   [/\p{Cc}/u, 'a control character'],
@@ -18,22 +18,24 @@ const KINDS: ReadonlyArray<readonly [RegExp, string]> = [
   [/\p{L}/u, 'a letter']
 ]
 
-/** Characters that a reader cannot see, or cannot tell from another one. */
+/** Characters that a reader cannot see, or cannot tell apart from others. */
 const INVISIBLE = /[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]|(?! )\p{Zs}/u
 
-/** A name for a character that is safe in a terminal and in a log, for example `U+FE0F (a variation selector)`. */
+/**
+ * Returns a name for a character that is safe in a terminal and in a log, for example `U+FE0F (a variation selector)`.
+ */
 export function nameCharacter (character: string): string {
   const code = (character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')
   const [, kind] = KINDS.find(([pattern]) => pattern.test(character)) ?? []
   return kind === undefined ? `U+${code}` : `U+${code} (${kind})`
 }
 
-/** The first character that a reader cannot see, or undefined. */
+/** Returns the first character that a reader cannot see, or undefined. */
 export function findInvisible (text: string): string | undefined {
   return INVISIBLE.exec(text)?.[0]
 }
 
-/** The space that stands at an end or beside another space: two names that differ by it look the same. */
+/** Whether a text has a space at an end or beside another space. Two names that differ only by it look the same. */
 export function hasStraySpace (text: string): boolean {
   return text.startsWith(' ') || text.endsWith(' ') || text.includes('  ')
 }

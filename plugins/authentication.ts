@@ -14,11 +14,13 @@ import type { OwnGuards } from './guards.js'
 import { kTokens } from './jwt.js'
 import { kSettings } from './settings.js'
 
-/** The guards of our own routes, and what these ask about a request that passed one. */
+/** The guards of our own routes, and functions that read the user of a request that passed one. */
 export interface RouteGuards extends OwnGuards {
-  /** Returns the user who passed a guard. A hook of the host may have replaced `request.user`. */
+  /**
+   * Returns the user who passed a guard. `request.user` is not enough, because a hook of the host may have replaced it.
+   */
   userOf (request: FastifyRequest): AuthenticatedUser
-  /** The same user, for the audit trail and for the services that look at the scopes of the token. */
+  /** Returns the same user for the audit trail and for the services that check the scopes of the token. */
   actorOf (request: FastifyRequest): Principal
 }
 
@@ -32,7 +34,7 @@ declare module 'fastify' {
   }
 }
 
-/** Who sends a request, and the guards of our own routes. */
+/** Identifies the sender of a request, and makes the guards of our own routes. */
 export default fp(async function latchkeyAuthentication (app) {
   const { catalogue } = app[kSettings]
   const authenticator = createAuthenticator({

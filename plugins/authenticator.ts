@@ -3,7 +3,7 @@ import type { AuthenticatedUser } from '../lib/access-token.js'
 import type { Cookies } from './cookies.js'
 import { varyBy } from './vary.js'
 
-/** What a registration of Latchkey gives its guards: who sends a request, and which scopes there are. */
+/** What a registration of Latchkey gives its guards: the user of a request, and the known scopes. */
 export interface Authenticator {
   /**
    * Returns the user of a request; a promise only if the token's verdict has to be waited for. It changes nothing.
@@ -31,7 +31,8 @@ export function createAuthenticator ({ tokens, cookies, assertKnown }: {
   return {
     authenticate (request: Guarded) {
       const known = request[kVerified]
-      // A second look costs little, and a body needs one: a slow sender must not outlive expiry or revocation.
+      // A second check costs little, and a request with a body needs one, because a slow sender must not outlive expiry
+      // or revocation.
       if (known !== undefined && request.user === known && !hasBody(request)) return known
       return tokens.verify(cookies.readAccessToken(request))
     },
@@ -52,7 +53,7 @@ function hasBody ({ headers, body }: FastifyRequest): boolean {
   return headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined || body !== undefined
 }
 
-/** No shared cache may give one user's response to another, unless the host has already decided otherwise. */
+/** Keeps shared caches from giving one user's response to another, unless the host has already decided otherwise. */
 function keepPrivate (reply: FastifyReply): void {
   if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'private')
   varyBy(reply, 'Cookie')

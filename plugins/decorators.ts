@@ -7,15 +7,16 @@ import type { Guards } from './guards.js'
 declare module 'fastify' {
   interface FastifyInstance {
     /**
-     * Rejects requests without a valid access token (401). Use it as the `onRequest` hook of a route; it then runs again when the
-     * body is there. As a hook of a whole scope, add it at `preHandler` too if bodies may arrive slowly.
+     * Rejects requests without a valid access token (401). Use it as the `onRequest` hook of a route. It then runs
+     * again when the body has arrived. As a hook of a plugin or of the whole app, add it at `preHandler` too if bodies
+     * may arrive slowly.
      */
     authenticate: Guards['authenticate']
     /** Like `authenticate`, but lets requests without a token through. Await it to get the user, or undefined. */
     authenticateOptional: Guards['authenticateOptional']
     /**
-     * Makes a guard that requires all listed scopes (401, 403). Use it as a `preHandler`: authentication then runs at onRequest,
-     * before the body is read. Throws at once for a scope that is not in the catalogue.
+     * Makes a guard that requires all listed scopes (401, 403). Use it as a `preHandler`. Authentication then runs at
+     * `onRequest`, before the body is read. Throws at once for an unknown scope.
      */
     requireScopes: Guards['requireScopes']
   }

@@ -10,7 +10,7 @@ import { describeError, oauthErrorOf, oauthStatusOf, problemOf } from '../schema
 /** Every error of our routes leaves as `application/problem+json` (RFC 9457), but for the OAuth endpoints: see `sendOAuthError`. */
 export default fp(async function latchkeyErrors (app) {
   app.setErrorHandler(sendProblem)
-  // What we send is about one user or one moment. A route whose answer a cache may keep replaces this.
+  // Our responses are for one user or one moment. A route whose response a cache may store overrides this.
   app.addHook('onRequest', function forbidCaching (_request, reply, done) {
     reply.header('cache-control', 'no-store')
     done()
@@ -53,9 +53,8 @@ function toPresentable (cause: unknown, request: FastifyRequest): Presentable {
   const error = translate(cause)
   if (error.statusCode < 500) return error
   const reason = (error instanceof LatchkeyError && error.cause) || cause
-  // The client gets the sentence of the table, the log gets the reason. A client can cause a refusal that is expected
-  // as often as it
-  // likes: the line of the request is enough for it.
+  // The client gets the sentence of the table, and the log gets the reason. A client can cause an expected refusal as
+  // often as it likes, so the log line of the request is enough for it.
   if (isExpected(error)) request.log.debug({ code: error.code, reason: String(reason) }, error.message)
   else request.log.error({ err: reason }, error.message)
   return error

@@ -12,8 +12,9 @@ import { Verdict } from './verdict.js'
 type Done = (error?: Error) => void
 
 /**
- * Lets a request through or refuses it with 401, 403 or 503. Use it as an `onRequest`, `preValidation` or `preHandler` hook, or
- * await it: then it returns the user, or rejects. It changes the reply only if the request is let through.
+ * Lets a request through or refuses it with 401, 403 or 503. Use it as an `onRequest`, `preValidation` or `preHandler`
+ * hook, or await it. If awaited, it returns the user or rejects. It changes the reply only if it lets the request
+ * through.
  */
 export interface Guard<User = AuthenticatedUser> {
   (request: FastifyRequest, reply: FastifyReply, done: Done): void
@@ -24,34 +25,40 @@ export interface Guard<User = AuthenticatedUser> {
 export interface Guards {
   /** Rejects requests without a valid access token (401). */
   authenticate: Guard
-  /** Like `authenticate`, but lets requests without a token through: their user is undefined. A bad token is still 401. */
+  /**
+   * Like `authenticate`, but lets requests without a token through. Their user is undefined. A bad token is still 401.
+   */
   authenticateOptional: Guard<AuthenticatedUser | undefined>
   /**
-   * Makes a guard that requires all listed scopes, and otherwise responds 403. Authentication runs at `onRequest`, before the body is read.
+   * Makes a guard that requires all listed scopes and otherwise responds 403. Authentication runs at `onRequest`,
+   * before the body is read.
    * @throws RangeError for an unknown scope: at once from `app.requireScopes`, at boot from the imported function.
    */
   requireScopes (...scopes: Scope[]): Guard
 }
 
-/** The guards of our own routes: no route of ours is public to them. */
+/** The guards of our own routes. They exempt no route. */
 export interface OwnGuards extends Guards {
   /** Like `authenticate`, but responds 403 to a machine client's own token. */
   requireUser: Guard
 }
 
-/** How guards find the authenticator of their registration: they belong to one, or look for the one around a route. */
+/**
+ * How guards find the authenticator of their registration. They belong to one registration, or look for the one around
+ * a route.
+ */
 export interface GuardSource {
-  /** The registration that they belong to. Default: they look for one. */
+  /** The authenticator of the registration that they belong to. Default: they look for one. */
   authenticator?: Authenticator
   /** Returns the authenticator of the registration around this instance. */
   find (instance: FastifyInstance): Authenticator | undefined
   /** What the app has to register, for errors. */
   plugin: string
-  /** Whether our own public routes, and those that the host has exempted, are let through. */
+  /** Whether they let requests to our own public routes, and to those that the host has exempted, through. */
   exempts: boolean
 }
 
-/** What a guard requires of a request, for the route that it is a hook of. */
+/** What a guard requires of requests to the route that it is a hook of. */
 export interface Requirement {
   /** Whether it is a guard of our own routes. */
   isOurs: boolean
@@ -63,7 +70,7 @@ export interface Requirement {
 
 const kRequirement = Symbol('latchkey.requirement')
 
-/** Returns what a hook requires if it is a guard. */
+/** Returns what a hook requires, or undefined if it is not a guard. */
 export function requirementOf (hook: unknown): Requirement | undefined {
   return (hook as { [kRequirement]?: Requirement } | undefined)?.[kRequirement]
 }
@@ -119,7 +126,7 @@ function follow<Value> (outcome: Value | Promise<Value>, next: (value: Value) =>
   return outcome instanceof Promise ? outcome.then(next) : next(outcome)
 }
 
-/** Makes one guard, in each form in which an app may call it. */
+/** Makes one guard that works in every form in which an app may call it. */
 function createGuard<User extends AuthenticatedUser | undefined> (name: string, { source, check, early, scopes = [], isOptional = false }: {
   source: GuardSource
   check: Check<User>
@@ -141,7 +148,7 @@ function createGuard<User extends AuthenticatedUser | undefined> (name: string, 
     return new Error(`${name}() found no registration of ${source.plugin} around this route. Register it in the same app or in a parent of this plugin.`)
   }
 
-  /** Ends the hook that was refused; undefined lets the request through. */
+  /** Returns the error of a refusal, or undefined if the request is let through all the same. */
   function settle (error: unknown, request: FastifyRequest, isAround: boolean): Error | undefined {
     if (source.exempts && (isOwnPublicRoute(request) || (isAround && isPublicRoute(request)))) return undefined
     return withHeaders(error)
@@ -192,8 +199,8 @@ function createGuard<User extends AuthenticatedUser | undefined> (name: string, 
   }
 
   /**
-   * Fastify binds each hook to the instance of its route when all plugins are loaded, also if the route was declared before Latchkey
-   * was there. So this is where a mistake stops the boot.
+   * When all plugins are loaded, Fastify binds each hook to the instance of its route, even if the route was declared
+   * before Latchkey was registered. So a mistake stops the boot here.
    */
   function bind (this: unknown, instance: unknown): Guard<User> {
     if (!isInstance(instance)) return guard
@@ -211,7 +218,7 @@ function isInstance (value: unknown): value is FastifyInstance {
   return typeof (value as FastifyInstance | null | undefined)?.addHook === 'function'
 }
 
-/** Fastify's own error handler sends `headers`; `sendChallenge` sends them for any other. */
+/** Fastify's own error handler sends `headers`. For any other error handler, `sendChallenge` sends them. */
 function withHeaders (error: unknown): Error {
   if (!(error instanceof LatchkeyError)) return error instanceof Error ? error : new Error('A guard could not check the token', { cause: error })
   error.headers = {

@@ -3,9 +3,9 @@ import type { Authenticator } from './authenticator.js'
 import { createGuards } from './guards.js'
 import type { Guards } from './guards.js'
 
-/** What a plugin of ours gives its host: guards to import, and the same as decorators. */
+/** The guards that one of our plugins gives its host, to import and as decorators. */
 export interface HostGuards extends Guards {
-  /** Lets the imported guards find this registration, and decorates the app with guards that belong to it alone. */
+  /** Lets the imported guards find this registration, and decorates the app with guards that belong only to it. */
   register (app: FastifyInstance, authenticator: Authenticator): void
 }
 

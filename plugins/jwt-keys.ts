@@ -17,7 +17,8 @@ export function createJwtKeyMaker ({ issuer, audience }: { issuer: string, audie
 }
 
 /**
- * With our type, issuer and audience pinned, and every claim there. Rejects if the key does not verify what it signs.
+ * Makes a key with our type, issuer and audience pinned, and every claim required. Rejects if the key does not verify
+ * what it signs.
  */
 async function toJwtKey (key: SigningKey, { issuer, audience }: { issuer: string, audience: readonly string[] }): Promise<JwtKey> {
   const options: FastifyJWTOptions = {
@@ -39,7 +40,8 @@ async function toJwtKey (key: SigningKey, { issuer, audience }: { issuer: string
 }
 
 /**
- * The signature only: what such a token says is judged in lib/foreign-tokens.ts. Rejects if the key verifies nothing.
+ * Makes a key that checks only the signature. lib/foreign-tokens.ts judges the claims. Rejects if the key cannot verify
+ * anything.
  */
 async function toVerifyOnlyJwtKey (key: VerifyOnlyKey): Promise<VerifyOnlyJwtKey> {
   const { jwt } = await isolate<FastifyJWTOptions>(fastifyJwt, {
@@ -51,7 +53,9 @@ async function toVerifyOnlyJwtKey (key: VerifyOnlyKey): Promise<VerifyOnlyJwtKey
   return made
 }
 
-/** It cannot sign, so it is given a token that it must refuse for its signature, and for nothing before that. */
+/**
+ * Tests a key that cannot sign, with a token that it must refuse because of the signature and for no earlier reason.
+ */
 function assertVerifies ({ key, verify }: VerifyOnlyJwtKey): void {
   const encode = (part: object): string => Buffer.from(JSON.stringify(part)).toString('base64url')
   try {
@@ -60,5 +64,5 @@ function assertVerifies ({ key, verify }: VerifyOnlyJwtKey): void {
     if ((error as { code?: unknown }).code === 'FAST_JWT_INVALID_SIGNATURE') return
     throw error
   }
-  throw new Error('A key verifies a signature that it cannot have made')
+  throw new Error('A key accepted a signature that it cannot have made')
 }

@@ -7,7 +7,9 @@ declare module 'fastify' {
   }
 }
 
-/** In the `config` of our own routes that need no guard. A symbol, so that no other route has it by accident. */
+/**
+ * Marks the `config` of our own routes that need no guard. It is a symbol, so that no other route has it by accident.
+ */
 const kOwnPublicRoute = Symbol('latchkey.ownPublicRoute')
 
 /** The `config` of a route of ours that stays public, whatever guard the host puts around its app. */
@@ -21,7 +23,7 @@ export const CHECKED: object = { [kChecked]: true }
 
 /** Whether this is one of our own public routes. */
 export function isOwnPublicRoute ({ routeOptions: { config } }: FastifyRequest): boolean {
-  // Fastify has no config for a path that it does not know.
+  // Fastify has no config for an unknown path.
   return config !== undefined && kOwnPublicRoute in config
 }
 

@@ -55,7 +55,7 @@ export default fp(async function latchkeyPurge (app) {
     return more
   }
 
-  /** Each process has counts of its own. */
+  /** Records the counts of this process. Each process has its own. */
   async function recordCounts (isEnding: boolean): Promise<void> {
     try {
       await throttle.recordCounts(isEnding)

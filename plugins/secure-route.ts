@@ -11,8 +11,9 @@ const kWatched = Symbol('latchkey.watched')
 subscribe('fastify.initialization', message => watchRoutes((message as { fastify: FastifyInstance }).fastify))
 
 /**
- * Adds to an app what its guards need around them.
- * @param isDocumented - whether a route's OpenAPI `security` is of use: @fastify/swagger fails on schemes that its document lacks.
+ * Adds the hooks that guards need to an app.
+ * @param isDocumented - whether to add OpenAPI `security` to a route. @fastify/swagger fails on schemes that its
+ * document lacks.
  */
 export function secureRoutes (app: FastifyInstance, isDocumented: (instance: FastifyInstance) => boolean): void {
   watchRoutes(app)

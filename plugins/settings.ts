@@ -11,8 +11,8 @@ export const kStandalone = Symbol('latchkey.standalone')
 export const kServicesOnly = Symbol('latchkey.servicesOnly')
 
 /**
- * On an app that lists or revokes keys: it opens with a wrong secret too, because that is how damaged keys are found
- * and removed.
+ * Set on an app that lists or revokes keys. It opens even with a wrong secret, so that damaged keys can be found and
+ * removed.
  */
 export const kRepair = Symbol('latchkey.repair')
 

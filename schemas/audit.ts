@@ -49,6 +49,6 @@ export const AuditQuery = Type.Object({
   subject: Type.Optional(Type.String({ minLength: 1, maxLength: 256, description: 'The id of the user, client or key that it happened to.' })),
   since: Type.Optional(DateTime),
   until: Type.Optional(DateTime),
-  cursor: Type.Optional(Type.String({ pattern: PLACE_PATTERN, description: 'The `next` of the page before.' })),
+  cursor: Type.Optional(Type.String({ pattern: PLACE_PATTERN, description: 'The `next` of the previous page.' })),
   limit: Type.Optional(PageLimit)
 }, { additionalProperties: false })

@@ -48,18 +48,18 @@ export const ExpiresIn = Type.Integer({ minimum: 0, description: 'The lifetime o
 
 export const PAGE_LIMIT_PATTERN = '^([1-9][0-9]{0,2}|1000)$'
 
-/** The decimal digits of a place in a table: fewer than make a number that JavaScript rounds. */
+/** The decimal digits of a place in a table. JavaScript rounds no number with so few digits. */
 export const PLACE_PATTERN = '^[1-9][0-9]{0,14}$'
 
-/** Seconds since the epoch, as a query has them. */
+/** Seconds since the epoch, in a query. */
 export const SECONDS_PATTERN = '^[0-9]{1,12}$'
 
-/** What to write instead of a text that does not match one of our patterns, or has not one of our formats. */
+/** What a value must be if it does not match one of our patterns or formats. */
 export const EXPECTED: Readonly<Record<string, string>> = {
   [PAGE_LIMIT_PATTERN]: 'a whole number from 1 to 1000',
-  [PLACE_PATTERN]: 'the next of a page',
+  [PLACE_PATTERN]: 'the value of next on the previous page',
   [SECONDS_PATTERN]: 'a number of seconds since 1970, for example 1793707200',
-  'date-time': 'a date and time of RFC 3339, for example 2026-11-03T12:00:00Z',
+  'date-time': 'a date and time as specified in RFC 3339, for example 2026-11-03T12:00:00Z',
   uuid: 'a UUID, for example 0199f0a2-7c1e-7b43-9d3f-5a2b8c6d4e1f'
 }
 

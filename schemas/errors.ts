@@ -2,10 +2,9 @@ import { STATUS_CODES } from 'node:http'
 import type { OAuthError, Problem } from './responses.js'
 
 /**
- * Every error that a client can meet, in one table: the code is API, the sentence is prose.
- * `oauth` is the RFC 6749 section 5.2 (or RFC 6750 section 3.1) code where the error can leave through an OAuth endpoint
- * or a Bearer challenge. `expected`: a refusal with a status from 500 that is not a fault, so it is not logged as an
- * error.
+ * Every error that a client can meet, in one table: the code is API, the sentence is prose. `oauth` is the RFC 6749
+ * section 5.2 (or RFC 6750 section 3.1) code where the error can leave through an OAuth endpoint or a Bearer challenge.
+ * `expected`: a refusal with a 5xx status that is not a fault, so it is not logged as an error.
  */
 const TABLE = {
   invalid_request: { status: 400, oauth: 'invalid_request', message: 'The request is malformed.' },
@@ -41,7 +40,7 @@ const TABLE = {
     status: 501,
     expected: true,
     oauth: 'invalid_request',
-    message: 'What a status list said at another time is not kept.'
+    message: "Only the current version of a status list is available: leave out 'time'."
   },
   overloaded: {
     status: 503,
@@ -53,13 +52,13 @@ const TABLE = {
     status: 503,
     expected: true,
     oauth: 'temporarily_unavailable',
-    message: 'The revocation feed takes no more receivers here: try again in a moment.'
+    message: 'Too many clients are connected to the revocation feed: try again in a moment.'
   },
   account_changed: {
     status: 503,
     expected: true,
     oauth: 'temporarily_unavailable',
-    message: 'The account was changed in the same moment: try again.'
+    message: 'The account was changed at the same moment: try again.'
   },
   store_unavailable: { status: 503, oauth: 'temporarily_unavailable', message: 'The database is not available: try again in a moment.' },
   revocation_unknown: { status: 503, oauth: 'temporarily_unavailable', message: 'It cannot be told whether this token was revoked: try again in a moment.' }

@@ -11,7 +11,7 @@ export interface Actor {
 /** Everything that is told of, in one table. `kept`: in the audit trail; what happens every few minutes to everybody is not. */
 const TABLE = {
   login: { outcome: 'success', kept: true, meaning: 'A user logged in, and a session began.' },
-  login_failed: { outcome: 'failure', kept: true, meaning: 'A username with a password that was wrong, unknown or disabled. The subject is the account, where there is one. With `count`: that many more within a minute or two, in one entry.' },
+  login_failed: { outcome: 'failure', kept: true, meaning: 'A login failed because the username is unknown, the password is wrong or the account is disabled. The subject is the account, if there is one. With `count`, one entry stands for that many more failures within a minute or two.' },
   refresh: { outcome: 'success', kept: false, meaning: 'A refresh token was exchanged for its successor.' },
   refresh_token_reuse: { outcome: 'failure', kept: true, meaning: 'A refresh token was used again after its successor: a copy is in other hands, and the session was ended.' },
   token_revoked: { outcome: 'success', kept: true, meaning: 'One access token was revoked.' },
@@ -29,11 +29,11 @@ const TABLE = {
   key_activated: { outcome: 'success', kept: true, meaning: 'A pending key was made to sign at once.' },
   key_revoked: { outcome: 'success', kept: true, meaning: 'A key was killed, with every token that it signed.' },
   keys_resealed: { outcome: 'success', kept: true, meaning: 'The keys were sealed anew with the first secret; `count` says how many.' },
-  attempts_blocked: { outcome: 'failure', kept: true, meaning: 'Too many attempts in a row failed: the next ones from there are refused for a time. The actor made the last of them, `failures` says how many there were. With `count`: that many more such blocks, in one entry.' },
+  attempts_blocked: { outcome: 'failure', kept: true, meaning: 'Too many attempts in a row failed, so the next ones from there are refused for a time. The actor made the last one, and `failures` is the number of failures. With `count`, one entry stands for that many more blocks.' },
   client_added: { outcome: 'success', kept: true, meaning: 'A machine client was registered; `scopes` and `grants` say what for.' },
   client_removed: { outcome: 'success', kept: true, meaning: 'A machine client was deleted; `sessions` says how many were live.' },
   client_secret_rotated: { outcome: 'success', kept: true, meaning: 'A machine client got a new secret.' },
-  client_authentication_failed: { outcome: 'failure', kept: true, meaning: 'The id of a machine client with a wrong secret, or an unknown id. The subject is the client, where there is one. With `count`: that many more within a minute or two, in one entry.' },
+  client_authentication_failed: { outcome: 'failure', kept: true, meaning: 'A machine client sent a wrong secret or an unknown id. The subject is the client, if there is one. With `count`, one entry stands for that many more failures within a minute or two.' },
   client_token: { outcome: 'success', kept: false, meaning: 'A machine client got an access token of its own.' },
   password_change_failed: { outcome: 'failure', kept: true, meaning: 'A user gave a wrong current password for a new one.' }
 } as const satisfies Record<string, { outcome: 'success' | 'failure', kept: boolean, meaning: string }>

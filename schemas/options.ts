@@ -85,11 +85,11 @@ export const Options = Type.Object({
   refreshIdleTtl: Duration('How long a refresh token lives when it is not used.', '30d', 'LATCHKEY_REFRESH_IDLE_TTL'),
   /** How long a session lives, however often it is refreshed. Default `90d`. */
   sessionTtl: Duration('How long a session lives, however often it is refreshed.', '90d', 'LATCHKEY_SESSION_TTL'),
-  /** How many live sessions a user has at most. At the next login, the least recently used one ends. Default 100. */
+  /** The most live sessions that a user can have. At the next login, the least recently used one ends. Default 100. */
   maxSessions: Type.Optional(Type.Integer({
     minimum: 1,
     maximum: 1_000,
-    description: 'How many live sessions a user has at most. At the next login, the least recently used one ends.',
+    description: 'The most live sessions that a user can have. At the next login, the least recently used one ends.',
     default: 100,
     env: 'LATCHKEY_MAX_SESSIONS',
     expects: 'a whole number from 1 to 1000'

@@ -10,7 +10,7 @@ export const StatusListParams = Type.Object({ id: Type.String({ maxLength: 100 }
 export const StatusListQuery = Type.Object({
   time: Type.Optional(Type.String({
     pattern: SECONDS_PATTERN,
-    description: 'For lists of another time, which are not kept.'
+    description: 'Asks for the list at another time. Such lists are not kept, so the response is 501.'
   }))
 })
 

@@ -9,7 +9,7 @@ import ts from 'typescript'
 // The second net below the linter, which does not see patterns in schemas, nor a search that begins with fixed characters:
 // each regular expression of ours gets 64 KiB of what is likely to be its worst input. A quadratic one needs seconds for it.
 
-/** The sources, not `dist`: what stands in them is what a person wrote. */
+/** The sources, not `dist`, because they hold what a person wrote. */
 const root = join(import.meta.dirname, '..', '..')
 const FOLDERS = ['lib', 'plugins', 'routes', 'schemas', 'verifier', 'client', 'commands']
 const FILES = ['app.ts', 'server.ts', 'cli.ts']
@@ -19,7 +19,7 @@ const SHORT = 2 * 1024
 /** Milliseconds of CPU for one input. A linear search needs a few, and a quadratic one more than a thousand. */
 const MOST = 250
 
-/** What an input ends with: nothing, or what hardly any expression expects there. */
+/** How an input ends: with nothing, or with text that hardly any expression expects there. */
 const ENDS = ['', '\u0001', '!\n', '/']
 
 interface Found { where: string, pattern: string, flags: string }
@@ -30,8 +30,8 @@ async function listSources (): Promise<string[]> {
 }
 
 /**
- * The text that an expression stands for: literals, templates of constants, constants of this file and of the
- * schemas.
+ * Returns the text that an expression stands for. It reads literals, templates of constants, and constants of this file
+ * and of the schemas.
  */
 function textOf (node: ts.Node, file: ts.SourceFile): string | undefined {
   if (ts.isStringLiteralLike(node)) return node.text
@@ -113,15 +113,15 @@ function findInSchema (where: string, value: unknown): Found[] {
   })
 }
 
-/** A character that an element matches first, as a person would try it. */
+/** Returns the first character that an element matches, in the order in which a person would try them. */
 function characterOf (node: AST.Element | AST.CharacterClassElement | AST.ClassStringDisjunction, matches: (text: string) => boolean): string[] {
   if (node.type === 'Character') return [String.fromCodePoint(node.value)]
   return ['a', '0', ' ', '/', '.', '-', '=', '"', 'A', 'é', '\t', ';', '{'].filter(matches).slice(0, 2)
 }
 
 /**
- * Texts that parts of the pattern match: of each sequence its beginning up to each quantifier, and the repeated
- * element alone.
+ * Returns texts that parts of the pattern match: the beginning of each sequence up to each quantifier, and each
+ * repeated element alone.
  */
 function fragmentsOf ({ pattern, flags }: Found): string[] {
   const parsed = new RegExpParser().parsePattern(pattern, 0, pattern.length, { unicode: flags.includes('u') })
@@ -156,7 +156,7 @@ function fragmentsOf ({ pattern, flags }: Found): string[] {
   return [...found].filter(text => text !== '' && text.length <= 200)
 }
 
-/** Inputs that repeat each fragment, alone and after another one, and end with what does not fit. */
+/** Returns inputs that repeat each fragment, alone and after another one, and end with text that does not match. */
 function inputsFor (found: Found, length: number): string[] {
   const fragments = fragmentsOf(found)
   const repeat = (text: string, size: number): string => text.repeat(Math.ceil(size / text.length)).slice(0, size)
@@ -166,7 +166,7 @@ function inputsFor (found: Found, length: number): string[] {
   return pairs.slice(0, 40).flatMap(text => ENDS.map(end => text + end))
 }
 
-/** Milliseconds of CPU: other processes of the machine do not count. */
+/** Milliseconds of CPU time, so that other processes of the machine do not count. */
 function costOf (expression: RegExp, input: string): number {
   const before = process.cpuUsage()
   if (expression.global) input.replace(expression, '')
@@ -175,13 +175,16 @@ function costOf (expression: RegExp, input: string): number {
   return (user + system) / 1_000
 }
 
-/** The second try is for a garbage collection in the first. */
+/** Tries twice, because a garbage collection may slow the first try. */
 function isSlow (expression: RegExp, input: string): boolean {
   const cost = costOf(expression, input)
   return cost > 4 * MOST || (cost > MOST && costOf(expression, input) > MOST)
 }
 
-/** The input for which an expression takes too long, if there is one: of those that cost most when they are short. */
+/**
+ * Returns an input for which an expression takes too long, if there is one. It tries those that cost most when they are
+ * short.
+ */
 function findSlow (found: Found, length = LENGTH): string | undefined {
   const expression = new RegExp(found.pattern, found.flags)
   const costs = inputsFor(found, SHORT).map((input, index) => ({ index, cost: costOf(expression, input) }))
@@ -201,7 +204,7 @@ t.test('every regular expression takes linear time', async t => {
   for (const [text, found] of distinct) t.equal(findSlow(found), undefined, `${found.where} ${text}`)
 })
 
-t.test('this test finds those that do not', async t => {
+t.test('this test finds expressions that do not', async t => {
   for (const pattern of [String.raw`eyJ[\w-]+\.[\w-]+\.[\w-]+|lk[rs]_[\w-]+`, String.raw`\/+$`, String.raw`\s*\n\s*`, '[^/]*$']) {
     t.type(findSlow({ where: '', pattern, flags: 'g' }, LENGTH / 2), 'string', pattern)
   }

@@ -73,7 +73,7 @@ export function createIntrospection ({ endpoint, client, requests, time, bound }
   }
 }
 
-/** A number of milliseconds. `Number` reads an empty header as 0, which would make the answer look new. */
+/** Parses a number of milliseconds. `Number` would read an empty header as 0, which would make the answer look new. */
 function readInteger (text: string | null): number | undefined {
   return text !== null && /^-?\d{1,15}$/.test(text) ? Number(text) : undefined
 }

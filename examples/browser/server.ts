@@ -18,7 +18,7 @@ import type { LatchkeyOptions } from 'fastify-latchkey'
 // The same page is served from both ports. A port makes another origin of the same site: browsers send the cookies along, and the
 // options `corsOrigins` and `trustedOrigins` say that this one may use them. 127.0.0.1 is another site.
 
-// New at each start: attackers try the passwords that examples print.
+// Random at each start, because attackers try the passwords that examples print.
 export const PASSWORD = randomBytes(12).toString('base64url')
 
 /** From the sources: they are not compiled. */

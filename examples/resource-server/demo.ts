@@ -9,7 +9,7 @@ import latchkey from 'fastify-latchkey'
 import type { LatchkeyOptions } from 'fastify-latchkey'
 import { build } from './server.js'
 
-// New at each start: attackers try the passwords that examples print.
+// Random at each start, because attackers try the passwords that examples print.
 const PASSWORD = randomBytes(12).toString('base64url')
 
 /** The API, by its name in the tokens. */

@@ -13,7 +13,7 @@ import type { FastifyInstance } from 'fastify'
 import latchkey from 'fastify-latchkey'
 import type { LatchkeyOptions } from 'fastify-latchkey'
 
-// New at each start: attackers try the passwords that examples print.
+// Random at each start, because attackers try the passwords that examples print.
 export const PASSWORD = randomBytes(12).toString('base64url')
 
 /** The API, by its name in the tokens. */

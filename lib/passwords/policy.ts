@@ -5,14 +5,14 @@ import { randomBytes } from 'node:crypto'
  */
 export const MAX_PASSWORD_BYTES = 1024
 
-/** What a new password must be like. */
+/** The rules for a new password. */
 export interface PasswordRules {
   /**
    * The fewest characters, counted in Unicode code points. NIST SP 800-63B-4 asks for 15 if a password is the only
    * factor.
    */
   minLength: number
-  /** The name of the user, which an attacker tries first. */
+  /** The username, which an attacker tries first. */
   username?: string
 }
 
@@ -24,7 +24,7 @@ export function findSizeProblem (password: string, minLength: number): string | 
   const normal = password.normalize('NFKC')
   if (Buffer.byteLength(normal) > MAX_PASSWORD_BYTES) return 'It is longer than 1,024 bytes.'
   if ([...normal].length < minLength) return `It is shorter than ${minLength} characters.`
-  // UTF-8 has no form for half of a surrogate pair: all of them would become one and the same character.
+  // UTF-8 cannot encode half of a surrogate pair, so all of them would become the same character.
   if (/\p{Surrogate}/u.test(password)) return 'It contains a character that is not valid Unicode.'
   return undefined
 }

@@ -26,7 +26,7 @@ export interface Verification {
   needsRehash: boolean
 }
 
-/** Hashes, verifies and checks passwords away from the event loop. */
+/** Hashes, verifies and checks passwords off the event loop. */
 export interface Passwords {
   /**
    * Makes a hash of the configured cost. Rejects with PasswordQueueFullError, or when closed.

@@ -37,7 +37,7 @@ const PATTERNS = PHRASES.map(phrase => {
   return new RegExp(`(?:(?:${words.join('|')})[^\\p{L}]*){${Math.min(words.length, 4)},}`, 'giu')
 })
 
-/** The text with each published passphrase in it replaced by one word, so that only what is added to it counts. */
+/** Replaces each published passphrase in a text with one word, so that only the additions count. */
 export function replacePublished (text: string, word: string): string {
   return PATTERNS.reduce((result, pattern) => result.replace(pattern, word), text)
 }

@@ -2,7 +2,7 @@ import type { PasswordRules } from './policy.js'
 import { yieldToEventLoop } from './priority.js'
 import { findWeakness } from './strength.js'
 
-/** A password to be checked. */
+/** A password to check. */
 export interface StrengthTask {
   password: string
   rules: PasswordRules
@@ -10,7 +10,7 @@ export interface StrengthTask {
 
 yieldToEventLoop()
 
-/** Checks one password, synchronously: this thread has nothing else to do. */
+/** Checks one password synchronously, because this thread has nothing else to do. */
 export default function runStrengthTask ({ password, rules }: StrengthTask): string | undefined {
   return findWeakness(password, rules)
 }

@@ -32,7 +32,7 @@ export function findWeakness (password: string, { minLength, username = '' }: Pa
   return `It is too easy to guess: it contains ${reason}. Choose a longer one, or several unrelated words.`
 }
 
-/** What an attacker tries first here. */
+/** The words that an attacker tries first. */
 function wordsOf (username: string): string[] {
   const name = username.normalize('NFKC')
   const [local = ''] = name.split('@', 1)
@@ -47,7 +47,7 @@ const REASONS: Record<string, string> = {
   regex: 'a year'
 }
 
-/** The longest part that is easy to guess. */
+/** Describes the longest part that is easy to guess. */
 function describe (sequence: readonly Match[], words: string[]): string {
   const parts = sequence.filter(({ pattern }) => pattern === 'dictionary' || pattern in REASONS)
   const longest = parts.reduce<Match | undefined>((most, part) => {

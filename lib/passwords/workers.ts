@@ -11,16 +11,16 @@ export class PasswordQueueFullError extends Error {
   }
 }
 
-/** Threads that do one kind of work, and a bounded queue before them. */
+/** Threads that do one kind of work, behind a bounded queue. */
 export interface Workers<Task, Answer> {
   /**
-   * Does one task. Rejects with PasswordQueueFullError, or when closed.
-   * @param origin Who asks: when threads are scarce, origins take turns. Default: one for all that name none.
+   * Runs one task. Rejects with PasswordQueueFullError, or when closed.
+   * @param origin Who asks. When threads are scarce, origins take turns. Tasks without an origin share one.
    */
   run (task: Task, origin?: string): Promise<Answer>
   /** How many tasks wait for a thread. */
   readonly queueSize: number
-  /** Refuses the tasks that wait, lets those that run finish, then ends the threads. */
+  /** Rejects waiting tasks, lets running tasks finish, then ends the threads. */
   close (): Promise<void>
 }
 
@@ -95,7 +95,8 @@ export function createWorkers<Task, Answer> (
 ): Workers<Task, Answer> {
   const threads = createThreads<Task, Answer>(new URL(`./${file}`, import.meta.url).href, maxThreads)
   const running = new Set<Promise<void>>()
-  // The queue is kept here, not in piscina: when a thread crashes there, jobs wait until somebody submits another one.
+  // The queue is kept here, not in piscina, because there a crashed thread leaves jobs waiting until the next one is
+  // submitted.
   const waiting = createFairQueue<Job<Task, Answer>>(maxQueue)
   let closed = false
 

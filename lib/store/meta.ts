@@ -11,13 +11,13 @@ import type { Queryable, Tables } from './tables.js'
  */
 export type MetaName = 'latest_time' | 'access_token_ttl' | 'store_id'
 
-/** The number, 0 where it was never raised, and where it is damaged. */
+/** Returns the number, or 0 if it was never raised or is damaged. */
 export async function readMeta (db: Queryable, name: MetaName): Promise<number> {
   const row = await db.selectFrom('meta').select('value').where('name', '=', name).executeTakeFirst()
   return isMoment(row?.value) ? row.value : 0
 }
 
-/** What is no number comes after all numbers in SQLite, and so is replaced like one that is too large. */
+/** SQLite sorts other types after all numbers, so a damaged value is replaced like a number that is too large. */
 const raise = createStatement((db, { name, value, most }: { name: string; value: number; most: number }) =>
   db
     .insertInto('meta')
@@ -35,7 +35,9 @@ const raise = createStatement((db, { name, value, most }: { name: string; value:
     .returning('value')
 )
 
-/** Makes the number at least `value`, and returns what it now is. A number above `most` is damaged and is replaced. */
+/**
+ * Raises the number to at least `value`, and returns the result. A number above `most` is damaged, so it is replaced.
+ */
 export async function raiseMeta (
   trx: Transaction<Tables>,
   name: MetaName,
@@ -46,28 +48,27 @@ export async function raiseMeta (
   return Math.ceil((rows[0] as { value: number }).value)
 }
 
-/** No machine whose clock shows a time after this can have a clock that was reset. */
+/** A clock that shows a later time than this was not reset. */
 const RELEASE = Date.UTC(2026, 0, 1)
 
-/** Milliseconds by which the kept time may be ahead of a clock that was not reset: ten years. */
+/** How far the stored time may be ahead of a clock that was not reset: ten years, in milliseconds. */
 const MOST_AHEAD = 3_653 * 24 * 60 * 60 * 1000
 
 /**
- * The latest time that can be true. Beyond it the kept time is damaged, or was written by a machine whose clock was
- * wrong for a moment, and would end
- * every token and session for good.
+ * The latest time that is credible. A stored time beyond it is damaged, or was written by a machine whose clock was
+ * wrong for a moment. It would end every token and session for good.
  */
 function latestCredible (now: number): number {
   return now < RELEASE ? LAST_MOMENT : now + MOST_AHEAD
 }
 
-/** The latest time acted on, as far as it is credible; 0 where there is none. `now`: milliseconds. */
+/** Returns the latest time acted on, or 0 if there is none or it is not credible. `now`: milliseconds. */
 export async function readTime (db: Queryable, now: number): Promise<number> {
   const time = await readMeta(db, 'latest_time')
   return time > latestCredible(now) ? 0 : time
 }
 
-/** Makes the latest time acted on at least `time`, and returns what it now is. `now`: milliseconds. */
+/** Raises the latest time acted on to at least `time`, and returns the result. `now`: milliseconds. */
 export function raiseTime (trx: Transaction<Tables>, time: number, now: number): Promise<number> {
   return raiseMeta(trx, 'latest_time', time, latestCredible(now))
 }

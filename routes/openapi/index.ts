@@ -18,7 +18,7 @@ const openapi: FastifyPluginAsync = async function openapi (app) {
 
   app.get('', { schema: { hide: true } }, async (request, reply) => {
     const { document, etag } = made ??= await make()
-    // A cache may keep it, but must ask each time, because the next version has another document.
+    // A cache may store it, but must revalidate it each time, because the next version has another document.
     reply.header('cache-control', 'public, no-cache').header('etag', etag)
     if (isKnown(request.headers['if-none-match'], etag)) return reply.code(304).send()
     return reply.type('application/json; charset=utf-8').send(document)

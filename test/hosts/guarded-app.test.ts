@@ -6,7 +6,7 @@ import { bearer, logIn, PASSWORD, TEST_OPTIONS } from '../helper.js'
 import { createHost } from '../routes/support.js'
 import { createFakeService } from '../verifier/support.js'
 
-// A host with a guard around the whole app: the first thing that many people write.
+// A host with a guard around the whole app, which is the first thing that many people write.
 
 const around: Record<string, (app: FastifyInstance) => void> = {
   'a decorator': app => { app.after(() => { app.addHook('onRequest', app.authenticate) }) },
@@ -54,14 +54,14 @@ for (const prefix of ['', '/auth']) {
         t.equal((await app.inject(url)).statusCode, 401, url)
         t.equal((await app.inject({ url, headers: bearer('x') })).statusCode, 401, url)
       }
-      t.equal((await app.inject({ method: 'POST', url: `${prefix}/introspect`, payload: { token: 'x' }, headers: bearer('x') })).statusCode, 401, 'who asks must be known')
+      t.equal((await app.inject({ method: 'POST', url: `${prefix}/introspect`, payload: { token: 'x' }, headers: bearer('x') })).statusCode, 401, 'the caller must authenticate')
       const { access_token: token } = (await app.inject({ method: 'POST', url: `${prefix}/token`, payload: { username: 'alice', password: PASSWORD } })).json()
       t.equal((await app.inject({ url: '/mine', headers: bearer(token) })).statusCode, 200)
     })
   }
 }
 
-t.test('the host exempts a route of its own by its config, from a guard that is a hook itself', async t => {
+t.test('a host exempts its own route by its config, if the guard itself is the hook', async t => {
   const app = createHost(t)
   app.register(latchkey, TEST_OPTIONS)
   app.addHook('onRequest', authenticate)
@@ -124,7 +124,7 @@ t.test('a guard that a hook of the host adds to every route leaves our public ro
   t.equal((await app.inject({ url: '/mine', headers: bearer(token) })).statusCode, 200)
 })
 
-t.test('a guard of the verifier around the app leaves the public routes of Latchkey in it public', async t => {
+t.test('a guard of the verifier around an app leaves the public routes of a Latchkey in that app public', async t => {
   const service = await createFakeService(t)
   const app = createHost(t)
   app.register(verifier, { issuer: service.issuer, revocations: 'none' })

@@ -8,9 +8,10 @@ import { bearer, logIn, PASSWORD, TEST_OPTIONS } from '../helper.js'
 import { createHost } from '../routes/support.js'
 import { createFakeService } from '../verifier/support.js'
 
-// Imported guards find their registration by themselves, whenever it is made. What can never protect a route stops the boot.
+// Imported guards find their registration by themselves, whenever it is made. A guard that can never protect a route
+// stops the boot.
 
-t.test('a registration that is not awaited: routes that were declared before it are guarded', async t => {
+t.test('if a registration is not awaited, routes declared before it are guarded', async t => {
   const app = createHost(t)
   app.register(latchkey, TEST_OPTIONS)
   app.get('/me', { onRequest: authenticate }, async request => request.user.id)
@@ -94,7 +95,7 @@ t.test('without a registration an app does not boot', async t => {
   const elsewhere = createHost(t)
   elsewhere.register(async scope => { await scope.register(latchkey, TEST_OPTIONS) })
   elsewhere.get('/', { onRequest: authenticate }, async () => '')
-  await t.rejects(async () => await elsewhere.ready(), /found no registration/, 'one in another plugin is none')
+  await t.rejects(async () => await elsewhere.ready(), /found no registration/, 'a registration in another plugin does not count')
 })
 
 t.test('a guard that Fastify never sees as a hook fails the request', async t => {
@@ -106,7 +107,7 @@ t.test('a guard that Fastify never sees as a hook fails the request', async t =>
   t.match(body, /found no registration of fastify-latchkey around this route/)
 })
 
-t.test('in @fastify/auth too an unknown scope and a missing registration stop the boot', async t => {
+t.test('an unknown scope and a missing registration stop the boot in @fastify/auth too', async t => {
   for (const [isRegistered, message] of [[true, /Unknown scope 'amdin'/], [false, /found no registration/]] as const) {
     const app = createHost(t)
     if (isRegistered) app.register(latchkey, TEST_OPTIONS)
@@ -119,7 +120,7 @@ t.test('in @fastify/auth too an unknown scope and a missing registration stop th
   }
 })
 
-t.test('each plugin of ours has guards of its own, also beside the other one', async t => {
+t.test('each of our plugins has its own guards, even beside the other plugin', async t => {
   const service = await createFakeService(t)
   const app = fastify()
   t.teardown(() => app.close())
@@ -144,7 +145,7 @@ t.test('each plugin of ours has guards of its own, also beside the other one', a
   t.equal(await statusOf('/remote', local), 401)
 })
 
-t.test('the verifier: an imported guard of a registration that is not awaited, and its mistakes', async t => {
+t.test('the verifier: an imported guard with a registration that is not awaited, and mistakes with it', async t => {
   const service = await createFakeService(t)
   const app = createHost(t)
   app.register(verifier, { issuer: service.issuer, revocations: 'none' })

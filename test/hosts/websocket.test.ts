@@ -9,7 +9,7 @@ import { createHost } from '../routes/support.js'
 import { createIssuer } from '../verifier/support.js'
 import { launch, skip } from '../browser/support.js'
 
-// The handshake of a WebSocket is a GET that a page of another site can start, and whose messages it can read.
+// A WebSocket handshake is a GET. A page of another site can start one, and can read the messages.
 
 t.setTimeout(120_000)
 
@@ -20,7 +20,7 @@ async function addSocket (app: FastifyInstance, guard: Guard): Promise<void> {
   app.get('/ws', { websocket: true, onRequest: guard }, (socket, request) => { socket.send(request.user.id) })
 }
 
-/** The first message of the socket, or the error that refuses it. */
+/** Returns the first message of the socket, or the error that refuses it. */
 async function open (app: FastifyInstance, headers: Record<string, string>): Promise<string> {
   try {
     return await new Promise((resolve, reject) => {
@@ -87,7 +87,7 @@ t.test('in a browser: a page on another port of the same host cannot open the so
     socket.onerror = () => resolve('refused')
   }), url)
   const socketUrl = `${own.replace('http', 'ws')}/ws`
-  t.equal(await read(socketUrl), id, 'the own page')
+  t.equal(await read(socketUrl), id, 'a page of the same origin')
   await page.goto(`${neighbour}/page`)
   t.equal(await read(socketUrl), 'refused', 'a page on another port, whose requests carry the same cookies')
 })

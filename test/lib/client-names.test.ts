@@ -1,7 +1,7 @@
 import t from 'tap'
 import { findClientNameProblem } from '../../lib/client-names.js'
 
-t.test('a client has any visible name', async t => {
+t.test('a client can have any visible name', async t => {
   const spaces = "A client's name cannot begin or end with a space, or contain two spaces in a row."
   const length = "A client's name must have 1 to 128 characters."
   const table: Array<[name: string, problem: string | undefined]> = [

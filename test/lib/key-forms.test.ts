@@ -30,7 +30,7 @@ function armour (bytes: Buffer | string, label: string): string {
   return `-----BEGIN ${label}-----\n${text.replaceAll(/.{64}/g, '$&\n')}\n-----END ${label}-----\n`
 }
 
-/** An SSH key as RFC 4253 section 6.6 has it. */
+/** An SSH key as specified in RFC 4253 section 6.6. */
 function ssh (name: string): string {
   const text = Buffer.from(name)
   const length = Buffer.alloc(4)
@@ -38,7 +38,7 @@ function ssh (name: string): string {
   return `${name} ${Buffer.concat([length, text, Buffer.alloc(64, 7)]).toString('base64')} me@example`
 }
 
-/** Each a key that others may know, as bytes. */
+/** Keys that others may know, as bytes. */
 const KEYS: Record<string, Buffer> = {
   'SPKI, RSA': der(rsa.publicKey, 'spki'),
   'SPKI, P-256': der(ec.publicKey, 'spki'),
@@ -82,7 +82,7 @@ const KEYS: Record<string, Buffer> = {
   'a token': Buffer.from(`eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.${'A'.repeat(43)}`)
 }
 
-/** How a text may be wrapped on its way. */
+/** Ways in which a text may be wrapped in transit. */
 const WRAPPINGS: Record<string, (bytes: Buffer) => string | Buffer> = {
   'as it is': bytes => bytes,
   base64: bytes => bytes.toString('base64'),
@@ -102,7 +102,7 @@ const WRAPPINGS: Record<string, (bytes: Buffer) => string | Buffer> = {
   'a PEM as JSON': bytes => JSON.stringify(armour(bytes, 'PUBLIC KEY'))
 }
 
-/** What an import makes of it, with each option that would make a secret of it. */
+/** The results of an import with each option that could turn the input into a secret. */
 function importAsSecret (content: Buffer): string[] {
   return [{}, { algorithm: 'HS256' }, { base64url: true }, { algorithm: 'HS256', base64url: true }].map(hints => {
     try {
@@ -183,7 +183,7 @@ t.test('a public key is read in the forms in which consoles show it', async t =>
   t.throws(() => parseSigningKey(der(ec.publicKey, 'spki')), /it is a public key, which signs nothing/)
 })
 
-t.test('what is refused says what to do', async t => {
+t.test('each refusal names the remedy', async t => {
   const table: Array<[string, RegExp]> = [
     ['an SSH key', /ssh-keygen -e -m PKCS8/],
     ['an OpenSSH private key', /ssh-keygen -p -m PEM/],
@@ -199,7 +199,7 @@ t.test('what is refused says what to do', async t => {
   }
 })
 
-t.test('secrets that people have are taken for no key', async t => {
+t.test('real secrets are not mistaken for keys', async t => {
   const secrets = [
     'your-256-bit-secret-your-256-bit-secret',
     'a secret of an older system, long enough',
@@ -222,7 +222,7 @@ t.test('secrets that people have are taken for no key', async t => {
   }
 })
 
-t.test('the secret of the service is no public key either', async t => {
+t.test('the secret of the service cannot be a public key either', async t => {
   for (const [name, bytes] of Object.entries(KEYS)) {
     const isPrivate = /private|PKCS #8$|PKCS #8, Ed25519|SEC 1/.test(name)
     for (const text of [bytes.toString('base64'), bytes.toString()]) {
@@ -230,6 +230,6 @@ t.test('the secret of the service is no public key either', async t => {
       t.ok(findPublicForm(text), name)
     }
   }
-  t.equal(findPublicForm(armour(der(ec.privateKey, 'pkcs8'), 'PRIVATE KEY')), undefined, 'a private key is a secret')
+  t.equal(findPublicForm(armour(der(ec.privateKey, 'pkcs8'), 'PRIVATE KEY')), undefined, 'a private key can be one')
   t.equal(findPublicForm(randomBytes(32).toString('base64')), undefined)
 })

@@ -83,7 +83,7 @@ t.test('RFC 7518 3.3: what is no key to sign with', async t => {
     ['two keys', pem(ec.privateKey) + pem(ed.privateKey), /more than one key/],
     ['a certificate', '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----', /openssl x509/],
     ['a damaged PEM', pem(ec.privateKey).replace(/\n[\w+/]{20}/, '\nAAAAAAAAAAAAAAAAAAAA'), /it cannot be read/],
-    ['garbage', 'garbage', /neither a PEM file nor a JWK/], ['nothing', '', /neither/], ['bytes', Buffer.from([0xff, 0xfe, 0]), /the file is not text/],
+    ['garbage', 'garbage', /neither a PEM file nor a JWK/], ['nothing', '', /neither/], ['bytes', Buffer.from([0xff, 0xfe, 0]), /the file is not UTF-8 text/],
     ['too much', 'x'.repeat(20_000), /more than 16384 bytes/],
     ['broken JSON', '{"kty":', /not valid JSON/], ['a set', JSON.stringify({ keys: [JSON.parse(jwk(ec.privateKey))] }), /it is a set of keys/],
     ['a JWK of no kind', '{}', /it has no kty/],
@@ -135,7 +135,7 @@ t.test('RFC 7518 3.2: secrets to verify with: text or base64url, never too short
     ['a broken PEM', `-----BEGIN PUBLIC KEY-----\n${text}\n-----END PUBLIC KEY-----`, secret, /cannot be read/],
     ['broken JSON', `{"k": "${text}"`, secret, /not valid JSON/],
     ['a JWK to encrypt with', jwk(ec.publicKey, { key_ops: ['encrypt'] }), {}, /key_ops do not have 'verify'/],
-    ['UTF-16', text.split('').join('\0'), secret, /not text in UTF-8/]
+    ['UTF-16', text.split('').join('\0'), secret, /not UTF-8 text/]
   ]
   for (const [name, content, hints, says] of table) t.throws(() => parseVerifyOnlyKey(Buffer.from(content), hints), { code: 'invalid_key', message: says }, name)
   t.equal(parseVerifyOnlyKey(Buffer.from(pem(ec.privateKey))).text, pem(ec.publicKey, 'spki'), 'of a private key the public half is kept')

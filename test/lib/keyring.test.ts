@@ -90,11 +90,11 @@ t.test('a wrong secret: one sentence that names the option, and nothing is made 
   t.same(rows.all(), before)
 })
 
-t.test('to repair, the keys open with a wrong secret, and nothing is made until the last is revoked', async t => {
+t.test('in repair mode the keys open with a wrong secret, and no key is made until the last is revoked', async t => {
   const file = databaseIn(t)
   const { keys } = await open(t, file)
   await keys.rotate({ immediately: true })
-  // Two keys of one millisecond have no order of their own.
+  // Two keys of the same millisecond have no defined order.
   const [first, second] = (await keys.list()).sort((a, b) => Number(a.signs) - Number(b.signs))
   const repair = await open(t, file, { secrets: [OTHER], isRepair: true })
   t.same(
@@ -113,7 +113,7 @@ t.test('to repair, the keys open with a wrong secret, and nothing is made until 
   t.same(
     (await repair.keys.list()).map(({ state }) => state).sort(),
     ['active', 'revoked', 'revoked'],
-    'whoever revokes the last one has decided'
+    'revoking the last key settles it'
   )
   await t.resolves(open(t, file, { secrets: [OTHER] }))
 })
@@ -121,20 +121,20 @@ t.test('to repair, the keys open with a wrong secret, and nothing is made until 
 t.test('a damaged row is skipped, reported once, listed, and erased by revoking it', async t => {
   const damages: Record<string, string> = {
     'an unknown algorithm': "algorithm = 'XX999'",
-    'an algorithm that is no text': "algorithm = x'00'",
+    'an algorithm that is not text': "algorithm = x'00'",
     'no seal': "sealed = ''",
-    'a seal that is no text': "sealed = x'0102'",
+    'a seal that is not text': "sealed = x'0102'",
     'a seal that is cut off': 'sealed = substr(sealed, 1, 20)',
     'half a seal': 'sealed = substr(sealed, 1, 60)',
     'another seal': "sealed = substr(sealed, 1, 40) || 'AAAA' || substr(sealed, 45)",
     'a date that is a text': "created_at = 'yesterday'",
-    'a date that is no moment': 'created_at = 9000000000000000',
+    'a date that is not a moment': 'created_at = 9000000000000000',
     'an activation that is a text': "activates_at = 'soon'",
     'a revocation that is a text': "revoked_at = 'yes'",
-    'a scope that is no text': "scope = x'00'",
-    'an issuer that is no text': "issuer = x'00'",
+    'a scope that is not text': "scope = x'00'",
+    'an issuer that is not text': "issuer = x'00'",
     'no name': 'kid = null',
-    'a name that is no text': "kid = x'00ff'"
+    'a name that is not text': "kid = x'00ff'"
   }
   for (const [name, damage] of Object.entries(damages)) {
     const file = databaseIn(t)
@@ -188,7 +188,7 @@ t.test('a key that cannot be built is not stored', async t => {
   maker.toJwtKey = async () => await Promise.reject(new Error('no'))
   await t.rejects(
     keys.importVerifyOnlyKey(Buffer.from('a secret of an older system, long enough'), { algorithm: 'HS256' }),
-    { code: 'invalid_key', message: /cannot be used to sign or verify/ }
+    { code: 'invalid_key', message: /cannot sign or verify a token/ }
   )
   const pem = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ type: 'pkcs8', format: 'pem' })
   await t.rejects(keys.importSigningKey(Buffer.from(pem)), { code: 'invalid_key' })
@@ -203,7 +203,7 @@ t.test('a sealed key that is moved to another row, or given another algorithm or
     kid: 'old',
     issuer: 'old'
   })
-  // It opens whatever happens to the others, and shows that the secret is right.
+  // This key opens whatever happens to the others, which shows that the secret is right.
   await keys.importVerifyOnlyKey(Buffer.from('another secret of an older system, as long'), {
     algorithm: 'HS256',
     kid: 'witness'

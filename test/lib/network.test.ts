@@ -1,7 +1,7 @@
 import t from 'tap'
 import { addressOf, createRangeTest, isRange, networkOf } from '../../lib/network.js'
 
-/** What a client or a proxy may write into `X-Forwarded-For` and is not an address. */
+/** Texts that a client or a proxy may write into `X-Forwarded-For` and that are not addresses. */
 const NOT_ADDRESSES = ['', ' ', 'unknown', '_hidden', 'for=203.0.113.9', '"203.0.113.9"', 'example.com', '1',
   '127.1', '0x7f.0.0.1', '010.0.0.1', '1.2.3', '1.2.3.4.5', '1.2.3.256', '1.2.3.4:', '1.2.3.4:port',
   '1.2.3.4:1234567', '1.2.3.4, 5.6.7.8', '::g', '[::1', '::1]', '[]', '[]:80', '[::1]x', '[::1]:', '[[::1]]',
@@ -62,7 +62,7 @@ t.test('ranges are addresses, CIDR ranges and three names', async t => {
     '[::1]', ' 10.0.0.1', '10.0.0.1,10.0.0.2']) t.notOk(isRange(text), text)
 })
 
-t.test('an address is in a range whatever its spelling, and a text never is', async t => {
+t.test('an address is in a range whatever its spelling, and other text never is', async t => {
   const isTrusted = createRangeTest(['10.0.0.0/8', '::1', '::ffff:192.0.2.1', 'fd00::/8', 'linklocal'])
   for (const text of ['10.1.2.3', '10.1.2.3:4444', '::ffff:10.1.2.3', '[::ffff:10.1.2.3]:1', '::1', '[::1]:443',
     '0:0:0:0:0:0:0:1', '192.0.2.1', 'fd00::1', 'fe80::1%eth0', '169.254.1.1']) t.ok(isTrusted(text), text)

@@ -71,7 +71,7 @@ t.test('what is given', async t => {
   for (const [text, milliseconds] of durations) t.equal(readOptions({ accessTokenTtl: text }).accessTokenTtl, milliseconds, text)
 })
 
-t.test('the secret is no public key and no token', async t => {
+t.test('the secret cannot be a public key or a token', async t => {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const base64 = publicKey.export({ type: 'spki', format: 'der' }).toString('base64')
   for (const secret of [

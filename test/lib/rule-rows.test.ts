@@ -16,7 +16,7 @@ t.test('a sound row is one rule', async t => {
   t.strictSame(toRules(SOUND), [{ kind: 'user', value: 'alice', issuedBefore: 5_000, expiresAt: 9_000 }])
 })
 
-t.test('a damaged row kills all that it may have meant, for good', async t => {
+t.test('a damaged row kills everything that it may have meant, for good', async t => {
   const damages = [
     { kind: 'what' },
     { kind: Buffer.from('user') },
@@ -32,13 +32,13 @@ t.test('a damaged row kills all that it may have meant, for good', async t => {
     const index = createRevocationIndex()
     for (const rule of toRules(row)) index.add(rule)
     t.ok(index.isRevoked({ ...ALICE, issuedAt: 4_999 }), JSON.stringify(change))
-    t.notOk(index.isRevoked({ ...ALICE, userId: 'bob', issuedAt: 0 }), 'and nobody else')
+    t.notOk(index.isRevoked({ ...ALICE, userId: 'bob', issuedAt: 0 }), 'and no other user')
   }
-  t.equal(toRules(damage({ kind: 'what' })).length, 4, 'whatever the value names')
+  t.equal(toRules(damage({ kind: 'what' })).length, 4, 'everything that the value may name')
   t.match(toRules(damage({ expires_at: 'x' })), [{ expiresAt: LAST_MOMENT }])
   t.match(toRules(damage({ issued_before: 'x' })), [{ issuedBefore: null }])
 })
 
-t.test('a row that names nothing stops nothing', async t => {
+t.test('a row that names nothing kills nothing', async t => {
   for (const value of [null, Buffer.from('alice'), 5]) t.strictSame(toRules(damage({ value })), [])
 })

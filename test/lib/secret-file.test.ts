@@ -71,7 +71,7 @@ t.test('a short or an empty file is refused in a sentence that names it, says no
     writeFileSync(file, content, { mode: 0o600 })
     for (const attempt of [readSecretFile, createSecretFile]) {
       const error = await attempt(file).then(() => undefined, (error: Error) => error)
-      const message = `The secret file ${file} holds less than 32 bytes: restore it from a backup, or give the secret by`
+      const message = `The secret file ${file} holds less than 32 bytes: restore it from a backup, or set the option`
       t.match(error, { message }, JSON.stringify(content))
       if (content.trim() !== '') t.notMatch(error?.message, content.trim())
       t.equal(readFileSync(file, 'utf8'), content)
@@ -94,7 +94,7 @@ t.test('what cannot be read or made is an error, not a new secret', async t => {
 const GOOD = 'a secret of the tests, of more than 32 bytes'
 const POSIX = { skip: process.platform === 'win32' ? 'no modes' : false }
 
-t.test('a file that others can read or change is refused, with the command that helps', POSIX, async t => {
+t.test('a file that others can read or change is refused, with the command that fixes it', POSIX, async t => {
   const file = join(t.testdir(), 'auth.secret')
   writeFileSync(file, GOOD)
   for (const mode of [0o600, 0o400, 0o700]) {
@@ -106,7 +106,7 @@ t.test('a file that others can read or change is refused, with the command that 
     for (const attempt of [readSecretFile, createSecretFile]) {
       await t.rejects(
         attempt(file),
-        { message: `run \`chmod 600 ${file}\`, or give the secret by the option secret (LATCHKEY_SECRET)` },
+        { message: `run \`chmod 600 ${file}\`, or set the option secret (LATCHKEY_SECRET) instead` },
         mode.toString(8)
       )
     }
@@ -116,26 +116,26 @@ t.test('a file that others can read or change is refused, with the command that 
   t.equal(await readSecretFile(file), GOOD)
 })
 
-t.test('a symbolic link is refused, also one to nothing, and is not written through', POSIX, async t => {
+t.test('a symbolic link is refused, even a dangling one, and is not written through', POSIX, async t => {
   const folder = t.testdir()
   const file = join(folder, 'the secret of auth')
   const target = join(folder, 'target')
   symlinkSync(target, file)
   for (const attempt of [readSecretFile, createSecretFile]) {
-    await t.rejects(attempt(file), /is a symbolic link: replace it by the file that it points to/)
+    await t.rejects(attempt(file), /is a symbolic link: replace it with the file that it points to/)
   }
-  t.same(readdirSync(folder), ['the secret of auth'], 'nothing was made at its end')
+  t.same(readdirSync(folder), ['the secret of auth'], 'nothing was made at its target')
   writeFileSync(target, GOOD, { mode: 0o600 })
   const { message } = await readSecretFile(file).then(() => new Error('it was read'), (error: Error) => error)
   execFileSync('sh', ['-c', /`(.*?)`/.exec(message)?.[1] ?? 'false'])
   t.equal(await readSecretFile(file), GOOD, 'the command that the message gives works')
 })
 
-t.test('what is no regular file is refused at once', POSIX, async t => {
+t.test('anything but a regular file is refused at once', POSIX, async t => {
   const file = join(t.testdir(), 'auth.secret')
   execFileSync('mkfifo', ['-m', '600', file])
-  await t.rejects(readSecretFile(file), /is not a regular file/, 'a pipe, without a wait for its other end')
-  await t.rejects(readSecretFile(join(file, 'auth.secret')), /cannot be opened/, 'a folder that is none')
+  await t.rejects(readSecretFile(file), /is not a regular file/, 'a pipe, without waiting for its other end')
+  await t.rejects(readSecretFile(join(file, 'auth.secret')), /cannot be opened/, 'a file in place of the folder')
   const large = join(t.testdir(), 'large.secret')
   writeFileSync(large, 'x'.repeat(100_000), { mode: 0o600 })
   await t.rejects(readSecretFile(large), /has more than 65536 bytes/)
@@ -172,7 +172,7 @@ t.test('a folder in which anyone can replace the file is refused, unless it is s
   chmodSync(folder, 0o755)
 })
 
-t.test('a public key is no secret', async t => {
+t.test('a public key is refused as the secret', async t => {
   const file = join(t.testdir(), 'auth.secret')
   const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   writeFileSync(file, publicKey.export({ type: 'spki', format: 'pem' }), { mode: 0o600 })

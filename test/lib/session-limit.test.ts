@@ -15,7 +15,7 @@ async function idsOf ({ sessions }: World, user: User): Promise<string[]> {
   return (await sessions.list(user.id)).map(({ id }) => id)
 }
 
-/** Begins so many sessions, each a second after the one before. */
+/** Begins this many sessions, each a second after the previous one. */
 async function startMany (world: World, user: User, count: number): Promise<Grant[]> {
   const grants: Grant[] = []
   for (let turn = 0; turn < count; turn++) {
@@ -72,7 +72,7 @@ t.test('logins at the same moment do not exceed the limit', async t => {
   t.equal((await idsOf(world, user)).length, 5)
 })
 
-t.test('the limit is for the accounts of the host too', async t => {
+t.test('the limit applies to the accounts of the host too', async t => {
   const user = { id: 'u1', username: 'hers', scopes: ['items:read'] }
   const directory = { authenticate: async () => user, find: async () => user }
   const world = await createWorld(t, { maxSessions: 2, directory })
@@ -130,7 +130,7 @@ t.test('sessions that were used since the kept one began need a rule each', asyn
   t.equal(isDead(world, kept), false)
 })
 
-t.test('a retry counts as use: its token dies with the others', async t => {
+t.test('a retry counts as use, so its token dies with the others', async t => {
   const { world, user } = await begin(t, {})
   const [first, second] = await startMany(world, user, 2) as [Grant, Grant]
   await world.sessions.refresh(first.refreshToken)
@@ -154,7 +154,7 @@ t.test("with the host's accounts, the first token of the kept session lives", as
   const user = { id: 'u1', username: 'hers', scopes: ['items:read'] }
   const world = await createWorld(t, { directory: { authenticate: async () => user, find: async () => user } })
   await startMany(world, user, 3)
-  // It is dated by the moment before the host was asked.
+  // Its date is the moment before the host was asked.
   const askedAt = world.clock.now() + 1
   world.wall.move(SECOND)
   const kept = await world.sessions.start(user, { askedAt })
@@ -190,7 +190,7 @@ t.test('a step that fails leaves the rest as it was, and a second call finishes 
   t.strictSame(await idsOf(world, user), [])
 })
 
-t.test('an administrator with many sessions can disable and remove the own account', async t => {
+t.test('an administrator with many sessions can disable and remove their own account', async t => {
   const { world } = await begin(t, { maxSessions: 1_000 })
   await world.addUser('another', ['users:write'])
   for (const act of ['disable', 'remove'] as const) {

@@ -119,7 +119,7 @@ export function createFakePasswords (): Passwords & { calls: string[], gate: () 
       return { valid, needsRehash: valid && hash.startsWith('old') }
     },
     async check (password: string, { minLength, username = '' }: PasswordRules) {
-      // The real check takes a dictionary. This one proves that the rules arrive.
+      // The real check loads dictionaries. This one only proves that the rules arrive.
       return findSizeProblem(password, minLength) ?? (password.includes(username) ? 'It contains the username.' : undefined)
     },
     queueSize: 0,

@@ -252,7 +252,7 @@ t.test("a client's secret is guessed from one network at a time", async t => {
   t.equal(await attempt(throttle, throttle.clientBucket('c2', '2001:db8::1'), 'in'), 'in')
 })
 
-t.test('invented clients of a network share a bucket, and so do networks above a thousand', async t => {
+t.test('invented clients of a network share a bucket, and so do networks beyond a thousand', async t => {
   const { throttle, store } = await createWorld(t)
   for (const id of [undefined, 'lkc_1']) {
     for (let network = 0; network < 1_010; network++) {
@@ -262,7 +262,7 @@ t.test('invented clients of a network share a bucket, and so do networks above a
   const rows = await store.read(db => db.selectFrom('attempts').select('key').execute())
   t.equal(rows.length, 2 * 1_001)
   const own = throttle.clientBucket('lkc_1', '10.1.0.0')
-  t.strictSame(await throttle.findFailureBucket('lkc_1', '10.1.0.0'), own, 'one that has its own keeps it')
+  t.strictSame(await throttle.findFailureBucket('lkc_1', '10.1.0.0'), own, 'a network that has its own bucket keeps it')
   const shared = await throttle.findFailureBucket('lkc_1', '10.2.0.1')
   t.strictSame(shared, await throttle.findFailureBucket('lkc_1', '10.2.0.2'))
   await fail(throttle, shared, 11)

@@ -226,7 +226,7 @@ t.test('somebody who is not there', async t => {
   t.equal(await users.find('nobody'), null)
 })
 
-t.test('an account whose name no new one may have logs in, is found and listed, and can be changed, imported and removed', async t => {
+t.test('an account whose name is now refused can log in, be found, listed, changed, imported and removed', async t => {
   const { users, store } = await createWorld(t)
   const { id } = await users.add({ username: 'mallory', password: PASSWORD })
   const username = 'mallory\uFE0F'
@@ -244,7 +244,7 @@ t.test('an account whose name no new one may have logs in, is found and listed, 
   t.equal((await users.remove(id)).username, username)
 })
 
-t.test('a name with the key of another one is taken', async t => {
+t.test('a name with the same key as another is taken', async t => {
   const { users } = await createWorld(t)
   for (const [first, ...others] of [['Istanbul', '\u0130stanbul', 'i\u0307stanbul'], ['νικος', 'ΝΙΚΟΣ', 'νικοσ'], ['ivan', '\uFF29van']]) {
     const { id } = await users.add({ username: first ?? '', password: PASSWORD })

@@ -19,7 +19,7 @@ const kinds: Record<string, (app: FastifyInstance) => AppGuards> = {
 const pass = (_request: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void): void => done()
 const fail = (_request: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void): void => done(Object.assign(new Error('no'), { statusCode: 418 }))
 
-/** Routes that call a guard in another way each. Without a valid token each must answer 401. */
+/** Routes that each call a guard in a different way. Without a valid token each must answer 401. */
 function addForms (app: FastifyInstance, { authenticate, requireScopes }: AppGuards): void {
   const admin = requireScopes('admin')
   app.get('/hook', { onRequest: authenticate }, async request => request.user.id)
@@ -40,7 +40,7 @@ function addForms (app: FastifyInstance, { authenticate, requireScopes }: AppGua
   })
 }
 
-/** Whose token has no scope. */
+/** The user whose token has no scope. */
 function addBob (app: FastifyInstance): void {
   app.addHook('onReady', async () => { await app.latchkey.users.add({ username: 'bob', password: PASSWORD }) })
 }
@@ -115,7 +115,7 @@ for (const [kind, guardsOf] of Object.entries(kinds)) {
     }
   })
 
-  t.test(`${kind}: the optional guard lets a request without a token through, and no bad token`, async t => {
+  t.test(`${kind}: the optional guard lets a request without a token through, but not a bad token`, async t => {
     const { app } = await buildHost(t, {}, app => {
       const { authenticateOptional, requireScopes } = guardsOf(app)
       app.get('/awaited', async (request, reply) => {
@@ -131,8 +131,8 @@ for (const [kind, guardsOf] of Object.entries(kinds)) {
     for (const url of ['/awaited', '/hook']) {
       const anonymous = await app.inject({ url })
       t.same(anonymous.json(), { id: null })
-      t.equal(anonymous.headers.vary, 'Authorization, Cookie', 'a shared cache keeps it apart from that of a user')
-      t.same((await app.inject({ url, headers: { authorization: 'Basic YTpi' } })).json(), { id: null }, 'another scheme is no token')
+      t.equal(anonymous.headers.vary, 'Authorization, Cookie', 'a shared cache keeps it apart from the response to a user')
+      t.same((await app.inject({ url, headers: { authorization: 'Basic YTpi' } })).json(), { id: null }, 'another scheme counts as no token')
       t.type((await app.inject({ url, headers: bearer(token) })).json().id, 'string')
       t.type((await app.inject({ url, headers: { cookie } })).json().id, 'string')
       for (const headers of [bearer(''), bearer('x'), bearer(`${token}x`), { cookie: '__Host-access_token=x' }]) {
@@ -167,7 +167,7 @@ t.test('a response to a cookie is kept out of shared caches, unless the host dec
     t.equal(headers.vary, vary, url)
   }
   const { headers } = await app.inject({ url: '/none', headers: bearer(token) })
-  t.equal(headers['cache-control'], undefined, 'a shared cache does not keep a response to an Authorization header: RFC 9111 section 3.5')
+  t.equal(headers['cache-control'], undefined, 'a shared cache does not store a response to an Authorization header: RFC 9111 section 3.5')
 })
 
 t.test('a guard that is not awaited does not end the process, and ends the request when it can', async t => {

@@ -45,7 +45,8 @@ t.test('GET /audit refuses what it does not know', async t => {
     assertProblem(t, await app.inject({ url: `/audit?${query}`, headers: bearer(token) }), 400, 'invalid_request', query)
   }
   const detailOf = async (query: string): Promise<string> => (await app.inject({ url: `/audit?${query}`, headers: bearer(token) })).json().detail
-  t.equal(await detailOf('since=2016-12-31T23:59:60Z'), "'since' in the querystring must be a date and time of RFC 3339, for example 2026-11-03T12:00:00Z.")
+  t.equal(await detailOf('since=2016-12-31T23:59:60Z'),
+    "'since' in the querystring must be a date and time as specified in RFC 3339, for example 2026-11-03T12:00:00Z.")
   t.equal(await detailOf('limit=007'), "'limit' in the querystring must be a whole number from 1 to 1000.")
   for (const query of ['since=0000-01-01T00:00:00Z', 'until=9999-12-31T23:59:59Z', 'since=1950-01-01T00:00:00z', 'cursor=999999999999999']) {
     t.equal((await app.inject({ url: `/audit?${query}`, headers: bearer(token) })).statusCode, 200, query)

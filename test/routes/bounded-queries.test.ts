@@ -15,13 +15,13 @@ const SESSIONS = 3_000
 
 interface Ran { sql: string, rows: number }
 
-/** Notes what each statement reads or changes. */
+/** Records what each statement reads or changes. */
 function watch (t: Test): Ran[] {
   const ran: Ran[] = []
   const { prepare } = Database.prototype
   Database.prototype.prepare = function watched (this: Database.Database, sql: string) {
     const statement: Database.Statement = prepare.call(this, sql)
-    // Kysely quotes every name; a test does not.
+    // Kysely quotes every name, but a test does not.
     if (!sql.includes('"')) return statement
     const { all, run } = statement
     statement.all = (...parameters) => {
@@ -40,7 +40,7 @@ function watch (t: Test): Ran[] {
   return ran
 }
 
-/** Gives a user, or a client, many sessions that are live. */
+/** Gives a user or a client many live sessions. */
 function fill (
   file: string, { userId, clientId = 'latchkey', at }: { userId: string, clientId?: string, at: number }
 ): void {
@@ -51,7 +51,7 @@ function fill (
   userId, clientId, userId, clientId, at, at, at, at + 86_400_000, at + 86_400_000)
 }
 
-/** A plan that reads a large table, or an index of it, from its first row on, or that sorts what it finds. */
+/** A plan that scans a large table or its index from the first row, or that sorts what it finds. */
 const UNBOUNDED = /^SCAN (sessions|rules|users|events|attempts)\b|TEMP B-TREE/
 
 /** The one table that has few rows in any database. */
@@ -81,7 +81,7 @@ t.test('no request reads or changes an unbounded number of rows', { skip: ON_POS
     const { statusCode } = await app.inject({ method, url, headers: { ...headers }, ...body })
     return statusCode
   }
-  /** Logs a new user in, who has many other sessions. */
+  /** Logs in a new user who has many other sessions. */
   async function beginAmongMany (username: string): Promise<{ id: string, tokens: TokenBody, headers: object }> {
     const { id } = await app.latchkey.users.add({ username, password: PASSWORD, scopes: ['items:read'] })
     const tokens = await logIn(app, username)

@@ -9,18 +9,17 @@ import { run } from '../commands/support.js'
 import { bearer, build, createTestClock, logIn, ON_POSTGRES, PASSWORD, postForm } from '../helper.js'
 import type { TestClock, TokenBody } from '../helper.js'
 
-// SQLite keeps any value in any column. A damaged row may cost its own owner something, and must cost nobody else
-// anything.
+// SQLite stores any value in any column. A damaged row may affect its own owner, but must not affect anyone else.
 
 t.setTimeout(600_000)
 
 const SECRET = 'a secret of the tests of more than 32 bytes'
 
-/** What a column can hold that it must not: a text, bytes, a fraction, numbers that are too small and too large. */
+/** Values that a column can hold but must not: text, bytes, a fraction, numbers that are too small and too large. */
 const WRONG_NUMBERS = ["'yesterday'", "x'00ff'", '1.5', '-1', '9e15', '-9e15', '9007199254740993', "''"]
 const WRONG_TEXTS = ["x'00ff'", "''", "'\u0001 \"garbage\" \uFFFD'", "'null'", "'{}'"]
 
-/** The columns of a row that belongs to bob, or to no account. `where` finds it. */
+/** The columns of a row that belongs to bob or to no account. `where` finds the row. */
 const COLUMNS: Record<string, { where: string, numbers: string[], texts: string[], nullable: string[] }> = {
   users: {
     where: "username_key = 'bob'",
@@ -71,8 +70,8 @@ const COLUMNS: Record<string, { where: string, numbers: string[], texts: string[
 }
 
 /**
- * A damage of each column as a statement, and each kind of damage in turn: all of them in all columns take two
- * minutes.
+ * Returns one statement for each column that damages it, with each kind of damage in turn. All kinds in all columns
+ * would take two minutes.
  */
 function damagesOf (table: string): string[] {
   const { where, numbers, texts, nullable } = COLUMNS[table] as typeof COLUMNS[string]
@@ -104,7 +103,7 @@ interface World {
 
 const OPTIONS = { secret: SECRET, statusList: true, rateLimit: true }
 
-/** A database in which everything is used, closed. */
+/** Makes a database in which everything is used, and closes it. */
 async function makeWorld (t: Test): Promise<World> {
   const file = join(t.testdir({}), 'template.db')
   const clock = createTestClock()
@@ -136,7 +135,7 @@ async function makeWorld (t: Test): Promise<World> {
   return world
 }
 
-/** What does not belong to the owner of the damaged row works; gives what did not. */
+/** Checks that everything works that does not belong to the owner of the damaged row. Returns the failures. */
 async function driveOthers (app: FastifyInstance, { alice, client }: World): Promise<string[]> {
   const failures: string[] = []
   async function expect (
@@ -204,7 +203,7 @@ async function driveOthers (app: FastifyInstance, { alice, client }: World): Pro
   return failures
 }
 
-/** The owner of the row may be refused, and hears of no error of ours. */
+/** Checks that the owner of the row gets no server error. Refusals are allowed. Returns the failures. */
 async function driveOwner (app: FastifyInstance, { bob }: World): Promise<string[]> {
   const headers = bearer(bob.access_token)
   const responses = [
@@ -220,7 +219,7 @@ async function driveOwner (app: FastifyInstance, { bob }: World): Promise<string
     .map(({ raw, statusCode, body }) => `${raw.req.url} of the owner: ${statusCode} ${body}`)
 }
 
-/** Damages while nobody looks, or while the service runs. */
+/** Damages the database before the service starts, or while it runs. */
 async function check (t: Test, world: World, sql: string, { isLive }: { isLive: boolean }): Promise<void> {
   const file = join(t.testdir({}), 'auth.db')
   copyFileSync(world.file, file)
@@ -229,7 +228,7 @@ async function check (t: Test, world: World, sql: string, { isLive }: { isLive: 
     try {
       database.exec(sql)
     } catch (error) {
-      // What the schema itself refuses needs no care.
+      // Damage that the schema itself refuses needs no check.
       if (!/constraint/.test((error as Error).message)) throw error
     } finally {
       database.close()

@@ -44,7 +44,7 @@ async function get (url: string, path: string, forwardedFor?: string): Promise<s
   return await send(url, `GET ${path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n${also}\r\n`)
 }
 
-t.test('one line for each request, without tokens, without what a client wrote instead of its address', async t => {
+t.test('one line for each request, without tokens and without text that a client wrote as its address', async t => {
   const token = `eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiIxIn0.${'x'.repeat(80)}`
   const paths = [`/${token}`, `/%65yJ${token.slice(3)}`, `/%2565%79J${token.slice(3)}`, `/users/me;a=${token}`, `/%zz${token}`, '/%zz', `/x?${token}`, `/${'eyJ'.repeat(2_600)}.${'x'.repeat(7_800)}`, '/health/live', '/login']
   const forwarded: Array<[header: string, address: string | null]> = [
@@ -78,7 +78,7 @@ t.test('a refusal is not an error: it is one line, without a stack', async t => 
     t.match(await get(url, '/status-lists/x?time=x'), /^HTTP\/1\.1 400/)
     t.match(await get(url, '/audit?since=2016-12-31T23:59:60Z'), /^HTTP\/1\.1 401/)
     await new Promise<void>(resolve => {
-      // It leaves before the answer is there.
+      // The client leaves before the response is ready.
       const socket = connect(Number(new URL(url).port), '127.0.0.1', () => {
         socket.write('POST /token HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 60\r\n\r\n{"username":"nobody","password":"a password of nobody here"}')
         socket.write('', () => socket.resetAndDestroy())

@@ -37,7 +37,7 @@ t.test('ASVS 3.4.4, ASVS 3.4.5, ASVS 3.4.6: every answer of the service has the 
   }
 })
 
-t.test('no cache keeps an answer, except those that are the same for everyone', async t => {
+t.test('no cache may store a response, unless it is the same for everyone', async t => {
   for (const prefix of ['', '/auth']) {
     const app = await buildService(t, { prefix, corsOrigins: [APP], docs: true, statusList: true })
     const login = await app.inject({ method: 'POST', url: `${prefix}/token`, payload: { username: 'alice', password: PASSWORD } })
@@ -48,7 +48,7 @@ t.test('no cache keeps an answer, except those that are the same for everyone', 
       const response = await app.inject({ ...request, url: prefix + String(request.url) })
       t.equal(response.headers['cache-control'], 'no-store', `${request.method ?? 'GET'} ${String(request.url)}: ${response.statusCode}`)
     }
-    t.equal((await app.inject({ url: '/%zz' })).headers['cache-control'], 'no-store', 'also before there is a route')
+    t.equal((await app.inject({ url: '/%zz' })).headers['cache-control'], 'no-store', 'even before a route is found')
     for (const url of ['/.well-known/jwks.json', '/.well-known/oauth-authorization-server', '/openapi.json', '/docs/static/swagger-ui-bundle.js']) {
       t.match((await app.inject(prefix + url)).headers['cache-control'], /^public/, url)
     }

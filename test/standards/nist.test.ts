@@ -19,7 +19,7 @@ async function logIn (app: FastifyInstance, username: string, password: string):
 
 t.test('NIST 3.1.1.2, ASVS 6.2.1, ASVS 6.2.5, ASVS 6.2.9: 15 characters at least, each code point is one, 64 and far more are allowed, and of any kind', async t => {
   const { app } = await build(t, { registration: true })
-  // Not in the order of ASCII, which is a sequence and easy to guess.
+  // Not in ASCII order, because that is a sequence and easy to guess.
   const printable = String.fromCharCode(...Array.from({ length: 95 }, (_, index) => 32 + index * 37 % 95))
   const table: Array<[name: string, password: string, status: number]> = [
     ['14 characters', 'fourteen chars', 400],

@@ -150,5 +150,5 @@ t.test('a token of an unknown key, a minute after the keys were read, is refused
     clocks.pass(61_000)
     t.equal((await host.inject({ url, headers: forged })).statusCode, 401, url)
   }
-  t.same(handled, [], 'no handler has run')
+  t.same(handled, [], 'no handler ran')
 })

@@ -103,12 +103,12 @@ t.test('a full queue refuses at once, and works again later', async (t) => {
   t.same(await passwords.verify('fourth', hashPassword('fourth', 4)), { valid: true, needsRehash: false })
 })
 
-t.test('a new password is checked in one thread of its own', async (t) => {
+t.test('new passwords are checked in one separate thread', async (t) => {
   const threads = watchThreads(t)
   const passwords = build(t, { threads: 2 })
   const rules = { minLength: 15, username: 'maria.silva.1984' }
   t.equal(await passwords.check('too short', rules), 'It is shorter than 15 characters.')
-  t.equal(threads.length, 0, 'its size needs no thread')
+  t.equal(threads.length, 0, 'the size check needs no thread')
   const found = await Promise.all(['marble otter sings at noon', 'password1234567', 'maria.silva.1984'].map(password => passwords.check(password, rules)))
   t.match(found, [undefined, /most common passwords/, /username/])
   t.equal(threads.length, 1)
@@ -116,7 +116,7 @@ t.test('a new password is checked in one thread of its own', async (t) => {
   t.equal(threads[0]?.threadId, -1, 'it ends with the others')
 })
 
-t.test('checks have a queue of their own, which keeps no login waiting', async (t) => {
+t.test('checks have a separate queue, so no login waits for them', async (t) => {
   const passwords = build(t, { maxQueue: 1 })
   const checks = ['running', 'waiting'].map(password => passwords.check(password, { minLength: 4 }))
   await t.rejects(passwords.check('refused', { minLength: 4 }), PasswordQueueFullError)

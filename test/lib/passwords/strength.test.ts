@@ -70,7 +70,7 @@ t.test('passwords and reasons', async (t) => {
   }
 })
 
-t.test('where shorter passwords are allowed, random ones pass and common ones do not', async (t) => {
+t.test('if shorter passwords are allowed, random ones pass and common ones do not', async (t) => {
   t.equal(findWeakness('zq8kfm2p', { minLength: 8 }), undefined)
   for (const password of ['password', 'letmein1', 'qwertyui', 'monkey12']) {
     t.equal(findWeakness(password, { minLength: 8 }), COMMON, password)
@@ -79,7 +79,7 @@ t.test('where shorter passwords are allowed, random ones pass and common ones do
 
 t.test('only the beginning of a long password is analysed', async (t) => {
   const worst = 'p4$$w0rd1!|7'
-  // With all of its 1,020 characters it would take seconds to minutes.
+  // An analysis of all 1,020 characters would take seconds to minutes.
   t.equal(findWeakness(worst.repeat(85), { minLength: 15 }), findWeakness(worst.repeat(85).slice(0, 64), { minLength: 15 }))
   t.equal(findWeakness('a'.repeat(64) + 'marble otter sings at noon', { minLength: 15 }), REPEATS)
 })

@@ -28,7 +28,7 @@ t.test('a damaged number is 0, and is replaced when it is raised', ON_SQLITE, as
   }
 })
 
-t.test('a time that is more than ten years ahead is not believed, unless our own clock was reset', async t => {
+t.test('a time that is more than ten years ahead is ignored, unless our own clock was reset', async t => {
   const store = await openStore(t)
   const now = Date.UTC(2026, 10, 3)
   const years = (count: number): number => now + count * 365 * DAY
