@@ -130,7 +130,7 @@ function describe (samples: ReadonlyMap<Contender, readonly Sample[]>): Section 
   const inTime = ([ms, cpu]: string[]): string => `${ms} x the time, ${cpu} x the processor time`
   return {
     title: 'Start and memory',
-    columns: ['ms to the first answer', 'x', 'ms of processor', 'x', 'MiB, idle', 'x alone'],
+    columns: ['ms to the first response', 'x', 'processor ms', 'x', 'MiB, idle', 'x alone'],
     rows: CONTENDERS.map(contender => ({
       name: contender.name,
       cells: [
@@ -140,14 +140,14 @@ function describe (samples: ReadonlyMap<Contender, readonly Sample[]>): Section 
       ]
     })),
     verdicts: [
-      verdict('start on its database, beside Fastify and the same imports', SECOND, IMPORTS, ['ms', 'cpu'], inTime),
+      verdict('start on its database, compared with Fastify and the same imports', SECOND, IMPORTS, ['ms', 'cpu'], inTime),
       verdict('first start, with an empty database: tables, key, administrator', FIRST, IMPORTS, ['ms', 'cpu'], inTime),
-      verdict('resident memory, idle, beside Fastify alone', SECOND, ALONE, ['memory'], ([memory]) => `${memory} x`)
+      verdict('resident memory, idle, compared with Fastify alone', SECOND, ALONE, ['memory'], ([memory]) => `${memory} x`)
     ],
     notes: [
-      'Median (least to most) of the rounds; each ratio is taken within its round. Processor time is that of all threads until the first answer.',
-      'The first start makes the tables, a key, and the first administrator: work that is done once.',
-      'Of the memory of an idle service some 34 MiB are the young generation of V8, which grows to that while modules are loaded, as that of Fastify with the same imports does (it alone is at the target), and is given back late or never; `NODE_OPTIONS=--max-semi-space-size=4` holds it to 8 and costs a start some 5 % of processor time.'
+      'Cells show the median (min to max) of the rounds, and each ratio is computed within its round. Processor time covers all threads until the first response.',
+      'The first start also makes the tables, a key and the first administrator.',
+      'Some 34 MiB of an idle service are the young generation of V8. It grows while modules are loaded, and V8 gives the memory back late or never. Fastify with the same imports has it too, and is at the target even without Latchkey. `NODE_OPTIONS=--max-semi-space-size=4` limits it to 8 MiB and costs a start some 5 % of processor time.'
     ]
   }
 }

@@ -60,7 +60,7 @@ export async function listContenders (): Promise<Contender[]> {
  */
 export async function startContender (name: string, args: string[] = [], env: NodeJS.ProcessEnv = {}): Promise<RunningContender> {
   const entry = ENTRIES.find(entry => entry.name === name)
-  if (entry === undefined) throw new Error(`There is no contender '${name}': there are ${ENTRIES.map(({ name }) => name).join(', ')}`)
+  if (entry === undefined) throw new Error(`Unknown contender '${name}'. Choose from: ${ENTRIES.map(({ name }) => name).join(', ')}.`)
   const { command, reason } = await entry.find()
   if (command === undefined) throw new Error(reason)
   return await startProgram([...command, ...args], env)
@@ -104,7 +104,7 @@ async function peer (packages: string[], file: string, ...args: string[]): Promi
 
 function available (packages: string[], command: Command): Availability {
   const missing = packages.filter(name => findManifest(name) === undefined)
-  if (missing.length > 0) return { command: undefined, notes: '', reason: `Without ${missing.join(', ')} it cannot be run: npm install in bench/peers.` }
+  if (missing.length > 0) return { command: undefined, notes: '', reason: `${missing.join(', ')} is not installed: run npm install in bench/peers.` }
   return { command, notes: packages.map(name => `${name} ${versionOf(name)}`).join(', ') }
 }
 

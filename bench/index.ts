@@ -33,7 +33,7 @@ const REPORT = fileURLToPath(new URL('../../bench/README.md', import.meta.url))
 const { values, positionals } = parseArgs({ options: { quick: { type: 'boolean', default: false } }, allowPositionals: true })
 const unknown = positionals.filter(name => !(name in CHAPTERS))
 if (unknown.length > 0) {
-  console.error(`There is no chapter '${unknown.join("', '")}': there are ${Object.keys(CHAPTERS).join(', ')}`)
+  console.error(`Unknown chapter '${unknown.join("', '")}'. Choose from: ${Object.keys(CHAPTERS).join(', ')}.`)
   process.exit(2)
 }
 
@@ -48,12 +48,12 @@ for (const [name, measure] of Object.entries(CHAPTERS)) {
 }
 const minutes = ((performance.now() - begun) / 60_000).toFixed(1)
 if (positionals.length === 0 && !values.quick) await writeFile(REPORT, await toReport(sections, { date: new Date(), minutes, rounds: WHOLE.rounds }))
-console.error(`${sections.flatMap(({ verdicts }) => verdicts).filter(({ met }) => !met).length} targets were missed; it took ${minutes} minutes`)
+console.error(`${sections.flatMap(({ verdicts }) => verdicts).filter(({ met }) => !met).length} targets were missed. The run took ${minutes} minutes.`)
 
 /** In a process of its own, where nothing else is in the memory. */
 async function measureApart (program: string, args: string[]): Promise<Section> {
   const child = fork(new URL(program, import.meta.url), args, { execArgv: ['--expose-gc'] })
-  const failed = once(child, 'exit').then(([code]) => { throw new Error(`${program} ended with ${code}`) })
+  const failed = once(child, 'exit').then(([code]) => { throw new Error(`${program} exited with code ${code}`) })
   failed.catch(() => {}) // It ends after its message too.
   const [section] = await Promise.race([once(child, 'message'), failed]) as [Section]
   return section

@@ -133,13 +133,13 @@ async function describe (contenders: ReadonlyMap<string, readonly Round[]>, { sk
   const wait = own.map(({ quiet, stormy }) => stormy.p99 / quiet.p99)
   const rate = own.map(({ alone }, round) => (alone?.rate ?? NaN) / ((single[round] ?? NaN) * cores))
   const verdicts = [
-    { target: `p99 of protected requests while ${CLIENTS} clients log in: at most ${MOST_WAIT} x that without them`, measured: `${spread(wait, 1)} x`, met: median(wait) <= MOST_WAIT },
-    { target: `the event loop never stands for more than ${MOST_STALL} ms meanwhile`, measured: `longest of a round ${spread(stalls.map(({ stormy }) => stormy), 1)} ms; idle ${spread(stalls.map(({ idle }) => idle), 1)} ms`, met: Math.max(...stalls.map(({ stormy }) => stormy)) <= MOST_STALL },
+    { target: `p99 of protected requests while ${CLIENTS} clients log in: at most ${MOST_WAIT} x the p99 without logins`, measured: `${spread(wait, 1)} x`, met: median(wait) <= MOST_WAIT },
+    { target: `meanwhile the event loop never blocks for more than ${MOST_STALL} ms`, measured: `longest of a round ${spread(stalls.map(({ stormy }) => stormy), 1)} ms; idle ${spread(stalls.map(({ idle }) => idle), 1)} ms`, met: Math.max(...stalls.map(({ stormy }) => stormy)) <= MOST_STALL },
     { target: `logins: at least ${LEAST_RATE} of ${cores} cores x bcryptjs in one thread`, measured: spread(rate, 2), met: median(rate) >= LEAST_RATE }
   ]
   return {
     title: 'Logins',
-    columns: ['quiet p99 ms', 'p99 ms while 8 log in', 'max ms while 8 log in', 'logins/s beside', 'logins/s alone'],
+    columns: ['quiet p99 ms', 'p99 ms while 8 log in', 'max ms while 8 log in', 'logins/s with requests', 'logins/s alone'],
     rows: [
       ...[...contenders].map(([name, rounds]) => ({
         name,
@@ -148,16 +148,16 @@ async function describe (contenders: ReadonlyMap<string, readonly Round[]>, { sk
           spread(rounds.map(({ beside }) => beside.rate), 1), rounds.some(({ alone }) => alone === undefined) ? '' : spread(rounds.map(({ alone }) => alone?.rate ?? NaN), 1)
         ]
       })),
-      { name: `Fastify alone, beside ${cores} programs of that priority`, cells: [spread(floor.map(({ quiet }) => quiet.p99), 1), spread(floor.map(({ beside }) => beside.p99), 1), spread(floor.map(({ beside }) => beside.max)), '', ''] },
+      { name: `Fastify alone, beside ${cores} programs of low priority`, cells: [spread(floor.map(({ quiet }) => quiet.p99), 1), spread(floor.map(({ beside }) => beside.p99), 1), spread(floor.map(({ beside }) => beside.max)), '', ''] },
       { name: `bcryptjs in one thread, cost ${COST}`, cells: ['', '', '', '', spread(single, 1)] },
       ...skipped
     ],
     verdicts,
     notes: [
-      'The last row but one has no logins: beside a server that checks nothing other programs compute, at the low priority of the threads that hash. What its requests wait is what the scheduler of the system takes to give a core back, and no program can take less.',
-      'Protected requests come at a steady 200 a second, whether those before were answered or not. All but better-auth (scrypt) hash with bcrypt at cost 10; that of FastAPI is native, in C.',
-      'The machine that logs in also runs those who measure: on two cores they take part of what the hashing could have. A login commits three times, and the event loop stands while the disk writes.',
-      ...quick || verdicts.every(({ met }) => met) ? [] : [await profile('Where the event loop is while 8 clients log in', ['--cost', String(COST)], ({ url, login }) => login === undefined ? Promise.resolve() : runStorm({ kind: 'login', url, login }, CLIENTS, 4_000))]
+      'The last row but one has no logins. Programs with the low priority of the hashing threads compute beside a server that checks nothing. Its requests wait only until the scheduler of the system gives a core back. No program can wait less.',
+      'Protected requests arrive at a steady 200 per second, whether or not the earlier ones were answered. All except better-auth (scrypt) hash with bcrypt at cost 10. FastAPI uses a native bcrypt in C.',
+      'The measuring programs run on the same machine. On two cores they take some of the time that hashing could use. A login commits three times, and the event loop blocks while the disk writes.',
+      ...quick || verdicts.every(({ met }) => met) ? [] : [await profile('Where the time of the event loop goes while 8 clients log in', ['--cost', String(COST)], ({ url, login }) => login === undefined ? Promise.resolve() : runStorm({ kind: 'login', url, login }, CLIENTS, 4_000))]
     ]
   }
 }

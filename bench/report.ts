@@ -14,19 +14,19 @@ export async function toReport (sections: readonly Section[], { date, minutes, r
     '',
     '<!-- Written by `npm run bench`. Do not edit. -->',
     '',
-    `Of ${date.toISOString().slice(0, 10)}, in ${minutes} minutes, on ${cpus().length} x ${cpus()[0]?.model.trim()}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, ${process.platform} ${process.arch}; load by ${await nameGenerator()}.`,
+    `Measured on ${date.toISOString().slice(0, 10)} in ${minutes} minutes, on ${cpus().length} x ${cpus()[0]?.model.trim()}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, ${process.platform} ${process.arch}. The load came from ${await nameGenerator()}.`,
     '',
     ...contenders.map(({ title, reason, notes }) => `- ${title}: ${reason === undefined ? `${notes}${notes.startsWith('python') ? '' : `, Node.js ${process.versions.node}`}` : `skipped. ${reason}`}`),
     '',
     '## How to read it',
     '',
-    `Each contender is a server in a process of its own, asked over loopback from another process, one after the other and all of them in each of ${rounds} rounds. A cell is the median of the rounds, in brackets the least and the most.`,
-    'Compare within a table only: figures of another run or machine are others. `x` is taken within each round. The processor time is that of the server\'s whole process, and varies less than the rate.',
-    'Nothing is switched off for it: tokens are checked for expiry, revocation, audience and scope, commits are durable, attempts on passwords are limited.',
+    `Each contender is a server in a process of its own. Another process sends it requests over loopback. In each of ${rounds} rounds the contenders run one after the other. A cell shows the median of the rounds, with the minimum and the maximum in brackets.`,
+    'Compare figures within one table only, because another run or machine gives different ones. The ratio `x` is computed within each round. The processor time covers the whole process of the server. It varies less than the rate.',
+    'Nothing is switched off for the benchmark. Tokens are checked for expiry, revocation, audience and scope, commits are durable, and password attempts are limited.',
     '',
     '## Targets',
     '',
-    ...toTable(['', 'target', 'measured, median (least to most)', ''], verdicts),
+    ...toTable(['', 'target', 'measured, median (min to max)', ''], verdicts),
     ...sections.flatMap(toMarkdown)
   ].join('\n') + '\n'
 }
@@ -41,7 +41,7 @@ function toTable (heads: string[], lines: string[][]): string[] {
 
 async function nameGenerator (): Promise<string> {
   if (GENERATOR !== 'wrk') return GENERATOR
-  // It says its version, and exits with 1.
+  // wrk -v prints the version and exits with 1.
   const { stdout } = await promisify(execFile)('wrk', ['-v']).catch((error: { stdout: string }) => error)
   return /^wrk \S+/.exec(stdout)?.[0] ?? GENERATOR
 }

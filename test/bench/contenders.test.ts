@@ -116,6 +116,6 @@ t.test('what cannot be started says why', async t => {
   await t.rejects(startProgram(node('console.log("{}"); setInterval(() => {}, 1000)')), { message: /it announced {}/ })
   await t.rejects(startProgram(['latchkey-no-such-program']), { message: /^latchkey-no-such-program: .*ENOENT/ })
   await t.rejects(startContender('fastify-jwt-blacklist', ['many']), { message: /bench\/peers\/fastify-jwt-blacklist\.js many: it ended with 1 before/ })
-  await t.rejects(startContender('oauth2orize'), { message: /^There is no contender 'oauth2orize': there are latchkey, fastify, / })
+  await t.rejects(startContender('oauth2orize'), { message: /^Unknown contender 'oauth2orize'\. Choose from: latchkey, fastify, / })
   t.match(await findPython(['latchkey-no-such-program', process.execPath]), { reason: /^No Python of latchkey-no-such-program, .* has fastapi, .*: on Debian, apt-get install python3-/ })
 })

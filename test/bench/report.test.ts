@@ -24,7 +24,7 @@ t.test('the report that is kept here was written by this program: it has each co
 
 t.test('a report says what was met and what was missed, and a row that was not timed says why', async t => {
   const report = await toReport([SECTION], { date: new Date('2026-01-02T03:04:05Z'), minutes: '7.5', rounds: 3 })
-  t.match(report, /Of 2026-01-02, in 7\.5 minutes, on /)
+  t.match(report, /Measured on 2026-01-02 in 7\.5 minutes, on /)
   t.match(report, '| A chapter | at least 3 | 5 | met |\n| A chapter | at most 4 | 5 | **missed** |')
   t.match(report, '| another | fails: revoked: got 200 |  |')
   t.match(report, 'A note.\n')
