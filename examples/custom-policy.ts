@@ -1,4 +1,4 @@
-// Rules beyond scopes: the tenant, the owner, the time, how long ago somebody logged in; and how they are put together. On port 3000:
+// Rules beyond scopes: tenant, owner, time, a recent login, and how to combine them. It listens on port 3000:
 //
 //   node dist/examples/custom-policy.js
 
@@ -8,21 +8,21 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import latchkey from 'fastify-latchkey'
 import type { Guard, LatchkeyOptions } from 'fastify-latchkey'
 
-// Random at each start, because attackers try the passwords that examples print.
+// New at each start, because attackers try the passwords that examples publish.
 export const PASSWORD = randomBytes(12).toString('base64url')
 const MINUTE = 60_000
 
 interface Note { id: string, tenant: string, owner: string, text: string, createdAt: number }
 
 /**
- * Whether a request may. It goes by `request.user`, so `app.authenticate` must have run: with `allow` it has. Only `true` is a
- * yes: not a promise that nobody awaited, not an object that somebody found.
+ * Whether to allow a request. A rule reads `request.user`, so `app.authenticate` must have run; `allow` makes sure of it.
+ * Only `true` allows: a forgotten promise or any other truthy value does not.
  */
 export type Rule = (request: FastifyRequest) => boolean | Promise<boolean>
 
 /**
- * One of these is enough. Over rules, not over guards: a guard that refuses has set the status and the challenge of the answer
- * already, and to go on after it is how such things come to fail open.
+ * Allows a request if one of the rules does. It combines rules, not guards. A guard throws when it rejects, and code
+ * that ignores the error to try something else can easily fail open.
  */
 export function either (...rules: Rule[]): Rule {
   return async request => {
@@ -31,7 +31,7 @@ export function either (...rules: Rule[]): Rule {
   }
 }
 
-/** A refusal: Fastify answers with its status and headers. */
+/** An error that Fastify turns into a response with this status and these headers. */
 function refuse (statusCode: number, message: string, headers: Record<string, string> = {}): Error {
   return Object.assign(new Error(message), { statusCode, headers })
 }
@@ -46,31 +46,38 @@ export async function build (options: LatchkeyOptions = {}): Promise<FastifyInst
   await app.register(latchkey, {
     database: ':memory:',
     scopes: { 'notes:write': 'Change notes', moderate: 'Change the notes of others in the tenant' },
-    // Into each access token: the rule below needs no query. It is as old as the token; one that must not be is looked up instead.
+    // Added to each access token, so the rule below needs no query. The value is as old as the token. If that is too
+    // old for you, look the value up instead.
     claims: user => ({ tenant: tenants.get(user.id) }),
     ...options
   })
 
   /**
-   * The hooks of a route: who is it, then each rule in turn, and all must agree. An array of hooks is Fastify's own "and", and no
-   * rule runs for somebody unknown. A rule that throws refuses. No rule, or one that is no function, does not start.
-   * As a `preHandler`: the guard in it still authenticates before the body is read, and nothing comes between the rules and the handler.
+   * Returns the hooks of a route: first authentication, then each rule in turn. All rules must allow the request.
+   * Fastify runs an array of hooks in order, so no rule runs for an unauthenticated request. A rule that throws rejects
+   * the request. Without a rule, or with one that is not a function, the app does not start.
+   *
+   * Use it as a `preHandler`. The guard still authenticates before the body is read, and the handler follows the rules
+   * directly.
    */
   function allow (...rules: Rule[]): [Guard, (request: FastifyRequest) => Promise<void>] {
-    if (rules.length === 0 || rules.some(rule => typeof rule !== 'function')) throw new TypeError('allow() needs rules, which are functions')
+    if (rules.length === 0 || rules.some(rule => typeof rule !== 'function')) {
+      throw new TypeError('allow() needs at least one rule, and each rule must be a function')
+    }
     async function ask (request: FastifyRequest): Promise<void> {
-      for (const rule of rules) if (await rule(request) !== true) throw refuse(403, 'This is not for you.')
+      for (const rule of rules) if (await rule(request) !== true) throw refuse(403, 'You are not allowed to do this.')
     }
     return [app.authenticate, ask]
   }
 
   const noteOf = (request: FastifyRequest): Note | undefined => notes.get((request.params as { id: string }).id)
 
-  // 404 for what is another tenant's, and for what is not there: which of them it is, is not for others to know.
+  // 404 for a missing note and for another tenant's note alike, so that nobody can find out which notes exist.
   const ownTenant: Rule = request => {
     const { tenant } = request.user.claims
-    // A machine client, or an account without a tenant: undefined must not equal undefined.
-    if (typeof tenant !== 'string' || noteOf(request)?.tenant !== tenant) throw refuse(404, 'There is no such note.')
+    // A machine client and an account without a tenant have none. Check the type, so that undefined never equals
+    // undefined.
+    if (typeof tenant !== 'string' || noteOf(request)?.tenant !== tenant) throw refuse(404, 'This note does not exist.')
     return true
   }
 
@@ -80,8 +87,9 @@ export async function build (options: LatchkeyOptions = {}): Promise<FastifyInst
 
   const isModerator: Rule = request => request.user.scopes.includes('moderate')
 
-  // By the session, not by the `iat` of the token: each refresh makes a new one, and whoever stole a refresh token can do that. One
-  // query, on the routes that are worth it. The challenge is that of RFC 9470: the client asks for the password, and comes again.
+  // Use the start of the session, not the `iat` of the token: each refresh sets a new `iat`, and a thief with a refresh
+  // token can refresh too. This costs one query, so use it on the routes that need it. With the challenge of RFC 9470,
+  // the client asks for the password and tries again.
   const loggedInLately: Rule = async request => {
     const { id, sessionId } = request.user
     const session = (await app.latchkey.sessions.list(id)).find(session => session.id === sessionId)
@@ -102,13 +110,13 @@ export async function build (options: LatchkeyOptions = {}): Promise<FastifyInst
 
   app.get('/notes/:id', { preHandler: allow(ownTenant) }, async request => noteOf(request))
 
-  // Its owner, for ten minutes, or a moderator of the same tenant at any time.
+  // The owner may change a note for ten minutes, a moderator of the same tenant at any time.
   const mayChange = either(async request => await isOwner(request) && await isFresh(request), isModerator)
   app.put<{ Params: { id: string }, Body: { text: string } }>('/notes/:id', {
     preHandler: allow(ownTenant, mayChange),
     schema: { body: { type: 'object', required: ['text'], properties: { text: { type: 'string', maxLength: 1_000 } } } }
   }, async request => {
-    const note = noteOf(request) as Note // `ownTenant` has seen it.
+    const note = noteOf(request) as Note // `ownTenant` has checked that it exists.
     note.text = request.body.text
     return note
   })
@@ -128,7 +136,8 @@ export async function build (options: LatchkeyOptions = {}): Promise<FastifyInst
 if (process.argv[1] === import.meta.filename) {
   const app = await build()
   await app.listen({ port: 3000 })
-  console.log(`Log in as ada, as bob, who moderates, or as eve, who is in another tenant:
+  console.log(`Log in as ada, as bob (a moderator) or as eve (of another tenant).
+Set TOKEN to the access_token of the first response:
 
   curl -d username=ada -d 'password=${PASSWORD}' http://127.0.0.1:3000/token
   curl -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{"text":"hello"}' http://127.0.0.1:3000/notes

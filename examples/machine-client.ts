@@ -1,4 +1,5 @@
-// A program that calls an API as itself: it gets a token, keeps it until it is about to expire, and gets another one after a 401.
+// A program that calls an API as itself. It gets a token, reuses it until shortly before it expires, and gets a new one
+// after a 401.
 //
 //   node dist/examples/machine-client.js
 
@@ -8,44 +9,47 @@ import latchkey from 'fastify-latchkey'
 import type { LatchkeyOptions } from 'fastify-latchkey'
 
 export interface MachineClientOptions {
-  /** The API. Nobody else is sent the token. */
+  /** The URL of the API. The client sends the token nowhere else. */
   api: string
-  /** Where tokens are made. */
+  /** The URL that issues tokens. */
   tokenEndpoint: string
-  /** As registered: `latchkey clients add`. */
+  /** The id and the secret that `latchkey clients add` has printed. */
   id: string
   secret: string
-  /** What of its scopes it needs here, separated by spaces. Default: all. */
+  /** The scopes to request, separated by spaces. Default: all that the client has. */
   scope?: string
   /** Milliseconds since the epoch. Default `Date.now`. */
   now?: () => number
 }
 
-/** What can be sent twice: no stream. */
+/** A request that can be sent twice, so its body is not a stream. */
 export interface CallInit {
   method?: string
   headers?: Record<string, string>
   body?: string
 }
 
-/** Calls a path of the API with a token. What the API answers is given as it is, but for the first 401. */
+/** Calls a path of the API with a token. Returns the API's response unchanged, except that it retries once on a 401. */
 export type Call = (path: string, init?: CallInit) => Promise<Response>
 
-/** Milliseconds before its end from which a token is not used: an answer that takes long on its way must not find it expired. */
+/**
+ * The client stops using a token this many milliseconds before it expires, so that a slow request does not arrive too
+ * late.
+ */
 const MARGIN = 30_000
 
 export function createMachineClient ({ api, tokenEndpoint, id, secret, scope, now = Date.now }: MachineClientOptions): Call {
-  // RFC 6749 section 2.3.1: both are form-encoded before they are joined.
+  // RFC 6749 section 2.3.1: form-encode both before joining them.
   const authorization = `Basic ${Buffer.from(`${encodeURIComponent(id)}:${encodeURIComponent(secret)}`).toString('base64')}`
 
-  /** The token, or the request for it: many calls at once make one. */
+  /** The token, or the pending request for it, so that concurrent calls share one request. */
   let held: { token: Promise<string>, usableUntil: number } | undefined
 
   async function request (): Promise<{ access_token: string, expires_in: number }> {
     const body = new URLSearchParams({ grant_type: 'client_credentials', ...scope !== undefined && { scope } })
     const response = await fetch(tokenEndpoint, { method: 'POST', headers: { authorization }, body, redirect: 'error' })
     const answer = await response.json() as { access_token: string, expires_in: number, error?: string }
-    if (response.status !== 200) throw new Error(`There is no token: ${response.status} ${answer.error ?? ''}`)
+    if (response.status !== 200) throw new Error(`The token request failed: ${response.status} ${answer.error ?? ''}`)
     return answer
   }
 
@@ -54,41 +58,43 @@ export function createMachineClient ({ api, tokenEndpoint, id, secret, scope, no
     if (held !== undefined && askedAt < held.usableUntil) return held.token
     const token = request().then(answer => {
       const lifetime = answer.expires_in * 1000
-      // Where it lives for less than the margin: for half of that.
+      // If the lifetime is shorter than the margin allows, use the token for half of its lifetime.
       next.usableUntil = askedAt + Math.max(lifetime - MARGIN, lifetime / 2)
       return answer.access_token
     })
     const next = held = { token, usableUntil: Infinity }
-    // A failure is not kept: the next call asks again.
+    // Do not keep a failure: the next call asks again.
     token.catch(() => forget(token))
     return token
   }
 
-  /** Another call may have got a new one already: that stays. */
+  /** Forgets this token only, because another call may already have a new one. */
   function forget (token: Promise<string>): void {
     if (held?.token === token) held = undefined
   }
 
   return async function call (path, init = {}) {
     const url = new URL(path, api)
-    if (url.origin !== new URL(api).origin) throw new TypeError(`${url.origin} is not the API: it must not see the token`)
+    if (url.origin !== new URL(api).origin) {
+      throw new TypeError(`${url.origin} is not the origin of the API, so it must not receive the token`)
+    }
     const send = (token: string): Promise<Response> => fetch(url, { ...init, headers: { ...init.headers, authorization: `Bearer ${token}` }, redirect: 'manual' })
 
     const used = getToken()
     const response = await send(await used)
     if (response.status !== 401) return response
-    // Revoked, or of a key that is gone. Once: a second 401 is an answer.
+    // The token was revoked, or its key is gone. Retry once; return a second 401 to the caller.
     await response.body?.cancel()
     forget(used)
     return await send(await getToken())
   }
 }
 
-/** An API to call, with the client registered. */
+/** Builds an API to call, and registers the client. */
 export async function build (options: LatchkeyOptions = {}): Promise<{ app: FastifyInstance, id: string, secret: string }> {
   const app = fastify()
   await app.register(latchkey, { database: ':memory:', scopes: { 'reports:read': 'Read reports' }, ...options })
-  // No user has this token: its `id` is the client's own.
+  // The token belongs to no user. Its `id` is the id of the client.
   app.get('/reports', { preHandler: app.requireScopes('reports:read') }, async ({ user }) => ({ for: user.id, reports: [] }))
   const { client, secret } = await app.latchkey.clients.add({ name: 'nightly', scopes: ['reports:read'] })
   return { app, id: client.id, secret }

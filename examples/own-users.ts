@@ -1,5 +1,5 @@
-// An app that has accounts already. Latchkey gives it sessions, refresh, revocation and scopes over them, and needs two methods:
-// `authenticate` for a login, `find` for a refresh. Run it (it listens on port 3000):
+// An app that already has accounts. Latchkey adds sessions, refresh, revocation and scopes, and needs two methods:
+// `authenticate` for a login, and `find` for a refresh. It listens on port 3000:
 //
 //   node dist/examples/own-users.js
 
@@ -25,7 +25,7 @@ export interface Accounts extends UserDirectory {
   tenantOf (id: string): string | undefined
 }
 
-/** The accounts of this app. A Map is enough to show it; a table with its own hashes would look the same from outside. */
+/** The accounts of this app. This example uses a Map; a table with its own hashes would have the same interface. */
 export function createAccounts (): Accounts {
   const byId = new Map<string, Account>()
   const nobody = { salt: randomBytes(16), hash: randomBytes(32) }
@@ -33,7 +33,7 @@ export function createAccounts (): Accounts {
   return {
     async authenticate (username, password) {
       const account = [...byId.values()].find(candidate => candidate.username === username)
-      // Hashed for nobody too: how long the answer takes must not tell which names exist.
+      // Hash for unknown names too. Otherwise the response time would reveal which names exist.
       const { salt, hash } = account ?? nobody
       const isRight = timingSafeEqual(await derive(password, salt, 32), hash)
       return isRight && account !== undefined ? account : null
@@ -62,10 +62,11 @@ export async function build (accounts: Accounts, options: LatchkeyOptions = {}):
   const app = fastify()
 
   await app.register(latchkey, {
-    database: ':memory:', // The sessions; as short-lived as the Map. Give it a file when the accounts have one.
+    database: ':memory:', // The sessions, kept in memory like the Map. Use a file if your accounts are stored.
     scopes: { 'people:write': 'Close accounts' },
     users: accounts,
-    // Into each access token, read at each login and refresh. Not for personal data: whoever holds a token can read it.
+    // Added to each access token, and read at each login and refresh. Add no personal data: anyone who holds a token
+    // can read it.
     claims: user => ({ tenant: accounts.tenantOf(user.id) }),
     ...options
   })
@@ -74,7 +75,8 @@ export async function build (accounts: Accounts, options: LatchkeyOptions = {}):
     return { tenant: user.claims.tenant, documents: [] }
   })
 
-  // A refresh would find the account gone. Whoever closes one wants its tokens dead now, not within a quarter of an hour.
+  // A refresh would notice that the account is gone. End the sessions as well, so that the access tokens stop working
+  // now and not after 15 minutes.
   app.delete<{ Params: { id: string } }>('/people/:id', { preHandler: app.requireScopes('people:write') }, async (request, reply) => {
     accounts.remove(request.params.id)
     await app.latchkey.sessions.endAll(request.params.id)
@@ -89,7 +91,7 @@ if (process.argv[1] === import.meta.filename) {
   await accounts.add({ username: 'ada', password: 'difference engine', tenant: 'analytical', scopes: ['people:write'] })
   const app = await build(accounts)
   await app.listen({ port: 3000 })
-  console.log(`Log in as ada:
+  console.log(`Log in as ada, then set TOKEN to the access_token of the response:
 
   curl -d username=ada -d 'password=difference engine' http://127.0.0.1:3000/token
   curl -H "Authorization: Bearer $TOKEN" http://127.0.0.1:3000/documents`)

@@ -1,4 +1,4 @@
-// The smallest whole app: routes of its own behind the guards, scopes of its own, and a user to try them with. On port 3000:
+// The smallest complete app: guarded routes, its own scopes, and a user to try them with. It listens on port 3000:
 //
 //   node dist/examples/plugin.js
 
@@ -8,13 +8,13 @@ import type { FastifyInstance } from 'fastify'
 import latchkey, { authenticate, requireScopes } from 'fastify-latchkey'
 import type { LatchkeyOptions } from 'fastify-latchkey'
 
-// Random at each start, because attackers try the passwords that examples print.
+// New at each start, because attackers try the passwords that examples publish.
 export const PASSWORD = randomBytes(12).toString('base64url')
 
 export async function build (options: LatchkeyOptions = {}): Promise<FastifyInstance> {
   const app = fastify()
   await app.register(latchkey, {
-    database: ':memory:', // A path, to find everything again after a restart.
+    database: ':memory:', // Give a path instead to keep the data across restarts.
     scopes: { 'items:read': 'Read items', 'items:write': 'Change items' },
     ...options
   })
@@ -34,7 +34,8 @@ export async function build (options: LatchkeyOptions = {}): Promise<FastifyInst
 if (process.argv[1] === import.meta.filename) {
   const app = await build()
   await app.listen({ port: 3000 })
-  console.log(`Log in as alice, who may read items and not delete them:
+  console.log(`Log in as alice, who may read items but not delete them.
+Set TOKEN to the access_token of the first response:
 
   curl -d username=alice -d 'password=${PASSWORD}' http://127.0.0.1:3000/token
   curl -H "Authorization: Bearer $TOKEN" http://127.0.0.1:3000/items

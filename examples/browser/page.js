@@ -1,27 +1,29 @@
 import { createClient, ResponseError } from './client.js'
 
-// Where the API is: '' for the origin of the page.
+// The origin of the API. '' is the origin of the page.
 const { api } = document.documentElement.dataset
 const client = createClient({ url: `${api}/auth`, transport: 'cookie' })
 const [message, login, account, add, load, logout, notes] = ['message', 'login', 'account', 'add', 'load', 'logout', 'notes'].map(id => document.getElementById(id))
 
-/** Shows the form to log in with, or what is behind it. */
+/** Shows the login form, or the notes. */
 function show (isLoggedIn, text) {
   login.hidden = isLoggedIn
   account.hidden = !isLoggedIn
   message.textContent = text
 }
 
-/** Calls the API, and shows the notes that it answers with. */
+/** Calls the API, and shows the notes that it returns. */
 async function showNotes (options) {
   const response = await client.fetch(`${api}/notes`, options)
-  if (!response.ok) return show(false, response.status === 401 ? 'You are logged out.' : `That failed: ${response.status}`)
+  if (!response.ok) {
+    return show(false, response.status === 401 ? 'You are logged out.' : `The request failed: ${response.status}`)
+  }
   const texts = await response.json()
   notes.replaceChildren(...texts.map(text => Object.assign(document.createElement('li'), { textContent: text })))
   show(true, `${texts.length} notes`)
 }
 
-/** Runs `work` instead of what the browser would do. */
+/** Runs `work` instead of the browser's default action. */
 function on (element, event, work) {
   element.addEventListener(event, domEvent => {
     domEvent.preventDefault()

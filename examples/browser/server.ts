@@ -1,5 +1,5 @@
-// Tokens in cookies, and two pages to try them with: log in, call, refresh in two tabs at once, log out. Run it (it listens on
-// ports 3000 and 3001):
+// Tokens in cookies, and two pages to try them with: log in, call, refresh in two tabs at once, log out. It listens on
+// ports 3000 and 3001:
 //
 //   node dist/examples/browser/server.js
 
@@ -15,13 +15,14 @@ import type { FastifyInstance } from 'fastify'
 import latchkey from 'fastify-latchkey'
 import type { LatchkeyOptions } from 'fastify-latchkey'
 
-// The same page is served from both ports. A port makes another origin of the same site: browsers send the cookies along, and the
-// options `corsOrigins` and `trustedOrigins` say that this one may use them. 127.0.0.1 is another site.
+// Both ports serve the same page. Another port is another origin of the same site, so browsers send the cookies with
+// its requests. The options `corsOrigins` and `trustedOrigins` allow this origin to use them. 127.0.0.1 is another
+// site.
 
-// Random at each start, because attackers try the passwords that examples print.
+// New at each start, because attackers try the passwords that examples publish.
 export const PASSWORD = randomBytes(12).toString('base64url')
 
-/** From the sources: they are not compiled. */
+/** The pages are read from the sources, because they are not compiled. */
 const FOLDER = new URL('../../../examples/browser/', import.meta.url)
 
 const PAGES = [
@@ -30,27 +31,29 @@ const PAGES = [
   { url: '/attack.html', file: 'attack.html', type: 'text/html; charset=utf-8' }
 ]
 
-/** The client as a page takes it: one file. Yours comes out of the bundler that the rest of your page goes through. */
+/** Bundles the client into one file for the page. In your project, use the bundler that builds the rest of the page. */
 async function bundleClient (): Promise<string> {
   const { outputFiles } = await bundle({ entryPoints: [fileURLToPath(import.meta.resolve('fastify-latchkey/client'))], bundle: true, minify: true, format: 'esm', write: false })
   return outputFiles[0]?.text ?? ''
 }
 
-/** Serves the pages. `api` gives where they find the API: '' is where they came from. */
+/** Serves the pages. `api` returns the origin of the API; '' is the origin of the page itself. */
 async function servePages (app: FastifyInstance, api: () => string): Promise<void> {
   const client = await bundleClient()
   app.get('/client.js', async (_request, reply) => reply.type('text/javascript; charset=utf-8').send(client))
   for (const { url, file, type } of PAGES) {
     const text = await readFile(new URL(file, FOLDER), 'utf8')
     app.get(url, async (_request, reply) => {
-      // Scripts come from files, and nothing can be sent elsewhere. The attacker's page is under no policy of ours.
+      // Only scripts from files run, and they can send nothing elsewhere. The attacker's page has no such policy.
       if (url === '/') reply.header('content-security-policy', `default-src 'none'; script-src 'self'; connect-src 'self' ${api()}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`)
       return reply.type(type).send(text.replaceAll('{{api}}', api()))
     })
   }
 }
 
-/** The app: Latchkey, a resource of its own, and the pages. `other` is the origin that may use the cookies too. */
+/**
+ * Builds the app: Latchkey, the app's own resource, and the pages. `other` is another origin that may use the cookies.
+ */
 export async function build (other: string, options: LatchkeyOptions = {}): Promise<FastifyInstance> {
   const app = fastify()
   await app.register(latchkey, {
@@ -64,14 +67,15 @@ export async function build (other: string, options: LatchkeyOptions = {}): Prom
   await app.latchkey.users.add({ username: 'alice', password: PASSWORD, scopes: [] })
 
   await app.register(async function notes (scope) {
-    // For the routes of this app; `corsOrigins` is for those of Latchkey.
+    // For the routes of this app. `corsOrigins` covers Latchkey's routes.
     await scope.register(cors, { origin: [other], credentials: true })
     await scope.register(formbody)
     const notesOf = new Map<string, string[]>()
 
     scope.get('/notes', { onRequest: app.authenticate }, async ({ user }) => notesOf.get(user.id) ?? [])
 
-    // Takes a form, which any site can have a browser send. The guard refuses what comes from another one with our cookies.
+    // Accepts a form, which any site can make a browser send. The guard rejects a form that another site sends with our
+    // cookies.
     scope.post<{ Body: { text: string } }>('/notes', {
       onRequest: app.authenticate,
       schema: { body: { type: 'object', required: ['text'], properties: { text: { type: 'string', maxLength: 1_000 } } } }
@@ -85,14 +89,17 @@ export async function build (other: string, options: LatchkeyOptions = {}): Prom
   return app
 }
 
-/** The same pages at an origin of their own, for the API at another one. */
+/** Builds an app that serves the same pages at another origin than the API. */
 export async function buildOther (api: () => string): Promise<FastifyInstance> {
   const app = fastify()
   await servePages(app, api)
   return app
 }
 
-/** Listens, and gives the origin under the name that browsers take for a secure one: Secure cookies work on it without TLS. */
+/**
+ * Listens, and returns the origin with the host `localhost`. Browsers trust that name, so Secure cookies work without
+ * TLS.
+ */
 export async function listen (app: FastifyInstance, port: number): Promise<string> {
   await app.listen({ host: '127.0.0.1', port })
   return `http://localhost:${(app.server.address() as AddressInfo).port}`
@@ -101,9 +108,9 @@ export async function listen (app: FastifyInstance, port: number): Promise<strin
 if (process.argv[1] === import.meta.filename) {
   const other = await listen(await buildOther(() => 'http://localhost:3000'), 3001)
   const own = await listen(await build(other), 3000)
-  console.log(`Log in as alice with '${PASSWORD}', in as many tabs as you like:
+  console.log(`Log in as alice with the password ${PASSWORD}, in as many tabs as you like:
 
   ${own}                     the page
-  ${other}                     the same at another origin, which is trusted
-  ${other.replace('localhost', '127.0.0.1')}/attack.html         a page of another site, which is not`)
+  ${other}                     the same page at another origin, which is trusted
+  ${other.replace('localhost', '127.0.0.1')}/attack.html         a page of another site, which is not trusted`)
 }

@@ -1,4 +1,5 @@
-// Access tokens of Latchkey, checked without it: by the keys that it publishes, and, where it matters, by asking. Run it with demo.ts:
+// Checks Latchkey's access tokens without Latchkey: with the published keys, and for sensitive routes by asking the
+// service. demo.ts runs it:
 //
 //   node dist/examples/resource-server/demo.js
 
@@ -6,7 +7,7 @@ import { createRemoteJWKSet, errors, jwtVerify } from 'jose'
 import type { JWTPayload } from 'jose'
 import type { FastifyRequest } from 'fastify'
 
-/** The claims of RFC 9068 section 2.2 that the routes go by. */
+/** The claims of RFC 9068 section 2.2 that the routes use. */
 export interface Claims extends JWTPayload {
   sub: string
   client_id: string
@@ -15,45 +16,48 @@ export interface Claims extends JWTPayload {
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Whose token it is; there where a guard ran. */
+    /** The claims of the token. Set only after a guard has run. */
     claims: Claims
   }
 }
 
 export interface AccessOptions {
-  /** Where the tokens come from: the option `issuer` of the service, to the letter. */
+  /** The option `issuer` of the service, character for character. */
   issuer: string
-  /** This API: what the service has in its option `audience`. A token for another one is not taken. */
+  /** The name of this API in the option `audience` of the service. Tokens for another API are rejected. */
   audience: string
-  /** The machine client with the scope `tokens:introspect`, as which the service is asked. */
+  /** The machine client that asks the service. It needs the scope `tokens:introspect`. */
   client: { id: string, secret: string }
 }
 
 type Guard = (request: FastifyRequest) => Promise<void>
 
 export interface Access {
-  /** Asks for a token with this scope. Knows nothing of revocation: a revoked token passes until it expires. */
+  /** Requires a token with this scope. It does not check revocation: a revoked token passes until it expires. */
   requireScope (scope: string): Guard
-  /** The same, and asks the service whether the token is live in this moment. A request more for each of ours. */
+  /** Also asks the service whether the token is live now. This costs one request for each request to the API. */
   requireLive (scope: string): Guard
 }
 
-/** What the service signs with; its default. Never HS256: nobody but the service has that key. */
+/** The algorithm that the service signs with by default. Never HS256, because only the service may have that key. */
 const ALGORITHMS = ['ES256']
 
-/** Milliseconds until the published keys are read again: their `max-age`. A key that nobody has seen is asked for at once. */
+/** Milliseconds until the published keys are read again: their `max-age`. An unknown key triggers a read at once. */
 const KEYS_MAX_AGE = 300_000
 
-/** Milliseconds that the service has for an answer. */
+/** Milliseconds that the service may take to respond. */
 const TIMEOUT = 5_000
 
-/** What jose says of a token. Anything else that it throws is about the keys: they could not be read, and the token may be good. */
+/**
+ * The errors of jose that concern the token. All others mean that the keys could not be read, so the token may be
+ * valid.
+ */
 const TOKEN_FAULTS = [
   errors.JWTExpired, errors.JWTClaimValidationFailed, errors.JWTInvalid, errors.JWSInvalid, errors.JWSSignatureVerificationFailed,
   errors.JOSEAlgNotAllowed, errors.JOSENotSupported, errors.JWKSNoMatchingKey, errors.JWKSMultipleMatchingKeys
 ]
 
-/** Finds out where the service has its endpoints, and makes the guards. Rejects where it cannot be reached. */
+/** Discovers the endpoints of the service and creates the guards. Rejects if the service cannot be reached. */
 export async function createAccess ({ issuer, audience, client }: AccessOptions): Promise<Access> {
   const { jwksUri, introspectionEndpoint } = await discover(issuer)
   const keys = createRemoteJWKSet(jwksUri, { cacheMaxAge: KEYS_MAX_AGE, timeoutDuration: TIMEOUT })
@@ -65,7 +69,7 @@ export async function createAccess ({ issuer, audience, client }: AccessOptions)
         issuer,
         audience,
         algorithms: ALGORITHMS,
-        typ: 'at+jwt', // An access token, and no other JWT of the same key: RFC 9068 section 4.
+        typ: 'at+jwt', // Only an access token, not another JWT of the same key: RFC 9068 section 4.
         requiredClaims: ['sub', 'exp', 'iat', 'jti', 'client_id', 'scope'],
         clockTolerance: 5
       })
@@ -77,7 +81,7 @@ export async function createAccess ({ issuer, audience, client }: AccessOptions)
     }
   }
 
-  /** RFC 7662 section 2. A token that cannot be asked about does not pass. */
+  /** RFC 7662 section 2. If the service does not answer, the token does not pass. */
   async function isLive (token: string): Promise<boolean> {
     try {
       const body = new URLSearchParams({ token, token_type_hint: 'access_token' })
@@ -116,12 +120,14 @@ async function discover (issuer: string): Promise<{ jwksUri: URL, introspectionE
   const url = `${origin}/.well-known/oauth-authorization-server${pathname.replace(/(?<!\/)\/+$/, '')}`
   const response = await fetch(url, { signal: AbortSignal.timeout(TIMEOUT) })
   const metadata = await response.json() as { issuer: string, jwks_uri: string, introspection_endpoint: string }
-  // Section 3.3: else anybody's document could name anybody's keys.
-  if (response.status !== 200 || metadata.issuer !== issuer) throw new Error(`${url} is not of the issuer ${issuer}`)
+  // Section 3.3: without this check, anyone's document could name anyone's keys.
+  if (response.status !== 200 || metadata.issuer !== issuer) {
+    throw new Error(`${url} is not the metadata of the issuer ${issuer}`)
+  }
   return { jwksUri: new URL(metadata.jwks_uri), introspectionEndpoint: new URL(metadata.introspection_endpoint) }
 }
 
-/** An error that Fastify answers with this status and challenge: RFC 6750 section 3. */
+/** An error that Fastify turns into a response with this status and challenge: RFC 6750 section 3. */
 function refusal (statusCode: number, message: string, challenge: string): Error {
   return Object.assign(new Error(message), { statusCode, headers: { 'www-authenticate': challenge } })
 }
@@ -130,7 +136,8 @@ function invalidToken (message: string): Error {
   return refusal(401, message, `Bearer error="invalid_token", error_description="${message}"`)
 }
 
-/** Not 401: the client would throw a good token away. */
+/** 503 and not 401, because a client discards its token on a 401. */
 function unavailable (cause: unknown): Error {
-  return Object.assign(new Error('It cannot be told whether this token is good: try again in a moment.', { cause }), { statusCode: 503, headers: { 'retry-after': '1' } })
+  const error = new Error('The status of the token is currently unknown. Try again in a moment.', { cause })
+  return Object.assign(error, { statusCode: 503, headers: { 'retry-after': '1' } })
 }

@@ -1,4 +1,4 @@
-// The service and a separate API that checks its tokens, started together to try them. On ports 3000 and 3001:
+// Starts the service and a separate API that checks its tokens. They listen on ports 3000 and 3001:
 //
 //   node dist/examples/resource-server/demo.js
 
@@ -9,13 +9,13 @@ import latchkey from 'fastify-latchkey'
 import type { LatchkeyOptions } from 'fastify-latchkey'
 import { build } from './server.js'
 
-// Random at each start, because attackers try the passwords that examples print.
+// New at each start, because attackers try the passwords that examples publish.
 const PASSWORD = randomBytes(12).toString('base64url')
 
-/** The API, by its name in the tokens. */
+/** The name of the API in the tokens. */
 export const AUDIENCE = 'https://items.example.com'
 
-/** The service with a user, and the machine client as which the API asks. `latchkey serve` and two verbs would do the same. */
+/** Builds the service with a user and the API's machine client. `latchkey serve` and two other commands do the same. */
 export async function buildService (options: LatchkeyOptions = {}): Promise<{ service: FastifyInstance, client: { id: string, secret: string } }> {
   const service = fastify()
   await service.register(latchkey, {
@@ -35,12 +35,12 @@ if (process.argv[1] === import.meta.filename) {
   await service.listen({ port: 3000 })
   const api = await build({ issuer, audience: AUDIENCE, client })
   await api.listen({ port: 3001 })
-  console.log(`Log in at the service, and use the token at the API:
+  console.log(`Log in at the service. Set TOKEN to the access_token of the response, and call the API:
 
   curl -d username=alice -d 'password=${PASSWORD}' ${issuer}/token
   curl -H "Authorization: Bearer $TOKEN" http://127.0.0.1:3001/items
 
-Revoke it. The first goes on until the token expires, the second is refused at once:
+Revoke the token. GET accepts it until it expires, DELETE rejects it at once:
 
   curl -d "token=$TOKEN" ${issuer}/revoke
   curl -i -H "Authorization: Bearer $TOKEN" http://127.0.0.1:3001/items

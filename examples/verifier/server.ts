@@ -1,5 +1,5 @@
-// An API of its own process and without a database, beside a service that runs already: it takes that service's access tokens, and refuses
-// a revoked one within a second. On port 3001, or PORT:
+// An API in its own process, without a database. It accepts the access tokens of a service which already runs, and
+// rejects a revoked one within a second. It listens on port 3001, or on PORT:
 //
 //   ISSUER=http://127.0.0.1:3000 CLIENT_ID=... CLIENT_SECRET=... node dist/examples/verifier/server.js
 
@@ -10,25 +10,26 @@ import type { VerifierPluginOptions } from 'fastify-latchkey/verifier/plugin'
 
 export async function build (options: VerifierPluginOptions): Promise<FastifyInstance> {
   const app = fastify()
-  // All else is found out at the issuer: its keys, its scopes, and where it tells what is revoked.
+  // The verifier discovers everything else at the issuer: the keys, the scopes and the feed of revocations.
   await app.register(verifier, options)
 
-  // The same guards as in an app with the full plugin. No request to the service; while it cannot be told what is revoked: 503.
+  // The same guards as in an app with the full plugin. They send no request to the service. While the revocation status
+  // is unknown, they respond 503.
   app.get('/me', { onRequest: app.authenticate }, async ({ user }) => ({ id: user.id, scopes: user.scopes }))
   app.get('/items', { preHandler: app.requireScopes('items:read') }, async ({ user }) => ({ owner: user.id, items: ['lamp'] }))
 
   return app
 }
 
-/** A variable that must be there. */
+/** Reads an environment variable that must be set. */
 function need (name: string): string {
   const value = process.env[name]
-  if (value === undefined || value === '') throw new Error(`Set ${name}: demo.js shows where it comes from`)
+  if (value === undefined || value === '') throw new Error(`Set ${name}. demo.ts shows where its value comes from.`)
   return value
 }
 
 if (process.argv[1] === import.meta.filename) {
   const issuer = need('ISSUER')
   const app = await build({ issuer, audience: process.env.AUDIENCE ?? issuer, clientId: need('CLIENT_ID'), clientSecret: need('CLIENT_SECRET') })
-  console.log(`It listens on ${await app.listen({ host: '127.0.0.1', port: Number(process.env.PORT ?? 3001) })}`)
+  console.log(`Listening on ${await app.listen({ host: '127.0.0.1', port: Number(process.env.PORT ?? 3001) })}`)
 }

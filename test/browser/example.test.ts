@@ -165,7 +165,7 @@ t.test('cookies in a browser', { skip }, async t => {
     t.equal((await attack(attacker, trusted)).status(), 201, 'a trusted origin is trusted')
     await load(page)
     await says(page, '4 notes')
-    t.equal((await notesOf(page)).filter(note => note === 'Written by somebody else').length, 1, 'one, of the origin that is trusted')
+    t.equal((await notesOf(page)).filter(note => note === 'Written by an attacker').length, 1, 'one, of the origin that is trusted')
   })
 
   await t.test('scripts of another origin cannot act, and read nothing', async t => {

@@ -83,22 +83,22 @@ t.test('after a 401 another token, once', async t => {
 
 t.test('without a token nothing is called; the next call asks again', async t => {
   const { connect, requests } = await listen(t)
-  await t.rejects(connect({ secret: 'wrong' })('/reports'), { message: 'There is no token: 401 invalid_client' })
-  await t.rejects(connect({ scope: 'everything' })('/reports'), { message: 'There is no token: 400 invalid_scope' })
+  await t.rejects(connect({ secret: 'wrong' })('/reports'), { message: 'The token request failed: 401 invalid_client' })
+  await t.rejects(connect({ scope: 'everything' })('/reports'), { message: 'The token request failed: 400 invalid_scope' })
   t.strictSame(requests.filter(request => request.includes('/reports')), [])
 
   const { call: later, app } = await listen(t)
   const { clients } = app.latchkey
   const { issue } = clients
   Object.assign(clients, { issue: async () => { throw new Error('The store is down') } })
-  await t.rejects(later('/reports'), { message: 'There is no token: 500 server_error' })
+  await t.rejects(later('/reports'), { message: 'The token request failed: 500 server_error' })
   Object.assign(clients, { issue })
   t.equal((await later('/reports')).status, 200)
 })
 
 t.test('the token goes to the API and to nobody else', async t => {
   const { call, requests } = await listen(t)
-  for (const path of ['http://127.0.0.1:1/', '//evil.example/', 'https://evil.example/reports']) await t.rejects(call(path), /is not the API/, path)
+  for (const path of ['http://127.0.0.1:1/', '//evil.example/', 'https://evil.example/reports']) await t.rejects(call(path), /is not the origin of the API/, path)
   t.strictSame(requests, [])
   t.equal((await call('/away')).status, 302, 'a redirect is not followed')
 })
