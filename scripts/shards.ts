@@ -14,7 +14,7 @@ const QUICK: Record<string, readonly string[]> = {
   hosts: ['hosts'],
   model: ['model'],
   verifier: ['verifier', 'vectors'],
-  examples: ['examples', 'testing', 'client/client.test.ts'],
+  examples: ['examples', 'testing', 'client/client.test.ts', 'dockerfile.test.ts'],
   postgres: ['postgres'],
   standards: ['standards', 'docs.test.ts', 'readme.test.ts', 'schemas.test.ts', 'architecture.test.ts', 'shards.test.ts', 'bench/report.test.ts']
 }

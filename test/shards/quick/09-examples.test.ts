@@ -1,6 +1,7 @@
 // Written by npm run shards: see scripts/shards.ts.
 import t from 'tap'
 import '../../client/client.test.js'
+import '../../dockerfile.test.js'
 import '../../examples/cluster.test.js'
 import '../../examples/custom-policy.test.js'
 import '../../examples/fastapi-tutorial.test.js'
