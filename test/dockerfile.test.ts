@@ -9,7 +9,6 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { environment, NODE } from './commands/support.js'
 import { checkImage, commandOf, lastOf, readStages, runHealthCheck, variablesOf } from './dockerfile-support.js'
-import type { Instruction } from './dockerfile-support.js'
 
 // No engine builds the image here. Its steps are checked one by one, and what it runs is run on this machine.
 
@@ -39,7 +38,7 @@ t.test('the command serves with the variables of the image, and the health check
   const check = commandOf(lastOf(image, 'HEALTHCHECK'))
 
   await t.rejects(runHealthCheck(check, env), { code: 1 }, 'nothing answers yet')
-  const service = await serve(t, image, env, folder)
+  const service = await serve(t, env, folder)
   await t.resolves(runHealthCheck(check, env))
   await t.rejects(runHealthCheck(check, { ...env, LATCHKEY_PREFIX: '/elsewhere' }), { code: 1 }, 'it is not there')
   const files = await readdir(dirname(env.LATCHKEY_DATABASE ?? ''))
@@ -55,7 +54,7 @@ t.test('the health check finds the service under a prefix', async t => {
   t.teardown(() => rm(folder, { recursive: true, force: true }))
   const PORT = String(await freePort())
   const env = { ...variablesOf(image), PORT, LATCHKEY_DATABASE: ':memory:', LATCHKEY_PREFIX: '/auth' }
-  await serve(t, image, env, folder)
+  await serve(t, env, folder)
   await t.resolves(runHealthCheck(commandOf(lastOf(image, 'HEALTHCHECK')), env))
 })
 
@@ -66,9 +65,10 @@ function inFolder (folder: string, variables: Record<string, string>): Record<st
 }
 
 /** Starts what the image starts, from this checkout instead of the installed package. */
-async function serve (t: Test, stage: readonly Instruction[], env: Record<string, string>, cwd: string): Promise<ChildProcess> {
-  const [, file = ''] = commandOf(lastOf(stage, 'ENTRYPOINT'))
-  const command = [file.replace('/opt/latchkey/node_modules/fastify-latchkey', root), ...commandOf(lastOf(stage, 'CMD'))]
+async function serve (t: Test, env: Record<string, string>, cwd: string): Promise<ChildProcess> {
+  const [, file = ''] = commandOf(lastOf(image, 'ENTRYPOINT'))
+  const program = file.replace('/opt/latchkey/node_modules/fastify-latchkey', root)
+  const command = [program, ...commandOf(lastOf(image, 'CMD'))]
   const child = spawn(NODE[0], [...NODE.slice(1), ...command], {
     cwd, env: environment(env), stdio: ['ignore', 'pipe', 'pipe']
   })
