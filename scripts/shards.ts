@@ -16,7 +16,7 @@ const QUICK: Record<string, readonly string[]> = {
   verifier: ['verifier', 'vectors'],
   examples: ['examples', 'testing', 'client/client.test.ts', 'dockerfile.test.ts'],
   postgres: ['postgres'],
-  standards: ['standards', 'docs.test.ts', 'readme.test.ts', 'schemas.test.ts', 'architecture.test.ts', 'shards.test.ts', 'bench/report.test.ts']
+  standards: ['standards', 'docs.test.ts', 'project.test.ts', 'readme.test.ts', 'schemas.test.ts', 'architecture.test.ts', 'shards.test.ts', 'bench/report.test.ts']
 }
 
 /** What `npm run test:all` adds: other people's programs, browsers and packages, and what must have a process of its own. */

@@ -10,7 +10,8 @@ import { EVENT_TYPES } from '../schemas/events.js'
 import { run } from './commands/support.js'
 import { build, PASSWORD } from './helper.js'
 
-// Every block of code in README.md and docs/ is compiled, run or parsed here, and every link is followed.
+// Every block of code in README.md, docs/ and the pages about the project is compiled, run or parsed here, and every link
+// is followed.
 
 const root = join(import.meta.dirname, '..', '..')
 const execute = promisify(execFile)
@@ -37,12 +38,13 @@ const UNCHECKED: Record<string, string> = {
   ini: 'a file for systemd, or an environment: needs systemd itself',
   http: 'a part of an answer; test/standards/http.test.ts proves what it shows',
   mermaid: 'its parser needs a browser',
-  text: 'what goes over a connection; test/routes/revocations.test.ts proves what it shows'
+  text: 'a map of folders, or what goes over a connection; test/project.test.ts and test/routes/revocations.test.ts prove them'
 }
 
 interface Block { file: string, line: number, language: string, code: string, mark: string }
 
-const pages = ['README.md', ...(await readdir(join(root, 'docs'))).filter(name => name.endsWith('.md')).map(name => join('docs', name))]
+const inDocs = (await readdir(join(root, 'docs'), { recursive: true })).filter(name => name.endsWith('.md'))
+const pages = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md', ...inDocs.map(name => join('docs', name))]
 const texts = new Map(await Promise.all(pages.map(async file => [file, await readFile(join(root, file), 'utf8')] as const)))
 const blocks = [...texts].flatMap(([file, text]) => readBlocks(file, text))
 const of = (language: string): Block[] => blocks.filter(block => block.language === language)
