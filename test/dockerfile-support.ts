@@ -89,7 +89,7 @@ export async function checkImage (t: Test, path: string, { ignore }: { ignore: s
   t.equal(lastOf(builder, 'WORKDIR'), '/build')
   const prefix = '/opt/latchkey'
   const install = runs.find(run => run.startsWith(`npm install --prefix ${prefix} `))
-  t.ok(install?.endsWith(' /tmp/latchkey.tgz fastify'), install)
+  t.ok(install?.endsWith(' /tmp/latchkey.tgz fastify'), 'the package and its peer')
   const program = `${prefix}/node_modules/${packageName}/${bin.latchkey}`
   t.strictSame(commandOf(lastOf(runner, 'ENTRYPOINT')), ['node', program])
   t.strictSame(commandOf(lastOf(runner, 'CMD')), ['serve'])
