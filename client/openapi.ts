@@ -857,7 +857,7 @@ export interface operations {
                 subject?: string;
                 since?: string;
                 until?: string;
-                /** @description The `next` of the page before. */
+                /** @description The `next` of the previous page. */
                 cursor?: string;
                 /** @description How many entries, 1 to 1000. Default 100. */
                 limit?: string;
@@ -1927,7 +1927,7 @@ export interface operations {
             /**
              * @description `overloaded`: Too many sign-ins are waiting: try again in a moment.
              *
-             *     `account_changed`: The account was changed in the same moment: try again.
+             *     `account_changed`: The account was changed at the same moment: try again.
              *
              *     `store_unavailable`: The database is not available: try again in a moment.
              */
@@ -2443,7 +2443,7 @@ export interface operations {
             /**
              * @description `revocation_unknown`: It cannot be told whether this token was revoked: try again in a moment.
              *
-             *     `feed_unavailable`: The revocation feed takes no more receivers here: try again in a moment.
+             *     `feed_unavailable`: Too many clients are connected to the revocation feed: try again in a moment.
              *
              *     `store_unavailable`: The database is not available: try again in a moment.
              */
@@ -2773,7 +2773,7 @@ export interface operations {
     readStatusList: {
         parameters: {
             query?: {
-                /** @description For lists of another time, which are not kept. */
+                /** @description Asks for the list at another time. Such lists are not kept, so the response is 501. */
                 time?: string;
             };
             header?: never;
@@ -2828,7 +2828,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `history_not_kept`: What a status list said at another time is not kept. */
+            /** @description `history_not_kept`: Only the current version of a status list is available: leave out 'time'. */
             501: {
                 headers: {
                     [name: string]: unknown;
@@ -2963,7 +2963,7 @@ export interface operations {
             /**
              * @description `overloaded`: Too many sign-ins are waiting: try again in a moment.
              *
-             *     `account_changed`: The account was changed in the same moment: try again.
+             *     `account_changed`: The account was changed at the same moment: try again.
              *
              *     `store_unavailable`: The database is not available: try again in a moment.
              */
@@ -3847,7 +3847,7 @@ export interface operations {
              *
              *     `overloaded`: Too many sign-ins are waiting: try again in a moment.
              *
-             *     `account_changed`: The account was changed in the same moment: try again.
+             *     `account_changed`: The account was changed at the same moment: try again.
              *
              *     `store_unavailable`: The database is not available: try again in a moment.
              */
