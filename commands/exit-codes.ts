@@ -9,7 +9,8 @@ export const EXIT_CODES = {
 
 export type ExitCode = typeof EXIT_CODES[keyof typeof EXIT_CODES]
 
-const MEANINGS: Record<ExitCode, string> = {
+/** What each of them means, for `latchkey --help` and the table in docs/reference. */
+export const MEANINGS: Record<ExitCode, string> = {
   0: 'done',
   1: 'refused or failed: standard error says why',
   2: 'used wrongly: unknown verb or option, missing or malformed argument',

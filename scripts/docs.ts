@@ -1,5 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises'
-import { renderTables } from './tables.js'
+import { renderPages } from './tables.js'
 
-// `npm run docs`: makes the tables of the README anew. A test fails where somebody forgot to.
-await writeFile('README.md', await renderTables(await readFile('README.md', 'utf8')))
+// `npm run docs`: regenerates the tables in docs/reference. A test fails if they are out of date.
+const pages = await renderPages(path => readFile(path, 'utf8'))
+for (const [path, text] of Object.entries(pages)) await writeFile(path, text)

@@ -1,6 +1,11 @@
+import { Command } from 'commander'
+import type { Argument } from 'commander'
 import { fastify } from 'fastify'
 import type { TSchema } from 'typebox'
 import latchkey from '../app.js'
+import { addAdministration } from '../commands/administration.js'
+import { MEANINGS } from '../commands/exit-codes.js'
+import { addServe } from '../commands/serve.js'
 import { describeError, ERROR_CODES } from '../schemas/errors.js'
 import type { OptionSchema } from '../lib/option-check.js'
 import { BUILT_IN_SCOPES } from '../lib/scopes.js'
@@ -8,8 +13,21 @@ import { describeEvent, EVENT_TYPES } from '../schemas/events.js'
 import { Options, SERVICE_DEFAULTS, ServiceOptions } from '../schemas/options.js'
 import { VerifierOptions } from '../schemas/verifier-options.js'
 
-/** The README with every generated table made anew: what stands between `<!-- name -->` and `<!-- /name -->`. */
-export async function renderTables (readme: string): Promise<string> {
+/** The pages of `docs/reference` that hold generated tables, each with the names of its tables. */
+const PAGES: Record<string, string[]> = {
+  'options.md': ['options'],
+  'verifier-options.md': ['verifier'],
+  'environment.md': ['environment'],
+  'routes.md': ['routes'],
+  'scopes.md': ['scopes'],
+  'errors.md': ['errors'],
+  'events.md': ['events'],
+  'metrics.md': ['metrics'],
+  'command-line.md': ['verbs', 'verb-options', 'exit-codes']
+}
+
+/** The pages with current tables, by their paths. A table stands between `<!-- name -->` and `<!-- /name -->`. */
+export async function renderPages (read: (path: string) => Promise<string>): Promise<Record<string, string>> {
   const tables: Record<string, string> = {
     options: optionsTable(Options),
     verifier: optionsTable(VerifierOptions),
@@ -17,19 +35,24 @@ export async function renderTables (readme: string): Promise<string> {
     ...await servedTables(),
     errors: errorsTable(),
     events: eventsTable(),
-    scopes: table(['scope', 'lets its holder'], Object.entries(BUILT_IN_SCOPES).map(([scope, description]) => [code(scope), description]))
+    scopes: table(['scope', 'allows its holder to'], Object.entries(BUILT_IN_SCOPES).map(([scope, description]) => [code(scope), description])),
+    ...commandTables()
   }
-  let result = readme
-  for (const [name, text] of Object.entries(tables)) {
-    const marked = new RegExp(`(<!-- ${name} -->\n)[\\s\\S]*?(<!-- /${name} -->)`)
-    if (!marked.test(result)) throw new Error(`The README has no place for the table '${name}'`)
-    result = result.replace(marked, (_whole, start: string, end: string) => `${start}${text}${end}`)
-  }
-  return result
+  const pages = Object.entries(PAGES).map(async ([name, parts]) => {
+    const path = `docs/reference/${name}`
+    return [path, parts.reduce((text, part) => replaceTable(path, text, part, tables[part] ?? ''), await read(path))] as const
+  })
+  return Object.fromEntries(await Promise.all(pages))
+}
+
+function replaceTable (path: string, text: string, name: string, content: string): string {
+  const marked = new RegExp(`(<!-- ${name} -->\n)[\\s\\S]*?(<!-- /${name} -->)`)
+  if (!marked.test(text)) throw new Error(`${path} has no place for the table '${name}'`)
+  return text.replace(marked, (_whole, start: string, end: string) => `${start}${content}${end}`)
 }
 
 function optionsTable (options: TSchema): string {
-  return table(['option', 'what it says', 'legal values', 'default'], leaves(options as OptionSchema)
+  return table(['option', 'meaning', 'legal values', 'default'], leaves(options as OptionSchema)
     .map(([name, schema]) => [code(name), schema.description ?? '', schema.expects ?? '', defaultOf(schema)]))
 }
 
@@ -72,14 +95,14 @@ interface Document {
 function routesTable ({ paths }: Document): string {
   const rows = Object.entries(paths).flatMap(([path, operations]) => Object.entries(operations)
     .map(([method, { summary, security }]) => [code(`${method.toUpperCase()} ${path}`), whoOf(security), summary ?? '']))
-  return table(['route', 'who', 'what it does'], rows.sort(([a], [b]) => String(a?.split(' ')[1]).localeCompare(String(b?.split(' ')[1]))))
+  return table(['route', 'who may call it', 'what it does'], rows.sort(([a], [b]) => String(a?.split(' ')[1]).localeCompare(String(b?.split(' ')[1]))))
 }
 
 /** Of the text format of Prometheus. What Node.js tells of the process is one row: it says of itself what it is. */
 function metricsTable (exposition: string): string {
   const ours = [...exposition.matchAll(/^# HELP (latchkey_\w+) (.+)\n# TYPE \1 (\w+)$/gm)]
     .map(([, name = '', help = '', type = '']) => [code(name + labelsOf(exposition, name)), type, help])
-  return table(['metric', 'type', 'what it is'], [...ours, ['`process_*`, `nodejs_*`', '', 'CPU, memory, event loop, garbage collection']])
+  return table(['metric', 'type', 'meaning'], [...ours, ['`process_*`, `nodejs_*`', '', 'CPU, memory, event loop, garbage collection']])
 }
 
 /** The names of a metric's labels, but for the bounds of a histogram. */
@@ -97,17 +120,42 @@ function whoOf (security: Array<Record<string, string[]>> | undefined): string {
 }
 
 function errorsTable (): string {
-  return table(['`code`', 'status', 'on OAuth endpoints and in challenges', 'what it says'], ERROR_CODES.map(name => {
+  return table(['`code`', 'status', 'on OAuth endpoints and in challenges', 'meaning'], ERROR_CODES.map(name => {
     const { status, oauth, message } = describeError(name)
     return [code(name), String(status), oauth === undefined ? '' : code(oauth), message]
   }))
 }
 
 function eventsTable (): string {
-  return table(['event', 'outcome', 'what it says'], EVENT_TYPES.filter(type => describeEvent(type).kept).map(type => {
+  return table(['event', 'outcome', 'meaning'], EVENT_TYPES.filter(type => describeEvent(type).kept).map(type => {
     const { outcome, meaning } = describeEvent(type)
     return [code(type), outcome, meaning]
   }))
+}
+
+/** The verbs of the command line, their options, and its exit codes. */
+function commandTables (): Record<string, string> {
+  const program = new Command('latchkey')
+  addServe(program)
+  addAdministration(program)
+  const verbs = verbsOf(program)
+  return {
+    verbs: table(['command', 'what it does'], verbs.map(({ path, command }) => [code([path, ...command.registeredArguments.map(argumentOf)].join(' ')), command.description()])),
+    'verb-options': table(['command', 'option', 'meaning'], verbs.flatMap(({ path, command }) => command.options.map(({ flags, description }) => [code(path), code(flags), description]))),
+    'exit-codes': table(['exit code', 'meaning'], Object.entries(MEANINGS).map(([exitCode, meaning]) => [code(exitCode), meaning]))
+  }
+}
+
+interface Verb { path: string, command: Command }
+
+function verbsOf (command: Command, before = ''): Verb[] {
+  const path = `${before}${command.name()}`
+  return command.commands.length === 0 ? [{ path, command }] : command.commands.flatMap(verb => verbsOf(verb, `${path} `))
+}
+
+function argumentOf (argument: Argument): string {
+  const name = argument.variadic ? `${argument.name()}...` : argument.name()
+  return argument.required ? `<${name}>` : `[${name}]`
 }
 
 function code (text: string): string {

@@ -1,11 +1,18 @@
 import { access, readdir, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, sep } from 'node:path'
 import t from 'tap'
-import { renderTables } from '../scripts/tables.js'
+import { renderPages } from '../scripts/tables.js'
 
-t.test('the generated tables of the README are current: run `npm run docs`', async t => {
-  const readme = await readFile('README.md', 'utf8')
-  t.equal(await renderTables(readme), readme)
+t.test('the generated tables of docs/reference are current: run `npm run docs`', async t => {
+  const pages = await renderPages(path => readFile(path, 'utf8'))
+  for (const [path, text] of Object.entries(pages)) t.equal(await readFile(path, 'utf8'), text, path)
+  t.ok(Object.keys(pages).length >= 9, 'the pages are found')
+})
+
+t.test('docs/README.md links every page of docs', async t => {
+  const contents = await readFile('docs/README.md', 'utf8')
+  const pages = (await readdir('docs', { recursive: true })).filter(file => file.endsWith('.md') && file !== 'README.md')
+  for (const page of pages.filter(page => !page.startsWith(`decisions${sep}`))) t.ok(contents.includes(`](${page.replaceAll(sep, '/')})`), page)
 })
 
 t.test('the README has the two commands first', async t => {
@@ -13,6 +20,7 @@ t.test('the README has the two commands first', async t => {
   const firstBlock = /```sh\n([\s\S]*?)```/.exec(readme)?.[1] ?? ''
   t.match(firstBlock, /^npm install && npm start\b/m)
   t.match(firstBlock, /^npm install && npm test\b/m)
+  t.ok(readme.split('\n').length <= 151, 'it has at most 150 lines')
 })
 
 t.test('each example says on top what it shows, is in examples/README.md with its one command, and has a test', async t => {
