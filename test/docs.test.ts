@@ -82,7 +82,7 @@ function createCompiler (): (blocks: readonly Block[]) => string[] {
   const host = ts.createCompilerHost(options)
   const read = new Map<string, ts.SourceFile | undefined>()
   return blocks => {
-    const files = new Map(blocks.map(block => [join(root, `${block.file.replace('/', '-')}-${block.line}.ts`), block]))
+    const files = new Map(blocks.map(block => [join(root, `${block.file.replaceAll('/', '-')}-${block.line}.ts`), block]))
     function sourceOf (file: string): string | undefined {
       const block = files.get(file)
       if (block === undefined) return undefined
