@@ -92,10 +92,10 @@ t.test('the tarball holds the compiled package and nothing else', async t => {
   for (const needed of ['package.json', 'README.md', 'LICENSE', 'dist/app.js', 'dist/app.d.ts', 'dist/client/index.js', 'dist/testing/index.js', 'dist/verifier/index.js', 'dist/verifier/plugin.js', 'openapi.json', 'dist/lib/passwords/worker.js', 'dist/lib/passwords/strength-worker.js', 'dist/routes/token/index.js', ...Object.values(manifest.bin)]) {
     t.ok(paths.includes(needed), `it has ${needed}`)
   }
-  const others = paths.filter(path => !/^(package\.json|openapi\.json|README\.md|LICENSE)$|^dist\/.+(\.js|\.d\.ts|\.js\.map)$/.test(path))
+  const others = paths.filter(path => !/^(package\.json|openapi\.json|README\.md|LICENSE|bench\/README\.md)$|^(docs|examples)\/|^dist\/.+(\.js|\.d\.ts|\.js\.map)$/.test(path))
   t.same(others, [], 'no sources, no database, no secret, no build information')
-  const strays = paths.filter(path => /^dist\/(test|examples|scripts|bench)\/|\.test\.|\.db|\.secret|\.env/.test(path))
-  t.same(strays, [], 'no tests, examples or scripts')
+  const strays = paths.filter(path => /^dist\/(test|examples|scripts|bench)\/|^dist\/.+\.test\.|\.db|\.secret|\.env/.test(path))
+  t.same(strays, [], 'no tests, compiled examples or scripts')
 
   const scripts = paths.filter(path => path.endsWith('.js'))
   for (const script of scripts) {
@@ -107,6 +107,21 @@ t.test('the tarball holds the compiled package and nothing else', async t => {
   for (const path of maps) {
     const map = JSON.parse(await readFile(join(unpacked, path), 'utf8')) as { sources: string[], sourcesContent?: string[] }
     t.equal(map.sourcesContent?.length, map.sources.length, `${path} carries its sources: they are not in the tarball`)
+  }
+})
+
+t.test('the links of the pages in the tarball lead to files in the tarball', async t => {
+  const folders = new Set(paths.map(path => dirname(path)))
+  const pages = paths.filter(path => path.endsWith('.md'))
+  t.ok(pages.includes('docs/README.md') && pages.includes('docs/reference/options.md'), 'the pages are found')
+  for (const page of pages) {
+    const text = (await readFile(join(unpacked, page), 'utf8')).replaceAll(/^( *)```[\s\S]*?^\1```$/gm, '')
+    for (const [, link = ''] of text.matchAll(/\]\(([^)\s#]+)/g)) {
+      const target = join(dirname(page), link).replace(/\/$/, '')
+      // The tests that prove a statement are in the repository only.
+      if (/^https?:/.test(link) || target.startsWith('test/')) continue
+      t.ok(paths.includes(target) || folders.has(target), `${page}: ${link}`)
+    }
   }
 })
 
