@@ -15,9 +15,9 @@ const program = new Command('latchkey')
   // Errors are said in one place, below.
   .configureOutput({ outputError: () => {} })
   .addHelpText('after', `
-The environment configures everything, after .env of the working directory where there is one: LATCHKEY_DATABASE,
-LATCHKEY_SECRET, LATCHKEY_SCOPES, HOST, PORT and the others in the README. The verbs work while the service runs, which
-honours them on its next request; give them the same environment.
+Environment variables configure everything, and so does a file .env in the working directory: LATCHKEY_DATABASE,
+LATCHKEY_SECRET, LATCHKEY_SCOPES, HOST, PORT and others (docs/reference/environment.md). The commands work while the
+service runs. It takes their changes into account on its next request. Give them the same environment.
 
 ${describeExitCodes()}
 

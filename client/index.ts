@@ -37,8 +37,8 @@ export interface ClientOptions {
 
 export interface Client {
   /**
-   * Begins a session. Give fewer `scopes` than are granted to get only these. Throws a `ResponseError`, with the `code` of the
-   * README's table (of RFC 6749 section 5.2 with the transport `bearer`).
+   * Begins a session. Give fewer `scopes` than are granted to get only these. Throws a `ResponseError`, with a `code` from
+   * docs/reference/errors.md (of RFC 6749 section 5.2 with the transport `bearer`).
    */
   logIn (credentials: { username: string, password: string, scopes?: readonly Scope[] }): Promise<{ scopes: string[] }>
   /**

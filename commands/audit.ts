@@ -26,7 +26,7 @@ export function addAudit (program: Command): void {
   program.command('audit')
     .description('Show the audit trail: who did what to whom, from where, and whether it worked; the newest first.')
     .option('--user <name>', 'only what happened to this user')
-    .option('--type <type>', 'only events of this type, such as login_failed; the README lists them')
+    .option('--type <type>', 'only events of this type, such as login_failed; docs/reference/events.md lists them')
     .addOption(new Option('--outcome <outcome>', 'only what ended so').choices(['success', 'failure']))
     .option('--since <when>', 'only from a moment on (2026-11-03T12:00:00Z), or for the last while (24h, 7d)', parseSince)
     .option('--limit <count>', 'stop after so many', parseCount, 100)

@@ -74,7 +74,7 @@ interface ErrorDescription {
 /** The stable name of an error: what a program switches on. */
 export type ErrorCode = keyof typeof TABLE
 
-/** Every code, for the table in the README. */
+/** Every code, for the table in docs/reference/errors.md. */
 export const ERROR_CODES = Object.keys(TABLE) as ErrorCode[]
 
 /** The HTTP status of an error. */

@@ -41,7 +41,7 @@ const TABLE = {
 /** The stable name of an event: what a program switches on. */
 export type EventType = keyof typeof TABLE
 
-/** Every event, for the schema of the trail and the table in the README. */
+/** Every event, for the schema of the trail and the table in docs/reference/events.md. */
 export const EVENT_TYPES = Object.keys(TABLE) as EventType[]
 
 /** What the table says of `type`. */

@@ -6,7 +6,7 @@ import type { EventHook } from './events.js'
 import type { ClaimsHook, UserDirectory } from './host.js'
 import type { ScopeCatalogue } from './scopes.js'
 
-// One schema makes the type, the check at boot, the environment variables and the tables in the README.
+// One schema makes the type, the check at boot, the environment variables and the tables in docs/reference.
 // `env`: the variable that gives the option to the service. `expects`: the legal values, in words, for the error and the table.
 
 // Not more than some centuries: what comes later than the last Date has no text.

@@ -3,7 +3,7 @@ import type { Static, TSchema } from 'typebox'
 import { describeError, oauthErrorOf, oauthStatusOf, problemOf } from './errors.js'
 import type { ErrorCode, StatusOf } from './errors.js'
 
-/** A problem document: RFC 9457. `code` is what a program switches on; the README lists the codes. */
+/** A problem document: RFC 9457. `code` is what a program switches on; docs/reference/errors.md lists the codes. */
 export const Problem = Type.Object({
   type: Type.String(),
   title: Type.String(),

@@ -3,7 +3,7 @@ import type { Static } from 'typebox'
 import { SCOPE_PATTERN } from './common.js'
 import { DURATION_PATTERN, Options } from './options.js'
 
-// One schema makes the type, the check and the table in the README: see `schemas/options.ts`.
+// One schema makes the type, the check and the table in docs/reference: see `schemas/options.ts`.
 
 /** Told what goes on: the `log` of a Fastify app will do. */
 export interface VerifierLog {

@@ -356,7 +356,7 @@ t.test('the environment: a scope of any legal name goes into the catalogue, and 
   t.equal(Object.getPrototypeOf(catalogue), Object.prototype)
 })
 
-t.test('every option has a description and its legal values in words: the README is made of them', async t => {
+t.test('every option has a description and its legal values in words: docs/reference is made of them', async t => {
   for (const schema of [Options, ServiceOptions] as OptionSchema[]) {
     for (const [name, property] of Object.entries(schema.properties ?? {})) {
       t.ok(property.expects, `${name}: expects`)
