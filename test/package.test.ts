@@ -97,7 +97,7 @@ t.test('the tarball holds the compiled package and nothing else', async t => {
   const strays = paths.filter(path => /^dist\/(test|examples|scripts|bench)\/|^dist\/.+\.test\.|\.db|\.secret|\.env/.test(path))
   t.same(strays, [], 'no tests, compiled examples or scripts')
 
-  const scripts = paths.filter(path => path.endsWith('.js'))
+  const scripts = paths.filter(path => path.startsWith('dist/') && path.endsWith('.js'))
   for (const script of scripts) {
     const source = script.replace(/^dist\//, '').replace(/\.js$/, '.ts')
     t.resolves(access(join(root, source)), `${script} was compiled from ${source}, which is there: else remove dist and build again`)
