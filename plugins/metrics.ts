@@ -31,7 +31,7 @@ export default fp(async function latchkeyMetrics (app) {
 
   const duration = new Histogram({
     name: 'latchkey_request_duration_seconds',
-    help: 'Time from the head of a request to the end of its answer',
+    help: 'Time from the headers of a request to the end of its response',
     labelNames: ['method', 'route', 'status'],
     buckets: BUCKETS,
     registers: [registry]
@@ -39,7 +39,7 @@ export default fp(async function latchkeyMetrics (app) {
 
   const throttled = new Counter({
     name: 'latchkey_throttled_requests_total',
-    help: 'Requests that were answered with 429',
+    help: 'Requests that received 429',
     registers: [registry]
   })
 

@@ -21,7 +21,7 @@ export default fp(async function latchkeyServiceMetrics (app) {
   // Of an event only its type: who, whom and from where are for the audit trail.
   const events = new Counter({
     name: 'latchkey_events_total',
-    help: 'Logins, failures, refreshes, reuse of refresh tokens, revocations and whatever else is told of, since the start',
+    help: 'Security events since the start: logins, failures, refreshes, reuse of refresh tokens, revocations and others',
     labelNames: ['type', 'outcome'],
     registers
   })
@@ -31,7 +31,7 @@ export default fp(async function latchkeyServiceMetrics (app) {
 
   const queue: GaugeOf = new Gauge({
     name: 'latchkey_password_queue_jobs',
-    help: 'Passwords that wait for a thread; where there are too many, logins are answered with 503',
+    help: 'Passwords that wait for a thread. If too many wait, logins receive 503',
     registers,
     collect (): void { queue.set(passwords.queueSize) }
   })
@@ -45,14 +45,14 @@ export default fp(async function latchkeyServiceMetrics (app) {
 
   const streams: GaugeOf = new Gauge({
     name: 'latchkey_revocation_feed_streams',
-    help: 'Receivers that follow the revocation feed of this process',
+    help: 'Clients connected to the revocation feed of this process',
     registers,
     collect (): void { streams.set(feed.streams) }
   })
 
   const age: GaugeOf = new Gauge({
     name: 'latchkey_revocation_index_age_seconds',
-    help: 'Time since the index was last known to hold every revocation in the store: 0 with SQLite, and at most the bound (a second) with PostgreSQL, while all is well',
+    help: 'Time since the index was last known to hold every revocation in the store. Normally 0 with SQLite, and at most the bound (a second) with PostgreSQL',
     registers,
     async collect () { age.set((await lookAtIndex()).seconds) }
   })

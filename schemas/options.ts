@@ -24,7 +24,10 @@ const Origin = Type.String({ pattern: '^https?://([A-Za-z0-9-]+(\\.[A-Za-z0-9-]+
 
 /** What `app.register(latchkey, options)` takes. Every option has a default; the service takes the same from its environment. */
 export const Options = Type.Object({
-  /** The `iss` of every token: the URL at which clients reach the service. Default `http://127.0.0.1:3000`. */
+  /**
+   * The `iss` of every token: the URL at which clients reach the service, without query and fragment. Default
+   * `http://127.0.0.1:3000`.
+   */
   issuer: Type.Optional(Type.String({
     pattern: '^https?://[^?#\\s]+$',
     description: 'The `iss` of every token: the URL at which clients reach the service, without query and fragment.',
@@ -39,40 +42,57 @@ export const Options = Type.Object({
     list: true,
     expects: 'a name or a list of names'
   })),
-  /** The path of a SQLite database, made where it does not exist, `:memory:`, or `postgres://user:password@host/database`. Default `./latchkey.db`. */
+  /**
+   * The path of a SQLite database, created if it does not exist, or `:memory:`. For more than one machine, the URL of a
+   * PostgreSQL database: `postgres://user:password@host:port/database`. Default `./latchkey.db`.
+   */
   database: Type.Optional(Type.String({
     minLength: 1,
     pattern: '^([Pp][Oo][Ss][Tt][Gg][Rr][Ee][Ss]([Qq][Ll])?://[^\\s]+$|(?![A-Za-z]+://))',
-    description: 'The path of a SQLite database, made where it does not exist, or `:memory:`. For more than one machine the URL of a PostgreSQL database, `postgres://user:password@host:port/database`.',
+    description: 'The path of a SQLite database, created if it does not exist, or `:memory:`. For more than one machine, the URL of a PostgreSQL database: `postgres://user:password@host:port/database`.',
     default: './latchkey.db',
     env: 'LATCHKEY_DATABASE',
     expects: "the path of a SQLite database, ':memory:', or a URL such as postgres://user:password@host:5432/database"
   })),
-  /** With PostgreSQL: how long after its acknowledgement a revocation by another node may be unknown here; a node that cannot know asks the database for each request, and answers 503 where it gets no answer. Default `1s`. */
+  /**
+   * With PostgreSQL: how long a revocation acknowledged by another node may be unknown here, at least `100ms`. A node
+   * that cannot tell asks the database for each request, and responds 503 if the database does not answer. With SQLite,
+   * a revocation is in force on the next request. Default `1s`.
+   */
   revocationBound: Type.Optional(Type.String({
     pattern: DURATION_PATTERN,
-    description: 'With PostgreSQL: how long after its acknowledgement a revocation by another node may be unknown here, at least `100ms`. A node that cannot know asks the database before each answer, and answers 503 where it gets none. With SQLite the next request knows.',
+    description: 'With PostgreSQL: how long a revocation acknowledged by another node may be unknown here, at least `100ms`. A node that cannot tell asks the database for each request, and responds 503 if the database does not answer. With SQLite, a revocation is in force on the next request.',
     default: '1s',
     env: 'LATCHKEY_REVOCATION_BOUND',
     expects: 'a duration from 100ms to 1h'
   })),
-  /** At least 32 bytes; a list rotates: the first signs, all verify. Default: made at first start, in a file beside the database; with PostgreSQL it must be given. */
+  /**
+   * The secret that the symmetric keys are derived from, at least 32 bytes. Use a list to rotate: the first secret
+   * signs and seals, all verify and unseal. Default: created at first start, in a file of mode 0600 beside the
+   * database. With PostgreSQL it is required, and must be the same on every node.
+   */
   secret: Type.Optional(Type.Union([Type.String(), Type.Array(Type.String(), { minItems: 1 })], {
-    description: 'What the symmetric keys are derived from, at least 32 bytes. A list rotates: the first signs and seals, all verify and unseal. Default: made at first start, in a file of mode 0600 beside the database. With PostgreSQL it must be given, and be the same on every node.',
+    description: 'The secret that the symmetric keys are derived from, at least 32 bytes. Use a list to rotate: the first secret signs and seals, all verify and unseal. Default: created at first start, in a file of mode 0600 beside the database. With PostgreSQL it is required, and must be the same on every node.',
     env: 'LATCHKEY_SECRET',
     list: true,
     expects: 'at least 32 bytes of text, or a list of such'
   })),
-  /** What access tokens are signed with. Default `ES256`. */
+  /**
+   * The algorithm that signs access tokens. Stored keys of other algorithms still verify until they are revoked.
+   * Default `ES256`.
+   */
   algorithm: Type.Optional(Type.Enum(ALGORITHMS, {
-    description: 'What access tokens are signed with. Keys of the other algorithms in the store go on verifying until they are revoked.',
+    description: 'The algorithm that signs access tokens. Stored keys of other algorithms still verify until they are revoked.',
     default: 'ES256',
     env: 'LATCHKEY_ALGORITHM',
     expects: ALGORITHMS.join(', ')
   })),
-  /** Your scopes with a description each, beside the built-in ones. Default none. */
+  /**
+   * Your own scopes, each with a description, in addition to the built-in ones. In the environment: names separated by
+   * commas. Default none.
+   */
   scopes: Type.Optional(Type.Record(Type.String({ pattern: SCOPE_PATTERN }), Type.String(), {
-    description: 'The scopes of your own, each with a description, beside the built-in ones. In the environment: names separated by commas.',
+    description: 'Your own scopes, each with a description, in addition to the built-in ones. In the environment: names separated by commas.',
     default: {},
     env: 'LATCHKEY_SCOPES',
     list: true,
@@ -81,158 +101,204 @@ export const Options = Type.Object({
   })),
   /** How long an access token lives. Default `15m`. */
   accessTokenTtl: Duration('How long an access token lives.', '15m', 'LATCHKEY_ACCESS_TOKEN_TTL'),
-  /** How long a refresh token lives when it is not used. Default `30d`. */
-  refreshIdleTtl: Duration('How long a refresh token lives when it is not used.', '30d', 'LATCHKEY_REFRESH_IDLE_TTL'),
+  /** How long a refresh token lives if it is not used. Default `30d`. */
+  refreshIdleTtl: Duration('How long a refresh token lives if it is not used.', '30d', 'LATCHKEY_REFRESH_IDLE_TTL'),
   /** How long a session lives, however often it is refreshed. Default `90d`. */
   sessionTtl: Duration('How long a session lives, however often it is refreshed.', '90d', 'LATCHKEY_SESSION_TTL'),
-  /** The most live sessions that a user can have. At the next login, the least recently used one ends. Default 100. */
+  /**
+   * The maximum number of live sessions of a user. At the next login, the least recently used session ends. Default
+   * 100.
+   */
   maxSessions: Type.Optional(Type.Integer({
     minimum: 1,
     maximum: 1_000,
-    description: 'The most live sessions that a user can have. At the next login, the least recently used one ends.',
+    description: 'The maximum number of live sessions of a user. At the next login, the least recently used session ends.',
     default: 100,
     env: 'LATCHKEY_MAX_SESSIONS',
     expects: 'a whole number from 1 to 1000'
   })),
-  /** How long after a refresh its predecessor still gets the same successor: for parallel tabs, lost responses and retries. Default `10s`. */
-  refreshGrace: Duration('How long after a refresh the token before it still gets the same successor: for parallel tabs, lost responses and retries.', '10s', 'LATCHKEY_REFRESH_GRACE'),
-  /** The cost of new password hashes: each step doubles the time. Default 12. */
+  /**
+   * How long after a refresh the previous token still receives the same successor. Covers parallel tabs, lost responses
+   * and retries. Default `10s`.
+   */
+  refreshGrace: Duration('How long after a refresh the previous token still receives the same successor. Covers parallel tabs, lost responses and retries.', '10s', 'LATCHKEY_REFRESH_GRACE'),
+  /**
+   * The bcrypt cost of new password hashes. Each step doubles the time. A login replaces a cheaper hash. Use less than
+   * 10 only in tests. Default 12.
+   */
   bcryptCost: Type.Optional(Type.Integer({
     minimum: 4,
     maximum: 20,
-    description: 'The bcrypt cost of new password hashes; each step doubles the time. A login re-hashes what is cheaper. Below 10 is for tests.',
+    description: 'The bcrypt cost of new password hashes. Each step doubles the time. A login replaces a cheaper hash. Use less than 10 only in tests.',
     default: 12,
     env: 'LATCHKEY_BCRYPT_COST',
     expects: 'a whole number from 4 to 20'
   })),
-  /** The fewest characters of a new password (NIST SP 800-63B-4 section 3.1.1.2). Default 15. */
+  /**
+   * The minimum length of a new password, in characters (NIST SP 800-63B-4 section 3.1.1.2: 15 if it is the only
+   * factor). Default 15.
+   */
   passwordMinLength: Type.Optional(Type.Integer({
     minimum: 8,
     maximum: 128,
-    description: 'The fewest characters of a new password (NIST SP 800-63B-4 section 3.1.1.2: 15 where it is the only factor).',
+    description: 'The minimum length of a new password, in characters (NIST SP 800-63B-4 section 3.1.1.2: 15 if it is the only factor).',
     default: 15,
     env: 'LATCHKEY_PASSWORD_MIN_LENGTH',
     expects: 'a whole number from 8 to 128'
   })),
-  /** Whether anyone may make an account at `POST /register`. Default false. */
+  /** Whether anyone may create an account, without scopes, at `POST /register`. Default false. */
   registration: Type.Optional(Type.Boolean({
-    description: 'Whether anyone may make an account, without scopes, at `POST /register`.',
+    description: 'Whether anyone may create an account, without scopes, at `POST /register`.',
     default: false,
     env: 'LATCHKEY_REGISTRATION',
     expects: 'true or false'
   })),
-  /** Whether `POST /token` takes a username and a password. Default true. */
+  /**
+   * Whether `POST /token` accepts a username and a password (`grant_type=password`). RFC 9700 section 2.4 restricts
+   * that to first-party apps. `POST /login` always exists. Default true.
+   */
   passwordGrant: Type.Optional(Type.Boolean({
-    description: 'Whether `POST /token` takes a username and a password (`grant_type=password`), which RFC 9700 section 2.4 keeps for first-party apps. `POST /login` is there in any case.',
+    description: 'Whether `POST /token` accepts a username and a password (`grant_type=password`). RFC 9700 section 2.4 restricts that to first-party apps. `POST /login` always exists.',
     default: true,
     env: 'LATCHKEY_PASSWORD_GRANT',
     expects: 'true or false'
   })),
-  /** Whether attempts on passwords are counted and limited, per address and per account. Default true. */
+  /**
+   * Whether the routes that take a password limit requests to 100 a minute per address, and slow down consecutive
+   * failures per account. Default true.
+   */
   rateLimit: Type.Optional(Type.Boolean({
-    description: 'Whether requests to the routes that take a password are limited to 100 a minute for each address, and failures in a row for each account.',
+    description: 'Whether the routes that take a password limit requests to 100 a minute per address, and slow down consecutive failures per account.',
     default: true,
     env: 'LATCHKEY_RATE_LIMIT',
     expects: 'true or false'
   })),
   /** The cookies of `POST /login`. */
   cookies: Type.Optional(Type.Object({
-    /** `false` only for development over plain http on another name than localhost: the cookies lose the `__Host-` prefix. Default true. */
+    /**
+     * Whether cookies are `Secure` and have the `__Host-` prefix. Set it to `false` only for development over plain
+     * http on a host other than localhost. Default true.
+     */
     secure: Type.Optional(Type.Boolean({
-      description: 'Whether cookies are `Secure` and have the `__Host-` prefix. `false` is for development over plain http on another name than localhost.',
+      description: 'Whether cookies are `Secure` and have the `__Host-` prefix. Set it to `false` only for development over plain http on a host other than localhost.',
       default: true,
       env: 'LATCHKEY_COOKIES_SECURE',
       expects: 'true or false'
     }))
   }, { additionalProperties: false, expects: 'an object with the member secure' })),
-  /** Other origins whose pages may send the cookies with requests that change something. Default none. */
+  /** Additional origins whose pages may send the cookies with requests that change something. Default none. */
   trustedOrigins: Type.Optional(Type.Array(Origin, {
-    description: 'Origins besides our own whose pages may send the cookies with requests that change something.',
+    description: 'Additional origins whose pages may send the cookies with requests that change something.',
     default: [],
     env: 'LATCHKEY_TRUSTED_ORIGINS',
     list: true,
     expects: 'a list of origins such as https://app.example.com'
   })),
-  /** How long a key signs before another one takes its place, or `never`. Default `90d`. */
+  /**
+   * How long a key signs before the next one replaces it, at least `1h`, or `never`. The next key is published before
+   * it signs. The previous key stays published until its last token expires. Default `90d`.
+   */
   keyRotation: Type.Optional(Type.String({
     pattern: `^never$|${DURATION_PATTERN}`,
-    description: 'How long a key signs before another one takes its place, at least `1h`, or `never`. The next one is published before it signs, and the last one until its last token is dead.',
+    description: 'How long a key signs before the next one replaces it, at least `1h`, or `never`. The next key is published before it signs. The previous key stays published until its last token expires.',
     default: '90d',
     env: 'LATCHKEY_KEY_ROTATION',
     expects: "a duration such as 12h or 90d, at least 1h, or 'never'"
   })),
-  /** Origins whose pages may call the API and read its answers (CORS); with cookies only those that are in `trustedOrigins` too. Default none. */
+  /**
+   * Origins whose pages may call the API and read its responses (CORS). Cookies are allowed only for origins that are
+   * in `trustedOrigins` too. Default none.
+   */
   corsOrigins: Type.Optional(Type.Array(Origin, {
-    description: 'Origins whose pages may call the API and read its answers (CORS); with cookies only those that are in `trustedOrigins` too.',
+    description: 'Origins whose pages may call the API and read its responses (CORS). Cookies are allowed only for origins that are in `trustedOrigins` too.',
     default: [],
     env: 'LATCHKEY_CORS_ORIGINS',
     list: true,
     expects: 'a list of origins such as https://app.example.com'
   })),
-  /** Whether answers carry headers that forbid browsers what an API does not need. Default false; the service switches it on. */
+  /**
+   * Whether responses carry security headers that restrict browsers to what an API needs, with
+   * `Strict-Transport-Security` if the issuer is https. On in the service. Default false.
+   */
   securityHeaders: Type.Optional(Type.Boolean({
-    description: 'Whether answers carry headers that forbid browsers what an API does not need; `Strict-Transport-Security` where the issuer is https. The service switches it on.',
+    description: 'Whether responses carry security headers that restrict browsers to what an API needs, with `Strict-Transport-Security` if the issuer is https. On in the service.',
     default: false,
     env: 'LATCHKEY_SECURITY_HEADERS',
     expects: 'true or false'
   })),
-  /** Whether requests are refused with 503 while the event loop is a second late or the heap nearly full. Default false; the service switches it on. */
+  /**
+   * Whether requests receive 503 while the event loop is a second late or the heap is nearly full. On in the service.
+   * Default false.
+   */
   shedLoad: Type.Optional(Type.Boolean({
-    description: 'Whether requests are refused with 503 while the event loop is a second late or the heap nearly full. The service switches it on.',
+    description: 'Whether requests receive 503 while the event loop is a second late or the heap is nearly full. On in the service.',
     default: false,
     env: 'LATCHKEY_SHED_LOAD',
     expects: 'true or false'
   })),
-  /** Whether `GET /metrics` is there, for holders of the scope `metrics:read`. Default false; the service switches it on. */
+  /**
+   * Whether `GET /metrics` exists, for Prometheus with a token that has the scope `metrics:read`. On in the service.
+   * Default false.
+   */
   metrics: Type.Optional(Type.Boolean({
-    description: 'Whether `GET /metrics` is there, for Prometheus with a token that has the scope `metrics:read`. The service switches it on.',
+    description: 'Whether `GET /metrics` exists, for Prometheus with a token that has the scope `metrics:read`. On in the service.',
     default: false,
     env: 'LATCHKEY_METRICS',
     expects: 'true or false'
   })),
-  /** Whether access tokens of sessions refer to a status list, which `GET /status-lists/:id` serves. Default false. */
+  /**
+   * Whether access tokens of sessions refer to a Token Status List (draft-ietf-oauth-status-list-21), served at `GET
+   * /status-lists/:id`. Verifiers that support the draft learn about ended sessions within half a minute. Not available
+   * with HS256. Default false.
+   */
   statusList: Type.Optional(Type.Boolean({
-    description: 'Whether access tokens of sessions refer to a Token Status List (draft-ietf-oauth-status-list-21), which `GET /status-lists/:id` serves: verifiers that know that standard hear of ended sessions within half a minute. Not with HS256.',
+    description: 'Whether access tokens of sessions refer to a Token Status List (draft-ietf-oauth-status-list-21), served at `GET /status-lists/:id`. Verifiers that support the draft learn about ended sessions within half a minute. Not available with HS256.',
     default: false,
     env: 'LATCHKEY_STATUS_LIST',
     expects: 'true or false'
   })),
-  /** The path under which the routes are. Default none. */
+  /** The path prefix of the routes. Default none. */
   prefix: Type.Optional(Type.String({
     pattern: '^(/[A-Za-z0-9._~-]+)*$',
-    description: 'The path under which the routes are.',
+    description: 'The path prefix of the routes.',
     default: '',
     env: 'LATCHKEY_PREFIX',
     expects: 'a path such as /auth'
   })),
-  /** Whether `GET /openapi.json` and the page at `GET /docs` are there. Default false; the service switches it on. */
+  /** Whether `GET /openapi.json` and the API page at `GET /docs` exist. On in the service. Default false. */
   docs: Type.Optional(Type.Boolean({
-    description: 'Whether `GET /openapi.json` and the page at `GET /docs` are there. The service switches it on.',
+    description: 'Whether `GET /openapi.json` and the API page at `GET /docs` exist. On in the service.',
     default: false,
     expects: 'true or false'
   })),
-  /** Your own accounts instead of the built-in table. */
+  /** Your own accounts instead of the built-in table: `authenticate(username, password)` and `find(id)`. */
   users: Type.Optional(Type.Unsafe<UserDirectory>({
     type: 'object',
     callable: ['authenticate', 'find'],
     description: 'Your own accounts instead of the built-in table: `authenticate(username, password)` and `find(id)`.',
     expects: 'an object with the functions authenticate and find'
   })),
-  /** Adds claims of yours to access tokens; those that Latchkey sets cannot be replaced. */
+  /**
+   * A function `(user, scopes) => claims` that adds your own claims to access tokens. It cannot replace reserved
+   * claims. Add no personal data: anyone who holds a token can read it.
+   */
   claims: Type.Optional(Type.Unsafe<ClaimsHook>({
     callable: [],
-    description: 'A function `(user, scopes) => claims` that adds claims of yours to access tokens. The reserved ones cannot be replaced. No personal data: anyone who holds a token can read it.',
+    description: 'A function `(user, scopes) => claims` that adds your own claims to access tokens. It cannot replace reserved claims. Add no personal data: anyone who holds a token can read it.',
     expects: 'a function'
   })),
-  /** How long the audit trail is kept. Default `90d`. */
-  auditRetention: Duration('How long an entry of the audit trail is kept.', '90d', 'LATCHKEY_AUDIT_RETENTION'),
-  /** Hears of logins, failures, revocations and changes. */
+  /** How long entries of the audit trail are kept. Default `90d`. */
+  auditRetention: Duration('How long entries of the audit trail are kept.', '90d', 'LATCHKEY_AUDIT_RETENTION'),
+  /**
+   * A function `(event) => void` that receives each event after its commit, for example to email a user whose refresh
+   * token was stolen. Errors that it throws are logged and change nothing.
+   */
   onEvent: Type.Optional(Type.Unsafe<EventHook>({
     callable: [],
-    description: 'A function `(event) => void` that hears what happened, after its commit: to mail a user whose refresh token was stolen, say. What it throws is logged and changes nothing.',
+    description: 'A function `(event) => void` that receives each event after its commit, for example to email a user whose refresh token was stolen. Errors that it throws are logged and change nothing.',
     expects: 'a function'
   })),
-  /** The source of time in milliseconds, for tests. Default `Date.now`. */
+  /** The source of time, in milliseconds, for tests. Default `Date.now`. */
   now: Type.Optional(Type.Unsafe<() => number>({
     callable: [],
     description: 'The source of time, in milliseconds, for tests. Default `Date.now`.',
@@ -262,20 +328,20 @@ export const ServiceOptions = Type.Object({
   port: Type.Optional(Type.Integer({
     minimum: 0,
     maximum: 65535,
-    description: 'The port to listen on; 0 takes any that is free.',
+    description: 'The port to listen on. With 0, the system picks a free one.',
     default: 3000,
     env: 'PORT',
     expects: 'a whole number from 0 to 65535'
   })),
   trustProxy: Type.Optional(Type.Array(Type.String({ minLength: 1 }), {
-    description: 'The addresses or CIDR ranges of the reverse proxies whose `X-Forwarded-*` headers are believed. Default none.',
+    description: 'The addresses or CIDR ranges of the reverse proxies whose `X-Forwarded-*` headers are trusted. Default: none.',
     default: [],
     env: 'LATCHKEY_TRUST_PROXY',
     list: true,
     expects: 'a list of addresses or CIDR ranges, for example 10.0.0.0/8'
   })),
   logLevel: Type.Optional(Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
-    description: 'What is logged, and what is worse.',
+    description: 'The lowest level that is logged.',
     default: 'info',
     env: 'LATCHKEY_LOG_LEVEL',
     expects: 'fatal, error, warn, info, debug, trace or silent'
