@@ -24,13 +24,13 @@ interface AuditOptions extends OutputOptions {
 /** `latchkey audit`. */
 export function addAudit (program: Command): void {
   program.command('audit')
-    .description('Show the audit trail: who did what to whom, from where, and whether it worked; the newest first.')
+    .description('Show the audit trail, newest first: who did what to whom, from where, and whether it succeeded.')
     .option('--user <name>', 'only what happened to this user')
-    .option('--type <type>', 'only events of this type, such as login_failed; docs/reference/events.md lists them')
-    .addOption(new Option('--outcome <outcome>', 'only what ended so').choices(['success', 'failure']))
-    .option('--since <when>', 'only from a moment on (2026-11-03T12:00:00Z), or for the last while (24h, 7d)', parseSince)
-    .option('--limit <count>', 'stop after so many', parseCount, 100)
-    .option('--json', 'print an array')
+    .option('--type <type>', 'only events of this type, for example login_failed; docs/reference/events.md lists them')
+    .addOption(new Option('--outcome <outcome>', 'only events with this outcome').choices(['success', 'failure']))
+    .option('--since <when>', 'only events since a time (2026-11-03T12:00:00Z), or within a duration (24h, 7d)', parseSince)
+    .option('--limit <count>', 'the maximum number of entries', parseCount, 100)
+    .option('--json', 'print a JSON array')
     .addHelpText('after', example('latchkey audit --outcome failure --since 24h'))
     .action(showAudit)
 }

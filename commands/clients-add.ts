@@ -14,9 +14,9 @@ import { collect, requireScopes } from './user.js'
 export function addClientsAdd (clients: Command): void {
   clients.command('add')
     .description('Register a machine client, and print its id and its secret.')
-    .argument('<name>', 'what people call it')
-    .option('--scope <scope>', 'a scope that it may get; may be given several times', collect)
-    .option('--grant <grant>', 'what it may use at POST /token: client_credentials, which it may without this, or password; may be given several times', collect)
+    .argument('<name>', 'a display name')
+    .option('--scope <scope>', 'a scope to grant; repeatable', collect)
+    .option('--grant <grant>', 'a grant that it may use at POST /token: client_credentials (default) or password; repeatable', collect)
     .option('--json', 'print the client as JSON, with its secret')
     .addHelpText('after', example('latchkey clients add billing --scope tokens:introspect'))
     .action(addClient)

@@ -11,8 +11,8 @@ const PAGE = 500
 /** `latchkey clients list`. */
 export function addClientsList (clients: Command): void {
   clients.command('list')
-    .description('List the machine clients, the oldest first. Never their secrets.')
-    .option('--json', 'print an array')
+    .description('List the machine clients, oldest first, without their secrets.')
+    .option('--json', 'print a JSON array')
     .addHelpText('after', example('latchkey clients list'))
     .action(listClients)
 }

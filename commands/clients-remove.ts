@@ -9,9 +9,9 @@ import type { OutputOptions } from './output.js'
 /** `latchkey clients remove`. */
 export function addClientsRemove (clients: Command): void {
   clients.command('remove')
-    .description('Delete a machine client, with every session and token.')
+    .description('Delete a machine client with all its sessions and tokens.')
     .argument('<id>', 'the id of the client')
-    .option('--yes', 'do not ask; without it y is to be typed, or piped in')
+    .option('--yes', 'do not ask; otherwise type y, or pipe it in')
     .option('--json', 'print the client as JSON')
     .addHelpText('after', example('latchkey clients remove lkc_0198c0ffee0070008000000000000001 --yes'))
     .action(removeClient)

@@ -27,7 +27,7 @@ const ERROR_EXIT_CODES: Partial<Record<CopyErrorCode, ExitCode>> = { same_databa
 /** `latchkey copy`. */
 export function addCopy (program: Command): void {
   program.command('copy')
-    .description('Copy everything from one database into another, such as from SQLite to PostgreSQL: sessions and tokens go on working. Stop the service first, start it on the new database, and never use the old one again: what is revoked in one is not revoked in the other. The source is only read, but for its schema, which is brought up to date; the target must be empty, and gets all or nothing: after a failure run it again.')
+    .description('Copy everything from one database to another, for example from SQLite to PostgreSQL. Sessions and tokens keep working. Stop the service first, then start it on the new database. Never use the old one again: a revocation in one is not in the other. The source is only read, except that its schema is brought up to date. The target must be empty, and receives all or nothing: after a failure, run the command again.')
     .requiredOption('--from <database>', 'the database to read: the path of a SQLite file, or postgres://...')
     .requiredOption('--to <database>', 'the new database: a path or a URL. Others can read arguments: leave the password out of a URL and give it as PGPASSWORD, or in ~/.pgpass')
     .option('--json', 'print the counts and hashes as JSON')

@@ -33,21 +33,19 @@ const VERIFY_ONLY = ['base64url', 'issuer', 'audience', 'scope', 'until'] as con
 /** `latchkey keys import`. */
 export function addKeysImport (keys: Command): void {
   keys.command('import')
-    .description('Import your own private key to sign with, as PEM or DER (PKCS #8, PKCS #1, SEC 1) or as a JWK. ' +
-      'With --verify-only, import a key of an older system, or its HS256 secret, ' +
-      'so that its tokens are accepted until they expire.')
-    .argument('<file>', "the file that holds the key; '-' is standard input. A secret is never given as an argument: others can read those")
-    .option('--now', 'let it sign at once, instead of when every verifier can have read it')
-    .option('--verify-only', 'honour the tokens of an older system; the key is not published and never signs')
-    .option('--kid <kid>', 'what tokens call the key; default: what the JWK says, else a new name')
-    .addOption(new Option(
-      '--algorithm <algorithm>', 'what the key is for; required for an HS256 secret and for RSA with PS256'
-    ).choices(ALGORITHMS))
-    .option('--base64url', 'the HS256 secret is in base64url or base64; default: the text of the file is the secret')
-    .option('--issuer <issuer>', 'with --verify-only: the iss that its tokens must have')
-    .option('--audience <audience>', 'with --verify-only: the aud that its tokens must have; default: none, or one of ours')
-    .option('--scope <scope>', "with --verify-only: a scope that its tokens may carry, may be given several times; default: the app's own", collect)
-    .option('--until <duration>', 'with --verify-only: how long its tokens are honoured, such as 30d; default: 90d')
+    .description('Import a private key of your own to sign with, as PEM or DER (PKCS #8, PKCS #1, SEC 1) or as a JWK. ' +
+      'With --verify-only, import a key or the HS256 secret of an older system: its tokens are then accepted until they expire.')
+    .argument('<file>', "the file that holds the key; '-' is standard input. Never give a secret as an argument: others can read those")
+    .option('--now', 'let it sign at once, without waiting until verifiers have read it')
+    .option('--verify-only', 'accept the tokens of an older system; the key is not published and never signs')
+    .option('--kid <kid>', 'the kid in the header of tokens; default: that of the JWK, otherwise a new one')
+    .addOption(new Option('--algorithm <algorithm>', 'the algorithm of the key; required for an HS256 secret, and for RSA with PS256')
+      .choices(ALGORITHMS))
+    .option('--base64url', 'the HS256 secret is base64url or base64; otherwise the text of the file is the secret')
+    .option('--issuer <issuer>', 'with --verify-only: the required iss of its tokens')
+    .option('--audience <audience>', 'with --verify-only: the required aud of its tokens; default: none, or one of ours')
+    .option('--scope <scope>', "with --verify-only: a scope that its tokens may carry; repeatable; default: the app's own", collect)
+    .option('--until <duration>', 'with --verify-only: how long its tokens are accepted, for example 30d; default: 90d')
     .option('--json', 'print the key as JSON')
     .addHelpText('after', example(
       'latchkey keys import signing.pem',

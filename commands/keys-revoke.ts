@@ -13,9 +13,9 @@ import type { OutputOptions } from './output.js'
 /** `latchkey keys revoke`. */
 export function addKeysRevoke (keys: Command): void {
   keys.command('revoke')
-    .description('For emergencies: kill a key with every access token that it signed, at once, and erase it. Where it signed, another key does from now on. Sessions live on: their clients refresh.')
+    .description('For emergencies: revoke a key with every access token that it signed, at once, and erase it. If it was the signing key, another one takes over. Sessions continue: their clients refresh.')
     .argument('<kid>', "the key, as 'latchkey keys list' names it")
-    .option('--yes', 'do not ask; without it y is to be typed, or piped in')
+    .option('--yes', 'do not ask; otherwise type y, or pipe it in')
     .option('--json', 'print the key as JSON')
     .addHelpText('after', example('latchkey keys revoke 0199c1a7-6a1e-7cc3-8f4e-1f2a3b4c5d6e --yes'))
     .action(revokeKey)

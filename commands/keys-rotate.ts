@@ -10,8 +10,8 @@ import type { OutputOptions } from './output.js'
 /** `latchkey keys rotate`. */
 export function addKeysRotate (keys: Command): void {
   keys.command('rotate')
-    .description('Make the next signing key. It is published at once and signs when every verifier can have read it, in some minutes; the one before verifies until its last token is dead. Nobody is logged out.')
-    .option('--now', 'let it sign at once: verifiers that keep the published keys may refuse its tokens for some minutes')
+    .description('Create the next signing key. It is published at once, and signs a few minutes later, when every verifier has had time to read it. The previous key verifies until its last token expires. Nobody is logged out.')
+    .option('--now', 'let it sign at once; verifiers that cache the published keys may reject its tokens for a few minutes')
     .option('--json', 'print what was done, and the key, as JSON')
     .addHelpText('after', example('latchkey keys rotate'))
     .action(rotateKeys)

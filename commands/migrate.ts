@@ -7,7 +7,7 @@ import type { OutputOptions } from './output.js'
 /** `latchkey migrate`. */
 export function addMigrate (program: Command): void {
   program.command('migrate')
-    .description('Make the database where there is none, and bring its schema up to date. Every other verb does so too.')
+    .description('Create the database if it does not exist, and bring its schema up to date. Every other command does so too.')
     .option('--json', 'print the result as JSON')
     .addHelpText('after', example('latchkey migrate'))
     .action(migrate)

@@ -14,8 +14,8 @@ const MOST_SHOWN = 20
 
 export function addOpenapi (program: Command): void {
   program.command('openapi')
-    .description('print the OpenAPI document of this configuration, or compare a deployed one with it')
-    .option('--url <url>', 'fetch this document, such as https://auth.example.com/openapi.json, and fail where it differs')
+    .description('Print the OpenAPI document of this configuration, or compare a deployed one with it.')
+    .option('--url <url>', 'fetch this document, for example https://auth.example.com/openapi.json, and fail if it differs')
     .addHelpText('after', example('latchkey openapi > openapi.json', 'latchkey openapi --url https://auth.example.com/openapi.json'))
     .action(openapi)
 }

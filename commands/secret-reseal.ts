@@ -7,8 +7,8 @@ import type { OutputOptions } from './output.js'
 /** `latchkey secret reseal`. */
 export function addSecretReseal (secret: Command): void {
   secret.command('reseal')
-    .description('Seal every key in the database with the first secret of LATCHKEY_SECRET. After that no key needs the others; sessions that were not refreshed since the first one was added still do.')
-    .option('--json', 'print how many keys were sealed anew as JSON')
+    .description('Seal every key in the database with the first secret of LATCHKEY_SECRET. Afterwards no key needs the other secrets. Sessions that were not refreshed since the first secret was added still do.')
+    .option('--json', 'print the number of resealed keys as JSON')
     .addHelpText('after', example('LATCHKEY_SECRET="$NEW,$OLD" latchkey secret reseal'))
     .action(reseal)
 }

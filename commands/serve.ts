@@ -16,7 +16,7 @@ const PATIENCE = 25_000
 /** `latchkey serve`. */
 export function addServe (program: Command): void {
   program.command('serve')
-    .description('Run the service. Where there is no user yet, makes the first administrator and prints the password, once.')
+    .description('Run the service. If there is no user yet, creates the first administrator and prints the password, once.')
     .addHelpText('after', example('PORT=8080 LATCHKEY_DATABASE=./auth.db latchkey serve'))
     .action(serve)
 }

@@ -10,10 +10,10 @@ import { requireUser } from './user.js'
 /** `latchkey sessions revoke`. */
 export function addSessionsRevoke (sessions: Command): void {
   sessions.command('revoke')
-    .description("End all of a user's sessions, with every token, at once. The user may log in again.")
+    .description('End all sessions and tokens of a user at once. The user can log in again.')
     .argument('<name>', 'the username')
     .option('--session <id>', 'only this session')
-    .option('--json', 'print how many sessions were live as JSON')
+    .option('--json', 'print the number of live sessions that ended as JSON')
     .addHelpText('after', example('latchkey sessions revoke alice'))
     .action(revokeSessions)
 }

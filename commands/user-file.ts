@@ -6,7 +6,7 @@ import { CommandError } from './failure.js'
 
 /** `--format`, where the name of the file does not say it. The formats are those of lib/user-file.ts, which only the verb itself loads. */
 export function formatOption (): Option {
-  return new Option('--format <format>', 'how the file is written; default: what its name ends with').choices(['ndjson', 'csv'] satisfies UserFileFormat[])
+  return new Option('--format <format>', 'the format of the file; default: the ending of its name').choices(['ndjson', 'csv'] satisfies UserFileFormat[])
 }
 
 /** The format of a file: what was said, else what its name ends with. */

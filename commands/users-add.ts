@@ -10,9 +10,9 @@ import { collect, describeScopes, requireScopes, requireUsername, toData } from 
 /** `latchkey users add`. */
 export function addUsersAdd (users: Command): void {
   users.command('add')
-    .description('Add a user. The password is asked for, or read from standard input up to the first line break.')
+    .description('Add a user. Asks for the password, or reads it from standard input up to the first line break.')
     .argument('<name>', 'the username; letter case does not matter')
-    .option('--scope <scope>', 'a scope to grant; may be given several times', collect)
+    .option('--scope <scope>', 'a scope to grant; repeatable', collect)
     .option('--json', 'print the user as JSON')
     .addHelpText('after', example('latchkey users add alice --scope users:read --scope users:write'))
     .action(addUser)

@@ -8,7 +8,7 @@ import { requireUser, toData } from './user.js'
 /** `latchkey users disable`. */
 export function addUsersDisable (users: Command): void {
   users.command('disable')
-    .description('Keep a user from logging in, and end every session and token at once.')
+    .description('Prevent a user from logging in, and end all sessions and tokens at once.')
     .argument('<name>', 'the username')
     .option('--json', 'print the user as JSON')
     .addHelpText('after', example('latchkey users disable alice'))

@@ -8,7 +8,7 @@ import { requireUser, toData } from './user.js'
 /** `latchkey users enable`. */
 export function addUsersEnable (users: Command): void {
   users.command('enable')
-    .description('Let a disabled user log in again. What died stays dead.')
+    .description('Let a disabled user log in again. Ended sessions and tokens stay ended.')
     .argument('<name>', 'the username')
     .option('--json', 'print the user as JSON')
     .addHelpText('after', example('latchkey users enable alice'))

@@ -15,11 +15,11 @@ import { formatOf, formatOption } from './user-file.js'
 /** `latchkey users export`. */
 export function addUsersExport (users: Command): void {
   users.command('export')
-    .description("Write all users, with the hashes of their passwords, to a new file of mode 0600, as 'users import' reads it.")
-    .argument('[file]', 'the file to make; without it standard output, which takes --with-hashes and --format')
+    .description("Write all users with their password hashes to a new file of mode 0600, in the format of 'users import'.")
+    .argument('[file]', 'the file to create; default: standard output, which requires --with-hashes and --format')
     .addOption(formatOption())
-    .option('--with-hashes', 'for standard output: yes, with the hashes, whoever reads it')
-    .option('--json', 'print how many users were written as JSON')
+    .option('--with-hashes', 'confirms that standard output receives the password hashes')
+    .option('--json', 'print the number of exported users as JSON')
     .addHelpText('after', example('latchkey users export users.ndjson', 'latchkey users export --with-hashes --format csv | gpg --encrypt --recipient ops > users.csv.gpg'))
     .action(exportUsers)
 }

@@ -22,11 +22,11 @@ type Counts = Record<RowOutcome['status'], number>
 /** `latchkey users import`. */
 export function addUsersImport (users: Command): void {
   users.command('import')
-    .description('Add the users of a file, with the hashes of their passwords (bcrypt, or bcrypt_sha256 of passlib) or with passwords that are hashed now. Users who are there already are left as they are. A bad row is reported and the others are taken; importing a file again goes on where it stopped.')
+    .description('Add the users of a file, with their password hashes (bcrypt, or bcrypt_sha256 of passlib) or with passwords that are hashed now. Existing users are left unchanged. A bad row is reported, and the others are imported. Importing a file again continues where it stopped.')
     .argument('<file>', "NDJSON or CSV, with username, password_hash or password, and perhaps id, scopes, disabled and created_at; '-' is standard input")
     .addOption(formatOption())
-    .option('--update', 'make users who are there already what their rows say; who gets another password, loses scopes or is disabled is logged out')
-    .option('--strict', 'stop at the first bad row; those before it are imported')
+    .option('--update', 'change existing users to match their rows; users who get another password or are disabled are logged out, users who lose scopes lose their access tokens')
+    .option('--strict', 'stop at the first bad row; the rows before it are imported')
     .option('--dry-run', 'check every row and write nothing')
     .option('--json', 'print the counts as JSON')
     .addHelpText('after', example('latchkey users import users.ndjson --dry-run', "psql -c '\\copy (select ...) to stdout csv header' | latchkey users import - --format csv"))

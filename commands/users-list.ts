@@ -12,8 +12,8 @@ const PAGE = 500
 export function addUsersList (users: Command): void {
   users.command('list')
     .description('List the users by name.')
-    .option('--limit <count>', 'stop after so many; all without it', parseCount)
-    .option('--json', 'print an array')
+    .option('--limit <count>', 'the maximum number of users; default: all', parseCount)
+    .option('--json', 'print a JSON array')
     .addHelpText('after', example('latchkey users list --limit 20'))
     .action(listUsers)
 }

@@ -9,9 +9,9 @@ import { requireUser, toData } from './user.js'
 /** `latchkey users remove`. */
 export function addUsersRemove (users: Command): void {
   users.command('remove')
-    .description('Delete a user, with every session and token.')
+    .description('Delete a user with all sessions and tokens.')
     .argument('<name>', 'the username')
-    .option('--yes', 'do not ask; without it y is to be typed, or piped in')
+    .option('--yes', 'do not ask; otherwise type y, or pipe it in')
     .option('--json', 'print the user as JSON')
     .addHelpText('after', example('latchkey users remove alice --yes'))
     .action(removeUser)

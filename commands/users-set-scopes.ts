@@ -8,9 +8,9 @@ import { describeScopes, requireScopes, requireUser, toData } from './user.js'
 /** `latchkey users set-scopes`. */
 export function addUsersSetScopes (users: Command): void {
   users.command('set-scopes')
-    .description("Replace a user's scopes; without any, take all away. Where one is taken away, the user's access tokens die at once.")
+    .description("Replace the scopes of a user. Without any, removes all. If a scope is removed, the user's access tokens are invalid at once.")
     .argument('<name>', 'the username')
-    .argument('[scopes...]', 'all scopes that the user is to have')
+    .argument('[scopes...]', 'all scopes of the user from now on')
     .option('--json', 'print the user as JSON')
     .addHelpText('after', example('latchkey users set-scopes alice users:read audit:read'))
     .action(setScopes)
