@@ -92,7 +92,7 @@ t.test('the tarball holds the compiled package and nothing else', async t => {
   for (const needed of ['package.json', 'README.md', 'LICENSE', 'dist/app.js', 'dist/app.d.ts', 'dist/client/index.js', 'dist/testing/index.js', 'dist/verifier/index.js', 'dist/verifier/plugin.js', 'openapi.json', 'dist/lib/passwords/worker.js', 'dist/lib/passwords/strength-worker.js', 'dist/routes/token/index.js', ...Object.values(manifest.bin)]) {
     t.ok(paths.includes(needed), `it has ${needed}`)
   }
-  const others = paths.filter(path => !/^(package\.json|openapi\.json|README\.md|LICENSE|bench\/README\.md)$|^(docs|examples)\/|^dist\/.+(\.js|\.d\.ts|\.js\.map)$/.test(path))
+  const others = paths.filter(path => !/^(package\.json|openapi\.json|(README|CHANGELOG|CONTRIBUTING|SECURITY)\.md|LICENSE|Dockerfile|bench\/README\.md)$|^(docs|examples)\/|^dist\/.+(\.js|\.d\.ts|\.js\.map)$/.test(path))
   t.same(others, [], 'no sources, no database, no secret, no build information')
   const strays = paths.filter(path => /^dist\/(test|examples|scripts|bench)\/|^dist\/.+\.test\.|\.db|\.secret|\.env/.test(path))
   t.same(strays, [], 'no tests, compiled examples or scripts')
