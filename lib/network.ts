@@ -6,7 +6,14 @@ type Address = ipaddr.IPv4 | ipaddr.IPv6
 /** The longest text that can be an address: IPv6 with a zone, in brackets and with a port. */
 const MAX_LENGTH = 80
 
-/** Names for ranges, the same as in @fastify/proxy-addr. */
+/**
+ * The fewest leading bits of a range. No private IPv4 network is larger than 10.0.0.0/8. A larger range holds
+ * strangers: two halves of the address space trust everyone, as the whole does. Half of IPv6 has one leading bit, and
+ * the largest blocks that one organisation gets have 16.
+ */
+const FEWEST_BITS = { ipv4: 8, ipv6: 16 }
+
+/** Names for ranges, as @fastify/proxy-addr has them. */
 const NAMED_RANGES: Readonly<Record<string, readonly string[]>> = {
   loopback: ['127.0.0.0/8', '::1/128'],
   linklocal: ['169.254.0.0/16', 'fe80::/10'],
@@ -14,9 +21,10 @@ const NAMED_RANGES: Readonly<Record<string, readonly string[]>> = {
 }
 
 /**
- * Returns the address that a request came from, in its canonical spelling. An IPv4 address written as IPv6 (RFC 4291
- * section 2.5.5.2) becomes IPv4. The port that some proxies add is removed, and so are brackets and the zone.
- * @param text - `request.ip`, which may be any text that a client wrote into `X-Forwarded-For`.
+ * The address that a request came from, in one spelling. An IPv4 address that is mapped or translated to IPv6
+ * (`::ffff:` of RFC 4291 section 2.5.5.2, `64:ff9b::/96` of RFC 6052) becomes IPv4. The port that some proxies add is
+ * removed, and so are brackets and the zone.
+ * @param text - `request.ip`: it may be whatever a client wrote into `X-Forwarded-For`.
  * @returns null if it is not an address, so that no text of a client is stored or logged.
  */
 export function addressOf (text: string | null | undefined): string | null {
@@ -26,9 +34,9 @@ export function addressOf (text: string | null | undefined): string | null {
 }
 
 /**
- * Returns the network that counts as one sender, in its canonical spelling. This is an IPv4 address itself, or the
- * first 64 bits of an IPv6 address, because one subscriber has all addresses in them. All text that is not an address
- * counts as one network, and so do Unix sockets.
+ * The network that is counted as one sender, in one spelling: an IPv4 address itself, and the first 64 bits of an IPv6
+ * address, because one subscriber has them all. Everything that is not an address counts as one network, and so do
+ * Unix sockets.
  */
 export function networkOf (text: string | null | undefined): string {
   const address = parseAddress(text)
@@ -38,8 +46,8 @@ export function networkOf (text: string | null | undefined): string {
 }
 
 /**
- * Whether a text is an address, a CIDR range or the name of a range. A range of all addresses is refused, because it
- * would trust everyone.
+ * Whether a text is an address, a CIDR range or the name of a range. A range with fewer bits than `FEWEST_BITS` is
+ * refused, except one that lies in a named range, for example `fc00::/7`.
  */
 export function isRange (text: string): boolean {
   return Object.hasOwn(NAMED_RANGES, text) || parseRange(text) !== undefined
@@ -54,7 +62,7 @@ export function createRangeTest (texts: readonly string[]): (address: string | u
   const ranges = texts.flatMap(text => NAMED_RANGES[text] ?? text).map(parseRange).filter(range => range !== undefined)
   return function isInRange (text) {
     const address = parseAddress(text)
-    return address !== undefined && ranges.some(range => range[0].kind() === address.kind() && address.match(range))
+    return address !== undefined && ranges.some(range => isIn(address, range))
   }
 }
 
@@ -63,18 +71,40 @@ function parseRange (text: string): [Address, number] | undefined {
   // Node.js checks first, because ipaddr.js also accepts `1` and `010.0.0.1`.
   if (more.length > 0 || start.includes('%') || (!isIPv4(start) && !isIPv6(start))) return undefined
   const address = ipaddr.parse(start)
-  if (bits === undefined) return parseRange(`${addressOf(start)}/${ipaddr.process(start).toByteArray().length * 8}`)
+  if (bits === undefined) return [toAddress(start), toAddress(start).toByteArray().length * 8]
   if (!/^[1-9]\d{0,2}$/.test(bits) || Number(bits) > address.toByteArray().length * 8) return undefined
-  // Such addresses are compared as IPv4, so this range would contain none.
-  if (address.kind() === 'ipv6' && (address as ipaddr.IPv6).isIPv4MappedAddress()) return undefined
-  return [address, Number(bits)]
+  // Addresses are compared as IPv4 if they can be: such a range would contain none.
+  if (address.kind() !== toAddress(start).kind()) return undefined
+  const range: [Address, number] = [address, Number(bits)]
+  return range[1] >= FEWEST_BITS[address.kind()] || isPrivate(range) ? range : undefined
+}
+
+/** Whether a range lies in a named one, which no stranger is in. */
+function isPrivate ([start, bits]: [Address, number]): boolean {
+  return Object.values(NAMED_RANGES).flat().some(text => {
+    const range = ipaddr.parseCIDR(text)
+    return range[1] <= bits && isIn(start, range)
+  })
+}
+
+function isIn (address: Address, range: [Address, number]): boolean {
+  return range[0].kind() === address.kind() && address.match(range)
+}
+
+/** Where translators between IPv4 and IPv6 put all IPv4 addresses: one network of 64 bits has every client. */
+const TRANSLATED = ipaddr.parseCIDR('64:ff9b::/96')
+
+/** The address of a text that Node.js takes for one. */
+function toAddress (text: string): Address {
+  const address = ipaddr.process(text)
+  return isIn(address, TRANSLATED) ? ipaddr.fromByteArray(address.toByteArray().slice(-4)) : address
 }
 
 function parseAddress (text: string | null | undefined): Address | undefined {
   if (typeof text !== 'string' || text.length > MAX_LENGTH) return undefined
   const bare = withoutPort(text).split('%', 1)[0] ?? ''
-  // Node.js checks first, because ipaddr.js also accepts `1` and `010.0.0.1`, which programs read differently.
-  return isIPv4(bare) || isIPv6(bare) ? ipaddr.process(bare) : undefined
+  // Node.js first: ipaddr.js also reads `1` and `010.0.0.1`, of which programs disagree what they are.
+  return isIPv4(bare) || isIPv6(bare) ? toAddress(bare) : undefined
 }
 
 /** Removes `:port`, and the brackets that IPv6 needs before it. */

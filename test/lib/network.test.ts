@@ -16,6 +16,7 @@ t.test('an address has one spelling, without port, brackets and zone', async t =
     ['[203.0.113.9]:80', '203.0.113.9'],
     ['::ffff:203.0.113.9', '203.0.113.9'],
     ['[::FFFF:cb00:7109]:443', '203.0.113.9'],
+    ['64:ff9b::203.0.113.9', '203.0.113.9'],
     ['2001:DB8:0:0:0:0:0:9', '2001:db8::9'],
     ['[2001:db8::9]', '2001:db8::9'],
     ['[2001:db8::9]:443', '2001:db8::9'],
@@ -41,7 +42,10 @@ t.test('an address counts as its network, in one spelling', async t => {
     ['2001:DB8:0001:0002:ffff:ffff:ffff:ffff', '2001:db8:1:2::/64'],
     ['2001:db8::1', '2001:db8:0:0::/64'],
     ['2001:db8:0:1::', '2001:db8:0:1::/64'],
-    ['64:ff9b::203.0.113.9', '64:ff9b:0:0::/64'],
+    ['64:ff9b::203.0.113.9', '203.0.113.9'],
+    ['[64:FF9B::cb00:710a]:443', '203.0.113.10'],
+    ['64:ff9b:0:0:0:1:cb00:7109', '64:ff9b:0:0::/64'],
+    ['64:ff9b:1::203.0.113.9', '64:ff9b:1:0::/64'],
     ['::1', '0:0:0:0::/64'],
     ['::', '0:0:0:0::/64'],
     ['fe80::1%eth0', 'fe80:0:0:0::/64'],
@@ -53,19 +57,24 @@ t.test('an address counts as its network, in one spelling', async t => {
 })
 
 t.test('ranges are addresses, CIDR ranges and three names', async t => {
-  for (const text of ['10.0.0.0/8', '127.0.0.1', '127.0.0.1/8', '::1', '::1/128', 'fc00::/7', '::ffff:10.0.0.1',
-    'loopback', 'linklocal', 'uniquelocal']) t.ok(isRange(text), text)
+  for (const text of ['10.0.0.0/8', '127.0.0.1', '127.0.0.1/8', '::1', '::1/128', 'fc00::/7', 'fd00::/8', 'fe80::/10',
+    '2001::/16', '17.0.0.0/8', '::ffff:10.0.0.1', '64:ff9b::10.0.0.1', 'loopback', 'linklocal',
+    'uniquelocal']) t.ok(isRange(text), text)
   for (const text of ['', '0', '1', 'true', 'false', '*', 'all', 'Loopback', 'constructor', '__proto__',
     'proxy.example.com', '10.0.0.0/33', '10.0.0/8', '10/8', '010.0.0.0/8', '10.0.0.0/', '10.0.0.0/08',
     '10.0.0.0/-1', '10.0.0.0/8/8',
-    '10.0.0.0/255.0.0.0', '0.0.0.0/0', '::/0', '::/129', '::ffff:10.0.0.0/104', 'fe80::1%eth0', '10.0.0.1:80',
+    '10.0.0.0/255.0.0.0', '0.0.0.0/0', '::/0', '::/129', '::ffff:10.0.0.0/104', '64:ff9b::10.0.0.0/104',
+    '64:ff9b::/96', '0.0.0.0/1', '128.0.0.0/1', '10.0.0.0/7', '::/1', '8000::/1', '2000::/3', '2001::/15',
+    'fc00::/6', 'fe80::/9', '::ffff:0.0.0.0/1', 'fe80::1%eth0', '10.0.0.1:80',
     '[::1]', ' 10.0.0.1', '10.0.0.1,10.0.0.2']) t.notOk(isRange(text), text)
 })
 
-t.test('an address is in a range whatever its spelling, and other text never is', async t => {
-  const isTrusted = createRangeTest(['10.0.0.0/8', '::1', '::ffff:192.0.2.1', 'fd00::/8', 'linklocal'])
+t.test('an address is in a range whatever its spelling, and a text never is', async t => {
+  const isTrusted = createRangeTest(
+    ['10.0.0.0/8', '::1', '::ffff:192.0.2.1', '64:ff9b::192.0.2.3', 'fd00::/8', 'linklocal'])
   for (const text of ['10.1.2.3', '10.1.2.3:4444', '::ffff:10.1.2.3', '[::ffff:10.1.2.3]:1', '::1', '[::1]:443',
-    '0:0:0:0:0:0:0:1', '192.0.2.1', 'fd00::1', 'fe80::1%eth0', '169.254.1.1']) t.ok(isTrusted(text), text)
+    '0:0:0:0:0:0:0:1', '192.0.2.1', '192.0.2.3', '64:ff9b::10.1.2.3',
+    'fd00::1', 'fe80::1%eth0', '169.254.1.1']) t.ok(isTrusted(text), text)
   for (const text of ['11.0.0.1', '::2', '192.0.2.2', 'fe00::1', ...NOT_ADDRESSES, undefined]) t.notOk(isTrusted(text), String(text).slice(0, 40))
   t.notOk(createRangeTest([])('127.0.0.1'))
 })

@@ -336,7 +336,7 @@ t.test('the environment: values out of bounds name option and variable', async t
   t.match(messageOf(() => readServiceOptions(optionsFromEnvironment({ PORT: '65536' }).service)), /^Latchkey: the option port \(PORT\) is 65536: it must be a whole number from 0 to 65535$/)
   t.match(messageOf(() => readServiceOptions(optionsFromEnvironment({ LATCHKEY_LOG_LEVEL: 'loud' }).service)), /^Latchkey: the option logLevel \(LATCHKEY_LOG_LEVEL\) is "loud": it must be fatal, error/)
   for (const list of ['1', '0', 'true', 'false', '*', 'proxy.example.com', '10.0.0.0/33', '10.0.0/8', '0.0.0.0/0',
-    '::/0', '10.0.0.1,1']) {
+    '::/0', '0.0.0.0/1,128.0.0.0/1', '::/1', '10.0.0.1,1']) {
     const { service } = optionsFromEnvironment({ LATCHKEY_TRUST_PROXY: list })
     t.equal(messageOf(() => readServiceOptions(service)), 'Latchkey: LATCHKEY_TRUST_PROXY must be a list of addresses or CIDR ranges, for example 10.0.0.0/8.', list)
   }
