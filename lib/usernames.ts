@@ -6,18 +6,25 @@ import { hasStraySpace, nameCharacter } from './visible-text.js'
 const WITH_MARKS = /\p{Soft_Dotted}\p{M}+/gu
 
 /**
+ * UTF-16 units that are normalised at most, because the time grows with the square of the marks on one letter. NFKC
+ * composes up to four units into one, so a longer text cannot become a username.
+ */
+const MAX_TYPED_LENGTH = 4 * MAX_USERNAME_LENGTH
+
+/**
  * The key under which a username is unique, and by which a login finds it. It folds width, compatibility forms, case,
  * the final sigma and the dot above an i. It accepts any text, because accounts made under other rules must still be
- * found.
+ * found. A text that is too long for a username stays as it is, and is longer than any key.
  */
 export function keyOf (username: string): string {
+  if (username.length > MAX_TYPED_LENGTH) return username
   const folded = username.normalize('NFKC').toLowerCase().replaceAll('ς', 'σ').normalize('NFKC')
   return folded.replace(WITH_MARKS, letter => letter.replaceAll('\u0307', '')).normalize('NFC')
 }
 
-/** Returns the form of a username that is stored. */
+/** The form of a username that is stored. `findUsernameProblem` refuses a text that is longer than any username. */
 export function formOf (username: string): string {
-  return username.normalize('NFKC')
+  return username.length > MAX_TYPED_LENGTH ? username : username.normalize('NFKC')
 }
 
 /**

@@ -5,7 +5,15 @@ import { randomBytes } from 'node:crypto'
  */
 export const MAX_PASSWORD_BYTES = 1024
 
-/** The rules for a new password. */
+/**
+ * The longest text that can be such a password, in UTF-16 units. NFKC makes at least one byte of two units. A longer
+ * text is never normalised, because the time grows with the square of the marks on one letter.
+ */
+export const MAX_PASSWORD_LENGTH = 2 * MAX_PASSWORD_BYTES
+
+const TOO_LONG = 'It is longer than 1,024 bytes.'
+
+/** What a new password must be like. */
 export interface PasswordRules {
   /**
    * The fewest characters, counted in Unicode code points. NIST SP 800-63B-4 asks for 15 if a password is the only
@@ -21,8 +29,9 @@ export interface PasswordRules {
  * nothing. What is easy to guess is for `strength.ts`, in a thread of its own.
  */
 export function findSizeProblem (password: string, minLength: number): string | undefined {
+  if (password.length > MAX_PASSWORD_LENGTH) return TOO_LONG
   const normal = password.normalize('NFKC')
-  if (Buffer.byteLength(normal) > MAX_PASSWORD_BYTES) return 'It is longer than 1,024 bytes.'
+  if (Buffer.byteLength(normal) > MAX_PASSWORD_BYTES) return TOO_LONG
   if ([...normal].length < minLength) return `It is shorter than ${minLength} characters.`
   // UTF-8 cannot encode half of a surrogate pair, so all of them would become the same character.
   if (/\p{Surrogate}/u.test(password)) return 'It contains a character that is not valid Unicode.'

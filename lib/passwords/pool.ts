@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { dummyHash, isSupportedHash, MAX_COST, MIN_COST, needsRehash } from './hash-format.js'
-import { findSizeProblem } from './policy.js'
+import { findSizeProblem, MAX_PASSWORD_LENGTH } from './policy.js'
 import type { PasswordRules } from './policy.js'
 import type { StrengthTask } from './strength-worker.js'
 import type { PasswordTask } from './worker.js'
@@ -34,8 +34,9 @@ export interface Passwords {
    */
   hash (password: string, origin?: string): Promise<string>
   /**
-   * Verifies a password, with at least the work of the configured cost. Without a hash (no such user), or with one that
-   * is not supported, it does the same work and finds false. Rejects with PasswordQueueFullError, or when closed.
+   * Verifies a password, with at least the work of the configured cost. Without a hash (no such user), with one that is
+   * not supported, or for a text too long to be a password, it does the same work and finds false. Rejects with
+   * PasswordQueueFullError, or when closed.
    * `origin` as above.
    */
   verify (password: string, hash: string | undefined, origin?: string): Promise<Verification>
@@ -83,8 +84,9 @@ export function createPasswords (options: PasswordOptions): Passwords {
   async function verify (password: string, hash: string | undefined, origin?: string): Promise<Verification> {
     const known = hash !== undefined && isSupportedHash(hash)
     const target = known ? hash : dummy
-    const matches = await hashing.run({ kind: 'verify', password, hash: target, cost }, origin)
-    const valid = known && matches === true
+    const clipped = password.slice(0, MAX_PASSWORD_LENGTH)
+    const matches = await hashing.run({ kind: 'verify', password: clipped, hash: target, cost }, origin)
+    const valid = known && matches === true && password.length <= MAX_PASSWORD_LENGTH
     return { valid, needsRehash: valid && needsRehash(target, cost) }
   }
 

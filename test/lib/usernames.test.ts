@@ -90,3 +90,16 @@ t.test('the key of a key is the same key, for any text', async t => {
     if (keyOf(keyOf(text)) !== keyOf(text)) t.fail(`U+${code.toString(16)}`)
   }
 })
+
+t.test('a text that is too long for a username is never normalised, and has no key of a username', async t => {
+  // Four units that NFKC composes into one: the longest text that becomes a username.
+  const longest = '\u03B1\u0313\u0300\u0345'.repeat(128)
+  t.equal(findUsernameProblem(longest), undefined)
+  t.equal(keyOf(longest), keyOf('\u1F82'.repeat(128)))
+  const calls = t.capture(String.prototype, 'normalize')
+  for (const text of [`${longest}x`, 'i' + '\u0307\u0323'.repeat(50_000), 'x'.repeat(1_000_000)]) {
+    t.equal(findUsernameProblem(text), LENGTH)
+    t.equal(keyOf(text), text)
+  }
+  t.strictSame(calls(), [])
+})

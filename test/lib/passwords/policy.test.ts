@@ -17,6 +17,10 @@ t.test('the size of a password', async (t) => {
     ['x'.repeat(1025), LONG],
     ['é'.repeat(513), LONG],
     ['\ufdfa'.repeat(100), LONG],
+    // Two units each, and one byte after NFKC.
+    ['\u{1D41A}'.repeat(1024), undefined],
+    ['\u{1D41A}'.repeat(1025), LONG],
+    ['i' + '\u0307\u0323'.repeat(50_000), LONG],
     ['fifteen chars \ud800', NOT_UNICODE],
     ['\udc00 fifteen chars', NOT_UNICODE]
   ]
@@ -24,6 +28,12 @@ t.test('the size of a password', async (t) => {
     t.equal(findSizeProblem(password, minLength), reason, password.slice(0, 40))
   }
   t.equal(MAX_PASSWORD_BYTES, 1024)
+})
+
+t.test('a text that is too long for a password is never normalised', async t => {
+  const calls = t.capture(String.prototype, 'normalize')
+  t.equal(findSizeProblem('x'.repeat(1_000_000), 15), LONG)
+  t.strictSame(calls(), [])
 })
 
 t.test('generated passwords', async (t) => {

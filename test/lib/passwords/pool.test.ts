@@ -33,6 +33,16 @@ function toVersion1 (password: string): string {
   return `$bcrypt-sha256$2b,4$${hash.slice(7, 29)}$${hash.slice(29)}`
 }
 
+t.test('a text that is too long for a password is cut before a worker normalises it, and is not valid', async t => {
+  const passwords = build(t)
+  const longest = '\u{1D41A}'.repeat(1024)
+  const hash = await passwords.hash(longest)
+  t.equal((await passwords.verify(longest, hash)).valid, true)
+  t.equal((await passwords.verify(longest + 'x', hash)).valid, false)
+  // To normalise this one takes minutes.
+  t.equal((await passwords.verify('i' + '\u0307\u0323'.repeat(500_000), hash)).valid, false)
+})
+
 t.test('hash and verify', async (t) => {
   const passwords = build(t)
   const hash = await passwords.hash('correct horse')
