@@ -114,8 +114,8 @@ export async function closeSessions (write: WriteStep, owner: Owner & { spare?: 
   return { more: { live: progress.live + countLive(ended, now), covered: await coverAll(write, ended, revokeAll) } }
 }
 
-/** Kills the access tokens of the sessions that end in this step, while other sessions of the same owner go on. */
-export async function coverAll (
+/** Kills the access tokens of the sessions that end in this step, while others of the same owner go on. */
+async function coverAll (
   { revoke, progress: { covered } }: WriteStep, ended: readonly Ending[], revokeAll: () => Promise<number>
 ): Promise<number> {
   if (covered === 0) return await revokeAll()

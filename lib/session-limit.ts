@@ -1,5 +1,5 @@
 import { SYSTEM } from './events.js'
-import { countLive, coverAll, ENDING_STEP, havingTokens, lastTokenOf, markEnded } from './session-ending.js'
+import { countLive, ENDING_STEP, havingTokens, markEnded } from './session-ending.js'
 import type { Ending, Step, WriteStep } from './session-ending.js'
 import { toMoment } from './store/columns.js'
 
@@ -7,8 +7,9 @@ import { toMoment } from './store/columns.js'
  * Makes room for one more session of a user, as part of the login. If there are `max` or more, it ends the least
  * recently used ones. It decides inside the transaction, so logins at the same moment cannot exceed the limit.
  *
- * A step reads a bounded number of sessions, in any order. It ends a session only if it has read at least `max - 1`
- * more recently used ones. So a comparison with all sessions would end it too.
+ * A step reads a bounded number of sessions, in any order, and ends those that have enough more recently used ones
+ * beside them. Compared with all sessions, the same ones would end. Each ended session that may have a live token needs
+ * a rule of its own. A rule for the user would also kill the tokens of the sessions that stay.
  */
 export async function makeRoom (write: WriteStep, userId: string, max: number): Promise<Step<undefined>> {
   const { trx, revoke, now, record, progress } = write
@@ -18,10 +19,9 @@ export async function makeRoom (write: WriteStep, userId: string, max: number): 
   const ended = found.length < max ? [] : found.slice(0, most).sort(byUse(now)).slice(max - 1)
   await markEnded(trx, now, ended)
   const live = progress.live + countLive(ended, now)
-  if (found.length > most) return { more: { live, covered: await coverAll(write, ended, () => revoke.user(userId)) } }
+  await revoke.sessions((await havingTokens(trx, now, ended)).map(({ id }) => id))
+  if (found.length > most) return { more: { ...progress, live } }
 
-  const uncovered = (await havingTokens(trx, now, ended)).filter(session => lastTokenOf(session) >= progress.covered)
-  await revoke.sessions(uncovered.map(({ id }) => id))
   const about = { actor: SYSTEM, subject: userId }
   const reason = 'too_many_sessions'
   if (live === 1) await record({ type: 'session_ended', ...about, sessionId: ended[0]?.id, details: { reason } })

@@ -1,4 +1,5 @@
 import type { Static } from 'typebox'
+import { MAX_SESSIONS } from '../schemas/sessions.js'
 import type { SessionView } from '../schemas/sessions.js'
 import { formatScope, parseScope } from './scopes.js'
 import { isMoment, toMoment, toNullableText, toText } from './store/columns.js'
@@ -16,19 +17,30 @@ export interface Session {
   address: string | null
 }
 
-/** The most sessions that a user can have: the upper bound of the option `maxSessions`. */
-const MOST = 1_000
+/** Whose sessions to list. */
+export interface SessionListQuery {
+  userId: string
+  /** A session that must be in the list if it is one of the user's live sessions. Default: none. */
+  currentId?: string
+}
 
 /**
- * Returns the live sessions of a user, most recently used first. It reads a bounded number of rows, whatever is in the
- * store.
+ * The live sessions of a user, the last used first. It reads a bounded number of rows, whatever is in the store. A user
+ * has more sessions only if they began under another limit, until the next login. Then the list holds any of them,
+ * because no index has the order of their use: each refresh would have to write to it.
  */
-export async function listSessions (db: Queryable, userId: string, now: number): Promise<Session[]> {
-  const rows = await db.selectFrom('sessions')
+export async function listSessions (
+  db: Queryable, { userId, currentId }: SessionListQuery, now: number
+): Promise<Session[]> {
+  const unended = db.selectFrom('sessions')
     .select(['id', 'client_id', 'scope', 'created_at', 'last_used_at', 'idle_expires_at', 'expires_at'])
     .select(['user_agent', 'address'])
     .where('user_id', '=', userId).where('ended_at', 'is', null)
-    .limit(MOST).execute()
+  const rows = await unended.limit(MAX_SESSIONS).execute()
+  if (rows.length === MAX_SESSIONS && currentId !== undefined && rows.every(({ id }) => id !== currentId)) {
+    const current = await unended.where('id', '=', currentId).executeTakeFirst()
+    if (current !== undefined) rows.splice(-1, 1, current)
+  }
   const live = rows.filter(row => typeof row.id === 'string' && isAhead(row.idle_expires_at, now) && isAhead(row.expires_at, now))
   return live.sort((a, b) => toMoment(b.last_used_at) - toMoment(a.last_used_at) || (a.id < b.id ? 1 : -1)).map(row => ({
     id: row.id,

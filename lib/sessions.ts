@@ -62,8 +62,11 @@ export interface Sessions {
    * did so with its own all are ended: nobody must fill the store with rules, and the index with them.
    */
   endToken (claims: AccessTokenClaims, by?: Actor): Promise<void>
-  /** The user's live sessions, the last used first. */
-  list (userId: string): Promise<Session[]>
+  /**
+   * The user's live sessions, the last used first, at most 500.
+   * @param currentId - a session that must not be left out if there are more. Default: none.
+   */
+  list (userId: string, currentId?: string): Promise<Session[]>
   /** Ends one session of the user; tells whether it was live. Its refresh and access tokens are dead when the promise resolves. */
   end (userId: string, sessionId: string, by?: Actor): Promise<boolean>
   /** Ends every session of the user but one; all where the token that asks belongs to none. Returns how many were live. */
@@ -86,8 +89,9 @@ function accountChanged (): LatchkeyError {
   return new LatchkeyError('account_changed', { retryAfter: 1 })
 }
 
-function endedEvent (userId: string, sessions: number, by: Actor): NewEvent {
-  return { type: 'sessions_ended', actor: by, subject: userId, details: { sessions } }
+/** Nothing if no session ended: a user could repeat that without end. */
+function endedEvents (userId: string, sessions: number, by: Actor): NewEvent[] {
+  return sessions === 0 ? [] : [{ type: 'sessions_ended', actor: by, subject: userId, details: { sessions } }]
 }
 
 /** Creates the sessions over the store. All lifetimes are milliseconds. */
@@ -129,7 +133,7 @@ export function createSessions ({
     const account = await users.find(userId)
     // One that may not log in any more can have sessions all the same.
     if (account !== null) assertMayGrant(by.scopes ?? [], account.scopes)
-    else if ((await store.read(db => listSessions(db, userId, clock.now()))).length === 0) throw new LatchkeyError('not_found', { message: 'There is no such user.' })
+    else if ((await store.read(db => listSessions(db, { userId }, clock.now()))).length === 0) throw new LatchkeyError('not_found', { message: 'There is no such user.' })
   }
 
   /** What the account may still have of what the session was granted; undefined where more is asked for. */
@@ -252,7 +256,7 @@ export function createSessions ({
 
     endToken: createTokenEnding({ clock, revocations }),
 
-    list: userId => store.read(db => listSessions(db, userId, clock.now())),
+    list: (userId, currentId) => store.read(db => listSessions(db, { userId, currentId }, clock.now())),
 
     async end (userId, sessionId, by = HOST) {
       return await revocations.transaction(async (trx, revoke, now, record) => {
@@ -265,7 +269,7 @@ export function createSessions ({
     async endOthers (userId, sessionId, by = HOST) {
       return await inSteps(revocations, async write => {
         const step = await endOtherSessions(write, { userId, keep: sessionId })
-        if ('result' in step) await write.record(endedEvent(userId, step.result, by))
+        if ('result' in step) await write.record(...endedEvents(userId, step.result, by))
         return step
       })
     },
@@ -276,7 +280,7 @@ export function createSessions ({
       return await inSteps(revocations, async write => {
         if (isAdministration && builtInUsers !== undefined) await findChangeable(write.trx, userId, by)
         const step = await closeSessions(write, { userId })
-        if ('result' in step) await write.record(endedEvent(userId, step.result, by))
+        if ('result' in step) await write.record(...endedEvents(userId, step.result, by))
         return step
       })
     },

@@ -5,6 +5,7 @@ import { SCOPE_PATTERN } from './common.js'
 import type { EventHook } from './events.js'
 import type { ClaimsHook, UserDirectory } from './host.js'
 import type { ScopeCatalogue } from './scopes.js'
+import { MAX_SESSIONS } from './sessions.js'
 
 // One schema makes the type, the check at boot, the environment variables and the tables in docs/reference.
 // `env`: the variable that gives the option to the service. `expects`: the legal values, in words, for the error and the table.
@@ -115,7 +116,7 @@ export const Options = Type.Object({
     description: 'The maximum number of live sessions of a user. At the next login, the least recently used session ends.',
     default: 100,
     env: 'LATCHKEY_MAX_SESSIONS',
-    expects: 'a whole number from 1 to 1000'
+    expects: `a whole number from 1 to ${MAX_SESSIONS}`
   })),
   /**
    * How long after a refresh the previous token still receives the same successor. Covers parallel tabs, lost responses

@@ -2,6 +2,9 @@ import { Type } from 'typebox'
 import { DateTime, Scope, Uuid } from './common.js'
 import { EXAMPLE } from './examples.js'
 
+/** The most sessions that a user can have and that a list shows: making a longer list blocks other requests. */
+export const MAX_SESSIONS = 500
+
 const EXAMPLE_SESSION = {
   id: EXAMPLE.sessionId,
   client_id: 'latchkey',

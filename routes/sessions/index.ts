@@ -22,7 +22,7 @@ const sessionRoutes: FastifyPluginAsyncTypebox = async function sessionRoutes (a
     preHandler: requireUser
   }, async (request) => {
     const { id: userId, sessionId } = userOf(request)
-    return { sessions: (await sessions.list(userId)).map(session => toSessionView(session, sessionId)) }
+    return { sessions: (await sessions.list(userId, sessionId)).map(session => toSessionView(session, sessionId)) }
   })
 
   app.delete('/:id', {

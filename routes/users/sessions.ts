@@ -28,11 +28,12 @@ const userSessions: FastifyPluginAsyncTypebox = async function userSessions (app
     preHandler: requireScopes('users:read')
   }, async (request) => {
     const { id } = request.params
-    const found = await sessions.list(id)
+    const { sessionId } = userOf(request)
+    const found = await sessions.list(id, sessionId)
     // An account of the host that may not log in any more is null to us, and can have sessions all the same.
     const isThere = found.length > 0 || await (builtInUsers === undefined ? users.find(id) : builtInUsers.findById(id)) !== null
     if (!isThere) throw new LatchkeyError('not_found', { message: 'There is no such user.' })
-    return { sessions: found.map(session => toSessionView(session, userOf(request).sessionId)) }
+    return { sessions: found.map(session => toSessionView(session, sessionId)) }
   })
 
   app.delete('/:id/sessions', {

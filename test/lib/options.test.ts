@@ -122,7 +122,7 @@ t.test('wrong values: each message names the option, its variable and what is le
     ['accessTokenTtl', 'LATCHKEY_ACCESS_TOKEN_TTL', DURATION, DURATIONS],
     ['refreshIdleTtl', 'LATCHKEY_REFRESH_IDLE_TTL', DURATION, DURATIONS],
     ['sessionTtl', 'LATCHKEY_SESSION_TTL', DURATION, DURATIONS],
-    ['maxSessions', 'LATCHKEY_MAX_SESSIONS', 'a whole number from 1 to 1000', [0, -1, 1_001, 1.5, '100', null, NaN, Infinity, true, [100]]],
+    ['maxSessions', 'LATCHKEY_MAX_SESSIONS', 'a whole number from 1 to 500', [0, -1, 501, 1.5, '100', null, NaN, Infinity, true, [100]]],
     ['refreshGrace', 'LATCHKEY_REFRESH_GRACE', DURATION, DURATIONS],
     ['keyRotation', 'LATCHKEY_KEY_ROTATION', "a duration such as 12h or 90d, at least 1h, or 'never'", [...DURATIONS, '59m', '3599s', 'Never', 'never ', 'nevermore']],
     ['bcryptCost', 'LATCHKEY_BCRYPT_COST', 'a whole number from 4 to 20', [3, 21, 10.5, '12', null, NaN, Infinity, true, [12]]],

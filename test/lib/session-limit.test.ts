@@ -3,6 +3,7 @@ import type { Test } from 'tap'
 import type { Grant } from '../../lib/grants.js'
 import { ENDING_STEP } from '../../lib/session-ending.js'
 import type { User } from '../../schemas/host.js'
+import { MAX_SESSIONS } from '../../schemas/sessions.js'
 import { createWorld, DAY, MINUTE, PASSWORD, SECOND } from './support.js'
 import type { World, WorldOptions } from './support.js'
 
@@ -100,9 +101,27 @@ t.test('an account with more sessions than one step ends keeps the most recently
   t.strictSame(await idsOf(narrower, user), kept)
   t.equal(isDead(narrower, last), false)
   t.ok(grants.slice(1, -8).every(grant => isDead(narrower, grant)), 'no ended session has a live token')
-  t.ok((await kinds(world)).length <= ENDING_STEP + 1, 'not a rule for each')
+  t.strictSame([last, grants[0], ...grants.slice(-8)].map(grant => isDead(world, grant as Grant)), Array(10).fill(false),
+    'the tokens of the kept sessions live')
+  t.strictSame([...new Set(await kinds(world))], ['session'])
   const [ended] = await eventsOf(world, 'sessions_ended')
   t.strictSame(JSON.parse(ended?.details ?? ''), { sessions: 3 * ENDING_STEP - 9, reason: 'too_many_sessions' })
+})
+
+t.test('a list that cannot hold all sessions has the current one', async t => {
+  const { world, user } = await begin(t, { maxSessions: 1_000 })
+  const ids = (await startMany(world, user, MAX_SESSIONS + 20)).map(({ sessionId }) => sessionId)
+  const bob = await world.addUser('bob')
+  const [bobs] = await startMany(world, bob, 1) as [Grant]
+  for (const current of [...ids.slice(0, 5), ...ids.slice(-5)]) {
+    const listed = (await world.sessions.list(user.id, current)).map(({ id }) => id)
+    t.equal(listed.length, MAX_SESSIONS)
+    t.equal(new Set(listed).size, MAX_SESSIONS)
+    t.ok(listed.includes(current))
+  }
+  for (const foreign of [bobs.sessionId, 'none']) {
+    t.notOk((await world.sessions.list(user.id, foreign)).some(({ id }) => id === foreign), "somebody else's is not")
+  }
 })
 
 t.test('ending the others writes one rule, and the tokens of the kept session live', async t => {
