@@ -75,10 +75,15 @@ export interface Throttle {
   findFailureBucket (clientId: string | undefined, address: string | undefined): Promise<Bucket>
   /** What a new session keeps of the login that it began with. */
   placeOf (username: string, address: string | undefined): Place
-  /** Forgets the failures of all logins to an account but those that carried a session, as part of a transaction. */
-  forgive (trx: Transaction<Tables>, username: string): Promise<void>
+  /**
+   * Forgets the failures of all logins to an account, except those that carried a session, as part of a transaction.
+   * Returns whether there were any.
+   */
+  forgive (trx: Transaction<Tables>, username: string): Promise<boolean>
   /** Deletes up to `limit` buckets that can no longer matter; tells whether there may be more. */
   purge (limit: number): Promise<boolean>
+  /** Records a failure on its subject in the audit trail, or counts it if there are many: see `FailureCounts`. */
+  recordFailure (failure: NewEvent): Promise<void>
   /**
    * Records the failures that were only counted, in windows that are over. Call it every minute or so.
    * @param isEnding - whether the process is ending. Then failures of the current window are recorded too.
@@ -177,13 +182,18 @@ export function createThrottle ({ store, clock, revocations, keys, isOn }: {
     if (events.length > 0) await revocations.transaction((_trx, _revoke, _now, keep) => keep(...events))
   }
 
-  function countFailure ({ failure, ...who }: Attempter): NewEvent[] {
-    return failure === undefined ? [] : failures.count({ ...who, type: failure }, clock.now())
+  /** By the bucket and not by the subject: what a failure writes must not depend on whether the account exists. */
+  function targetOf ({ key, account }: Bucket): string {
+    return account ?? key
+  }
+
+  function countFailure (bucket: Bucket, { failure, ...who }: Attempter): NewEvent[] {
+    return failure === undefined ? [] : failures.count({ ...who, type: failure }, targetOf(bucket), clock.now())
   }
 
   async function end (bucket: Bucket, who: Attempter, begunAt: number, outcome: Outcome): Promise<void> {
-    // Counted outside the transaction, because that may run more than once.
-    const failed = outcome === 'failed' ? countFailure(who) : []
+    // Outside of the transaction, which may run more than once.
+    const failed = outcome === 'failed' ? countFailure(bucket, who) : []
     let blocked: NewEvent[] | undefined
     await revocations.transaction(async (trx, _revoke, now, record) => {
       const before = await find(trx, bucket.key)
@@ -194,7 +204,7 @@ export function createThrottle ({ store, clock, revocations, keys, isOn }: {
       if (attempts !== undefined && now < attempts.blockedUntil && !wasBlocked) {
         const { failure, ...about } = who
         const details = { failures: attempts.failures }
-        blocked ??= failures.count({ ...about, type: 'attempts_blocked', details }, now)
+        blocked ??= failures.count({ ...about, type: 'attempts_blocked', details }, targetOf(bucket), now)
       }
       await record(...failed, ...blocked ?? [])
     })
@@ -220,10 +230,12 @@ export function createThrottle ({ store, clock, revocations, keys, isOn }: {
       try {
         return await check()
       } catch (error) {
-        if (isFailure(error)) await record(countFailure(who))
+        if (isFailure(error)) await record(countFailure(bucket, who))
         throw error
       }
     },
+
+    recordFailure: failure => record(failures.count(failure, failure.subject ?? '', clock.now())),
 
     recordCounts: (isEnding = false) => record(failures.collect(clock.now(), isEnding)),
 
@@ -259,7 +271,9 @@ export function createThrottle ({ store, clock, revocations, keys, isOn }: {
     placeOf: (username, address) => ({ account: accountOf(username), network: networkOf(address) }),
 
     async forgive (trx, username) {
-      await trx.deleteFrom('attempts').where('account', 'in', accountsOf(username)).execute()
+      const { numDeletedRows } = await trx.deleteFrom('attempts').where('account', 'in', accountsOf(username))
+        .executeTakeFirst()
+      return numDeletedRows > 0n
     },
 
     async purge (limit) {

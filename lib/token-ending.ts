@@ -1,3 +1,4 @@
+import type { Transaction } from 'kysely'
 import type { Actor } from '../schemas/events.js'
 import type { AccessTokenClaims } from './access-token.js'
 import { isClient } from './client-ids.js'
@@ -5,9 +6,15 @@ import type { Clock } from './clock.js'
 import { HOST } from './events.js'
 import type { Revocations } from './revocations.js'
 import { endSession } from './session-ending.js'
+import type { Tables } from './store/tables.js'
 
 /** Rules for single tokens that a session, or a client, may have. An honest client that ends each token before its time makes a hundred a day. */
 const MAX_TOKEN_RULES = 1_000
+
+async function hasEnded (trx: Transaction<Tables>, sessionId: string): Promise<boolean> {
+  const session = await trx.selectFrom('sessions').select('ended_at').where('id', '=', sessionId).executeTakeFirst()
+  return session !== undefined && session.ended_at !== null
+}
 
 /** Makes `Sessions.endToken`. */
 export function createTokenEnding ({ clock, revocations }: { clock: Clock, revocations: Revocations }) {
@@ -22,6 +29,8 @@ export function createTokenEnding ({ clock, revocations }: { clock: Clock, revoc
         await revoke.token(jti, null, exp * 1000)
         return await record({ type: 'token_revoked', ...about, details: { tokenId: jti } })
       }
+      // The rule that ended the session killed the token. To record it again would let the holder fill the store.
+      if (sid !== undefined && await hasEnded(trx, sid)) return
       const owner = sid ?? clientId
       const { rules } = await trx.selectFrom('rules').select(eb => eb.fn.countAll<number>().as('rules')).where('session_id', '=', owner).executeTakeFirstOrThrow()
       if (Number(rules) < MAX_TOKEN_RULES) {

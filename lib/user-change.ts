@@ -50,7 +50,7 @@ export interface Changed {
  */
 export async function writeChange (
   write: WriteStep,
-  { before, after, change: { scope, disabled, passwordHash } }: Changed,
+  { before, after, change: { disabled, passwordHash } }: Changed,
   { throttle, by }: { throttle: Pick<Throttle, 'forgive'>, by: Principal }
 ): Promise<Step<Selectable<UsersTable>>> {
   const { trx, revoke, record } = write
@@ -63,12 +63,19 @@ export async function writeChange (
     await revoke.user(id)
   }
   await trx.updateTable('users').set(after).where('id', '=', id).execute()
-  // Whoever sets a password or enables the account lets its owner in again.
-  if (disabled === false || passwordHash !== undefined) await throttle.forgive(trx, before.username)
+  // To set a password or to enable the account lets its owner in again.
+  const isForgiven = (disabled === false || passwordHash !== undefined) && await throttle.forgive(trx, before.username)
 
+  // What changed nothing is not recorded: a sender could repeat it without end.
+  const isSwitched = (before.disabled_at === null) !== (after.disabled_at === null)
+  const isUnlocked = disabled === false && isForgiven
   const events: NewEvent[] = []
-  if (scope !== undefined) events.push({ type: 'scopes_changed', actor: by, subject: id, details: { before: had, after: has } })
-  if (disabled !== undefined) events.push({ type: disabled ? 'user_disabled' : 'user_enabled', actor: by, subject: id })
+  if (has.join(' ') !== had.join(' ')) {
+    events.push({ type: 'scopes_changed', actor: by, subject: id, details: { before: had, after: has } })
+  }
+  if (isSwitched || isUnlocked) {
+    events.push({ type: disabled === true ? 'user_disabled' : 'user_enabled', actor: by, subject: id })
+  }
   if (passwordHash !== undefined) events.push({ type: 'password_changed', actor: by, subject: id })
   await record(...events)
   return { result: after }

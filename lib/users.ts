@@ -99,7 +99,7 @@ export function createUsers ({ store, clock, passwords, revocations, throttle, c
   clock: Clock
   passwords: Passwords
   revocations: Revocations
-  throttle: Pick<Throttle, 'forgive'>
+  throttle: Pick<Throttle, 'forgive' | 'recordFailure'>
   catalogue: Readonly<Record<string, string>>
   passwordMinLength: number
 }): Users {
@@ -255,7 +255,9 @@ export function createUsers ({ store, clock, passwords, revocations, throttle, c
       const row = await store.read(db => requireAccount(db, id))
       const { valid } = await passwords.verify(current, row.password_hash, origin)
       if (!valid) {
-        await revocations.transaction((_trx, _revoke, _now, record) => record({ type: 'password_change_failed', actor: by, subject: id, sessionId: keepSession }))
+        await throttle.recordFailure({
+          type: 'password_change_failed', actor: by, subject: id, sessionId: keepSession
+        })
         throw new LatchkeyError('wrong_password')
       }
       await assertAcceptable(password, row.username, origin)

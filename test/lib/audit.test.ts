@@ -1,11 +1,15 @@
 import t from 'tap'
 import { createAudit } from '../../lib/audit.js'
+import { LatchkeyError } from '../../lib/errors.js'
 import { anonymous, asUser, COMMAND, HOST } from '../../lib/events.js'
 import type { SecurityEvent } from '../../schemas/events.js'
-import { createWorld, DAY, HOUR, MINUTE, SECOND } from './support.js'
+import { createWorld, DAY, HOUR, MINUTE, PASSWORD, SECOND } from './support.js'
 import type { World } from './support.js'
 
 const RETENTION = 90 * DAY
+
+/** What claims say besides whose token it is. */
+const CLAIMS = { iss: 'https://auth.example.com', aud: 'api', client_id: 'latchkey', iat: 0, scope: '' }
 
 async function createTrail (t: Parameters<typeof createWorld>[0]) {
   const world = await createWorld(t)
@@ -31,8 +35,10 @@ t.test('what an account goes through is in the trail: who, whom, from where, and
   const three = await sessions.start(alice)
   await sessions.end(alice.id, three.sessionId, asUser(alice.id, '192.0.2.7'))
   t.equal(await sessions.end(alice.id, three.sessionId), false, 'ending what is over')
+  await sessions.start(alice)
+  const four = await sessions.start(alice)
+  await sessions.endOthers(alice.id, four.sessionId)
   await sessions.endAll(alice.id, COMMAND)
-  await sessions.endOthers(alice.id, three.sessionId)
   await users.setScopes(alice.id, ['items:read'], by)
   await t.rejects(users.changePassword(alice.id, 'wrong', 'marble otter sings at noon 2', { keepSession: three.sessionId, address: '192.0.2.7' }), { code: 'wrong_password' })
   await users.setPassword(alice.id, 'marble otter sings at noon 2', by)
@@ -49,8 +55,10 @@ t.test('what an account goes through is in the trail: who, whom, from where, and
     { type: 'refresh_token_reuse', outcome: 'failure', actor: anonymous('198.51.100.1'), ...session(one.sessionId) },
     { type: 'login', actor: asUser(alice.id, null), ...session(three.sessionId) },
     { type: 'session_ended', actor: asUser(alice.id, '192.0.2.7'), sessionId: three.sessionId },
-    { type: 'sessions_ended', actor: COMMAND, details: { sessions: 0 } },
-    { type: 'sessions_ended', actor: HOST, details: { sessions: 0 } },
+    { type: 'login', actor: asUser(alice.id, null) },
+    { type: 'login', actor: asUser(alice.id, null), ...session(four.sessionId) },
+    { type: 'sessions_ended', actor: HOST, details: { sessions: 1 } },
+    { type: 'sessions_ended', actor: COMMAND, details: { sessions: 1 } },
     { type: 'scopes_changed', actor: root, details: { before: ['admin', 'items:read'], after: ['items:read'] } },
     { type: 'password_change_failed', outcome: 'failure', actor: asUser(alice.id, '192.0.2.7'), sessionId: three.sessionId },
     { type: 'password_changed', actor: root },
@@ -66,6 +74,56 @@ t.test('what an account goes through is in the trail: who, whom, from where, and
     t.match(found[index], { subject: alice.id, outcome: 'success', ...entry }, entry.type)
   }
   t.notMatch(JSON.stringify(found), /lkr_|marble otter|hash of/, 'no secret')
+})
+
+t.test('what changes nothing is not in the trail, however often it is asked for', async t => {
+  const { world, audit } = await createTrail(t)
+  const { users, sessions } = world
+  const alice = await world.addUser()
+  const own = await sessions.start(alice)
+  const other = await sessions.start(alice)
+  await sessions.endOthers(alice.id, own.sessionId)
+  const claims = { ...CLAIMS, sub: alice.id, sid: other.sessionId, exp: world.clock.now() / SECOND + 60 }
+  const { length } = await audit.list({ limit: 1_000 })
+  for (let turn = 0; turn < 3; turn++) {
+    await sessions.endOthers(alice.id, own.sessionId)
+    await sessions.endOthers(alice.id, undefined)
+    await sessions.end(alice.id, other.sessionId)
+    await sessions.endToken({ ...claims, jti: `token ${turn} of an ended session` })
+    await users.setScopes(alice.id, ['items:read', 'admin'])
+    await users.enable(alice.id)
+  }
+  // The first of them without a session to keep ended the own one.
+  t.equal((await audit.list({ limit: 1_000 })).length, length + 1)
+  await users.disable(alice.id)
+  for (let turn = 0; turn < 3; turn++) {
+    await users.disable(alice.id)
+    await sessions.endAll(alice.id)
+  }
+  t.equal((await audit.list({ limit: 1_000 })).length, length + 2)
+})
+
+t.test('enabling an account that was locked is in the trail', async t => {
+  const { world, audit } = await createTrail(t)
+  const alice = await world.addUser()
+  const bucket = await world.throttle.findLoginBucket('alice', { address: '192.0.2.7', sessionId: undefined })
+  const who = { actor: HOST, subject: alice.id }
+  const fail = async (): Promise<never> => { throw new LatchkeyError('invalid_credentials') }
+  await t.rejects(world.throttle.attempt(bucket, who, fail), { code: 'invalid_credentials' })
+  for (let turn = 0; turn < 2; turn++) await world.users.enable(alice.id)
+  t.equal((await audit.list({ type: 'user_enabled' })).length, 1)
+})
+
+t.test('wrong current passwords are counted after the first ones', async t => {
+  const { world, audit } = await createTrail(t)
+  const alice = await world.addUser()
+  for (let turn = 0; turn < 30; turn++) {
+    await t.rejects(world.users.changePassword(alice.id, 'wrong', PASSWORD, { keepSession: undefined }))
+  }
+  t.equal((await audit.list({ type: 'password_change_failed' })).length, 20)
+  world.wall.move(MINUTE)
+  await world.throttle.recordCounts()
+  t.match(await audit.list({ type: 'password_change_failed', limit: 1 }), [{ subject: alice.id, details: { count: 10 } }])
 })
 
 t.test('a transaction that fails leaves nothing in the trail, and nobody hears of it', async t => {

@@ -1,10 +1,11 @@
+import Database from 'better-sqlite3'
 import t from 'tap'
 import type { Test } from 'tap'
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import { readServiceOptions } from '../../lib/options.js'
 import { buildServer } from '../../server.js'
 import type { LatchkeyOptions } from '../../app.js'
-import { bearer, build, cookieHeader, createTestClock, logIn, PASSWORD, postForm, TEST_OPTIONS } from '../helper.js'
+import { bearer, build, cookieHeader, createTestClock, logIn, ON_POSTGRES, PASSWORD, postForm, TEST_OPTIONS } from '../helper.js'
 import { assertOAuthError, assertProblem, databaseFile, query, SECRET, visible } from '../routes/support.js'
 
 // Addresses in these tests change with each attempt, as those of an attacker do: the limit for each address has its own tests.
@@ -165,6 +166,51 @@ t.test('a new password and an enabled account open it; switched off nothing is c
   const { app: open } = await build(t, { rateLimit: false, database: file, secret: SECRET })
   t.equal((await guess(open, 'alice', 30)).statusCode, 401)
   t.strictSame(query(file, 'select * from attempts'), [])
+})
+
+/** Notes the text of each statement that SQLite runs. */
+function watchStatements (t: Test): string[] {
+  const texts: string[] = []
+  const { prepare } = Database.prototype
+  Database.prototype.prepare = function watched (this: Database.Database, text: string) {
+    const statement: Database.Statement = prepare.call(this, text)
+    for (const method of ['all', 'run'] as const) {
+      const original = statement[method].bind(statement)
+      Object.assign(statement, {
+        [method] (...parameters: unknown[]) {
+          texts.push(text)
+          return original(...parameters)
+        }
+      })
+    }
+    return statement
+  } as typeof prepare
+  t.teardown(() => { Database.prototype.prepare = prepare })
+  return texts
+}
+
+t.test('a failed login does the same work in the same order, whether there is such an account', { skip: ON_POSTGRES }, async t => {
+  for (const rateLimit of [true, false]) {
+    const texts = watchStatements(t)
+    const { app } = await build(t, { rateLimit })
+    await app.latchkey.users.disable((await app.latchkey.users.findByName('bob'))?.id ?? '')
+    async function workOf (username: string): Promise<string[]> {
+      texts.length = 0
+      await attempt(app, username, 'a wrong password')
+      return texts.filter(text => /^(begin|commit|rollback|savepoint|release|select|insert|update|delete)/i.test(text))
+    }
+    const commits: number[] = []
+    for (let round = 0; round < 30; round++) {
+      // Unknown names that are new each time must not share what decides about the work of one that is known.
+      const unknown = await workOf('nobody')
+      t.strictSame(await workOf('alice'), unknown, `alice, round ${round}, rateLimit ${rateLimit}`)
+      t.strictSame(await workOf('bob'), unknown, `bob, round ${round}, rateLimit ${rateLimit}`)
+      commits.push(unknown.filter(text => text === 'commit').length)
+      for (let more = 0; more < 3; more++) await attempt(app, `somebody ${round} ${more}`, 'a wrong password')
+    }
+    t.ok(commits.includes(rateLimit ? 2 : 1), 'what is watched is the work')
+    t.ok(new Set(commits).size > 1, 'and it changes as failures go on')
+  }
 })
 
 t.test('fifty honest logins at once, from one address, all get in', async t => {
