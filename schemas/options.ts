@@ -112,7 +112,7 @@ export const Options = Type.Object({
    */
   maxSessions: Type.Optional(Type.Integer({
     minimum: 1,
-    maximum: 1_000,
+    maximum: MAX_SESSIONS,
     description: 'The maximum number of live sessions of a user. At the next login, the least recently used session ends.',
     default: 100,
     env: 'LATCHKEY_MAX_SESSIONS',

@@ -5,7 +5,7 @@ import { findUsernameProblem, keyOf, normaliseUsername } from '../../lib/usernam
 const named = (code: string, kind: string): string => `A username cannot contain U+${code} (${kind}).`
 const SPACES = 'A username cannot begin or end with a space, or contain two spaces in a row.'
 const DIRECTION =
-  'A username with right-to-left letters must begin with one, end with one or a digit, and contain no others.'
+  'A username with right-to-left letters must begin with one, end with one or a digit, and contain no other letters.'
 const LENGTH = 'A username must have 1 to 128 characters.'
 const mixed = (code: string): string => `A word of a username cannot mix scripts: U+${code} is from another script.`
 
