@@ -1,8 +1,9 @@
 import { createPrivateKey, createPublicKey, ECDH, X509Certificate } from 'node:crypto'
 import type { JsonWebKey, KeyObject } from 'node:crypto'
+import { findTrace } from './hidden-keys.js'
 
-// Recognises keys in every form in which people copy them. If a public key passed for an HS256 secret, anyone who knows
-// it could forge tokens. So input that looks like a key is read as that key or refused, and is never a secret.
+// Recognises keys in every form in which people copy them. A public key that passed for an HS256 secret would let
+// anyone who knows it forge tokens. So whatever looks like a key is read as that key or refused, and is never a secret.
 
 /** What a file or a text turned out to be. */
 export type KeyForm =
@@ -15,7 +16,7 @@ export type KeyForm =
 /** How many encodings may be nested, for example base64 in quotes in base64. */
 const MOST_LAYERS = 4
 
-/** A run of base64 that is long enough for a public key. */
+/** A run of base64 that is long enough for a bare point. What has a form is found by its trace. */
 const EMBEDDED = /[\w+/-]{48,}={0,2}/g
 
 const SSH = refused(
@@ -36,8 +37,15 @@ function refused (reason: string): KeyForm {
   return { form: 'refused', reason }
 }
 
-/** Recognises a key in any encoding. Returns undefined if nothing looks like a key, so the content may be a secret. */
-export function recogniseKey (content: Buffer, layers = MOST_LAYERS): KeyForm | undefined {
+/** Reads what looks like a key in any encoding. Undefined: it looks like none, and may be a secret. */
+export function recogniseKey (content: Buffer): KeyForm | undefined {
+  const found = readKey(content, MOST_LAYERS)
+  if (found !== undefined) return found
+  const trace = findTrace(content)
+  return trace === undefined ? undefined : trace === 'token' ? TOKEN : AMONG_OTHER_TEXT
+}
+
+function readKey (content: Buffer, layers: number): KeyForm | undefined {
   const binary = ofDer(content) ?? (isSshKey(content) ? SSH : isPoint(content) ? POINT : undefined)
   if (binary !== undefined) return binary
   const text = toText(content)
@@ -78,14 +86,12 @@ function ofText (raw: string, layers: number): KeyForm | undefined {
     if (found !== undefined) return found
   }
   for (const decoded of decode(text)) {
-    const found = recogniseKey(decoded, layers)
+    const found = readKey(decoded, layers)
     if (found !== undefined) return found
   }
-  // For example PUBLIC_KEY=MIIB... in an .env file.
-  const isEmbedded =
-    text.match(EMBEDDED)?.some(run => recogniseKey(Buffer.from(run, 'base64'), Math.min(layers, 1)) !== undefined) ===
-    true
-  return isEmbedded ? AMONG_OTHER_TEXT : undefined
+  // Such as PUBLIC_KEY=BAbc... in a file of variables.
+  const runs = text.match(EMBEDDED) ?? []
+  return runs.some(run => isPoint(Buffer.from(run, 'base64'))) ? AMONG_OTHER_TEXT : undefined
 }
 
 /** Removes what editors, shells and .env files put around a key. */
@@ -192,10 +198,14 @@ const CURVES: Partial<Record<number, string[]>> = {
   133: ['secp521r1']
 }
 
-/** Whether bytes are an uncompressed point: SEC 1 section 2.3.3. */
+/**
+ * An uncompressed point: SEC 1 section 2.3.3, also without its first byte. A compressed one is not looked for, because
+ * one in 170 random secrets of 33 bytes is one.
+ */
 function isPoint (bytes: Buffer): boolean {
+  const point = bytes.length % 2 === 0 ? Buffer.concat([Buffer.of(4), bytes]) : bytes
   return (
-    bytes[0] === 4 &&
-    CURVES[bytes.length]?.some(curve => attempt(() => ECDH.convertKey(bytes, curve)) !== undefined) === true
+    point[0] === 4 &&
+    CURVES[point.length]?.some(curve => attempt(() => ECDH.convertKey(point, curve)) !== undefined) === true
   )
 }

@@ -216,6 +216,12 @@ function parseSecret (content: Buffer, { algorithm, base64url }: KeyHints): Pars
   if (algorithm !== 'HS256') throw invalid(`it is a secret, which is for HS256 and not for ${algorithm}`)
   // Editors and `echo` end a file with a line break that is no part of the secret.
   const text = assertText(content).replace(/\r?\n$/, '')
+  // Keys are copied in lines, secrets are not. And editors disagree about line breaks, which would change the secret.
+  if (base64url !== true && /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(text)) {
+    throw invalid(
+      'a secret as text must be one line of visible characters: give any other in base64url, with --base64url'
+    )
+  }
   return { algorithms: ['HS256'], kid: undefined, ...ofBytes(base64url === true ? toBytes(text) : Buffer.from(text)) }
 }
 

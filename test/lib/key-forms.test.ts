@@ -102,7 +102,86 @@ const WRAPPINGS: Record<string, (bytes: Buffer) => string | Buffer> = {
   'a PEM as JSON': bytes => JSON.stringify(armour(bytes, 'PUBLIC KEY'))
 }
 
-/** The results of an import with each option that could turn the input into a secret. */
+const inLines = (text: string, length: number): string[] => text.match(new RegExp(`.{1,${length}}`, 'g')) ?? []
+const base64Lines = (bytes: Buffer): string[] => inLines(bytes.toString('base64'), 40)
+const hexBytes = (bytes: Buffer): string[] => inLines(bytes.toString('hex'), 2)
+const wrapOften = (text: string, times: number): string => {
+  return times === 0 ? text : wrapOften(Buffer.from(text).toString('base64'), times - 1)
+}
+
+/** How a key gets into other text, or into pieces. */
+const BURIALS: Record<string, (bytes: Buffer) => string> = {
+  'short lines after a name': bytes => `PUBLIC_KEY=${base64Lines(bytes).join('\n')}`,
+  'short lines after a comment': bytes => `# my key\n${base64Lines(bytes).join('\n')}`,
+  'quoted as in mail': bytes => base64Lines(bytes).map(line => `> ${line}`).join('\n'),
+  'a block of YAML': bytes => `key: >-\n${base64Lines(bytes).map(line => `  ${line}`).join('\n')}`,
+  'quoted-printable': bytes => base64Lines(bytes).join('=\n').replaceAll(/=$/g, '=3D'),
+  'lines that continue': bytes => base64Lines(bytes).join(' \\\n'),
+  'strings that are joined': bytes => base64Lines(bytes).map(line => `'${line}' +`).join('\n'),
+  'PEM without dashes': bytes => `BEGIN PUBLIC KEY\n${base64Lines(bytes).join('\n')}\nEND PUBLIC KEY`,
+  'hex with dashes': bytes => hexBytes(bytes).join('-').toUpperCase(),
+  'hex as in C': bytes => hexBytes(bytes).map(byte => `0x${byte}`).join(', '),
+  'hex with escapes': bytes => hexBytes(bytes).map(byte => `\\x${byte}`).join(''),
+  'a dump': bytes => inLines(bytes.toString('hex'), 32).map((line, at) => {
+    return `${(at * 16).toString(16).padStart(8, '0')}: ${inLines(line, 4).join(' ')}  ................`
+  }).join('\n'),
+  'decimal bytes': bytes => [...bytes].join(', '),
+  'six layers of base64': bytes => wrapOften(bytes.toString('base64'), 6),
+  'base64 of UTF-16': bytes => Buffer.from(armour(bytes, 'PUBLIC KEY'), 'utf16le').toString('base64'),
+  'zero-width spaces': bytes => inLines(bytes.toString('base64'), 20).join('\u200B'),
+  'a tab as an escape': bytes => base64Lines(bytes).join('\\t'),
+  'without its first character': bytes => bytes.toString('base64').slice(1),
+  'slashes as PHP writes them': bytes => bytes.toString('base64').replaceAll('/', '\\/'),
+  'among words': bytes => `the key is ${bytes.toString('base64')}, thanks`
+}
+
+const PUBLIC_FORMS = ['SPKI, RSA', 'SPKI, P-256', 'SPKI, Ed25519', 'SPKI, P-384', 'PKCS #1, public', 'a certificate']
+const PUBLIC_JWK = JSON.stringify(ec.publicKey.export({ format: 'jwk' }))
+const { x = '', y = '' } = ec.publicKey.export({ format: 'jwk' })
+const MODULUS = rsa.publicKey.export({ format: 'jwk' }).n ?? ''
+
+/** Texts that are known by a name in them. */
+const LABELLED: Record<string, string> = {
+  'a JWK in a variable': `JWK=${PUBLIC_JWK}`,
+  'a JWK in code': `const jwk = ${PUBLIC_JWK};`,
+  'a JWKS in code': `module.exports={"keys":[${PUBLIC_JWK}]}`,
+  'a JWK after a comment': `// key\n${PUBLIC_JWK}`,
+  'a JWK as an object literal': `jwk = { kty: 'EC', x: '${x}', y: '${y}' }`,
+  'a JWK as YAML': `kty: EC\ncrv: P-256\nx: ${x}\ny: ${y}`,
+  'a JWK in base64 of UTF-16': Buffer.from(PUBLIC_JWK, 'utf16le').toString('base64'),
+  RSAKeyValue: `<RSAKeyValue><Modulus>${MODULUS}</Modulus><Exponent>AQAB</Exponent></RSAKeyValue>`,
+  'openssl rsa -modulus': `Modulus=${Buffer.from(MODULUS, 'base64url').toString('hex').toUpperCase()}`,
+  'openssl rsa -text': `Public-Key: (2048 bit)\nModulus:\n    00:${hexBytes(Buffer.from(MODULUS, 'base64url')).join(':')}`,
+  'an SSH key in short lines': `ssh-ed25519\n${base64Lines(Buffer.from(SSH_ED25519, 'base64')).join('\n')}`,
+  'a bare point without its first byte': [x, y].map(half => Buffer.from(half, 'base64url').toString('hex')).join(''),
+  'a token after its scheme': 'Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.abcdefghijklmnopqrstuvwxyz',
+  'a token before a comma': '"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.abcdefghijklmnopqrstuvwxyz",'
+}
+
+t.test('never a secret: a key that is buried in other text', async t => {
+  const table = Object.entries(LABELLED)
+  for (const form of PUBLIC_FORMS) {
+    for (const [name, bury] of Object.entries(BURIALS)) table.push([`${form}, ${name}`, bury(KEYS[form] as Buffer)])
+  }
+  for (const [name, text] of table) {
+    for (const base64url of [false, true]) {
+      t.throws(
+        () => parseVerifyOnlyKey(Buffer.from(text), { algorithm: 'HS256', base64url }), { code: 'invalid_key' }, name
+      )
+    }
+    t.ok(findPublicForm(text), `${name}, as the secret of the service`)
+  }
+})
+
+t.test('a secret as text is one line of visible characters', async t => {
+  for (const text of ['first line of it\nand a second line', 'a secret with a\ttab in it, long enough', `x\u200B${'y'.repeat(32)}`]) {
+    t.throws(() => parseVerifyOnlyKey(Buffer.from(text), { algorithm: 'HS256' }), { message: /--base64url/ })
+    const encoded = Buffer.from(Buffer.from(text).toString('base64url'))
+    t.match(parseVerifyOnlyKey(encoded, { algorithm: 'HS256', base64url: true }), { algorithms: ['HS256'] })
+  }
+})
+
+/** What an import makes of it, with each option that would make a secret of it. */
 function importAsSecret (content: Buffer): string[] {
   return [{}, { algorithm: 'HS256' }, { base64url: true }, { algorithm: 'HS256', base64url: true }].map(hints => {
     try {
@@ -208,7 +287,10 @@ t.test('real secrets are not mistaken for keys', async t => {
     '0'.repeat(64),
     '100% of this is a secret, %41 and all',
     '"a text that begins with a quote and is long',
-    'key = value; another = value; yet another = value'
+    'key = value; another = value; yet another = value',
+    'prod-ssh-gateway-shared-secret-of-2026',
+    'eyJ this begins like a token. it is none.',
+    `${Buffer.alloc(48, 5).toString('base64')}\n${Buffer.alloc(24, 6).toString('base64')}`
   ]
   for (const secret of secrets) t.equal(recogniseKey(Buffer.from(secret)), undefined, secret)
   for (let seed = 0; seed < 2_000; seed++) {
