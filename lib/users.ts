@@ -10,7 +10,7 @@ import { asUser, HOST, SYSTEM } from './events.js'
 import { createId } from './ids.js'
 import { networkOf } from './network.js'
 import { PasswordQueueFullError } from './passwords/pool.js'
-import type { Passwords } from './passwords/pool.js'
+import type { Caller, Passwords } from './passwords/pool.js'
 import type { RecordEvent, Revocations } from './revocations.js'
 import { assertKnownScopes, assertMayGrant, formatScope, parseScope } from './scopes.js'
 import { closeSessions, endOtherSessions, forgetEnded, inSteps } from './session-ending.js'
@@ -93,6 +93,10 @@ async function recordAdded (record: RecordEvent, by: Principal, row: UsersTable)
   await record(describeAdded(row, by))
 }
 
+function callerOf ({ kind, address }: Principal): Caller {
+  return { origin: networkOf(address), isAnonymous: kind === 'anonymous' }
+}
+
 /** Creates the built-in user directory over the store. */
 export function createUsers ({ store, clock, passwords, revocations, throttle, catalogue, passwordMinLength }: {
   store: Store
@@ -103,8 +107,8 @@ export function createUsers ({ store, clock, passwords, revocations, throttle, c
   catalogue: Readonly<Record<string, string>>
   passwordMinLength: number
 }): Users {
-  async function assertAcceptable (password: string, username: string, origin?: string): Promise<void> {
-    const reason = await passwords.check(password, { minLength: passwordMinLength, username }, origin)
+  async function assertAcceptable (password: string, username: string, caller?: Caller): Promise<void> {
+    const reason = await passwords.check(password, { minLength: passwordMinLength, username }, caller)
     if (reason !== undefined) throw new LatchkeyError('password_rejected', { message: reason })
   }
 
@@ -120,9 +124,9 @@ export function createUsers ({ store, clock, passwords, revocations, throttle, c
 
   async function prepare ({ username, password, scopes = [] }: { username: string, password: string, scopes?: readonly string[] }, by: Principal): Promise<UsersTable> {
     const scope = toScope(scopes)
-    const origin = networkOf(by.address)
-    await assertAcceptable(password, normaliseUsername(username), origin)
-    return toRow({ username, scope, passwordHash: await passwords.hash(password, origin) })
+    const caller = callerOf(by)
+    await assertAcceptable(password, normaliseUsername(username), caller)
+    return toRow({ username, scope, passwordHash: await passwords.hash(password, caller) })
   }
 
   function toRow ({ username, scope, passwordHash }: { username: string, scope: string, passwordHash: string }): UsersTable {
@@ -170,15 +174,15 @@ export function createUsers ({ store, clock, passwords, revocations, throttle, c
     // ASVS 6.2.3: whoever holds a stolen token must not get the account for good.
     if (by.kind === 'user' && by.id === id) throw new LatchkeyError('invalid_request', { message: 'The own password is changed by PUT /users/me/password, which asks for the current one.' })
     const { account } = await store.read(db => findChangeable(db, id, by))
-    const origin = networkOf(by.address)
-    await assertAcceptable(password, account.username, origin)
-    return await passwords.hash(password, origin)
+    const caller = callerOf(by)
+    await assertAcceptable(password, account.username, caller)
+    return await passwords.hash(password, caller)
   }
 
   /** Replaces a hash that is cheaper than configured, unless the password was changed in the meantime. */
-  async function rehash (row: Selectable<UsersTable>, password: string, origin: string): Promise<void> {
+  async function rehash (row: Selectable<UsersTable>, password: string, caller: Caller): Promise<void> {
     try {
-      const passwordHash = await passwords.hash(password, origin)
+      const passwordHash = await passwords.hash(password, caller)
       await store.transaction(trx => trx.updateTable('users').set({ password_hash: passwordHash })
         .where('id', '=', row.id).where('password_hash', '=', row.password_hash).execute())
     } catch (error) {
@@ -194,13 +198,13 @@ export function createUsers ({ store, clock, passwords, revocations, throttle, c
     find: id => store.read(db => findIn(db, id)),
 
     async authenticate (username, password, address) {
-      const origin = networkOf(address)
+      const caller = { origin: networkOf(address), isAnonymous: true }
       const row = await store.read(db => db.selectFrom('users').selectAll().where('username_key', '=', keyOf(username)).executeTakeFirst())
       // Unknown and disabled users cost a hash too: the time of the answer tells nothing.
-      const { valid, needsRehash } = await passwords.verify(password, row?.password_hash, origin)
-      // A damaged id names no user.
+      const { valid, needsRehash } = await passwords.verify(password, row?.password_hash, caller)
+      // A damaged id names nobody.
       if (typeof row?.id !== 'string' || !valid || row.disabled_at !== null) return null
-      if (needsRehash) await rehash(row, password, origin)
+      if (needsRehash) await rehash(row, password, caller)
       return toStoredUser(row)
     },
 
@@ -251,17 +255,17 @@ export function createUsers ({ store, clock, passwords, revocations, throttle, c
 
     async changePassword (id, current, password, { keepSession, address }) {
       const by = asUser(id, address ?? null)
-      const origin = networkOf(address)
+      const caller = callerOf(by)
       const row = await store.read(db => requireAccount(db, id))
-      const { valid } = await passwords.verify(current, row.password_hash, origin)
+      const { valid } = await passwords.verify(current, row.password_hash, caller)
       if (!valid) {
         await throttle.recordFailure({
           type: 'password_change_failed', actor: by, subject: id, sessionId: keepSession
         })
         throw new LatchkeyError('wrong_password')
       }
-      await assertAcceptable(password, row.username, origin)
-      const passwordHash = await passwords.hash(password, origin)
+      await assertAcceptable(password, row.username, caller)
+      const passwordHash = await passwords.hash(password, caller)
       await inSteps<undefined>(revocations, async write => {
         const { trx, now, record } = write
         const before = await requireAccount(trx, id)

@@ -5,8 +5,10 @@ import type { PasswordRules } from './policy.js'
 import type { StrengthTask } from './strength-worker.js'
 import type { PasswordTask } from './worker.js'
 import { createWorkers } from './workers.js'
+import type { Caller } from './workers.js'
 
 export { PasswordQueueFullError } from './workers.js'
+export type { Caller } from './workers.js'
 
 /** How createPasswords() works. */
 export interface PasswordOptions {
@@ -14,7 +16,7 @@ export interface PasswordOptions {
   cost: number
   /** The most threads that hash at the same time. Default: os.availableParallelism(). */
   threads?: number
-  /** The most jobs that wait for a thread, 0 or more. Default: 64. */
+  /** The most jobs that wait for a thread, 0 or more: for known callers, and again for anonymous ones. Default: 64. */
   maxQueue?: number
 }
 
@@ -30,21 +32,20 @@ export interface Verification {
 export interface Passwords {
   /**
    * Makes a hash of the configured cost. Rejects with PasswordQueueFullError, or when closed.
-   * @param origin Who asks: when threads are scarce, origins take turns. Default: one for all that name none.
+   * @param caller Who asks. Default: the host or the command line.
    */
-  hash (password: string, origin?: string): Promise<string>
+  hash (password: string, caller?: Caller): Promise<string>
   /**
-   * Verifies a password, with at least the work of the configured cost. Without a hash (no such user), with one that is
-   * not supported, or for a text too long to be a password, it does the same work and finds false. Rejects with
-   * PasswordQueueFullError, or when closed.
-   * `origin` as above.
+   * Verifies a password, with at least the work of the configured cost. Without a hash (no such user), or with one that
+   * is not supported, it does the same work and finds false. Rejects with PasswordQueueFullError, or when closed.
+   * `caller` as above.
    */
-  verify (password: string, hash: string | undefined, origin?: string): Promise<Verification>
+  verify (password: string, hash: string | undefined, caller?: Caller): Promise<Verification>
   /**
    * Checks a new password: one sentence for people, which never quotes it, or undefined if it is acceptable. Rejects
-   * with PasswordQueueFullError, or when closed. `origin` as above.
+   * with PasswordQueueFullError, or when closed. `caller` as above.
    */
-  check (password: string, rules: PasswordRules, origin?: string): Promise<string | undefined>
+  check (password: string, rules: PasswordRules, caller?: Caller): Promise<string | undefined>
   /** How many jobs wait for a thread. */
   readonly queueSize: number
   /** Refuses the jobs that wait, lets those that run finish, then ends the threads. */
@@ -59,7 +60,7 @@ function requireInteger (name: string, value: number, min: number, max: number):
 /**
  * Starts the password service. See `createWorkers` for threads and the queue.
  *
- * New passwords are checked in one thread of their own: its dictionaries take 20 MB, which each hashing thread would
+ * New passwords are checked in one thread of their own: its dictionaries take 26 MB, which each hashing thread would
  * need too.
  *
  * @param options See PasswordOptions.
@@ -77,21 +78,20 @@ export function createPasswords (options: PasswordOptions): Passwords {
   })
   const dummy = dummyHash(cost)
 
-  async function hash (password: string, origin?: string): Promise<string> {
-    return await hashing.run({ kind: 'hash', password, cost }, origin) as string
+  async function hash (password: string, caller?: Caller): Promise<string> {
+    return await hashing.run({ kind: 'hash', password, cost }, caller) as string
   }
 
-  async function verify (password: string, hash: string | undefined, origin?: string): Promise<Verification> {
+  async function verify (password: string, hash: string | undefined, caller?: Caller): Promise<Verification> {
     const known = hash !== undefined && isSupportedHash(hash)
     const target = known ? hash : dummy
-    const clipped = password.slice(0, MAX_PASSWORD_LENGTH)
-    const matches = await hashing.run({ kind: 'verify', password: clipped, hash: target, cost }, origin)
-    const valid = known && matches === true && password.length <= MAX_PASSWORD_LENGTH
+    const matches = await hashing.run({ kind: 'verify', password, hash: target, cost }, caller)
+    const valid = known && matches === true
     return { valid, needsRehash: valid && needsRehash(target, cost) }
   }
 
-  async function check (password: string, rules: PasswordRules, origin?: string): Promise<string | undefined> {
-    return findSizeProblem(password, rules.minLength) ?? await checking.run({ password, rules }, origin)
+  async function check (password: string, rules: PasswordRules, caller?: Caller): Promise<string | undefined> {
+    return findSizeProblem(password, rules.minLength) ?? await checking.run({ password, rules }, caller)
   }
 
   async function close (): Promise<void> {

@@ -11,13 +11,18 @@ export class PasswordQueueFullError extends Error {
   }
 }
 
-/** Threads that do one kind of work, behind a bounded queue. */
+/** Who asks for a task. */
+export interface Caller {
+  /** When threads are scarce, origins take turns. Default: one for all that name none. */
+  origin?: string
+  /** Has not proved an identity. Anyone can send such requests from many addresses, so they wait in another queue. */
+  isAnonymous?: boolean
+}
+
+/** Threads that do one kind of work, and a bounded queue before them. */
 export interface Workers<Task, Answer> {
-  /**
-   * Runs one task. Rejects with PasswordQueueFullError, or when closed.
-   * @param origin Who asks. When threads are scarce, origins take turns. Tasks without an origin share one.
-   */
-  run (task: Task, origin?: string): Promise<Answer>
+  /** Does one task. Rejects with PasswordQueueFullError, or when closed. Default: the host or the command line asks. */
+  run (task: Task, caller?: Caller): Promise<Answer>
   /** How many tasks wait for a thread. */
   readonly queueSize: number
   /** Rejects waiting tasks, lets running tasks finish, then ends the threads. */
@@ -86,7 +91,8 @@ function createThreads<Task, Answer> (filename: string, maxThreads: number): Thr
  *
  * A task, once started, is never cancelled: it answers with the truth or rejects. A thread that crashes rejects its own
  * task only. Each origin's tasks are served in turn. In a full queue the newest task of the origin that has most makes
- * room for one of another origin, so only an origin that floods the queue finds it full.
+ * room for one of another origin, so only an origin that floods the queue finds it full. Anonymous callers have a queue
+ * of their own, of the same length, and the two queues take turns. So neither can fill the other or starve it.
  *
  * @param file The name of the module that does the work, in this folder.
  */
@@ -95,35 +101,42 @@ export function createWorkers<Task, Answer> (
 ): Workers<Task, Answer> {
   const threads = createThreads<Task, Answer>(new URL(`./${file}`, import.meta.url).href, maxThreads)
   const running = new Set<Promise<void>>()
-  // The queue is kept here, not in piscina, because there a crashed thread leaves jobs waiting until the next one is
-  // submitted.
-  const waiting = createFairQueue<Job<Task, Answer>>(maxQueue)
+  // The queue is kept here, not in piscina: when a thread crashes there, jobs wait until somebody submits another one.
+  const known = createFairQueue<Job<Task, Answer>>(maxQueue)
+  const anonymous = createFairQueue<Job<Task, Answer>>(maxQueue)
+  let turns = [known, anonymous]
   let closed = false
+
+  function takeNext (): Job<Task, Answer> | undefined {
+    const [first = known, second = anonymous] = turns
+    turns = [second, first]
+    return first.take() ?? second.take()
+  }
 
   function start (job: Job<Task, Answer>): void {
     const done = threads.run(job.task).then(job.resolve, job.reject).then(function startNext () {
       running.delete(done)
-      const next = waiting.take()
+      const next = takeNext()
       if (next !== undefined) start(next)
     })
     running.add(done)
   }
 
-  function run (task: Task, origin = ''): Promise<Answer> {
+  function run (task: Task, { origin = '', isAnonymous = false }: Caller = {}): Promise<Answer> {
     return new Promise(function enqueue (resolve, reject) {
       const job = { task, resolve, reject }
       if (closed) reject(closedError())
       else if (running.size < maxThreads) start(job)
-      else waiting.add(origin, job)?.reject(new PasswordQueueFullError())
+      else (isAnonymous ? anonymous : known).add(origin, job)?.reject(new PasswordQueueFullError())
     })
   }
 
   async function close (): Promise<void> {
     closed = true
-    for (const job of waiting.clear()) job.reject(closedError())
+    for (const job of [...known.clear(), ...anonymous.clear()]) job.reject(closedError())
     await Promise.all(running)
     await threads.end()
   }
 
-  return { run, get queueSize () { return waiting.size }, close }
+  return { run, get queueSize () { return known.size + anonymous.size }, close }
 }

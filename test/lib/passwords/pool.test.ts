@@ -7,7 +7,8 @@ import { hashSync } from 'bcryptjs'
 import t, { type Test } from 'tap'
 import { costOf, dummyHash } from '../../../lib/passwords/hash-format.js'
 import { hashPassword } from '../../../lib/passwords/hashing.js'
-import { createPasswords, PasswordQueueFullError, type PasswordOptions, type Passwords } from '../../../lib/passwords/pool.js'
+import { createPasswords, PasswordQueueFullError } from '../../../lib/passwords/pool.js'
+import type { Caller, PasswordOptions, Passwords } from '../../../lib/passwords/pool.js'
 
 // Slow enough to be still at work while a test looks; a test never waits for it.
 const SLOW = dummyHash(16)
@@ -133,6 +134,25 @@ t.test('checks have a separate queue, so no login waits for them', async (t) => 
   t.equal(passwords.queueSize, 1)
   t.ok(await passwords.hash('a login'))
   await Promise.all(checks)
+})
+
+t.test('a flood of registrations neither fills the queue of known callers nor starves them', async (t) => {
+  const passwords = build(t, { maxQueue: 2 })
+  const done: string[] = []
+  const jobs = {
+    check: (caller: Caller) => passwords.check('marble otter sings at noon', { minLength: 15 }, caller),
+    hash: (caller: Caller) => passwords.hash('marble otter sings at noon', caller)
+  }
+  for (const [name, start] of Object.entries(jobs)) {
+    const flood = [1, 2, 3].map(async at => {
+      await start({ origin: `192.0.2.${at}`, isAnonymous: true })
+      done.push(`${name} ${at}`)
+    })
+    await t.rejects(start({ origin: '192.0.2.4', isAnonymous: true }), PasswordQueueFullError, name)
+    const change = start({ origin: '198.51.100.1' }).then(() => done.push(`${name} known`))
+    await Promise.all([...flood, change])
+    t.same(done.splice(0), [1, 'known', 2, 3].map(at => `${name} ${at}`), 'the known caller is next')
+  }
 })
 
 t.test('64 jobs wait when nothing else is said', async (t) => {
