@@ -19,25 +19,56 @@ const PHRASES = [
   'our father who art in heaven hallowed be thy name',
   'in the beginning was the word',
   'let there be light',
-  'never gonna give you up'
+  'never gonna give you up',
+  'let it go',
+  'supercalifragilisticexpialidocious',
+  'antidisestablishmentarianism',
+  'pneumonoultramicroscopicsilicovolcanoconiosis'
 ]
+
+/** Digits that anyone can look up: pi and e. */
+const CONSTANTS = ['31415926535897932384626433832795028841971693993751', '27182818284590452353602874713526624977572470936999']
+
+/** So many digits of a constant in a row are no accident. */
+const LEAST_DIGITS = 8
+
+/** Fewer letters and digits are everyday words, such as `is not the`. */
+const LEAST_CHARACTERS = 10
 
 const LEET: Record<string, string> = {
   a: '[a4@]', b: '[b8]', e: '[e3]', i: '[i1!]', l: '[l1]', o: '[o0]', s: '[s5$]', t: '[t7+]'
 }
 
 /**
- * Four words of one phrase in a row, or all of a shorter one: in any order and case, with any digits and punctuation
- * between them.
+ * Three words of one phrase in a row, or all of a shorter one: in any order and case, with any digits and punctuation
+ * between them. Short words have no look-alike characters, because these would be found in random digits.
  */
 const PATTERNS = PHRASES.map(phrase => {
   // Longer words first, or `an` would match in `another`.
   const longestFirst = phrase.split(' ').sort((one, other) => other.length - one.length)
-  const words = longestFirst.map(word => [...word].map(letter => LEET[letter] ?? letter).join(''))
-  return new RegExp(`(?:(?:${words.join('|')})[^\\p{L}]*){${Math.min(words.length, 4)},}`, 'giu')
+  const words = longestFirst.map(word => {
+    return word.length < 4 ? word : [...word].map(letter => LEET[letter] ?? letter).join('')
+  })
+  return new RegExp(`(?:(?:${words.join('|')})[^\\p{L}]*){${Math.min(words.length, 3)},}`, 'giu')
 })
 
 /** Replaces each published passphrase in a text with one word, so that only the additions count. */
 export function replacePublished (text: string, word: string): string {
-  return PATTERNS.reduce((result, pattern) => result.replace(pattern, word), text)
+  const replaced = PATTERNS.reduce((result, pattern) => {
+    return result.replace(pattern, match => isPhrase(match) ? word : match)
+  }, text)
+  return CONSTANTS.reduce((result, constant) => replaceDigits(result, constant, word), replaced)
+}
+
+/** Random digits are no phrase, though each word may be written in digits. */
+function isPhrase (match: string): boolean {
+  return /\p{L}/u.test(match) && (match.match(/[\p{L}\p{N}]/gu)?.length ?? 0) >= LEAST_CHARACTERS
+}
+
+function replaceDigits (text: string, constant: string, word: string): string {
+  const start = text.indexOf(constant.slice(0, LEAST_DIGITS))
+  if (start === -1) return text
+  let end = start + LEAST_DIGITS
+  while (end - start < constant.length && text[end] === constant[end - start]) end++
+  return text.slice(0, start) + word + text.slice(end)
 }
