@@ -88,11 +88,11 @@ export async function build (accounts: Accounts, options: LatchkeyOptions = {}):
 
 if (process.argv[1] === import.meta.filename) {
   const accounts = createAccounts()
-  await accounts.add({ username: 'ada', password: 'difference engine', tenant: 'analytical', scopes: ['people:write'] })
+  await accounts.add({ username: 'ada', password: 'difference engines hum', tenant: 'analytical', scopes: ['people:write'] })
   const app = await build(accounts)
   await app.listen({ port: 3000 })
   console.log(`Log in as ada, then set TOKEN to the access_token of the response:
 
-  curl -d username=ada -d 'password=difference engine' http://127.0.0.1:3000/token
+  curl -d username=ada -d 'password=difference engines hum' http://127.0.0.1:3000/token
   curl -H "Authorization: Bearer $TOKEN" http://127.0.0.1:3000/documents`)
 }

@@ -173,14 +173,14 @@ t.test('verbs act on the running service at once', async t => {
   t.equal(await statusOf(url, other.access_token), 401)
 
   const beforePassword = await logIn(url, 'alice')
-  t.equal((await run(directory, ['users', 'set-password', 'alice'], { input: 'another horse battery staple' })).code, 0)
+  t.equal((await run(directory, ['users', 'set-password', 'alice'], { input: 'another walrus cobalt lantern' })).code, 0)
   t.equal(await statusOf(url, beforePassword.access_token), 401)
 
-  const beforeDisabling = await logIn(url, 'alice', 'another horse battery staple')
+  const beforeDisabling = await logIn(url, 'alice', 'another walrus cobalt lantern')
   t.equal((await run(directory, ['users', 'disable', 'alice'])).code, 0)
   t.equal(await statusOf(url, beforeDisabling.access_token), 401)
   t.equal(await refreshes(url, beforeDisabling.refresh_token), 400)
-  await t.rejects(logIn(url, 'alice', 'another horse battery staple'), /400/)
+  await t.rejects(logIn(url, 'alice', 'another walrus cobalt lantern'), /400/)
 })
 
 t.test('no line of the log of a busy service holds a token, a cookie or a password', async t => {

@@ -25,7 +25,7 @@ t.test('users are added, listed, changed and removed', async t => {
   const columns = await run(directory, ['users', 'list'])
   t.match(columns.stdout, /^NAME {3}STATE {5}CREATED .*SCOPES\nalice {2}enabled .*audit:read\nbob {4}disabled .*\n$/)
   t.match(JSON.parse((await run(directory, ['users', 'enable', 'bob', '--json'])).stdout), { disabled: false })
-  t.match(await run(directory, ['users', 'set-password', 'bob'], { input: 'another horse battery staple\n' }), { code: 0, stdout: /^bob has a new password/ })
+  t.match(await run(directory, ['users', 'set-password', 'bob'], { input: 'another walrus cobalt lantern\n' }), { code: 0, stdout: /^bob has a new password/ })
   t.match(JSON.parse((await run(directory, ['users', 'remove', 'bob', '--yes', '--json'])).stdout), { username: 'bob' })
   t.match(await run(directory, ['users', 'enable', 'bob']), { code: 3, stdout: '', stderr: /^latchkey: There is no user 'bob' in \.\/latchkey\.db: .*\n$/ })
 })

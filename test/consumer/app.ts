@@ -84,11 +84,11 @@ app.get('/both', { onRequest: [app.authenticate], preHandler: [app.requireScopes
 const wrongScope = (): unknown => app.requireScopes(1)
 
 const services: Latchkey = app.latchkey
-const ada = await services.users.add({ username: 'ada', password: 'difference engine', scopes: ['admin'] })
+const ada = await services.users.add({ username: 'ada', password: 'difference engines hum', scopes: ['admin'] })
 const directory: UserDirectory = services.users
 const hook: ClaimsHook = async () => ({})
 
-const login = await app.inject({ method: 'POST', url: '/token', payload: { username: 'ada', password: 'difference engine' } })
+const login = await app.inject({ method: 'POST', url: '/token', payload: { username: 'ada', password: 'difference engines hum' } })
 const { access_token: token } = login.json<{ access_token: string }>()
 const headers = { authorization: `Bearer ${token}` }
 

@@ -14,7 +14,7 @@ declare module '@fastify/jwt' {
 const app = Fastify()
 await app.register(fastifyJwt, { secret: 'a secret that only the host knows' })
 await app.register(latchkey, { database: ':memory:', bcryptCost: 4, prefix: '/auth' })
-await app.latchkey.users.add({ username: 'ada', password: 'difference engine' })
+await app.latchkey.users.add({ username: 'ada', password: 'difference engines hum' })
 
 app.get('/own', { onRequest: async (request) => await request.jwtVerify() }, async (request) => {
   const name: string = request.user.name // The host's own declaration wins.
@@ -29,7 +29,7 @@ app.get('/latchkey', { onRequest: app.authenticate }, async (request) => {
 app.get('/admin', { preHandler: app.requireScopes('users:read') }, async () => 'admin')
 
 const own = app.jwt.sign({ name: 'ada' })
-const login = await app.inject({ method: 'POST', url: '/auth/token', payload: { username: 'ada', password: 'difference engine' } })
+const login = await app.inject({ method: 'POST', url: '/auth/token', payload: { username: 'ada', password: 'difference engines hum' } })
 const { access_token: token } = login.json<{ access_token: string }>()
 const get = async (url: string, token: string): Promise<number> => (await app.inject({ url, headers: { authorization: `Bearer ${token}` } })).statusCode
 

@@ -23,9 +23,9 @@ t.test('app.close() ends everything: a process that has served, hashed and close
     import latchkey from '${app}'
     const app = fastify()
     await app.register(latchkey, { database: ${JSON.stringify(database)}, bcryptCost: 4, docs: true })
-    await app.latchkey.users.add({ username: 'ada', password: 'difference engine' })
+    await app.latchkey.users.add({ username: 'ada', password: 'difference engines hum' })
     const address = await app.listen({ port: 0 })
-    const answer = await fetch(address + '/token', { method: 'POST', body: new URLSearchParams({ username: 'ada', password: 'difference engine' }) })
+    const answer = await fetch(address + '/token', { method: 'POST', body: new URLSearchParams({ username: 'ada', password: 'difference engines hum' }) })
     await answer.json()
     const opened = () => process.platform !== 'linux' ? 0 : readdirSync('/proc/self/fd').filter(fd => {
       try { return readlinkSync('/proc/self/fd/' + fd).includes('auth.db') } catch { return false }
@@ -58,9 +58,9 @@ t.test('a process that is being followed ends by itself when it is closed', asyn
     import latchkey from '${app}'
     const app = fastify()
     await app.register(latchkey, { database: ':memory:', bcryptCost: 4 })
-    await app.latchkey.users.add({ username: 'ada', password: 'difference engine', scopes: ['revocations:read'] })
+    await app.latchkey.users.add({ username: 'ada', password: 'difference engines hum', scopes: ['revocations:read'] })
     const address = await app.listen({ port: 0 })
-    const answer = await fetch(address + '/token', { method: 'POST', body: new URLSearchParams({ username: 'ada', password: 'difference engine' }) })
+    const answer = await fetch(address + '/token', { method: 'POST', body: new URLSearchParams({ username: 'ada', password: 'difference engines hum' }) })
     const { access_token: token } = await answer.json()
     const headers = { authorization: 'Bearer ' + token, accept: 'text/event-stream' }
     const streams = await Promise.all([1, 2, 3].map(() => fetch(address + '/revocations', { headers })))

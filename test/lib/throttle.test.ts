@@ -228,7 +228,7 @@ t.test('setting the password and enabling the account let the owner in again, fr
   await startFrom(world, alice, '198.51.100.7')
   const places = [STRANGER, { address: '198.51.100.7', sessionId: undefined }]
   const acts: Array<[name: string, act: () => Promise<unknown>]> = [
-    ['setPassword', () => users.setPassword(alice.id, 'another horse battery staple')],
+    ['setPassword', () => users.setPassword(alice.id, 'another walrus cobalt lantern')],
     ['enable', () => users.enable(alice.id)]
   ]
   for (const [name, act] of acts) {
@@ -240,7 +240,7 @@ t.test('setting the password and enabling the account let the owner in again, fr
     t.equal(await attempt(throttle, await throttle.findLoginBucket('bob', STRANGER), 'in'), 'too_many_failures', 'and nobody else')
   }
   await fail(throttle, await throttle.findLoginBucket('alice', STRANGER), 11)
-  await users.changePassword(alice.id, 'another horse battery staple', 'a third horse battery staple', { keepSession: 'x' })
+  await users.changePassword(alice.id, 'another walrus cobalt lantern', 'a third walrus cobalt lantern', { keepSession: 'x' })
   t.equal(await attempt(throttle, await throttle.findLoginBucket('alice', STRANGER), 'in'), 'too_many_failures', 'the own change of it forgives no stranger')
 })
 

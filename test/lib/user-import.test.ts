@@ -5,7 +5,7 @@ import type { RowOutcome } from '../../lib/user-import.js'
 import { connectTo, createGate, createWorld, databaseIn, isPending, PASSWORD, SECOND } from './support.js'
 
 const HASH = hashPassword(PASSWORD, 4)
-const OTHER_HASH = hashPassword('another battery staple horse', 4)
+const OTHER_HASH = hashPassword('another lantern walrus cobalt', 4)
 
 const rowsOf = (...values: unknown[]): Array<{ line: number, value: unknown }> => values.map((value, index) => ({ line: index + 1, value }))
 const statusesOf = (outcomes: RowOutcome[]): string[] => outcomes.map(({ status }) => status)
@@ -132,8 +132,8 @@ t.test('decides as of the transaction: who came, or changed the password, while 
   const imported = world.users.startImport({ update: true })(rowsOf({ username: 'alice', password: PASSWORD }, { username: 'bob', password: PASSWORD }))
   t.ok(await isPending(imported))
   world.passwords.gate = async () => {}
-  await world.users.setPassword(alice.id, 'another battery staple horse')
-  await world.users.add({ username: 'bob', password: 'another battery staple horse' })
+  await world.users.setPassword(alice.id, 'another lantern walrus cobalt')
+  await world.users.add({ username: 'bob', password: 'another lantern walrus cobalt' })
   gate.open()
   t.match(await imported, [{ status: 'refused', reason: /changed in the same moment/ }, { status: 'updated' }])
   t.equal(await world.users.authenticate('alice', PASSWORD), null)

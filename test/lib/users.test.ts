@@ -7,7 +7,7 @@ import { selectUsers } from '../../lib/user-list.js'
 import { CATALOGUE, connectTo, createGate, createWall, createWorld, databaseIn, isPending, PASSWORD, SECOND } from './support.js'
 import type { World } from './support.js'
 
-const NEW_PASSWORD = 'another battery staple horse'
+const NEW_PASSWORD = 'another lantern walrus cobalt'
 
 function isDead (world: World, { user, sessionId, issuedAt }: { user: { id: string }, sessionId: string, issuedAt: number }): boolean {
   return world.revocations.isRevoked({ tokenId: 'any', sessionId, userId: user.id, clientId: 'app', issuedAt })

@@ -121,7 +121,7 @@ t.test('a stolen access token does not guess the password; other sessions of its
   const { app } = await build(t, ON)
   const stolen = await logIn(app)
   const own = await logIn(app)
-  const change = async (token: string, current: string, password = 'another horse battery staple'): Promise<LightMyRequestResponse> =>
+  const change = async (token: string, current: string, password = 'another walrus cobalt lantern'): Promise<LightMyRequestResponse> =>
     await app.inject({ method: 'PUT', url: '/users/me/password', remoteAddress: newAddress(), headers: bearer(token), payload: { current_password: current, new_password: password } })
   for (let time = 0; time < 11; time++) assertProblem(t, await change(stolen.access_token, 'a wrong password'), 403, 'wrong_password')
   assertProblem(t, await change(stolen.access_token, PASSWORD), 429, 'too_many_failures')

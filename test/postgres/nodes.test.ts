@@ -9,7 +9,7 @@ import { describeTimes, faultsOf, isYes, logInWith, look, makeDatabase, measureE
 // Nodes as their operator has them: processes, started by the command line, on one PostgreSQL. How fast a revocation is elsewhere is printed;
 // asserted is what is promised: no yes to a request that came after the bound, and none after a no.
 
-const NEW_PASSWORD = 'another horse battery staple'
+const NEW_PASSWORD = 'another walrus cobalt lantern'
 
 t.setTimeout(180_000)
 

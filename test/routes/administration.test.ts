@@ -6,7 +6,7 @@ import { BUILT_IN_SCOPES } from '../../lib/scopes.js'
 import { bearer, build, createTestClock, logIn, logInWithCookies, PASSWORD, postForm } from '../helper.js'
 import { addClient, assertProblem, databaseFile, query, SECRET } from './support.js'
 
-const NEW_PASSWORD = 'another horse battery staple'
+const NEW_PASSWORD = 'another walrus cobalt lantern'
 const NOBODY = '01890a5d-ac96-774b-bcce-b302099a8057'
 
 type Send = (method: 'GET' | 'POST' | 'PATCH' | 'DELETE', url: string, payload?: object) => Promise<LightMyRequestResponse>

@@ -4,7 +4,7 @@ import { bearer, build, logIn, logInWithCookies, PASSWORD, postForm } from '../h
 import type { TokenBody } from '../helper.js'
 import { assertProblem, claimsOf } from './support.js'
 
-const NEW_PASSWORD = 'another horse battery staple'
+const NEW_PASSWORD = 'another walrus cobalt lantern'
 
 async function change (app: FastifyInstance, headers: Record<string, string>, current: string, password: string): Promise<LightMyRequestResponse> {
   return await app.inject({ method: 'PUT', url: '/users/me/password', headers, payload: { current_password: current, new_password: password } })
