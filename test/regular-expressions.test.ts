@@ -90,7 +90,8 @@ async function findAtLoad (name: string): Promise<Found[]> {
   const original = globalThis.RegExp
   globalThis.RegExp = new Proxy(original, {
     construct (Target, [pattern, flags]: [string | RegExp, string | undefined]) {
-      if (new Error('made here').stack?.includes(href) === true) found.push({ where: name, pattern: String(pattern), flags: flags ?? '' })
+      const { stack = '' } = new Error('made here')
+      if (stack.includes(href) || stack.includes(name)) found.push({ where: name, pattern: String(pattern), flags: flags ?? '' })
       return new Target(pattern, flags)
     }
   })

@@ -36,9 +36,9 @@ export interface Passwords {
    */
   hash (password: string, caller?: Caller): Promise<string>
   /**
-   * Verifies a password, with at least the work of the configured cost. Without a hash (no such user), or with one that
-   * is not supported, it does the same work and finds false. Rejects with PasswordQueueFullError, or when closed.
-   * `caller` as above.
+   * Verifies a password, with at least the work of the configured cost. Without a hash (no such user), with one that is
+   * not supported, or for a text too long to be a password, it does the same work and finds false. Rejects with
+   * PasswordQueueFullError, or when closed. `caller` as above.
    */
   verify (password: string, hash: string | undefined, caller?: Caller): Promise<Verification>
   /**
@@ -85,8 +85,9 @@ export function createPasswords (options: PasswordOptions): Passwords {
   async function verify (password: string, hash: string | undefined, caller?: Caller): Promise<Verification> {
     const known = hash !== undefined && isSupportedHash(hash)
     const target = known ? hash : dummy
-    const matches = await hashing.run({ kind: 'verify', password, hash: target, cost }, caller)
-    const valid = known && matches === true
+    const clipped = password.slice(0, MAX_PASSWORD_LENGTH)
+    const matches = await hashing.run({ kind: 'verify', password: clipped, hash: target, cost }, caller)
+    const valid = known && matches === true && password.length <= MAX_PASSWORD_LENGTH
     return { valid, needsRehash: valid && needsRehash(target, cost) }
   }
 
