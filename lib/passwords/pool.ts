@@ -16,7 +16,7 @@ export interface PasswordOptions {
   cost: number
   /** The most threads that hash at the same time. Default: os.availableParallelism(). */
   threads?: number
-  /** The most jobs that wait for a thread, 0 or more: for known callers, and again for anonymous ones. Default: 64. */
+  /** The most jobs that wait for a thread, 0 or more. Anonymous checks have as many places again. Default: 64. */
   maxQueue?: number
 }
 
@@ -60,6 +60,9 @@ function requireInteger (name: string, value: number, min: number, max: number):
 /**
  * Starts the password service. See `createWorkers` for threads and the queue.
  *
+ * Logins and changes of passwords share one queue of hashing jobs, in which addresses take turns. Checks have
+ * two: one thread does them all, so registrations would keep changes of passwords waiting.
+ *
  * New passwords are checked in one thread of their own: its dictionaries take 26 MB, which each hashing thread would
  * need too.
  *
@@ -78,15 +81,15 @@ export function createPasswords (options: PasswordOptions): Passwords {
   })
   const dummy = dummyHash(cost)
 
-  async function hash (password: string, caller?: Caller): Promise<string> {
-    return await hashing.run({ kind: 'hash', password, cost }, caller) as string
+  async function hash (password: string, { origin }: Caller = {}): Promise<string> {
+    return await hashing.run({ kind: 'hash', password, cost }, { origin }) as string
   }
 
-  async function verify (password: string, hash: string | undefined, caller?: Caller): Promise<Verification> {
+  async function verify (password: string, hash: string | undefined, { origin }: Caller = {}): Promise<Verification> {
     const known = hash !== undefined && isSupportedHash(hash)
     const target = known ? hash : dummy
     const clipped = password.slice(0, MAX_PASSWORD_LENGTH)
-    const matches = await hashing.run({ kind: 'verify', password: clipped, hash: target, cost }, caller)
+    const matches = await hashing.run({ kind: 'verify', password: clipped, hash: target, cost }, { origin })
     const valid = known && matches === true && password.length <= MAX_PASSWORD_LENGTH
     return { valid, needsRehash: valid && needsRehash(target, cost) }
   }
