@@ -151,7 +151,8 @@ const LABELLED: Record<string, string> = {
   'a JWK in base64 of UTF-16': Buffer.from(PUBLIC_JWK, 'utf16le').toString('base64'),
   RSAKeyValue: `<RSAKeyValue><Modulus>${MODULUS}</Modulus><Exponent>AQAB</Exponent></RSAKeyValue>`,
   'openssl rsa -modulus': `Modulus=${Buffer.from(MODULUS, 'base64url').toString('hex').toUpperCase()}`,
-  'openssl rsa -text': `Public-Key: (2048 bit)\nModulus:\n    00:${hexBytes(Buffer.from(MODULUS, 'base64url')).join(':')}`,
+  'openssl rsa -text':
+    `Public-Key: (2048 bit)\nModulus:\n    00:${hexBytes(Buffer.from(MODULUS, 'base64url')).join(':')}`,
   'an SSH key in short lines': `ssh-ed25519\n${base64Lines(Buffer.from(SSH_ED25519, 'base64')).join('\n')}`,
   'a bare point without its first byte': [x, y].map(half => Buffer.from(half, 'base64url').toString('hex')).join(''),
   'a token after its scheme': 'Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.abcdefghijklmnopqrstuvwxyz',
