@@ -6,6 +6,8 @@ import { join, relative } from 'node:path'
 
 /** The entries of `npm test`, the slowest first: folders, and single files. A file belongs to the first entry that names it. */
 const QUICK: Record<string, readonly string[]> = {
+  // It stops database servers, which others in its process would notice.
+  'copy-failures': ['commands/copy-failures.test.ts'],
   commands: ['commands', 'cli.test.ts'],
   lib: ['lib'],
   routes: ['routes'],
@@ -52,11 +54,13 @@ export async function planShards (root: string): Promise<{ shards: Shard[], left
 }
 
 function plan (command: string, names: Record<string, readonly string[]>, files: readonly string[]): Shard[] {
-  return Object.entries(names).map(([name, places], index) => ({
+  const left = new Set(files)
+  return Object.entries(names).map(([name, places], index) => {
+    const found = [...left].filter(file => places.some(place => file === place || file.startsWith(`${place}/`)))
+    for (const file of found) left.delete(file)
     // tap starts the files in the order of their names.
-    name: `${command}/${String(index + 1).padStart(2, '0')}-${name}`,
-    files: files.filter(file => places.some(place => file === place || file.startsWith(`${place}/`)))
-  }))
+    return { name: `${command}/${String(index + 1).padStart(2, '0')}-${name}`, files: found }
+  })
 }
 
 /** The text of an entry. */

@@ -23,7 +23,7 @@ t.test('NIST 3.1.1.2, ASVS 6.2.1, ASVS 6.2.5, ASVS 6.2.9: 15 characters at least
   const printable = String.fromCharCode(...Array.from({ length: 95 }, (_, index) => 32 + index * 37 % 95))
   const table: Array<[name: string, password: string, status: number]> = [
     ['14 characters', 'fourteen chars', 400],
-    ['15 characters', 'fifteen  chars!', 201],
+    ['15 characters', 'zx7 lamp-Quoj 9', 201],
     ['14 code points of two UTF-16 units each', '🔑🚪🐴🔋🧷🌍🌋🎈🎹🧊🦊🐙🍋🥁', 400],
     ['15 code points', '🔑🚪🐴🔋🧷🌍🌋🎈🎹🧊🦊🐙🍋🥁🛶', 201],
     ['64 characters', 'sixty-four characters are what a verifier should at least permit', 201],
@@ -31,7 +31,7 @@ t.test('NIST 3.1.1.2, ASVS 6.2.1, ASVS 6.2.5, ASVS 6.2.9: 15 characters at least
     ['letters only', 'nothing but small letters', 201],
     ['digits only', '583920174658291', 201],
     ['all of printable ASCII', printable, 201],
-    ['spaces at its ends', '  leave my spaces  ', 201]
+    ['spaces at its ends', '  marble otter sings  ', 201]
   ]
   for (const [name, password, status] of table) {
     const response = await register(app, password)
