@@ -135,9 +135,9 @@ const plugin: FastifyPluginAsync<LatchkeyOptions> = fp(latchkey, { name: 'fastif
 export default plugin
 export { plugin as latchkey }
 
-export type { AccessTokenClaims, AuthenticatedUser } from './lib/access-token.js'
-export type { Keys, VerifyOnlyRules } from './lib/key-administration.js'
-export type { KeyView } from './lib/keyring.js'
+export type { AccessTokenClaims, AuthenticatedUser } from './lib/identity/access-token.js'
+export type { Keys, VerifyOnlyRules } from './lib/keys/administration.js'
+export type { KeyView } from './lib/keys/keyring.js'
 export type { Latchkey } from './lib/latchkey.js'
 
 export type * from './plugins/decorators.js'

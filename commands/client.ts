@@ -1,6 +1,6 @@
-import type { Client } from '../lib/clients.js'
+import type { Client } from '../lib/clients/clients.js'
 import type { Latchkey } from '../lib/latchkey.js'
-import type { Settings } from '../lib/options.js'
+import type { Settings } from '../lib/options/options.js'
 import { describeDatabase } from '../lib/store/database-url.js'
 import { EXIT_CODES } from './exit-codes.js'
 import { CommandError } from './failure.js'

@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from 'commander'
 import type { Command } from 'commander'
-import { COMMAND } from '../lib/events.js'
+import { COMMAND } from '../lib/ledger/events.js'
 import type { GrantType } from '../schemas/clients.js'
 import { describeSecret, toData } from './client.js'
 import { withLatchkey } from './context.js'
@@ -44,7 +44,7 @@ async function readGrants (names: readonly string[]): Promise<GrantType[]> {
 
 /** Rejects a name that the routes would reject. */
 async function requireName (name: string): Promise<void> {
-  const { findClientNameProblem } = await import('../lib/client-names.js')
+  const { findClientNameProblem } = await import('../lib/clients/names.js')
   const problem = findClientNameProblem(name)
   if (problem === undefined) return
   throw new CommandError('invalid_name', problem.replace(/\.$/, ': choose another one'), { exitCode: EXIT_CODES.usage })

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import type { Client, Clients } from '../lib/clients.js'
+import type { Client, Clients } from '../lib/clients/clients.js'
 import { toData } from './client.js'
 import { toColumns } from './columns.js'
 import { withLatchkey } from './context.js'

@@ -1,5 +1,5 @@
 import type { Latchkey } from '../lib/latchkey.js'
-import type { Settings } from '../lib/options.js'
+import type { Settings } from '../lib/options/options.js'
 import { readEnvironment } from './environment.js'
 import { CommandError } from './failure.js'
 
@@ -15,7 +15,7 @@ export async function withLatchkey (
   { isRepair = false } = {}
 ): Promise<void> {
   const { options } = await readEnvironment()
-  const { readOptions } = await import('../lib/options.js')
+  const { readOptions } = await import('../lib/options/options.js')
   const settings = readOptions(options)
   if (settings.database === ':memory:') {
     throw new CommandError('no_database', "LATCHKEY_DATABASE is ':memory:', which no other process shares: give the path of the service's database")

@@ -1,8 +1,8 @@
 import { stat } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { LatchkeyError } from '../lib/errors.js'
-import { secretFileOf } from '../lib/secret-file.js'
-import type { CopiedTable, CopyErrorCode, CopySide } from '../lib/store/copy.js'
+import { secretFileOf } from '../lib/keys/secret-file.js'
+import type { CopiedTable, CopyErrorCode, CopySide } from '../lib/store/copy/copy.js'
 import { describeDatabase, isPostgres } from '../lib/store/database-url.js'
 import type { Store } from '../lib/store/store.js'
 import { toColumns } from './columns.js'
@@ -37,7 +37,7 @@ export function addCopy (program: Command): void {
 
 async function copy (options: CopyOptions): Promise<void> {
   const names = { from: nameOf('from', options.from), to: nameOf('to', options.to) }
-  const [{ openStore }, { copyStore, CopyError, sameDatabase }, { engineOf }] = await Promise.all([import('../lib/store/open.js'), import('../lib/store/copy.js'), import('../lib/store/copy-engine.js')])
+  const [{ openStore }, { copyStore, CopyError, sameDatabase }, { engineOf }] = await Promise.all([import('../lib/store/open.js'), import('../lib/store/copy/copy.js'), import('../lib/store/copy/engine.js')])
   const opened: Store[] = []
 
   async function open (side: 'from' | 'to'): Promise<CopySide> {

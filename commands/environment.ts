@@ -8,7 +8,7 @@ import { warn } from './output.js'
  */
 export async function readEnvironment (): Promise<{ options: LatchkeyOptions, service: ServiceOptions }> {
   loadEnvFile()
-  const { optionsFromEnvironment } = await import('../lib/options.js')
+  const { optionsFromEnvironment } = await import('../lib/options/options.js')
   const { options, service, unread } = optionsFromEnvironment(process.env)
   for (const name of unread) {
     if (!name.startsWith('LATCHKEY_TEST_')) warn('unread_variable', `the variable ${name} is not read by anything: look for a misspelling`)

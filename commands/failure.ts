@@ -1,7 +1,7 @@
 import { debuglog } from 'node:util'
 import { CommanderError } from 'commander'
 import { LatchkeyError } from '../lib/errors.js'
-import { KeyError } from '../lib/key-import.js'
+import { KeyError } from '../lib/keys/import.js'
 import { EXIT_CODES } from './exit-codes.js'
 import type { ExitCode } from './exit-codes.js'
 import { paint } from './terminal.js'

@@ -1,4 +1,4 @@
-import type { KeyView } from '../lib/keyring.js'
+import type { KeyView } from '../lib/keys/keyring.js'
 
 /** A key as `--json` prints it: never the key itself. */
 export function toData (key: KeyView): object {

@@ -4,8 +4,8 @@ import type { Command } from 'commander'
 import type { Latchkey } from '../lib/latchkey.js'
 import { ALGORITHMS } from '../schemas/algorithms.js'
 import type { Algorithm } from '../schemas/algorithms.js'
-import type { KeyView } from '../lib/keyring.js'
-import { COMMAND } from '../lib/events.js'
+import type { KeyView } from '../lib/keys/keyring.js'
+import { COMMAND } from '../lib/ledger/events.js'
 import { withLatchkey } from './context.js'
 import { EXIT_CODES } from './exit-codes.js'
 import { CommandError } from './failure.js'
@@ -71,7 +71,7 @@ async function readUntil (options: ImportOptions): Promise<number | undefined> {
     throw new CommandError('usage', `--${misplaced} ${misplaced === 'now' ? 'does not go' : 'goes only'} with --verify-only; --help shows how it is used`, { exitCode: EXIT_CODES.usage })
   }
   if (options.until === undefined) return undefined
-  const { readDuration } = await import('../lib/options.js')
+  const { readDuration } = await import('../lib/options/options.js')
   const until = readDuration(options.until)
   if (until === undefined) throw new CommandError('usage', '--until must be a duration such as 12h or 90d', { exitCode: EXIT_CODES.usage })
   return until

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
-import type { KeyView } from '../lib/keyring.js'
-import { COMMAND } from '../lib/events.js'
+import type { KeyView } from '../lib/keys/keyring.js'
+import { COMMAND } from '../lib/ledger/events.js'
 import { describeDatabase } from '../lib/store/database-url.js'
 import { requireYes } from './confirmation.js'
 import { withLatchkey } from './context.js'

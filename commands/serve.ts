@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import closeWithGrace from 'close-with-grace'
 import type { Command } from 'commander'
 import type { FastifyInstance } from 'fastify'
-import type { Settings } from '../lib/options.js'
+import type { Settings } from '../lib/options/options.js'
 import { readEnvironment } from './environment.js'
 import { CommandError } from './failure.js'
 import { addFirstAdministrator, introduce } from './first-administrator.js'
@@ -23,7 +23,7 @@ export function addServe (program: Command): void {
 
 async function serve (): Promise<void> {
   const { options, service } = await readEnvironment()
-  const { readOptions, readServiceOptions } = await import('../lib/options.js')
+  const { readOptions, readServiceOptions } = await import('../lib/options/options.js')
   const serviceOptions = readServiceOptions(service)
   const settings = readOptions(options)
   const { buildServer } = await import('../server.js')

@@ -1,10 +1,10 @@
 import { extname } from 'node:path'
 import { Option } from 'commander'
-import type { UserFileFormat } from '../lib/user-file.js'
+import type { UserFileFormat } from '../lib/users/transfer/file.js'
 import { EXIT_CODES } from './exit-codes.js'
 import { CommandError } from './failure.js'
 
-/** `--format`, where the name of the file does not say it. The formats are those of lib/user-file.ts, which only the verb itself loads. */
+/** `--format`, where the name of the file does not say it. The formats are those of lib/users/transfer/file.ts, which only the verb itself loads. */
 export function formatOption (): Option {
   return new Option('--format <format>', 'the format of the file; default: the ending of its name').choices(['ndjson', 'csv'] satisfies UserFileFormat[])
 }

@@ -1,14 +1,14 @@
 import type { Latchkey } from '../lib/latchkey.js'
-import type { Settings } from '../lib/options.js'
-import { assertKnownScopes } from '../lib/scopes.js'
-import type { StoredUser } from '../lib/users.js'
+import type { Settings } from '../lib/options/options.js'
+import { assertKnownScopes } from '../lib/identity/scopes.js'
+import type { StoredUser } from '../lib/users/users.js'
 import { describeDatabase } from '../lib/store/database-url.js'
 import { EXIT_CODES } from './exit-codes.js'
 import { CommandError } from './failure.js'
 
 /** Rejects a name that no new user may have. */
 export async function requireUsername (name: string): Promise<void> {
-  const { findUsernameProblem } = await import('../lib/usernames.js')
+  const { findUsernameProblem } = await import('../lib/identity/usernames.js')
   const problem = findUsernameProblem(name)
   if (problem === undefined) return
   const message = problem.replace(/\.$/, ': choose another one')

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { LatchkeyError } from '../lib/errors.js'
-import { COMMAND } from '../lib/events.js'
+import { COMMAND } from '../lib/ledger/events.js'
 import { withLatchkey } from './context.js'
 import { example, print } from './output.js'
 import type { OutputOptions } from './output.js'

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { COMMAND } from '../lib/events.js'
+import { COMMAND } from '../lib/ledger/events.js'
 import { withLatchkey } from './context.js'
 import { example, print } from './output.js'
 import type { OutputOptions } from './output.js'

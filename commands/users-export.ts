@@ -2,9 +2,9 @@ import { open, rm } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { once } from 'node:events'
 import type { Command } from 'commander'
-import { COMMAND } from '../lib/events.js'
-import type { UserFileFormat } from '../lib/user-file.js'
-import type { Users } from '../lib/users.js'
+import { COMMAND } from '../lib/ledger/events.js'
+import type { UserFileFormat } from '../lib/users/transfer/file.js'
+import type { Users } from '../lib/users/users.js'
 import { withLatchkey } from './context.js'
 import { EXIT_CODES } from './exit-codes.js'
 import { CommandError } from './failure.js'
@@ -60,7 +60,7 @@ async function writeFile (users: Users, format: UserFileFormat, file: string): P
 }
 
 async function write (users: Users, format: UserFileFormat, append: (text: string) => Promise<void>): Promise<number> {
-  const { formatUsers } = await import('../lib/user-file.js')
+  const { formatUsers } = await import('../lib/users/transfer/file.js')
   let count = 0
   for await (const page of users.exportAll(COMMAND)) {
     await append(formatUsers(page, format, { isFirst: count === 0 }))

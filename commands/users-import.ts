@@ -1,9 +1,9 @@
 import { open } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import type { Command } from 'commander'
-import { COMMAND } from '../lib/events.js'
-import type { UserFileFormat } from '../lib/user-file.js'
-import type { ImportOptions, ImportRow, RowOutcome } from '../lib/user-import.js'
+import { COMMAND } from '../lib/ledger/events.js'
+import type { UserFileFormat } from '../lib/users/transfer/file.js'
+import type { ImportOptions, ImportRow, RowOutcome } from '../lib/users/transfer/import.js'
 import { withLatchkey } from './context.js'
 import { CommandError } from './failure.js'
 import { example, print, warn } from './output.js'
@@ -79,7 +79,7 @@ async function openSource (file: string): Promise<Source> {
 }
 
 async function createReader ({ chunks, part }: Source, format: UserFileFormat, { progress, counts, bcryptCost, isStrict, json }: { progress: Progress, counts: Counts, bcryptCost: number, isStrict: boolean, json: boolean }) {
-  const [{ readUserFile, UserFileError }, { costOf }] = await Promise.all([import('../lib/user-file.js'), import('../lib/passwords/hash-format.js')])
+  const [{ readUserFile, UserFileError }, { costOf }] = await Promise.all([import('../lib/users/transfer/file.js'), import('../lib/passwords/hash-format.js')])
   let batch: ImportRow[] = []
   let hashed = 0
   let done = 0

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import type { StoredUser, Users } from '../lib/users.js'
+import type { StoredUser, Users } from '../lib/users/users.js'
 import { toColumns } from './columns.js'
 import { withLatchkey } from './context.js'
 import { example, parseCount, print } from './output.js'

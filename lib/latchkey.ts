@@ -1,10 +1,10 @@
-import type { Audit } from './audit.js'
-import type { Clients } from './clients.js'
-import type { Keys } from './key-administration.js'
-import type { Revocations } from './revocations.js'
-import type { Sessions } from './sessions.js'
-import type { Tokens } from './tokens.js'
-import type { Users } from './users.js'
+import type { Audit } from './ledger/audit.js'
+import type { Clients } from './clients/clients.js'
+import type { Keys } from './keys/administration.js'
+import type { Revocations } from './revocation/revocations.js'
+import type { Sessions } from './sessions/sessions.js'
+import type { Tokens } from './tokens/tokens.js'
+import type { Users } from './users/users.js'
 
 /** `app.latchkey`: the services behind the routes, which the command line uses too. */
 export interface Latchkey {

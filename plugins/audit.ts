@@ -1,6 +1,6 @@
 import fp from 'fastify-plugin'
-import { createAudit } from '../lib/audit.js'
-import type { Audit } from '../lib/audit.js'
+import { createAudit } from '../lib/ledger/audit.js'
+import type { Audit } from '../lib/ledger/audit.js'
 import { kClock, kStore } from './database.js'
 import { kSettings } from './settings.js'
 
@@ -12,7 +12,7 @@ declare module 'fastify' {
   }
 }
 
-/** The audit trail, to be read. It is written with what it tells of: see `lib/revocations.ts`. */
+/** The audit trail, to be read. It is written with what it tells of: see `lib/revocation/revocations.ts`. */
 export default fp(async function latchkeyAudit (app) {
   app.decorate(kAudit, createAudit({ store: app[kStore], clock: app[kClock], retention: app[kSettings].auditRetention }))
 }, { name: 'latchkey-audit', fastify: '5.x', dependencies: ['latchkey-database'] })

@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { AuthenticatedUser } from '../lib/access-token.js'
+import type { AuthenticatedUser } from '../lib/identity/access-token.js'
 import type { Cookies } from './cookies.js'
 import { varyBy } from './vary.js'
 

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { ConnectionError, FastifyInstance } from 'fastify'
 import { LatchkeyError } from '../lib/errors.js'
-import { addressOf } from '../lib/network.js'
+import { addressOf } from '../lib/identity/network.js'
 import { problemOf } from '../schemas/errors.js'
 import { LEAST_HEADERS } from './security-headers.js'
 

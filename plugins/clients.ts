@@ -1,6 +1,6 @@
 import fp from 'fastify-plugin'
-import { createClients } from '../lib/clients.js'
-import type { Clients } from '../lib/clients.js'
+import { createClients } from '../lib/clients/clients.js'
+import type { Clients } from '../lib/clients/clients.js'
 import { kClock, kStore } from './database.js'
 import { kRevocations } from './revocations.js'
 import { kSettings } from './settings.js'

@@ -1,10 +1,10 @@
 import fastifyCookie from '@fastify/cookie'
 import fp from 'fastify-plugin'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { readBearer } from '../lib/credentials.js'
-import { isCrossSite } from '../lib/cross-site.js'
+import { readBearer } from '../lib/http/credentials.js'
+import { isCrossSite } from '../lib/http/cross-site.js'
 import { LatchkeyError } from '../lib/errors.js'
-import type { Settings } from '../lib/options.js'
+import type { Settings } from '../lib/options/options.js'
 import { isolate } from './isolate.js'
 import { kSettings } from './settings.js'
 

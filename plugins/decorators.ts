@@ -1,5 +1,5 @@
 import '@fastify/jwt'
-import type { AuthenticatedUser } from '../lib/access-token.js'
+import type { AuthenticatedUser } from '../lib/identity/access-token.js'
 import type { Guards } from './guards.js'
 
 // What the full plugin and that of the verifier give their host alike: declared once, so that an app may import both.

@@ -1,7 +1,7 @@
 import fp from 'fastify-plugin'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import type { Static } from 'typebox'
-import { createServerMetadata, metadataPath } from '../lib/server-metadata.js'
+import { createServerMetadata, metadataPath } from '../lib/http/server-metadata.js'
 import type { ServerMetadata } from '../schemas/service.js'
 import { OWN_PUBLIC } from './public-routes.js'
 import { kSettings } from './settings.js'

@@ -1,7 +1,7 @@
 import { STATUS_CODES } from 'node:http'
 import fp from 'fastify-plugin'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
-import { challengeOf } from '../lib/credentials.js'
+import { challengeOf } from '../lib/http/credentials.js'
 import { LatchkeyError } from '../lib/errors.js'
 import { PasswordQueueFullError } from '../lib/passwords/pool.js'
 import { EXPECTED } from '../schemas/common.js'

@@ -1,6 +1,6 @@
 import fp from 'fastify-plugin'
-import { createEvents } from '../lib/events.js'
-import type { Events } from '../lib/events.js'
+import { createEvents } from '../lib/ledger/events.js'
+import type { Events } from '../lib/ledger/events.js'
 import { describeEvent } from '../schemas/events.js'
 import { kSettings } from './settings.js'
 

@@ -1,6 +1,6 @@
 import fp from 'fastify-plugin'
-import { createInspector } from '../lib/introspection.js'
-import type { Inspector } from '../lib/introspection.js'
+import { createInspector } from '../lib/sessions/introspection.js'
+import type { Inspector } from '../lib/sessions/introspection.js'
 import { kClock, kStore } from './database.js'
 import { kTokens } from './jwt.js'
 import { kRefreshKeys } from './keys.js'

@@ -1,9 +1,9 @@
 import fastifyJwt from '@fastify/jwt'
 import type { FastifyJWTOptions } from '@fastify/jwt'
-import { REQUIRED_CLAIMS } from '../lib/access-token.js'
-import { jwtProfileOf, OPEN } from '../lib/jwt-profile.js'
-import type { JwtKey, JwtKeyMaker, VerifyOnlyJwtKey } from '../lib/keyring.js'
-import type { SigningKey, VerifyOnlyKey } from '../lib/keys.js'
+import { REQUIRED_CLAIMS } from '../lib/identity/access-token.js'
+import { jwtProfileOf, OPEN } from '../lib/tokens/jwt-profile.js'
+import type { JwtKey, JwtKeyMaker, VerifyOnlyJwtKey } from '../lib/keys/keyring.js'
+import type { SigningKey, VerifyOnlyKey } from '../lib/keys/material.js'
 import { isolate } from './isolate.js'
 
 /**
@@ -40,7 +40,7 @@ async function toJwtKey (key: SigningKey, { issuer, audience }: { issuer: string
 }
 
 /**
- * Makes a key that checks only the signature. lib/foreign-tokens.ts judges the claims. Rejects if the key cannot verify
+ * Makes a key that checks only the signature. lib/tokens/foreign-tokens.ts judges the claims. Rejects if the key cannot verify
  * anything.
  */
 async function toVerifyOnlyJwtKey (key: VerifyOnlyKey): Promise<VerifyOnlyJwtKey> {

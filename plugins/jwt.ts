@@ -1,6 +1,6 @@
 import fp from 'fastify-plugin'
-import { createTokens } from '../lib/tokens.js'
-import type { Tokens } from '../lib/tokens.js'
+import { createTokens } from '../lib/tokens/tokens.js'
+import type { Tokens } from '../lib/tokens/tokens.js'
 import { kClock } from './database.js'
 import { kKeyring } from './keys.js'
 import { kRevocations } from './revocations.js'
@@ -14,7 +14,7 @@ declare module 'fastify' {
   }
 }
 
-/** The access tokens: @fastify/jwt signs and verifies, `lib/tokens.ts` decides. */
+/** The access tokens: @fastify/jwt signs and verifies, `lib/tokens/tokens.ts` decides. */
 export default fp(async function latchkeyJwt (app) {
   app.decorate(kTokens, createTokens({ ...app[kSettings], keyring: app[kKeyring], clock: app[kClock], revocations: app[kRevocations] }))
 }, { name: 'latchkey-jwt', fastify: '5.x', dependencies: ['latchkey-keys', 'latchkey-revocations'] })

@@ -1,6 +1,6 @@
 import fp from 'fastify-plugin'
 import type { FastifyInstance, RouteOptions } from 'fastify'
-import { securitySchemes } from '../lib/security-schemes.js'
+import { securitySchemes } from '../lib/http/security-schemes.js'
 import { kSettings } from './settings.js'
 
 export const kDocumentation = Symbol('latchkey.documentation')

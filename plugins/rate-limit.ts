@@ -1,7 +1,7 @@
 import fp from 'fastify-plugin'
 import type { onRequestAsyncHookHandler } from 'fastify'
 import { LatchkeyError } from '../lib/errors.js'
-import { networkOf } from '../lib/network.js'
+import { networkOf } from '../lib/identity/network.js'
 import { isolate } from './isolate.js'
 import { kSettings } from './settings.js'
 

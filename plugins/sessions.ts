@@ -1,6 +1,6 @@
 import fp from 'fastify-plugin'
-import { createSessions } from '../lib/sessions.js'
-import type { Sessions } from '../lib/sessions.js'
+import { createSessions } from '../lib/sessions/sessions.js'
+import type { Sessions } from '../lib/sessions/sessions.js'
 import { kClock, kStore } from './database.js'
 import { kRefreshKeys } from './keys.js'
 import { kRevocations } from './revocations.js'

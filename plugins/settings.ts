@@ -1,6 +1,6 @@
 import fp from 'fastify-plugin'
-import { readOptions } from '../lib/options.js'
-import type { Settings } from '../lib/options.js'
+import { readOptions } from '../lib/options/options.js'
+import type { Settings } from '../lib/options/options.js'
 
 export const kSettings = Symbol('latchkey.settings')
 

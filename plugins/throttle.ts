@@ -1,6 +1,6 @@
 import fp from 'fastify-plugin'
-import { createThrottle } from '../lib/throttle.js'
-import type { Throttle } from '../lib/throttle.js'
+import { createThrottle } from '../lib/throttle/throttle.js'
+import type { Throttle } from '../lib/throttle/throttle.js'
 import { kClock, kStore } from './database.js'
 import { kThrottleKeys } from './keys.js'
 import { kRevocations } from './revocations.js'

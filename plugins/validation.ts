@@ -1,7 +1,7 @@
 import { Ajv } from 'ajv'
 import fp from 'fastify-plugin'
 import type { FastifyInstance, FastifySchema, FastifySchemaCompiler, FastifySerializerCompiler } from 'fastify'
-import { FORMATS } from '../lib/formats.js'
+import { FORMATS } from '../lib/identity/json-formats.js'
 
 // Once for the process: nearly all schemas are the same objects in every route and every registration. Ajv knows again by itself
 // what it has compiled; the answers with errors alone are one schema in more than a hundred places. The schemas themselves are

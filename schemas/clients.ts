@@ -17,7 +17,7 @@ const Grants = Type.Array(Type.Enum(GRANTS), { minItems: 1, uniqueItems: true, d
 export const MAX_CLIENT_NAME_LENGTH = 128
 
 /**
- * A name for people to read. It need not be unique, because the id is. `lib/client-names.ts` rejects invisible characters.
+ * A name for people to read. It need not be unique, because the id is. `lib/clients/names.ts` rejects invisible characters.
  */
 export const ClientName = Type.String({
   minLength: 1,

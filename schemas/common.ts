@@ -19,7 +19,7 @@ export const Username = Type.String({
   description: 'The username; letter case does not matter.'
 })
 
-/** The name of a new user. `lib/usernames.ts` has the rules, because its errors name the character. */
+/** The name of a new user. `lib/identity/usernames.ts` has the rules, because its errors name the character. */
 export const NewUsername = Type.String({
   minLength: 1,
   maxLength: MAX_USERNAME_LENGTH,

@@ -2,7 +2,7 @@ import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 
 // `npm run shards`: writes test/shards/. A process for each test file spends most of its time on starting, so the files of an
-// entry run in one process, one after the other. A file still runs alone: node dist/test/lib/scopes.test.js
+// entry run in one process, one after the other. A file still runs alone: node dist/test/lib/identity/scopes.test.js
 
 /** The entries of `npm test`, the slowest first: folders, and single files. A file belongs to the first entry that names it. */
 const QUICK: Record<string, readonly string[]> = {

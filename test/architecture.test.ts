@@ -62,7 +62,7 @@ function violationsOf (file: string, text: string): string[] {
     // Who verifies without Fastify must not need it.
     if (layer === 'verifier' && file !== 'verifier/plugin.ts' && (isFramework(name) || targetLayer === 'plugins')) found.push(`${file} imports '${name}': only verifier/plugin.ts knows the framework`)
     if (layer === 'lib' && /^(node:)?process$/.test(name)) found.push(`${file} imports '${name}': lib does not touch the environment`)
-    if (name === 'better-sqlite3' && file !== 'lib/store/sqlite.ts') found.push(`${file} imports '${name}': only lib/store/sqlite.ts may`)
+    if (name === 'better-sqlite3' && file !== 'lib/store/sqlite/open.ts') found.push(`${file} imports '${name}': only lib/store/sqlite/open.ts may`)
   }
   if (layer === 'lib' && readsEnvironment(ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true))) {
     found.push(`${file} reads process.env: lib does not touch the environment`)
@@ -93,7 +93,7 @@ t.test('each source file imports only what its layer may', async t => {
     ...top.filter(entry => entry.isFile() && entry.name.endsWith('.ts')).map(entry => entry.name),
     ...(await Promise.all(folders.map(({ name }) => listSources(name)))).flat()
   ]
-  t.ok(sources.includes('app.ts') && sources.includes('lib/store/sqlite.ts'), 'the sources are found')
+  t.ok(sources.includes('app.ts') && sources.includes('lib/store/sqlite/open.ts'), 'the sources are found')
   for (const file of sources) {
     const violations = violationsOf(file, await readFile(join(root, file), 'utf8'))
     t.same(violations, [], violations.length === 0 ? file : violations.join('\n'))
@@ -119,14 +119,14 @@ t.test('the check finds what it is there for', async t => {
     ['examples/a.ts', "import { x } from '../lib/a.js'", /examples may import only app, testing, verifier, examples$/],
     ['client/a.ts', "import { x } from '../schemas/a.js'", /client may import only client$/],
     ['client/a.ts', "import type { Scope } from '../schemas/scopes.js'", undefined],
-    ['lib/store/other.ts', "import Database from 'better-sqlite3'", /only lib\/store\/sqlite\.ts may$/],
+    ['lib/store/other.ts', "import Database from 'better-sqlite3'", /only lib\/store\/sqlite\/open\.ts may$/],
     ['lib/a.ts', 'const { HOME } = process.env', /process\.env/],
     ['lib/a.ts', "const home = process['env'].HOME", /process\.env/],
     ['lib/a.ts', 'const { env } = process', /process\.env/],
     ['lib/a.ts', "import { env } from 'node:process'", /node:process/],
     ['elsewhere/a.ts', '', /MAY_IMPORT/],
     ['lib/a.ts', "import { x } from '../schemas/a.js'\n// process.env\nconst y = process.pid", undefined],
-    ['lib/store/sqlite.ts', "import Database from 'better-sqlite3'", undefined],
+    ['lib/store/sqlite/open.ts', "import Database from 'better-sqlite3'", undefined],
     ['routes/a/index.ts', "import { x } from '../../plugins/a.js'\nimport { fastify } from 'fastify'", undefined],
     ['examples/a.ts', "import latchkey from 'fastify-latchkey'", undefined],
     ['examples/a.ts', "import { withTestKit } from 'fastify-latchkey/testing'", undefined],
@@ -159,7 +159,7 @@ t.test('the verifier needs no framework and no database: nothing that it loads l
     }
   }
   await load(join(root, 'dist', 'verifier', 'index.js'))
-  t.ok(loaded.has(join(root, 'dist', 'lib', 'token-verification.js')), 'its own files are followed')
+  t.ok(loaded.has(join(root, 'dist', 'lib', 'tokens', 'verification.js')), 'its own files are followed')
   t.strictSame([...foreign].sort(), ['@lukeed/ms', 'ajv', 'eventsource-parser', 'fast-jwt', 'ipaddr.js', 'typebox', 'uuid'])
 })
 

@@ -4,7 +4,7 @@ import t from 'tap'
 import { fastify } from 'fastify'
 import type { RouteOptions } from 'fastify'
 import latchkey from '../app.js'
-import { FORMATS } from '../lib/formats.js'
+import { FORMATS } from '../lib/identity/json-formats.js'
 
 // The schemas are checked here and not by each process that starts, which would pay for it with a twentieth of its time.
 

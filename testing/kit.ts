@@ -1,8 +1,8 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import type { InjectOptions, LightMyRequestResponse } from 'fastify'
 import type { Latchkey, Scope, User } from '../app.js'
-import { assertKnownScopes, formatScope, parseScope } from '../lib/scopes.js'
-import type { Users } from '../lib/users.js'
+import { assertKnownScopes, formatScope, parseScope } from '../lib/identity/scopes.js'
+import type { Users } from '../lib/users/users.js'
 
 /**
  * Who a test acts as:

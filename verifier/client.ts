@@ -1,5 +1,5 @@
-import { ageOf, readMoment } from '../lib/moment.js'
-import type { Moment, Stopwatches } from '../lib/moment.js'
+import { ageOf, readMoment } from '../lib/time/elapsed-time.js'
+import type { Moment, Stopwatches } from '../lib/time/elapsed-time.js'
 import type { Requests } from './requests.js'
 import type { Credentials } from './settings.js'
 

@@ -1,5 +1,5 @@
-import { show } from '../lib/option-check.js'
-import { metadataPath } from '../lib/server-metadata.js'
+import { show } from '../lib/options/check.js'
+import { metadataPath } from '../lib/http/server-metadata.js'
 import type { Requests } from './requests.js'
 
 /** What the verifier needs to know of the service. */

@@ -1,7 +1,7 @@
 import { createParser } from 'eventsource-parser'
 import type { EventSourceMessage } from 'eventsource-parser'
-import { readMoment } from '../lib/moment.js'
-import type { Moment, Stopwatches } from '../lib/moment.js'
+import { readMoment } from '../lib/time/elapsed-time.js'
+import type { Moment, Stopwatches } from '../lib/time/elapsed-time.js'
 import { reasonOf } from './requests.js'
 import type { Requests } from './requests.js'
 

@@ -1,5 +1,5 @@
-import { ageOf, readMoment } from '../lib/moment.js'
-import type { Moment, Stopwatches } from '../lib/moment.js'
+import { ageOf, readMoment } from '../lib/time/elapsed-time.js'
+import type { Moment, Stopwatches } from '../lib/time/elapsed-time.js'
 
 /** Two clocks of machines run apart by no more than this, of what goes by. */
 const DRIFT = 0.0005

@@ -1,9 +1,9 @@
-import type { AuthenticatedUser } from '../lib/access-token.js'
-import { createClock } from '../lib/clock.js'
+import type { AuthenticatedUser } from '../lib/identity/access-token.js'
+import { createClock } from '../lib/time/clock.js'
 import { LatchkeyError } from '../lib/errors.js'
-import { createRevocationIndex } from '../lib/revocation-index.js'
-import { BUILT_IN_SCOPES } from '../lib/scopes.js'
-import { createTokenVerification } from '../lib/token-verification.js'
+import { createRevocationIndex } from '../lib/revocation/rule-index.js'
+import { BUILT_IN_SCOPES } from '../lib/identity/scopes.js'
+import { createTokenVerification } from '../lib/tokens/verification.js'
 import type { VerifierOptions } from '../schemas/verifier-options.js'
 import { createServiceClient } from './client.js'
 import { discover } from './discovery.js'
@@ -254,7 +254,7 @@ export function createVerifier (options: VerifierOptions): Verifier {
   }
 }
 
-export { challengeOf, readBearer } from '../lib/credentials.js'
+export { challengeOf, readBearer } from '../lib/http/credentials.js'
 export { LatchkeyError } from '../lib/errors.js'
-export type { AccessTokenClaims, AuthenticatedUser } from '../lib/access-token.js'
+export type { AccessTokenClaims, AuthenticatedUser } from '../lib/identity/access-token.js'
 export type { VerifierLog, VerifierOptions } from '../schemas/verifier-options.js'

@@ -1,8 +1,8 @@
 import { LatchkeyError } from '../lib/errors.js'
-import { createTokenCache } from '../lib/token-cache.js'
+import { createTokenCache } from '../lib/tokens/cache.js'
 import type { ServiceClient } from './client.js'
-import { ageOf, readMoment } from '../lib/moment.js'
-import type { Moment, Stopwatches } from '../lib/moment.js'
+import { ageOf, readMoment } from '../lib/time/elapsed-time.js'
+import type { Moment, Stopwatches } from '../lib/time/elapsed-time.js'
 import type { Requests } from './requests.js'
 
 /** At most twice as many answers are kept, each for no longer than the bound. */

@@ -1,8 +1,8 @@
 import { createPublicKey } from 'node:crypto'
 import type { JsonWebKey, KeyObject } from 'node:crypto'
 import { createVerifier } from 'fast-jwt'
-import { jwtProfileOf } from '../lib/jwt-profile.js'
-import type { VerificationKey } from '../lib/token-verification.js'
+import { jwtProfileOf } from '../lib/tokens/jwt-profile.js'
+import type { VerificationKey } from '../lib/tokens/verification.js'
 import type { Algorithm } from '../schemas/algorithms.js'
 
 /** More keys than a service has at a time. */

@@ -1,7 +1,7 @@
-import type { VerificationKey, VerificationKeys } from '../lib/token-verification.js'
+import type { VerificationKey, VerificationKeys } from '../lib/tokens/verification.js'
 import type { JwkSet } from './jwks.js'
-import { ageOf, readMoment } from '../lib/moment.js'
-import type { Moment, Stopwatches } from '../lib/moment.js'
+import { ageOf, readMoment } from '../lib/time/elapsed-time.js'
+import type { Moment, Stopwatches } from '../lib/time/elapsed-time.js'
 
 /** Milliseconds between two readings that were caused by a name that anybody can make up. */
 const SEEK_PAUSE = 60_000

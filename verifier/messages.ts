@@ -1,4 +1,4 @@
-import type { Rule } from '../lib/revocation-index.js'
+import type { Rule } from '../lib/revocation/rule-index.js'
 
 // What the feed says, checked before it is believed. What cannot be understood is an error and never passed over: it may be a
 // revocation.

@@ -1,8 +1,8 @@
 import fp from 'fastify-plugin'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
-import { createOptionCheck } from '../lib/option-check.js'
-import { readOrigins } from '../lib/options.js'
-import { assertKnownScopes } from '../lib/scopes.js'
+import { createOptionCheck } from '../lib/options/check.js'
+import { readOrigins } from '../lib/options/options.js'
+import { assertKnownScopes } from '../lib/identity/scopes.js'
 import { createAuthenticator } from '../plugins/authenticator.js'
 import { createCookies } from '../plugins/cookies.js'
 import '../plugins/decorators.js'
@@ -62,7 +62,7 @@ const plugin: FastifyPluginAsync<VerifierPluginOptions> = fp(latchkeyVerifier, {
 export default plugin
 export { plugin as verifier }
 
-export type { AccessTokenClaims, AuthenticatedUser } from '../lib/access-token.js'
+export type { AccessTokenClaims, AuthenticatedUser } from '../lib/identity/access-token.js'
 export type * from '../plugins/decorators.js'
 export type { Guard, Guards } from '../plugins/guards.js'
 export type * from '../plugins/public-routes.js'

@@ -1,8 +1,8 @@
-import { createOptionCheck } from '../lib/option-check.js'
-import { toMilliseconds } from '../lib/options.js'
+import { createOptionCheck } from '../lib/options/check.js'
+import { toMilliseconds } from '../lib/options/options.js'
 import { VerifierOptions } from '../schemas/verifier-options.js'
 import type { VerifierLog } from '../schemas/verifier-options.js'
-import type { Stopwatches } from '../lib/moment.js'
+import type { Stopwatches } from '../lib/time/elapsed-time.js'
 
 /** Id and secret of the machine client that the verifier is to the service. */
 export interface Credentials {

@@ -49,7 +49,7 @@ export interface SessionsTable {
   /** A MAC of the username that was typed at the login; null where there was none. With `network`: a place that the account is known to use. */
   account: string | null
   network: string | null
-  /** Where status lists say whether the session was ended: see `lib/status-references.ts`. Null: nowhere. */
+  /** Where status lists say whether the session was ended: see `lib/status-lists/references.ts`. Null: nowhere. */
   status_list: string | null
   status_index: number | null
 }
@@ -110,9 +110,9 @@ export interface KeysTable {
   scope: string | null
 }
 
-/** Attempts on passwords and secrets: see `lib/attempts.ts`. */
+/** Attempts on passwords and secrets: see `lib/throttle/attempts.ts`. */
 export interface AttemptsTable {
-  /** A MAC of what the attempts are counted on: see `lib/throttle.ts`. */
+  /** A MAC of what the attempts are counted on: see `lib/throttle/throttle.ts`. */
   key: string
   account: string | null
   failures: number

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { AuditEntry } from '../../lib/audit.js'
-import { parseDateTime } from '../../lib/date-time.js'
+import type { AuditEntry } from '../../lib/ledger/audit.js'
+import { parseDateTime } from '../../lib/time/date-time.js'
 import { kAudit } from '../../plugins/audit.js'
 import { kGuards } from '../../plugins/authentication.js'
 import { AuditPage, AuditQuery } from '../../schemas/audit.js'

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { FIRST_PARTY } from '../../lib/client-ids.js'
-import { asUser } from '../../lib/events.js'
+import { FIRST_PARTY } from '../../lib/identity/client-ids.js'
+import { asUser } from '../../lib/ledger/events.js'
 import { kCookies } from '../../plugins/cookies.js'
 import { kIssuing } from '../../plugins/issuing.js'
 import { kLimitAttempts } from '../../plugins/rate-limit.js'

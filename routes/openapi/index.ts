@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { FastifyPluginAsync } from 'fastify'
-import { isKnown } from '../../lib/etag.js'
+import { isKnown } from '../../lib/http/etag.js'
 import { kDocumentation } from '../../plugins/openapi.js'
 import { kSettings } from '../../plugins/settings.js'
 

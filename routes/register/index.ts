@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { anonymous } from '../../lib/events.js'
+import { anonymous } from '../../lib/ledger/events.js'
 import { kLimitAttempts } from '../../plugins/rate-limit.js'
 import { kSettings } from '../../plugins/settings.js'
 import { kBuiltInUsers } from '../../plugins/users.js'

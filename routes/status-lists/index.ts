@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { LatchkeyError } from '../../lib/errors.js'
-import { isKnown } from '../../lib/etag.js'
+import { isKnown } from '../../lib/http/etag.js'
 import { kStatusLists } from '../../plugins/status-lists.js'
 import { problems } from '../../schemas/responses.js'
 import { NotModified, STATUS_LIST_TYPE, StatusListParams, StatusListQuery, StatusListToken } from '../../schemas/status-lists.js'

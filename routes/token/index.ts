@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { Client } from '../../lib/clients.js'
+import type { Client } from '../../lib/clients/clients.js'
 import { LatchkeyError } from '../../lib/errors.js'
 import { kAuthenticateClient } from '../../plugins/client-authentication.js'
 import { kClients } from '../../plugins/clients.js'

@@ -1,13 +1,13 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { LatchkeyError } from '../../lib/errors.js'
-import { toUserView } from '../../lib/user-list.js'
+import { toUserView } from '../../lib/users/list.js'
 import { kGuards } from '../../plugins/authentication.js'
 import { kBuiltInUsers } from '../../plugins/users.js'
 import { BODY, SCOPED, problems } from '../../schemas/responses.js'
 import { NoContent } from '../../schemas/service.js'
 import { UserParams, UserPatch, UserView } from '../../schemas/users.js'
 
-/** One account, in the hands of an administrator. `lib/authority.ts` has the rules. */
+/** One account, in the hands of an administrator. `lib/users/authority.ts` has the rules. */
 const account: FastifyPluginAsyncTypebox = async function account (app) {
   const users = app[kBuiltInUsers]
   const { actorOf, requireScopes } = app[kGuards]

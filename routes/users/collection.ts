@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { formatCursor, parseCursor } from '../../lib/cursor.js'
-import { toUserView } from '../../lib/user-list.js'
+import { formatCursor, parseCursor } from '../../lib/http/cursor.js'
+import { toUserView } from '../../lib/users/list.js'
 import { kGuards } from '../../plugins/authentication.js'
 import { kBuiltInUsers } from '../../plugins/users.js'
 import { BODY, SCOPED, problems } from '../../schemas/responses.js'

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { LatchkeyError } from '../../lib/errors.js'
-import { asUser } from '../../lib/events.js'
+import { asUser } from '../../lib/ledger/events.js'
 import { kGuards } from '../../plugins/authentication.js'
 import { kLimitAttempts } from '../../plugins/rate-limit.js'
 import { kThrottle } from '../../plugins/throttle.js'

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { LatchkeyError } from '../../lib/errors.js'
-import { toSessionView } from '../../lib/session-list.js'
+import { toSessionView } from '../../lib/sessions/list.js'
 import { kGuards } from '../../plugins/authentication.js'
 import { kSessions } from '../../plugins/sessions.js'
 import { kBuiltInUsers, kUsers } from '../../plugins/users.js'

@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { JWKS_MAX_AGE } from '../../lib/key-life.js'
+import { JWKS_MAX_AGE } from '../../lib/keys/life.js'
 import { kTokens } from '../../plugins/jwt.js'
 import { problems } from '../../schemas/responses.js'
 import { Jwks } from '../../schemas/service.js'

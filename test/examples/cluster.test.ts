@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
 import { parse } from 'yaml'
-import { optionsFromEnvironment, readOptions, readServiceOptions } from '../../lib/options.js'
+import { optionsFromEnvironment, readOptions, readServiceOptions } from '../../lib/options/options.js'
 import { checkImage, runHealthCheck } from '../dockerfile-support.js'
 import { build } from '../helper.js'
 

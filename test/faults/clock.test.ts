@@ -4,7 +4,7 @@ import { askMe, askRefresh, askRevoke, logIn, register, serve, stop } from './su
 import type { Service } from './support.js'
 
 // The real service on a wall clock that somebody sets, while it runs and between two starts. What holds inside one process
-// with a clock of its own is in test/lib/revocations.test.ts and test/plugins/revocations.test.ts.
+// with a clock of its own is in test/lib/revocation/revocations.test.ts and test/plugins/revocations.test.ts.
 //   node dist/test/faults/clock.test.js
 
 const MINUTE = 60_000

@@ -14,7 +14,7 @@ const RESOURCES = ['PROMISE', 'Timeout', 'Immediate', 'TickObject', 'others'] as
 /** How often something happened; `turns` of the event loop are those in which a request came in. */
 export type Counts = Record<typeof CALLS[number] | typeof RESOURCES[number] | 'turns', number>
 
-/** The question whether another process has committed: see lib/store/sqlite-changes.ts. */
+/** The question whether another process has committed: see lib/store/sqlite/changes.ts. */
 export const LOOK = 'PRAGMA data_version'
 
 const counts = Object.fromEntries([...CALLS, ...RESOURCES, 'turns'].map(name => [name, 0])) as Counts

@@ -98,7 +98,7 @@ t.test('a token that was seen costs no signature check, no statement, no promise
 
 t.test('one look at the file serves all requests of a turn of the event loop', async t => {
   const { send, header } = await buildHost(t)
-  // In a turn that takes long a look grows old: test/lib/store/sqlite-changes.test.ts. Here none does.
+  // In a turn that takes long a look grows old: test/lib/store/sqlite/changes.test.ts. Here none does.
   t.intercept(performance, 'now', { value: () => 0 })
   const bare = await countRequests(send, '/bare', header, TOGETHER)
   const guarded = await countRequests(send, '/guarded', header, TOGETHER)

@@ -7,7 +7,7 @@ import type { FastifyInstance } from 'fastify'
 import { run } from '../commands/support.js'
 import { bearer, build, createTestClock, logIn, PASSWORD, postForm } from '../helper.js'
 import type { TokenBody } from '../helper.js'
-import { JWKS_MAX_AGE } from '../../lib/key-life.js'
+import { JWKS_MAX_AGE } from '../../lib/keys/life.js'
 import { claimsOf, cryptoOf, databaseFile, headerOf, listen, query, SECRET } from '../routes/support.js'
 
 const HOUR = 60 * 60_000

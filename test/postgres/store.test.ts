@@ -10,7 +10,7 @@ import { startPostgres } from './server.js'
 
 // What the server may be configured for, and what other connections may do, and how the store takes it.
 
-/** The advisory lock of the writers: see lib/store/postgres.ts. */
+/** The advisory lock of the writers: see lib/store/postgres/open.ts. */
 const WRITER = '1818326115, 1'
 
 t.jobs = 4

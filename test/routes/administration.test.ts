@@ -2,7 +2,7 @@ import t from 'tap'
 import type { Test } from 'tap'
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import type { LatchkeyOptions } from '../../app.js'
-import { BUILT_IN_SCOPES } from '../../lib/scopes.js'
+import { BUILT_IN_SCOPES } from '../../lib/identity/scopes.js'
 import { bearer, build, createTestClock, logIn, logInWithCookies, PASSWORD, postForm } from '../helper.js'
 import { addClient, assertProblem, databaseFile, query, SECRET } from './support.js'
 

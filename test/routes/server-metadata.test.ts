@@ -5,7 +5,7 @@ import type { FastifyInstance } from 'fastify'
 import { allowInsecureRequests, discoveryRequest, processDiscoveryResponse } from 'oauth4webapi'
 import t from 'tap'
 import latchkey from '../../app.js'
-import { createServerMetadata, metadataPath } from '../../lib/server-metadata.js'
+import { createServerMetadata, metadataPath } from '../../lib/http/server-metadata.js'
 import { TEST_OPTIONS } from '../helper.js'
 import { createHost } from './support.js'
 

@@ -1,8 +1,8 @@
 import { createPublicKey, verify } from 'node:crypto'
 import t from 'tap'
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
-import { decodeStatusList } from '../../lib/status-list.js'
-import type { EncodedStatusList } from '../../lib/status-list.js'
+import { decodeStatusList } from '../../lib/status-lists/codec.js'
+import type { EncodedStatusList } from '../../lib/status-lists/codec.js'
 import { bearer, build, logIn, PASSWORD, postForm } from '../helper.js'
 import { addClient, assertProblem, buildHost, claimsOf, cryptoOf, databaseFile, headerOf, query, SECRET } from './support.js'
 

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import t from 'tap'
 import type { Test } from 'tap'
-import { LIMITS } from '../../lib/limits.js'
+import { LIMITS } from '../../lib/http/connection-limits.js'
 import { buildService, exchange } from './support.js'
 
 const POST = 'POST /login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n'

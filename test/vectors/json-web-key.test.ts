@@ -1,10 +1,10 @@
 import t from 'tap'
-import type { SigningKey } from '../../lib/keys.js'
+import type { SigningKey } from '../../lib/keys/material.js'
 import { assertDifferences, createPaths, createSignatureLayer, isOurs, MISSING, range, readVectors, textOf, toSigningKey } from './support.js'
 import type { Difference, Group, Jwk, Verdict, WycheproofFile } from './support.js'
 
 // Wycheproof asks whether a bad key in a JWK set is refused. We load no JWK: the keys are PEM in our own store, sealed, made by
-// `lib/keys.ts`, named by a primary key. So each bad key is put there as if it were one of ours, where it can be; what is accepted
+// `lib/keys/material.ts`, named by a primary key. So each bad key is put there as if it were one of ours, where it can be; what is accepted
 // then is no hole, but is what an import of keys would have to look at. It is said of each group whether it applies.
 
 type KeyGroup = Group<Jwk | { keys: Jwk[] }>

@@ -1,6 +1,6 @@
 import { constants, createHash, createPrivateKey, createPublicKey, privateEncrypt, publicDecrypt } from 'node:crypto'
 import t from 'tap'
-import type { SigningKey } from '../../lib/keys.js'
+import type { SigningKey } from '../../lib/keys/material.js'
 import { assertDifferences, createPaths, createSignatureLayer, MISSING, range, readVectors, textOf, toSigningKey } from './support.js'
 import type { Difference, Group, Verdict, WycheproofFile } from './support.js'
 

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { createFreshness } from '../../verifier/freshness.js'
-import { readMoment } from '../../lib/moment.js'
+import { readMoment } from '../../lib/time/elapsed-time.js'
 import { createMachineClocks } from './support.js'
 
 function build () {

@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto'
 import t from 'tap'
-import type { PublicJwk } from '../../lib/keys.js'
+import type { PublicJwk } from '../../lib/keys/material.js'
 import { readJwks } from '../../verifier/jwks.js'
 import { generateKey } from './support.js'
 

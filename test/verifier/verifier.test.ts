@@ -1,5 +1,5 @@
 import t from 'tap'
-import { createId } from '../../lib/ids.js'
+import { createId } from '../../lib/identity/ids.js'
 import { build, createFakeService, createMachineClocks, CREDENTIALS, generateKey, outcomeOf, until } from './support.js'
 
 t.setTimeout(60_000)

@@ -1,0 +1,45 @@
+import type { Settings } from '../options/options.js'
+
+interface Flow {
+  tokenUrl: string
+  scopes: Record<string, string>
+}
+
+/** OpenAPI 3.1, "Security Scheme Object": of it what we use. */
+export type SecurityScheme = { description: string } & (
+  { type: 'oauth2', flows: { password?: Flow & { refreshUrl: string }, clientCredentials: Flow } } |
+  { type: 'http', scheme: string, bearerFormat?: string } |
+  { type: 'apiKey', in: 'cookie', name: string }
+)
+
+/** How a request can carry an access token, and how a machine client authenticates, as components of an OpenAPI document. */
+export function securitySchemes ({ catalogue, cookiesSecure, passwordGrant }: Settings, prefix: string): Record<string, SecurityScheme> {
+  const endpoint = { tokenUrl: `${prefix}/token`, scopes: { ...catalogue } }
+  return {
+    oauth2: {
+      type: 'oauth2',
+      description: 'Get an access token with a username and a password, or as a machine client.',
+      flows: {
+        ...(passwordGrant ? { password: { ...endpoint, refreshUrl: endpoint.tokenUrl } } : {}),
+        clientCredentials: endpoint
+      }
+    },
+    bearer: {
+      type: 'http',
+      scheme: 'bearer',
+      bearerFormat: 'JWT',
+      description: 'An access token in the Authorization header (RFC 6750).'
+    },
+    cookie: {
+      type: 'apiKey',
+      in: 'cookie',
+      name: `${cookiesSecure ? '__Host-' : ''}access_token`,
+      description: 'An access token in the HttpOnly cookie that POST /login sets.'
+    },
+    client: {
+      type: 'http',
+      scheme: 'basic',
+      description: 'Id and secret of a machine client (RFC 6749 section 2.3.1).'
+    }
+  }
+}

@@ -1,0 +1,99 @@
+import type { Transaction } from 'kysely'
+import type { Algorithm } from '../../schemas/algorithms.js'
+import type { Actor } from '../../schemas/events.js'
+import { createId } from '../identity/ids.js'
+import { expiryOf, findPending, findSigner } from './life.js'
+import { readKeys } from './rows.js'
+import type { KeyRow } from './rows.js'
+import { generateKeyText, sealKeyText } from './material.js'
+import type { RecordEvent, Revoke } from '../revocation/revocations.js'
+import { LAST_MOMENT } from '../store/columns.js'
+import { readMeta } from '../store/meta.js'
+import type { KeysTable, Queryable, Tables } from '../store/tables.js'
+
+// Steps of the transactions that change keys. They decide on what the store says in that moment: of ten processes that want to
+// rotate at once, nine find that it was done.
+
+/** A key that is ready to be inserted: made before the transaction, which must not wait for it. */
+export type PreparedKey = Pick<KeysTable, 'kid' | 'algorithm' | 'sealed' | 'created_at'>
+
+/** Makes a key that is to sign. `now`: milliseconds. */
+export async function prepareKey (algorithm: Algorithm, sealKey: Buffer, now: number): Promise<PreparedKey> {
+  return sealSigningKey({ kid: createId(now), algorithm, text: await generateKeyText(algorithm) }, sealKey, now)
+}
+
+/** Seals a key that is to sign. */
+export function sealSigningKey ({ kid, algorithm, text }: { kid: string, algorithm: Algorithm, text: string }, sealKey: Buffer, now: number): PreparedKey {
+  const sealed = sealKeyText(sealKey, text, { kid, algorithm, activates_at: now, issuer: null, audience: null, scope: null })
+  return { kid, algorithm, sealed, created_at: now }
+}
+
+/** Where the step is done, and by whom: what it does is in the trail. */
+export interface KeyChange {
+  trx: Transaction<Tables>
+  revoke: Revoke
+  record: RecordEvent
+  by: Actor
+  /** Returns the keys that may be chosen to sign: see `Keyring.candidates`. */
+  candidates: (keys: readonly KeyRow[]) => KeyRow[]
+}
+
+/** Inserts a key that signs from `activatesAt` on, and retires those before it at that moment. `imported`: whether it comes from elsewhere. */
+export async function insertSigner ({ trx, record, by }: KeyChange, key: PreparedKey, activatesAt: number, { imported }: { imported: boolean }): Promise<void> {
+  await trx.insertInto('keys').values({
+    ...key, activates_at: activatesAt, retires_at: null, expires_at: null, revoked_at: null, issuer: null, audience: null, scope: null
+  }).execute()
+  await retireOthers(trx, key, activatesAt)
+  await record({ type: 'key_added', actor: by, subject: key.kid, details: { algorithm: key.algorithm, activatesAt: new Date(activatesAt).toISOString(), imported } })
+}
+
+/** Lets a pending key sign at once. */
+export async function activate ({ trx, record, by }: KeyChange, key: Pick<KeysTable, 'kid' | 'algorithm'>, now: number): Promise<void> {
+  await trx.updateTable('keys').set({ activates_at: now }).where('kid', '=', key.kid).execute()
+  await retireOthers(trx, key, now)
+  await record({ type: 'key_activated', actor: by, subject: key.kid })
+}
+
+async function retireOthers (trx: Transaction<Tables>, { kid, algorithm }: Pick<KeysTable, 'kid' | 'algorithm'>, at: number): Promise<void> {
+  await trx.updateTable('keys')
+    .set({ retires_at: at, expires_at: expiryOf(at, await readMeta(trx, 'access_token_ttl')) })
+    .where('algorithm', '=', algorithm).where('kid', '!=', kid)
+    .where('activates_at', '<=', at).where('revoked_at', 'is', null)
+    .where(eb => eb.or([eb('retires_at', 'is', null), eb('retires_at', '>', at)]))
+    .execute()
+}
+
+/** Makes sure that a key signs: where none does, the pending one begins at once, and where there is none either, `spare`. */
+export async function promoteOrInsert (change: KeyChange, algorithm: Algorithm, spare: PreparedKey, now: number): Promise<void> {
+  const keys = change.candidates(await readKeys(change.trx))
+  if (findSigner(keys, algorithm, now) !== undefined) return
+  const pending = findPending(keys, algorithm, now)
+  if (pending !== undefined) await activate(change, pending, now)
+  else await insertSigner(change, spare, now, { imported: false })
+}
+
+/** Takes back that a key retires: its successor was revoked before it signed. */
+export async function unretire (trx: Transaction<Tables>, successor: KeyRow): Promise<void> {
+  await trx.updateTable('keys').set({ retires_at: null, expires_at: null })
+    .where('algorithm', '=', successor.algorithm).where('retires_at', '=', successor.activates_at).where('revoked_at', 'is', null)
+    .execute()
+}
+
+/** Keeps the keys that are about to retire for as long as a lifetime that was configured since needs. */
+export async function lengthenRetirement (trx: Transaction<Tables>, now: number): Promise<void> {
+  const accessTokenTtl = await readMeta(trx, 'access_token_ttl')
+  for (const { kid, retiresAt, expiresAt } of await readKeys(trx)) {
+    if (retiresAt === null || expiresAt === null || retiresAt <= now) continue
+    const needed = expiryOf(retiresAt, accessTokenTtl)
+    if (expiresAt < needed) await trx.updateTable('keys').set({ expires_at: needed }).where('kid', '=', kid).execute()
+  }
+}
+
+/** When the last key of an older system dies; 0 where there is none. What must outlive every token must outlive these too. */
+export async function lastVerifyOnlyExpiry (db: Queryable): Promise<number> {
+  const row = await db.selectFrom('keys').select(eb => eb.fn.max('expires_at').as('last'))
+    .where('activates_at', 'is', null).where('revoked_at', 'is', null)
+    // A damaged value that is not a number sorts after all numbers.
+    .where('expires_at', '<=', LAST_MOMENT).executeTakeFirst()
+  return Number(row?.last ?? 0)
+}

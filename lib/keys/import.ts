@@ -1,0 +1,239 @@
+import { createPrivateKey, createPublicKey, createSecretKey, sign, verify } from 'node:crypto'
+import type { JsonWebKey, KeyObject } from 'node:crypto'
+import { ALGORITHMS } from '../../schemas/algorithms.js'
+import type { Algorithm } from '../../schemas/algorithms.js'
+import { recogniseKey } from '../identity/key-forms.js'
+import type { KeyForm } from '../identity/key-forms.js'
+
+/** Why a key was not taken. Its message says what to do, and nothing of the key. */
+export class KeyError extends Error {
+  override readonly name = 'KeyError'
+  readonly code: 'invalid_key' | 'duplicate_key' | 'pending_key' | 'too_many_keys'
+
+  constructor (code: KeyError['code'], message: string, cause?: unknown) {
+    super(message, { cause })
+    this.code = code
+  }
+}
+
+/** A key that was read from a file. */
+export interface ParsedKey {
+  /** What it may be used with: one, or both of RSA where nobody said which. */
+  algorithms: readonly [Algorithm, ...Algorithm[]]
+  /** As it is sealed: PEM (PKCS #8 to sign with, SPKI to verify with), or base64url bytes for HS256. */
+  text: string
+  /** What is the same for both halves of a pair: SPKI, or the secret. */
+  identity: string
+  /** What the JWK calls itself. */
+  kid: string | undefined
+}
+
+/** What its owner says of a key that the file does not. */
+export interface KeyHints {
+  /**
+   * What the key is for. Default: what the JWK specifies; an RSA key without that is for RS256 and PS256. A secret that
+   * is not a JWK needs HS256 here. It looks like any other text, and text that others know must not become a secret by
+   * mistake.
+   */
+  algorithm?: Algorithm
+  /** The secret is in base64url (or base64). Default: the text of the file is the secret. */
+  base64url?: boolean
+}
+
+type Purpose = 'sign' | 'verify'
+
+interface Material {
+  key: KeyObject
+  jwk: JsonWebKey | undefined
+}
+
+/** RFC 7518 section 3.3; above that a signature costs so long that it stops everybody else. */
+const RSA_BITS = { least: 2_048, most: 4_096 }
+
+/** RFC 7518 section 3.2: as long as the hash. */
+const SECRET_BYTES = 32
+
+/** Bytes; the longest key is an RSA key of 4,096 bits as a JWK. */
+const MAX_FILE_BYTES = 16 * 1024
+
+const KID = /^[\x21-\x7E]{1,128}$/
+
+/** A private key to sign with. Throws a KeyError. */
+export function parseSigningKey (content: Buffer, hints: KeyHints = {}): ParsedKey {
+  const parsed = parseKey(content, 'sign', hints)
+  if (parsed === undefined) throw invalid('it is neither a PEM file nor a JWK: give the private key as one of these')
+  return parsed
+}
+
+/** A public or private key to verify with, of which only the public half is kept, or an HMAC secret. Throws a KeyError. */
+export function parseVerifyOnlyKey (content: Buffer, hints: KeyHints = {}): ParsedKey {
+  const parsed = parseKey(content, 'verify', hints)
+  if (parsed === undefined) return parseSecret(content, hints)
+  if (hints.base64url === true) throw invalid('the file holds a key, not a bare secret: leave out --base64url')
+  return parsed
+}
+
+/** Throws a KeyError where the text cannot be a `kid`. */
+export function assertKid (kid: string): void {
+  if (!KID.test(kid)) throw invalid('its kid must have 1 to 128 characters of printable ASCII without spaces')
+}
+
+function invalid (reason: string, cause?: unknown): KeyError {
+  return new KeyError('invalid_key', `The key is not taken: ${reason}`, cause)
+}
+
+/** Returns undefined if the file does not look like a key. */
+function parseKey (content: Buffer, purpose: Purpose, { algorithm: wanted }: KeyHints): ParsedKey | undefined {
+  if (content.length > MAX_FILE_BYTES) {
+    throw invalid(`the file has more than ${MAX_FILE_BYTES} bytes: give one that holds the key and nothing else`)
+  }
+  const form = recogniseKey(content)
+  if (form === undefined) {
+    assertText(content)
+    return undefined
+  }
+  const { key, jwk } = toMaterial(form, purpose)
+  let algorithms = algorithmsOf(key)
+  for (const named of [jwk?.alg, wanted]) {
+    if (named === undefined) continue
+    if (!(algorithms as readonly unknown[]).includes(named)) throw invalid(`it is for ${algorithms.join(' or ')}, and cannot be used with ${String(named)}`)
+    algorithms = [named as Algorithm]
+  }
+  if (typeof jwk?.kid === 'string') assertKid(jwk.kid)
+  return { algorithms, kid: typeof jwk?.kid === 'string' ? jwk.kid : undefined, ...toTexts(key, purpose) }
+}
+
+function toMaterial (found: KeyForm, purpose: Purpose): Material {
+  switch (found.form) {
+    case 'refused': throw invalid(found.reason)
+    case 'pem': return ofPem(found.text, purpose)
+    case 'jwk': return ofJwk(found.jwk, purpose)
+    case 'key':
+      assertUsable(found.key.type === 'private', purpose)
+      return { key: found.key, jwk: undefined }
+  }
+}
+
+/** Decodes UTF-8. It refuses zeros too, because UTF-16, which some shells write, has them. */
+function assertText (content: Buffer): string {
+  try {
+    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(content)
+    if (!text.includes('\0')) return text
+  } catch {
+    // The message below covers this too.
+  }
+  throw invalid('the file is not UTF-8 text: give a key as PEM, DER or JWK, or a secret as text or in base64url')
+}
+
+function ofPem (text: string, purpose: Purpose): Material {
+  if (/^-----BEGIN ENCRYPTED|^Proc-Type: *4, *ENCRYPTED/m.test(text)) throw invalid('it is encrypted: decrypt it first, for example with `openssl pkey -in key.pem`')
+  const blocks = text.match(/-----BEGIN ((RSA |EC )?PRIVATE KEY|(RSA )?PUBLIC KEY)-----[^-]*-----END \1-----/g) ?? []
+  const [block] = blocks
+  if (block === undefined) {
+    throw invalid(
+      'the PEM file holds no PRIVATE KEY or PUBLIC KEY: extract the key of a certificate with ' +
+      '`openssl x509 -pubkey -noout`'
+    )
+  }
+  if (blocks.length > 1) throw invalid('the PEM file holds more than one key: give a file for each')
+  const isPrivate = block.includes('PRIVATE KEY')
+  assertUsable(isPrivate, purpose)
+  return { key: read(() => isPrivate ? createPrivateKey(block) : createPublicKey(block)), jwk: undefined }
+}
+
+function ofJwk (jwk: JsonWebKey, purpose: Purpose): Material {
+  const { use, key_ops: operations, alg, kid } = jwk as Record<string, unknown>
+  if (use !== undefined && use !== 'sig') throw invalid(`its use is '${String(use)}', and must be 'sig'`)
+  // The private half of a pair may only say that it signs: what is kept of it verifies.
+  const needed = purpose === 'sign' ? ['sign'] : ['verify', 'sign']
+  if (operations !== undefined && !(Array.isArray(operations) && needed.some(name => operations.includes(name)))) throw invalid(`its key_ops do not have '${needed[0]}'`)
+  if (alg !== undefined && !(ALGORITHMS as readonly unknown[]).includes(alg)) throw invalid(`its alg must be one of ${ALGORITHMS.join(', ')}`)
+  if (kid !== undefined && typeof kid !== 'string') throw invalid('its kid is not a text: mend it, or leave it out')
+  if (jwk.kty === 'oct') {
+    if (typeof jwk.k !== 'string') throw invalid('its k is missing, which is the secret itself: export it again')
+    const bytes = toBytes(jwk.k)
+    if (recogniseKey(bytes) !== undefined) {
+      throw invalid('its k holds a key or a token, not a secret: give that key itself')
+    }
+    return { key: createSecretKey(bytes), jwk }
+  }
+  const isPrivate = jwk.d !== undefined
+  assertUsable(isPrivate, purpose)
+  return { key: read(() => isPrivate ? createPrivateKey({ key: jwk, format: 'jwk' }) : createPublicKey({ key: jwk, format: 'jwk' })), jwk }
+}
+
+function assertUsable (isPrivate: boolean, purpose: Purpose): void {
+  if (purpose === 'sign' && !isPrivate) throw invalid('it is a public key, which signs nothing: give the private one, or import it to verify only (--verify-only)')
+}
+
+function read (make: () => KeyObject): KeyObject {
+  try {
+    return make()
+  } catch (cause) {
+    throw invalid('it cannot be read: it is damaged, or of a kind that is not supported, which RSA, EC P-256 and Ed25519 are', cause)
+  }
+}
+
+function algorithmsOf (key: KeyObject): ParsedKey['algorithms'] {
+  if (key.type === 'secret') return ['HS256']
+  const { namedCurve, modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {}
+  switch (key.asymmetricKeyType) {
+    case 'ec':
+      if (namedCurve !== 'prime256v1') throw invalid(`its curve is ${namedCurve}, and must be P-256 (prime256v1)`)
+      return ['ES256']
+    case 'ed25519': return ['EdDSA']
+    case 'rsa':
+      if (modulusLength < RSA_BITS.least || modulusLength > RSA_BITS.most) throw invalid(`it is an RSA key of ${modulusLength} bits, and must have ${RSA_BITS.least} to ${RSA_BITS.most} (RFC 7518 section 3.3)`)
+      if (publicExponent < 65_537n) throw invalid(`its RSA exponent is ${publicExponent}, and must be at least 65537`)
+      return ['RS256', 'PS256']
+    default: throw invalid(`its type is ${key.asymmetricKeyType}, and must be RSA, EC P-256 or Ed25519`)
+  }
+}
+
+function toTexts (key: KeyObject, purpose: Purpose): Pick<ParsedKey, 'text' | 'identity'> {
+  if (key.type === 'secret') return ofBytes(key.export())
+  const publicKey = key.type === 'private' ? createPublicKey(key) : key
+  if (key.type === 'private' && !belongTogether(key, publicKey)) throw invalid('its private and its public half do not belong together: export it again')
+  const identity = publicKey.export({ type: 'spki', format: 'pem' }).toString()
+  return { identity, text: purpose === 'sign' ? key.export({ type: 'pkcs8', format: 'pem' }).toString() : identity }
+}
+
+/** The file says both, and nobody else has looked whether it is right. */
+function belongTogether (privateKey: KeyObject, publicKey: KeyObject): boolean {
+  const digest = privateKey.asymmetricKeyType === 'ed25519' ? null : 'sha256'
+  const text = Buffer.from('latchkey')
+  try {
+    return verify(digest, text, publicKey, sign(digest, text, privateKey))
+  } catch {
+    return false
+  }
+}
+
+function parseSecret (content: Buffer, { algorithm, base64url }: KeyHints): ParsedKey {
+  if (algorithm === undefined) {
+    throw invalid('it is neither PEM, DER nor a JWK: if it is an HS256 secret, confirm that with --algorithm HS256')
+  }
+  if (algorithm !== 'HS256') throw invalid(`it is a secret, which is for HS256 and not for ${algorithm}`)
+  // Editors and `echo` end a file with a line break that is no part of the secret.
+  const text = assertText(content).replace(/\r?\n$/, '')
+  // Keys are copied in lines, secrets are not. And editors disagree about line breaks, which would change the secret.
+  if (base64url !== true && /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(text)) {
+    throw invalid(
+      'a secret as text must be one line of visible characters: give any other in base64url, with --base64url'
+    )
+  }
+  return { algorithms: ['HS256'], kid: undefined, ...ofBytes(base64url === true ? toBytes(text) : Buffer.from(text)) }
+}
+
+function toBytes (text: string): Buffer {
+  if (!/^[A-Za-z0-9_+/-]+={0,2}$/.test(text)) {
+    throw invalid('the secret is not base64url: leave out --base64url if it is plain text')
+  }
+  return Buffer.from(text, 'base64url')
+}
+
+function ofBytes (bytes: Buffer): Pick<ParsedKey, 'text' | 'identity'> {
+  if (bytes.length < SECRET_BYTES) throw invalid(`the secret has ${bytes.length} bytes, and must have at least ${SECRET_BYTES} (RFC 7518 section 3.2)`)
+  const text = bytes.toString('base64url')
+  return { text, identity: text }
+}

@@ -1,0 +1,267 @@
+import type { Algorithm } from '../../schemas/algorithms.js'
+import type { Clock } from '../time/clock.js'
+import { SYSTEM } from '../ledger/events.js'
+import type { Follower } from '../store/change-follower.js'
+import { lengthenRetirement, prepareKey, promoteOrInsert } from './changes.js'
+import { findSigner, isPublished, isRotationDue, stateOf, verifies } from './life.js'
+import type { KeyLife, KeyState } from './life.js'
+import { openKey, REPORTS } from './opening.js'
+import type { Entry, JwtKey, JwtKeyMaker, KeyProblem, VerifyOnlyJwtKey } from './opening.js'
+import { isSound, judgeSecrets, readKeys } from './rows.js'
+import type { KeyRow } from './rows.js'
+import { unsealKeyText } from './material.js'
+import type { PublicJwk } from './material.js'
+import type { Revocations } from '../revocation/revocations.js'
+import { parseScope } from '../identity/scopes.js'
+import type { Store } from '../store/store.js'
+
+export type { JwtKey, JwtKeyMaker, VerifyOnlyJwtKey } from './opening.js'
+
+/** A key, and when it dies: milliseconds, or Infinity. */
+export interface Held<Key> {
+  key: Key
+  expiresAt: number
+}
+
+/** A key as its administrator may see it: never the key itself. */
+export interface KeyView extends KeyLife {
+  kid: string
+  algorithm: Algorithm
+  /** `unusable`: it cannot be opened here. See `problem`. */
+  state: KeyState | 'unusable'
+  /**
+   * Why it cannot be used. `secret`: another secret sealed it, or the seal is damaged. `damaged`: the row holds no
+   * key. Null: it can be used.
+   */
+  problem: KeyProblem | null
+  /** Whether this process signs with it. */
+  signs: boolean
+  /** Milliseconds. */
+  createdAt: number
+  issuer: string | null
+  audience: string | null
+  /** Of a key that only verifies: the scopes that its tokens may carry. Null: all of the app's own. */
+  scopes: readonly string[] | null
+}
+
+/** The keys of the store, opened and in memory. Call `Revocations.refresh` first: it brings them up to date too. */
+export interface Keyring {
+  /** The key of ours with this `kid`, where its tokens are to be believed. */
+  find (kid: string, now: number): Held<JwtKey> | undefined
+  /** The keys of older systems that a token of this algorithm may be of: the one that it names, or each where it names none. */
+  findVerifyOnly (algorithm: string, kid: string | undefined, now: number): Array<Held<VerifyOnlyJwtKey>>
+  /** The key that signs now. Throws where there is none that the secrets of this process open. */
+  signer (now: number): JwtKey
+  /** The public keys: RFC 7517 section 5. */
+  jwks (now: number): PublicJwk[]
+  /** All keys, the oldest first. */
+  list (now: number): KeyView[]
+  /** Whether the signing key is to be replaced. `rotation`: milliseconds that a key signs for; undefined: for good. */
+  isRotationDue (rotation: number | undefined, now: number): boolean
+  /**
+   * Returns the keys in the store that may be chosen to sign. These are the keys that open here. If none opens, the
+   * secret of this process may be wrong. Then all keys count, so that this process does not replace the keys of others.
+   */
+  candidates (keys: readonly KeyRow[]): KeyRow[]
+  /**
+   * Whether there are keys that may be good but none of them opens. Then the secret of this process is probably wrong.
+   */
+  opensNone (keys: readonly KeyRow[]): boolean
+  /** Registers what must forget what the keys before have verified. */
+  onChange (listener: () => void): void
+}
+
+/**
+ * Opens the keys in the store and follows its changes. If no key signs with `algorithm`, it makes one. Keys live beside
+ * the revocations on purpose: if the store is lost, both are lost, so no token comes back because its revocation is
+ * gone. A key that cannot be opened is left out and reported once.
+ * @param sealKeys - the first one seals, all of them unseal.
+ * @param isRepair - opens even with a wrong secret, and then makes no key, so that keys can be listed and revoked.
+ * @throws Error that names the option `secret` if no key opens, because a new signing key under a wrong secret would
+ * end every session.
+ */
+export async function openKeyring ({
+  store, clock, revocations, follower, algorithm, sealKeys, maker, log, isRepair = false
+}: {
+  store: Store
+  clock: Clock
+  revocations: Revocations
+  follower: Follower
+  algorithm: Algorithm
+  sealKeys: readonly [Buffer, ...Buffer[]]
+  maker: JwtKeyMaker
+  log: { warn (details: object, message: string): void }
+  isRepair?: boolean
+}): Promise<Keyring> {
+  let entries: Entry[] = []
+  let byKid = new Map<string, Entry>()
+  const listeners: Array<() => void> = []
+  const reported = new Set<string>()
+
+  const read = (): Promise<KeyRow[]> => store.read(readKeys)
+
+  async function take (rows: KeyRow[]): Promise<void> {
+    const taken: Entry[] = []
+    for (const row of rows) {
+      const known = byKid.get(row.kid)
+      const { jwtKey, verifyOnly, problem } = await openKey(row, { known, sealKeys, maker, now: clock.now() })
+      taken.push({ row, jwtKey, verifyOnly, problem })
+    }
+    entries = taken
+    byKid = new Map(taken.map(entry => [entry.row.kid, entry]))
+    for (const listener of listeners) listener()
+  }
+
+  function reportProblems (): void {
+    for (const { row: { kid }, problem } of entries) {
+      if (problem === null || reported.has(kid)) continue
+      reported.add(kid)
+      log.warn({ kid }, REPORTS[problem])
+    }
+  }
+
+  /**
+   * Leaves out rows that hold no key at all. A key that our secrets do not open stays, because it may be the key of
+   * another process.
+   */
+  function withoutDamaged (rows: readonly KeyRow[]): KeyRow[] {
+    return rows.filter(row => isSound(row) && byKid.get(row.kid)?.problem !== 'damaged')
+  }
+
+  function opensNone (rows: readonly KeyRow[]): boolean {
+    return judgeSecrets(withoutDamaged(rows), sealKeys, clock.now()) === 'wrong'
+  }
+
+  function candidates (rows: readonly KeyRow[]): KeyRow[] {
+    const sound = withoutDamaged(rows)
+    return judgeSecrets(sound, sealKeys, clock.now()) === 'right'
+      ? sound.filter(row => unsealKeyText(sealKeys, row) !== undefined)
+      : sound
+  }
+
+  /** Another process that signs with other algorithms does not replace our signing key when it revokes it: we do. */
+  async function makeSigner (): Promise<void> {
+    const spare = await prepareKey(algorithm, sealKeys[0], clock.now())
+    await revocations.transaction((trx, revoke, now, record) =>
+      promoteOrInsert({ trx, revoke, record, by: SYSTEM, candidates }, algorithm, spare, now)
+    )
+  }
+
+  function lacksSigner (rows: readonly KeyRow[]): boolean {
+    return findSigner(rows, algorithm, clock.now()) === undefined
+  }
+
+  async function load (): Promise<void> {
+    const rows = await read()
+    if (isSame(rows, entries)) return
+    await take(rows)
+    // A key that other secrets sealed counts here. Otherwise two processes with different secrets would keep replacing
+    // each other's keys.
+    if (!opensNone(rows) && lacksSigner(withoutDamaged(rows))) await replaceSigner()
+    reportProblems()
+  }
+
+  async function replaceSigner (): Promise<void> {
+    await makeSigner()
+    await take(await read())
+  }
+
+  async function start (): Promise<void> {
+    const rows = await read()
+    // An empty store has nothing to open.
+    if (rows.length > 0) await take(rows)
+    if (opensNone(rows)) {
+      if (!isRepair) throw secretOpensNothing(entries)
+    } else if (lacksSigner(candidates(rows))) {
+      await replaceSigner()
+    }
+    reportProblems()
+  }
+
+  await revocations.transaction((trx, _revoke, now) => lengthenRetirement(trx, now))
+  await start()
+  follower.follow(load)
+
+  function toView ({ row, problem }: Entry, signer: Entry | undefined, now: number): KeyView {
+    const { activatesAt, retiresAt, expiresAt, revokedAt } = row
+    return {
+      kid: row.kid,
+      algorithm: row.algorithm as Algorithm,
+      state: problem === null ? stateOf(row, now) : 'unusable',
+      problem,
+      signs: row === signer?.row,
+      createdAt: row.created_at,
+      activatesAt,
+      retiresAt,
+      expiresAt,
+      revokedAt,
+      issuer: row.issuer,
+      audience: row.audience,
+      scopes: row.scope === null ? null : parseScope(row.scope)
+    }
+  }
+
+  function findSigning (now: number): Entry | undefined {
+    const signer = findSigner(openedRows(), algorithm, now)
+    return signer === undefined ? undefined : byKid.get(signer.kid)
+  }
+
+  function openedRows (): KeyRow[] {
+    return entries.filter(({ jwtKey }) => jwtKey !== undefined).map(({ row }) => row)
+  }
+
+  return {
+    find (kid, now) {
+      const entry = byKid.get(kid)
+      return entry?.jwtKey !== undefined && verifies(entry.row, now)
+        ? { key: entry.jwtKey, expiresAt: entry.row.expiresAt ?? Infinity }
+        : undefined
+    },
+    findVerifyOnly (algorithm, kid, now) {
+      const found: Array<Held<VerifyOnlyJwtKey>> = []
+      for (const entry of entries) {
+        if (entry.verifyOnly === undefined || entry.row.algorithm !== algorithm || !verifies(entry.row, now)) continue
+        if (kid === undefined || kid === entry.row.kid) {
+          found.push({ key: entry.verifyOnly, expiresAt: entry.row.expiresAt ?? Infinity })
+        }
+      }
+      return found
+    },
+    signer (now) {
+      const key = findSigning(now)?.jwtKey
+      if (key === undefined) throw new Error(`There is no ${algorithm} key to sign with that the option secret (LATCHKEY_SECRET) of this process opens`)
+      return key
+    },
+    jwks: now => entries.filter(({ row }) => isPublished(row, now))
+      .map(({ jwtKey }) => jwtKey?.jwk ?? null).filter(jwk => jwk !== null),
+    list (now) {
+      const signer = findSigning(now)
+      return entries.map(entry => toView(entry, signer, now))
+    },
+    isRotationDue: (rotation, now) => isRotationDue(openedRows(), algorithm, rotation, now),
+    candidates,
+    opensNone,
+    onChange (listener) {
+      listeners.push(listener)
+    }
+  }
+}
+
+function secretOpensNothing (entries: readonly Entry[]): Error {
+  const kid = entries.find(({ problem }) => problem === 'secret')?.row.kid ?? ''
+  return new Error(
+    'The option secret (LATCHKEY_SECRET, or the .secret file beside the database) does not open the signing key ' +
+    `${kid}: give the secret that this database was made with. If the secret is right, the key is damaged: ` +
+    `remove it with \`latchkey keys revoke ${kid}\``
+  )
+}
+
+/** Read after every commit of another process, most of which are logins. */
+function isSame (rows: KeyRow[], entries: Entry[]): boolean {
+  return rows.length === entries.length && rows.every((row, index) => {
+    const known = entries[index]?.row
+    return (
+      known !== undefined && Object.entries(row).every(([column, value]) => known[column as keyof KeyRow] === value)
+    )
+  })
+}

@@ -1,0 +1,112 @@
+import { createPrivateKey, createPublicKey, generateKeyPair, randomBytes } from 'node:crypto'
+import { promisify } from 'node:util'
+import type { Algorithm } from '../../schemas/algorithms.js'
+import { parseScope } from '../identity/scopes.js'
+import { seal, unseal } from './secrets.js'
+import type { KeysTable } from '../store/tables.js'
+
+/** A key and the one algorithm that it is used with (RFC 8725 section 3.1). */
+export interface SigningKey {
+  kid: string
+  algorithm: Algorithm
+  /** PEM (PKCS #8), or the bytes of the HMAC key. */
+  private: string | Buffer
+  /** PEM (SPKI), or the bytes of the HMAC key. */
+  public: string | Buffer
+  /** What the JWKS shows: null for a symmetric key, which it never shows. */
+  jwk: PublicJwk | null
+}
+
+/** A key of an older system, whose tokens are honoured until they expire: it verifies under a profile of its own and never signs. */
+export interface VerifyOnlyKey {
+  kid: string
+  algorithm: Algorithm
+  /** PEM (SPKI), or the bytes of the HMAC key. */
+  public: string | Buffer
+  /** The `iss` that its tokens must have. Null: none is asked for. */
+  issuer: string | null
+  /** The `aud` that its tokens must have. Null: one of ours, where they have one. */
+  audience: string | null
+  /** The scopes that its tokens may carry. Null: all of the app's own. */
+  scopes: readonly string[] | null
+}
+
+/** A public key as in RFC 7517 section 4. */
+export interface PublicJwk {
+  kty: string
+  kid: string
+  alg: string
+  use: 'sig'
+  crv?: string
+  x?: string
+  y?: string
+  n?: string
+  e?: string
+}
+
+const generatePair = promisify(generateKeyPair)
+
+/** The text of a new key, as it is sealed: PEM, or base64url bytes for HS256. */
+export async function generateKeyText (algorithm: Algorithm): Promise<string> {
+  if (algorithm === 'HS256') return randomBytes(32).toString('base64url')
+  const { privateKey } = await (() => {
+    switch (algorithm) {
+      case 'ES256': return generatePair('ec', { namedCurve: 'P-256' })
+      case 'EdDSA': return generatePair('ed25519')
+      case 'RS256':
+      case 'PS256': return generatePair('rsa', { modulusLength: 2048 })
+    }
+  })()
+  return privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+}
+
+/** What of a row is bound to its sealed text: moved to another row, given another algorithm or another use, it does not open. */
+export type SealContext = Pick<KeysTable, 'kid' | 'algorithm' | 'activates_at' | 'issuer' | 'audience' | 'scope'>
+
+function contextOf ({ kid, algorithm, activates_at: activatesAt, issuer, audience, scope }: SealContext): string {
+  // The secret of an older system is in other hands too: whoever can write to the store must not make it sign.
+  return activatesAt === null ? JSON.stringify(['verify-only', kid, algorithm, issuer, audience, scope]) : `${kid} ${algorithm}`
+}
+
+/** Seals the text of a key for its row. */
+export function sealKeyText (sealKey: Buffer, text: string, row: SealContext): string {
+  return seal(sealKey, text, contextOf(row))
+}
+
+/** The text of a sealed key, and whether the first key has sealed it; undefined where none of them has. */
+export function unsealKeyText (sealKeys: readonly Buffer[], row: SealContext & Pick<KeysTable, 'sealed'>): { text: string, isFirst: boolean } | undefined {
+  for (const [index, sealKey] of sealKeys.entries()) {
+    const text = unseal(sealKey, row.sealed, contextOf(row))
+    if (text !== undefined) return { text, isFirst: index === 0 }
+  }
+  return undefined
+}
+
+/** A key to sign with, from its text. */
+export function toSigningKey ({ kid, algorithm }: Pick<KeysTable, 'kid' | 'algorithm'>, text: string): SigningKey {
+  if (algorithm === 'HS256') {
+    const bytes = Buffer.from(text, 'base64url')
+    return { kid, algorithm, private: bytes, public: bytes, jwk: null }
+  }
+  // Derived, never read: whoever can write to the store must not choose what the JWKS tells other machines to trust.
+  const publicKey = createPublicKey(createPrivateKey(text))
+  return {
+    kid,
+    algorithm: algorithm as Algorithm,
+    private: text,
+    public: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+    jwk: { ...publicKey.export({ format: 'jwk' }) as { kty: string }, kid, alg: algorithm, use: 'sig' }
+  }
+}
+
+/** A key of an older system, from its text. */
+export function toVerifyOnlyKey ({ kid, algorithm, issuer, audience, scope }: SealContext, text: string): VerifyOnlyKey {
+  return {
+    kid,
+    algorithm: algorithm as Algorithm,
+    public: algorithm === 'HS256' ? Buffer.from(text, 'base64url') : text,
+    issuer,
+    audience,
+    scopes: scope === null ? null : parseScope(scope)
+  }
+}

@@ -1,0 +1,213 @@
+import { parse as parseDuration } from '@lukeed/ms'
+import { DURATION_PATTERN, Options, ServiceOptions } from '../../schemas/options.js'
+import type { LatchkeyOptions } from '../../schemas/options.js'
+import type { Algorithm } from '../../schemas/algorithms.js'
+import type { EventHook } from '../../schemas/events.js'
+import type { ClaimsHook, UserDirectory } from '../../schemas/host.js'
+import { isRange } from '../identity/network.js'
+import { findPublicForm } from '../identity/key-forms.js'
+import { createOptionCheck, show } from './check.js'
+import type { OptionSchema } from './check.js'
+import { BUILT_IN_SCOPES } from '../identity/scopes.js'
+import { isPostgres } from '../store/database-url.js'
+
+/** The options after the check: defaults filled in, durations in milliseconds. */
+export interface Settings {
+  issuer: string
+  audience: readonly string[]
+  database: string
+  revocationBound: number
+  /** Undefined: in a file beside the database. */
+  secrets: readonly string[] | undefined
+  algorithm: Algorithm
+  /** The built-in scopes and the app's own. */
+  catalogue: Readonly<Record<string, string>>
+  accessTokenTtl: number
+  refreshIdleTtl: number
+  sessionTtl: number
+  maxSessions: number
+  refreshGrace: number
+  /** Undefined: never. */
+  keyRotation: number | undefined
+  bcryptCost: number
+  passwordMinLength: number
+  registration: boolean
+  passwordGrant: boolean
+  rateLimit: boolean
+  cookiesSecure: boolean
+  trustedOrigins: ReadonlySet<string>
+  corsOrigins: ReadonlySet<string>
+  securityHeaders: boolean
+  shedLoad: boolean
+  metrics: boolean
+  statusList: boolean
+  prefix: string
+  docs: boolean
+  users: UserDirectory | undefined
+  claims: ClaimsHook | undefined
+  onEvent: EventHook | undefined
+  auditRetention: number
+  now: () => number
+  /** Milliseconds that have passed since some moment; stands still where the host has a clock of its own. */
+  stopwatch: () => number
+}
+
+/** Milliseconds: a key is published some minutes before it signs, and until its last token is dead after that. */
+const SHORTEST_ROTATION = 60 * 60 * 1000
+
+/** Milliseconds: within the bound the database is asked several times. */
+const SHORTEST_BOUND = 100
+
+/** Milliseconds: more is no bound, and no timer may be longer than 24 days. */
+const LONGEST_BOUND = 60 * 60 * 1000
+
+const DURATION = new RegExp(DURATION_PATTERN)
+
+const checkOptions = createOptionCheck<Required<LatchkeyOptions>>(Options)
+const checkServiceOptions = createOptionCheck<Required<ServiceOptions>>(ServiceOptions)
+
+/**
+ * Checks the plugin's options and fills in the defaults.
+ * @throws TypeError in one sentence that names the option, its environment variable and the legal values.
+ */
+export function readOptions (given: unknown): Settings {
+  const options = checkOptions(given)
+  if (!URL.canParse(options.issuer)) {
+    const { env, expects } = Options.properties.issuer as OptionSchema
+    throw new TypeError(`Latchkey: the option issuer (${env}) is ${show(options.issuer)}: it must be ${expects}`)
+  }
+  const secrets = typeof options.secret === 'string' ? [options.secret] : options.secret
+  for (const secret of secrets ?? []) {
+    const bytes = Buffer.byteLength(secret)
+    if (bytes < 32) throw new TypeError(`Latchkey: the option secret (LATCHKEY_SECRET) has ${bytes} bytes: it must be at least 32 bytes of text, or a list of such; \`openssl rand -base64 32\` makes one`)
+    const form = findPublicForm(secret)
+    if (form !== undefined) {
+      throw new TypeError(
+        `Latchkey: the option secret (LATCHKEY_SECRET) holds ${form}, which others know: it must be random. ` +
+          'Generate one with `openssl rand -base64 32`'
+      )
+    }
+  }
+  const settings: Settings = {
+    issuer: options.issuer,
+    audience: options.audience === undefined ? [options.issuer] : [options.audience].flat(),
+    database: options.database,
+    revocationBound: toMilliseconds(options.revocationBound),
+    secrets,
+    algorithm: options.algorithm,
+    catalogue: { ...BUILT_IN_SCOPES, ...options.scopes },
+    accessTokenTtl: toMilliseconds(options.accessTokenTtl),
+    refreshIdleTtl: toMilliseconds(options.refreshIdleTtl),
+    sessionTtl: toMilliseconds(options.sessionTtl),
+    maxSessions: options.maxSessions,
+    refreshGrace: toMilliseconds(options.refreshGrace),
+    keyRotation: options.keyRotation === 'never' ? undefined : toMilliseconds(options.keyRotation),
+    bcryptCost: options.bcryptCost,
+    passwordMinLength: options.passwordMinLength,
+    registration: options.registration,
+    passwordGrant: options.passwordGrant,
+    rateLimit: options.rateLimit,
+    cookiesSecure: options.cookies.secure ?? true,
+    // As browsers write them: in lower case, without the default port.
+    trustedOrigins: readOrigins('trustedOrigins', options.trustedOrigins),
+    corsOrigins: readOrigins('corsOrigins', options.corsOrigins),
+    securityHeaders: options.securityHeaders,
+    shedLoad: options.shedLoad,
+    metrics: options.metrics,
+    statusList: options.statusList,
+    prefix: options.prefix,
+    docs: options.docs,
+    users: options.users,
+    claims: options.claims,
+    onEvent: options.onEvent,
+    auditRetention: toMilliseconds(options.auditRetention),
+    now: options.now ?? Date.now,
+    stopwatch: options.now === undefined ? () => performance.now() : () => 0
+  }
+  if (settings.accessTokenTtl < 1_000) throw new TypeError('Latchkey: the option accessTokenTtl (LATCHKEY_ACCESS_TOKEN_TTL) must be at least 1s: tokens say their times in whole seconds')
+  if (settings.revocationBound < SHORTEST_BOUND || settings.revocationBound > LONGEST_BOUND) {
+    throw new TypeError(`Latchkey: the option revocationBound (LATCHKEY_REVOCATION_BOUND) is "${options.revocationBound}": it must be a duration from 100ms to 1h`)
+  }
+  if (secrets === undefined && isPostgres(settings.database)) {
+    throw new TypeError('Latchkey: with PostgreSQL the option secret (LATCHKEY_SECRET) must be given, and be the same on every node: at least 32 bytes of text, or a list of such; `openssl rand -base64 32` makes one')
+  }
+  if (settings.keyRotation !== undefined && settings.keyRotation < SHORTEST_ROTATION) {
+    throw new TypeError(`Latchkey: the option keyRotation (LATCHKEY_KEY_ROTATION) is "${options.keyRotation}": it must be a duration such as 12h or 90d, at least 1h, or 'never'`)
+  }
+  if (settings.statusList && settings.algorithm === 'HS256') {
+    throw new TypeError('Latchkey: the option statusList (LATCHKEY_STATUS_LIST) must be false where the option algorithm (LATCHKEY_ALGORITHM) is HS256: nobody else could verify the lists')
+  }
+  return settings
+}
+
+/** Checks the options that only the service takes. Throws as `readOptions` does. */
+export function readServiceOptions (given: ServiceOptions): Required<ServiceOptions> {
+  const options = checkServiceOptions(given)
+  if (options.trustProxy.every(isRange)) return options
+  const { env, expects } = ServiceOptions.properties.trustProxy as OptionSchema
+  throw new TypeError(`Latchkey: ${env} must be ${expects}.`)
+}
+
+/**
+ * The options that the environment gives, for the plugin and for the service around it, and the names of variables that look
+ * like ours and are not read: a misspelt one must not be passed over in silence. Throws a TypeError for a value of the wrong type.
+ */
+export function optionsFromEnvironment (env: NodeJS.ProcessEnv): { options: LatchkeyOptions, service: ServiceOptions, unread: string[] } {
+  return {
+    options: fromEnvironment(Options as OptionSchema, env) as LatchkeyOptions,
+    service: fromEnvironment(ServiceOptions as OptionSchema, env) as ServiceOptions,
+    unread: Object.keys(env).filter(name => name.startsWith('LATCHKEY_') && !ENVIRONMENT_NAMES.has(name))
+  }
+}
+
+const ENVIRONMENT_NAMES = new Set([...environmentNames(Options as OptionSchema), ...environmentNames(ServiceOptions as OptionSchema)])
+
+function environmentNames (schema: OptionSchema): string[] {
+  return Object.values(schema.properties ?? {}).flatMap(property => property.env ?? environmentNames(property))
+}
+
+function fromEnvironment (schema: OptionSchema, env: NodeJS.ProcessEnv): Record<string, unknown> {
+  const options: Record<string, unknown> = {}
+  for (const [name, property] of Object.entries(schema.properties ?? {})) {
+    if (property.properties !== undefined) {
+      options[name] = fromEnvironment(property, env)
+    } else if (property.env !== undefined) {
+      const text = env[property.env]
+      if (text !== undefined && text !== '') options[name] = fromText(property, text, property.env)
+    }
+  }
+  return options
+}
+
+function fromText (schema: OptionSchema, text: string, env: string): unknown {
+  if (schema.list === true) {
+    const items = text.split(',').map(item => item.trim()).filter(item => item !== '')
+    return schema.type === 'object' ? Object.fromEntries(items.map(item => [item, item])) : items
+  }
+  if (schema.type === 'boolean' && (text === 'true' || text === 'false')) return text === 'true'
+  if (schema.type === 'integer' && /^\d{1,9}$/.test(text)) return Number(text)
+  if (schema.type === 'boolean' || schema.type === 'integer') throw new TypeError(`Latchkey: ${env} is '${text}': it must be ${schema.expects}`)
+  return text
+}
+
+/** The origins of an option as browsers write them. Throws as `readOptions` does. */
+export function readOrigins (name: 'trustedOrigins' | 'corsOrigins', texts: readonly string[]): Set<string> {
+  return new Set(texts.map(text => {
+    try {
+      return new URL(text).origin
+    } catch (cause) {
+      const { env, expects } = Options.properties[name] as OptionSchema
+      throw new TypeError(`Latchkey: the option ${name} (${env}) has ${show(text)}: it must be ${expects}`, { cause })
+    }
+  }))
+}
+
+/** Milliseconds of a duration as the options have them; undefined for any other text. */
+export function readDuration (text: string): number | undefined {
+  return DURATION.test(text) ? toMilliseconds(text) : undefined
+}
+
+/** Milliseconds of a duration that was checked. */
+export function toMilliseconds (duration: string): number {
+  return parseDuration(duration) as number
+}

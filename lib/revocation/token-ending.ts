@@ -1,0 +1,52 @@
+import type { Transaction } from 'kysely'
+import type { Actor } from '../../schemas/events.js'
+import type { AccessTokenClaims } from '../identity/access-token.js'
+import { isClient } from '../identity/client-ids.js'
+import type { Clock } from '../time/clock.js'
+import { HOST } from '../ledger/events.js'
+import type { Revocations } from './revocations.js'
+import { endSession } from './session-ending.js'
+import type { Tables } from '../store/tables.js'
+
+/** Rules for single tokens that a session, or a client, may have. An honest client that ends each token before its time makes a hundred a day. */
+const MAX_TOKEN_RULES = 1_000
+
+async function hasEnded (trx: Transaction<Tables>, sessionId: string): Promise<boolean> {
+  const session = await trx.selectFrom('sessions').select('ended_at').where('id', '=', sessionId).executeTakeFirst()
+  return session !== undefined && session.ended_at !== null
+}
+
+/** Makes `Sessions.endToken`. */
+export function createTokenEnding ({ clock, revocations }: { clock: Clock, revocations: Revocations }) {
+  return async function endToken ({ jti, sid, sub, exp, client_id: clientId }: AccessTokenClaims, by: Actor = HOST): Promise<void> {
+    if (revocations.isTokenRevoked(jti)) return
+    // Without a rule it is the time that must stay what it is: a clock that steps back would undo what is acknowledged here.
+    if (clock.now() >= exp * 1000) return await revocations.keepTime(exp * 1000)
+    await revocations.transaction(async (trx, revoke, now, record) => {
+      const about = { actor: by, subject: sub, sessionId: sid, clientId }
+      // An older system's: it belongs to no session and no client.
+      if (sid === undefined && !isClient({ id: sub, clientId })) {
+        await revoke.token(jti, null, exp * 1000)
+        return await record({ type: 'token_revoked', ...about, details: { tokenId: jti } })
+      }
+      // The rule that ended the session killed the token. To record it again would let the holder fill the store.
+      if (sid !== undefined && await hasEnded(trx, sid)) return
+      const owner = sid ?? clientId
+      const { rules } = await trx.selectFrom('rules').select(eb => eb.fn.countAll<number>().as('rules')).where('session_id', '=', owner).executeTakeFirstOrThrow()
+      if (Number(rules) < MAX_TOKEN_RULES) {
+        await revoke.token(jti, owner, exp * 1000)
+        return await record({ type: 'token_revoked', ...about, details: { tokenId: jti } })
+      }
+      if (sid === undefined) {
+        await revoke.client(clientId)
+        // That one kills what these killed, here and elsewhere: what is counted begins anew, and the store does not fill.
+        await trx.deleteFrom('rules').where('session_id', '=', clientId).execute()
+        return await record({ type: 'tokens_revoked', ...about })
+      }
+      // The token is still valid, so a rule is needed even if the session is gone.
+      const ended = await endSession({ trx, revoke, now, record }, { userId: sub, sessionId: sid })
+      if (ended === undefined) await revoke.sessions([sid])
+      await record({ type: 'session_ended', ...about, details: { reason: 'too_many_tokens_revoked' } })
+    })
+  }
+}

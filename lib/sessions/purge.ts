@@ -1,0 +1,33 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { Transaction } from 'kysely'
+import type { Clock } from '../time/clock.js'
+import { RULE_RETENTION } from '../revocation/rule-index.js'
+import { closeLists, purgeLists } from '../status-lists/references.js'
+import { readMeta } from '../store/meta.js'
+import type { Store } from '../store/store.js'
+import type { Tables } from '../store/tables.js'
+
+/** How many sessions one transaction deletes. Each is in half a dozen indexes. */
+const STEP = 100
+
+/** Deletes up to `limit` sessions like `deleteSessions`, but in steps. Requests are served between the steps. */
+export async function purgeSessions (store: Store, clock: Clock, limit: number): Promise<boolean> {
+  for (let left = limit; left > 0; left -= STEP) {
+    if (!await store.transaction(trx => deleteSessions(trx, clock.now(), Math.min(left, STEP)))) return false
+    await nextTurn()
+  }
+  return true
+}
+
+/** Deletes up to `limit` sessions that are over, with their access tokens, for more than a day, and the status lists that spoke of no others; tells whether there may be more. */
+async function deleteSessions (trx: Transaction<Tables>, now: number, limit: number): Promise<boolean> {
+  // An access token may outlive its session: what ends the session must still find it.
+  const over = now - RULE_RETENTION - await readMeta(trx, 'access_token_ttl')
+  const rows = await trx.selectFrom('sessions').select(['id', 'status_list']).where('idle_expires_at', '<', over).orderBy('idle_expires_at').limit(limit).execute()
+  if (rows.length === 0) return false
+  await trx.deleteFrom('sessions').where('id', 'in', rows.map(({ id }) => id)).execute()
+  const lists = [...new Set(rows.map(row => row.status_list).filter(list => list !== null))]
+  await closeLists(trx, lists)
+  await purgeLists(trx, lists)
+  return rows.length === limit
+}

@@ -1,0 +1,93 @@
+import type { User } from '../../schemas/host.js'
+import { RESERVED_CLAIMS } from '../identity/access-token.js'
+import type { Clock } from '../time/clock.js'
+import { verifyForeign } from './foreign-tokens.js'
+import { createId } from '../identity/ids.js'
+import type { Keyring } from '../keys/keyring.js'
+import type { PublicJwk } from '../keys/material.js'
+import type { Revocations } from '../revocation/revocations.js'
+import { formatScope } from '../identity/scopes.js'
+import type { StatusClaim } from '../status-lists/references.js'
+import { MAX_TOKEN_LENGTH } from './header.js'
+import { createTokenVerification } from './verification.js'
+import type { TokenVerification } from './verification.js'
+
+/** What an access token is made of. */
+export interface AccessGrant {
+  /** Whose `sub` it is: a user's, or that of a client of which it is the own token. */
+  user: Pick<User, 'id'>
+  sessionId: string | undefined
+  clientId: string
+  /** The scopes of the access token to be made. */
+  scopes: string[]
+  /** Milliseconds; decided inside the transaction, so that a rule written after it kills what is made of this grant. */
+  issuedAt: number
+  /** The host's claims for the access token (option `claims`). */
+  claims: Record<string, unknown>
+  /** Where its status is to be read. Default: nowhere. */
+  status?: StatusClaim
+}
+
+/** Makes and verifies access tokens. */
+export interface Tokens extends Pick<TokenVerification, 'verify' | 'decode'> {
+  /**
+   * Signs an access token for a grant, with the key that signs in this moment. Rejects where it would be too long to be
+   * verified, or with a 503 where it cannot be told which key that is.
+   */
+  sign (grant: AccessGrant): Promise<string>
+  /** The public keys: RFC 7517 section 5. Rejects with a 503 where it cannot be told which they are. */
+  readJwks (): Promise<PublicJwk[]>
+}
+
+/**
+ * Creates the access tokens of one issuer.
+ * @param accessTokenTtl - milliseconds.
+ * @param catalogue - the scopes that there are.
+ */
+export function createTokens ({ keyring, issuer, audience, catalogue, accessTokenTtl, clock, revocations }: {
+  keyring: Keyring
+  issuer: string
+  audience: readonly string[]
+  catalogue: Readonly<Record<string, string>>
+  accessTokenTtl: number
+  clock: Clock
+  revocations: Revocations
+}): Tokens {
+  const { verify, decode, refresh } = createTokenVerification({
+    keys: keyring,
+    clock,
+    revocations,
+    checkOther: (token, header, now) => verifyForeign(token, header, { keyring, audience, catalogue, now })
+  })
+  const aud = audience.length === 1 ? audience[0] as string : [...audience]
+  const ttlSeconds = Math.floor(accessTokenTtl / 1000)
+
+  return {
+    async sign (grant) {
+      // While the password was being hashed another process may have revoked the key: its tokens would be dead when they arrive.
+      await refresh()
+      const iat = Math.floor(grant.issuedAt / 1000)
+      const token = keyring.signer(clock.now()).sign({
+        ...Object.fromEntries(Object.entries(grant.claims).filter(([claim]) => !(RESERVED_CLAIMS as readonly string[]).includes(claim))),
+        iss: issuer,
+        sub: grant.user.id,
+        aud,
+        client_id: grant.clientId,
+        exp: iat + ttlSeconds,
+        iat,
+        jti: createId(grant.issuedAt),
+        ...(grant.sessionId === undefined ? {} : { sid: grant.sessionId }),
+        ...(grant.status === undefined ? {} : { status: grant.status }),
+        scope: formatScope(grant.scopes)
+      })
+      if (token.length > MAX_TOKEN_LENGTH) throw new Error(`An access token of ${token.length} characters was made, more than ${MAX_TOKEN_LENGTH}: too many scopes are granted`)
+      return token
+    },
+    verify,
+    decode,
+    async readJwks () {
+      await refresh()
+      return keyring.jwks(clock.now())
+    }
+  }
+}

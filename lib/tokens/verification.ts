@@ -1,0 +1,235 @@
+import type { AccessTokenClaims, AuthenticatedUser } from '../identity/access-token.js'
+import { isClient } from '../identity/client-ids.js'
+import type { Clock } from '../time/clock.js'
+import { LatchkeyError } from '../errors.js'
+import { timeOfId } from '../identity/ids.js'
+import type { Held, JwtKey } from '../keys/keyring.js'
+import type { Revocable } from '../revocation/rule-index.js'
+import type { Revocations } from '../revocation/revocations.js'
+import { parseScope } from '../identity/scopes.js'
+import { createTokenCache } from './cache.js'
+import { isCanonical, isName, readHeader } from './header.js'
+import type { TokenHeader } from './header.js'
+
+/** Seconds by which another machine's clock may be ahead of ours: for `iat` and `nbf`, never for `exp`. */
+const CLOCK_TOLERANCE = 5
+
+/** At most twice as many verified tokens are remembered. */
+const CACHE_HALF = 10_000
+
+/** How often something more is learnt about one token before it is refused: its key, and the time. */
+const MOST_DOUBTS = 2
+
+/** A key with its algorithm, type, issuer and audience pinned. */
+export type VerificationKey = Pick<JwtKey, 'algorithm' | 'verify'>
+
+/** The keys that tokens are verified with. */
+export interface VerificationKeys {
+  /** The key of this `kid`, where its tokens are to be believed. */
+  find (kid: string, now: number): Held<VerificationKey> | undefined
+  /** Registers what must forget what the keys before have verified. */
+  onChange (listener: () => void): void
+  /**
+   * Looks elsewhere for a key that `find` lacks. Anybody can make up a `kid`: undefined where there is nowhere to look, or it is too
+   * early to look again. Absent: all keys are here.
+   */
+  seek? (kid: string): Promise<void> | undefined
+}
+
+/** What a token says, after its signature and everything else that cannot change was checked. */
+export interface CheckedToken {
+  claims: AccessTokenClaims
+  /** Milliseconds. */
+  keyExpiresAt: number
+}
+
+/** Verifies access tokens. */
+export interface TokenVerification {
+  /**
+   * Who holds this token. Throws `invalid_token`, `token_expired`, `token_revoked`, or a 503 where the revocations cannot be told.
+   * Returns a promise only where something must be learnt first: what another process has revoked since the last call, a key that is not
+   * here, a time that is ahead of ours. Then it rejects with the same.
+   */
+  verify (token: string): AuthenticatedUser | Promise<AuthenticatedUser>
+  /** The claims of a token with a good signature, whether it is expired, revoked or neither; undefined for any other text. */
+  decode (token: string): AccessTokenClaims | undefined
+  /** Brings the revocations, and the keys where they follow them, up to date. Throws or rejects with a 503 where that cannot be told. */
+  refresh (): Promise<void> | undefined
+}
+
+interface VerifiedToken {
+  user: AuthenticatedUser
+  revocable: Revocable
+  /** The `additions` of the revocations up to which none of them kills it. */
+  clearOf: number
+  /** Milliseconds: its `exp`. */
+  expiresAt: number
+  /** Milliseconds: the end of the token or of its key, whichever comes first. */
+  diesAt: number
+}
+
+/** What must be learnt before a token may be refused. */
+type Doubt = () => Promise<void>
+
+/**
+ * Creates the verification of access tokens: a cache of verified ones before the times and the revocations, which are looked at
+ * with each call.
+ * @param checkOther - verifies what is no token of our own profile. Default: there is no other.
+ */
+export function createTokenVerification ({ keys, clock, revocations, checkOther }: {
+  keys: VerificationKeys
+  clock: Clock
+  revocations: Pick<Revocations, 'refresh' | 'isRevoked' | 'additions' | 'readTime'>
+  checkOther?: (token: string, header: TokenHeader, now: number) => CheckedToken | undefined
+}): TokenVerification {
+  const verified = createTokenCache<VerifiedToken>(CACHE_HALF)
+  // What a key has verified must not outlive it.
+  keys.onChange(verified.clear)
+
+  function checkToken (token: string, header: TokenHeader | undefined, now: number): CheckedToken | undefined {
+    if (header === undefined) return undefined
+    // One profile or the other, by the key: RFC 8725 section 3.12.
+    return checkOwn(token, header, keys, now) ?? checkOther?.(token, header, now)
+  }
+
+  function seekKey (header: TokenHeader | undefined, now: number): Doubt {
+    const kid = header === undefined ? undefined : kidOf(header)
+    const seeking = kid === undefined || keys.find(kid, now) !== undefined ? undefined : keys.seek?.(kid)
+    if (seeking === undefined) throw new LatchkeyError('invalid_token')
+    return () => seeking
+  }
+
+  function verifyNew (token: string, now: number): VerifiedToken | Doubt {
+    const header = readHeader(token)
+    const checked = checkToken(token, header, now)
+    if (checked === undefined) return seekKey(header, now)
+    const { claims, keyExpiresAt } = checked
+    if (claims.nbf !== undefined && typeof claims.nbf !== 'number') throw new LatchkeyError('invalid_token')
+    // Its signature is good: it may come from a node whose clock is ahead of ours, and has written down how far.
+    if (Math.max(claims.iat, claims.nbf ?? 0) > now / 1000 + CLOCK_TOLERANCE) return revocations.readTime
+    const result = toVerifiedToken(claims, keyExpiresAt)
+    if (now < result.diesAt) verified.set(token, result)
+    return result
+  }
+
+  function check (token: string): AuthenticatedUser | Doubt {
+    const now = clock.now()
+    const found = verified.get(token) ?? verifyNew(token, now)
+    if (typeof found === 'function') return found
+    const { user, expiresAt, diesAt } = found
+    // RFC 7519 section 4.1.4: on or after, not only after.
+    if (now >= diesAt) throw new LatchkeyError(now >= expiresAt ? 'token_expired' : 'invalid_token')
+    const additions = revocations.additions()
+    if (found.clearOf !== additions) {
+      if (revocations.isRevoked(found.revocable)) throw new LatchkeyError('token_revoked')
+      found.clearOf = additions
+    }
+    return user
+  }
+
+  function refresh (): Promise<void> | undefined {
+    let refreshing: Promise<void> | undefined
+    try {
+      refreshing = revocations.refresh()
+    } catch (error) {
+      throw revocationUnknown(error)
+    }
+    return refreshing?.catch(error => { throw revocationUnknown(error) })
+  }
+
+  function decide (token: string): AuthenticatedUser | Promise<AuthenticatedUser> {
+    const outcome = check(token)
+    return typeof outcome === 'function' ? resolveDoubt(token, outcome) : outcome
+  }
+
+  async function resolveDoubt (token: string, first: Doubt): Promise<AuthenticatedUser> {
+    let doubt = first
+    for (let doubts = 0; doubts < MOST_DOUBTS; doubts++) {
+      await doubt().catch(error => { throw revocationUnknown(error) })
+      // Meanwhile something may have been revoked.
+      await refresh()
+      const outcome = check(token)
+      if (typeof outcome !== 'function') return outcome
+      doubt = outcome
+    }
+    throw new LatchkeyError('invalid_token')
+  }
+
+  return {
+    verify (token) {
+      const refreshing = refresh()
+      return refreshing === undefined ? decide(token) : refreshing.then(() => decide(token))
+    },
+    decode (token) {
+      return checkToken(token, readHeader(token), clock.now())?.claims
+    },
+    refresh
+  }
+}
+
+function revocationUnknown (cause: unknown): LatchkeyError {
+  return new LatchkeyError('revocation_unknown', { cause, retryAfter: 1 })
+}
+
+/** The `kid` of what has the header of a token of our own. */
+function kidOf ({ members }: TokenHeader): string | undefined {
+  const { alg, typ, kid } = members
+  if (typeof alg !== 'string' || typeof kid !== 'string' || typ !== 'at+jwt' || Object.keys(members).length !== 3) return undefined
+  return kid
+}
+
+/**
+ * A token of our own: its header is exactly `{ alg, typ, kid }`, names a key of ours and says that key's algorithm. Nothing else
+ * that a header can carry is looked at, so nothing in it can steer the verification: no `crit`, `b64`, `jwk`, `jku`, `x5u`.
+ */
+function checkOwn (token: string, header: TokenHeader, keys: VerificationKeys, now: number): CheckedToken | undefined {
+  const kid = kidOf(header)
+  const held = kid === undefined ? undefined : keys.find(kid, now)
+  if (held === undefined || header.members.alg !== held.key.algorithm || !isCanonical(header)) return undefined
+  let payload: unknown
+  try {
+    payload = held.key.verify(token)
+  } catch {
+    // Which of the checks failed is nobody's business but the attacker's.
+  }
+  return hasClaimTypes(payload) ? { claims: payload, keyExpiresAt: held.expiresAt } : undefined
+}
+
+function hasClaimTypes (payload: unknown): payload is AccessTokenClaims {
+  if (typeof payload !== 'object' || payload === null || Array.isArray(payload)) return false
+  const claims = payload as Record<string, unknown>
+  return typeof claims.iss === 'string' &&
+    isName(claims.sub) && isName(claims.client_id) && isName(claims.jti) &&
+    // Every token of a user belongs to a session, and none of a client's own does.
+    (isClient({ id: claims.sub, clientId: claims.client_id }) ? claims.sid === undefined : isName(claims.sid)) &&
+    typeof claims.scope === 'string' &&
+    Number.isSafeInteger(claims.exp) && Number.isSafeInteger(claims.iat)
+}
+
+function toVerifiedToken (claims: AccessTokenClaims, keyExpiresAt: number): VerifiedToken {
+  // The claims are shared by every request that carries this token.
+  freezeDeeply(claims)
+  const { sub, scope, sid, jti, client_id: clientId, iat, exp } = claims
+  const named = timeOfId(jti)
+  return {
+    user: Object.freeze({ id: sub, scopes: Object.freeze(parseScope(scope)), sessionId: sid, tokenId: jti, clientId, claims }),
+    revocable: {
+      tokenId: jti,
+      sessionId: sid,
+      userId: sub,
+      clientId,
+      // `iat` has seconds only; our own `jti` says the millisecond. Whatever else it says is not believed.
+      issuedAt: named !== undefined && Math.floor(named / 1000) === iat ? named : iat * 1000
+    },
+    clearOf: -1,
+    expiresAt: exp * 1000,
+    diesAt: Math.min(exp * 1000, keyExpiresAt)
+  }
+}
+
+function freezeDeeply (value: object): void {
+  Object.freeze(value)
+  for (const member of Object.values(value)) {
+    if (typeof member === 'object' && member !== null) freezeDeeply(member)
+  }
+}

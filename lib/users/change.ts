@@ -1,0 +1,82 @@
+import type { Selectable } from 'kysely'
+import { isAdministrator } from './authority.js'
+import type { Principal } from './authority.js'
+import type { NewEvent } from '../ledger/events.js'
+import { parseScope } from '../identity/scopes.js'
+import { closeSessions } from '../revocation/session-ending.js'
+import type { Step, WriteStep } from '../revocation/session-ending.js'
+import { isMoment } from '../store/columns.js'
+import type { UsersTable } from '../store/tables.js'
+import type { Throttle } from '../throttle/throttle.js'
+
+/** What changes of an account, as it is kept; what is not named stays. */
+export interface AccountChange {
+  scope?: string
+  disabled?: boolean
+  passwordHash?: string
+}
+
+/** What `UsersTable.administrator` is for such an account. */
+export function markOf (account: Pick<UsersTable, 'scope' | 'disabled_at'>): 1 | null {
+  return isAdministrator(account) ? 1 : null
+}
+
+/** Two changes in one millisecond are two all the same: a login that verified the first must not pass for the second. */
+export function changedAt ({ password_changed_at: before }: UsersTable, now: number): number {
+  return isMoment(before) ? Math.max(now, before + 1) : now
+}
+
+/** The row after a change. */
+export function changeRow (before: Selectable<UsersTable>, { scope = before.scope, disabled, passwordHash }: AccountChange, now: number): Selectable<UsersTable> {
+  const after = { ...before, scope, updated_at: now }
+  if (disabled !== undefined) after.disabled_at = disabled ? before.disabled_at ?? now : null
+  if (passwordHash !== undefined) Object.assign(after, { password_hash: passwordHash, password_changed_at: changedAt(before, now) })
+  after.administrator = markOf(after)
+  return after
+}
+
+/** An account before and after a change. */
+export interface Changed {
+  before: Selectable<UsersTable>
+  /** The result of `changeRow` for `before` and `change`. */
+  after: Selectable<UsersTable>
+  change: AccountChange
+}
+
+/**
+ * Writes the change of an account as part of a transaction, kills the tokens that carry more rights than remain, and
+ * records what happened. If more sessions must end than fit into one transaction, it only ends some of them. Then call
+ * it again in the next one (`inSteps`).
+ */
+export async function writeChange (
+  write: WriteStep,
+  { before, after, change: { disabled, passwordHash } }: Changed,
+  { throttle, by }: { throttle: Pick<Throttle, 'forgive'>, by: Principal }
+): Promise<Step<Selectable<UsersTable>>> {
+  const { trx, revoke, record } = write
+  const { id } = before
+  const [had, has] = [parseScope(before.scope), parseScope(after.scope)]
+  if (disabled === true || passwordHash !== undefined) {
+    const step = await closeSessions(write, { userId: id, spare: by.sessionId })
+    if ('more' in step) return step
+  } else if (had.some(name => !has.includes(name))) {
+    await revoke.user(id)
+  }
+  await trx.updateTable('users').set(after).where('id', '=', id).execute()
+  // To set a password or to enable the account lets its owner in again.
+  const isForgiven = (disabled === false || passwordHash !== undefined) && await throttle.forgive(trx, before.username)
+
+  // What changed nothing is not recorded: a sender could repeat it without end.
+  const isSwitched = (before.disabled_at === null) !== (after.disabled_at === null)
+  const isUnlocked = disabled === false && isForgiven
+  const events: NewEvent[] = []
+  if (has.join(' ') !== had.join(' ')) {
+    events.push({ type: 'scopes_changed', actor: by, subject: id, details: { before: had, after: has } })
+  }
+  if (isSwitched || isUnlocked) {
+    events.push({ type: disabled === true ? 'user_disabled' : 'user_enabled', actor: by, subject: id })
+  }
+  if (passwordHash !== undefined) events.push({ type: 'password_changed', actor: by, subject: id })
+  await record(...events)
+  return { result: after }
+}

@@ -1,0 +1,90 @@
+import t from 'tap'
+import { createId } from '../../../lib/identity/ids.js'
+import { formatRefreshToken, isAuthentic, parseRefreshToken } from '../../../lib/sessions/refresh-token.js'
+
+const KEY = Buffer.alloc(32, 1)
+const NONCE = 'nonce'
+const SESSION = createId(Date.UTC(2026, 1, 1))
+
+function accepts (token: string, keys = [KEY], nonce = NONCE): boolean {
+  const parts = parseRefreshToken(token)
+  return parts !== undefined && isAuthentic(keys, nonce, parts)
+}
+
+t.test('what was formatted is parsed and authentic', async t => {
+  for (const generation of [0, 1, 2, 255, 256, 2 ** 32, 2 ** 48 - 1]) {
+    const token = formatRefreshToken(KEY, NONCE, SESSION, generation)
+    t.match(token, /^lkr_[A-Za-z0-9_-]{72}$/)
+    t.match(parseRefreshToken(token), { sessionId: SESSION, generation })
+    t.equal(accepts(token), true)
+    t.equal(formatRefreshToken(KEY, NONCE, SESSION, generation), token, 'and derived: the same each time')
+  }
+  t.throws(() => formatRefreshToken(KEY, NONCE, SESSION, 2 ** 48), 'what does not fit')
+})
+
+t.test('each flipped bit of the decoded bytes makes it another token', async t => {
+  const bytes = Buffer.from(formatRefreshToken(KEY, NONCE, SESSION, 7).slice(4), 'base64url')
+  let accepted = 0
+  for (let bit = 0; bit < bytes.length * 8; bit++) {
+    const flipped = Buffer.from(bytes)
+    flipped[bit >> 3] = (flipped[bit >> 3] ?? 0) ^ (1 << (bit & 7))
+    if (accepts('lkr_' + flipped.toString('base64url'))) accepted++
+  }
+  t.equal(bytes.length * 8, 432)
+  t.equal(accepted, 0)
+})
+
+t.test('each flipped bit of the text, and each other character, is refused', async t => {
+  const token = formatRefreshToken(KEY, NONCE, SESSION, 7)
+  const accepted: string[] = []
+  for (let position = 0; position < token.length; position++) {
+    for (let code = 0; code < 256; code++) {
+      if (code === token.charCodeAt(position)) continue
+      const other = token.slice(0, position) + String.fromCharCode(code) + token.slice(position + 1)
+      if (accepts(other)) accepted.push(other)
+    }
+  }
+  t.same(accepted, [])
+})
+
+t.test('no second spelling is parsed', async t => {
+  // A token whose bytes give both characters in which the alphabets of base64 differ.
+  const token = Array.from({ length: 200 }, (_, i) => formatRefreshToken(KEY, NONCE, SESSION, i)).find(text => /-/.test(text) && /_.*_/.test(text)) ?? ''
+  const table: Array<[name: string, text: string]> = [
+    ['base64 instead of base64url', 'lkr_' + token.slice(4).replaceAll('-', '+').replaceAll('_', '/')],
+    ['only one of them', token.replace('-', '+')],
+    ['padded', token + '='],
+    ['a character less', token.slice(0, -1)],
+    ['a character more', token + 'A'],
+    ['a blank in it', token.slice(0, 20) + ' ' + token.slice(21)],
+    ['a line break in it', token.slice(0, 20) + '\n' + token.slice(21)],
+    ['a blank before it', ' ' + token.slice(0, -1)],
+    ['upper-case prefix', 'LKR_' + token.slice(4)],
+    ['another prefix', 'lka_' + token.slice(4)],
+    ['a surrogate in it', token.slice(0, 20) + '\ud800' + token.slice(21)],
+    ['NUL in it', token.slice(0, 20) + '\0' + token.slice(21)],
+    ['nothing', ''],
+    ['the prefix alone', 'lkr_']
+  ]
+  t.ok(accepts(token))
+  for (const [name, text] of table) t.equal(parseRefreshToken(text), undefined, name)
+})
+
+t.test('what is no UUID in front is no token', async t => {
+  t.equal(parseRefreshToken('lkr_' + Buffer.alloc(54, 0x11).toString('base64url')), undefined)
+  t.equal(parseRefreshToken('lkr_' + Buffer.alloc(54, 0x77).toString('base64url')), undefined)
+})
+
+t.test('another key, another nonce, another session: another MAC', async t => {
+  const token = formatRefreshToken(KEY, NONCE, SESSION, 1)
+  const other = Buffer.alloc(32, 2)
+  t.equal(accepts(token, [other]), false)
+  t.equal(accepts(token, []), false)
+  t.equal(accepts(token, [KEY], 'nonce '), false)
+  t.equal(accepts(token, [other, KEY]), true, 'a list: each of them')
+  const macs = [
+    token, formatRefreshToken(KEY, NONCE, SESSION, 2), formatRefreshToken(other, NONCE, SESSION, 1),
+    formatRefreshToken(KEY, 'other', SESSION, 1), formatRefreshToken(KEY, NONCE, createId(1), 1)
+  ].map(text => text.slice(-43))
+  t.equal(new Set(macs).size, macs.length)
+})
