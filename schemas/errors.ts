@@ -1,5 +1,5 @@
 import { STATUS_CODES } from 'node:http'
-import type { OAuthError, Problem } from './responses.js'
+import type { OAuthError, Problem } from './problems.js'
 
 /**
  * Every error that a client can meet, in one table: the code is API, the sentence is prose. `oauth` is the RFC 6749

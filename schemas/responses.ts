@@ -1,24 +1,7 @@
-import { Type } from 'typebox'
-import type { Static, TSchema } from 'typebox'
+import type { TSchema } from 'typebox'
 import { describeError, oauthErrorOf, oauthStatusOf, problemOf } from './errors.js'
 import type { ErrorCode, StatusOf } from './errors.js'
-
-/** A problem document: RFC 9457. `code` is what a program switches on; docs/reference/errors.md lists the codes. */
-export const Problem = Type.Object({
-  type: Type.String(),
-  title: Type.String(),
-  status: Type.Integer(),
-  detail: Type.String(),
-  code: Type.String()
-}, { title: 'Problem', description: 'A problem document (RFC 9457).' })
-export type Problem = Static<typeof Problem>
-
-/** The error of an OAuth endpoint: RFC 6749 section 5.2. */
-export const OAuthError = Type.Object({
-  error: Type.String(),
-  error_description: Type.String()
-}, { title: 'OAuthError', description: 'An OAuth error (RFC 6749 section 5.2).' })
-export type OAuthError = Static<typeof OAuthError>
+import { OAuthError, Problem } from './problems.js'
 
 /** What a guard can end a request with. */
 export const GUARDED = ['ambiguous_credentials', 'unauthenticated', 'invalid_token', 'token_expired', 'token_revoked', 'revocation_unknown'] as const satisfies ErrorCode[]

@@ -27,6 +27,33 @@ const MAY_IMPORT: Record<string, string[]> = {
   examples: ['app', 'testing', 'verifier', 'examples']
 }
 
+/**
+ * What a folder of lib/ may import of the others, besides `errors.ts` and the schemas. A folder stands below those that it imports.
+ */
+const DOMAINS: Record<string, string[]> = {
+  time: [],
+  passwords: [],
+  identity: ['time'],
+  store: ['time'],
+  options: ['identity', 'store'],
+  http: ['options', 'identity'],
+  ledger: ['store', 'identity', 'time'],
+  revocation: ['ledger', 'store', 'identity', 'time'],
+  throttle: ['revocation', 'ledger', 'store', 'identity', 'time'],
+  keys: ['revocation', 'ledger', 'store', 'identity', 'time'],
+  'status-lists': ['keys', 'revocation', 'store', 'identity', 'time'],
+  tokens: ['status-lists', 'keys', 'revocation', 'identity', 'time'],
+  'revocation-feed': ['tokens', 'keys', 'revocation', 'store', 'time'],
+  users: ['throttle', 'passwords', 'revocation', 'ledger', 'store', 'identity', 'time'],
+  clients: ['tokens', 'throttle', 'http', 'revocation', 'ledger', 'store', 'identity', 'time'],
+  sessions: [
+    'clients', 'users', 'tokens', 'status-lists', 'throttle', 'revocation', 'ledger', 'store', 'identity', 'time'
+  ]
+}
+
+/** Describes the public services, so it names them all. */
+const SUMMARY = 'lib/latchkey.ts'
+
 /** Types alone, which leave nothing in the client that a browser loads. */
 const SHARED_TYPES = 'schemas/scopes.ts'
 
@@ -34,6 +61,19 @@ const SHARED_TYPES = 'schemas/scopes.ts'
 const PURE = ['schemas', 'lib']
 
 const isFramework = (name: string): boolean => name === 'fastify' || name === 'fastify-plugin' || name.startsWith('@fastify/')
+
+/** The folder of lib/ that a file is in; undefined for a file beside them, and for one elsewhere. */
+const domainOf = (file: string): string | undefined => /^lib\/([\w-]+)\//.exec(file)?.[1]
+
+/** What is wrong with an import between folders of lib/. */
+function domainViolation (file: string, target: string): string | undefined {
+  const [from, to] = [domainOf(file), domainOf(target)]
+  if (!file.startsWith('lib/') || to === undefined || from === to || file === SUMMARY) return undefined
+  if (from === undefined) return `${file} imports ${target}: a file beside the folders of lib/ needs none of them`
+  const allowed = DOMAINS[from]
+  if (allowed === undefined) return `lib/${from} is a folder that test/architecture.test.ts does not know: give it its place in DOMAINS`
+  return allowed.includes(to) ? undefined : `${file} imports ${target}: lib/${from} may import only ${allowed.join(', ')}`
+}
 
 /** The first folder of a path, or the name of a file of the top. */
 const layerOf = (file: string): string => (file.split('/')[0] ?? '').replace(/\.ts$/, '')
@@ -58,6 +98,8 @@ function violationsOf (file: string, text: string): string[] {
     if (targetLayer !== undefined && !allowed.includes(targetLayer) && !(layer === 'client' && target === SHARED_TYPES)) {
       found.push(`${file} imports '${name}': ${layer} may import only ${allowed.join(', ')}`)
     }
+    const violation = target === undefined ? undefined : domainViolation(file, target)
+    if (violation !== undefined) found.push(violation)
     if (PURE.includes(layer) && isFramework(name)) found.push(`${file} imports '${name}': ${layer} knows no framework`)
     // Who verifies without Fastify must not need it.
     if (layer === 'verifier' && file !== 'verifier/plugin.ts' && (isFramework(name) || targetLayer === 'plugins')) found.push(`${file} imports '${name}': only verifier/plugin.ts knows the framework`)
@@ -102,6 +144,10 @@ t.test('each source file imports only what its layer may', async t => {
 
 t.test('the check finds what it is there for', async t => {
   const table: Array<[file: string, text: string, says: RegExp | undefined]> = [
+    ['lib/store/a.ts', "import { x } from '../users/users.js'", /^lib\/store\/a\.ts imports lib\/users\/users\.ts: lib\/store may import only time$/],
+    ['lib/other/a.ts', "import { x } from '../store/store.js'", /give it its place in DOMAINS/],
+    ['lib/a.ts', "import { x } from './store/store.js'", /a file beside the folders of lib\/ needs none of them/],
+    ['lib/users/a.ts', "import type { x } from '../store/store.js'\nimport { y } from '../errors.js'\nimport { z } from './transfer/file.js'", undefined],
     ['lib/a.ts', "import { x } from '../plugins/keys.js'", /^lib\/a\.ts imports '\.\.\/plugins\/keys\.js': lib may import only schemas, lib$/],
     ['lib/a.ts', "import type { X } from '../plugins/keys.js'", /plugins\/keys/],
     ['lib/a.ts', "const x = await import('../app.js')", /app\.js/],
@@ -143,6 +189,34 @@ t.test('the check finds what it is there for', async t => {
     t.same(others, [], text)
     if (says === undefined) t.equal(first, undefined, text)
     else t.match(first, says, text)
+  }
+})
+
+t.test('no file imports itself, by whatever way round', async t => {
+  const sources = (await Promise.all(Object.keys(MAY_IMPORT).filter(layer => !['app', 'server', 'cli'].includes(layer)).map(listSources))).flat()
+  const imports = new Map<string, string[]>()
+  for (const file of [...sources, 'app.ts', 'server.ts', 'cli.ts']) {
+    const { importedFiles } = ts.preProcessFile(await readFile(join(root, file), 'utf8'), true, true)
+    imports.set(file, importedFiles.filter(({ fileName }) => fileName.startsWith('.'))
+      .map(({ fileName }) => posix.normalize(posix.join(posix.dirname(file), fileName)).replace(/\.js$/, '.ts')))
+  }
+  const done = new Set<string>()
+  function findCycle (file: string, path: readonly string[]): readonly string[] | undefined {
+    if (path.includes(file)) return [...path.slice(path.indexOf(file)), file]
+    if (done.has(file)) return undefined
+    const cycle = imports.get(file)?.map(next => findCycle(next, [...path, file])).find(found => found !== undefined)
+    done.add(file)
+    return cycle
+  }
+  for (const file of imports.keys()) t.same(findCycle(file, []), undefined, file)
+  t.ok(imports.size > 150, `${imports.size} files`)
+})
+
+t.test('each folder of lib/ has its place, and is imported by none that it imports', async t => {
+  const folders = (await readdir(join(root, 'lib'), { withFileTypes: true })).filter(entry => entry.isDirectory()).map(({ name }) => name)
+  t.strictSame(Object.keys(DOMAINS).sort(), folders.sort())
+  for (const [folder, allowed] of Object.entries(DOMAINS)) {
+    for (const other of allowed) t.notOk(DOMAINS[other]?.includes(folder), `${folder} and ${other}`)
   }
 })
 

@@ -7,9 +7,8 @@ import { readKeys } from './rows.js'
 import type { KeyRow } from './rows.js'
 import { generateKeyText, sealKeyText } from './material.js'
 import type { RecordEvent, Revoke } from '../revocation/revocations.js'
-import { LAST_MOMENT } from '../store/columns.js'
 import { readMeta } from '../store/meta.js'
-import type { KeysTable, Queryable, Tables } from '../store/tables.js'
+import type { KeysTable, Tables } from '../store/tables.js'
 
 // Steps of the transactions that change keys. They decide on what the store says in that moment: of ten processes that want to
 // rotate at once, nine find that it was done.
@@ -87,13 +86,4 @@ export async function lengthenRetirement (trx: Transaction<Tables>, now: number)
     const needed = expiryOf(retiresAt, accessTokenTtl)
     if (expiresAt < needed) await trx.updateTable('keys').set({ expires_at: needed }).where('kid', '=', kid).execute()
   }
-}
-
-/** When the last key of an older system dies; 0 where there is none. What must outlive every token must outlive these too. */
-export async function lastVerifyOnlyExpiry (db: Queryable): Promise<number> {
-  const row = await db.selectFrom('keys').select(eb => eb.fn.max('expires_at').as('last'))
-    .where('activates_at', 'is', null).where('revoked_at', 'is', null)
-    // A damaged value that is not a number sorts after all numbers.
-    .where('expires_at', '<=', LAST_MOMENT).executeTakeFirst()
-  return Number(row?.last ?? 0)
 }

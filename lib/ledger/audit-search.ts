@@ -1,9 +1,25 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Selectable, SelectQueryBuilder } from 'kysely'
-import type { AuditQuery } from './audit.js'
 import { sql } from '../store/kysely.js'
 import type { Store } from '../store/store.js'
 import type { EventsTable, Queryable, Tables } from '../store/tables.js'
+import type { EventType } from '../../schemas/events.js'
+
+/** What to look for in the trail; times are milliseconds. */
+export interface AuditQuery {
+  type?: EventType
+  outcome?: 'success' | 'failure'
+  /** The id of a user or a client. */
+  actor?: string
+  /** The id of a user, a client or a key. */
+  subject?: string
+  since?: number
+  until?: number
+  /** Only what is older than the entry with this id: how pages go on. */
+  before?: number
+  /** Default 100. */
+  limit?: number
+}
 
 /** How many entries one step reads: about a millisecond of work. */
 const STEP = 2_000

@@ -2,26 +2,11 @@ import type { Selectable, Transaction } from 'kysely'
 import { describeEvent } from '../../schemas/events.js'
 import type { Actor, EventType, SecurityEvent } from '../../schemas/events.js'
 import { searchEvents } from './audit-search.js'
+import type { AuditQuery } from './audit-search.js'
 import type { Clock } from '../time/clock.js'
 import { toMoment, toNullableText, toText } from '../store/columns.js'
 import type { EventsTable, Tables } from '../store/tables.js'
 import type { Store } from '../store/store.js'
-
-/** What to look for in the trail; times are milliseconds. */
-export interface AuditQuery {
-  type?: EventType
-  outcome?: 'success' | 'failure'
-  /** The id of a user or a client. */
-  actor?: string
-  /** The id of a user, a client or a key. */
-  subject?: string
-  since?: number
-  until?: number
-  /** Only what is older than the entry with this id: how pages go on. */
-  before?: number
-  /** Default 100. */
-  limit?: number
-}
 
 /** An event as it was kept, with its place in the trail: a later entry has a greater id. */
 export type AuditEntry = SecurityEvent & { readonly id: number }

@@ -1,11 +1,10 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { Transaction } from 'kysely'
+import type { Selectable, Transaction } from 'kysely'
 import { RULE_RETENTION } from './rule-index.js'
 import type { Revocations, Write } from './revocations.js'
-import type { SessionRow } from '../sessions/refresh-verdict.js'
 import { isMoment, toMoment } from '../store/columns.js'
 import { readMeta } from '../store/meta.js'
-import type { Tables } from '../store/tables.js'
+import type { SessionsTable, Tables } from '../store/tables.js'
 
 /**
  * How many sessions one transaction ends. This takes one to two milliseconds, and the event loop serves nothing else
@@ -33,7 +32,7 @@ export interface WriteStep extends Write {
 export type Step<T> = { result: T } | { more: Progress }
 
 /** A session that is being ended. */
-export type Ending = Pick<SessionRow, 'id' | 'last_used_at' | 'idle_expires_at' | 'expires_at'>
+export type Ending = Pick<Selectable<SessionsTable>, 'id' | 'last_used_at' | 'idle_expires_at' | 'expires_at'>
 
 const COLUMNS = ['id', 'last_used_at', 'idle_expires_at', 'expires_at'] as const
 

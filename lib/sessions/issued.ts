@@ -2,7 +2,7 @@ import type { ClaimsHook, User } from '../../schemas/host.js'
 import { LatchkeyError } from '../errors.js'
 import { formatRefreshToken } from './refresh-token.js'
 import { narrowScope } from '../identity/scopes.js'
-import type { SessionRow } from './refresh-verdict.js'
+import type { SessionRow } from './rows.js'
 import type { StatusReferences } from '../status-lists/references.js'
 import type { AccessGrant } from '../tokens/tokens.js'
 

@@ -1,10 +1,7 @@
-import type { Selectable } from 'kysely'
 import { isAuthentic, parseRefreshToken } from './refresh-token.js'
 import { findSession } from './rows.js'
-import type { Queryable, SessionsTable } from '../store/tables.js'
-
-/** A row of the sessions. */
-export type SessionRow = Selectable<SessionsTable>
+import type { SessionRow } from './rows.js'
+import type { Queryable } from '../store/tables.js'
 
 /** The session whose refresh token this is, and which of its generations; undefined where no key of ours made it. The session may be over. */
 export async function findAuthentic (db: Queryable, refreshKeys: readonly Buffer[], refreshToken: string): Promise<{ session: SessionRow, generation: number } | undefined> {

@@ -1,11 +1,14 @@
 import { randomBytes } from 'node:crypto'
+import type { Selectable } from 'kysely'
 import { createId } from '../identity/ids.js'
 import { addressOf } from '../identity/network.js'
 import { isMoment } from '../store/columns.js'
 import { createStatement } from '../store/statement.js'
-import type { SessionRow } from './refresh-verdict.js'
 import type { Queryable, SessionsTable } from '../store/tables.js'
 import type { Place } from '../throttle/throttle.js'
+
+/** A row of the sessions. */
+export type SessionRow = Selectable<SessionsTable>
 
 const selectSession = createStatement((db, { id }: { id: string }) => db.selectFrom('sessions').selectAll().where('id', '=', id))
 

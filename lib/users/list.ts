@@ -4,7 +4,7 @@ import { MAX_USERNAME_LENGTH } from '../../schemas/common.js'
 import type { UserView } from '../../schemas/users.js'
 import type { Queryable, Tables, UsersTable } from '../store/tables.js'
 import { keyOf } from '../identity/usernames.js'
-import type { StoredUser } from './users.js'
+import type { StoredUser } from './stored-user.js'
 
 /** Which users to list, by name. */
 export interface UserListQuery {

@@ -1,0 +1,11 @@
+import { LAST_MOMENT } from '../store/columns.js'
+import type { Queryable } from '../store/tables.js'
+
+/** When the last key of an older system dies; 0 where there is none. What must outlive every token must outlive these too. */
+export async function lastVerifyOnlyExpiry (db: Queryable): Promise<number> {
+  const row = await db.selectFrom('keys').select(eb => eb.fn.max('expires_at').as('last'))
+    .where('activates_at', 'is', null).where('revoked_at', 'is', null)
+    // A damaged value that is not a number sorts after all numbers.
+    .where('expires_at', '<=', LAST_MOMENT).executeTakeFirst()
+  return Number(row?.last ?? 0)
+}
