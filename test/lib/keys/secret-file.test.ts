@@ -39,7 +39,7 @@ t.test('made once: 256 bits, mode 0600, and nothing left beside it', async t => 
 
 t.test('the mode does not depend on the umask', { skip: process.platform === 'win32' ? 'no modes' : false }, async t => {
   const file = join(t.testdir(), 'auth.secret')
-  const { result } = startScript(t, `process.umask(0); await (await import(${libUrl('secret-file.js')})).createSecretFile(${JSON.stringify(file)})`)
+  const { result } = startScript(t, `process.umask(0); await (await import(${libUrl('keys/secret-file.js')})).createSecretFile(${JSON.stringify(file)})`)
   t.match(await result, { code: 0, stderr: '' })
   t.equal(statSync(file).mode & 0o777, 0o600)
 })
@@ -48,7 +48,7 @@ t.test('many at once, in this process and in others, get the same secret', async
   const folder = t.testdir()
   const file = join(folder, 'auth.secret')
   const script = `
-    const { createSecretFile } = await import(${libUrl('secret-file.js')})
+    const { createSecretFile } = await import(${libUrl('keys/secret-file.js')})
     process.stdout.write('ready ')
     await new Promise(resolve => process.stdin.once('data', resolve))
     process.stdout.write(await createSecretFile(${JSON.stringify(file)}))
@@ -155,7 +155,7 @@ t.test('a file of another user is refused', AS_ROOT, async t => {
   chownSync(file, 0, 0)
   chmodSync(folder, 0o755)
   const script = `
-    const { readSecretFile } = await import(${libUrl('secret-file.js')})
+    const { readSecretFile } = await import(${libUrl('keys/secret-file.js')})
     await readSecretFile(${JSON.stringify(file)}).catch(error => process.stdout.write(error.message))`
   const { result } = startScript(t, `process.setuid(65534); ${script}`)
   t.match((await result).stdout, /cannot be read by this user: run `chown nobody /)

@@ -221,7 +221,7 @@ t.test('a failure of the store is told once, and that it is over', async t => {
 t.test('the id of a store is made once, also by processes that begin in the same moment', async t => {
   const file = databaseIn(t)
   const script = (fresh: number): string => `
-    const { openSqlite } = await import(${libUrl('store/sqlite.js')})
+    const { openSqlite } = await import(${libUrl('store/sqlite/open.js')})
     const { readStoreId } = await import(${libUrl('store/meta.js')})
     const store = await openSqlite(${JSON.stringify(file)})
     process.stdout.write('ready\\n')

@@ -53,10 +53,10 @@ t.test('a rule is in the file when the promise resolves, and in force here', asy
 t.test('a rule acknowledged by a process that is then killed with SIGKILL is there', async t => {
   const file = databaseIn(t)
   const script = `
-    const { openSqlite } = await import(${libUrl('store/sqlite.js')})
-    const { openRevocations } = await import(${libUrl('revocations.js')})
-    const { createClock } = await import(${libUrl('clock.js')})
-    const { createEvents } = await import(${libUrl('events.js')})
+    const { openSqlite } = await import(${libUrl('store/sqlite/open.js')})
+    const { openRevocations } = await import(${libUrl('revocation/revocations.js')})
+    const { createClock } = await import(${libUrl('time/clock.js')})
+    const { createEvents } = await import(${libUrl('ledger/events.js')})
     const revocations = await openRevocations({ store: await openSqlite(${JSON.stringify(file)}), clock: createClock(Date.now, () => 0), events: createEvents(), accessTokenTtl: 900000 })
     for (let i = 0; ; i++) {
       await revocations.revokeToken('t' + i, Date.now() + 900000)
@@ -490,10 +490,10 @@ t.test('two processes revoke in turn, for real: neither misses one of the other\
   const file = databaseIn(t)
   const { revocations, clock } = await createWorld(t, { file })
   const script = `
-    const { openSqlite } = await import(${libUrl('store/sqlite.js')})
-    const { openRevocations } = await import(${libUrl('revocations.js')})
-    const { createClock } = await import(${libUrl('clock.js')})
-    const { createEvents } = await import(${libUrl('events.js')})
+    const { openSqlite } = await import(${libUrl('store/sqlite/open.js')})
+    const { openRevocations } = await import(${libUrl('revocation/revocations.js')})
+    const { createClock } = await import(${libUrl('time/clock.js')})
+    const { createEvents } = await import(${libUrl('ledger/events.js')})
     const { createInterface } = await import('node:readline')
     const revocations = await openRevocations({ store: await openSqlite(${JSON.stringify(file)}), clock: createClock(Date.now, () => 0), events: createEvents(), accessTokenTtl: 900000 })
     const seen = id => revocations.isRevoked({ tokenId: id, sessionId: '', userId: '', clientId: '', issuedAt: 0 })

@@ -196,7 +196,7 @@ t.test('two processes that write in groups take turns, and nothing is lost', asy
   const store = await openStore(t, file)
   await write(store, 'counter', 0)
   const script = `
-    const { openSqlite } = await import(${libUrl('store/sqlite.js')})
+    const { openSqlite } = await import(${libUrl('store/sqlite/open.js')})
     const store = await openSqlite(${JSON.stringify(file)})
     process.stdout.write('ready')
     await new Promise(resolve => process.stdin.once('data', resolve))

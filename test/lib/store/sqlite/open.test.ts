@@ -38,7 +38,7 @@ t.test('a commit is on the disk, seen by others, when its promise resolves', asy
 t.test('ten processes that open a fresh file at once migrate it once, and all of them work', async t => {
   const file = databaseIn(t)
   const script = `
-    const { openSqlite } = await import(${libUrl('store/sqlite.js')})
+    const { openSqlite } = await import(${libUrl('store/sqlite/open.js')})
     process.stdout.write('ready')
     await new Promise(resolve => process.stdin.once('data', resolve))
     const store = await openSqlite(${JSON.stringify(file)})
@@ -66,7 +66,7 @@ t.test('a process killed while it migrates leaves nothing half-made', async t =>
       if (/create table "sessions"/i.test(sql)) process.kill(process.pid, 'SIGKILL')
       return prepare.call(this, sql)
     }
-    const { openSqlite } = await import(${libUrl('store/sqlite.js')})
+    const { openSqlite } = await import(${libUrl('store/sqlite/open.js')})
     await openSqlite(${JSON.stringify(file)})
     process.stdout.write('not killed')`
   const { result } = startScript(t, script)
@@ -226,7 +226,7 @@ t.test('a SQLite with the WAL-reset bug is refused, and newer ones are not', asy
 t.test('a read-only file stops the boot; one that becomes read-only refuses the request', { skip: process.platform === 'win32' ? 'no POSIX permissions' : false }, async t => {
   const isRoot = process.getuid?.() === 0
   const script = (file: string): string => `
-    const { openSqlite } = await import(${libUrl('store/sqlite.js')})
+    const { openSqlite } = await import(${libUrl('store/sqlite/open.js')})
     await openSqlite(${JSON.stringify(file)}).then(() => process.stdout.write('opened'), error => process.stdout.write(error.message))`
   const parent = t.testdir({ folder: {} })
   const folder = join(parent, 'folder')
@@ -275,7 +275,7 @@ t.test('a full disk: store_unavailable, nothing half-written, and it goes on whe
 t.test('a write that the file system refuses (file size limit): store_unavailable, what was acknowledged is there, nothing else', { skip: process.platform === 'win32' ? 'no ulimit' : false }, async t => {
   const file = databaseIn(t)
   const script = `
-    const { openSqlite } = await import(${libUrl('store/sqlite.js')})
+    const { openSqlite } = await import(${libUrl('store/sqlite/open.js')})
     const store = await openSqlite(${JSON.stringify(file)})
     let acknowledged = 0
     try {
