@@ -39,6 +39,8 @@ export function createAuthenticator ({ tokens, cookies, assertKnown }: {
     admit (request: Guarded, reply, user) {
       // A shared cache must not give a user what was meant for an anonymous visitor.
       if (user === undefined) return varyBy(reply, 'Authorization', 'Cookie')
+      // Guards of one request follow each other, and a second look finds the same user.
+      if (request[kVerified] === user && request.user === user) return
       request[kVerified] = user
       request.user = user
       // A response to an Authorization header is private by RFC 9111 section 3.5; one to a cookie is not.
