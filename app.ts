@@ -29,6 +29,7 @@ import passwords from './plugins/passwords.js'
 import purge from './plugins/purge.js'
 import rateLimit from './plugins/rate-limit.js'
 import revocationFeed from './plugins/revocation-feed.js'
+import ledger from './plugins/ledger.js'
 import revocations, { kRevocations } from './plugins/revocations.js'
 import { markUnguarded, secureRoutes } from './plugins/secure-route.js'
 import securityHeaders from './plugins/security-headers.js'
@@ -81,6 +82,7 @@ const latchkey: FastifyPluginAsync<LatchkeyOptions> = async function latchkey (a
     await scope.register(events)
     await scope.register(database)
     await scope.register(audit)
+    await scope.register(ledger)
     await scope.register(revocations)
     await scope.register(keys)
     await scope.register(passwords)

@@ -6,6 +6,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { createClock } from '../lib/time/clock.js'
 import { createEvents } from '../lib/ledger/events.js'
+import { createLedger } from '../lib/ledger/ledger.js'
+import { createFollower } from '../lib/store/change-follower.js'
 import { createId } from '../lib/identity/ids.js'
 import { createRevocationIndex } from '../lib/revocation/rule-index.js'
 import type { Revocable, Rule } from '../lib/revocation/rule-index.js'
@@ -155,7 +157,10 @@ async function timeBoot (count: number): Promise<{ took: number, longest: number
       longest = Math.max(longest, performance.now() - last)
       last = performance.now()
     }, 1)
-    const revocations = await openRevocations({ store, clock: createClock(Date.now, performance.now.bind(performance)), events: createEvents(), accessTokenTtl: 900_000 })
+    const clock = createClock(Date.now, performance.now.bind(performance))
+    const ledger = createLedger({ store, clock, events: createEvents() })
+    const follower = createFollower(store)
+    const revocations = await openRevocations({ store, clock, ledger, follower, accessTokenTtl: 900_000 })
     const took = performance.now() - start
     clearInterval(ticker)
     if (revocations.size !== count) throw new Error(`${revocations.size} rules were loaded, of ${count}`)

@@ -12,7 +12,7 @@ declare module 'fastify' {
   }
 }
 
-/** The audit trail, to be read. It is written with what it tells of: see `lib/revocation/revocations.ts`. */
+/** Reads the audit trail. The ledger writes it: see `lib/ledger/ledger.ts`. */
 export default fp(async function latchkeyAudit (app) {
   app.decorate(kAudit, createAudit({ store: app[kStore], clock: app[kClock], retention: app[kSettings].auditRetention }))
 }, { name: 'latchkey-audit', fastify: '5.x', dependencies: ['latchkey-database'] })

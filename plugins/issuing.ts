@@ -8,10 +8,9 @@ import { formatScope } from '../lib/identity/scopes.js'
 import type { Grant } from '../lib/sessions/issued.js'
 import type { AccessGrant } from '../lib/tokens/tokens.js'
 import type { LoginResponse, TokenResponse } from '../schemas/tokens.js'
-import { kClock } from './database.js'
+import { kClock, kFollower } from './database.js'
 import { kCookies } from './cookies.js'
 import { kTokens } from './jwt.js'
-import { kRevocations } from './revocations.js'
 import { kSessions } from './sessions.js'
 import { kSettings } from './settings.js'
 import { kThrottle } from './throttle.js'
@@ -40,7 +39,7 @@ export default fp(async function latchkeyIssuing (app) {
   const users = app[kUsers]
   const builtInUsers = app[kBuiltInUsers]
   const sessions = app[kSessions]
-  const revocations = app[kRevocations]
+  const follower = app[kFollower]
   const tokens = app[kTokens]
   const cookies = app[kCookies]
   const throttle = app[kThrottle]
@@ -61,7 +60,7 @@ export default fp(async function latchkeyIssuing (app) {
   app.decorate(kIssuing, {
     async logIn (request, { username, password, scope, client }) {
       // What other processes have revoked up to now is older than what is asked from here on.
-      await revocations.refresh()
+      await follower.refresh()
       const askedAt = clock.now()
       const subject = (await builtInUsers?.findByName(username))?.id ?? null
       const bucket = await throttle.findLoginBucket(username, { address: request.ip, sessionId: await findSession(request) })

@@ -1,8 +1,9 @@
 import fp from 'fastify-plugin'
 import { createTokens } from '../lib/tokens/tokens.js'
 import type { Tokens } from '../lib/tokens/tokens.js'
-import { kClock } from './database.js'
+import { kClock, kFollower } from './database.js'
 import { kKeyring } from './keys.js'
+import { kLedger } from './ledger.js'
 import { kRevocations } from './revocations.js'
 import { kSettings } from './settings.js'
 
@@ -16,5 +17,12 @@ declare module 'fastify' {
 
 /** The access tokens: @fastify/jwt signs and verifies, `lib/tokens/tokens.ts` decides. */
 export default fp(async function latchkeyJwt (app) {
-  app.decorate(kTokens, createTokens({ ...app[kSettings], keyring: app[kKeyring], clock: app[kClock], revocations: app[kRevocations] }))
+  app.decorate(kTokens, createTokens({
+    ...app[kSettings],
+    keyring: app[kKeyring],
+    clock: app[kClock],
+    follower: app[kFollower],
+    ledger: app[kLedger],
+    revocations: app[kRevocations]
+  }))
 }, { name: 'latchkey-jwt', fastify: '5.x', dependencies: ['latchkey-keys', 'latchkey-revocations'] })

@@ -2,6 +2,7 @@ import fp from 'fastify-plugin'
 import { kAudit } from './audit.js'
 import { kStore } from './database.js'
 import { kKeys } from './keys.js'
+import { kLedger } from './ledger.js'
 import { kRevocations } from './revocations.js'
 import { kSessions } from './sessions.js'
 import { kThrottle } from './throttle.js'
@@ -23,6 +24,7 @@ export default fp(async function latchkeyPurge (app) {
   const store = app[kStore]
   const keys = app[kKeys]
   const sessions = app[kSessions]
+  const ledger = app[kLedger]
   const revocations = app[kRevocations]
   const audit = app[kAudit]
   const throttle = app[kThrottle]
@@ -88,7 +90,7 @@ export default fp(async function latchkeyPurge (app) {
     await step
     await recordCounts(true)
     try {
-      await revocations.keepTime()
+      await ledger.keepTime()
     } catch (error) {
       app.log.warn({ err: error }, 'the time could not be kept; it was at the last write')
     }

@@ -8,9 +8,10 @@ import type { FeedEvent } from '../lib/revocation-feed/reader.js'
 import { createRevocationFeed } from '../lib/revocation-feed/feed.js'
 import type { FeedStream, RevocationFeed } from '../lib/revocation-feed/feed.js'
 import { readStoreId } from '../lib/store/meta.js'
-import { kClock, kStore } from './database.js'
+import { kClock, kFollower, kStore } from './database.js'
 import { kTokens } from './jwt.js'
 import { kKeyring } from './keys.js'
+import { kLedger } from './ledger.js'
 import { kRevocations } from './revocations.js'
 
 /** As many as `randomInt` takes: 48 bits. */
@@ -37,6 +38,8 @@ export default fp(async function latchkeyRevocationFeed (app) {
   const feed = createRevocationFeed({
     store,
     storeId: await readStoreId(store, randomInt(1, STORE_IDS)),
+    ledger: app[kLedger],
+    follower: app[kFollower],
     revocations: app[kRevocations],
     tokens: app[kTokens],
     keyring: app[kKeyring],

@@ -4,7 +4,7 @@ import type { LookAtIndex } from '../lib/revocation/index-age.js'
 import { openRevocations } from '../lib/revocation/revocations.js'
 import type { Revocations } from '../lib/revocation/revocations.js'
 import { kClock, kFollower, kStore } from './database.js'
-import { kEvents } from './events.js'
+import { kLedger } from './ledger.js'
 import { kSettings } from './settings.js'
 
 /** Milliseconds by which a machine's clock may be behind what is kept in the store. */
@@ -27,14 +27,14 @@ export default fp(async function latchkeyRevocations (app) {
   const revocations = await openRevocations({
     store: app[kStore],
     clock,
-    events: app[kEvents],
+    ledger: app[kLedger],
+    follower: app[kFollower],
     accessTokenTtl,
-    log: app.log,
-    follower: app[kFollower]
+    log: app.log
   })
   app.decorate(kRevocations, revocations)
-  app.decorate(kLookAtIndex, createIndexLook(revocations))
+  app.decorate(kLookAtIndex, createIndexLook(app[kFollower]))
 
   const ahead = clock.now() - now()
   if (ahead > TOLERABLE) app.log.warn({ ahead }, 'the clock of this machine is behind the time that was last acted on here: set it right; until it has caught up, tokens are dated by the time that was kept')
-}, { name: 'latchkey-revocations', fastify: '5.x', dependencies: ['latchkey-database', 'latchkey-events'] })
+}, { name: 'latchkey-revocations', fastify: '5.x', dependencies: ['latchkey-database', 'latchkey-ledger'] })

@@ -1,8 +1,9 @@
 import fp from 'fastify-plugin'
 import { createSessions } from '../lib/sessions/sessions.js'
 import type { Sessions } from '../lib/sessions/sessions.js'
-import { kClock, kStore } from './database.js'
+import { kClock, kFollower, kStore } from './database.js'
 import { kRefreshKeys } from './keys.js'
+import { kLedger } from './ledger.js'
 import { kRevocations } from './revocations.js'
 import { kSettings } from './settings.js'
 import { kStatusReferences } from './status-lists.js'
@@ -22,6 +23,8 @@ export default fp(async function latchkeySessions (app) {
   app.decorate(kSessions, createSessions({
     store: app[kStore],
     clock: app[kClock],
+    ledger: app[kLedger],
+    follower: app[kFollower],
     revocations: app[kRevocations],
     users: app[kUsers],
     builtInUsers: app[kBuiltInUsers],

@@ -3,7 +3,7 @@ import { createThrottle } from '../lib/throttle/throttle.js'
 import type { Throttle } from '../lib/throttle/throttle.js'
 import { kClock, kStore } from './database.js'
 import { kThrottleKeys } from './keys.js'
-import { kRevocations } from './revocations.js'
+import { kLedger } from './ledger.js'
 import { kSettings } from './settings.js'
 
 export const kThrottle = Symbol('latchkey.throttle')
@@ -19,8 +19,8 @@ export default fp(async function latchkeyThrottle (app) {
   app.decorate(kThrottle, createThrottle({
     store: app[kStore],
     clock: app[kClock],
-    revocations: app[kRevocations],
+    ledger: app[kLedger],
     keys: app[kThrottleKeys],
     isOn: app[kSettings].rateLimit
   }))
-}, { name: 'latchkey-throttle', fastify: '5.x', dependencies: ['latchkey-keys', 'latchkey-revocations'] })
+}, { name: 'latchkey-throttle', fastify: '5.x', dependencies: ['latchkey-keys', 'latchkey-ledger'] })

@@ -8,6 +8,7 @@ import { SCOPE_PATTERN } from '../schemas/common.js'
 import type { User, UserDirectory } from '../schemas/host.js'
 import { kClock, kStore } from './database.js'
 import { kPasswords } from './passwords.js'
+import { kLedger } from './ledger.js'
 import { kRevocations } from './revocations.js'
 import { kSettings } from './settings.js'
 import { kThrottle } from './throttle.js'
@@ -28,7 +29,16 @@ declare module 'fastify' {
 export default fp(async function latchkeyUsers (app) {
   const { users, catalogue, passwordMinLength } = app[kSettings]
   const builtIn = users === undefined
-    ? createUsers({ store: app[kStore], clock: app[kClock], passwords: app[kPasswords], revocations: app[kRevocations], throttle: app[kThrottle], catalogue, passwordMinLength })
+    ? createUsers({
+      store: app[kStore],
+      clock: app[kClock],
+      passwords: app[kPasswords],
+      ledger: app[kLedger],
+      revocations: app[kRevocations],
+      throttle: app[kThrottle],
+      catalogue,
+      passwordMinLength
+    })
     : undefined
   app.decorate(kBuiltInUsers, builtIn)
   app.decorate(kUsers, users === undefined ? builtIn as Users : enclose(users))

@@ -39,11 +39,11 @@ const DOMAINS: Record<string, string[]> = {
   http: ['options', 'identity'],
   ledger: ['store', 'identity', 'time'],
   revocation: ['ledger', 'store', 'identity', 'time'],
-  throttle: ['revocation', 'ledger', 'store', 'identity', 'time'],
+  throttle: ['ledger', 'store', 'identity', 'time'],
   keys: ['revocation', 'ledger', 'store', 'identity', 'time'],
   'status-lists': ['keys', 'revocation', 'store', 'identity', 'time'],
   tokens: ['status-lists', 'keys', 'revocation', 'identity', 'time'],
-  'revocation-feed': ['tokens', 'keys', 'revocation', 'store', 'time'],
+  'revocation-feed': ['tokens', 'keys', 'revocation', 'ledger', 'store', 'time'],
   users: ['throttle', 'passwords', 'revocation', 'ledger', 'store', 'identity', 'time'],
   clients: ['tokens', 'throttle', 'http', 'revocation', 'ledger', 'store', 'identity', 'time'],
   sessions: [

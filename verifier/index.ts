@@ -132,11 +132,15 @@ export function createVerifier (options: VerifierOptions): Verifier {
   }
 
   // Without a feed there is nothing to learn the time from.
-  const common = { readTime: credentials === undefined ? async () => {} : readTime, isRevoked: index.isRevoked, additions: index.additions }
-  const guarded = createTokenVerification({
-    keys: credentials === undefined ? keys.all : keys.vouched,
+  const common = {
     clock,
-    revocations: { ...common, refresh: assertKnown }
+    ledger: { readTime: credentials === undefined ? async () => {} : readTime },
+    revocations: { isRevoked: index.isRevoked, additions: index.additions }
+  }
+  const guarded = createTokenVerification({
+    ...common,
+    keys: credentials === undefined ? keys.all : keys.vouched,
+    follower: { refresh: assertKnown }
   })
   const asking = credentials !== undefined && whenStale === 'introspect'
   const client = credentials === undefined
@@ -157,7 +161,7 @@ export function createVerifier (options: VerifierOptions): Verifier {
    * good the service knows, as it knows what is revoked. So this has a cache of its own.
    */
   function createFallback (serviceClient: NonNullable<typeof client>): (token: string) => Promise<AuthenticatedUser> {
-    const offline = createTokenVerification({ keys: keys.all, clock, revocations: { ...common, refresh: () => undefined } })
+    const offline = createTokenVerification({ ...common, keys: keys.all, follower: { refresh: () => undefined } })
     const introspection = createIntrospection({ endpoint: () => endpointOf('introspectionEndpoint'), client: serviceClient, requests, time, bound })
     return async function askService (token) {
       await offline.verify(token)

@@ -8,6 +8,7 @@ import type { Clock } from '../time/clock.js'
 import { LatchkeyError } from '../errors.js'
 import { asClient, HOST } from '../ledger/events.js'
 import { createId } from '../identity/ids.js'
+import type { Ledger } from '../ledger/ledger.js'
 import type { Revocations } from '../revocation/revocations.js'
 import { assertKnownScopes, formatScope, narrowScope, parseScope } from '../identity/scopes.js'
 import { closeSessions, inSteps } from '../revocation/session-ending.js'
@@ -90,9 +91,10 @@ function toClient (row: Selectable<ClientsTable>): Client {
 }
 
 /** Creates the registered clients over the store. */
-export function createClients ({ store, clock, revocations, catalogue }: {
+export function createClients ({ store, clock, ledger, revocations, catalogue }: {
   store: Store
   clock: Clock
+  ledger: Ledger
   revocations: Revocations
   catalogue: Readonly<Record<string, string>>
 }): Clients {
@@ -157,7 +159,7 @@ export function createClients ({ store, clock, revocations, catalogue }: {
         updated_at: now
       }
       const client = toClient(row)
-      await revocations.transaction(async (trx, _revoke, _now, record) => {
+      await ledger.write(async ({ trx, record }) => {
         await trx.insertInto('clients').values(row).execute()
         await record({ type: 'client_added', actor: by, subject: row.id, details: { name, scopes: client.scopes, grants: client.grants } })
       })
@@ -166,7 +168,7 @@ export function createClients ({ store, clock, revocations, catalogue }: {
 
     async rotateSecret (id, by = HOST) {
       const secret = createSecret()
-      const client = await revocations.transaction(async (trx, revoke, now, record) => {
+      const client = await revocations.write(async ({ trx, revoke, now, record }) => {
         const row = await requireRow(trx, id)
         // Two changes in one millisecond are two all the same: what authenticated before the first must not pass for the second.
         const changed = {
@@ -195,7 +197,7 @@ export function createClients ({ store, clock, revocations, catalogue }: {
 
     async issue (client, { scope, address } = {}) {
       const scopes = narrowScope(client.scopes, scope)
-      return await revocations.transaction(async (trx, _revoke, now, record) => {
+      return await ledger.write(async ({ trx, now, record }) => {
         await assertCurrent(trx, client)
         await record({ type: 'client_token', actor: asClient(client.id, address ?? null), subject: client.id, clientId: client.id })
         return { user: { id: client.id }, sessionId: undefined, clientId: client.id, scopes, claims: {}, issuedAt: now }

@@ -86,9 +86,7 @@ export function createKeys ({
 }): Keys {
   /** A transaction on the keys; when its promise resolves, what it did is in force here. Should the reading fail, nothing is accepted until it works. */
   async function change<T> (by: Actor, work: (step: KeyChange, now: number) => Promise<T>): Promise<T> {
-    const result = await revocations.transaction((trx, revoke, now, record) =>
-      work({ trx, revoke, record, by, candidates: keyring.candidates }, now)
-    )
+    const result = await revocations.write(write => work({ ...write, by, candidates: keyring.candidates }, write.now))
     follower.notice()
     await follower.refresh()
     return result

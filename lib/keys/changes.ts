@@ -6,7 +6,7 @@ import { expiryOf, findPending, findSigner } from './life.js'
 import { readKeys } from './rows.js'
 import type { KeyRow } from './rows.js'
 import { generateKeyText, sealKeyText } from './material.js'
-import type { RecordEvent, Revoke } from '../revocation/revocations.js'
+import type { Write } from '../revocation/writing.js'
 import { readMeta } from '../store/meta.js'
 import type { KeysTable, Tables } from '../store/tables.js'
 
@@ -28,10 +28,7 @@ export function sealSigningKey ({ kid, algorithm, text }: { kid: string, algorit
 }
 
 /** Where the step is done, and by whom: what it does is in the trail. */
-export interface KeyChange {
-  trx: Transaction<Tables>
-  revoke: Revoke
-  record: RecordEvent
+export interface KeyChange extends Write {
   by: Actor
   /** Returns the keys that may be chosen to sign: see `Keyring.candidates`. */
   candidates: (keys: readonly KeyRow[]) => KeyRow[]

@@ -44,7 +44,7 @@ export interface KeyView extends KeyLife {
   scopes: readonly string[] | null
 }
 
-/** The keys of the store, opened and in memory. Call `Revocations.refresh` first: it brings them up to date too. */
+/** The keys of the store, opened and in memory. Call `Follower.refresh` first: it brings them up to date too. */
 export interface Keyring {
   /** The key of ours with this `kid`, where its tokens are to be believed. */
   find (kid: string, now: number): Held<JwtKey> | undefined
@@ -142,9 +142,7 @@ export async function openKeyring ({
   /** Another process that signs with other algorithms does not replace our signing key when it revokes it: we do. */
   async function makeSigner (): Promise<void> {
     const spare = await prepareKey(algorithm, sealKeys[0], clock.now())
-    await revocations.transaction((trx, revoke, now, record) =>
-      promoteOrInsert({ trx, revoke, record, by: SYSTEM, candidates }, algorithm, spare, now)
-    )
+    await revocations.write(write => promoteOrInsert({ ...write, by: SYSTEM, candidates }, algorithm, spare, write.now))
   }
 
   function lacksSigner (rows: readonly KeyRow[]): boolean {
@@ -178,7 +176,7 @@ export async function openKeyring ({
     reportProblems()
   }
 
-  await revocations.transaction((trx, _revoke, now) => lengthenRetirement(trx, now))
+  await revocations.write(({ trx, now }) => lengthenRetirement(trx, now))
   await start()
   follower.follow(load)
 

@@ -10,7 +10,9 @@ import { createFeedReader } from './reader.js'
 import type { FeedEvent } from './reader.js'
 import { createFeedCursors, readLastSeq, readRules, toWire } from './rules.js'
 import type { Keyring } from '../keys/keyring.js'
+import type { Ledger } from '../ledger/ledger.js'
 import type { Revocations } from '../revocation/revocations.js'
+import type { Follower } from '../store/change-follower.js'
 import type { Store } from '../store/store.js'
 import type { Tokens } from '../tokens/tokens.js'
 
@@ -73,12 +75,14 @@ interface OpenStream {
  * Creates the feed. While there are streams one reader follows the store for all of them, at once when this process commits, and
  * with each heartbeat for what others have committed.
  * @param storeId - of `readStoreId`.
- * @param stopwatch - `performance.now`: what `Revocations.asOf` counts in.
+ * @param stopwatch - `performance.now`: what `Follower.asOf` counts in.
  * @param log - told when the reader fails, and when it works again.
  */
-export function createRevocationFeed ({ store, storeId, revocations, tokens, keyring, clock, stopwatch, log, limits = FEED_LIMITS }: {
+export function createRevocationFeed ({ store, storeId, ledger, follower, revocations, tokens, keyring, clock, stopwatch, log, limits = FEED_LIMITS }: {
   store: Store
   storeId: number
+  ledger: Ledger
+  follower: Follower
   revocations: Revocations
   tokens: Tokens
   keyring: Keyring
@@ -118,9 +122,9 @@ export function createRevocationFeed ({ store, storeId, revocations, tokens, key
       const now = stopwatch()
       if (now - stream.openedAt >= limits.lifetime || (stream.idleSince !== undefined && now - stream.idleSince >= limits.patience)) stream.end()
     }
-    const moment = await reachMoment(revocations, stopwatch)
+    const moment = await reachMoment(follower, stopwatch)
     // A node whose clock is ahead issues tokens without a rule that would tell us of it: receivers must not refuse them as from the future.
-    await revocations.readTime()
+    await ledger.readTime()
     for (const stream of streams) if (!await mayGoOn(stream.token)) stream.end()
     const time = clock.now()
     const keys = kids()
@@ -178,7 +182,7 @@ export function createRevocationFeed ({ store, storeId, revocations, tokens, key
   /** Brings the rules of other processes into the index, which tells us of them. What fails here fails with the next heartbeat too, and is told then. */
   function look (): void {
     try {
-      revocations.refresh()?.catch(() => {})
+      follower.refresh()?.catch(() => {})
     } catch {}
   }
 
@@ -199,7 +203,7 @@ export function createRevocationFeed ({ store, storeId, revocations, tokens, key
   return {
     async read ({ after, limit }) {
       const before = store.epoch()
-      const moment = await reachMoment(revocations, stopwatch)
+      const moment = await reachMoment(follower, stopwatch)
       const time = clock.now()
       const keys = kids()
       const asked = cursors.parse(after)

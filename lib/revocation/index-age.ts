@@ -1,4 +1,4 @@
-import type { Revocations } from './revocations.js'
+import type { Follower } from '../store/change-follower.js'
 
 /** What a look at the index of revocations has found. */
 export interface IndexAge {
@@ -15,17 +15,17 @@ export interface IndexAge {
 export type LookAtIndex = () => Promise<IndexAge>
 
 /** Creates the look. The rules have just been loaded. */
-export function createIndexLook (revocations: Pick<Revocations, 'refresh' | 'asOf'>): LookAtIndex {
+export function createIndexLook (follower: Pick<Follower, 'refresh' | 'asOf'>): LookAtIndex {
   let complete = performance.now()
 
   function measure (): number {
-    complete = Math.max(complete, revocations.asOf())
+    complete = Math.max(complete, follower.asOf())
     return Math.round(performance.now() - complete) / 1_000
   }
 
   return async function look () {
     try {
-      await revocations.refresh()
+      await follower.refresh()
     } catch (error) {
       return { seconds: measure(), error }
     }

@@ -1,7 +1,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Selectable, Transaction } from 'kysely'
 import { RULE_RETENTION } from './rule-index.js'
-import type { Revocations, Write } from './revocations.js'
+import type { Revocations } from './revocations.js'
+import type { Write } from './writing.js'
 import { isMoment, toMoment } from '../store/columns.js'
 import { readMeta } from '../store/meta.js'
 import type { SessionsTable, Tables } from '../store/tables.js'
@@ -44,8 +45,7 @@ const COLUMNS = ['id', 'last_used_at', 'idle_expires_at', 'expires_at'] as const
 export async function inSteps<T> (revocations: Revocations, work: (write: WriteStep) => Promise<Step<T>>): Promise<T> {
   for (let progress = NOTHING_ENDED; ;) {
     const current = progress
-    const step = await revocations.transaction((trx, revoke, now, record) =>
-      work({ trx, revoke, now, record, progress: current }))
+    const step = await revocations.write(write => work({ ...write, progress: current }))
     if ('result' in step) return step.result
     progress = step.more
     // Requests that arrived during the step go first.

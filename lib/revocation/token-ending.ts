@@ -4,6 +4,7 @@ import type { AccessTokenClaims } from '../identity/access-token.js'
 import { isClient } from '../identity/client-ids.js'
 import type { Clock } from '../time/clock.js'
 import { HOST } from '../ledger/events.js'
+import type { Ledger } from '../ledger/ledger.js'
 import type { Revocations } from './revocations.js'
 import { endSession } from './session-ending.js'
 import type { Tables } from '../store/tables.js'
@@ -17,12 +18,13 @@ async function hasEnded (trx: Transaction<Tables>, sessionId: string): Promise<b
 }
 
 /** Makes `Sessions.endToken`. */
-export function createTokenEnding ({ clock, revocations }: { clock: Clock, revocations: Revocations }) {
+export function createTokenEnding ({ clock, ledger, revocations }: { clock: Clock, ledger: Ledger, revocations: Revocations }) {
   return async function endToken ({ jti, sid, sub, exp, client_id: clientId }: AccessTokenClaims, by: Actor = HOST): Promise<void> {
     if (revocations.isTokenRevoked(jti)) return
     // Without a rule it is the time that must stay what it is: a clock that steps back would undo what is acknowledged here.
-    if (clock.now() >= exp * 1000) return await revocations.keepTime(exp * 1000)
-    await revocations.transaction(async (trx, revoke, now, record) => {
+    if (clock.now() >= exp * 1000) return await ledger.keepTime(exp * 1000)
+    await revocations.write(async write => {
+      const { trx, revoke, record } = write
       const about = { actor: by, subject: sub, sessionId: sid, clientId }
       // An older system's: it belongs to no session and no client.
       if (sid === undefined && !isClient({ id: sub, clientId })) {
@@ -44,7 +46,7 @@ export function createTokenEnding ({ clock, revocations }: { clock: Clock, revoc
         return await record({ type: 'tokens_revoked', ...about })
       }
       // The token is still valid, so a rule is needed even if the session is gone.
-      const ended = await endSession({ trx, revoke, now, record }, { userId: sub, sessionId: sid })
+      const ended = await endSession(write, { userId: sub, sessionId: sid })
       if (ended === undefined) await revoke.sessions([sid])
       await record({ type: 'session_ended', ...about, details: { reason: 'too_many_tokens_revoked' } })
     })

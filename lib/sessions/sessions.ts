@@ -13,7 +13,9 @@ import { anonymous, asUser, HOST, SYSTEM } from '../ledger/events.js'
 import type { NewEvent } from '../ledger/events.js'
 import { createGrants } from './issued.js'
 import type { Grant, Prepared } from './issued.js'
-import type { Revocations, Write } from '../revocation/revocations.js'
+import type { Ledger } from '../ledger/ledger.js'
+import type { Revocations } from '../revocation/revocations.js'
+import type { Follower } from '../store/change-follower.js'
 import { assertMayGrant, formatScope, isNarrower, parseScope } from '../identity/scopes.js'
 import { closeSessions, endOtherSessions, endSession, inSteps } from '../revocation/session-ending.js'
 import { makeRoom } from './limit.js'
@@ -96,11 +98,13 @@ function endedEvents (userId: string, sessions: number, by: Actor): NewEvent[] {
 
 /** Creates the sessions over the store. All lifetimes are milliseconds. */
 export function createSessions ({
-  store, clock, revocations, users, builtInUsers, claims, refreshKeys, status,
+  store, clock, ledger, follower, revocations, users, builtInUsers, claims, refreshKeys, status,
   maxSessions, sessionTtl, refreshIdleTtl, refreshGrace
 }: {
   store: Store
   clock: Clock
+  ledger: Ledger
+  follower: Follower
   revocations: Revocations
   users: UserDirectory
   /** The built-in table where it is what `users` is: it can be read inside a transaction, the host's accounts cannot. */
@@ -213,13 +217,13 @@ export function createSessions ({
       const { session: known, generation } = found
       if (known.client_id !== (client?.id ?? FIRST_PARTY)) throw new LatchkeyError('invalid_refresh_token')
       // Everything that this store knows up to now is older than what is asked from here on.
-      await revocations.refresh()
+      await follower.refresh()
       const askedAt = clock.now()
       const account = asksHost ? await users.find(known.user_id) : null
       const asked = asksHost ? await prepareFor(known, account, scope) : undefined
 
-      const outcome = await revocations.transaction<Outcome>(async (trx, revoke, now, record) => {
-        const write: Write = { trx, revoke, now, record }
+      const outcome = await revocations.write<Outcome>(async write => {
+        const { trx, now, record } = write
         if (client !== undefined) await assertCurrent(trx, client)
         const session = await findSession(trx, known.id)
         if (session === undefined || !isLive(session, now)) return { refused: 'invalid' }
@@ -254,14 +258,14 @@ export function createSessions ({
       return { sessionId: session.id, userId: session.user_id, clientId: session.client_id, live: isLive(session, clock.now()) }
     },
 
-    endToken: createTokenEnding({ clock, revocations }),
+    endToken: createTokenEnding({ clock, ledger, revocations }),
 
     list: (userId, currentId) => store.read(db => listSessions(db, { userId, currentId }, clock.now())),
 
     async end (userId, sessionId, by = HOST) {
-      return await revocations.transaction(async (trx, revoke, now, record) => {
-        const wasLive = await endSession({ trx, revoke, now, record }, { userId, sessionId }) === true
-        if (wasLive) await record({ type: 'session_ended', actor: by, subject: userId, sessionId })
+      return await revocations.write(async write => {
+        const wasLive = await endSession(write, { userId, sessionId }) === true
+        if (wasLive) await write.record({ type: 'session_ended', actor: by, subject: userId, sessionId })
         return wasLive
       })
     },

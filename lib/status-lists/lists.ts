@@ -4,6 +4,7 @@ import type { Clock } from '../time/clock.js'
 import { LatchkeyError } from '../errors.js'
 import type { Keyring } from '../keys/keyring.js'
 import type { Revocations } from '../revocation/revocations.js'
+import type { Follower } from '../store/change-follower.js'
 import { createStatusArray, INVALID } from './codec.js'
 import type { StatusArray } from './codec.js'
 import { LIST_SIZE, listUri } from './references.js'
@@ -44,7 +45,7 @@ export interface SignedStatusList {
 /** The signed lists. */
 export interface StatusLists {
   /**
-   * The list as of the moment as of which the revocations are known (`Revocations.refresh`): what this process has acknowledged before the call is in it. Undefined: there is no such list, or it spoke of
+   * The list as of the moment as of which the revocations are known (`Follower.refresh`): what this process has acknowledged before the call is in it. Undefined: there is no such list, or it spoke of
    * tokens only that are dead. Rejects with a 503 where it cannot be told. Costs a look at the memory unless something was revoked since the last call.
    */
   read (id: string): Promise<SignedStatusList | undefined>
@@ -68,7 +69,14 @@ interface Held {
  * Creates the lists of one instance.
  * @param base - the URL under which the routes are.
  */
-export function createStatusLists ({ store, clock, revocations, keyring, base }: { store: Store, clock: Clock, revocations: Revocations, keyring: Keyring, base: string }): StatusLists {
+export function createStatusLists ({ store, clock, follower, revocations, keyring, base }: {
+  store: Store
+  clock: Clock
+  follower: Follower
+  revocations: Revocations
+  keyring: Keyring
+  base: string
+}): StatusLists {
   const held = new Map<string, Held>()
   // Whatever ends a session writes a rule with it.
   let changes = 0
@@ -76,7 +84,7 @@ export function createStatusLists ({ store, clock, revocations, keyring, base }:
 
   async function refresh (): Promise<void> {
     try {
-      await revocations.refresh()
+      await follower.refresh()
     } catch (cause) {
       throw new LatchkeyError('revocation_unknown', { cause, retryAfter: 1 })
     }

@@ -9,7 +9,7 @@ import type { EventType } from '../../schemas/events.js'
 import type { NewEvent } from '../ledger/events.js'
 import { createFailureCounts } from '../ledger/failure-counts.js'
 import { networkOf } from '../identity/network.js'
-import type { Revocations } from '../revocation/revocations.js'
+import type { Ledger } from '../ledger/ledger.js'
 import { toText } from '../store/columns.js'
 import type { AttemptsTable, Queryable, Tables } from '../store/tables.js'
 import type { Store } from '../store/store.js'
@@ -106,10 +106,10 @@ function isFailure (error: unknown): boolean {
  * @param keys - for the MACs; the first one makes them, places are recognised by all.
  * @param isOn - where false nothing is counted or refused; places are kept all the same.
  */
-export function createThrottle ({ store, clock, revocations, keys, isOn }: {
+export function createThrottle ({ store, clock, ledger, keys, isOn }: {
   store: Store
   clock: Clock
-  revocations: Revocations
+  ledger: Ledger
   keys: readonly [Buffer, ...Buffer[]]
   isOn: boolean
 }): Throttle {
@@ -166,7 +166,7 @@ export function createThrottle ({ store, clock, revocations, keys, isOn }: {
     // Whoever hammers on a bucket that is blocked must not keep the only writer busy.
     const known = begin(await store.read(db => find(db, bucket.key)), clock.now())
     if ('wait' in known) throw refusal(known.wait)
-    const outcome = await revocations.transaction(async (trx, _revoke, now) => {
+    const outcome = await ledger.write(async ({ trx, now }) => {
       const decision = begin(await find(trx, bucket.key), now)
       if ('wait' in decision) return decision
       await keep(trx, bucket, decision.attempts)
@@ -179,7 +179,7 @@ export function createThrottle ({ store, clock, revocations, keys, isOn }: {
   const failures = createFailureCounts()
 
   async function record (events: NewEvent[]): Promise<void> {
-    if (events.length > 0) await revocations.transaction((_trx, _revoke, _now, keep) => keep(...events))
+    if (events.length > 0) await ledger.write(({ record }) => record(...events))
   }
 
   /** By the bucket and not by the subject: what a failure writes must not depend on whether the account exists. */
@@ -195,7 +195,7 @@ export function createThrottle ({ store, clock, revocations, keys, isOn }: {
     // Outside of the transaction, which may run more than once.
     const failed = outcome === 'failed' ? countFailure(bucket, who) : []
     let blocked: NewEvent[] | undefined
-    await revocations.transaction(async (trx, _revoke, now, record) => {
+    await ledger.write(async ({ trx, now, record }) => {
       const before = await find(trx, bucket.key)
       const attempts = settle(before, { begunAt, outcome, now })
       if (attempts === undefined) await trx.deleteFrom('attempts').where('key', '=', bucket.key).execute()

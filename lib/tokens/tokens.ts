@@ -10,7 +10,7 @@ import { formatScope } from '../identity/scopes.js'
 import type { StatusClaim } from '../status-lists/references.js'
 import { MAX_TOKEN_LENGTH } from './header.js'
 import { createTokenVerification } from './verification.js'
-import type { TokenVerification } from './verification.js'
+import type { StateFollower, TimeReader, TokenVerification } from './verification.js'
 
 /** What an access token is made of. */
 export interface AccessGrant {
@@ -44,18 +44,22 @@ export interface Tokens extends Pick<TokenVerification, 'verify' | 'decode'> {
  * @param accessTokenTtl - milliseconds.
  * @param catalogue - the scopes that there are.
  */
-export function createTokens ({ keyring, issuer, audience, catalogue, accessTokenTtl, clock, revocations }: {
+export function createTokens ({ keyring, issuer, audience, catalogue, accessTokenTtl, clock, follower, ledger, revocations }: {
   keyring: Keyring
   issuer: string
   audience: readonly string[]
   catalogue: Readonly<Record<string, string>>
   accessTokenTtl: number
   clock: Clock
-  revocations: Revocations
+  follower: StateFollower
+  ledger: TimeReader
+  revocations: Pick<Revocations, 'isRevoked' | 'additions'>
 }): Tokens {
   const { verify, decode, refresh } = createTokenVerification({
     keys: keyring,
     clock,
+    follower,
+    ledger,
     revocations,
     checkOther: (token, header, now) => verifyForeign(token, header, { keyring, audience, catalogue, now })
   })

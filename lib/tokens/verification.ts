@@ -68,6 +68,16 @@ interface VerifiedToken {
   diesAt: number
 }
 
+/** Brings the keys and the revocations up to date: see `Follower.refresh` of the store. A verifier follows a feed instead. */
+export interface StateFollower {
+  refresh (): Promise<void> | undefined
+}
+
+/** Advances the clock to the time of the service: see `Ledger.readTime`. */
+export interface TimeReader {
+  readTime (): Promise<void>
+}
+
 /** What must be learnt before a token may be refused. */
 type Doubt = () => Promise<void>
 
@@ -76,10 +86,12 @@ type Doubt = () => Promise<void>
  * with each call.
  * @param checkOther - verifies what is no token of our own profile. Default: there is no other.
  */
-export function createTokenVerification ({ keys, clock, revocations, checkOther }: {
+export function createTokenVerification ({ keys, clock, follower, ledger, revocations, checkOther }: {
   keys: VerificationKeys
   clock: Clock
-  revocations: Pick<Revocations, 'refresh' | 'isRevoked' | 'additions' | 'readTime'>
+  follower: StateFollower
+  ledger: TimeReader
+  revocations: Pick<Revocations, 'isRevoked' | 'additions'>
   checkOther?: (token: string, header: TokenHeader, now: number) => CheckedToken | undefined
 }): TokenVerification {
   const verified = createTokenCache<VerifiedToken>(CACHE_HALF)
@@ -106,7 +118,7 @@ export function createTokenVerification ({ keys, clock, revocations, checkOther 
     const { claims, keyExpiresAt } = checked
     if (claims.nbf !== undefined && typeof claims.nbf !== 'number') throw new LatchkeyError('invalid_token')
     // Its signature is good: it may come from a node whose clock is ahead of ours, and has written down how far.
-    if (Math.max(claims.iat, claims.nbf ?? 0) > now / 1000 + CLOCK_TOLERANCE) return revocations.readTime
+    if (Math.max(claims.iat, claims.nbf ?? 0) > now / 1000 + CLOCK_TOLERANCE) return ledger.readTime
     const result = toVerifiedToken(claims, keyExpiresAt)
     if (now < result.diesAt) verified.set(token, result)
     return result
@@ -130,7 +142,7 @@ export function createTokenVerification ({ keys, clock, revocations, checkOther 
   function refresh (): Promise<void> | undefined {
     let refreshing: Promise<void> | undefined
     try {
-      refreshing = revocations.refresh()
+      refreshing = follower.refresh()
     } catch (error) {
       throw revocationUnknown(error)
     }

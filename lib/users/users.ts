@@ -11,7 +11,8 @@ import { createId } from '../identity/ids.js'
 import { networkOf } from '../identity/network.js'
 import { PasswordQueueFullError } from '../passwords/pool.js'
 import type { Caller, Passwords } from '../passwords/pool.js'
-import type { RecordEvent, Revocations } from '../revocation/revocations.js'
+import type { Ledger, RecordEvent } from '../ledger/ledger.js'
+import type { Revocations } from '../revocation/revocations.js'
 import { assertKnownScopes, assertMayGrant, formatScope, parseScope } from '../identity/scopes.js'
 import { closeSessions, endOtherSessions, forgetEnded, inSteps } from '../revocation/session-ending.js'
 import { toStoredUser } from './stored-user.js'
@@ -98,10 +99,11 @@ function callerOf ({ kind, address }: Principal): Caller {
 }
 
 /** Creates the built-in user directory over the store. */
-export function createUsers ({ store, clock, passwords, revocations, throttle, catalogue, passwordMinLength }: {
+export function createUsers ({ store, clock, passwords, ledger, revocations, throttle, catalogue, passwordMinLength }: {
   store: Store
   clock: Clock
   passwords: Passwords
+  ledger: Ledger
   revocations: Revocations
   throttle: Pick<Throttle, 'forgive' | 'recordFailure'>
   catalogue: Readonly<Record<string, string>>
@@ -193,7 +195,7 @@ export function createUsers ({ store, clock, passwords, revocations, throttle, c
 
   return {
     startImport: createUserImport({ store, clock, passwords, revocations, throttle, toScope, assertAcceptable }),
-    exportAll: createUserExport({ store, revocations }),
+    exportAll: createUserExport({ store, ledger }),
     findIn,
     find: id => store.read(db => findIn(db, id)),
 
@@ -224,7 +226,7 @@ export function createUsers ({ store, clock, passwords, revocations, throttle, c
       const { scopes = [] } = user
       await store.read(db => assertMayAdd(db, scopes, by))
       const row = await prepare(user, by)
-      const added = await revocations.transaction(async (trx, _revoke, _now, record) => {
+      const added = await ledger.write(async ({ trx, record }) => {
         await assertMayAdd(trx, scopes, by)
         const inserted = await trx.insertInto('users').values(row)
           .onConflict(conflict => conflict.column('username_key').doNothing()).returningAll().executeTakeFirst()
@@ -239,7 +241,7 @@ export function createUsers ({ store, clock, passwords, revocations, throttle, c
       const exists = (db: Queryable): Promise<unknown> => db.selectFrom('users').select('id').limit(1).executeTakeFirst()
       if (await store.read(exists) !== undefined) return null
       const row = toRow({ username, scope: toScope(scopes), passwordHash: await hash() })
-      return await revocations.transaction(async (trx, _revoke, _now, record) => {
+      return await ledger.write(async ({ trx, record }) => {
         if (await exists(trx) !== undefined) return null
         await trx.insertInto('users').values(row).execute()
         await recordAdded(record, SYSTEM, row)

@@ -10,7 +10,7 @@ import { kAuthenticateClient } from '../../plugins/client-authentication.js'
 import { sendOAuthError } from '../../plugins/errors.js'
 import forms from '../../plugins/forms.js'
 import { kInspector } from '../../plugins/introspection.js'
-import { kRevocations } from '../../plugins/revocations.js'
+import { kFollower } from '../../plugins/database.js'
 import { BODY, SCOPED, oauthErrors } from '../../schemas/responses.js'
 import { IntrospectRequest, IntrospectResponse } from '../../schemas/tokens.js'
 
@@ -21,7 +21,7 @@ const ALL = 'tokens:introspect'
 const introspect: FastifyPluginAsyncTypebox = async function introspect (app) {
   await app.register(forms)
   const inspector = app[kInspector]
-  const revocations = app[kRevocations]
+  const follower = app[kFollower]
   const stopwatch = (): number => performance.now()
   const authenticateClient = app[kAuthenticateClient]
   const requireAll = app[kGuards].requireScopes(ALL)
@@ -54,7 +54,7 @@ const introspect: FastifyPluginAsyncTypebox = async function introspect (app) {
     const arrivedAt = stopwatch() - reply.elapsedTime
     const mayKnow = await authorize(request, reply, request.body)
     // Before the look: it may find what is newer, and must not say that it is.
-    const moment = await reachMoment(revocations, stopwatch)
+    const moment = await reachMoment(follower, stopwatch)
     // As in the feed: whoever asks for the sake of a bound must know how old the answer was when it was given.
     reply.header('cache-control', 'no-store').header('pragma', 'no-cache').header('revocation-as-of', Math.floor(moment - arrivedAt))
     return await inspector.inspect(request.body.token, mayKnow)

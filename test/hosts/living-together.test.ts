@@ -9,6 +9,7 @@ import type { Test } from 'tap'
 import latchkey from '../../app.js'
 import type { LatchkeyOptions } from '../../app.js'
 import { bearer, cookieHeader, PASSWORD, TEST_OPTIONS } from '../helper.js'
+import { kFollower } from '../../plugins/database.js'
 
 /** A host that has something of its own. */
 interface Host {
@@ -323,10 +324,15 @@ t.test('without an error handler of the host, Fastify answers with status, code 
 })
 
 t.test('an error in the revocation check is a 503 in the host too, and says when to come again', async t => {
-  const app = await build(t, { name: 'nothing', async own () {} }, 'after')
+  const scopes: FastifyInstance[] = []
+  async function own (app: FastifyInstance): Promise<void> {
+    app.addHook('onRegister', scope => { scopes.push(scope) })
+  }
+  const app = await build(t, { name: 'nothing', own }, 'before')
   await app.latchkey.users.add({ username: 'bob', password: PASSWORD })
   const { access_token: token } = (await app.inject({ method: 'POST', url: '/auth/token', payload: { username: 'bob', password: PASSWORD } })).json()
-  Object.assign(app.latchkey.revocations, { refresh () { throw new Error('SQLITE_IOERR /secret/path') } })
+  const scope = scopes.find(scope => scope.hasDecorator(kFollower)) as FastifyInstance
+  Object.assign(scope[kFollower], { refresh () { throw new Error('SQLITE_IOERR /secret/path') } })
   const response = await app.inject({ url: '/host/me', headers: bearer(token) })
   t.equal(response.statusCode, 503)
   t.equal(response.headers['retry-after'], '1')

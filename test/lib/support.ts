@@ -21,6 +21,8 @@ import type { SigningKey, VerifyOnlyKey } from '../../lib/keys/material.js'
 import { findSizeProblem } from '../../lib/passwords/policy.js'
 import type { PasswordRules } from '../../lib/passwords/policy.js'
 import type { Passwords } from '../../lib/passwords/pool.js'
+import { createLedger } from '../../lib/ledger/ledger.js'
+import type { Ledger } from '../../lib/ledger/ledger.js'
 import { openRevocations } from '../../lib/revocation/revocations.js'
 import type { Revocations } from '../../lib/revocation/revocations.js'
 import { BUILT_IN_SCOPES } from '../../lib/identity/scopes.js'
@@ -147,6 +149,7 @@ export interface World {
   clock: Clock
   store: Store
   follower: Follower
+  ledger: Ledger
   revocations: Revocations
   throttle: Throttle
   passwords: ReturnType<typeof createFakePasswords>
@@ -182,13 +185,16 @@ export async function createWorld (t: Test, options: WorldOptions = {}): Promise
   const reuses: SecurityEvent[] = []
   events.on(event => { if (event.type === 'refresh_token_reuse') reuses.push(event) })
   const follower = createFollower(store)
-  const revocations = await openRevocations({ store, clock, events, accessTokenTtl, follower })
-  const throttle = createThrottle({ store, clock, revocations, keys: options.throttleKeys ?? [THROTTLE_KEY], isOn: true })
+  const ledger = createLedger({ store, clock, events })
+  const revocations = await openRevocations({ store, clock, ledger, follower, accessTokenTtl })
+  const throttle = createThrottle({ store, clock, ledger, keys: options.throttleKeys ?? [THROTTLE_KEY], isOn: true })
   const passwords = createFakePasswords()
-  const users = createUsers({ store, clock, passwords, revocations, throttle, catalogue: CATALOGUE, passwordMinLength: 15 })
+  const users = createUsers({ store, clock, passwords, ledger, revocations, throttle, catalogue: CATALOGUE, passwordMinLength: 15 })
   const sessions = createSessions({
     store,
     clock,
+    ledger,
+    follower,
     revocations,
     users: directory ?? users,
     builtInUsers: directory === undefined ? users : undefined,
@@ -206,6 +212,7 @@ export async function createWorld (t: Test, options: WorldOptions = {}): Promise
     clock,
     store,
     follower,
+    ledger,
     revocations,
     throttle,
     passwords,
@@ -335,7 +342,7 @@ export async function openKeys (world: World, {
     sealKeys,
     catalogue: CATALOGUE
   })
-  const tokens = createTokens({ keyring, issuer: ISSUER, audience, catalogue: CATALOGUE, accessTokenTtl, clock, revocations })
+  const tokens = createTokens({ keyring, issuer: ISSUER, audience, catalogue: CATALOGUE, accessTokenTtl, clock, follower, ledger: world.ledger, revocations })
   return { keyring, keys, tokens, maker, warnings }
 }
 

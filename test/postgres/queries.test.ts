@@ -2,7 +2,7 @@ import t from 'tap'
 import { fastify } from 'fastify'
 import type { FastifyInstance } from 'fastify'
 import latchkey from '../../app.js'
-import { kStore } from '../../plugins/database.js'
+import { kFollower, kStore } from '../../plugins/database.js'
 import type { Store } from '../../lib/store/store.js'
 import { bearer, logIn, PASSWORD, SECRET, TEST_OPTIONS } from '../helper.js'
 import { createDatabase } from './databases.js'
@@ -18,11 +18,12 @@ t.test('a protected request on PostgreSQL makes no query: neither the first with
   await app.ready()
   await app.latchkey.users.add({ username: 'alice', password: PASSWORD, scopes: ['items:read'] })
   const tokens = [await logIn(app), await logIn(app)]
-  const store = scopes.find(scope => scope[kStore] !== undefined)?.[kStore] as Store
+  const scope = scopes.find(scope => scope[kStore] !== undefined)
+  const store = scope?.[kStore] as Store
   const call = async (token: string): Promise<number> => (await app.inject({ url: '/items', headers: bearer(token) })).statusCode
   // What the making of the key has announced is taken in by then.
   await store.ask()
-  await app.latchkey.revocations.refresh()
+  await scope?.[kFollower].refresh()
 
   const asked: string[] = []
   const original = { ...store }

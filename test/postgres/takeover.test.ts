@@ -8,6 +8,7 @@ import { makeDatabase, until } from './nodes.js'
 import { createLink } from './proxy.js'
 import type { Link } from './proxy.js'
 import { startPostgres } from './server.js'
+import { revokeToken } from '../revoke-token.js'
 
 // Another server takes over at the same address while the one before can still be reached, so that one connection leads here and
 // another there: what one server confirms must not be read of the other.
@@ -36,7 +37,7 @@ async function takeOver (t: Test): Promise<{ node: World, other: World, link: Li
   const link = await createLink(t, first)
   const node = await open(t, link.url)
   await node.store.ask()
-  await node.revocations.refresh()
+  await node.follower.refresh()
   // Idle connections, as many as there may be.
   await Promise.all(Array.from({ length: 10 }, () => node.store.read(db => db.selectFrom('meta').selectAll().execute())))
   const other = await open(t, second)
@@ -52,9 +53,9 @@ async function run (url: string, text: string): Promise<void> {
 }
 
 /** Whether the node refuses the token; where it cannot know it does not say yes. */
-async function isDead ({ revocations }: World, tokenId: string): Promise<boolean> {
+async function isDead ({ follower, revocations }: World, tokenId: string): Promise<boolean> {
   try {
-    await revocations.refresh()
+    await follower.refresh()
   } catch {
     return true
   }
@@ -66,12 +67,12 @@ t.test('the connection that listens leads to the new server: the rules are not r
   const epoch = node.store.epoch()
   await run(first, "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'latchkey listener' and datname = current_database()")
   await until('another epoch', async () => node.store.epoch() !== epoch)
-  await other.revocations.revokeToken('revoked on the new server', Number.MAX_SAFE_INTEGER)
+  await revokeToken(other.revocations, 'revoked on the new server', Number.MAX_SAFE_INTEGER)
   const acknowledged = performance.now()
   await until('a no', async () => await isDead(node, 'revoked on the new server'))
   t.ok(performance.now() - acknowledged < 2 * BOUND, 'soon')
   t.same(await node.store.read(db => db.selectFrom('rules').select('value').execute()), [{ value: 'revoked on the new server' }], 'and reads go there')
-  await node.revocations.revokeToken('written to the new server', Number.MAX_SAFE_INTEGER)
+  await revokeToken(node.revocations, 'written to the new server', Number.MAX_SAFE_INTEGER)
   t.equal((await other.store.read(db => db.selectFrom('rules').select('value').execute())).length, 2, 'and writes too')
 })
 
@@ -83,7 +84,7 @@ t.test('a connection of the pool leads to the new server: the one that listens d
     await node.store.read(db => db.selectFrom('meta').selectAll().execute()).catch(() => {})
     return node.store.epoch() !== epoch
   })
-  await other.revocations.revokeToken('revoked on the new server', Number.MAX_SAFE_INTEGER)
+  await revokeToken(other.revocations, 'revoked on the new server', Number.MAX_SAFE_INTEGER)
   const acknowledged = performance.now()
   await until('a no', async () => await isDead(node, 'revoked on the new server'))
   t.ok(performance.now() - acknowledged < 2 * BOUND, 'soon')

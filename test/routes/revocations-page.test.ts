@@ -2,6 +2,7 @@ import t from 'tap'
 import { bearer } from '../helper.js'
 import { buildFeed, insertRules } from './feed-support.js'
 import { assertProblem, databaseFile } from './support.js'
+import { revokeToken } from '../revoke-token.js'
 
 const MINUTE = 60_000
 
@@ -39,7 +40,7 @@ t.test('the page: paging, ETag, and what is refused', async t => {
   t.equal((await get(`?after=${after}`, { 'if-none-match': '"x"' })).statusCode, 200)
   const head = await app.inject({ method: 'HEAD', url: `/revocations?after=${after}`, headers: { ...bearer(token), 'if-none-match': etag } })
   t.match(head, { statusCode: 304, body: '' })
-  await app.latchkey.revocations.revokeToken('x', clock() + MINUTE)
+  await revokeToken(app.latchkey.revocations, 'x', clock() + MINUTE)
   t.match((await get(`?after=${after}`, { 'if-none-match': etag })).json(), { rules: [{ kind: 'token', value: 'x', expires_at: clock() + MINUTE }] })
   await app.latchkey.keys.rotate()
   t.not((await get(`?after=${after}`)).headers.etag, (await get('')).headers.etag)

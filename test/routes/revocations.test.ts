@@ -4,6 +4,7 @@ import { bearer, build, logIn, logInWithCookies, ON_POSTGRES, PASSWORD } from '.
 import { buildFeed, follow, hasRule, insertRules, isState, tokenOf } from './feed-support.js'
 import type { Received } from './feed-support.js'
 import { assertProblem, databaseFile, query } from './support.js'
+import { revokeToken } from '../revoke-token.js'
 
 const MINUTE = 60_000
 const EVENTS = { accept: 'text/event-stream' }
@@ -109,7 +110,7 @@ t.test('what is revoked here, and by another process on the file, reaches every 
   for (let turn = 0; turn < 10; turn++) {
     for (const [where, revoker] of [['here', app], ['elsewhere', other.app]] as const) {
       const value = `${where}-${turn}`
-      await revoker.latchkey.revocations.revokeToken(value, clock() + MINUTE)
+      await revokeToken(revoker.latchkey.revocations, value, clock() + MINUTE)
       const acknowledged = performance.now()
       await receivers[0]?.until(hasRule(value))
       delays[where].push(performance.now() - acknowledged)
@@ -135,7 +136,7 @@ t.test('while many revoke, in two processes, whoever hears that it has everythin
   const revokeForever = async (revoker: typeof app, name: string): Promise<void> => {
     for (let turn = 0; !over.signal.aborted; turn++) {
       const value = `${name}-${turn}`
-      await revoker.latchkey.revocations.revokeToken(value, clock() + MINUTE)
+      await revokeToken(revoker.latchkey.revocations, value, clock() + MINUTE)
       acknowledged.push({ at: performance.now(), value })
       await delay(1)
     }

@@ -5,6 +5,7 @@ import { decodeStatusList } from '../../lib/status-lists/codec.js'
 import type { EncodedStatusList } from '../../lib/status-lists/codec.js'
 import { bearer, build, logIn, PASSWORD, postForm } from '../helper.js'
 import { addClient, assertProblem, buildHost, claimsOf, cryptoOf, databaseFile, headerOf, query, SECRET } from './support.js'
+import { revokeToken } from '../revoke-token.js'
 
 const ISSUER = 'https://auth.example.com'
 const ON = { statusList: true, issuer: ISSUER }
@@ -157,7 +158,7 @@ t.test('a list is made once for each change: the same until somebody of it ends,
   await logIn(app, 'bob')
   const machine = await addClient(app)
   await app.latchkey.clients.remove(machine.id)
-  await app.latchkey.revocations.revokeToken('somebody', Date.now() + 60_000)
+  await revokeToken(app.latchkey.revocations, 'somebody', Date.now() + 60_000)
   t.equal((await read(app, reference)).body, first.body, 'not one more signature for logins and other rules')
 
   for (const header of [etag, `W/${etag}`, `"x", ${etag}`, '*']) {

@@ -8,6 +8,7 @@ import { RULE_RETENTION } from '../../lib/revocation/rule-index.js'
 import { run } from '../commands/support.js'
 import { bearer, build, createTestClock, logIn, ON_POSTGRES, PASSWORD, postForm } from '../helper.js'
 import type { TestClock, TokenBody } from '../helper.js'
+import { revokeToken } from '../revoke-token.js'
 
 // SQLite stores any value in any column. A damaged row may affect its own owner, but must not affect anyone else.
 
@@ -117,7 +118,7 @@ async function makeWorld (t: Test): Promise<World> {
     algorithm: 'HS256',
     kid: 'damaged'
   })
-  await revocations.revokeToken('damaged', clock() + RULE_RETENTION)
+  await revokeToken(revocations, 'damaged', clock() + RULE_RETENTION)
   await revocations.revokeUser('somebody else')
   await postForm(app, '/token', { grant_type: 'password', username: 'bob', password: 'not the password of bob' })
   const world = {

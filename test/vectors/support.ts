@@ -11,11 +11,12 @@ import { LatchkeyError } from '../../lib/errors.js'
 import type { SigningKey } from '../../lib/keys/material.js'
 import { readOptions } from '../../lib/options/options.js'
 import type { Tokens } from '../../lib/tokens/tokens.js'
-import { kClock } from '../../plugins/database.js'
+import { kClock, kFollower } from '../../plugins/database.js'
 import { isolate } from '../../plugins/isolate.js'
 import jwtPlugin, { kTokens } from '../../plugins/jwt.js'
 import { createJwtKeyMaker } from '../../plugins/jwt-keys.js'
 import { kKeyring } from '../../plugins/keys.js'
+import { kLedger } from '../../plugins/ledger.js'
 import { kRevocations } from '../../plugins/revocations.js'
 import { kSettings } from '../../plugins/settings.js'
 import { ALGORITHMS } from '../../schemas/algorithms.js'
@@ -166,7 +167,7 @@ export interface VerificationPath {
 
 /** Makes verification paths over one store. */
 export async function createPaths (t: Test): Promise<(keys: readonly SigningKey[]) => Promise<VerificationPath>> {
-  const { clock, revocations, sessions, addUser } = await createWorld(t)
+  const { clock, follower, ledger, revocations, sessions, addUser } = await createWorld(t)
   const grant = await sessions.start(await addUser())
   const settings = readOptions({ issuer: ISSUER, database: ':memory:' })
   return async keys => {
@@ -174,6 +175,8 @@ export async function createPaths (t: Test): Promise<(keys: readonly SigningKey[
     const app = fastify({ logger: false }) as FastifyInstance
     app.decorate(kSettings, settings)
     app.decorate(kClock, clock)
+    app.decorate(kFollower, follower)
+    app.decorate(kLedger, ledger)
     await app.register(fp(async app => { app.decorate(kKeyring, createFixedKeyring(jwtKeys)) }, { name: 'latchkey-keys' }))
     await app.register(fp(async app => { app.decorate(kRevocations, revocations) }, { name: 'latchkey-revocations' }))
     await app.register(jwtPlugin)

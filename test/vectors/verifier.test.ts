@@ -28,7 +28,7 @@ function verificationOf (jwks: Jwk[]): TokenVerification {
     },
     onChange () {}
   }
-  return createTokenVerification({ keys, clock: createClock(Date.now, () => 0), revocations: { refresh: () => undefined, isRevoked: () => false, additions: () => 0, readTime: async () => {} } })
+  return createTokenVerification({ keys, clock: createClock(Date.now, () => 0), follower: { refresh: () => undefined }, ledger: { readTime: async () => {} }, revocations: { isRevoked: () => false, additions: () => 0 } })
 }
 
 async function drive (verification: TokenVerification, token: string): Promise<string> {

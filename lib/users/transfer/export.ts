@@ -2,7 +2,7 @@ import type { Selectable } from 'kysely'
 import type { Actor } from '../../../schemas/events.js'
 import type { UserRecord } from '../../../schemas/users.js'
 import { HOST } from '../../ledger/events.js'
-import type { Revocations } from '../../revocation/revocations.js'
+import type { Ledger } from '../../ledger/ledger.js'
 import { parseScope } from '../../identity/scopes.js'
 import { toMoment, toText } from '../../store/columns.js'
 import type { Store } from '../../store/store.js'
@@ -12,9 +12,9 @@ import { selectUsers } from '../list.js'
 const PAGE = 1_000
 
 /** Makes `Users.exportAll`: each page is one read, so that nobody waits, and the whole is as of no one moment. */
-export function createUserExport ({ store, revocations }: { store: Store, revocations: Revocations }) {
+export function createUserExport ({ store, ledger }: { store: Store, ledger: Ledger }) {
   return async function * exportAll (by: Actor = HOST): AsyncGenerator<UserRecord[]> {
-    await revocations.transaction((_trx, _revoke, _now, record) => record({ type: 'users_exported', actor: by }))
+    await ledger.write(({ record }) => record({ type: 'users_exported', actor: by }))
     for (let afterKey: string | undefined; ;) {
       const rows = await store.read(db => selectUsers(db, { afterKey, limit: PAGE }).execute())
       if (rows.length > 0) yield rows.map(toRecord)

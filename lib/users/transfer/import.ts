@@ -8,7 +8,8 @@ import { HOST } from '../../ledger/events.js'
 import type { NewEvent } from '../../ledger/events.js'
 import { createId } from '../../identity/ids.js'
 import type { Passwords } from '../../passwords/pool.js'
-import type { Revocations, Write } from '../../revocation/revocations.js'
+import type { Revocations } from '../../revocation/revocations.js'
+import type { Write } from '../../revocation/writing.js'
 import { parseScope } from '../../identity/scopes.js'
 import { NOTHING_ENDED } from '../../revocation/session-ending.js'
 import type { Progress, Step } from '../../revocation/session-ending.js'
@@ -200,8 +201,7 @@ export function createUserImport ({ store, clock, passwords, revocations, thrott
       const found = await read(rows)
       await hashPasswords(found.filter(isCandidate), options)
       if (options.dryRun === true) return await store.read(db => take(db, found, clock.now()))
-      return await revocations.transaction((trx, revoke, now, record) =>
-        take(trx, found, now, { trx, revoke, now, record }))
+      return await revocations.write(write => take(write.trx, found, write.now, write))
     }
   }
 }

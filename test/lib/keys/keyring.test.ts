@@ -252,7 +252,7 @@ t.test('a commit of another process that changes no key forgets no token and mak
   const token = await one.tokens.sign(await one.world.sessions.start(user))
   const first = await one.tokens.verify(token)
   await two.world.sessions.start(user)
-  t.type(one.world.revocations.refresh(), Promise)
+  t.type(one.world.follower.refresh(), Promise)
   t.equal(await one.tokens.verify(token), first, 'the same frozen user')
   t.equal(one.maker.made.length, 1)
   await two.keys.rotate()

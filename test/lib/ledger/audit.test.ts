@@ -5,6 +5,7 @@ import { anonymous, asUser, COMMAND, HOST } from '../../../lib/ledger/events.js'
 import type { SecurityEvent } from '../../../schemas/events.js'
 import { createWorld, DAY, HOUR, MINUTE, PASSWORD, SECOND } from '../support.js'
 import type { World } from '../support.js'
+import { revokeToken } from '../../revoke-token.js'
 
 const RETENTION = 90 * DAY
 
@@ -17,7 +18,7 @@ async function createTrail (t: Parameters<typeof createWorld>[0]) {
 }
 
 async function say (world: World, event: Partial<SecurityEvent>): Promise<void> {
-  await world.revocations.transaction((_trx, _revoke, _now, record) => record({ type: 'login_failed', actor: HOST, ...event }))
+  await world.ledger.write(({ record }) => record({ type: 'login_failed', actor: HOST, ...event }))
 }
 
 t.test('what an account goes through is in the trail: who, whom, from where, and whether it worked', async t => {
@@ -45,7 +46,7 @@ t.test('what an account goes through is in the trail: who, whom, from where, and
   await users.disable(alice.id, by)
   await users.enable(alice.id, by)
   await revocations.revokeUser(alice.id, root)
-  await revocations.revokeToken('a token', world.clock.now() + HOUR, root)
+  await revokeToken(revocations, 'a token', world.clock.now() + HOUR, root)
   await users.remove(alice.id, by)
 
   const session = (id: string) => ({ sessionId: id, clientId: 'latchkey' })
@@ -128,7 +129,7 @@ t.test('wrong current passwords are counted after the first ones', async t => {
 
 t.test('a transaction that fails leaves nothing in the trail, and nobody hears of it', async t => {
   const { world, audit } = await createTrail(t)
-  await t.rejects(world.revocations.transaction(async (_trx, _revoke, _now, record) => {
+  await t.rejects(world.ledger.write(async ({ record }) => {
     await record({ type: 'refresh_token_reuse', actor: HOST })
     throw new Error('no')
   }), /no/)

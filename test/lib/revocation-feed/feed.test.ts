@@ -12,6 +12,7 @@ import { readStoreId } from '../../../lib/store/meta.js'
 import type { Store } from '../../../lib/store/store.js'
 import { createGate, createWorld, databaseIn, isPending, libUrl, MINUTE, openKeys, openStore, startScript } from '../support.js'
 import type { World } from '../support.js'
+import { revokeToken } from '../../revoke-token.js'
 
 /** A feed over a store whose reads can be counted and held up, with a stopwatch of its own; no heartbeat comes unless a test asks for it. */
 async function createFeed (t: Test, { file = ':memory:', limits = {} }: { file?: string, limits?: Partial<FeedLimits> } = {}): Promise<{
@@ -46,7 +47,7 @@ async function createFeed (t: Test, { file = ':memory:', limits = {} }: { file?:
   return { world, feed, open, ended, reads, stopwatch, warnings }
 }
 
-const revoke = (revocations: Revocations, ...ids: string[]): Promise<void> => revocations.transaction((_trx, revoke) => revoke.sessions(ids))
+const revoke = (revocations: Revocations, ...ids: string[]): Promise<void> => revocations.write(({ revoke }) => revoke.sessions(ids))
 const valuesOf = (event: FeedEvent | undefined): string[] => event?.event === 'rules' ? JSON.parse(event.data).rules.map(({ value }: { value: string }) => value) : []
 const names = (count: number, prefix: string): string[] => Array.from({ length: count }, (_, index) => `${prefix}${index}`)
 
@@ -240,8 +241,8 @@ t.test('the id of a store is made once, also by processes that begin in the same
 
 t.test('the position of a page is that of its last rule, though the rule is left out', async t => {
   const { world, feed } = await createFeed(t)
-  await world.revocations.revokeToken('live', world.wall() + MINUTE)
-  await world.revocations.revokeToken('forgotten', world.wall() - 2 * 24 * 60 * MINUTE)
+  await revokeToken(world.revocations, 'live', world.wall() + MINUTE)
+  await revokeToken(world.revocations, 'forgotten', world.wall() - 2 * 24 * 60 * MINUTE)
   const { page } = await feed.read({ after: undefined, limit: 10 })
   t.match(page, { cursor: /^10-[0-9a-z]+-2$/, more: false, rules: [{ value: 'live' }] })
   t.equal(page.rules.length, 1)

@@ -3,11 +3,14 @@ import t from 'tap'
 import { createClock } from '../../../lib/time/clock.js'
 import { LatchkeyError } from '../../../lib/errors.js'
 import { createEvents } from '../../../lib/ledger/events.js'
+import { createLedger } from '../../../lib/ledger/ledger.js'
+import { createFollower } from '../../../lib/store/change-follower.js'
 import type { Revocable } from '../../../lib/revocation/rule-index.js'
 import { openRevocations } from '../../../lib/revocation/revocations.js'
 import { openSqlite } from '../../../lib/store/sqlite/open.js'
 import type { Store } from '../../../lib/store/store.js'
 import { connectTo, createGate, createWall, createWorld, databaseIn, DAY, HOUR, isPending, libUrl, MINUTE, openCaptured, openStore, SECOND, startScript } from '../support.js'
+import { revokeToken } from '../../revoke-token.js'
 
 const TTL = 15 * MINUTE
 
@@ -40,12 +43,12 @@ t.test('a rule is in the file when the promise resolves, and in force here', asy
   const { revocations } = await createWorld(t, { file })
   const other = connectTo(t, file)
   const find = other.prepare('select kind, value, issued_before is null as always from rules where value = ?')
-  await revocations.revokeToken('t', 5)
+  await revokeToken(revocations, 't', 5)
   t.same(find.all('t'), [{ kind: 'token', value: 't', always: 1 }])
   t.equal(revocations.isRevoked(token()), true)
   await revocations.revokeUser('u')
   t.same(find.all('u'), [{ kind: 'user', value: 'u', always: 0 }])
-  await revocations.transaction((_trx, revoke) => revoke.sessions(['s1', 's2']))
+  await revocations.write(({ revoke }) => revoke.sessions(['s1', 's2']))
   t.same(find.all('s2'), [{ kind: 'session', value: 's2', always: 1 }])
   t.equal(revocations.size, 4)
 })
@@ -56,10 +59,17 @@ t.test('a rule acknowledged by a process that is then killed with SIGKILL is the
     const { openSqlite } = await import(${libUrl('store/sqlite/open.js')})
     const { openRevocations } = await import(${libUrl('revocation/revocations.js')})
     const { createClock } = await import(${libUrl('time/clock.js')})
+    const { createLedger } = await import(${libUrl('ledger/ledger.js')})
+    const { createFollower } = await import(${libUrl('store/change-follower.js')})
     const { createEvents } = await import(${libUrl('ledger/events.js')})
-    const revocations = await openRevocations({ store: await openSqlite(${JSON.stringify(file)}), clock: createClock(Date.now, () => 0), events: createEvents(), accessTokenTtl: 900000 })
+    const store = await openSqlite(${JSON.stringify(file)})
+    const clock = createClock(Date.now, () => 0)
+    const ledger = createLedger({ store, clock, events: createEvents() })
+    const follower = createFollower(store)
+    const revocations = await openRevocations({ store, clock, ledger, follower, accessTokenTtl: 900000 })
+    const end = id => revocations.write(({ revoke }) => revoke.token(id, null, Date.now() + 900000))
     for (let i = 0; ; i++) {
-      await revocations.revokeToken('t' + i, Date.now() + 900000)
+      await end('t' + i)
       process.stdout.write(i + '\\n')
     }`
   const { child, result } = startScript(t, script)
@@ -75,7 +85,7 @@ t.test('a rule acknowledged by a process that is then killed with SIGKILL is the
 t.test('a transaction that throws writes and indexes nothing', async t => {
   const file = databaseIn(t)
   const { revocations } = await createWorld(t, { file })
-  await t.rejects(revocations.transaction(async (_trx, revoke) => {
+  await t.rejects(revocations.write(async ({ revoke }) => {
     await revoke.token('t', null, 5)
     await revoke.sessions(['s'])
     await revoke.user('u')
@@ -92,10 +102,10 @@ t.test('a commit that fails revokes nothing and says so; the next one works', as
   const { revocations } = await createWorld(t, { store })
   connection.pragma(`max_page_count = ${connection.pragma('page_count', { simple: true })}`)
   const values = Array.from({ length: 500 }, (_, i) => `session ${i} ${'x'.repeat(100)}`)
-  await t.rejects(revocations.transaction((_trx, revoke) => revoke.sessions(values)), { code: 'store_unavailable', statusCode: 503 })
+  await t.rejects(revocations.write(({ revoke }) => revoke.sessions(values)), { code: 'store_unavailable', statusCode: 503 })
   t.equal(revocations.size, 0)
   connection.pragma('max_page_count = 1000000')
-  await revocations.transaction((_trx, revoke) => revoke.sessions(values))
+  await revocations.write(({ revoke }) => revoke.sessions(values))
   t.equal(revocations.size, 500)
 })
 
@@ -113,7 +123,7 @@ t.test('work that is run twice by the store indexes what the last run wrote', as
   }
   const { revocations } = await createWorld(t, { store })
   let runs = 0
-  await revocations.transaction(async (_trx, revoke) => {
+  await revocations.write(async ({ revoke }) => {
     runs++
     await revoke.token(`run ${runs}`, null, 5)
   })
@@ -123,29 +133,29 @@ t.test('work that is run twice by the store indexes what the last run wrote', as
 })
 
 t.test('refresh() is undefined while nothing changed, also after our own commits', async t => {
-  const { revocations, file } = await createWorld(t, { file: databaseIn(t) })
-  t.equal(revocations.refresh(), undefined)
-  await revocations.revokeToken('t', 5)
-  t.equal(revocations.refresh(), undefined)
+  const { follower, revocations, file } = await createWorld(t, { file: databaseIn(t) })
+  t.equal(follower.refresh(), undefined)
+  await revokeToken(revocations, 't', 5)
+  t.equal(follower.refresh(), undefined)
   const other = await createWorld(t, { file })
-  await other.revocations.revokeToken('theirs', 5)
-  const refreshing = revocations.refresh()
+  await revokeToken(other.revocations, 'theirs', 5)
+  const refreshing = follower.refresh()
   t.type(refreshing, Promise)
   await refreshing
   t.equal(revocations.isRevoked(token({ tokenId: 'theirs' })), true)
-  t.equal(revocations.refresh(), undefined)
+  t.equal(follower.refresh(), undefined)
 })
 
 t.test('every kind of rule crosses over to another process, and is there after a restart', async t => {
   const file = databaseIn(t)
   const first = await createWorld(t, { file })
   const second = await createWorld(t, { file })
-  await first.revocations.transaction(async (_trx, revoke) => {
+  await first.revocations.write(async ({ revoke }) => {
     await revoke.token('t1', null, first.clock.now() + TTL)
     await revoke.sessions(['s1'])
     await revoke.user('u1')
   })
-  await second.revocations.refresh()
+  await second.follower.refresh()
   const restarted = await createWorld(t, { file })
   for (const { revocations } of [first, second, restarted]) {
     t.equal(revocations.size, 3)
@@ -162,8 +172,8 @@ t.test('a thousand times two and more are loaded, at boot and later', async t =>
   const first = await createWorld(t, { file })
   const second = await createWorld(t, { file })
   const ids = Array.from({ length: 2_001 }, (_, i) => `s${i}`)
-  await first.revocations.transaction((_trx, revoke) => revoke.sessions(ids))
-  await second.revocations.refresh()
+  await first.revocations.write(({ revoke }) => revoke.sessions(ids))
+  await second.follower.refresh()
   t.equal(second.revocations.size, 2_001)
   const restarted = await createWorld(t, { file })
   t.equal(restarted.revocations.size, 2_001)
@@ -174,7 +184,7 @@ t.test('a load of many rules lets others go on between its steps, and who asked 
   const file = databaseIn(t)
   const first = await createWorld(t, { file })
   const second = await createWorld(t, { file })
-  await first.revocations.transaction((_trx, revoke) => revoke.sessions(Array.from({ length: 5_000 }, (_, i) => `s${i}`)))
+  await first.revocations.write(({ revoke }) => revoke.sessions(Array.from({ length: 5_000 }, (_, i) => `s${i}`)))
   const sizes: number[] = []
   let isLoading = true
   function look (): void {
@@ -182,7 +192,7 @@ t.test('a load of many rules lets others go on between its steps, and who asked 
     if (isLoading) setImmediate(look)
   }
   setImmediate(look)
-  await second.revocations.refresh()
+  await second.follower.refresh()
   isLoading = false
   t.equal(second.revocations.size, 5_000)
   t.ok(sizes.some(size => size > 0 && size < 5_000), `others saw ${sizes.join(', ')} rules`)
@@ -191,41 +201,41 @@ t.test('a load of many rules lets others go on between its steps, and who asked 
 t.test('a change noticed while a load is under way is not missed', async t => {
   const file = databaseIn(t)
   const slow = createSlowStore(await openStore(t, file))
-  const { revocations } = await createWorld(t, { store: slow.store })
+  const { follower, revocations } = await createWorld(t, { store: slow.store })
   const other = await createWorld(t, { file })
 
   const gate = createGate()
   slow.afterRead = gate.pass
-  await other.revocations.revokeToken('first', 5)
-  const one = revocations.refresh()
+  await revokeToken(other.revocations, 'first', 5)
+  const one = follower.refresh()
   t.ok(one)
   t.ok(await isPending(one as Promise<void>), 'the first rows are read, and not taken in yet')
 
   // Committed after those rows were read: who asks now must not be answered from them alone.
-  await other.revocations.revokeToken('second', 5)
+  await revokeToken(other.revocations, 'second', 5)
   let seen: boolean | undefined
-  const two = (revocations.refresh() as Promise<void>).then(() => { seen = revocations.isRevoked(token({ tokenId: 'second' })) })
-  const three = (revocations.refresh() as Promise<void>).then(() => revocations.isRevoked(token({ tokenId: 'second' })))
+  const two = (follower.refresh() as Promise<void>).then(() => { seen = revocations.isRevoked(token({ tokenId: 'second' })) })
+  const three = (follower.refresh() as Promise<void>).then(() => revocations.isRevoked(token({ tokenId: 'second' })))
   gate.open()
   await two
   t.equal(seen, true, 'the request that noticed it')
   t.equal(await three, true, 'the request behind it')
   await one
   t.equal(revocations.isRevoked(token({ tokenId: 'first' })), true)
-  t.equal(revocations.refresh(), undefined)
+  t.equal(follower.refresh(), undefined)
 })
 
 t.test('a hundred requests while others commit: each sees what was committed before it asked', async t => {
   const file = databaseIn(t)
   const slow = createSlowStore(await openStore(t, file))
   slow.afterRead = () => new Promise(resolve => setImmediate(resolve))
-  const { revocations } = await createWorld(t, { store: slow.store })
+  const { follower, revocations } = await createWorld(t, { store: slow.store })
   const other = connectTo(t, file)
   const insert = other.prepare("insert into rules (kind, value, issued_before, expires_at) values ('token', ?, null, 1)")
   const answers: Array<Promise<boolean>> = []
   for (let i = 0; i < 100; i++) {
     insert.run(`t${i}`)
-    answers.push(Promise.resolve(revocations.refresh()).then(() => revocations.isRevoked(token({ tokenId: `t${i}` }))))
+    answers.push(Promise.resolve(follower.refresh()).then(() => revocations.isRevoked(token({ tokenId: `t${i}` }))))
     if (i % 3 === 0) await new Promise(resolve => setImmediate(resolve))
   }
   t.notOk((await Promise.all(answers)).includes(false))
@@ -234,39 +244,39 @@ t.test('a hundred requests while others commit: each sees what was committed bef
 t.test('a load that fails rejects for all who wait, and the next call tries again', async t => {
   const file = databaseIn(t)
   const slow = createSlowStore(await openStore(t, file))
-  const { revocations } = await createWorld(t, { store: slow.store })
+  const { follower, revocations } = await createWorld(t, { store: slow.store })
   const other = await createWorld(t, { file })
-  await other.revocations.revokeToken('t', 5)
+  await revokeToken(other.revocations, 't', 5)
   const failure = new LatchkeyError('store_unavailable')
   slow.beforeRead = async () => { throw failure }
-  await Promise.all([revocations.refresh(), revocations.refresh()].map(waiting => t.rejects(waiting as Promise<void>, failure)))
-  const again = revocations.refresh()
+  await Promise.all([follower.refresh(), follower.refresh()].map(waiting => t.rejects(waiting as Promise<void>, failure)))
+  const again = follower.refresh()
   t.type(again, Promise, 'nothing new, but the old is still not known')
   await t.rejects(again as Promise<void>, failure)
   slow.beforeRead = async () => {}
-  await revocations.refresh()
+  await follower.refresh()
   t.equal(revocations.isRevoked(token()), true)
-  t.equal(revocations.refresh(), undefined)
+  t.equal(follower.refresh(), undefined)
 })
 
 t.test('a load that fails in its second step takes in both when it is tried again', async t => {
   const file = databaseIn(t)
   const slow = createSlowStore(await openStore(t, file))
-  const { revocations } = await createWorld(t, { store: slow.store })
+  const { follower, revocations } = await createWorld(t, { store: slow.store })
   const other = await createWorld(t, { file })
-  await other.revocations.transaction((_trx, revoke) => revoke.sessions(Array.from({ length: 1_500 }, (_, i) => `s${i}`)))
+  await other.revocations.write(({ revoke }) => revoke.sessions(Array.from({ length: 1_500 }, (_, i) => `s${i}`)))
   const before = slow.reads
   slow.beforeRead = async () => { if (slow.reads === before + 2) throw new Error('gone') }
-  await t.rejects(revocations.refresh() as Promise<void>, /gone/)
-  await revocations.refresh()
+  await t.rejects(follower.refresh() as Promise<void>, /gone/)
+  await follower.refresh()
   t.equal(revocations.size, 1_500)
 })
 
 t.test('refresh() throws where the store cannot tell whether something changed', async t => {
   const store = await openSqlite(databaseIn(t))
-  const { revocations } = await createWorld(t, { store })
+  const { follower } = await createWorld(t, { store })
   await store.close()
-  t.throws(() => revocations.refresh())
+  t.throws(() => follower.refresh())
 })
 
 t.test('with a clock that stands still, a user rule kills what was issued before it in this millisecond and nothing issued after', async t => {
@@ -292,7 +302,7 @@ t.test('a user rule holds against a token that another process issued with a clo
   wall.move(-HOUR)
   const commandLine = await createWorld(t, { file, wall })
   await commandLine.users.setScopes(user.id, [])
-  await service.revocations.refresh()
+  await service.follower.refresh()
   for (const { revocations } of [service, commandLine]) {
     t.equal(revocations.isRevoked(token({ userId: user.id, issuedAt })), true)
   }
@@ -314,13 +324,13 @@ t.test('a user rule holds after a restart with a clock that stepped back and no 
 t.test('revoking one token a thousand times writes one rule', async t => {
   const file = databaseIn(t)
   const { revocations, clock } = await createWorld(t, { file })
-  for (let i = 0; i < 1_000; i++) await revocations.revokeToken('t', clock.now() + TTL)
+  for (let i = 0; i < 1_000; i++) await revokeToken(revocations, 't', clock.now() + TTL)
   t.equal(connectTo(t, file).prepare('select count(*) from rules').pluck().get(), 1)
 })
 
 t.test('no sessions to revoke: nothing is written', async t => {
   const { revocations } = await createWorld(t)
-  await revocations.transaction((_trx, revoke) => revoke.sessions([]))
+  await revocations.write(({ revoke }) => revoke.sessions([]))
   t.equal(revocations.size, 0)
 })
 
@@ -328,8 +338,8 @@ t.test('how long a rule is kept: a token until its exp, the others until the lon
   const file = databaseIn(t)
   const { revocations, clock, wall } = await createWorld(t, { file })
   const start = clock.now()
-  await revocations.revokeToken('t', start + MINUTE)
-  await revocations.transaction((_trx, revoke) => revoke.sessions(['s']))
+  await revokeToken(revocations, 't', start + MINUTE)
+  await revocations.write(({ revoke }) => revoke.sessions(['s']))
   await revocations.revokeUser('u')
   const left = connectTo(t, file).prepare('select kind from rules order by seq').pluck()
 
@@ -355,7 +365,7 @@ t.test('rules are kept for the longest lifetime ever configured', async t => {
   const long = await createWorld(t, { file, wall, accessTokenTtl: 30 * DAY })
   await long.store.close()
   const short = await createWorld(t, { file, wall, accessTokenTtl: TTL })
-  await short.revocations.transaction((_trx, revoke) => revoke.sessions(['s']))
+  await short.revocations.write(({ revoke }) => revoke.sessions(['s']))
   wall.move(29 * DAY)
   await short.revocations.purge()
   const restarted = await createWorld(t, { file, wall, accessTokenTtl: TTL })
@@ -368,9 +378,9 @@ t.test('a lifetime that another process lengthened meanwhile counts too', async 
   const short = await createWorld(t, { file, wall, accessTokenTtl: TTL })
   // A rolling restart with a longer lifetime: the old process still runs, and ends a session of the new one.
   const long = await createWorld(t, { file, wall, accessTokenTtl: 30 * DAY })
-  await short.revocations.transaction((_trx, revoke) => revoke.sessions(['s']))
+  await short.revocations.write(({ revoke }) => revoke.sessions(['s']))
   wall.move(3 * DAY)
-  await long.revocations.refresh()
+  await long.follower.refresh()
   while (await long.revocations.purge());
   const restarted = await createWorld(t, { file, wall, accessTokenTtl: 30 * DAY })
   t.equal(restarted.revocations.isRevoked(token({ issuedAt: wall() - 3 * DAY })), true, 'the token lives 27 days yet, its session was ended')
@@ -382,11 +392,11 @@ t.test('the purge goes in steps of a thousand, and being stopped between two los
   const first = await createWorld(t, { file, wall })
   const count = connectTo(t, file).prepare('select count(*) from rules').pluck()
   const old = first.clock.now() + MINUTE
-  await first.revocations.transaction(async (_trx, revoke) => {
+  await first.revocations.write(async ({ revoke }) => {
     for (let i = 0; i < 2_500; i++) await revoke.token(`old${i}`, null, old)
   })
   wall.move(2 * DAY)
-  await first.revocations.revokeToken('young', first.clock.now() + TTL)
+  await revokeToken(first.revocations, 'young', first.clock.now() + TTL)
   t.equal(await first.revocations.purge(), true)
   t.equal(count.get(), 1_501)
   await first.store.close()
@@ -405,8 +415,8 @@ t.test('a purge that fails says so, forgets nothing that matters and works later
   const file = databaseIn(t)
   const { store, connection } = await openCaptured(t, file)
   const { revocations, wall, clock } = await createWorld(t, { store })
-  await revocations.revokeToken('t', clock.now() + DAY)
-  await revocations.revokeToken('old', clock.now())
+  await revokeToken(revocations, 't', clock.now() + DAY)
+  await revokeToken(revocations, 'old', clock.now())
   wall.move(DAY + HOUR)
   connection.pragma('query_only = 1')
   await t.rejects(revocations.purge(), { code: 'store_unavailable' })
@@ -421,11 +431,11 @@ t.test('another process that purges does not bring a token back here', async t =
   const wall = createWall()
   const first = await createWorld(t, { file, wall })
   const second = await createWorld(t, { file, wall })
-  await first.revocations.revokeToken('t', first.clock.now())
-  await second.revocations.refresh()
+  await revokeToken(first.revocations, 't', first.clock.now())
+  await second.follower.refresh()
   wall.move(2 * DAY)
   await first.revocations.purge()
-  await second.revocations.refresh()
+  await second.follower.refresh()
   t.equal(second.revocations.isRevoked(token()), true)
   await second.revocations.purge()
   t.equal(second.revocations.size, 0)
@@ -437,12 +447,12 @@ t.test('another process that purged with a clock further on does not bring a tok
   const ahead = await createWorld(t, { file, wall })
   const behind = await createWorld(t, { file, wall })
   const expiresAt = wall() + MINUTE
-  await ahead.revocations.revokeToken('t', expiresAt)
+  await revokeToken(ahead.revocations, 't', expiresAt)
   wall.move(2 * DAY)
   await ahead.revocations.purge()
   wall.move(-2 * DAY)
   // It has never seen the rule, which is gone; nor the time at which the token had expired.
-  await behind.revocations.refresh()
+  await behind.follower.refresh()
   t.ok(behind.revocations.isRevoked(token()) || behind.clock.now() >= expiresAt, 'revoked, or expired')
 })
 
@@ -454,7 +464,7 @@ t.test('what a process issues whose clock was ahead is not in the future for ano
   wall.move(HOUR)
   const { issuedAt } = await ahead.sessions.start(await ahead.addUser())
   wall.move(-HOUR)
-  await behind.revocations.refresh()
+  await behind.follower.refresh()
   t.ok(behind.clock.now() >= issuedAt, `issued at ${issuedAt}`)
 })
 
@@ -463,7 +473,7 @@ t.test('a clock that steps back after a purge and a restart brings nothing back:
   const wall = createWall()
   const first = await createWorld(t, { file, wall })
   const expiresAt = first.clock.now() + TTL
-  await first.revocations.revokeToken('t', expiresAt)
+  await revokeToken(first.revocations, 't', expiresAt)
   wall.move(TTL + DAY + SECOND)
   const latest = wall()
   await first.revocations.purge()
@@ -483,34 +493,43 @@ t.test('a clock that steps back after a purge and a restart brings nothing back:
 t.test('opening on a store that cannot answer rejects', async t => {
   const store = await openSqlite(databaseIn(t))
   await store.close()
-  await t.rejects(openRevocations({ store, clock: createClock(createWall(), () => 0), events: createEvents(), accessTokenTtl: TTL }))
+  const clock = createClock(createWall(), () => 0)
+  const ledger = createLedger({ store, clock, events: createEvents() })
+  await t.rejects(openRevocations({ store, clock, ledger, follower: createFollower(store), accessTokenTtl: TTL }))
 })
 
 t.test('two processes revoke in turn, for real: neither misses one of the other\'s', async t => {
   const file = databaseIn(t)
-  const { revocations, clock } = await createWorld(t, { file })
+  const { follower, revocations, clock } = await createWorld(t, { file })
   const script = `
     const { openSqlite } = await import(${libUrl('store/sqlite/open.js')})
     const { openRevocations } = await import(${libUrl('revocation/revocations.js')})
     const { createClock } = await import(${libUrl('time/clock.js')})
+    const { createLedger } = await import(${libUrl('ledger/ledger.js')})
+    const { createFollower } = await import(${libUrl('store/change-follower.js')})
     const { createEvents } = await import(${libUrl('ledger/events.js')})
     const { createInterface } = await import('node:readline')
-    const revocations = await openRevocations({ store: await openSqlite(${JSON.stringify(file)}), clock: createClock(Date.now, () => 0), events: createEvents(), accessTokenTtl: 900000 })
+    const store = await openSqlite(${JSON.stringify(file)})
+    const clock = createClock(Date.now, () => 0)
+    const ledger = createLedger({ store, clock, events: createEvents() })
+    const follower = createFollower(store)
+    const revocations = await openRevocations({ store, clock, ledger, follower, accessTokenTtl: 900000 })
+    const end = id => revocations.write(({ revoke }) => revoke.token(id, null, Date.now() + 900000))
     const seen = id => revocations.isRevoked({ tokenId: id, sessionId: '', userId: '', clientId: '', issuedAt: 0 })
     process.stdout.write('ready\\n')
     for await (const line of createInterface({ input: process.stdin })) {
-      await revocations.refresh()
+      await follower.refresh()
       const saw = seen('parent' + line)
-      await revocations.revokeToken('child' + line, Date.now() + 900000)
+      await end('child' + line)
       process.stdout.write(saw + '\\n')
     }`
   const { child, result } = startScript(t, script)
   t.equal(String((await once(child.stdout ?? child, 'data'))[0]), 'ready\n')
   for (let i = 0; i < 30; i++) {
-    await revocations.revokeToken(`parent${i}`, clock.now() + TTL)
+    await revokeToken(revocations, `parent${i}`, clock.now() + TTL)
     child.stdin?.write(`${i}\n`)
     const [answer] = await once(child.stdout ?? child, 'data')
-    await revocations.refresh()
+    await follower.refresh()
     if (String(answer) !== 'true\n' || !revocations.isRevoked(token({ tokenId: `child${i}` }))) t.fail(`round ${i}: ${String(answer)}`)
   }
   child.stdin?.end()

@@ -261,7 +261,7 @@ t.test('in another process, too, a token issued after a user rule lives', async 
   await other.revocations.revokeUser(user.id)
   // No request has come by here since: the index does not know of the rule yet.
   const refreshed = await world.sessions.refresh(grant.refreshToken)
-  await world.revocations.refresh()
+  await world.follower.refresh()
   t.equal(isDead(world, grant), true)
   t.equal(isDead(world, refreshed), false)
 })
@@ -315,7 +315,7 @@ t.test('what is refused an end because it has expired stays dead in another proc
   wall.move(MINUTE)
   await ahead.sessions.endToken(claims)
   wall.move(-MINUTE)
-  await behind.revocations.refresh()
+  await behind.follower.refresh()
   t.ok(behind.clock.now() >= claims.exp * SECOND, 'an access token')
 
   wall.move(31 * DAY)

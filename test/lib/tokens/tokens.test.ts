@@ -4,7 +4,7 @@ import type { AccessTokenClaims, AuthenticatedUser } from '../../../lib/identity
 import { createClock } from '../../../lib/time/clock.js'
 import type { SigningKey } from '../../../lib/keys/material.js'
 import type { JwtKey } from '../../../lib/keys/keyring.js'
-import type { Revocations } from '../../../lib/revocation/revocations.js'
+import type { Follower } from '../../../lib/store/change-follower.js'
 import type { Grant } from '../../../lib/sessions/issued.js'
 import { createId } from '../../../lib/identity/ids.js'
 import { raiseMeta } from '../../../lib/store/meta.js'
@@ -14,6 +14,7 @@ import { ALGORITHMS } from '../../../schemas/algorithms.js'
 import type { ClaimsHook } from '../../../schemas/host.js'
 import { AUDIENCE, CATALOGUE, createFixedKeyring, createHmacKey, createJwtKey, createWall, createWorld, databaseIn, ISSUER, MINUTE, openKeys, SECOND, signJws } from '../support.js'
 import type { Wall, World } from '../support.js'
+import { revokeToken } from '../../revoke-token.js'
 
 const INVALID = { code: 'invalid_token', statusCode: 401, oauth: 'invalid_token', message: 'The access token is invalid.' }
 
@@ -30,7 +31,7 @@ async function build (t: Test, { claims, ttl = 15 * MINUTE, audience = [AUDIENCE
   const world = await createWorld(t, { file, claims })
   const key = createHmacKey()
   const jwtKey = createJwtKey(key, { audience })
-  const tokens = createTokens({ keyring: createFixedKeyring([jwtKey]), catalogue: CATALOGUE, issuer: ISSUER, audience, accessTokenTtl: ttl, clock: world.clock, revocations: world.revocations })
+  const tokens = createTokens({ keyring: createFixedKeyring([jwtKey]), catalogue: CATALOGUE, issuer: ISSUER, audience, accessTokenTtl: ttl, clock: world.clock, follower: world.follower, ledger: world.ledger, revocations: world.revocations })
   const user = await world.addUser()
   return { world, wall: world.wall, tokens, key, jwtKey, grant: await world.sessions.start(user) }
 }
@@ -52,7 +53,7 @@ t.test('a token: its header, its claims, and what it says when it comes back', a
   const user = await tokens.verify(token)
   t.match(user, { id: grant.user.id, scopes: ['admin', 'items:read'], sessionId: grant.sessionId, tokenId: claims.jti, clientId: 'latchkey', claims })
   t.not(await tokens.sign(grant), token, 'no two are equal')
-  t.equal(world.revocations.refresh(), undefined)
+  t.equal(world.follower.refresh(), undefined)
 })
 
 t.test('several audiences, a lifetime with a fraction', async t => {
@@ -77,7 +78,7 @@ t.test('all five algorithms over one store, each with its own key: the one that 
     t.same(listed.filter(key => key.signs).map(key => key.algorithm), [algorithm])
     t.notMatch(JSON.stringify(listed), 'PRIVATE')
   }
-  const other = createTokens({ keyring: createFixedKeyring([createJwtKey(createHmacKey())]), issuer: ISSUER, audience: [AUDIENCE], catalogue: CATALOGUE, accessTokenTtl: MINUTE, clock: world.clock, revocations: world.revocations })
+  const other = createTokens({ keyring: createFixedKeyring([createJwtKey(createHmacKey())]), issuer: ISSUER, audience: [AUDIENCE], catalogue: CATALOGUE, accessTokenTtl: MINUTE, clock: world.clock, follower: world.follower, ledger: world.ledger, revocations: world.revocations })
   for (const token of made) t.throws(() => other.verify(token), INVALID, 'a key that is not there')
 })
 
@@ -147,9 +148,10 @@ t.test('a time in the future: the time in the store is asked for once, and rules
   const notYet = signJws(key, header, { ...good, nbf: now + 6 })
   const never = signJws(key, header, { ...good, iat: now + 3600 })
   let asked = 0
-  let answer: () => Promise<void> = world.revocations.readTime
-  const revocations = { ...world.revocations, readTime: () => { asked++; return answer() } }
-  const node = createTokens({ keyring: createFixedKeyring([jwtKey]), catalogue: CATALOGUE, issuer: ISSUER, audience: [AUDIENCE], accessTokenTtl: MINUTE, clock: world.clock, revocations })
+  let answer: () => Promise<void> = world.ledger.readTime
+  const { follower, revocations } = world
+  const ledger = { readTime: () => { asked++; return answer() } }
+  const node = createTokens({ keyring: createFixedKeyring([jwtKey]), catalogue: CATALOGUE, issuer: ISSUER, audience: [AUDIENCE], accessTokenTtl: MINUTE, clock: world.clock, follower, ledger, revocations })
 
   for (const token of [early, notYet, never]) {
     asked = 0
@@ -165,7 +167,7 @@ t.test('a time in the future: the time in the store is asked for once, and rules
   await t.rejects(async () => await node.verify(early), { code: 'revocation_unknown', cause }, 'not known, and not refused for good')
 
   // Another node wrote this down; its clock is ahead of ours.
-  answer = world.revocations.readTime
+  answer = world.ledger.readTime
   await world.store.transaction(trx => raiseMeta(trx, 'latest_time', (now + 6) * 1000))
   t.match(await node.verify(early), { id: grant.user.id })
   t.match(await node.verify(notYet), { id: grant.user.id })
@@ -222,7 +224,7 @@ t.test('the cache is bounded, and forgets', async t => {
       return payloadOf(token)
     }
   }
-  const tokens = createTokens({ keyring: createFixedKeyring([jwtKey]), catalogue: CATALOGUE, issuer: ISSUER, audience: [AUDIENCE], accessTokenTtl: MINUTE, clock: world.clock, revocations: world.revocations })
+  const tokens = createTokens({ keyring: createFixedKeyring([jwtKey]), catalogue: CATALOGUE, issuer: ISSUER, audience: [AUDIENCE], accessTokenTtl: MINUTE, clock: world.clock, follower: world.follower, ledger: world.ledger, revocations: world.revocations })
   const first = await tokens.sign(grant)
   tokens.verify(first)
   for (let i = 0; i < 20_000; i++) tokens.verify(await tokens.sign(grant))
@@ -283,7 +285,7 @@ t.test('revoked: at once, cached or not, by token, session and user', async t =>
     const { world, tokens, grant } = await build(t)
     const [token, other] = [await tokens.sign(grant), await tokens.sign(grant)]
     const { tokenId } = await tokens.verify(token)
-    if (how === 'token') await world.revocations.revokeToken(tokenId, world.clock.now() + MINUTE)
+    if (how === 'token') await revokeToken(world.revocations, tokenId, world.clock.now() + MINUTE)
     if (how === 'session') await world.sessions.end(grant.user.id, grant.sessionId)
     if (how === 'user') await world.revocations.revokeUser(grant.user.id)
     t.throws(() => tokens.verify(token), { code: 'token_revoked', statusCode: 401, message: 'The access token was revoked.' }, how)
@@ -313,15 +315,15 @@ t.test('a revocation by another process is in force on the very next call: a pro
   t.type(tokens.verify(token), Object)
   await tokens.verify(dead)
   const other = await createWorld(t, { file, wall: world.wall })
-  await other.revocations.revokeToken(payloadOf(dead).jti, world.wall() + MINUTE)
+  await revokeToken(other.revocations, payloadOf(dead).jti, world.wall() + MINUTE)
   const verifying = tokens.verify(dead)
   t.type(verifying, Promise)
   await t.rejects(verifying as Promise<AuthenticatedUser>, { code: 'token_revoked' })
   t.throws(() => tokens.verify(dead), { code: 'token_revoked' }, 'now without a promise')
   t.doesNotThrow(() => tokens.verify(token))
-  await other.revocations.revokeToken('something else', world.wall())
+  await revokeToken(other.revocations, 'something else', world.wall())
   t.match(await tokens.verify(token), { id: grant.user.id }, 'a promise of the user')
-  await other.revocations.revokeToken('something else again', world.wall())
+  await revokeToken(other.revocations, 'something else again', world.wall())
   await t.rejects(tokens.verify('no token') as Promise<AuthenticatedUser>, INVALID, 'a promise of the refusal')
 })
 
@@ -330,14 +332,15 @@ t.test('where the revocations cannot be told the answer is 503, never yes, and i
   const token = await working.sign(grant)
   const cause = new Error('SQLITE_IOERR at /var/lib/secret')
   const clock = createClock(createWall(), () => 0)
-  const table: Array<[name: string, refresh: Revocations['refresh']]> = [
+  const table: Array<[name: string, refresh: Follower['refresh']]> = [
     ['throws', () => { throw cause }],
     ['rejects', () => Promise.reject(cause)],
     ['rejects later', async () => { await new Promise(resolve => setImmediate(resolve)); throw cause }]
   ]
   for (const [name, refresh] of table) {
-    const revocations = { refresh, isRevoked: () => false, additions: () => 0 } as unknown as Revocations
-    const tokens = createTokens({ keyring: createFixedKeyring([createJwtKey(key)]), catalogue: CATALOGUE, issuer: ISSUER, audience: [AUDIENCE], accessTokenTtl: MINUTE, clock, revocations })
+    const ledger = { readTime: async () => {} }
+    const revocations = { isRevoked: () => false, additions: () => 0 }
+    const tokens = createTokens({ keyring: createFixedKeyring([createJwtKey(key)]), catalogue: CATALOGUE, issuer: ISSUER, audience: [AUDIENCE], accessTokenTtl: MINUTE, clock, follower: { refresh }, ledger, revocations })
     const expected = { code: 'revocation_unknown', statusCode: 503, retryAfter: 1, cause, message: 'It cannot be told whether this token was revoked: try again in a moment.' }
     await t.rejects(async () => await tokens.verify(token), expected, name)
     await t.rejects(async () => await tokens.verify(token), expected, `${name}, again`)
@@ -360,7 +363,7 @@ t.test('a token issued after another process\'s user rule works here, also where
   wall.move(MINUTE)
   const other = await createWorld(t, { file, wall })
   await other.revocations.revokeUser(grant.user.id)
-  await world.revocations.refresh()
+  await world.follower.refresh()
   const token = await tokens.sign(await world.sessions.refresh(grant.refreshToken))
   t.match(await Promise.resolve().then(() => tokens.verify(token)).catch(error => error), { id: grant.user.id })
   world.wall.move(30 * SECOND)

@@ -195,7 +195,7 @@ t.test('disabling, enabling and removing, seen by another process on its next re
   const alice = await service.addUser()
   const grant = await service.sessions.start(alice)
   t.match(await commandLine.users.disable(alice.id), { disabled: true })
-  await service.revocations.refresh()
+  await service.follower.refresh()
   t.equal(isDead(service, grant), true)
   t.equal(await service.users.find(alice.id), null)
   t.match(await service.users.findByName('alice'), { disabled: true })
@@ -207,7 +207,7 @@ t.test('disabling, enabling and removing, seen by another process on its next re
   const next = await service.sessions.start(await service.users.findByName('alice') ?? alice)
   t.equal(isDead(service, next), false)
   t.match(await commandLine.users.remove(alice.id), { username: 'alice' })
-  await service.revocations.refresh()
+  await service.follower.refresh()
   t.equal(isDead(service, next), true)
   t.equal(await service.users.findByName('alice'), null)
   const again = await service.addUser()
@@ -354,8 +354,8 @@ t.test('whoever may not set a password costs no hash', async t => {
 })
 
 t.test('who may do everything, and who nothing', async t => {
-  const { users, addUser, store, clock, revocations } = await createWorld(t)
-  const clients = createClients({ store, clock, revocations, catalogue: CATALOGUE })
+  const { users, addUser, store, clock, ledger, revocations } = await createWorld(t)
+  const clients = createClients({ store, clock, ledger, revocations, catalogue: CATALOGUE })
   const { client: { id: clientId } } = await clients.add({ name: 'robot', scopes: ['users:read', 'users:write'] })
   const root = await addUser('root', ['users:write'])
   const { id } = await addUser()

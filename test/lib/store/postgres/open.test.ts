@@ -4,6 +4,7 @@ import { openPostgres } from '../../../../lib/store/postgres/open.js'
 import { createDatabase, queryPostgres } from '../../../postgres/databases.js'
 import { createGate, createWorld, openStore } from '../../support.js'
 import { names, testContract, UNAVAILABLE, write } from '../contract.js'
+import { revokeToken } from '../../../revoke-token.js'
 
 t.setTimeout(120_000)
 
@@ -112,20 +113,20 @@ t.test('a database that is set back beneath a node: what is revoked after that i
   fill('before')
   const hear = async (): Promise<void> => {
     await two.store.ask()
-    await two.revocations.refresh()
+    await two.follower.refresh()
   }
   await hear()
   t.equal(two.revocations.size, 12_000)
   queryPostgres(url, 'truncate rules restart identity', [])
   queryPostgres(url, "update meta set value = 0 where name = 'changes'", [])
   await hear()
-  await one.revocations.revokeToken('after', Number.MAX_SAFE_INTEGER)
+  await revokeToken(one.revocations, 'after', Number.MAX_SAFE_INTEGER)
   await hear()
   t.ok(two.revocations.isRevoked({ tokenId: 'after', sessionId: undefined, userId: 'a', clientId: 'b', issuedAt: 0 }))
   t.ok(two.revocations.isRevoked({ tokenId: 'before-1', sessionId: undefined, userId: 'a', clientId: 'b', issuedAt: 0 }), 'what was dead here stays so')
 
   t.equal(two.revocations.isTokenRevoked('before-1'), false, 'but is not taken for durable')
-  await two.revocations.revokeToken('before-1', Number.MAX_SAFE_INTEGER)
+  await revokeToken(two.revocations, 'before-1', Number.MAX_SAFE_INTEGER)
   t.same(queryPostgres(url, 'select value from rules order by seq', []), [{ value: 'after' }, { value: 'before-1' }], 'it is written again')
 })
 
