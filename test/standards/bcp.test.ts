@@ -4,7 +4,7 @@ import { bearer, build, logIn, PASSWORD } from '../helper.js'
 import type { TokenBody } from '../helper.js'
 import { claimsOf } from '../routes/support.js'
 
-// RFC 9700 and OWASP ASVS 5.0: what no other test proves. See the table in docs/security.md.
+// RFC 9700 and OWASP ASVS 5.0: what no other test proves. See the table in docs/standards.md.
 
 async function refresh (app: FastifyInstance, token: string): Promise<{ status: number, tokens: TokenBody }> {
   const response = await app.inject({ method: 'POST', url: '/refresh', payload: { refresh_token: token } })

@@ -2,7 +2,7 @@ import { access, readdir, readFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import t from 'tap'
 
-// docs/security.md says for each row of the standards what we do and which test proves it. Here: it says so truly.
+// docs/standards.md says for each row of the standards what we do and which test proves it. These tests check that it is right.
 
 /** The sources, not `dist`. */
 const root = join(import.meta.dirname, '..', '..', '..')
@@ -47,8 +47,8 @@ function findGaps (document: string, titles: readonly string[], ours: readonly s
   ]
 }
 
-t.test('each row of docs/security.md names tests that there are, and each test in test/standards is in a row', async t => {
-  const document = await readFile(join(root, 'docs', 'security.md'), 'utf8')
+t.test('each row of docs/standards.md names tests that there are, and each test in test/standards is in a row', async t => {
+  const document = await readFile(join(root, 'docs', 'standards.md'), 'utf8')
   const files = (await readdir(join(root, 'test'), { recursive: true })).filter(file => file.endsWith('.test.ts'))
   const sources = await Promise.all(files.map(async file => ({ file, titles: titlesOf(await readFile(join(root, 'test', file), 'utf8')) })))
   const titles = sources.flatMap(source => source.titles)
@@ -57,8 +57,9 @@ t.test('each row of docs/security.md names tests that there are, and each test i
   t.strictSame(findGaps(document, titles, ours), [])
 })
 
-t.test('each file that docs/security.md points to is there', async t => {
-  const document = await readFile(join(root, 'docs', 'security.md'), 'utf8')
+t.test('each file that docs/security.md and docs/standards.md point to is there', async t => {
+  const pages = ['security.md', 'standards.md'].map(page => readFile(join(root, 'docs', page), 'utf8'))
+  const document = (await Promise.all(pages)).join('\n')
   const files = new Set([...document.matchAll(/`((?:lib|plugins|routes|schemas|commands|test)\/[\w./-]+|server\.ts|app\.ts)`/g)].map(([, file = '']) => file))
   t.ok(files.size > 10)
   for (const file of files) await t.resolves(access(join(root, file)), file)

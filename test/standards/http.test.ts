@@ -2,7 +2,7 @@ import t from 'tap'
 import { build, PASSWORD } from '../helper.js'
 import { assertProblem } from '../routes/support.js'
 
-// Cookies (RFC 6265bis) and methods: what no other test proves. See the table in docs/security.md.
+// Cookies (RFC 6265bis) and methods: what no other test proves. See the table in docs/standards.md.
 
 t.test('RFC 6265bis 5.6, ASVS 3.3.5: no cookie is longer than a browser keeps; a login that would need one fails loudly, and by form it works', async t => {
   let length = 2_000

@@ -3,7 +3,7 @@ import { build, logIn } from '../helper.js'
 import type { TokenBody } from '../helper.js'
 import { claimsOf, databaseFile, headerOf, openSigningKey, SECRET } from '../routes/support.js'
 
-// RFC 7515 to 7519, 8725, 9068: what no other test proves. See the table in docs/security.md.
+// RFC 7515 to 7519, 8725, 9068: what no other test proves. See the table in docs/standards.md.
 
 const ALGORITHMS = ['HS256', 'RS256', 'PS256', 'EdDSA', 'ES256'] as const
 

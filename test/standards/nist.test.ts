@@ -4,7 +4,7 @@ import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import { build, ON_POSTGRES, PASSWORD } from '../helper.js'
 import { assertProblem, databaseFile, query, SECRET } from '../routes/support.js'
 
-// NIST SP 800-63B-4: what no other test proves. See the table in docs/security.md.
+// NIST SP 800-63B-4: what no other test proves. See the table in docs/standards.md.
 
 let count = 0
 

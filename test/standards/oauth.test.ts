@@ -2,7 +2,7 @@ import t from 'tap'
 import { build, logIn, logInWithCookies, PASSWORD, postForm } from '../helper.js'
 import { assertOAuthError, buildHost } from '../routes/support.js'
 
-// RFC 6749, 6750, 7009, 7662, 8414: what no other test proves. See the table in docs/security.md.
+// RFC 6749, 6750, 7009, 7662, 8414: what no other test proves. See the table in docs/standards.md.
 
 const FORM = { 'content-type': 'application/x-www-form-urlencoded' }
 const CREDENTIALS = { grant_type: 'password', username: 'alice', password: PASSWORD }
