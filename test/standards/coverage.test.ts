@@ -2,7 +2,7 @@ import { access, readdir, readFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import t from 'tap'
 
-// docs/standards.md says for each row of the standards what we do and which test proves it. These tests check that it is right.
+// docs/standards.md says for each row of the standards what we do and which test proves it. These tests check that.
 
 /** The sources, not `dist`. */
 const root = join(import.meta.dirname, '..', '..', '..')
