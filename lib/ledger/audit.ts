@@ -19,7 +19,10 @@ export interface Audit {
   purge (limit: number): Promise<boolean>
 }
 
-/** Keeps events, a thousand or so at most, as part of the transaction in which they happen: nothing is acknowledged that is not in the trail. */
+/**
+ * Keeps events in the trail, as part of the transaction in which they happen. So nothing is acknowledged that is not in
+ * the trail. Pass about a thousand events at most.
+ */
 export async function keepEvents (trx: Transaction<Tables>, events: readonly SecurityEvent[]): Promise<void> {
   const kept = events.filter(({ type }) => describeEvent(type).kept)
   if (kept.length === 0) return

@@ -21,7 +21,7 @@ export function asClient (id: string, address: string | null): Actor {
   return { kind: 'client', id, address }
 }
 
-/** What a caller says of something that happened. Never a password, a token, a secret, or a text that somebody typed. */
+/** Something that happened. It never contains a password, a token, a secret, or text that a person typed. */
 export interface NewEvent {
   type: EventType
   actor: Actor
@@ -43,10 +43,10 @@ export function createEvent (event: NewEvent, at: number): SecurityEvent {
   return Object.freeze({ subject: null, sessionId: null, clientId: null, details: {}, ...event, actor, outcome, at })
 }
 
-/** Hears of an event after its commit. What it throws is its own: nothing is undone. */
+/** Receives an event after its commit. An error that it throws undoes nothing. */
 export type EventListener = (event: SecurityEvent) => void
 
-/** Tells whoever listens of what happened. */
+/** Passes each event on to the listeners. */
 export interface Events {
   on (listener: EventListener): void
   emit (event: SecurityEvent): void

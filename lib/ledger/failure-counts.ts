@@ -6,9 +6,9 @@ import type { NewEvent } from './events.js'
 // failures of a window. A window after one with too many failures has only counts.
 //
 // These are the bounds for each process. In a window of a minute, one target gets at most 20 entries of its own, and
-// all targets together get at most 200, whether they exist or not. Counts add at most one entry for each of 1,000 subjects
-// and one for each type. Made-up names and ids have no subject and share the count of their type. So a sender that
-// makes them up gets at most about 200 entries a minute, 288,000 a day, for as long as it goes on.
+// all targets together get at most 200, whether they exist or not. Counts add at most one entry for each of 1,000
+// subjects and one for each type. Made-up names and ids have no subject and share the count of their type. So a sender
+// that makes them up gets at most about 200 entries a minute, 288,000 a day, for as long as it goes on.
 
 /** Milliseconds. */
 const WINDOW = 60_000

@@ -1,22 +1,23 @@
 /**
- * Creates HalfSipHash-1-3 of messages of four 32-bit words: which slot of a hash table a key belongs into, so that nobody who does
- * not know the seed can choose keys that all belong into one. A sum of words times random factors would cost less, but keys that
- * differ in the top bits of two words collide under every choice of odd factors. Good for hash tables only, it authenticates nothing.
- * https://www.aumasson.jp/siphash/siphash.pdf; https://github.com/veorq/SipHash (halfsiphash.c)
+ * Creates HalfSipHash-1-3 for messages of four 32-bit words. It selects the slot of a key in a hash table. Without the
+ * seed, an attacker cannot choose keys that all select the same slot. A sum of words times random factors would cost
+ * less, but keys that differ in the top bits of two words collide under every choice of odd factors. It is good for
+ * hash tables only, and authenticates nothing. https://www.aumasson.jp/siphash/siphash.pdf;
+ * https://github.com/veorq/SipHash (halfsiphash.c)
  * @param seed - eight random bytes.
  */
 export function createHalfSipHash (seed: Buffer): (words: Int32Array, offset: number) => number {
   const low = seed.readInt32LE(0)
   const high = seed.readInt32LE(4)
 
-  /** A signed 32-bit number, of the four words from `offset` on. */
+  /** Returns a signed 32-bit number for the four words from `offset` on. */
   return function hash (words, offset) {
     let a = low
     let b = high
     let c = low ^ 0x6c796765
     let d = high ^ 0x74656462
-    // Four words, the length of the message, and three rounds of nothing to finish. Written as one loop: a function that gave back
-    // four numbers would have to allocate them.
+    // Four words, the length of the message, and three empty rounds to finish. It is one loop, because a function that
+    // returned four numbers would have to allocate them.
     for (let round = 0; round < 8; round++) {
       const word = round < 4 ? words[offset + round] as number : round === 4 ? 16 << 24 : 0
       if (round === 5) c ^= 0xff

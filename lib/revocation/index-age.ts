@@ -1,6 +1,6 @@
 import type { Follower } from '../store/change-follower.js'
 
-/** What a look at the index of revocations has found. */
+/** How old the index of revocations is. */
 export interface IndexAge {
   /** Seconds since the index was last known to hold every revocation in the store, to the millisecond. */
   seconds: number
@@ -9,8 +9,9 @@ export interface IndexAge {
 }
 
 /**
- * Looks how old the index is. It is brought up to date by the requests that need it; with none of them it is old and nobody is
- * harmed. So the look does it as well: what it finds beyond the bound is how long that has failed.
+ * Measures how old the index is. Requests bring it up to date when they need it, so without requests it may be old, and
+ * that does no harm. Therefore the look brings it up to date first. An age beyond the bound shows how long that has
+ * failed.
  */
 export type LookAtIndex = () => Promise<IndexAge>
 

@@ -1,19 +1,20 @@
 import { randomBytes } from 'node:crypto'
 import { createHalfSipHash } from './half-siphash.js'
+import type { RuleTimes } from './rule-slots.js'
 import { createRuleTable } from './rule-table.js'
 import { readUuid } from './uuid-words.js'
 
-/** What is revoked: one token by its `jti`, a session, all tokens of a user or of a client. */
+/** What is revoked: one token by its `jti`, a session, or all tokens of a user or a client. */
 export interface Rule {
   kind: 'token' | 'session' | 'user' | 'client'
   value: string
-  /** Milliseconds; tokens issued before are dead. Null: whenever they were issued. */
+  /** Milliseconds. Tokens issued before then are dead. Null: all tokens are dead, no matter when they were issued. */
   issuedBefore: number | null
-  /** Milliseconds; when the last token that the rule could kill has expired. */
+  /** Milliseconds. By then the last token that the rule can kill has expired. */
   expiresAt: number
 }
 
-/** The part of a token that rules speak of. */
+/** The part of a token that rules refer to. */
 export interface Revocable {
   tokenId: string
   /** Undefined: the token belongs to no session. */
@@ -24,28 +25,32 @@ export interface Revocable {
   issuedAt: number
 }
 
-/** How long a rule is kept after it can matter, in milliseconds: a verifier's clock may be behind ours, a settings change may have lengthened a token. */
+/**
+ * How long a rule is kept after it stopped mattering, in milliseconds. A verifier's clock may be behind ours, and a
+ * change of settings may have made a token live longer.
+ */
 export const RULE_RETENTION = 24 * 60 * 60 * 1000
 
-/** All live rules, in memory: a look-up is at most four reads, of a table on typed arrays or of a map. */
+/** All live rules, in memory. A look-up is at most four reads from a table on typed arrays or from a map. */
 export interface RevocationIndex {
   add (rule: Rule): void
   isRevoked (token: Revocable): boolean
-  /** Whether there is a rule for this very token. */
+  /** Whether there is a rule for exactly this token. */
   hasToken (tokenId: string): boolean
   /**
-   * Forgets rules that expired before `time` (milliseconds), or up to a second later, looking at no more than `limit` places of each
-   * kind in the table, and as many in the map. The next call goes on where this one stopped.
+   * Removes rules that expired before `time` (milliseconds), some of them up to a second late. It looks at no more than
+   * `limit` places of each kind in the table, and as many in the map. The next call continues from there.
    */
   sweep (time: number, limit: number): void
   readonly size: number
-  /** How many rules were ever added. As long as it stays the same, no token that was not revoked is. */
+  /** How many rules were ever added. While the number stays the same, no further token has been revoked. */
   additions (): number
 }
 
 /**
  * Creates an empty index.
- * @param seed - eight bytes that nobody can guess, who could otherwise choose ids that make look-ups slow. Default: random ones.
+ * @param seed - eight bytes that an attacker cannot guess. With known bytes, an attacker could choose ids that make
+ * look-ups slow. Default: random bytes.
  */
 export function createRevocationIndex (seed: Buffer = randomBytes(8)): RevocationIndex {
   const hash = createHalfSipHash(seed)
@@ -87,23 +92,21 @@ interface RuleSet {
   readonly size: number
 }
 
-type Entry = { issuedBefore: number, expiresAt: number }
-
 /**
- * What we name ourselves is a UUID, and there may be millions of them: these stand in the table, and as text nowhere. All else, a
- * host's own user ids or the tokens of an older system, stands in a map. Which of them is said by the text alone.
+ * Creates the rules of one kind. Our own ids are UUIDs, and there may be millions, so the table holds them as numbers
+ * only. Other ids, such as a host's user ids or the tokens of an older system, go into a map. The text alone decides.
  */
 function createRuleSet (hash: (words: Int32Array, offset: number) => number): RuleSet {
   const table = createRuleTable(hash)
-  const others = new Map<string, Entry>()
+  const others = new Map<string, RuleTimes>()
   const sweepOthers = createSweeper(others)
-  /** Of the value that is just being looked at. */
+  /** The value that is being looked up right now. */
   const key = new Int32Array(4)
 
   return {
     add (value, issuedBefore, expiresAt) {
       if (readUuid(value, key)) {
-        table.add(key, issuedBefore, expiresAt)
+        table.add(key, { issuedBefore, expiresAt })
         return
       }
       const known = others.get(value)
@@ -115,7 +118,7 @@ function createRuleSet (hash: (words: Int32Array, offset: number) => number): Ru
     has: value => readUuid(value, key) ? table.has(key) : others.has(value),
     kills (value, issuedAt) {
       if (readUuid(value, key)) return table.kills(key, issuedAt)
-      // Most have none: the hash of a text is not computed for nothing.
+      // Usually the map is empty. Then computing the hash of the text is a waste.
       if (others.size === 0) return false
       const entry = others.get(value)
       return entry !== undefined && issuedAt < entry.issuedBefore
@@ -130,8 +133,8 @@ function createRuleSet (hash: (words: Int32Array, offset: number) => number): Ru
   }
 }
 
-/** Goes on where the last call stopped: a map's iterator lives through insertions and deletions. */
-function createSweeper (entries: Map<string, Entry>): (time: number, limit: number) => void {
+/** Each call continues where the last one stopped: a map's iterator survives insertions and deletions. */
+function createSweeper (entries: Map<string, RuleTimes>): (time: number, limit: number) => void {
   let position = entries.entries()
   return function sweep (time, limit) {
     for (let looked = 0; looked < limit; looked++) {

@@ -1,24 +1,31 @@
 import { createRuleSlots, findRule, isExpired, issuedBeforeOf, putRule, removeRule, shrink } from './rule-slots.js'
+import type { RuleTimes } from './rule-slots.js'
 
 /**
- * How many bits of the hash choose a part. Each part grows by itself, by copying a 64th of all: a table in one piece would stop the
- * event loop for as long as it copies a million rules, and for that time take half as much memory again.
+ * How many bits of the hash select a part. Each part grows on its own, which copies a 64th of all rules. A table in one
+ * piece would block the event loop while it copies a million rules, and need half as much memory again meanwhile.
  */
 const PART_BITS = 6
 
-/** Rules on 128-bit keys in typed arrays, which the garbage collector does not look through. */
+/** Rules with 128-bit keys in typed arrays, which the garbage collector does not scan. */
 export interface RuleTable {
-  /** Adds a rule, or makes the one that is there as strong as both together. `issuedBefore` in milliseconds, Infinity: whenever; `expiresAt` in milliseconds, kept in whole seconds and rounded up. */
-  add (key: Int32Array, issuedBefore: number, expiresAt: number): void
+  /**
+   * Inserts a rule. If there is one with this key, the result is as strong as both together. The expiry is kept in
+   * whole seconds, rounded up.
+   */
+  add (key: Int32Array, times: RuleTimes): void
   has (key: Int32Array): boolean
-  /** Whether a rule kills what was issued at this time (milliseconds). */
+  /** Whether a rule kills a token issued at this time (milliseconds). */
   kills (key: Int32Array, issuedAt: number): boolean
-  /** Forgets rules that expired before `time`, looking at no more than `limit` slots, taken or free. The next call goes on where this one stopped. */
+  /**
+   * Removes rules that expired before `time` (milliseconds). It looks at no more than `limit` slots, taken or free. The
+   * next call continues from there.
+   */
   sweep (time: number, limit: number): void
   readonly size: number
 }
 
-/** Creates an empty table. Of the hash, the upper bits choose the part and the lower ones the slot in it. */
+/** Creates an empty table. The upper bits of the hash select the part, and the lower ones the slot in it. */
 export function createRuleTable (hash: (words: Int32Array, offset: number) => number): RuleTable {
   const parts = Array.from({ length: 1 << PART_BITS }, () => createRuleSlots(hash))
   const partOf = (hashed: number): typeof parts[number] => parts[hashed >>> (32 - PART_BITS)] as typeof parts[number]
@@ -26,9 +33,9 @@ export function createRuleTable (hash: (words: Int32Array, offset: number) => nu
   let slot = 0
 
   return {
-    add (key, issuedBefore, expiresAt) {
+    add (key, times) {
       const hashed = hash(key, 0)
-      putRule(partOf(hashed), key, hashed, issuedBefore, expiresAt)
+      putRule(partOf(hashed), { key, hashed }, times)
     },
     has (key) {
       const hashed = hash(key, 0)
@@ -44,8 +51,9 @@ export function createRuleTable (hash: (words: Int32Array, offset: number) => nu
       for (let looked = 0; looked < limit; looked++) {
         const slots = parts[part] as typeof parts[number]
         if (isExpired(slots, slot, time)) {
-          // What stands here now was behind: look at this slot again. A rule that moves from the part's first slots to its last ones
-          // is seen twice; one that is moved back by growth between two steps is missed until the next round.
+          // A following rule may have moved into this slot, so look at it again. A rule that moves from the part's
+          // first slots to its last ones is seen twice. A rule that growth moves back between two steps waits for the
+          // next round.
           removeRule(slots, slot)
         } else if (slot < slots.mask) {
           slot++

@@ -9,7 +9,10 @@ import type { Revocations } from './revocations.js'
 import { endSession } from './session-ending.js'
 import type { Tables } from '../store/tables.js'
 
-/** Rules for single tokens that a session, or a client, may have. An honest client that ends each token before its time makes a hundred a day. */
+/**
+ * How many rules for single tokens a session or a client may have. An honest client that ends each token early makes a
+ * hundred a day.
+ */
 const MAX_TOKEN_RULES = 1_000
 
 async function hasEnded (trx: Transaction<Tables>, sessionId: string): Promise<boolean> {
@@ -18,15 +21,22 @@ async function hasEnded (trx: Transaction<Tables>, sessionId: string): Promise<b
 }
 
 /** Makes `Sessions.endToken`. */
-export function createTokenEnding ({ clock, ledger, revocations }: { clock: Clock, ledger: Ledger, revocations: Revocations }) {
-  return async function endToken ({ jti, sid, sub, exp, client_id: clientId }: AccessTokenClaims, by: Actor = HOST): Promise<void> {
+export function createTokenEnding ({ clock, ledger, revocations }: {
+  clock: Clock
+  ledger: Ledger
+  revocations: Revocations
+}) {
+  return async function endToken (
+    { jti, sid, sub, exp, client_id: clientId }: AccessTokenClaims, by: Actor = HOST
+  ): Promise<void> {
     if (revocations.isTokenRevoked(jti)) return
-    // Without a rule it is the time that must stay what it is: a clock that steps back would undo what is acknowledged here.
+    // An expired token needs no rule, but the time must be kept: a clock that steps back would make the token live
+    // again.
     if (clock.now() >= exp * 1000) return await ledger.keepTime(exp * 1000)
     await revocations.write(async write => {
       const { trx, revoke, record } = write
       const about = { actor: by, subject: sub, sessionId: sid, clientId }
-      // An older system's: it belongs to no session and no client.
+      // The token of an older system belongs to no session and no client.
       if (sid === undefined && !isClient({ id: sub, clientId })) {
         await revoke.token(jti, null, exp * 1000)
         return await record({ type: 'token_revoked', ...about, details: { tokenId: jti } })
@@ -34,14 +44,16 @@ export function createTokenEnding ({ clock, ledger, revocations }: { clock: Cloc
       // The rule that ended the session killed the token. To record it again would let the holder fill the store.
       if (sid !== undefined && await hasEnded(trx, sid)) return
       const owner = sid ?? clientId
-      const { rules } = await trx.selectFrom('rules').select(eb => eb.fn.countAll<number>().as('rules')).where('session_id', '=', owner).executeTakeFirstOrThrow()
+      const { rules } = await trx.selectFrom('rules').select(eb => eb.fn.countAll<number>().as('rules'))
+        .where('session_id', '=', owner).executeTakeFirstOrThrow()
       if (Number(rules) < MAX_TOKEN_RULES) {
         await revoke.token(jti, owner, exp * 1000)
         return await record({ type: 'token_revoked', ...about, details: { tokenId: jti } })
       }
       if (sid === undefined) {
         await revoke.client(clientId)
-        // That one kills what these killed, here and elsewhere: what is counted begins anew, and the store does not fill.
+        // The client's rule kills what the single rules killed, here and elsewhere. So they can go, the count starts
+        // again from zero, and the store does not fill up.
         await trx.deleteFrom('rules').where('session_id', '=', clientId).execute()
         return await record({ type: 'tokens_revoked', ...about })
       }

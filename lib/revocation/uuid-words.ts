@@ -1,19 +1,21 @@
-/** What no digit is: it outlives the shifts below, as no digit reaches so far. */
+/** Marks a character that is not a digit. It survives the shifts below, because no digit reaches that far. */
 const NONE = 0x10000
 
-/** Of ASCII, the value of each lower-case hexadecimal digit. */
+/** The value of each lower-case hexadecimal digit, by its ASCII code. */
 const DIGITS = new Int32Array(128).fill(NONE)
 for (let value = 0; value < 16; value++) DIGITS[value.toString(16).charCodeAt(0)] = value
 
 const HYPHEN = '-'.charCodeAt(0)
 
 /**
- * Reads a UUID into four words without allocating, and tells whether it could. Only the one canonical spelling is read (RFC 9562
- * section 4: 36 characters, here all in lower case), of whatever version: two texts never give the same words.
+ * Reads a UUID of any version into four words without allocating, and returns whether it could. It accepts only the
+ * canonical spelling (RFC 9562 section 4: 36 characters, here all in lower case), so two texts never give the same
+ * words.
  */
 export function readUuid (text: string, words: Int32Array): boolean {
   if (text.length !== 36) return false
-  if (((text.charCodeAt(8) ^ HYPHEN) | (text.charCodeAt(13) ^ HYPHEN) | (text.charCodeAt(18) ^ HYPHEN) | (text.charCodeAt(23) ^ HYPHEN)) !== 0) return false
+  if (text.charCodeAt(8) !== HYPHEN || text.charCodeAt(13) !== HYPHEN) return false
+  if (text.charCodeAt(18) !== HYPHEN || text.charCodeAt(23) !== HYPHEN) return false
   const a = readDigits(text, 0)
   const b = readDigits(text, 4)
   const c = readDigits(text, 9)
@@ -30,7 +32,7 @@ export function readUuid (text: string, words: Int32Array): boolean {
   return true
 }
 
-/** The value of four digits, or `NONE` and more where one is none. */
+/** Returns the value of four digits. If one of them is no digit, returns at least `NONE`. */
 function readDigits (text: string, at: number): number {
   const a = text.charCodeAt(at)
   const b = text.charCodeAt(at + 1)

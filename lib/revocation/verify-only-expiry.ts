@@ -1,7 +1,10 @@
 import { LAST_MOMENT } from '../store/columns.js'
 import type { Queryable } from '../store/tables.js'
 
-/** When the last key of an older system dies; 0 where there is none. What must outlive every token must outlive these too. */
+/**
+ * Returns when the last key of an older system expires, in milliseconds, or 0 if there is none. A rule that must
+ * outlive every token must outlive those tokens too.
+ */
 export async function lastVerifyOnlyExpiry (db: Queryable): Promise<number> {
   const row = await db.selectFrom('keys').select(eb => eb.fn.max('expires_at').as('last'))
     .where('activates_at', 'is', null).where('revoked_at', 'is', null)

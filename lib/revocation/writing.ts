@@ -38,17 +38,21 @@ export interface Write extends LedgerWrite {
 }
 
 /** The lifetime and the clock that rules are written with. */
-export interface RuleTimes {
+export interface RuleLifetimes {
   clock: Clock
   /** Milliseconds. */
   accessTokenTtl: number
 }
 
 /** Makes the `revoke` of one transaction. It adds each rule that it writes to `written`. */
-export function createRevoke ({ trx, now }: LedgerWrite, written: Rule[], times: RuleTimes): Revoke {
+export function createRevoke ({ trx, now }: LedgerWrite, written: Rule[], times: RuleLifetimes): Revoke {
   const { clock } = times
 
-  async function write (rule: Pick<Rule, 'kind' | 'issuedBefore' | 'expiresAt'>, values: readonly string[], ownerId: string | null = null): Promise<void> {
+  async function write (
+    rule: Pick<Rule, 'kind' | 'issuedBefore' | 'expiresAt'>,
+    values: readonly string[],
+    ownerId: string | null = null
+  ): Promise<void> {
     for (let start = 0; start < values.length; start += STEP) {
       const rules = values.slice(start, start + STEP).map(value => ({ ...rule, value }))
       await trx.insertInto('rules').values(rules.map(({ kind, value, issuedBefore, expiresAt }) => ({
@@ -100,7 +104,11 @@ export function createRevoke ({ trx, now }: LedgerWrite, written: Rule[], times:
  * Returns when the last access token issued before `issuedBefore` expires. It reads the lifetime each time, because
  * another process may be configured with a longer one.
  */
-async function lastExpiry (trx: Transaction<Tables>, issuedBefore: number, { accessTokenTtl }: RuleTimes): Promise<number> {
+async function lastExpiry (
+  trx: Transaction<Tables>,
+  issuedBefore: number,
+  { accessTokenTtl }: RuleLifetimes
+): Promise<number> {
   return issuedBefore + await raiseMeta(trx, 'access_token_ttl', accessTokenTtl)
 }
 

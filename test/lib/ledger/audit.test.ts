@@ -41,7 +41,13 @@ t.test('what an account goes through is in the trail: who, whom, from where, and
   await sessions.endOthers(alice.id, four.sessionId)
   await sessions.endAll(alice.id, COMMAND)
   await users.setScopes(alice.id, ['items:read'], by)
-  await t.rejects(users.changePassword(alice.id, 'wrong', 'marble otter sings at noon 2', { keepSession: three.sessionId, address: '192.0.2.7' }), { code: 'wrong_password' })
+  await t.rejects(
+    users.changePassword(alice.id, 'wrong', 'marble otter sings at noon 2', {
+      keepSession: three.sessionId,
+      address: '192.0.2.7'
+    }),
+    { code: 'wrong_password' }
+  )
   await users.setPassword(alice.id, 'marble otter sings at noon 2', by)
   await users.disable(alice.id, by)
   await users.enable(alice.id, by)
@@ -61,7 +67,12 @@ t.test('what an account goes through is in the trail: who, whom, from where, and
     { type: 'sessions_ended', actor: HOST, details: { sessions: 1 } },
     { type: 'sessions_ended', actor: COMMAND, details: { sessions: 1 } },
     { type: 'scopes_changed', actor: root, details: { before: ['admin', 'items:read'], after: ['items:read'] } },
-    { type: 'password_change_failed', outcome: 'failure', actor: asUser(alice.id, '192.0.2.7'), sessionId: three.sessionId },
+    {
+      type: 'password_change_failed',
+      outcome: 'failure',
+      actor: asUser(alice.id, '192.0.2.7'),
+      sessionId: three.sessionId
+    },
     { type: 'password_changed', actor: root },
     { type: 'user_disabled', actor: root },
     { type: 'user_enabled', actor: root },
@@ -70,7 +81,11 @@ t.test('what an account goes through is in the trail: who, whom, from where, and
     { type: 'user_removed', actor: root, details: { username: 'alice' } }
   ]
   const found = (await audit.list()).filter(({ subject }) => subject !== rootId).reverse()
-  t.same(found.map(({ type }) => type), expected.map(({ type }) => type), 'a refresh is none of it, and ending what is over neither')
+  t.same(
+    found.map(({ type }) => type),
+    expected.map(({ type }) => type),
+    'a refresh is none of it, and ending what is over neither'
+  )
   for (const [index, entry] of expected.entries()) {
     t.match(found[index], { subject: alice.id, outcome: 'success', ...entry }, entry.type)
   }
@@ -124,7 +139,9 @@ t.test('wrong current passwords are counted after the first ones', async t => {
   t.equal((await audit.list({ type: 'password_change_failed' })).length, 20)
   world.wall.move(MINUTE)
   await world.throttle.recordCounts()
-  t.match(await audit.list({ type: 'password_change_failed', limit: 1 }), [{ subject: alice.id, details: { count: 10 } }])
+  t.match(await audit.list({ type: 'password_change_failed', limit: 1 }), [
+    { subject: alice.id, details: { count: 10 } }
+  ])
 })
 
 t.test('a transaction that fails leaves nothing in the trail, and nobody hears of it', async t => {
@@ -141,7 +158,11 @@ t.test('each filter narrows, and pages join without a gap or a repetition', asyn
   const { world, audit } = await createTrail(t)
   const start = world.clock.now()
   for (let turn = 0; turn < 25; turn++) {
-    await say(world, { type: turn % 2 === 0 ? 'login' : 'login_failed', actor: asUser(`actor ${turn % 3}`, null), subject: `subject ${turn % 5}` })
+    await say(world, {
+      type: turn % 2 === 0 ? 'login' : 'login_failed',
+      actor: asUser(`actor ${turn % 3}`, null),
+      subject: `subject ${turn % 5}`
+    })
     world.wall.move(SECOND)
   }
   const all = await audit.list({ limit: 1_000 })

@@ -19,7 +19,15 @@ async function build (t: Parameters<typeof openStore>[0]) {
     }
   }
   const clock = createClock(wall, () => 0)
-  return { store, wall, clock, events, order, ledger: createLedger({ store: counted, clock, events }), writes: () => writes }
+  return {
+    store,
+    wall,
+    clock,
+    events,
+    order,
+    ledger: createLedger({ store: counted, clock, events }),
+    writes: () => writes
+  }
 }
 
 t.test('after the commit a write is put in force first, and then the listeners are called', async t => {

@@ -9,7 +9,22 @@ import type { Revocable } from '../../../lib/revocation/rule-index.js'
 import { openRevocations } from '../../../lib/revocation/revocations.js'
 import { openSqlite } from '../../../lib/store/sqlite/open.js'
 import type { Store } from '../../../lib/store/store.js'
-import { connectTo, createGate, createWall, createWorld, databaseIn, DAY, HOUR, isPending, libUrl, MINUTE, openCaptured, openStore, SECOND, startScript } from '../support.js'
+import {
+  connectTo,
+  createGate,
+  createWall,
+  createWorld,
+  databaseIn,
+  DAY,
+  HOUR,
+  isPending,
+  libUrl,
+  MINUTE,
+  openCaptured,
+  openStore,
+  SECOND,
+  startScript
+} from '../support.js'
 import { revokeToken } from '../../revoke-token.js'
 
 const TTL = 15 * MINUTE
@@ -19,7 +34,12 @@ function token (members: Partial<Revocable> = {}): Revocable {
 }
 
 /** A store whose reads can be made to wait after they have read, or to fail. */
-function createSlowStore (store: Store): { store: Store, beforeRead: () => Promise<void>, afterRead: () => Promise<void>, reads: number } {
+function createSlowStore (store: Store): {
+  store: Store
+  beforeRead: () => Promise<void>
+  afterRead: () => Promise<void>
+  reads: number
+} {
   const slow = {
     reads: 0,
     beforeRead: async () => {},
@@ -102,7 +122,10 @@ t.test('a commit that fails revokes nothing and says so; the next one works', as
   const { revocations } = await createWorld(t, { store })
   connection.pragma(`max_page_count = ${connection.pragma('page_count', { simple: true })}`)
   const values = Array.from({ length: 500 }, (_, i) => `session ${i} ${'x'.repeat(100)}`)
-  await t.rejects(revocations.write(({ revoke }) => revoke.sessions(values)), { code: 'store_unavailable', statusCode: 503 })
+  await t.rejects(
+    revocations.write(({ revoke }) => revoke.sessions(values)),
+    { code: 'store_unavailable', statusCode: 503 }
+  )
   t.equal(revocations.size, 0)
   connection.pragma('max_page_count = 1000000')
   await revocations.write(({ revoke }) => revoke.sessions(values))
@@ -214,7 +237,9 @@ t.test('a change noticed while a load is under way is not missed', async t => {
   // Committed after those rows were read: who asks now must not be answered from them alone.
   await revokeToken(other.revocations, 'second', 5)
   let seen: boolean | undefined
-  const two = (follower.refresh() as Promise<void>).then(() => { seen = revocations.isRevoked(token({ tokenId: 'second' })) })
+  const two = (follower.refresh() as Promise<void>).then(() => {
+    seen = revocations.isRevoked(token({ tokenId: 'second' }))
+  })
   const three = (follower.refresh() as Promise<void>).then(() => revocations.isRevoked(token({ tokenId: 'second' })))
   gate.open()
   await two
@@ -231,7 +256,9 @@ t.test('a hundred requests while others commit: each sees what was committed bef
   slow.afterRead = () => new Promise(resolve => setImmediate(resolve))
   const { follower, revocations } = await createWorld(t, { store: slow.store })
   const other = connectTo(t, file)
-  const insert = other.prepare("insert into rules (kind, value, issued_before, expires_at) values ('token', ?, null, 1)")
+  const insert = other.prepare(
+    "insert into rules (kind, value, issued_before, expires_at) values ('token', ?, null, 1)"
+  )
   const answers: Array<Promise<boolean>> = []
   for (let i = 0; i < 100; i++) {
     insert.run(`t${i}`)
@@ -249,7 +276,9 @@ t.test('a load that fails rejects for all who wait, and the next call tries agai
   await revokeToken(other.revocations, 't', 5)
   const failure = new LatchkeyError('store_unavailable')
   slow.beforeRead = async () => { throw failure }
-  await Promise.all([follower.refresh(), follower.refresh()].map(waiting => t.rejects(waiting as Promise<void>, failure)))
+  await Promise.all(
+    [follower.refresh(), follower.refresh()].map(waiting => t.rejects(waiting as Promise<void>, failure))
+  )
   const again = follower.refresh()
   t.type(again, Promise, 'nothing new, but the old is still not known')
   await t.rejects(again as Promise<void>, failure)
@@ -279,21 +308,24 @@ t.test('refresh() throws where the store cannot tell whether something changed',
   t.throws(() => follower.refresh())
 })
 
-t.test('with a clock that stands still, a user rule kills what was issued before it in this millisecond and nothing issued after', async t => {
-  const { revocations, clock } = await createWorld(t)
-  for (let round = 0; round < 5; round++) {
-    const before = clock.now()
-    await revocations.revokeUser('u')
-    const after = clock.now()
-    t.equal(revocations.isRevoked(token({ issuedAt: before })), true, `before, round ${round}`)
-    t.equal(revocations.isRevoked(token({ issuedAt: after })), false, `after, round ${round}`)
-    t.equal(revocations.isRevoked(token({ userId: 'somebody else', issuedAt: 0 })), false)
+t.test(
+  'with a clock that stands still, a user rule kills what was issued before it in this millisecond and nothing issued after',
+  async t => {
+    const { revocations, clock } = await createWorld(t)
+    for (let round = 0; round < 5; round++) {
+      const before = clock.now()
+      await revocations.revokeUser('u')
+      const after = clock.now()
+      t.equal(revocations.isRevoked(token({ issuedAt: before })), true, `before, round ${round}`)
+      t.equal(revocations.isRevoked(token({ issuedAt: after })), false, `after, round ${round}`)
+      t.equal(revocations.isRevoked(token({ userId: 'somebody else', issuedAt: 0 })), false)
+    }
   }
-})
+)
 
 t.test('a user rule holds against a token that another process issued with a clock further on', async t => {
-  // A wall clock that stepped back: the process that lived through it stands still at the later time, the new one starts at
-  // what the store says. Whatever that is, an acknowledged revocation must kill every token issued before it.
+  // A wall clock that stepped back: the process that lived through it stands still at the later time, the new one
+  // starts at what the store says. Whatever that is, an acknowledged revocation must kill every token issued before it.
   const file = databaseIn(t)
   const wall = createWall()
   const service = await createWorld(t, { file, wall })
@@ -383,7 +415,11 @@ t.test('a lifetime that another process lengthened meanwhile counts too', async 
   await long.follower.refresh()
   while (await long.revocations.purge());
   const restarted = await createWorld(t, { file, wall, accessTokenTtl: 30 * DAY })
-  t.equal(restarted.revocations.isRevoked(token({ issuedAt: wall() - 3 * DAY })), true, 'the token lives 27 days yet, its session was ended')
+  t.equal(
+    restarted.revocations.isRevoked(token({ issuedAt: wall() - 3 * DAY })),
+    true,
+    'the token lives 27 days yet, its session was ended'
+  )
 })
 
 t.test('the purge goes in steps of a thousand, and being stopped between two loses nothing', async t => {
@@ -441,20 +477,23 @@ t.test('another process that purges does not bring a token back here', async t =
   t.equal(second.revocations.size, 0)
 })
 
-t.test('another process that purged with a clock further on does not bring a token back here: its time is taken over with its rules', async t => {
-  const file = databaseIn(t)
-  const wall = createWall()
-  const ahead = await createWorld(t, { file, wall })
-  const behind = await createWorld(t, { file, wall })
-  const expiresAt = wall() + MINUTE
-  await revokeToken(ahead.revocations, 't', expiresAt)
-  wall.move(2 * DAY)
-  await ahead.revocations.purge()
-  wall.move(-2 * DAY)
-  // It has never seen the rule, which is gone; nor the time at which the token had expired.
-  await behind.follower.refresh()
-  t.ok(behind.revocations.isRevoked(token()) || behind.clock.now() >= expiresAt, 'revoked, or expired')
-})
+t.test(
+  'another process that purged with a clock further on does not bring a token back here: its time is taken over with its rules',
+  async t => {
+    const file = databaseIn(t)
+    const wall = createWall()
+    const ahead = await createWorld(t, { file, wall })
+    const behind = await createWorld(t, { file, wall })
+    const expiresAt = wall() + MINUTE
+    await revokeToken(ahead.revocations, 't', expiresAt)
+    wall.move(2 * DAY)
+    await ahead.revocations.purge()
+    wall.move(-2 * DAY)
+    // It has never seen the rule, which is gone; nor the time at which the token had expired.
+    await behind.follower.refresh()
+    t.ok(behind.revocations.isRevoked(token()) || behind.clock.now() >= expiresAt, 'revoked, or expired')
+  }
+)
 
 t.test('what a process issues whose clock was ahead is not in the future for another', async t => {
   const file = databaseIn(t)
@@ -530,7 +569,9 @@ t.test('two processes revoke in turn, for real: neither misses one of the other\
     child.stdin?.write(`${i}\n`)
     const [answer] = await once(child.stdout ?? child, 'data')
     await follower.refresh()
-    if (String(answer) !== 'true\n' || !revocations.isRevoked(token({ tokenId: `child${i}` }))) t.fail(`round ${i}: ${String(answer)}`)
+    if (String(answer) !== 'true\n' || !revocations.isRevoked(token({ tokenId: `child${i}` }))) {
+      t.fail(`round ${i}: ${String(answer)}`)
+    }
   }
   child.stdin?.end()
   t.match(await result, { code: 0, stderr: '' })

@@ -120,18 +120,24 @@ const KINDS = ['token', 'session', 'user', 'client'] as const
 const ALL = 1_000_000
 
 /** The same rules in plain maps: what the index must agree with, where expiries are whole seconds. */
-function createModel (): Pick<RevocationIndex, 'add' | 'isRevoked' | 'hasToken' | 'size'> & { forget: (time: number) => void } {
+function createModel (): Pick<RevocationIndex, 'add' | 'isRevoked' | 'hasToken' | 'size'> & {
+  forget: (time: number) => void
+} {
   const rules = new Map<string, { issuedBefore: number, expiresAt: number }>()
-  const kills = (kind: Rule['kind'], value: string | undefined, issuedAt: number): boolean => issuedAt < (rules.get(`${kind} ${value}`)?.issuedBefore ?? -Infinity)
+  const kills = (kind: Rule['kind'], value: string | undefined, issuedAt: number): boolean =>
+    issuedAt < (rules.get(`${kind} ${value}`)?.issuedBefore ?? -Infinity)
   return {
     add ({ kind, value, issuedBefore, expiresAt }) {
       const known = rules.get(`${kind} ${value}`)
       rules.set(`${kind} ${value}`, {
-        issuedBefore: Math.max(issuedBefore ?? Infinity, known?.issuedBefore ?? -Infinity), expiresAt: Math.max(expiresAt, known?.expiresAt ?? -Infinity)
+        issuedBefore: Math.max(issuedBefore ?? Infinity, known?.issuedBefore ?? -Infinity),
+        expiresAt: Math.max(expiresAt, known?.expiresAt ?? -Infinity)
       })
     },
     isRevoked: ({ tokenId, sessionId, userId, clientId, issuedAt }) =>
-      kills('token', tokenId, issuedAt) || kills('session', sessionId, issuedAt) || kills('user', userId, issuedAt) || kills('client', clientId, issuedAt),
+      kills('token', tokenId, issuedAt) || kills(
+        'session', sessionId, issuedAt
+      ) || kills('user', userId, issuedAt) || kills('client', clientId, issuedAt),
     hasToken: tokenId => rules.has(`token ${tokenId}`),
     forget (time) {
       for (const [name, { expiresAt }] of rules) if (expiresAt < time) rules.delete(name)
@@ -146,19 +152,43 @@ const UUID = '01934a5c-7e00-7abc-8def-0123456789ab'
 
 /** UUIDs that differ in one place only, other spellings of them, and texts that are none. */
 const VALUES = [
-  UUID, UUID.toUpperCase(), UUID.replace('b', 'B'), `{${UUID}}`, ` ${UUID}`, `${UUID} `, UUID.replaceAll('-', ''), UUID.replace('-', '_'), '',
+  UUID,
+  UUID.toUpperCase(),
+  UUID.replace('b', 'B'),
+  `{${UUID}}`,
+  ` ${UUID}`,
+  `${UUID} `,
+  UUID.replaceAll('-', ''),
+  UUID.replace('-', '_'),
+  '',
   ...[0, 7, 9, 14, 19, 24, 28, 35].map(at => UUID.slice(0, at) + (UUID[at] === 'f' ? 'e' : 'f') + UUID.slice(at + 1)),
-  'x'.repeat(100_000), UUID.repeat(2_778), 'alice', '__proto__', '42'
+  'x'.repeat(100_000),
+  UUID.repeat(2_778),
+  'alice',
+  '__proto__',
+  '42'
 ]
 
 t.test('whatever is added and swept: as plain maps do it', async () => {
   const value = fc.constantFrom(...VALUES)
   const rule: fc.Arbitrary<Rule> = fc.record({
-    kind: fc.constantFrom(...KINDS), value, issuedBefore: fc.option(fc.nat({ max: 5 })), expiresAt: fc.nat({ max: 9 }).map(seconds => seconds * 1_000)
+    kind: fc.constantFrom(...KINDS),
+    value,
+    issuedBefore: fc.option(fc.nat({ max: 5 })),
+    expiresAt: fc.nat({ max: 9 }).map(seconds => seconds * 1_000)
   })
-  const token: fc.Arbitrary<Revocable> = fc.record({ tokenId: value, sessionId: fc.option(value, { nil: undefined }), userId: value, clientId: value, issuedAt: fc.nat({ max: 5 }) })
+  const token: fc.Arbitrary<Revocable> = fc.record({
+    tokenId: value,
+    sessionId: fc.option(value, { nil: undefined }),
+    userId: value,
+    clientId: value,
+    issuedAt: fc.nat({ max: 5 })
+  })
   const operation = fc.oneof({ weight: 4, arbitrary: rule }, { weight: 1, arbitrary: fc.nat({ max: 9_000 }) })
-  fc.assert(fc.property(fc.array(operation, { maxLength: 100 }), fc.array(token, { minLength: 20, maxLength: 20 }), fc.uint8Array({ minLength: 8, maxLength: 8 }), (operations, tokens, seed) => {
+  fc.assert(fc.property(fc.array(operation, { maxLength: 100 }), fc.array(
+    token,
+    { minLength: 20, maxLength: 20 }
+  ), fc.uint8Array({ minLength: 8, maxLength: 8 }), (operations, tokens, seed) => {
     const index = createRevocationIndex(Buffer.from(seed))
     const model = createModel()
     for (const operation of operations) {
@@ -173,7 +203,10 @@ t.test('whatever is added and swept: as plain maps do it', async () => {
       }
       if (index.size !== model.size) return false
     }
-    return tokens.every(token => index.isRevoked(token) === model.isRevoked(token)) && VALUES.every(value => index.hasToken(value) === model.hasToken(value))
+    return (
+      tokens.every(token => index.isRevoked(token) === model.isRevoked(token)) &&
+      VALUES.every(value => index.hasToken(value) === model.hasToken(value))
+    )
   }), { seed: SEED, numRuns: 500 })
 })
 
@@ -182,7 +215,14 @@ t.test('which rule kills which token, where all are UUIDs, and a text is only ev
     for (const value of VALUES) {
       const index = createRevocationIndex()
       index.add({ kind, value, issuedBefore: 1_001, expiresAt: 1 })
-      const tokenOf = (value: string): Revocable => ({ tokenId: 't', sessionId: undefined, userId: 'u', clientId: 'c', issuedAt: 1_000, [`${kind}Id`]: value })
+      const tokenOf = (value: string): Revocable => ({
+        tokenId: 't',
+        sessionId: undefined,
+        userId: 'u',
+        clientId: 'c',
+        issuedAt: 1_000,
+        [`${kind}Id`]: value
+      })
       t.strictSame(VALUES.filter(value => index.isRevoked(tokenOf(value))), [value], `${kind} ${value.slice(0, 40)}`)
       t.equal(index.isRevoked({ ...tokenOf(value), issuedAt: 1_001 }), false, 'issued in that millisecond')
       index.add({ kind, value, issuedBefore: null, expiresAt: 1 })
@@ -197,15 +237,28 @@ t.test('a hundred thousand rules, through growth, sweeps in steps and shrinking'
   const count = 100_000
   // Every other one expires early, every third one names a time.
   const rules = Array.from({ length: count }, (_, at): Rule => ({
-    kind: at % 2 === 0 ? 'session' : 'user', value: createId(at), issuedBefore: at % 3 === 0 ? at : null, expiresAt: at % 4 < 2 ? 1_000 : 2_000
+    kind: at % 2 === 0 ? 'session' : 'user',
+    value: createId(at),
+    issuedBefore: at % 3 === 0 ? at : null,
+    expiresAt: at % 4 < 2 ? 1_000 : 2_000
   }))
-  const kills = ({ kind, value }: Rule, issuedAt: number): boolean => index.isRevoked({ tokenId: 't', sessionId: undefined, userId: 'u', clientId: 'c', issuedAt, [`${kind}Id`]: value })
-  const isRight = (rule: Rule): boolean => rule.issuedBefore === null ? kills(rule, 1e15) : kills(rule, rule.issuedBefore - 1) && !kills(rule, rule.issuedBefore)
+  const kills = ({ kind, value }: Rule, issuedAt: number): boolean =>
+    index.isRevoked({ tokenId: 't', sessionId: undefined, userId: 'u', clientId: 'c', issuedAt, [`${kind}Id`]: value })
+  const isRight = (rule: Rule): boolean =>
+    rule.issuedBefore === null
+      ? kills(rule, 1e15)
+      : kills(rule, rule.issuedBefore - 1) && !kills(rule, rule.issuedBefore)
 
   for (const rule of rules) index.add(rule)
   t.equal(index.size, count)
   t.equal(rules.filter(isRight).length, count)
-  t.equal(rules.some(({ kind, value }) => kills({ kind: kind === 'user' ? 'session' : 'user', value, issuedBefore: null, expiresAt: 0 }, -1)), false, 'the other kind knows none of them')
+  t.equal(
+    rules.some(({ kind, value }) =>
+      kills({ kind: kind === 'user' ? 'session' : 'user', value, issuedBefore: null, expiresAt: 0 }, -1)
+    ),
+    false,
+    'the other kind knows none of them'
+  )
 
   let steps = 0
   for (let before = count; index.size > count / 2; before = index.size) {
@@ -225,11 +278,17 @@ t.test('a hundred thousand rules, through growth, sweeps in steps and shrinking'
 
 t.test('ids that differ in one word only are as quickly found as others', async t => {
   const hex = (number: number): string => number.toString(16).padStart(8, '0')
-  const spell = (words: number[]): string => words.map(hex).join('').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')
+  const spell = (words: number[]): string =>
+    words
+      .map(hex)
+      .join('')
+      .replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')
   for (const step of [1, 0x10000]) {
     for (let word = 0; word < 4; word++) {
       const index = createRevocationIndex()
-      const values = Array.from({ length: 50_000 }, (_, at) => spell([7, 7, 7, 7].map((other, place) => place === word ? at * step : other)))
+      const values = Array.from({ length: 50_000 }, (_, at) =>
+        spell([7, 7, 7, 7].map((other, place) => (place === word ? at * step : other)))
+      )
       // Were they all in one run, this would be more than a thousand million steps, and the test would not end in time.
       for (const value of values) index.add({ kind: 'token', value, issuedBefore: null, expiresAt: 1 })
       t.equal(index.size, values.length)

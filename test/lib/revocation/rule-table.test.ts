@@ -9,7 +9,10 @@ const ALL = 100_000
 
 const FIRST = 1_000
 
-/** A hash that puts all into the first part, and there into the slot that the first word says: so runs are long, cross, and go round the end. */
+/**
+ * A hash that puts all into the first part, and there into the slot that the first word says: so runs are long, cross,
+ * and go round the end.
+ */
 const poorHash = (words: Int32Array, offset: number): number => words[offset] as number
 
 const keyOf = (home: number, number: number): Int32Array => Int32Array.of(home, 0, number, -1)
@@ -24,8 +27,18 @@ type Operation =
   { sweep: number, limit: number }
 
 const operation: fc.Arbitrary<Operation> = fc.oneof(
-  { weight: 3, arbitrary: fc.record({ add: fc.nat({ max: KEYS.length - 1 }), issuedBefore: fc.constantFrom(Infinity, Infinity, Infinity, 500, 700), expiresIn: fc.nat({ max: 20 }) }) },
-  { weight: 1, arbitrary: fc.record({ sweep: fc.nat({ max: 3 }), limit: fc.oneof(fc.nat({ max: 12 }), fc.constant(ALL)) }) }
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      add: fc.nat({ max: KEYS.length - 1 }),
+      issuedBefore: fc.constantFrom(Infinity, Infinity, Infinity, 500, 700),
+      expiresIn: fc.nat({ max: 20 })
+    })
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ sweep: fc.nat({ max: 3 }), limit: fc.oneof(fc.nat({ max: 12 }), fc.constant(ALL)) })
+  }
 )
 
 function check (table: RuleTable, model: Map<number, Entry>): void {
@@ -33,9 +46,13 @@ function check (table: RuleTable, model: Map<number, Entry>): void {
   for (const [number, key] of KEYS.entries()) {
     const entry = model.get(number)
     const before = entry?.issuedBefore ?? -Infinity
-    if (table.has(key) !== (entry !== undefined)) throw new Error(`${entry === undefined ? 'still' : 'no longer'} a rule for ${key}`)
+    if (table.has(key) !== (entry !== undefined)) {
+      throw new Error(`${entry === undefined ? 'still' : 'no longer'} a rule for ${key}`)
+    }
     for (const issuedAt of [499, 500, 699, 700, 1e15]) {
-      if (table.kills(key, issuedAt) !== (issuedAt < before)) throw new Error(`${key}, issued at ${issuedAt}, is killed by what was issued before ${before}`)
+      if (table.kills(key, issuedAt) !== (issuedAt < before)) {
+        throw new Error(`${key}, issued at ${issuedAt}, is killed by what was issued before ${before}`)
+      }
     }
   }
 }
@@ -49,9 +66,10 @@ t.test('whatever is added, swept in steps, and added again: as a plain map does 
       if ('add' in operation) {
         const known = model.get(operation.add)
         const rule = { issuedBefore: operation.issuedBefore, expiresAt: now + operation.expiresIn * 1_000 }
-        table.add(KEYS[operation.add] as Int32Array, rule.issuedBefore, rule.expiresAt)
+        table.add(KEYS[operation.add] as Int32Array, { issuedBefore: rule.issuedBefore, expiresAt: rule.expiresAt })
         model.set(operation.add, {
-          issuedBefore: Math.max(rule.issuedBefore, known?.issuedBefore ?? -Infinity), expiresAt: Math.max(rule.expiresAt, known?.expiresAt ?? -Infinity)
+          issuedBefore: Math.max(rule.issuedBefore, known?.issuedBefore ?? -Infinity),
+          expiresAt: Math.max(rule.expiresAt, known?.expiresAt ?? -Infinity)
         })
       } else {
         now += operation.sweep * 1_000
@@ -76,7 +94,9 @@ t.test('whatever is added, swept in steps, and added again: as a plain map does 
 t.test('one round of small steps forgets all that has expired, where nothing is added meanwhile', async t => {
   for (const limit of [1, 2, 3, 7, 64]) {
     const table = createRuleTable(poorHash)
-    for (const [number, key] of KEYS.entries()) table.add(key, Infinity, number % 3 === 0 ? 9_000 : 1_000)
+    for (const [number, key] of KEYS.entries()) {
+      table.add(key, { issuedBefore: Infinity, expiresAt: number % 3 === 0 ? 9_000 : 1_000 })
+    }
     const kept = KEYS.filter((_, number) => number % 3 === 0)
     for (let step = 0; step < Math.ceil(2_000 / limit); step++) {
       const before = table.size
@@ -91,12 +111,22 @@ t.test('one round of small steps forgets all that has expired, where nothing is 
 t.test('the expiry is rounded up to a second, and what does not fit is never forgotten', async t => {
   const year2106 = 0xffffffff * 1_000
   const cases: Array<[expiresAt: number, last: number | undefined]> = [
-    [1_000, 1_000], [1_001, 2_000], [1_000.5, 2_000], [999, 1_000], [0, 0], [-5_000, 0],
-    [year2106 - 1_000, year2106 - 1_000], [year2106 - 999, undefined], [year2106, undefined], [Number.MAX_SAFE_INTEGER, undefined], [Infinity, undefined], [NaN, undefined]
+    [1_000, 1_000],
+    [1_001, 2_000],
+    [1_000.5, 2_000],
+    [999, 1_000],
+    [0, 0],
+    [-5_000, 0],
+    [year2106 - 1_000, year2106 - 1_000],
+    [year2106 - 999, undefined],
+    [year2106, undefined],
+    [Number.MAX_SAFE_INTEGER, undefined],
+    [Infinity, undefined],
+    [NaN, undefined]
   ]
   for (const [expiresAt, last] of cases) {
     const table = createRuleTable(poorHash)
-    table.add(keyOf(3, 3), Infinity, expiresAt)
+    table.add(keyOf(3, 3), { issuedBefore: Infinity, expiresAt })
     table.sweep(last ?? Infinity, ALL)
     t.equal(table.has(keyOf(3, 3)), true, `${expiresAt} is kept`)
     if (last !== undefined) {
@@ -110,8 +140,10 @@ t.test('the first rule with a time leaves those without one as they were, throug
   const table = createRuleTable(poorHash)
   const forever = (number: number): Int32Array => keyOf(number, 1)
   const timed = (number: number): Int32Array => keyOf(number, 2)
-  for (let number = 0; number < 5; number++) table.add(forever(number), Infinity, 9_000)
-  for (let number = 0; number < 500; number++) table.add(timed(number), number, number < 10 ? 9_000 : 1_000)
+  for (let number = 0; number < 5; number++) table.add(forever(number), { issuedBefore: Infinity, expiresAt: 9_000 })
+  for (let number = 0; number < 500; number++) {
+    table.add(timed(number), { issuedBefore: number, expiresAt: number < 10 ? 9_000 : 1_000 })
+  }
   for (let round = 0; round < 2; round++) {
     for (let number = 0; number < 5; number++) t.equal(table.kills(forever(number), 1e15), true)
     for (let number = 0; number < 10; number++) {

@@ -16,7 +16,12 @@ function respell (text: string): string | undefined {
 }
 
 t.test('a UUID comes back as it was, whatever its version', async t => {
-  for (const text of [UUID, createId(Date.now()), '00000000-0000-0000-0000-000000000000', 'ffffffff-ffff-ffff-ffff-ffffffffffff']) t.equal(respell(text), text)
+  for (const text of [
+    UUID,
+    createId(Date.now()),
+    '00000000-0000-0000-0000-000000000000',
+    'ffffffff-ffff-ffff-ffff-ffffffffffff'
+  ]) { t.equal(respell(text), text) }
   fc.assert(fc.property(fc.uuid(), text => respell(text) === text), options)
 })
 
@@ -39,13 +44,38 @@ t.test('any other text is none: no two texts have the same words', async t => {
     ['100 kB of it', UUID.repeat(2_778)]
   ]
   for (const [name, text] of others) t.equal(respell(text), undefined, name)
-  // Each place in turn: digits of other scripts, what stands beside the digits in ASCII, and what looks like one in its lower bits.
+  // Each place in turn: digits of other scripts, what stands beside the digits in ASCII, and what looks like one in its
+  // lower bits.
   for (let at = 0; at < UUID.length; at++) {
-    for (const character of ['/', ':', '@', 'A', 'G', '`', 'g', '\0', '_', '\x7f', '\x80', '\xad', '\xb0', '\u0130', '\u0660', '\u2010', '\uff10', '\uff41', '\uffff']) {
+    for (const character of [
+      '/',
+      ':',
+      '@',
+      'A',
+      'G',
+      '`',
+      'g',
+      '\0',
+      '_',
+      '\x7f',
+      '\x80',
+      '\xad',
+      '\xb0',
+      '\u0130',
+      '\u0660',
+      '\u2010',
+      '\uff10',
+      '\uff41',
+      '\uffff'
+    ]) {
       const text = UUID.slice(0, at) + character + UUID.slice(at + 1)
       if (respell(text) !== undefined) t.fail(`${JSON.stringify(character)} at ${at}`)
     }
   }
-  const text = fc.oneof(fc.string(), fc.string({ minLength: 36, maxLength: 36, unit: fc.constantFrom(...'0123456789abcdefABCDEF-') }), fc.mixedCase(fc.uuid()))
+  const text = fc.oneof(
+    fc.string(),
+    fc.string({ minLength: 36, maxLength: 36, unit: fc.constantFrom(...'0123456789abcdefABCDEF-') }),
+    fc.mixedCase(fc.uuid())
+  )
   fc.assert(fc.property(text, text => [undefined, text].includes(respell(text))), options)
 })
