@@ -6,6 +6,7 @@ import type { LatchkeyOptions } from '../app.js'
 import { hashPassword } from '../lib/passwords/hashing.js'
 import { kStore } from '../plugins/database.js'
 import { createDatabase } from './postgres/databases.js'
+import './shared-threads.js'
 
 /** The password of every user of the tests. */
 export const PASSWORD = 'marble otter sings at noon'

@@ -9,11 +9,13 @@ import { costOf, dummyHash } from '../../../lib/passwords/hash-format.js'
 import { hashPassword } from '../../../lib/passwords/hashing.js'
 import { createPasswords, PasswordQueueFullError } from '../../../lib/passwords/pool.js'
 import type { Caller, PasswordOptions, Passwords } from '../../../lib/passwords/pool.js'
+import { useOwnThreads } from '../../shared-threads.js'
 
 // Slow enough to be still at work while a test looks; a test never waits for it.
 const SLOW = dummyHash(16)
 
 function build (t: Test, options: Partial<PasswordOptions> = {}): Passwords {
+  useOwnThreads(t)
   const passwords = createPasswords({ cost: 4, threads: 1, ...options })
   t.teardown(passwords.close)
   return passwords
