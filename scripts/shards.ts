@@ -6,19 +6,19 @@ import { join, relative } from 'node:path'
 
 /** The entries of `npm test`, the slowest first: folders, and single files. A file belongs to the first entry that names it. */
 const QUICK: Record<string, readonly string[]> = {
-  // It stops database servers, which others in its process would notice.
-  'copy-failures': ['commands/copy-failures.test.ts'],
-  commands: ['commands', 'cli.test.ts'],
+  // It waits more than it computes, so it starts first and leaves the cores to the others.
+  postgres: ['postgres'],
   lib: ['lib'],
   routes: ['routes'],
   plugins: ['plugins'],
-  service: ['service'],
+  // It stops database servers, which others in its process would notice.
+  'copy-failures': ['commands/copy-failures.test.ts'],
+  commands: ['commands', 'cli.test.ts'],
   hosts: ['hosts'],
-  model: ['model'],
-  verifier: ['verifier', 'vectors'],
   examples: ['examples', 'testing', 'client/client.test.ts', 'dockerfile.test.ts'],
-  postgres: ['postgres'],
-  standards: ['standards', 'docs.test.ts', 'project.test.ts', 'readme.test.ts', 'schemas.test.ts', 'architecture.test.ts', 'shards.test.ts', 'bench/report.test.ts']
+  standards: ['standards', 'docs.test.ts', 'project.test.ts', 'readme.test.ts', 'schemas.test.ts', 'architecture.test.ts', 'shards.test.ts', 'bench/report.test.ts'],
+  verifier: ['verifier', 'vectors', 'model'],
+  service: ['service']
 }
 
 /** What `npm run test:all` adds: other people's programs, browsers and packages, and what must have a process of its own. */

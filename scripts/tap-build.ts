@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 
 // tap builds its own class from the plugins in .taprc. That takes seconds, so it happens only after these or tap have changed.
 
@@ -20,4 +21,11 @@ function readMark (): string | undefined {
 if (readMark() !== current) {
   execFileSync('tap', ['build'], { stdio: 'inherit' })
   writeFileSync(MARK, current)
+}
+
+// The compiler keeps the output of an entry that was renamed, and tap would run its tests twice.
+const ENTRIES = 'test/shards'
+
+for (const file of readdirSync(join('dist', ENTRIES), { recursive: true, encoding: 'utf8' })) {
+  if (file.endsWith('.test.js') && !existsSync(join(ENTRIES, file.replace(/\.js$/, '.ts')))) rmSync(join('dist', ENTRIES, file))
 }
