@@ -1,5 +1,7 @@
 // Written by npm run shards: see scripts/shards.ts.
 import t from 'tap'
+import '../../model/parsers.test.js'
+import '../../model/sessions.test.js'
 import '../../vectors/json-web-key.test.js'
 import '../../vectors/json-web-signature.test.js'
 import '../../vectors/odd-tokens.test.js'

@@ -1,7 +1,0 @@
-// Written by npm run shards: see scripts/shards.ts.
-import t from 'tap'
-import '../../model/parsers.test.js'
-import '../../model/sessions.test.js'
-
-// A file sets the limit for itself alone.
-t.setTimeout(600_000)
