@@ -1,11 +1,8 @@
 import fp from 'fastify-plugin'
-import { isReservedId } from '../lib/identity/client-ids.js'
-import { LatchkeyError } from '../lib/errors.js'
-import { addressOf } from '../lib/identity/network.js'
+import { encloseDirectory } from '../lib/users/host-directory.js'
 import { createUsers } from '../lib/users/users.js'
 import type { Users } from '../lib/users/users.js'
-import { SCOPE_PATTERN } from '../schemas/common.js'
-import type { User, UserDirectory } from '../schemas/host.js'
+import type { UserDirectory } from '../schemas/host.js'
 import { kClock, kStore } from './database.js'
 import { kPasswords } from './passwords.js'
 import { kLedger } from './ledger.js'
@@ -41,32 +38,5 @@ export default fp(async function latchkeyUsers (app) {
     })
     : undefined
   app.decorate(kBuiltInUsers, builtIn)
-  app.decorate(kUsers, users === undefined ? builtIn as Users : enclose(users))
+  app.decorate(kUsers, users === undefined ? builtIn as Users : encloseDirectory(users))
 }, { name: 'latchkey-users', fastify: '5.x', dependencies: ['latchkey-passwords', 'latchkey-revocations', 'latchkey-throttle'] })
-
-/** What goes wrong in the host's code is for the log, whatever status and message it has: the client learns nothing of the accounts. */
-function enclose (users: UserDirectory): UserDirectory {
-  async function guard<T> (ask: () => Promise<T>): Promise<T> {
-    try {
-      return await ask()
-    } catch (cause) {
-      throw new LatchkeyError('internal_error', { cause })
-    }
-  }
-  return {
-    authenticate: (username, password, address) => guard(async () =>
-      check(await users.authenticate(username, password, addressOf(address) ?? undefined))),
-    find: id => guard(async () => check(await users.find(id)))
-  }
-}
-
-const SCOPE = new RegExp(SCOPE_PATTERN)
-
-/** What the host's code gives is trusted with everything; a mistake in it must not become a right that nobody granted. */
-function check (user: User | null | undefined): User | null {
-  if (user == null) return null
-  const { id, username, scopes } = user
-  if (typeof id === 'string' && id !== '' && !isReservedId(id) && typeof username === 'string' &&
-    Array.isArray(scopes) && scopes.every(scope => typeof scope === 'string' && SCOPE.test(scope))) return { id, username, scopes: [...scopes] }
-  throw new TypeError('The option users gave something that is no user: { id, username, scopes } with a text, a text and a list of scope names; no id begins with lkc_ or is latchkey, as those of machine clients do')
-}

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { LatchkeyError } from '../../lib/errors.js'
-import { asUser } from '../../lib/ledger/events.js'
+import { createPasswordChange } from '../../lib/users/own-password.js'
 import { kGuards } from '../../plugins/authentication.js'
 import { kLimitAttempts } from '../../plugins/rate-limit.js'
 import { kThrottle } from '../../plugins/throttle.js'
@@ -13,7 +13,6 @@ const me: FastifyPluginAsyncTypebox = async function me (app) {
   const users = app[kUsers]
   const builtInUsers = app[kBuiltInUsers]
   const { authenticate, requireUser, userOf } = app[kGuards]
-  const throttle = app[kThrottle]
 
   app.get('/me', {
     schema: {
@@ -32,6 +31,7 @@ const me: FastifyPluginAsyncTypebox = async function me (app) {
   })
 
   if (builtInUsers === undefined) return // The host's accounts have passwords that are the host's business.
+  const changeOwnPassword = createPasswordChange({ users: builtInUsers, throttle: app[kThrottle] })
 
   app.put('/me/password', {
     schema: {
@@ -47,9 +47,7 @@ const me: FastifyPluginAsyncTypebox = async function me (app) {
   }, async (request, reply) => {
     const { current_password: current, new_password: password } = request.body
     const { id, sessionId } = userOf(request)
-    // A stolen access token must not guess the password: the bucket is its session's, or its user's where it has none.
-    await throttle.attempt(throttle.changeBucket(sessionId ?? id), { actor: asUser(id, request.ip), subject: id, sessionId }, () =>
-      builtInUsers.changePassword(id, current, password, { keepSession: sessionId, address: request.ip }))
+    await changeOwnPassword({ id, sessionId, address: request.ip }, { current, password })
     return reply.code(204).send(null)
   })
 }
