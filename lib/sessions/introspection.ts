@@ -1,5 +1,6 @@
 import type { UserDirectory } from '../../schemas/host.js'
 import type { IntrospectResponse } from '../../schemas/tokens.js'
+import type { Client } from '../clients/clients.js'
 import type { Clock } from '../time/clock.js'
 import { LatchkeyError } from '../errors.js'
 import { formatScope, parseScope } from '../identity/scopes.js'
@@ -9,6 +10,14 @@ import type { Tokens } from '../tokens/tokens.js'
 
 /** Whether the one who asks may know of the tokens of this client: RFC 7662 section 4. */
 export type MayKnow = (clientId: string) => boolean
+
+/** The scope that lets its holder know of every token. */
+export const KNOWS_ALL = 'tokens:introspect'
+
+/** A client may know of its own tokens, or of all if it has the scope for that. */
+export function mayClientKnow ({ id, scopes }: Client): MayKnow {
+  return scopes.includes(KNOWS_ALL) ? () => true : clientId => clientId === id
+}
 
 /** Says whether a token is live. */
 export interface Inspector {

@@ -4,6 +4,7 @@ import type { Static } from 'typebox'
 import { readBearer, readClient } from '../../lib/http/credentials.js'
 import { LatchkeyError } from '../../lib/errors.js'
 import { reachMoment } from '../../lib/revocation-feed/complete-as-of.js'
+import { KNOWS_ALL, mayClientKnow } from '../../lib/sessions/introspection.js'
 import type { MayKnow } from '../../lib/sessions/introspection.js'
 import { kGuards } from '../../plugins/authentication.js'
 import { kAuthenticateClient } from '../../plugins/client-authentication.js'
@@ -14,9 +15,6 @@ import { kFollower } from '../../plugins/database.js'
 import { BODY, SCOPED, oauthErrors } from '../../schemas/responses.js'
 import { IntrospectRequest, IntrospectResponse } from '../../schemas/tokens.js'
 
-/** Lets its holder know of every token. */
-const ALL = 'tokens:introspect'
-
 /** The introspection endpoint: RFC 7662. */
 const introspect: FastifyPluginAsyncTypebox = async function introspect (app) {
   await app.register(forms)
@@ -24,7 +22,7 @@ const introspect: FastifyPluginAsyncTypebox = async function introspect (app) {
   const follower = app[kFollower]
   const stopwatch = (): number => performance.now()
   const authenticateClient = app[kAuthenticateClient]
-  const requireAll = app[kGuards].requireScopes(ALL)
+  const requireAll = app[kGuards].requireScopes(KNOWS_ALL)
 
   /** What the one who asks may know: a registered client of its own tokens, whoever has the scope of all. */
   async function authorize (request: FastifyRequest, reply: FastifyReply, body: Static<typeof IntrospectRequest>): Promise<MayKnow> {
@@ -35,7 +33,7 @@ const introspect: FastifyPluginAsyncTypebox = async function introspect (app) {
     }
     const client = await authenticateClient(request, reply, body)
     if (client === undefined) throw new LatchkeyError('invalid_client')
-    return client.scopes.includes(ALL) ? () => true : clientId => clientId === client.id
+    return mayClientKnow(client)
   }
 
   app.post('', {
@@ -45,7 +43,7 @@ const introspect: FastifyPluginAsyncTypebox = async function introspect (app) {
       description: 'RFC 7662. A machine client hears of its own tokens, holders of `tokens:introspect` of all. Of anything that is not live it says no more than that.',
       tags: ['tokens'],
       consumes: ['application/x-www-form-urlencoded', 'application/json'],
-      security: [{ client: [] }, { oauth2: [ALL] }, { bearer: [] }],
+      security: [{ client: [] }, { oauth2: [KNOWS_ALL] }, { bearer: [] }],
       body: IntrospectRequest,
       response: { 200: IntrospectResponse, ...oauthErrors(...BODY, ...SCOPED, 'invalid_client', 'too_many_failures') }
     },

@@ -1,9 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
-import type { AccessTokenClaims } from '../../lib/identity/access-token.js'
-import { FIRST_PARTY, isClient } from '../../lib/identity/client-ids.js'
 import { LatchkeyError } from '../../lib/errors.js'
-import { asUser } from '../../lib/ledger/events.js'
+import { createLogout } from '../../lib/sessions/logout.js'
 import { allowNoBody } from '../../plugins/content-types.js'
 import { kCookies } from '../../plugins/cookies.js'
 import { kTokens } from '../../plugins/jwt.js'
@@ -13,26 +11,16 @@ import { NoContent } from '../../schemas/service.js'
 import { LogoutRequest } from '../../schemas/tokens.js'
 
 const logout: FastifyPluginAsyncTypebox = async function logout (app) {
-  const sessions = app[kSessions]
-  const tokens = app[kTokens]
+  const { logOut } = createLogout({ sessions: app[kSessions], tokens: app[kTokens] })
   const cookies = app[kCookies]
 
-  /**
-   * Which session a request speaks for: by its access token, or, when that has died, by the refresh cookie. An older system's
-   * token speaks for a user without a session.
-   */
-  async function findSession (request: FastifyRequest): Promise<{ userId: string, sessionId: string, live: boolean } | { userId: string, sessionId: undefined, live: true, claims: AccessTokenClaims } | undefined> {
+  /** Returns undefined for a request without an access token, because the refresh cookie can stand for it. */
+  function readAccessToken (request: FastifyRequest): string | undefined {
     try {
-      const { id: userId, sessionId, clientId, claims } = await tokens.verify(cookies.readAccessToken(request))
-      if (isClient({ id: userId, clientId })) throw new LatchkeyError('user_required')
-      return sessionId === undefined ? { userId, sessionId, live: true, claims } : { userId, sessionId, live: true }
+      return cookies.readAccessToken(request)
     } catch (error) {
-      if (!(error instanceof LatchkeyError) || error.statusCode !== 401) throw error
-      // A header that is no good must not borrow the cookie's session.
-      const refreshToken = request.headers.authorization === undefined ? cookies.readRefreshToken(request) : undefined
-      const session = refreshToken === undefined ? undefined : await sessions.identify(refreshToken)
-      // That of a registered client ends with its authentication, at POST /revoke.
-      return session?.clientId === FIRST_PARTY ? session : undefined
+      if (error instanceof LatchkeyError && error.statusCode === 401) return undefined
+      throw error
     }
   }
 
@@ -47,20 +35,15 @@ const logout: FastifyPluginAsyncTypebox = async function logout (app) {
     },
     preValidation: allowNoBody
   }, async (request, reply) => {
-    // A header is nothing that another site could have had the browser send; cookies are.
-    if (request.headers.authorization === undefined) cookies.assertSameSite(request)
+    const hasHeader = request.headers.authorization !== undefined
+    // Another site cannot make the browser send a header, but it can make it send cookies.
+    if (!hasHeader) cookies.assertSameSite(request)
     const target = request.body.target ?? 'this'
-    const session = await findSession(request)
-    if (session !== undefined) {
-      const { userId, sessionId } = session
-      const by = asUser(userId, request.ip)
-      // A session that has expired speaks for no other; but an access token of its own may have outlived it.
-      if (target === 'others') {
-        if (session.live) await sessions.endOthers(userId, sessionId, by)
-      } else if (target === 'all' && session.live) await sessions.endAll(userId, by)
-      else if (session.sessionId === undefined) await sessions.endToken(session.claims, by)
-      else await sessions.end(userId, session.sessionId, by)
-    }
+    await logOut(target, {
+      accessToken: readAccessToken(request),
+      refreshToken: hasHeader ? undefined : cookies.readRefreshToken(request),
+      address: request.ip
+    })
     if (target !== 'others') cookies.clear(reply)
     return reply.code(204).send(null)
   })

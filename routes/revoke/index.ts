@@ -1,7 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { FIRST_PARTY } from '../../lib/identity/client-ids.js'
-import { LatchkeyError } from '../../lib/errors.js'
-import { anonymous, asClient } from '../../lib/ledger/events.js'
+import { createTokenRevocation } from '../../lib/sessions/token-revocation.js'
 import { kAuthenticateClient } from '../../plugins/client-authentication.js'
 import { sendOAuthError } from '../../plugins/errors.js'
 import forms from '../../plugins/forms.js'
@@ -11,11 +9,10 @@ import { BODY, oauthErrors } from '../../schemas/responses.js'
 import { Done } from '../../schemas/service.js'
 import { RevokeRequest } from '../../schemas/tokens.js'
 
-/** The revocation endpoint: RFC 7009. Whoever holds a token may end it; that of a registered client, only this client. */
+/** The revocation endpoint: RFC 7009. */
 const revoke: FastifyPluginAsyncTypebox = async function revoke (app) {
   await app.register(forms)
-  const sessions = app[kSessions]
-  const tokens = app[kTokens]
+  const revokeToken = createTokenRevocation({ sessions: app[kSessions], tokens: app[kTokens] })
   const authenticateClient = app[kAuthenticateClient]
 
   app.post('', {
@@ -31,33 +28,11 @@ const revoke: FastifyPluginAsyncTypebox = async function revoke (app) {
     },
     errorHandler: sendOAuthError
   }, async (request, reply) => {
-    const { token } = request.body
     const client = await authenticateClient(request, reply, request.body)
-    // A first-party app is whoever holds the token: that is all that is known of them.
-    const by = client === undefined ? anonymous(request.ip) : asClient(client.id, request.ip)
-    const holder = client?.id ?? FIRST_PARTY
-
-    // `token_type_hint` could only save work that is not worth saving: the two kinds cannot be mistaken for each other.
-    const claims = tokens.decode(token)
-    if (claims !== undefined) {
-      assertHolds(holder, claims.client_id)
-      await sessions.endToken(claims, by)
-    } else {
-      // Also one that was rotated away: whoever revokes it wants the session dead.
-      const session = await sessions.identify(token)
-      if (session !== undefined) {
-        assertHolds(holder, session.clientId)
-        await sessions.end(session.userId, session.sessionId, by)
-      }
-    }
+    await revokeToken(request.body.token, { client, address: request.ip })
     // RFC 7009 section 2.2: the same answer for unknown, expired and dead tokens.
     return {}
   })
-}
-
-/** RFC 7009 section 2.1: the request is refused, and the client hears of it. A 200 would say that the token is dead. */
-function assertHolds (holder: string, clientId: string): void {
-  if (holder !== clientId) throw new LatchkeyError('token_of_another_client')
 }
 
 export default revoke
