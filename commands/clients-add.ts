@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from 'commander'
 import type { Command } from 'commander'
 import { COMMAND } from '../lib/ledger/events.js'
-import type { GrantType } from '../schemas/clients.js'
+import type { ClientGrant } from '../schemas/grants.js'
 import { describeSecret, toData } from './client.js'
 import { withLatchkey } from './context.js'
 import { EXIT_CODES } from './exit-codes.js'
@@ -33,11 +33,11 @@ async function addClient (name: string, options: OutputOptions & { scope?: strin
   })
 }
 
-async function readGrants (names: readonly string[]): Promise<GrantType[]> {
-  const { GRANTS } = await import('../schemas/clients.js')
+async function readGrants (names: readonly string[]): Promise<ClientGrant[]> {
+  const { CLIENT_GRANTS } = await import('../schemas/grants.js')
   return names.map(name => {
-    const grant = GRANTS.find(known => known === name)
-    if (grant === undefined) throw new InvalidArgumentError(`There is no grant '${name}'; the grants are ${GRANTS.join(', ')}`)
+    const grant = CLIENT_GRANTS.find(known => known === name)
+    if (grant === undefined) throw new InvalidArgumentError(`There is no grant '${name}'; the grants are ${CLIENT_GRANTS.join(', ')}`)
     return grant
   })
 }

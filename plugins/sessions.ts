@@ -1,4 +1,6 @@
 import fp from 'fastify-plugin'
+import { createLogin } from '../lib/sessions/login.js'
+import type { LogIn } from '../lib/sessions/login.js'
 import { createSessions } from '../lib/sessions/sessions.js'
 import type { Sessions } from '../lib/sessions/sessions.js'
 import { kClock, kFollower, kStore } from './database.js'
@@ -7,27 +9,34 @@ import { kLedger } from './ledger.js'
 import { kRevocations } from './revocations.js'
 import { kSettings } from './settings.js'
 import { kStatusReferences } from './status-lists.js'
+import { kThrottle } from './throttle.js'
 import { kBuiltInUsers, kUsers } from './users.js'
 
 export const kSessions = Symbol('latchkey.sessions')
+export const kLogIn = Symbol('latchkey.logIn')
 
 declare module 'fastify' {
   interface FastifyInstance {
     [kSessions]: Sessions
+    [kLogIn]: LogIn
   }
 }
 
-/** The sessions and their refresh tokens. */
+/** The sessions, their refresh tokens, and the login that begins them. */
 export default fp(async function latchkeySessions (app) {
   const { claims, maxSessions, sessionTtl, refreshIdleTtl, refreshGrace } = app[kSettings]
-  app.decorate(kSessions, createSessions({
+  const clock = app[kClock]
+  const follower = app[kFollower]
+  const users = app[kUsers]
+  const builtInUsers = app[kBuiltInUsers]
+  const sessions = createSessions({
     store: app[kStore],
-    clock: app[kClock],
+    clock,
     ledger: app[kLedger],
-    follower: app[kFollower],
+    follower,
     revocations: app[kRevocations],
-    users: app[kUsers],
-    builtInUsers: app[kBuiltInUsers],
+    users,
+    builtInUsers,
     claims,
     refreshKeys: app[kRefreshKeys],
     status: app[kStatusReferences],
@@ -35,5 +44,7 @@ export default fp(async function latchkeySessions (app) {
     sessionTtl,
     refreshIdleTtl,
     refreshGrace
-  }))
-}, { name: 'latchkey-sessions', fastify: '5.x', dependencies: ['latchkey-keys', 'latchkey-users', 'latchkey-status-lists'] })
+  })
+  app.decorate(kSessions, sessions)
+  app.decorate(kLogIn, createLogin({ users, builtInUsers, sessions, follower, throttle: app[kThrottle], clock }))
+}, { name: 'latchkey-sessions', fastify: '5.x', dependencies: ['latchkey-keys', 'latchkey-throttle', 'latchkey-users', 'latchkey-status-lists'] })

@@ -2,17 +2,18 @@ import { Type } from 'typebox'
 import type { Static } from 'typebox'
 import { DateTime, PageLimit, Scope } from './common.js'
 import { EXAMPLE } from './examples.js'
-
-/** What a client may be allowed to use at the token endpoint. `refresh_token` comes with `password`. */
-export const GRANTS = ['client_credentials', 'password'] as const
-export type GrantType = typeof GRANTS[number]
+import { CLIENT_GRANTS } from './grants.js'
 
 /** What every client's id begins with, and no user's. */
 export const CLIENT_ID_PREFIX = 'lkc_'
 
 const ClientId = Type.String({ pattern: `^${CLIENT_ID_PREFIX}[0-9a-f]{32}$`, description: 'The `client_id`; given by us.' })
 
-const Grants = Type.Array(Type.Enum(GRANTS), { minItems: 1, uniqueItems: true, description: 'The grants that the client may use at `POST /token`. Default: client_credentials.' })
+const Grants = Type.Array(Type.Enum([...CLIENT_GRANTS]), {
+  minItems: 1,
+  uniqueItems: true,
+  description: 'The grants that the client may use at `POST /token`. Default: client_credentials.'
+})
 
 export const MAX_CLIENT_NAME_LENGTH = 128
 

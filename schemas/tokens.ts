@@ -2,6 +2,7 @@ import { Type } from 'typebox'
 import type { Static } from 'typebox'
 import { ExpiresIn, Password, RefreshToken, Scope, Token, Username } from './common.js'
 import { EXAMPLE, EXAMPLE_ACCOUNT } from './examples.js'
+import { describeGrantType, GRANT_TYPES } from './grants.js'
 import { Account } from './users.js'
 
 /** How a client may authenticate in the body: RFC 6749 section 2.3.1. HTTP Basic is the other way. */
@@ -10,21 +11,30 @@ const clientCredentials = {
   client_secret: Type.Optional(Type.String({ maxLength: 1_024, format: 'password' }))
 }
 
-/** The body of `POST /token`. Which members are needed depends on `grant_type`; unknown ones are ignored (RFC 6749 section 3.2). */
+/** The names in a sentence: 'a, b or c'. */
+function listNames (names: readonly string[]): string {
+  return [names.slice(0, -1).join(', '), ...names.slice(-1)].join(' or ')
+}
+
+/**
+ * The body of `POST /token`. It has the members of all grant types. Which of them are needed depends on `grant_type`.
+ * Unknown ones are ignored (RFC 6749 section 3.2).
+ */
 export const TokenRequest = Type.Object({
-  grant_type: Type.Optional(Type.String({ maxLength: 64, description: 'password, refresh_token or client_credentials. May be left out with a username, as FastAPI clients do.' })),
-  username: Type.Optional(Username),
-  password: Type.Optional(Password),
-  refresh_token: Type.Optional(RefreshToken),
+  grant_type: Type.Optional(Type.String({
+    maxLength: 64,
+    description: `${listNames(GRANT_TYPES)}. May be left out with a username, as FastAPI clients do.`
+  })),
+  ...Object.fromEntries(GRANT_TYPES.flatMap(name => Object.entries(describeGrantType(name).parameters.properties))
+    .map(([name, schema]) => [name, Type.Optional(schema)])),
   scope: Type.Optional(Scope),
   ...clientCredentials
 }, {
   title: 'TokenRequest',
-  'x-examples': {
-    password: { summary: 'A user logs in', value: { grant_type: 'password', username: EXAMPLE.username, password: EXAMPLE.password, scope: EXAMPLE.scope } },
-    refresh_token: { summary: 'A refresh token is exchanged for its successor', value: { grant_type: 'refresh_token', refresh_token: EXAMPLE.refreshToken } },
-    client_credentials: { summary: 'A machine client, for itself', value: { grant_type: 'client_credentials', client_id: EXAMPLE.clientId, client_secret: EXAMPLE.clientSecret } }
-  }
+  'x-examples': Object.fromEntries(GRANT_TYPES.map(name => {
+    const { summary, value } = describeGrantType(name).example
+    return [name, { summary, value: { grant_type: name, ...value } }]
+  }))
 })
 
 const EXAMPLE_TOKENS = { access_token: EXAMPLE.accessToken, token_type: 'bearer', expires_in: 900, refresh_token: EXAMPLE.refreshToken, scope: EXAMPLE.scope }

@@ -1,8 +1,8 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { Selectable } from 'kysely'
-import { CLIENT_ID_PREFIX, GRANTS } from '../../schemas/clients.js'
-import type { GrantType } from '../../schemas/clients.js'
-import type { Actor } from '../../schemas/events.js'
+import { CLIENT_ID_PREFIX } from '../../schemas/clients.js'
+import { CLIENT_GRANTS } from '../../schemas/grants.js'
+import type { ClientGrant } from '../../schemas/grants.js'
 import { findClientNameProblem } from './names.js'
 import type { Clock } from '../time/clock.js'
 import { LatchkeyError } from '../errors.js'
@@ -10,12 +10,14 @@ import { asClient, HOST } from '../ledger/events.js'
 import { createId } from '../identity/ids.js'
 import type { Ledger } from '../ledger/ledger.js'
 import type { Revocations } from '../revocation/revocations.js'
-import { assertKnownScopes, formatScope, narrowScope, parseScope } from '../identity/scopes.js'
+import { assertKnownScopes, assertMayGrant, formatScope, narrowScope, parseScope } from '../identity/scopes.js'
 import { closeSessions, inSteps } from '../revocation/session-ending.js'
 import { toMoment, toText } from '../store/columns.js'
 import type { ClientsTable, Queryable } from '../store/tables.js'
 import type { Store } from '../store/store.js'
 import type { AccessGrant } from '../tokens/tokens.js'
+import { isLimited } from '../users/authority.js'
+import type { Principal } from '../users/authority.js'
 
 /** A machine client, without its secret. Everything but the secret stays as it was made. */
 export interface Client {
@@ -23,14 +25,19 @@ export interface Client {
   name: string
   /** The most that any token made for this client carries. */
   scopes: string[]
-  grants: GrantType[]
+  grants: ClientGrant[]
   /** Milliseconds. */
   createdAt: number
   /** Milliseconds. */
   secretChangedAt: number
 }
 
-/** The registered machine clients. What takes rights away kills the tokens that have them, before its promise resolves. */
+/**
+ * The registered machine clients. What takes rights away kills the tokens that have them, before its promise resolves.
+ *
+ * A user or a client (`by`) that adds, changes or removes a client gets `insufficient_scope` if the client has built-in
+ * scopes that its own token lacks (see `assertMayGrant`). The command line and the host app may do all of it.
+ */
 export interface Clients {
   /** The client whose id and secret these are, or null; in the same time whether the id or the secret is wrong. */
   authenticate (id: string, secret: string): Promise<Client | null>
@@ -38,14 +45,14 @@ export interface Clients {
   /** All clients, the oldest first, those after the id `after`; at most `limit`. */
   list (page?: { after?: string, limit?: number }): Promise<Client[]>
   /**
-   * Adds a client. Its secret is given this once. Throws a RangeError for an unknown scope, and `invalid_request` for a bad
-   * name.
+   * Adds a client. Its secret is given this once. Throws a RangeError for an unknown scope, or `invalid_scope` if `by`
+   * is a user or a client. Throws `invalid_request` for a bad name.
    */
-  add (client: { name: string, scopes?: readonly string[], grants?: readonly GrantType[] }, by?: Actor): Promise<{ client: Client, secret: string }>
+  add (client: { name: string, scopes?: readonly string[], grants?: readonly ClientGrant[] }, by?: Principal): Promise<{ client: Client, secret: string }>
   /** Gives a new secret. The old one, and every access token made before, are dead; sessions go on with the new one. Throws `not_found`. */
-  rotateSecret (id: string, by?: Actor): Promise<{ client: Client, secret: string }>
+  rotateSecret (id: string, by?: Principal): Promise<{ client: Client, secret: string }>
   /** Deletes the client, with every session and token. Throws `not_found`. */
-  remove (id: string, by?: Actor): Promise<Client>
+  remove (id: string, by?: Principal): Promise<Client>
   /** What an access token of the client's own may say: RFC 6749 section 4.4. Throws `invalid_scope`, or `invalid_client` where it was changed since it authenticated. */
   issue (client: Client, request?: { scope?: string, address?: string }): Promise<AccessGrant>
 }
@@ -56,6 +63,11 @@ export async function assertCurrent (db: Queryable, { id, secretChangedAt }: Cli
   if (row === undefined || toMoment(row.secret_changed_at) !== secretChangedAt) {
     throw new LatchkeyError('invalid_client')
   }
+}
+
+/** Whoever holds the secret of a client has its scopes, so a user or a client cannot give one with more than its own. */
+function assertMayManage (by: Principal, scopes: readonly string[]): void {
+  if (isLimited(by)) assertMayGrant(by.scopes ?? [], scopes)
 }
 
 /**
@@ -75,8 +87,8 @@ function createSecret (): string {
   return `lks_${randomBytes(32).toString('base64url')}`
 }
 
-function isGrantType (name: string): name is GrantType {
-  return (GRANTS as readonly string[]).includes(name)
+function isClientGrant (name: string): name is ClientGrant {
+  return (CLIENT_GRANTS as readonly string[]).includes(name)
 }
 
 function toClient (row: Selectable<ClientsTable>): Client {
@@ -84,7 +96,7 @@ function toClient (row: Selectable<ClientsTable>): Client {
     id: row.id,
     name: toText(row.name),
     scopes: parseScope(row.scope),
-    grants: toText(row.grants).split(' ').filter(isGrantType),
+    grants: toText(row.grants).split(' ').filter(isClientGrant),
     createdAt: toMoment(row.created_at),
     secretChangedAt: toMoment(row.secret_changed_at)
   }
@@ -109,6 +121,14 @@ export function createClients ({ store, clock, ledger, revocations, catalogue }:
     const row = await findRow(db, id)
     if (row === undefined) throw new LatchkeyError('not_found', { message: 'There is no such client.' })
     return row
+  }
+
+  function assertKnown (scopes: readonly string[], by: Principal): void {
+    try {
+      assertKnownScopes(scopes, catalogue)
+    } catch (cause) {
+      throw isLimited(by) ? new LatchkeyError('invalid_scope', { cause }) : cause
+    }
   }
 
   return {
@@ -142,7 +162,8 @@ export function createClients ({ store, clock, ledger, revocations, catalogue }:
     },
 
     async add ({ name, scopes = [], grants = ['client_credentials'] }, by = HOST) {
-      assertKnownScopes(scopes, catalogue)
+      assertKnown(scopes, by)
+      assertMayManage(by, scopes)
       const problem = findClientNameProblem(name)
       if (problem !== undefined) throw new LatchkeyError('invalid_request', { message: problem })
       const now = clock.now()
@@ -170,6 +191,7 @@ export function createClients ({ store, clock, ledger, revocations, catalogue }:
       const secret = createSecret()
       const client = await revocations.write(async ({ trx, revoke, now, record }) => {
         const row = await requireRow(trx, id)
+        assertMayManage(by, parseScope(row.scope))
         // Two changes in one millisecond are two all the same: what authenticated before the first must not pass for the second.
         const changed = {
           secret_hash: hashSecret(secret).toString('base64url'),
@@ -187,6 +209,7 @@ export function createClients ({ store, clock, ledger, revocations, catalogue }:
     remove: (id, by = HOST) => inSteps(revocations, async write => {
       const { trx, record } = write
       const client = toClient(await requireRow(trx, id))
+      assertMayManage(by, client.scopes)
       const step = await closeSessions(write, { clientId: id })
       if ('more' in step) return step
       await trx.deleteFrom('clients').where('id', '=', id).execute()

@@ -1,4 +1,5 @@
 import type { Static } from 'typebox'
+import { describeGrantType, GRANT_TYPES } from '../../schemas/grants.js'
 import type { ServerMetadata } from '../../schemas/service.js'
 
 /** RFC 8414 section 3. */
@@ -18,8 +19,7 @@ export interface MetadataSource {
 const CLIENT_AUTHENTICATION = ['client_secret_basic', 'client_secret_post']
 
 /**
- * What a client needs to know of this server: RFC 8414 section 2. `issuer` is the option to the letter (section 3.3). The password
- * grant is for first-party apps, which know of it, and is never listed (RFC 9700 section 2.4).
+ * What a client needs to know of this server: RFC 8414 section 2. `issuer` is the option to the letter (section 3.3).
  */
 export function createServerMetadata ({ issuer, prefix, catalogue, docs }: MetadataSource): Static<typeof ServerMetadata> {
   const base = baseOf(issuer, prefix)
@@ -29,7 +29,7 @@ export function createServerMetadata ({ issuer, prefix, catalogue, docs }: Metad
     jwks_uri: `${base}/.well-known/jwks.json`,
     scopes_supported: Object.keys(catalogue),
     response_types_supported: [],
-    grant_types_supported: ['client_credentials', 'refresh_token'],
+    grant_types_supported: GRANT_TYPES.filter(name => describeGrantType(name).isListed).sort(),
     token_endpoint_auth_methods_supported: [...CLIENT_AUTHENTICATION, 'none'],
     revocation_endpoint: `${base}/revoke`,
     revocation_endpoint_auth_methods_supported: [...CLIENT_AUTHENTICATION, 'none'],

@@ -2,10 +2,9 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply } from 'fastify'
 import { LatchkeyError } from '../../lib/errors.js'
 import type { Client } from '../../lib/clients/clients.js'
-import { assertMayGrant, formatScope, parseScope } from '../../lib/identity/scopes.js'
+import { formatScope, parseScope } from '../../lib/identity/scopes.js'
 import { kGuards } from '../../plugins/authentication.js'
 import { kClients } from '../../plugins/clients.js'
-import { kSettings } from '../../plugins/settings.js'
 import { ClientPage, ClientParams, ClientQuery, ClientRequest, ClientView, ClientWithSecret } from '../../schemas/clients.js'
 import { BODY, SCOPED, problems } from '../../schemas/responses.js'
 import { NoContent } from '../../schemas/service.js'
@@ -13,15 +12,8 @@ import { NoContent } from '../../schemas/service.js'
 /** Machine clients, for administrators. */
 const clientRoutes: FastifyPluginAsyncTypebox = async function clientRoutes (app) {
   const clients = app[kClients]
-  const { catalogue } = app[kSettings]
-  const { actorOf, requireScopes, userOf } = app[kGuards]
+  const { actorOf, requireScopes } = app[kGuards]
   const preHandler = requireScopes('clients:write')
-
-  async function requireClient (id: string): Promise<Client> {
-    const client = await clients.find(id)
-    if (client === null) throw new LatchkeyError('not_found', { message: 'There is no such client.' })
-    return client
-  }
 
   app.get('', {
     schema: {
@@ -52,10 +44,7 @@ const clientRoutes: FastifyPluginAsyncTypebox = async function clientRoutes (app
     preHandler
   }, async (request, reply) => {
     const { name, scope = '', grants } = request.body
-    const scopes = parseScope(scope)
-    if (!scopes.every(known => Object.hasOwn(catalogue, known))) throw new LatchkeyError('invalid_scope')
-    assertMayGrant(userOf(request).scopes, scopes)
-    const added = await clients.add({ name, scopes, grants }, actorOf(request))
+    const added = await clients.add({ name, scopes: parseScope(scope), grants }, actorOf(request))
     reply.code(201)
     return withSecret(reply, added)
   })
@@ -70,7 +59,11 @@ const clientRoutes: FastifyPluginAsyncTypebox = async function clientRoutes (app
       response: { 200: ClientView, ...problems(...SCOPED, 'invalid_request', 'not_found') }
     },
     preHandler
-  }, async (request) => toView(await requireClient(request.params.id)))
+  }, async (request) => {
+    const client = await clients.find(request.params.id)
+    if (client === null) throw new LatchkeyError('not_found', { message: 'There is no such client.' })
+    return toView(client)
+  })
 
   app.post('/:id/secret', {
     schema: {
@@ -82,12 +75,7 @@ const clientRoutes: FastifyPluginAsyncTypebox = async function clientRoutes (app
       response: { 200: ClientWithSecret, ...problems(...SCOPED, ...BODY, 'cross_site_request', 'not_found') }
     },
     preHandler
-  }, async (request, reply) => {
-    const { id, scopes } = await requireClient(request.params.id)
-    // Whoever has the secret has the scopes.
-    assertMayGrant(userOf(request).scopes, scopes)
-    return withSecret(reply, await clients.rotateSecret(id, actorOf(request)))
-  })
+  }, async (request, reply) => withSecret(reply, await clients.rotateSecret(request.params.id, actorOf(request))))
 
   app.delete('/:id', {
     schema: {
@@ -100,9 +88,7 @@ const clientRoutes: FastifyPluginAsyncTypebox = async function clientRoutes (app
     },
     preHandler
   }, async (request, reply) => {
-    const { id, scopes } = await requireClient(request.params.id)
-    assertMayGrant(userOf(request).scopes, scopes)
-    await clients.remove(id, actorOf(request))
+    await clients.remove(request.params.id, actorOf(request))
     return reply.code(204).send(null)
   })
 }

@@ -1,17 +1,18 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { FIRST_PARTY } from '../../lib/identity/client-ids.js'
-import { asUser } from '../../lib/ledger/events.js'
+import { createLogout } from '../../lib/sessions/logout.js'
 import { kCookies } from '../../plugins/cookies.js'
 import { kIssuing } from '../../plugins/issuing.js'
+import { kTokens } from '../../plugins/jwt.js'
 import { kLimitAttempts } from '../../plugins/rate-limit.js'
-import { kSessions } from '../../plugins/sessions.js'
+import { kLogIn, kSessions } from '../../plugins/sessions.js'
 import { BODY, problems } from '../../schemas/responses.js'
 import { LoginRequest, LoginResponse } from '../../schemas/tokens.js'
 
 const login: FastifyPluginAsyncTypebox = async function login (app) {
-  const { logIn, sendCookies } = app[kIssuing]
+  const { sendCookies, senderOf } = app[kIssuing]
+  const logIn = app[kLogIn]
   const cookies = app[kCookies]
-  const sessions = app[kSessions]
+  const { leave } = createLogout({ sessions: app[kSessions], tokens: app[kTokens] })
 
   app.post('', {
     schema: {
@@ -26,10 +27,9 @@ const login: FastifyPluginAsyncTypebox = async function login (app) {
   }, async (request, reply) => {
     // Another site must not log its visitor in to an account of its own choice.
     cookies.assertSameSite(request)
-    const grant = await logIn(request, request.body)
-    // Whoever logs in anew leaves the session that this browser had: ASVS 5.0 7.2.4.
-    const previous = await sessions.identify(cookies.readRefreshToken(request) ?? '')
-    if (previous?.clientId === FIRST_PARTY) await sessions.end(previous.userId, previous.sessionId, asUser(previous.userId, request.ip))
+    const sender = senderOf(request)
+    const grant = await logIn(request.body, sender)
+    if (sender.refreshToken !== undefined) await leave(sender.refreshToken, request.ip)
     return await sendCookies(reply, grant)
   })
 }

@@ -11,7 +11,7 @@ import { ERROR_CODES } from '../../schemas/errors.js'
 import { deriveKeys, unseal } from '../../lib/keys/secrets.js'
 import { isPostgres } from '../../lib/store/database-url.js'
 import type { Store } from '../../lib/store/store.js'
-import type { GrantType } from '../../schemas/clients.js'
+import type { ClientGrant } from '../../schemas/grants.js'
 import { kStore } from '../../plugins/database.js'
 import { addUsers, askBefore, createTestClock, ON_POSTGRES, SECRET, TEST_OPTIONS } from '../helper.js'
 import { createDatabase, queryPostgres } from '../postgres/databases.js'
@@ -124,7 +124,7 @@ export async function buildHost (t: Test, options: LatchkeyOptions, arrange: (ap
 }
 
 /** Registers a machine client, and says how it authenticates: by Basic, or in the body. */
-export async function addClient (app: FastifyInstance, { name = 'billing', scopes = ['items:read'], grants }: { name?: string, scopes?: string[], grants?: GrantType[] } = {}): Promise<RegisteredClient> {
+export async function addClient (app: FastifyInstance, { name = 'billing', scopes = ['items:read'], grants }: { name?: string, scopes?: string[], grants?: ClientGrant[] } = {}): Promise<RegisteredClient> {
   const { client, secret } = await app.latchkey.clients.add({ name, scopes, grants })
   return { id: client.id, secret, form: { client_id: client.id, client_secret: secret }, basic: basic(client.id, secret) }
 }

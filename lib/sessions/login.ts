@@ -1,0 +1,66 @@
+import type { UserDirectory } from '../../schemas/host.js'
+import type { Client } from '../clients/clients.js'
+import { LatchkeyError } from '../errors.js'
+import { anonymous } from '../ledger/events.js'
+import type { Follower } from '../store/change-follower.js'
+import type { Throttle } from '../throttle/throttle.js'
+import type { Clock } from '../time/clock.js'
+import type { Users } from '../users/users.js'
+import type { Grant } from './issued.js'
+import type { Sessions } from './sessions.js'
+
+/** Where a login comes from. */
+export interface Sender {
+  address: string
+  userAgent: string | undefined
+  /** The refresh token that the browser had before. Undefined if another site sent the request. */
+  refreshToken: string | undefined
+}
+
+/** What a login presents. `client` has authenticated. It is undefined for a first-party app. */
+export interface Credentials {
+  username: string
+  password: string
+  scope?: string
+  client?: Client
+}
+
+/**
+ * Checks the password and begins a session. Throws `invalid_credentials`, in the same words and time whatever was
+ * wrong, or `too_many_failures`.
+ */
+export type LogIn = (credentials: Credentials, sender: Sender) => Promise<Grant>
+
+/** Makes the login. */
+export function createLogin ({ users, builtInUsers, sessions, follower, throttle, clock }: {
+  users: UserDirectory
+  /** The built-in table if `users` is that. */
+  builtInUsers: Users | undefined
+  sessions: Pick<Sessions, 'identify' | 'start'>
+  follower: Pick<Follower, 'refresh'>
+  throttle: Throttle
+  clock: Clock
+}): LogIn {
+  /** The live session that a request carries. */
+  async function findSession (refreshToken: string | undefined): Promise<string | undefined> {
+    const session = refreshToken === undefined ? undefined : await sessions.identify(refreshToken)
+    return session?.live === true ? session.sessionId : undefined
+  }
+
+  return async function logIn ({ username, password, scope, client }, { address, userAgent, refreshToken }) {
+    // What other processes have revoked up to now is older than the account that is read from here on.
+    await follower.refresh()
+    const askedAt = clock.now()
+    const subject = (await builtInUsers?.findByName(username))?.id ?? null
+    const bucket = await throttle.findLoginBucket(username, { address, sessionId: await findSession(refreshToken) })
+    // The subject is the account's id, never the typed text: people type passwords into the field of the name.
+    const who = { actor: anonymous(address), subject, clientId: client?.id ?? null, failure: 'login_failed' } as const
+    const user = await throttle.attempt(bucket, who, async () => {
+      const found = await users.authenticate(username, password, address)
+      if (found === null) throw new LatchkeyError('invalid_credentials')
+      return found
+    })
+    const place = throttle.placeOf(username, address)
+    return await sessions.start(user, { client, askedAt, scope, userAgent, address, place })
+  }
+}
