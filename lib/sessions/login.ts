@@ -1,10 +1,11 @@
-import type { UserDirectory } from '../../schemas/host.js'
+import type { User, UserDirectory } from '../../schemas/host.js'
 import type { Client } from '../clients/clients.js'
 import { LatchkeyError } from '../errors.js'
 import { anonymous } from '../ledger/events.js'
 import type { Follower } from '../store/change-follower.js'
 import type { Throttle } from '../throttle/throttle.js'
 import type { Clock } from '../time/clock.js'
+import type { LoginAccount } from '../users/authentication.js'
 import type { Users } from '../users/users.js'
 import type { Grant } from './issued.js'
 import type { Sessions } from './sessions.js'
@@ -47,20 +48,32 @@ export function createLogin ({ users, builtInUsers, sessions, follower, throttle
     return session?.live === true ? session.sessionId : undefined
   }
 
+  /** The host's directory looks at the password in the same call, so its account has no id before. */
+  async function findAccount (username: string): Promise<LoginAccount<User>> {
+    return await builtInUsers?.findForLogin(username) ?? {
+      id: null,
+      verify: (password, address) => users.authenticate(username, password, address)
+    }
+  }
+
   return async function logIn ({ username, password, scope, client }, { address, userAgent, refreshToken }) {
     // What other processes have revoked up to now is older than the account that is read from here on.
     await follower.refresh()
     const askedAt = clock.now()
-    const subject = (await builtInUsers?.findByName(username))?.id ?? null
+    const account = await findAccount(username)
     const bucket = await throttle.findLoginBucket(username, { address, sessionId: await findSession(refreshToken) })
     // The subject is the account's id, never the typed text: people type passwords into the field of the name.
-    const who = { actor: anonymous(address), subject, clientId: client?.id ?? null, failure: 'login_failed' } as const
-    const user = await throttle.attempt(bucket, who, async () => {
-      const found = await users.authenticate(username, password, address)
-      if (found === null) throw new LatchkeyError('invalid_credentials')
-      return found
-    })
+    const who = {
+      actor: anonymous(address), subject: account.id, clientId: client?.id ?? null, failure: 'login_failed'
+    } as const
     const place = throttle.placeOf(username, address)
-    return await sessions.start(user, { client, askedAt, scope, userAgent, address, place })
+    return await throttle.attemptAndWrite(bucket, who, {
+      async check () {
+        const user = await account.verify(password, address)
+        if (user === null) throw new LatchkeyError('invalid_credentials')
+        return user
+      },
+      write: (user, settle) => sessions.start(user, { client, askedAt, scope, userAgent, address, place, settle })
+    })
   }
 }

@@ -9,12 +9,13 @@ import { LatchkeyError } from '../errors.js'
 import { asUser, HOST, SYSTEM } from '../ledger/events.js'
 import { createId } from '../identity/ids.js'
 import { networkOf } from '../identity/network.js'
-import { PasswordQueueFullError } from '../passwords/pool.js'
 import type { Caller, Passwords } from '../passwords/pool.js'
 import type { Ledger, RecordEvent } from '../ledger/ledger.js'
 import type { Revocations } from '../revocation/revocations.js'
 import { assertKnownScopes, assertMayGrant, formatScope, parseScope } from '../identity/scopes.js'
 import { closeSessions, endOtherSessions, forgetEnded, inSteps } from '../revocation/session-ending.js'
+import { createAuthentication } from './authentication.js'
+import type { LoginAccount } from './authentication.js'
 import { toStoredUser } from './stored-user.js'
 import type { StoredUser } from './stored-user.js'
 import type { Queryable, UsersTable } from '../store/tables.js'
@@ -48,6 +49,8 @@ export interface UserChange {
 export interface Users extends UserDirectory {
   /** The user as of this transaction, or null where there is none or it is disabled. */
   findIn (db: Queryable, id: string): Promise<StoredUser | null>
+  /** The account that a login names, whose password is still to be verified. `authenticate` does both. */
+  findForLogin (username: string): Promise<LoginAccount>
   /** The user, also a disabled one. */
   findById (id: string): Promise<StoredUser | null>
   /** The user, also a disabled one. */
@@ -181,17 +184,7 @@ export function createUsers ({ store, clock, passwords, ledger, revocations, thr
     return await passwords.hash(password, caller)
   }
 
-  /** Replaces a hash that is cheaper than configured, unless the password was changed in the meantime. */
-  async function rehash (row: Selectable<UsersTable>, password: string, caller: Caller): Promise<void> {
-    try {
-      const passwordHash = await passwords.hash(password, caller)
-      await store.transaction(trx => trx.updateTable('users').set({ password_hash: passwordHash })
-        .where('id', '=', row.id).where('password_hash', '=', row.password_hash).execute())
-    } catch (error) {
-      // The password was right: a full queue postpones the new hash to the next login, and must not refuse this one.
-      if (!(error instanceof PasswordQueueFullError)) throw error
-    }
-  }
+  const { findRowByName, findForLogin } = createAuthentication({ store, passwords })
 
   return {
     startImport: createUserImport({ store, clock, passwords, revocations, throttle, toScope, assertAcceptable }),
@@ -199,15 +192,10 @@ export function createUsers ({ store, clock, passwords, ledger, revocations, thr
     findIn,
     find: id => store.read(db => findIn(db, id)),
 
+    findForLogin,
+
     async authenticate (username, password, address) {
-      const caller = { origin: networkOf(address), isAnonymous: true }
-      const row = await store.read(db => db.selectFrom('users').selectAll().where('username_key', '=', keyOf(username)).executeTakeFirst())
-      // Unknown and disabled users cost a hash too: the time of the answer tells nothing.
-      const { valid, needsRehash } = await passwords.verify(password, row?.password_hash, caller)
-      // A damaged id names nobody.
-      if (typeof row?.id !== 'string' || !valid || row.disabled_at !== null) return null
-      if (needsRehash) await rehash(row, password, caller)
-      return toStoredUser(row)
+      return await (await findForLogin(username)).verify(password, address)
     },
 
     async findById (id) {
@@ -216,7 +204,7 @@ export function createUsers ({ store, clock, passwords, ledger, revocations, thr
     },
 
     async findByName (username) {
-      const row = await store.read(db => db.selectFrom('users').selectAll().where('username_key', '=', keyOf(username)).executeTakeFirst())
+      const row = await findRowByName(username)
       return row === undefined ? null : toStoredUser(row)
     },
 

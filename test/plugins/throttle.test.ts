@@ -213,6 +213,39 @@ t.test('a failed login does the same work in the same order, whether there is su
   }
 })
 
+/** How often each table was read outside of a transaction, or inside, and how many transactions were committed. */
+function countWork (texts: readonly string[]): { commits: number, reads: Record<string, number>, readsInside: Record<string, number> } {
+  const work = { commits: 0, reads: {} as Record<string, number>, readsInside: {} as Record<string, number> }
+  let isInside = false
+  for (const text of texts) {
+    if (/^begin/i.test(text)) isInside = true
+    if (/^(commit|rollback$)/i.test(text)) isInside = false
+    if (/^commit/i.test(text)) work.commits++
+    const table = /^select .*? from "(\w+)"/.exec(text)?.[1]
+    const reads = isInside ? work.readsInside : work.reads
+    if (table !== undefined) reads[table] = (reads[table] ?? 0) + 1
+  }
+  return work
+}
+
+t.test('a login reads the account once, looks at its throttle once, and commits twice', { skip: ON_POSTGRES }, async t => {
+  const texts = watchStatements(t)
+  const { app } = await build(t, ON)
+  async function workOf (password: string, from: object = {}): Promise<ReturnType<typeof countWork>> {
+    texts.length = 0
+    await attempt(app, 'alice', password, from)
+    return countWork(texts)
+  }
+  // What a transaction decides by is read inside it, again.
+  const inside = { attempts: 2, users: 1, sessions: 1 }
+  t.strictSame(await workOf(PASSWORD), { commits: 2, reads: { users: 1, sessions: 1, attempts: 1 }, readsInside: inside })
+  t.strictSame(await workOf(PASSWORD), { commits: 2, reads: { users: 1, sessions: 1, attempts: 1 }, readsInside: inside }, 'from a known place')
+  const failed = { commits: 2, reads: { users: 1, sessions: 1, attempts: 1 }, readsInside: { attempts: 2 } }
+  t.strictSame(await workOf('a wrong password'), failed, 'a failed one')
+  await guess(app, 'alice', 13)
+  t.strictSame(await workOf(PASSWORD), { commits: 0, reads: { users: 1, sessions: 1, attempts: 1 }, readsInside: {} }, 'one that is refused')
+})
+
 t.test('fifty honest logins at once, from one address, all get in', async t => {
   const { app } = await build(t, ON)
   const logins = await Promise.all(Array.from({ length: 50 }, () => postForm(app, '/token', { username: 'alice', password: PASSWORD })))

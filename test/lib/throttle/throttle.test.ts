@@ -170,6 +170,67 @@ t.test('an attempt during which the process died is a failure', async t => {
   t.equal(await retryAfter(later.throttle, bucket), 1, 'the eleventh')
 })
 
+t.test('a check that ends in a transaction is settled with it, or alone', async t => {
+  const { throttle, store, ledger } = await createWorld(t)
+  const rows = (): Promise<unknown[]> => store.read(db => db.selectFrom('attempts').selectAll().execute())
+  const check = async (): Promise<string> => 'checked'
+  const bucket = throttle.changeBucket('s')
+
+  await fail(throttle, bucket, 10)
+  const result = await throttle.attemptAndWrite(bucket, WHO, {
+    check,
+    async write (checked, settle) {
+      return await ledger.write(async write => {
+        await settle(write)
+        t.strictSame(await write.trx.selectFrom('attempts').selectAll().execute(), [], 'as part of the transaction')
+        return `${checked} and written`
+      })
+    }
+  })
+  t.equal(result, 'checked and written')
+  t.strictSame(await rows(), [])
+
+  await fail(throttle, bucket, 10)
+  await throttle.attemptAndWrite(bucket, WHO, { check, write: async () => {} })
+  t.strictSame(await rows(), [], 'without a transaction')
+
+  await fail(throttle, bucket, 10)
+  await t.rejects(throttle.attemptAndWrite(bucket, WHO, {
+    check,
+    write: (_checked, settle) => ledger.write(async write => {
+      await settle(write)
+      throw new LatchkeyError('invalid_credentials')
+    })
+  }), { code: 'invalid_credentials' })
+  t.strictSame(await rows(), [], 'the check succeeded, whatever the transaction threw')
+
+  await fail(throttle, bucket, 10)
+  const wrong = { check: async () => { throw new LatchkeyError('invalid_credentials') }, write: async () => t.fail('it was written') }
+  await t.rejects(throttle.attemptAndWrite(bucket, WHO, wrong), { code: 'invalid_credentials' })
+  t.equal(await retryAfter(throttle, bucket), 1, 'a check that fails is the eleventh failure')
+})
+
+t.test('an attempt stays counted if the process dies between its check and its transaction', async t => {
+  const file = databaseIn(t)
+  const wall = createWall()
+  const { throttle } = await createWorld(t, { file, wall })
+  const bucket = throttle.changeBucket('s')
+  const begun: Array<Promise<void>> = []
+  const steps = {
+    check: async () => {},
+    async write () {
+      begun.push(createGate().pass())
+      await begun.at(-1)
+    }
+  }
+  for (let lost = 0; lost < 10; lost++) throttle.attemptAndWrite(bucket, WHO, steps).catch(t.error)
+  while (begun.length < 10) await new Promise(resolve => setImmediate(resolve))
+  const later = await createWorld(t, { file, wall })
+  wall.move(5 * MINUTE)
+  await fail(later.throttle, bucket, 1)
+  t.equal(await retryAfter(later.throttle, bucket), 1, 'the eleventh')
+})
+
 t.test('ASVS 6.1.1, ASVS 6.3.1: an attacker with many addresses closes the bucket of strangers; the owner gets in from every known place', async t => {
   const world = await createWorld(t)
   const { throttle, sessions, wall } = world

@@ -1,0 +1,108 @@
+import type { Transaction } from 'kysely'
+import type { User } from '../../schemas/host.js'
+import { assertCurrent } from '../clients/clients.js'
+import type { Client } from '../clients/clients.js'
+import { LatchkeyError } from '../errors.js'
+import { FIRST_PARTY } from '../identity/client-ids.js'
+import { isNarrower, parseScope } from '../identity/scopes.js'
+import { anonymous, asUser, SYSTEM } from '../ledger/events.js'
+import { endSession } from '../revocation/session-ending.js'
+import type { Tables } from '../store/tables.js'
+import { accountChanged, dateOf } from './context.js'
+import type { SessionContext } from './context.js'
+import type { Grant, Grants, Prepared } from './issued.js'
+import { findAuthentic, isLive, standingOf } from './refresh-verdict.js'
+import { findSession, noteUse, rotateSession } from './rows.js'
+import type { SessionRow } from './rows.js'
+
+/** What a refresh decided inside its transaction. The refusals are thrown outside: thrown inside they would undo the ending of the session. */
+type Outcome =
+  | { grant: Grant }
+  | { refused: 'invalid' | 'scope' | 'changed' }
+
+/** See `Sessions.refresh`. */
+export type Refresh =
+  (refreshToken: string, request?: { client?: Client, scope?: string, address?: string }) => Promise<Grant>
+
+/** Makes `Sessions.refresh`. */
+export function createRefresh (context: SessionContext, { prepare, toGrant }: Grants): Refresh {
+  const {
+    store, clock, follower, revocations, users, builtInUsers, claims, refreshKeys, status, refreshIdleTtl, refreshGrace
+  } = context
+  /** Whether somebody else's code must be asked before a transaction. What there is to know else is read inside it, once. */
+  const asksHost = builtInUsers === undefined || claims !== undefined
+
+  /** What the account may still have of what the session was granted; undefined where more is asked for. */
+  async function prepareFor (session: SessionRow, account: User | null, scope: string | undefined): Promise<Prepared | undefined> {
+    const granted = account === null ? [] : parseScope(session.scope).filter(name => account.scopes.includes(name))
+    return account === null || !isNarrower(granted, scope) ? undefined : await prepare(account, granted, scope)
+  }
+
+  async function decide (trx: Transaction<Tables>, session: SessionRow, user: User, generation: number, { prepared, askedAt, now }: { prepared: Prepared | undefined, askedAt: number, now: number }): Promise<Outcome | 'end'> {
+    const standing = standingOf(session, generation, { now, refreshGrace })
+    if (standing === 'reused') return 'end'
+
+    if (prepared === undefined) return { refused: 'scope' }
+    // The account lost a scope since it was asked: what was prepared is more than it has. Nothing has moved; the client asks again.
+    if (!prepared.scopes.every(name => user.scopes.includes(name))) return { refused: 'changed' }
+    const issuedAt = dateOf(context, { askedAt, now })
+    if (standing === 'retry') {
+      await noteUse(trx, session.id, now)
+      return { grant: toGrant(session, user, prepared, issuedAt) }
+    }
+
+    const rotated = {
+      generation: generation + 1,
+      rotated_at: now,
+      last_used_at: now,
+      idle_expires_at: Math.min(now + refreshIdleTtl, session.expires_at)
+    }
+    // The store runs one writer at a time, so this cannot be lost; an engine that broke its promise must not give two successors.
+    if (!await rotateSession(trx, session, rotated)) return { refused: 'invalid' }
+    // One that began before status lists were switched on.
+    const place = session.status_list === null ? await status?.give(trx, now) : undefined
+    if (place !== undefined) await trx.updateTable('sessions').set(place).where('id', '=', session.id).execute()
+    return { grant: toGrant({ ...session, ...rotated, ...place }, user, prepared, issuedAt) }
+  }
+
+  return async function refresh (refreshToken, { client, scope, address } = {}) {
+    const found = await store.read(db => findAuthentic(db, refreshKeys, refreshToken))
+    // Whoever keeps sending the token of a dead session must not keep the only writer busy.
+    if (found === undefined || !isLive(found.session, clock.now())) throw new LatchkeyError('invalid_refresh_token')
+    const { session: known, generation } = found
+    if (known.client_id !== (client?.id ?? FIRST_PARTY)) throw new LatchkeyError('invalid_refresh_token')
+    // Everything that this store knows up to now is older than what is asked from here on.
+    await follower.refresh()
+    const askedAt = clock.now()
+    const account = asksHost ? await users.find(known.user_id) : null
+    const asked = asksHost ? await prepareFor(known, account, scope) : undefined
+
+    const outcome = await revocations.write<Outcome>(async write => {
+      const { trx, now, record } = write
+      if (client !== undefined) await assertCurrent(trx, client)
+      const session = await findSession(trx, known.id)
+      if (session === undefined || !isLive(session, now)) return { refused: 'invalid' }
+      const user = builtInUsers === undefined ? account : await builtInUsers.findIn(trx, session.user_id)
+      const about = { subject: session.user_id, sessionId: session.id, clientId: session.client_id }
+      if (user === null) {
+        await endSession(write, { userId: session.user_id, sessionId: session.id })
+        await record({ type: 'session_ended', actor: SYSTEM, ...about, details: { reason: 'account_closed' } })
+        return { refused: 'invalid' }
+      }
+      const prepared = asksHost ? asked : await prepareFor(session, user, scope)
+      const decision = await decide(trx, session, user, generation, { prepared, askedAt, now })
+      if (decision === 'end') {
+        await endSession(write, { userId: session.user_id, sessionId: session.id })
+        await record({ type: 'refresh_token_reuse', actor: anonymous(address ?? null), ...about })
+        return { refused: 'invalid' }
+      }
+      if ('grant' in decision) await record({ type: 'refresh', actor: asUser(user.id, address ?? null), ...about })
+      return decision
+    })
+
+    if ('grant' in outcome) return outcome.grant
+    if (outcome.refused === 'changed') throw accountChanged()
+    if (outcome.refused === 'scope') throw new LatchkeyError('invalid_scope')
+    throw new LatchkeyError('invalid_refresh_token')
+  }
+}

@@ -1,0 +1,74 @@
+import type { User } from '../../schemas/host.js'
+import { assertCurrent } from '../clients/clients.js'
+import type { Client } from '../clients/clients.js'
+import { LatchkeyError } from '../errors.js'
+import { FIRST_PARTY } from '../identity/client-ids.js'
+import { formatScope } from '../identity/scopes.js'
+import { asUser } from '../ledger/events.js'
+import { inSteps } from '../revocation/session-ending.js'
+import type { Place, Settle } from '../throttle/throttle.js'
+import type { StoredUser } from '../users/stored-user.js'
+import { accountChanged, dateOf } from './context.js'
+import type { SessionContext } from './context.js'
+import type { Grant, Grants } from './issued.js'
+import { makeRoom } from './limit.js'
+import { createSessionRow } from './rows.js'
+
+/** What a login says of the session that it begins: see `Sessions.start`. */
+export interface StartRequest {
+  client?: Client
+  askedAt?: number
+  scope?: string
+  userAgent?: string
+  address?: string
+  place?: Place
+  settle?: Settle
+}
+
+/** See `Sessions.start`. */
+export type Start =
+  (user: User & Partial<Pick<StoredUser, 'passwordChangedAt'>>, request?: StartRequest) => Promise<Grant>
+
+/** Makes `Sessions.start`. */
+export function createStart (context: SessionContext, { prepare, toGrant }: Grants): Start {
+  const { clock, revocations, builtInUsers, status, maxSessions, sessionTtl, refreshIdleTtl } = context
+  return async function start (user, { client, askedAt = clock.now(), scope, userAgent, address, place, settle } = {}) {
+    const clientId = client?.id ?? FIRST_PARTY
+    const prepared = await prepare(user, client === undefined ? user.scopes : user.scopes.filter(name => client.scopes.includes(name)), scope)
+    const grant = await inSteps<Grant | undefined>(revocations, async write => {
+      const { trx, now, record } = write
+      if (client !== undefined) await assertCurrent(trx, client)
+      // As of now: while the password was being hashed the account may have been disabled, lost a scope, or got another password.
+      const account = builtInUsers === undefined ? user : await builtInUsers.findIn(trx, user.id)
+      if (account === null || account.passwordChangedAt !== user.passwordChangedAt) {
+        await settle?.(write)
+        return { result: undefined }
+      }
+      if (!prepared.scopes.every(name => account.scopes.includes(name))) throw accountChanged()
+      const room = await makeRoom(write, account.id, maxSessions)
+      if ('more' in room) return room
+      await settle?.(write)
+      const issuedAt = dateOf(context, { askedAt, now })
+      const session = {
+        ...createSessionRow({
+          userId: account.id,
+          clientId,
+          scope: formatScope(prepared.scopes),
+          now,
+          issuedAt,
+          sessionTtl,
+          refreshIdleTtl,
+          userAgent,
+          address,
+          place
+        }),
+        ...await status?.give(trx, now)
+      }
+      await trx.insertInto('sessions').values(session).execute()
+      await record({ type: 'login', actor: asUser(account.id, session.address), subject: account.id, sessionId: session.id, clientId })
+      return { result: toGrant(session, account, prepared, issuedAt) }
+    })
+    if (grant === undefined) throw new LatchkeyError('invalid_credentials')
+    return grant
+  }
+}

@@ -1,0 +1,109 @@
+import { createHmac } from 'node:crypto'
+import { networkOf } from '../identity/network.js'
+import { keyOf } from '../identity/usernames.js'
+import type { Store } from '../store/store.js'
+import type { Clock } from '../time/clock.js'
+import { findAttempts } from './rows.js'
+
+/** What failures are counted on. Made by a `Throttle`. */
+export interface Bucket {
+  /** A MAC: people type passwords where the username belongs, and those must not be read in the store. */
+  key: string
+  /** The account or client whose failures these are, as a MAC too. Null if only time forgives them. */
+  account: string | null
+}
+
+/** Where a session began: what makes the next attempt from there one of a known place. */
+export interface Place {
+  account: string
+  network: string
+}
+
+/** The buckets of everything that can be guessed. */
+export interface Buckets {
+  /**
+   * The bucket of a login. Strangers share one; so that they cannot lock out the owner, a live session of this account, and each
+   * network where a session of it began, have their own. Asks the same of the store whether or not there is such an account.
+   * @param from.sessionId - the live session whose refresh token the request carries, of whatever account.
+   */
+  findLoginBucket (username: string, from: { address: string | undefined, sessionId: string | undefined }): Promise<Bucket>
+  /**
+   * The bucket of whoever changes the password in a session. It is not that of the logins which carry its refresh token: a thief of an
+   * access token must not close that to the owner.
+   */
+  changeBucket (sessionId: string): Bucket
+  /** The bucket of a machine client's secret, for each network: nobody locks a client out from elsewhere. */
+  clientBucket (clientId: string, address: string | undefined): Bucket
+  /**
+   * Returns the bucket for a wrong secret, usually the one of `clientBucket`. Networks that fail after a thousand
+   * others share one bucket. Otherwise a sender with many addresses could fill the store. A right secret never waits
+   * for the shared bucket.
+   * @param clientId - undefined if there is no such client. All invented ids count as one client.
+   */
+  findFailureBucket (clientId: string | undefined, address: string | undefined): Promise<Bucket>
+  /** What a new session keeps of the login that it began with. */
+  placeOf (username: string, address: string | undefined): Place
+  /** The account of a username, by each of the keys. */
+  accountsOf (username: string): string[]
+}
+
+/** How many networks have a separate count of failures for one client. */
+const MOST_NETWORKS = 1_000
+
+function mac (key: Buffer, parts: readonly string[]): string {
+  return createHmac('sha256', key).update(JSON.stringify(parts)).digest('base64url')
+}
+
+/** Creates the buckets. The first key makes the MACs. All keys recognise a place. */
+export function createBuckets ({ store, clock, keys }: {
+  store: Store
+  clock: Clock
+  keys: readonly [Buffer, ...Buffer[]]
+}): Buckets {
+  function name (...parts: string[]): string {
+    return mac(keys[0], parts)
+  }
+
+  function accountOf (username: string): string {
+    return name('account', keyOf(username))
+  }
+
+  function accountsOf (username: string): string[] {
+    return keys.map(key => mac(key, ['account', keyOf(username)]))
+  }
+
+  function clientBucket (clientId: string, address: string | undefined): Bucket {
+    return { key: name('client', clientId, networkOf(address)), account: name('client', clientId) }
+  }
+
+  return {
+    accountsOf,
+    clientBucket,
+    changeBucket: sessionId => ({ key: name('change', sessionId), account: null }),
+    placeOf: (username, address) => ({ account: accountOf(username), network: networkOf(address) }),
+
+    async findLoginBucket (username, { address, sessionId }) {
+      const accounts = accountsOf(username)
+      const account = accountOf(username)
+      const network = networkOf(address)
+      return await store.read(async db => {
+        const sessions = db.selectFrom('sessions').select('id').where('account', 'in', accounts)
+        if (sessionId !== undefined && await sessions.where('id', '=', sessionId).executeTakeFirst() !== undefined) {
+          return { key: name('session', sessionId), account: null }
+        }
+        const isKnown = await sessions.where('network', '=', network).limit(1).executeTakeFirst() !== undefined
+        return { key: isKnown ? name('place', account, network) : name('strangers', account), account }
+      })
+    },
+
+    async findFailureBucket (clientId = '', address) {
+      const own = clientBucket(clientId, address)
+      return await store.read(async db => {
+        if (await findAttempts(db, own.key, clock.now()) !== undefined) return own
+        const full = await db.selectFrom('attempts').select('key').where('account', '=', own.account)
+          .limit(1).offset(MOST_NETWORKS - 1).executeTakeFirst()
+        return full === undefined ? own : { key: name('client elsewhere', clientId), account: null }
+      })
+    }
+  }
+}
