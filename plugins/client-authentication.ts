@@ -1,13 +1,16 @@
 import fp from 'fastify-plugin'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { createClientAuthentication } from '../lib/clients/authentication.js'
+import type { ClientRequest } from '../lib/clients/authentication.js'
 import type { Client } from '../lib/clients/clients.js'
 import { kClients } from './clients.js'
 import { kLimitAttempts } from './rate-limit.js'
 import { kThrottle } from './throttle.js'
 
 /** Authenticates the client of a request: see `createClientAuthentication`. */
-export type AuthenticateClient = (request: FastifyRequest, reply: FastifyReply, body: { client_id?: string, client_secret?: string }) => Promise<Client | undefined>
+export type AuthenticateClient = (
+  request: FastifyRequest, reply: FastifyReply, body: ClientRequest['body']
+) => Promise<Client | undefined>
 
 export const kAuthenticateClient = Symbol('latchkey.authenticateClient')
 
@@ -28,4 +31,8 @@ export default fp(async function latchkeyClientAuthentication (app) {
     body,
     countAttempt: async () => { await limitAttempts.call(app, request, reply) }
   }))
-}, { name: 'latchkey-client-authentication', fastify: '5.x', dependencies: ['latchkey-clients', 'latchkey-rate-limit', 'latchkey-throttle'] })
+}, {
+  name: 'latchkey-client-authentication',
+  fastify: '5.x',
+  dependencies: ['latchkey-clients', 'latchkey-rate-limit', 'latchkey-throttle']
+})

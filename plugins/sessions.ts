@@ -47,4 +47,8 @@ export default fp(async function latchkeySessions (app) {
   })
   app.decorate(kSessions, sessions)
   app.decorate(kLogIn, createLogin({ users, builtInUsers, sessions, follower, throttle: app[kThrottle], clock }))
-}, { name: 'latchkey-sessions', fastify: '5.x', dependencies: ['latchkey-keys', 'latchkey-throttle', 'latchkey-users', 'latchkey-status-lists'] })
+}, {
+  name: 'latchkey-sessions',
+  fastify: '5.x',
+  dependencies: ['latchkey-keys', 'latchkey-throttle', 'latchkey-users', 'latchkey-status-lists']
+})

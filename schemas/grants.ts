@@ -5,7 +5,7 @@ import { EXAMPLE } from './examples.js'
 
 /** What a grant type is, for everything that lists it. `lib/grants/` has a file for each, with what it does. */
 interface GrantTypeDescription {
-  /** The members of the body that belong to it. `scope` and the credentials of the client belong to every grant type. */
+  /** Its own members of the body. `scope` and the credentials of the client belong to every grant type. */
   parameters: TObject
   /** The entry in the `grants` of a registered client that allows it. */
   allowedBy: string

@@ -48,12 +48,20 @@ export interface Clients {
    * Adds a client. Its secret is given this once. Throws a RangeError for an unknown scope, or `invalid_scope` if `by`
    * is a user or a client. Throws `invalid_request` for a bad name.
    */
-  add (client: { name: string, scopes?: readonly string[], grants?: readonly ClientGrant[] }, by?: Principal): Promise<{ client: Client, secret: string }>
-  /** Gives a new secret. The old one, and every access token made before, are dead; sessions go on with the new one. Throws `not_found`. */
+  add (
+    client: { name: string, scopes?: readonly string[], grants?: readonly ClientGrant[] }, by?: Principal
+  ): Promise<{ client: Client, secret: string }>
+  /**
+   * Gives a new secret. The old one, and every access token made before, are dead. Sessions go on with the new one.
+   * Throws `not_found`.
+   */
   rotateSecret (id: string, by?: Principal): Promise<{ client: Client, secret: string }>
   /** Deletes the client, with every session and token. Throws `not_found`. */
   remove (id: string, by?: Principal): Promise<Client>
-  /** What an access token of the client's own may say: RFC 6749 section 4.4. Throws `invalid_scope`, or `invalid_client` where it was changed since it authenticated. */
+  /**
+   * Returns what an access token of the client's own may say: RFC 6749 section 4.4. Throws `invalid_scope`, or
+   * `invalid_client` if the client was changed since it authenticated.
+   */
   issue (client: Client, request?: { scope?: string, address?: string }): Promise<AccessGrant>
 }
 
@@ -65,7 +73,7 @@ export async function assertCurrent (db: Queryable, { id, secretChangedAt }: Cli
   }
 }
 
-/** Whoever holds the secret of a client has its scopes, so a user or a client cannot give one with more than its own. */
+/** The holder of a client's secret has its scopes, so a user or a client cannot give a secret that carries more than their own token. */
 function assertMayManage (by: Principal, scopes: readonly string[]): void {
   if (isLimited(by)) assertMayGrant(by.scopes ?? [], scopes)
 }

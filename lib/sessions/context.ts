@@ -16,12 +16,12 @@ export interface SessionContext {
   follower: Follower
   revocations: Revocations
   users: UserDirectory
-  /** The built-in table where it is what `users` is: it can be read inside a transaction, the host's accounts cannot. */
+  /** The built-in table if `users` is that. It can be read inside a transaction, and the host's accounts cannot. */
   builtInUsers: Users | undefined
   claims: ClaimsHook | undefined
   /** The first one signs. */
   refreshKeys: readonly [Buffer, ...Buffer[]]
-  /** Undefined: no status list speaks of them. */
+  /** Undefined: no status list has them. */
   status: StatusReferences | undefined
   /** How many sessions a user may have. */
   maxSessions: number
@@ -31,8 +31,8 @@ export interface SessionContext {
 }
 
 /**
- * The time that a token is dated by. The host's accounts are asked before the transaction: a rule that was written since must
- * kill what is made of their answer. The built-in ones are read inside it, after every rule before it.
+ * Returns when a token counts as issued. The host's accounts are asked before the transaction, and a rule written since
+ * then must kill the token. The built-in ones are read inside it, after every earlier rule.
  */
 export function dateOf (
   { builtInUsers }: Pick<SessionContext, 'builtInUsers'>, { askedAt, now }: { askedAt: number, now: number }

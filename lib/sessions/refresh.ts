@@ -1,4 +1,3 @@
-import type { Transaction } from 'kysely'
 import type { User } from '../../schemas/host.js'
 import { assertCurrent } from '../clients/clients.js'
 import type { Client } from '../clients/clients.js'
@@ -6,8 +5,8 @@ import { LatchkeyError } from '../errors.js'
 import { FIRST_PARTY } from '../identity/client-ids.js'
 import { isNarrower, parseScope } from '../identity/scopes.js'
 import { anonymous, asUser, SYSTEM } from '../ledger/events.js'
+import type { Write } from '../revocation/writing.js'
 import { endSession } from '../revocation/session-ending.js'
-import type { Tables } from '../store/tables.js'
 import { accountChanged, dateOf } from './context.js'
 import type { SessionContext } from './context.js'
 import type { Grant, Grants, Prepared } from './issued.js'
@@ -15,10 +14,25 @@ import { findAuthentic, isLive, standingOf } from './refresh-verdict.js'
 import { findSession, noteUse, rotateSession } from './rows.js'
 import type { SessionRow } from './rows.js'
 
-/** What a refresh decided inside its transaction. The refusals are thrown outside: thrown inside they would undo the ending of the session. */
+/**
+ * What a refresh decided inside its transaction. Refusals are thrown outside it, because inside they would undo the end
+ * of the session.
+ */
 type Outcome =
   | { grant: Grant }
   | { refused: 'invalid' | 'scope' | 'changed' }
+
+/** What a refresh has to decide. */
+interface Question {
+  session: SessionRow
+  user: User
+  /** That of the refresh token. */
+  generation: number
+  /** Undefined: the request asks for more than was granted. */
+  prepared: Prepared | undefined
+  /** Milliseconds. */
+  askedAt: number
+}
 
 /** See `Sessions.refresh`. */
 export type Refresh =
@@ -29,21 +43,26 @@ export function createRefresh (context: SessionContext, { prepare, toGrant }: Gr
   const {
     store, clock, follower, revocations, users, builtInUsers, claims, refreshKeys, status, refreshIdleTtl, refreshGrace
   } = context
-  /** Whether somebody else's code must be asked before a transaction. What there is to know else is read inside it, once. */
+  /** Whether code of the host must run before the transaction. Everything else is read once, inside it. */
   const asksHost = builtInUsers === undefined || claims !== undefined
 
-  /** What the account may still have of what the session was granted; undefined where more is asked for. */
-  async function prepareFor (session: SessionRow, account: User | null, scope: string | undefined): Promise<Prepared | undefined> {
+  /** What the account may still have of what the session was granted. Undefined if the request asks for more. */
+  async function prepareFor (
+    session: SessionRow, account: User | null, scope: string | undefined
+  ): Promise<Prepared | undefined> {
     const granted = account === null ? [] : parseScope(session.scope).filter(name => account.scopes.includes(name))
     return account === null || !isNarrower(granted, scope) ? undefined : await prepare(account, granted, scope)
   }
 
-  async function decide (trx: Transaction<Tables>, session: SessionRow, user: User, generation: number, { prepared, askedAt, now }: { prepared: Prepared | undefined, askedAt: number, now: number }): Promise<Outcome | 'end'> {
+  async function decide (
+    { trx, now }: Pick<Write, 'trx' | 'now'>, { session, user, generation, prepared, askedAt }: Question
+  ): Promise<Outcome | 'end'> {
     const standing = standingOf(session, generation, { now, refreshGrace })
     if (standing === 'reused') return 'end'
 
     if (prepared === undefined) return { refused: 'scope' }
-    // The account lost a scope since it was asked: what was prepared is more than it has. Nothing has moved; the client asks again.
+    // The account has lost a scope since the host was asked, so what was prepared is more than it has. Nothing has
+    // changed yet, and the client can ask again.
     if (!prepared.scopes.every(name => user.scopes.includes(name))) return { refused: 'changed' }
     const issuedAt = dateOf(context, { askedAt, now })
     if (standing === 'retry') {
@@ -57,7 +76,8 @@ export function createRefresh (context: SessionContext, { prepare, toGrant }: Gr
       last_used_at: now,
       idle_expires_at: Math.min(now + refreshIdleTtl, session.expires_at)
     }
-    // The store runs one writer at a time, so this cannot be lost; an engine that broke its promise must not give two successors.
+    // The store runs one writer at a time, so this race cannot be lost. If an engine broke that promise, it still must
+    // not give two successors.
     if (!await rotateSession(trx, session, rotated)) return { refused: 'invalid' }
     // One that began before status lists were switched on.
     const place = session.status_list === null ? await status?.give(trx, now) : undefined
@@ -90,7 +110,7 @@ export function createRefresh (context: SessionContext, { prepare, toGrant }: Gr
         return { refused: 'invalid' }
       }
       const prepared = asksHost ? asked : await prepareFor(session, user, scope)
-      const decision = await decide(trx, session, user, generation, { prepared, askedAt, now })
+      const decision = await decide(write, { session, user, generation, prepared, askedAt })
       if (decision === 'end') {
         await endSession(write, { userId: session.user_id, sessionId: session.id })
         await record({ type: 'refresh_token_reuse', actor: anonymous(address ?? null), ...about })

@@ -34,11 +34,12 @@ export function createStart (context: SessionContext, { prepare, toGrant }: Gran
   const { clock, revocations, builtInUsers, status, maxSessions, sessionTtl, refreshIdleTtl } = context
   return async function start (user, { client, askedAt = clock.now(), scope, userAgent, address, place, settle } = {}) {
     const clientId = client?.id ?? FIRST_PARTY
-    const prepared = await prepare(user, client === undefined ? user.scopes : user.scopes.filter(name => client.scopes.includes(name)), scope)
+    const granted = client === undefined ? user.scopes : user.scopes.filter(name => client.scopes.includes(name))
+    const prepared = await prepare(user, granted, scope)
     const grant = await inSteps<Grant | undefined>(revocations, async write => {
       const { trx, now, record } = write
       if (client !== undefined) await assertCurrent(trx, client)
-      // As of now: while the password was being hashed the account may have been disabled, lost a scope, or got another password.
+      // While the password was being hashed, the account may have been disabled, lost a scope, or got another password.
       const account = builtInUsers === undefined ? user : await builtInUsers.findIn(trx, user.id)
       if (account === null || account.passwordChangedAt !== user.passwordChangedAt) {
         await settle?.(write)
@@ -65,7 +66,8 @@ export function createStart (context: SessionContext, { prepare, toGrant }: Gran
         ...await status?.give(trx, now)
       }
       await trx.insertInto('sessions').values(session).execute()
-      await record({ type: 'login', actor: asUser(account.id, session.address), subject: account.id, sessionId: session.id, clientId })
+      const actor = asUser(account.id, session.address)
+      await record({ type: 'login', actor, subject: account.id, sessionId: session.id, clientId })
       return { result: toGrant(session, account, prepared, issuedAt) }
     })
     if (grant === undefined) throw new LatchkeyError('invalid_credentials')

@@ -22,17 +22,20 @@ export interface Place {
 /** The buckets of everything that can be guessed. */
 export interface Buckets {
   /**
-   * The bucket of a login. Strangers share one; so that they cannot lock out the owner, a live session of this account, and each
-   * network where a session of it began, have their own. Asks the same of the store whether or not there is such an account.
-   * @param from.sessionId - the live session whose refresh token the request carries, of whatever account.
+   * Returns the bucket of a login. Strangers share one. A live session of this account has its own, and so has each
+   * network where a session of it began, so that strangers cannot lock out the owner. It asks the store the same
+   * questions whether or not there is such an account.
+   * @param from.sessionId - the live session whose refresh token the request carries, of any account.
    */
-  findLoginBucket (username: string, from: { address: string | undefined, sessionId: string | undefined }): Promise<Bucket>
+  findLoginBucket (
+    username: string, from: { address: string | undefined, sessionId: string | undefined }
+  ): Promise<Bucket>
   /**
-   * The bucket of whoever changes the password in a session. It is not that of the logins which carry its refresh token: a thief of an
-   * access token must not close that to the owner.
+   * Returns the bucket for changing the password in a session. It is not the bucket of logins that carry the session's
+   * refresh token, because a thief of an access token must not close that one to the owner.
    */
   changeBucket (sessionId: string): Bucket
-  /** The bucket of a machine client's secret, for each network: nobody locks a client out from elsewhere. */
+  /** Returns the bucket of a machine client's secret, one for each network, so that no other network can lock it out. */
   clientBucket (clientId: string, address: string | undefined): Bucket
   /**
    * Returns the bucket for a wrong secret, usually the one of `clientBucket`. Networks that fail after a thousand

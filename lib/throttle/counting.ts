@@ -104,13 +104,15 @@ export function createCounting (context: CountingContext): Count {
     return outcome.begunAt
   }
 
-  async function forgive (bucket: Bucket, begunAt: number, { trx, now }: Pick<LedgerWrite, 'trx' | 'now'>): Promise<void> {
+  async function forgive (bucket: Bucket, begunAt: number, { trx, now }: Parameters<Settle>[0]): Promise<void> {
     const before = await findAttempts(trx, bucket.key, clock.now())
     await keepAttempts(trx, bucket, settle(before, { begunAt, outcome: 'succeeded', now }))
   }
 
   /** Settles an attempt whose check threw. */
-  async function giveUp (bucket: Bucket, who: Attempter, { begunAt, outcome }: { begunAt: number, outcome: Outcome }): Promise<void> {
+  async function giveUp (
+    bucket: Bucket, who: Attempter, { begunAt, outcome }: { begunAt: number, outcome: Outcome }
+  ): Promise<void> {
     // Outside of the transaction, which may run more than once.
     const failed = outcome === 'failed' ? countFailure(context, bucket, who) : []
     let blocked: NewEvent[] | undefined
@@ -128,7 +130,9 @@ export function createCounting (context: CountingContext): Count {
     })
   }
 
-  async function check<Checked> (bucket: Bucket, who: Attempter, { begunAt, look }: { begunAt: number, look: () => Promise<Checked> }): Promise<Checked> {
+  async function check<Checked> (
+    bucket: Bucket, who: Attempter, { begunAt, look }: { begunAt: number, look: () => Promise<Checked> }
+  ): Promise<Checked> {
     try {
       return await look()
     } catch (error) {
@@ -143,7 +147,7 @@ export function createCounting (context: CountingContext): Count {
     const checked = await check(bucket, who, { begunAt, look: steps.check })
     const settleAlone = (): Promise<void> => ledger.write(write => forgive(bucket, begunAt, write))
     let isSettled = false
-    async function settleWith (write: Pick<LedgerWrite, 'trx' | 'now'>): Promise<void> {
+    const settleWith: Settle = async write => {
       await forgive(bucket, begunAt, write)
       isSettled = true
     }

@@ -34,8 +34,8 @@ export interface Throttle extends Omit<Buckets, 'accountsOf'> {
    */
   attemptAndWrite: Count
   /**
-   * Whether nothing is counted on this bucket. Whoever looks at a secret in no time may then do so without `attempt`, which writes
-   * twice, and call it only where the secret is wrong.
+   * Whether nothing is counted on this bucket. If so, a secret that is checked in no time needs no `attempt`, which
+   * writes twice, unless it is wrong.
    */
   isClean (bucket: Bucket): Promise<boolean>
   /**
@@ -57,7 +57,7 @@ export interface Throttle extends Omit<Buckets, 'accountsOf'> {
 /**
  * Creates the throttle over the store.
  * @param keys - for the MACs; the first one makes them, places are recognised by all.
- * @param isOn - where false nothing is counted or refused; places are kept all the same.
+ * @param isOn - if false, nothing is counted or refused. Places are kept all the same.
  */
 export function createThrottle ({ store, clock, ledger, keys, isOn }: {
   store: Store
@@ -109,7 +109,8 @@ export function createThrottle ({ store, clock, ledger, keys, isOn }: {
     async purge (limit) {
       const now = clock.now()
       const { numDeletedRows } = await store.transaction(trx => trx.deleteFrom('attempts')
-        .where('key', 'in', trx.selectFrom('attempts').select('key').where('expires_at', '<=', now).orderBy('expires_at').limit(limit))
+        .where('key', 'in', trx.selectFrom('attempts').select('key').where('expires_at', '<=', now)
+          .orderBy('expires_at').limit(limit))
         .executeTakeFirst())
       return numDeletedRows === BigInt(limit)
     }

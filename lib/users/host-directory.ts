@@ -11,8 +11,12 @@ function check (user: User | null | undefined): User | null {
   if (user == null) return null
   const { id, username, scopes } = user
   if (typeof id === 'string' && id !== '' && !isReservedId(id) && typeof username === 'string' &&
-    Array.isArray(scopes) && scopes.every(scope => typeof scope === 'string' && SCOPE.test(scope))) return { id, username, scopes: [...scopes] }
-  throw new TypeError('The option users gave something that is no user: { id, username, scopes } with a text, a text and a list of scope names; no id begins with lkc_ or is latchkey, as those of machine clients do')
+    Array.isArray(scopes) && scopes.every(scope => typeof scope === 'string' && SCOPE.test(scope))) {
+    return { id, username, scopes: [...scopes] }
+  }
+  throw new TypeError('The option users gave something that is no user: { id, username, scopes } ' +
+    'with a text, a text and a list of scope names; ' +
+    'no id begins with lkc_ or is latchkey, as those of machine clients do')
 }
 
 /**
