@@ -18,8 +18,8 @@ const logout: FastifyPluginAsyncTypebox = async function logout (app) {
   const cookies = app[kCookies]
 
   /**
-   * Which session a request speaks for: by its access token, or, when that has died, by the refresh cookie. An older system's
-   * token speaks for a user without a session.
+   * The session that a request belongs to: that of its access token or, if this token is no longer valid, that of the
+   * refresh cookie. A token of an older system identifies a user without a session.
    */
   async function findSession (request: FastifyRequest): Promise<{ userId: string, sessionId: string, live: boolean } | { userId: string, sessionId: undefined, live: true, claims: AccessTokenClaims } | undefined> {
     try {
@@ -28,10 +28,10 @@ const logout: FastifyPluginAsyncTypebox = async function logout (app) {
       return sessionId === undefined ? { userId, sessionId, live: true, claims } : { userId, sessionId, live: true }
     } catch (error) {
       if (!(error instanceof LatchkeyError) || error.statusCode !== 401) throw error
-      // A header that is no good must not borrow the cookie's session.
+      // A request with an invalid Authorization header must not act on the session of the cookie.
       const refreshToken = request.headers.authorization === undefined ? cookies.readRefreshToken(request) : undefined
       const session = refreshToken === undefined ? undefined : await sessions.identify(refreshToken)
-      // That of a registered client ends with its authentication, at POST /revoke.
+      // The session of a registered client ends only with that client's authentication, at POST /revoke.
       return session?.clientId === FIRST_PARTY ? session : undefined
     }
   }
@@ -39,22 +39,23 @@ const logout: FastifyPluginAsyncTypebox = async function logout (app) {
   app.post('', {
     schema: {
       operationId: 'logOut',
-      summary: 'End this session, all others, or all, and clear the cookies',
-      description: 'Works with an expired access token while the refresh cookie is there, and may be repeated. `others` leaves this session and its cookies as they are.',
+      summary: 'End this session, all other sessions, or all sessions, and clear the cookies',
+      description: 'Accepts an expired access token if the request carries the refresh cookie. The request can be ' +
+        'repeated. `others` leaves this session and its cookies unchanged.',
       tags: ['browser', 'sessions'],
       body: LogoutRequest,
       response: { 204: NoContent, ...problems(...BODY, 'ambiguous_credentials', 'user_required', 'cross_site_request', 'revocation_unknown') }
     },
     preValidation: allowNoBody
   }, async (request, reply) => {
-    // A header is nothing that another site could have had the browser send; cookies are.
+    // Another site can make the browser send cookies, but not an Authorization header.
     if (request.headers.authorization === undefined) cookies.assertSameSite(request)
     const target = request.body.target ?? 'this'
     const session = await findSession(request)
     if (session !== undefined) {
       const { userId, sessionId } = session
       const by = asUser(userId, request.ip)
-      // A session that has expired speaks for no other; but an access token of its own may have outlived it.
+      // An expired session must not end others. It can still end itself, because its access token may have outlived it.
       if (target === 'others') {
         if (session.live) await sessions.endOthers(userId, sessionId, by)
       } else if (target === 'all' && session.live) await sessions.endAll(userId, by)

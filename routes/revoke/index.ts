@@ -11,7 +11,10 @@ import { BODY, oauthErrors } from '../../schemas/responses.js'
 import { Done } from '../../schemas/service.js'
 import { RevokeRequest } from '../../schemas/tokens.js'
 
-/** The revocation endpoint: RFC 7009. Whoever holds a token may end it; that of a registered client, only this client. */
+/**
+ * The revocation endpoint: RFC 7009. A registered client must authenticate to revoke its tokens. Any other token can be
+ * revoked by its holder.
+ */
 const revoke: FastifyPluginAsyncTypebox = async function revoke (app) {
   await app.register(forms)
   const sessions = app[kSessions]
@@ -22,7 +25,8 @@ const revoke: FastifyPluginAsyncTypebox = async function revoke (app) {
     schema: {
       operationId: 'revokeToken',
       summary: 'Revoke an access token, or a refresh token with its whole session',
-      description: 'RFC 7009. The answer is the same for unknown, expired and dead tokens, and comes when the revocation is durable and in force. Tokens of a machine client need its authentication.',
+      description: 'RFC 7009. The response is sent once the revocation is durable and in force. It is the same for ' +
+        'unknown, expired and revoked tokens. To revoke a token of a machine client, that client must authenticate.',
       tags: ['tokens'],
       consumes: ['application/x-www-form-urlencoded', 'application/json'],
       security: [{ client: [] }, {}],
@@ -33,29 +37,32 @@ const revoke: FastifyPluginAsyncTypebox = async function revoke (app) {
   }, async (request, reply) => {
     const { token } = request.body
     const client = await authenticateClient(request, reply, request.body)
-    // A first-party app is whoever holds the token: that is all that is known of them.
+    // A first-party app does not authenticate, so the actor is anonymous.
     const by = client === undefined ? anonymous(request.ip) : asClient(client.id, request.ip)
     const holder = client?.id ?? FIRST_PARTY
 
-    // `token_type_hint` could only save work that is not worth saving: the two kinds cannot be mistaken for each other.
+    // `token_type_hint` is ignored: it would save hardly any work, because the two kinds of token cannot be confused.
     const claims = tokens.decode(token)
     if (claims !== undefined) {
       assertHolds(holder, claims.client_id)
       await sessions.endToken(claims, by)
     } else {
-      // Also one that was rotated away: whoever revokes it wants the session dead.
+      // A refresh token that was already exchanged ends the session too, because that is what its holder wants.
       const session = await sessions.identify(token)
       if (session !== undefined) {
         assertHolds(holder, session.clientId)
         await sessions.end(session.userId, session.sessionId, by)
       }
     }
-    // RFC 7009 section 2.2: the same answer for unknown, expired and dead tokens.
+    // RFC 7009 section 2.2: the response is the same for unknown, expired and revoked tokens.
     return {}
   })
 }
 
-/** RFC 7009 section 2.1: the request is refused, and the client hears of it. A 200 would say that the token is dead. */
+/**
+ * RFC 7009 section 2.1: the client must learn that its request was rejected. A 200 would mean that the token is
+ * revoked.
+ */
 function assertHolds (holder: string, clientId: string): void {
   if (holder !== clientId) throw new LatchkeyError('token_of_another_client')
 }

@@ -13,7 +13,7 @@ import type { GrantType } from '../../schemas/clients.js'
 import { BODY, oauthErrors } from '../../schemas/responses.js'
 import { TokenRequest, TokenResponse } from '../../schemas/tokens.js'
 
-/** The grants whose credentials are random and of 256 bits. */
+/** The grants whose credentials are 256 random bits. */
 const UNGUESSABLE: ReadonlyArray<string | undefined> = ['refresh_token', 'client_credentials']
 
 /** The token endpoint: RFC 6749 section 3.2. */
@@ -29,15 +29,18 @@ const token: FastifyPluginAsyncTypebox = async function token (app) {
   app.post('', {
     schema: {
       operationId: 'createToken',
-      summary: 'Get an access token for a password, for a refresh token, or for a machine client itself',
-      description: 'RFC 6749. Takes a form, or the same members as JSON. A user gets the scopes that are granted, or the fewer asked for; a machine client gets no refresh token. The parallel or repeated exchange of a refresh token within the grace gets the same successor.',
+      summary: 'Get an access token with a password, a refresh token, or the credentials of a machine client',
+      description: 'RFC 6749. Takes a form, or the same members as JSON. The token carries all granted scopes, or ' +
+        'the subset that the request asks for. `client_credentials` returns no refresh token. Parallel and repeated ' +
+        'exchanges of a refresh token within the grace period receive the same successor.',
       tags: ['tokens'],
       consumes: ['application/x-www-form-urlencoded', 'application/json'],
       security: [{ client: [] }, {}],
       body: TokenRequest,
       response: { 200: TokenResponse, ...oauthErrors(...BODY, 'invalid_scope', 'unsupported_grant_type', 'unauthorized_client', 'invalid_credentials', 'invalid_refresh_token', 'invalid_client', 'too_many_requests', 'too_many_failures', 'overloaded', 'account_changed') }
     },
-    // What cannot be guessed is not counted here: many people may refresh from one address, and a client may ask as often as it likes.
+    // Credentials that cannot be guessed need no limit. Many people may refresh from one address, and a client may ask
+    // as often as it likes.
     async preHandler (request, reply) {
       if (!UNGUESSABLE.includes(request.body.grant_type)) await limitAttempts.call(app, request, reply)
     },
@@ -46,7 +49,7 @@ const token: FastifyPluginAsyncTypebox = async function token (app) {
     const { grant_type: grantType, username, password, refresh_token: refreshToken, scope } = request.body
     const client = await authenticateClient(request, reply, request.body)
 
-    // FastAPI's OAuth2PasswordRequestForm takes a form without grant_type, and its clients send none.
+    // FastAPI's OAuth2PasswordRequestForm accepts a form without grant_type, so its clients may omit it.
     switch (grantType ?? (username === undefined ? undefined : 'password')) {
       case 'password':
         if (!passwordGrant) throw new LatchkeyError('unsupported_grant_type')
@@ -69,7 +72,7 @@ const token: FastifyPluginAsyncTypebox = async function token (app) {
   })
 }
 
-/** RFC 6749 section 5.2. A first-party app may use what no client needs to be for. */
+/** RFC 6749 section 5.2. A first-party app may use each grant that needs no registered client. */
 function assertMayUse (client: Client | undefined, grant: GrantType): void {
   if (client !== undefined && !client.grants.includes(grant)) throw new LatchkeyError('unauthorized_client')
 }

@@ -18,8 +18,8 @@ const me: FastifyPluginAsyncTypebox = async function me (app) {
   app.get('/me', {
     schema: {
       operationId: 'readOwnUser',
-      summary: 'The user whose token this is',
-      description: 'As it is stored: scopes granted after the token was made are here, and not in the token.',
+      summary: 'Read your own account',
+      description: 'Returns the current account, including scopes that were granted after the token was issued.',
       tags: ['users'],
       response: { 200: Account, ...problems(...GUARDED, 'user_required') }
     },
@@ -31,13 +31,13 @@ const me: FastifyPluginAsyncTypebox = async function me (app) {
     return { id, username, scopes: [...scopes] }
   })
 
-  if (builtInUsers === undefined) return // The host's accounts have passwords that are the host's business.
+  if (builtInUsers === undefined) return // The host manages the passwords of its own accounts.
 
   app.put('/me/password', {
     schema: {
       operationId: 'changeOwnPassword',
-      summary: 'Change the own password; every other session ends',
-      description: 'Asks for the current password. The session of this request goes on.',
+      summary: 'Change your own password and end all your other sessions',
+      description: 'Requires the current password. The session of this request continues.',
       tags: ['users'],
       body: PasswordChange,
       response: { 204: NoContent, ...problems(...BODY, ...GUARDED, 'password_rejected', 'user_required', 'cross_site_request', 'wrong_password', 'not_found', 'too_many_requests', 'too_many_failures', 'overloaded', 'account_changed') }
@@ -47,7 +47,8 @@ const me: FastifyPluginAsyncTypebox = async function me (app) {
   }, async (request, reply) => {
     const { current_password: current, new_password: password } = request.body
     const { id, sessionId } = userOf(request)
-    // A stolen access token must not guess the password: the bucket is its session's, or its user's where it has none.
+    // A stolen access token must not allow guessing the password, so failures count for its session, or for its user if
+    // the token has no session.
     await throttle.attempt(throttle.changeBucket(sessionId ?? id), { actor: asUser(id, request.ip), subject: id, sessionId }, () =>
       builtInUsers.changePassword(id, current, password, { keepSession: sessionId, address: request.ip }))
     return reply.code(204).send(null)
