@@ -4,15 +4,21 @@ import { ExpiresIn, Password, RefreshToken, Scope, Token, Username } from './com
 import { EXAMPLE, EXAMPLE_ACCOUNT } from './examples.js'
 import { Account } from './users.js'
 
-/** How a client may authenticate in the body: RFC 6749 section 2.3.1. HTTP Basic is the other way. */
+/** Client authentication in the body (RFC 6749 section 2.3.1). The alternative is HTTP Basic. */
 const clientCredentials = {
   client_id: Type.Optional(Type.String({ maxLength: 128 })),
   client_secret: Type.Optional(Type.String({ maxLength: 1_024, format: 'password' }))
 }
 
-/** The body of `POST /token`. Which members are needed depends on `grant_type`; unknown ones are ignored (RFC 6749 section 3.2). */
+/**
+ * The body of `POST /token`. Which members are required depends on `grant_type`. Unknown members are ignored (RFC 6749
+ * section 3.2).
+ */
 export const TokenRequest = Type.Object({
-  grant_type: Type.Optional(Type.String({ maxLength: 64, description: 'password, refresh_token or client_credentials. May be left out with a username, as FastAPI clients do.' })),
+  grant_type: Type.Optional(Type.String({
+    maxLength: 64,
+    description: 'password, refresh_token or client_credentials. With a username it can be left out, as FastAPI clients do.'
+  })),
   username: Type.Optional(Username),
   password: Type.Optional(Password),
   refresh_token: Type.Optional(RefreshToken),
@@ -23,7 +29,7 @@ export const TokenRequest = Type.Object({
   'x-examples': {
     password: { summary: 'A user logs in', value: { grant_type: 'password', username: EXAMPLE.username, password: EXAMPLE.password, scope: EXAMPLE.scope } },
     refresh_token: { summary: 'A refresh token is exchanged for its successor', value: { grant_type: 'refresh_token', refresh_token: EXAMPLE.refreshToken } },
-    client_credentials: { summary: 'A machine client, for itself', value: { grant_type: 'client_credentials', client_id: EXAMPLE.clientId, client_secret: EXAMPLE.clientSecret } }
+    client_credentials: { summary: 'A machine client gets its own token', value: { grant_type: 'client_credentials', client_id: EXAMPLE.clientId, client_secret: EXAMPLE.clientSecret } }
   }
 })
 
@@ -35,7 +41,7 @@ export const TokenResponse = Type.Object({
   access_token: Type.String(),
   token_type: Type.Literal('bearer'),
   expires_in: ExpiresIn,
-  refresh_token: Type.Optional(Type.String({ description: 'Not for client_credentials: RFC 6749 section 4.4.3.' })),
+  refresh_token: Type.Optional(Type.String({ description: 'Absent for client_credentials (RFC 6749 section 4.4.3).' })),
   scope: Scope
 }, {
   title: 'TokenResponse',
@@ -50,18 +56,18 @@ export const LoginRequest = Type.Object({
   scope: Type.Optional(Scope)
 }, { title: 'LoginRequest', additionalProperties: false, examples: [{ username: EXAMPLE.username, password: EXAMPLE.password }] })
 
-/** What a browser gets: the tokens are in the cookies, where no script reads them. */
+/** The response to a browser. The tokens are in cookies that no script can read. */
 export const LoginResponse = Type.Object({
   user: Account,
   scope: Scope,
   expires_in: ExpiresIn
 }, {
   title: 'LoginResponse',
-  description: 'Who logged in; the tokens are in the cookies.',
+  description: 'The user who logged in. The tokens are in the cookies.',
   examples: [EXAMPLE_LOGIN]
 })
 
-/** The body of `POST /refresh`: an empty object, or nothing, where the refresh token is in the cookie. */
+/** The body of `POST /refresh`: an empty object or no body if the refresh token is in the cookie. */
 export const RefreshRequest = Type.Object({
   refresh_token: Type.Optional(RefreshToken),
   scope: Type.Optional(Scope)
@@ -74,9 +80,9 @@ export const RefreshRequest = Type.Object({
   }
 })
 
-/** The answer of `POST /refresh`: tokens for a token in the body, new cookies for a cookie. */
+/** The response of `POST /refresh`: tokens if the refresh token was in the body, cookies if it was in the cookie. */
 export const RefreshResponse = Type.Union([TokenResponse, LoginResponse], {
-  description: 'What the token in the body, or the cookie, was exchanged for.',
+  description: 'The new tokens, or the user if the new tokens are in cookies.',
   'x-examples': {
     body: { summary: 'The refresh token was in the body', value: EXAMPLE_TOKENS },
     cookie: { summary: 'The refresh token was in the cookie', value: EXAMPLE_LOGIN }
@@ -93,14 +99,14 @@ export const RevokeRequest = Type.Object({
 /** The body of `POST /introspect`: RFC 7662 section 2.1. */
 export const IntrospectRequest = RevokeRequest
 
-/** The answer of `POST /introspect`: RFC 7662 section 2.2. Nothing but `active` where that is false. */
+/** The response of `POST /introspect` (RFC 7662 section 2.2). If `active` is false, it has no other member. */
 export const IntrospectResponse = Type.Object({
   active: Type.Boolean(),
   scope: Type.Optional(Scope),
   client_id: Type.Optional(Type.String()),
   token_type: Type.Optional(Type.Literal('bearer')),
-  exp: Type.Optional(Type.Integer({ description: 'Seconds.' })),
-  iat: Type.Optional(Type.Integer({ description: 'Seconds.' })),
+  exp: Type.Optional(Type.Integer({ description: 'Seconds since the epoch.' })),
+  iat: Type.Optional(Type.Integer({ description: 'Seconds since the epoch.' })),
   sub: Type.Optional(Type.String()),
   aud: Type.Optional(Type.Union([Type.String(), Type.Array(Type.String())])),
   iss: Type.Optional(Type.String()),
@@ -108,7 +114,7 @@ export const IntrospectResponse = Type.Object({
   sid: Type.Optional(Type.String())
 }, {
   title: 'IntrospectResponse',
-  description: 'What the token says, where it is live.',
+  description: 'What the token contains, if it is live.',
   'x-examples': {
     live: {
       summary: 'A live access token',
@@ -131,7 +137,7 @@ export const IntrospectResponse = Type.Object({
 })
 export type IntrospectResponse = Static<typeof IntrospectResponse>
 
-/** The body of `POST /logout`: an empty object, or nothing, means `this`. */
+/** The body of `POST /logout`. An empty object or no body means `this`. */
 export const LogoutRequest = Type.Object({
   target: Type.Optional(Type.Enum(['this', 'others', 'all'], { description: 'Which sessions end: this one, all others, or all.' }))
 }, { title: 'LogoutRequest', additionalProperties: false, examples: [{ target: 'this' }] })
