@@ -160,8 +160,8 @@ export function oauthErrorOf ({ oauth, message }: { oauth: string | undefined, m
 }
 
 /**
- * The status of an error at an OAuth endpoint. By RFC 6749 section 5.2, a bad grant is 400 and only failed client
- * authentication 401.
+ * The status of an error at an OAuth endpoint. As specified in RFC 6749 section 5.2, a bad grant is 400, because 401 is
+ * for failed client authentication.
  */
 export function oauthStatusOf ({ statusCode, oauth }: { statusCode: number, oauth: string | undefined }): number {
   return oauth === 'invalid_grant' ? 400 : statusCode

@@ -11,7 +11,9 @@ export interface Actor {
   readonly address: string | null
 }
 
-/** All events. The audit trail stores those with `kept`, but not those that every user causes every few minutes. */
+/**
+ * All events. The audit trail stores those with `kept`. The others happen to every user or client every few minutes.
+ */
 const TABLE = {
   login: { outcome: 'success', kept: true, meaning: 'A user logged in and started a session.' },
   login_failed: {

@@ -8,8 +8,8 @@ import type { ScopeCatalogue } from './scopes.js'
 import { MAX_SESSIONS } from './sessions.js'
 
 // One schema gives the type, the check at boot, the environment variables and the tables in docs/reference. `env` is
-// the variable that sets the option in the service. `expects` is the legal values in words, for the error and the
-// table.
+// the variable that sets the option in the service. `expects` names the legal values in words, for the error and
+// the table.
 
 // A few centuries at most, because a time after the last valid Date cannot be formatted.
 export const DURATION_PATTERN = '^[1-9]([0-9]{0,8}(ms|s)|[0-9]{0,6}m|[0-9]{0,5}h|[0-9]{0,4}d)$'

@@ -40,7 +40,7 @@ interface Form<Schema extends TSchema> {
   show (error: ErrorLike): unknown
 }
 
-/** Fastify takes a schema for each media type, but its types expect one schema for a status. The cast bridges that. */
+/** Fastify takes a schema for each media type, but its types allow only one for each status, hence the cast. */
 function toResponses<Status extends number, Schema extends TSchema> (codes: ErrorCode[], { schema, mediaType, statusOf, show }: Form<Schema>): Record<Status, Schema> {
   const errors = [...new Set(codes)].map(code => ({ ...describeError(code), code, statusCode: describeError(code).status }))
   return Object.fromEntries([...new Set(errors.map(statusOf))].map(status => {

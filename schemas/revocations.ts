@@ -22,7 +22,7 @@ export const RevocationRule = Type.Object({
   }),
   value: Type.String(),
   issued_before: Type.Optional(Type.Integer({
-    description: 'Milliseconds since the epoch. Only tokens issued before are revoked. If absent, all are.'
+    description: 'Milliseconds since the epoch. Only tokens issued earlier are revoked. If absent, all are.'
   })),
   expires_at: Type.Integer({
     description: 'Milliseconds since the epoch. By then, every token that the rule revokes has expired.'
@@ -52,8 +52,8 @@ export const RevocationPage = Type.Object({
 
 /** The same as server-sent events. */
 export const RevocationEvents = Type.String({
-  description: 'Events `rules`, whose `id` is the cursor after those rules, and `state`, sent whenever the receiver ' +
-    'has been sent all rules.',
+  description: 'Events `rules`, whose `id` is the cursor after those rules, and `state`, which follows whenever all ' +
+    'rules have been sent.',
   examples: [EXAMPLE_EVENTS]
 })
 
@@ -69,13 +69,13 @@ const AS_OF = {
     description: 'Milliseconds from the arrival of the request to the moment up to which the response includes every ' +
       'revocation. It can be negative.'
   },
-  'revocation-time': { type: 'integer', description: 'The clock of the service, in milliseconds since the epoch.' },
+  'revocation-time': { type: 'integer', description: 'The current time of the service, in milliseconds since the epoch.' },
   etag: { type: 'string', description: 'Changes whenever the content of the page changes.' }
 }
 
 /**
- * The responses of the feed. Fastify takes a schema for each media type, but its types expect one: the cast names that
- * of a page.
+ * The responses of the feed. Fastify takes a schema for each media type, but its types allow only one for each status,
+ * so the cast names that of a page.
  */
 export const FEED = {
   200: {

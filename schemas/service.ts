@@ -2,7 +2,7 @@ import { Type } from 'typebox'
 import { EXAMPLE } from './examples.js'
 
 /** The response of `GET /health/live`. */
-export const Health = Type.Object({ status: Type.Literal('ok') }, { title: 'Health', description: 'All is well.', examples: [{ status: 'ok' }] })
+export const Health = Type.Object({ status: Type.Literal('ok') }, { title: 'Health', description: 'The process responds.', examples: [{ status: 'ok' }] })
 
 /** The response of `GET /health/ready`, for load balancers. */
 export const Readiness = Type.Object({
@@ -14,7 +14,7 @@ export const Readiness = Type.Object({
   })
 }, { title: 'Readiness', description: 'The process can serve requests.', examples: [{ status: 'ok', revocation_index_age: 0.123 }] })
 
-/** RFC 7517 section 5. Only public members are listed, because members that are not listed are not sent. */
+/** RFC 7517 section 5. Only public members are listed, because the serializer drops all others. */
 export const Jwks = Type.Object({
   keys: Type.Array(Type.Object({
     kty: Type.String(),

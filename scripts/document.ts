@@ -14,5 +14,5 @@ export const typesUrl = new URL('../../client/openapi.ts', import.meta.url)
 
 /** Returns the current content of the types. */
 export async function makeTypes (document: string): Promise<string> {
-  return `// Made from openapi.json by npm run openapi.\n\n${astToString(await openapiTS(document))}`
+  return `// Generated from openapi.json by npm run openapi.\n\n${astToString(await openapiTS(document))}`
 }

@@ -14,13 +14,13 @@ export interface Limits {
   /** The same to the end of the body. Later work, such as waiting for a thread, does not count. */
   requestTimeout: number
   /**
-   * How long a connection may wait for its next request. Reverse proxies wait less, so they never send a request into a
-   * connection that is closing.
+   * How long a connection may wait for its next request. It is longer than reverse proxies wait, so they never send a
+   * request into a connection that is closing.
    */
   keepAliveTimeout: number
   /**
-   * How long a connection may be idle, which ends responses that no client reads. It exceeds the longest wait of a
-   * login, because the connection is idle then too.
+   * How long a connection may be idle. The limit ends responses that no client reads. It is longer than the longest
+   * wait of a login, because the connection is idle then too.
    */
   connectionTimeout: number
   /** How often the server looks for requests that take too long, and so how late it may cut them off. */

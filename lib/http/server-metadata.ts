@@ -15,13 +15,13 @@ export interface MetadataSource {
 }
 
 /**
- * How a machine client can authenticate. First-party apps, which only refresh and revoke their own tokens, use `none`.
+ * How a machine client can authenticate. First-party apps use `none` to refresh and revoke the tokens that they hold.
  */
 const CLIENT_AUTHENTICATION = ['client_secret_basic', 'client_secret_post']
 
 /**
- * Returns the server metadata (RFC 8414 section 2). `issuer` is exactly the option (section 3.3). The password grant is
- * never listed (RFC 9700 section 2.4), because it is for first-party apps, which know it.
+ * Returns the server metadata (RFC 8414 section 2). `issuer` is the option, character for character (section 3.3). The
+ * password grant is never listed (RFC 9700 section 2.4), because it is for first-party apps, which know that it exists.
  */
 export function createServerMetadata ({ issuer, prefix, catalogue, docs }: MetadataSource): Static<typeof ServerMetadata> {
   const base = baseOf(issuer, prefix)

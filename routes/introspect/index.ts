@@ -55,7 +55,7 @@ const introspect: FastifyPluginAsyncTypebox = async function introspect (app) {
     const arrivedAt = stopwatch() - reply.elapsedTime
     const mayKnow = await authorize(request, reply, request.body)
     // The moment is taken before the inspection. The inspection may see newer revocations, but the header must not
-    // claim so.
+    // promise that it saw all of them.
     const moment = await reachMoment(follower, stopwatch)
     // As in the feed: a verifier that enforces a bound must know how old the answer was when this node gave it.
     reply.header('cache-control', 'no-store').header('pragma', 'no-cache').header('revocation-as-of', Math.floor(moment - arrivedAt))

@@ -12,8 +12,8 @@ import { Done } from '../../schemas/service.js'
 import { RevokeRequest } from '../../schemas/tokens.js'
 
 /**
- * The revocation endpoint: RFC 7009. A registered client must authenticate to revoke its tokens. Any other token can be
- * revoked by its holder.
+ * The revocation endpoint: RFC 7009. A registered client must authenticate to revoke its tokens. The holder
+ * of any other token can revoke it.
  */
 const revoke: FastifyPluginAsyncTypebox = async function revoke (app) {
   await app.register(forms)
