@@ -71,7 +71,7 @@ async function readUntil (options: ImportOptions): Promise<number | undefined> {
     throw new CommandError('usage', `--${misplaced} ${misplaced === 'now' ? 'does not go' : 'goes only'} with --verify-only; --help shows how it is used`, { exitCode: EXIT_CODES.usage })
   }
   if (options.until === undefined) return undefined
-  const { readDuration } = await import('../lib/options/options.js')
+  const { readDuration } = await import('../lib/options/durations.js')
   const until = readDuration(options.until)
   if (until === undefined) throw new CommandError('usage', '--until must be a duration such as 12h or 90d', { exitCode: EXIT_CODES.usage })
   return until

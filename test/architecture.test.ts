@@ -234,7 +234,7 @@ t.test('the verifier needs no framework and no database: nothing that it loads l
   }
   await load(join(root, 'dist', 'verifier', 'index.js'))
   t.ok(loaded.has(join(root, 'dist', 'lib', 'tokens', 'verification.js')), 'its own files are followed')
-  t.strictSame([...foreign].sort(), ['@lukeed/ms', 'ajv', 'eventsource-parser', 'fast-jwt', 'ipaddr.js', 'typebox', 'uuid'])
+  t.strictSame([...foreign].sort(), ['@lukeed/ms', 'ajv', 'eventsource-parser', 'fast-jwt', 'typebox', 'uuid'])
 })
 
 t.test('every folder of routes is there, and every file in it is a plugin that autoload takes', async t => {

@@ -1,4 +1,4 @@
-import { readDuration } from '../lib/options/options.js'
+import { readDuration } from '../lib/options/durations.js'
 
 /** The time of an app under test: the option `now`. Stands still until it is advanced. */
 export interface TestClock {

@@ -1,7 +1,7 @@
 import fp from 'fastify-plugin'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import { createOptionCheck } from '../lib/options/check.js'
-import { readOrigins } from '../lib/options/options.js'
+import { readOrigins } from '../lib/options/origins.js'
 import { assertKnownScopes } from '../lib/identity/scopes.js'
 import { createAuthenticator } from '../plugins/authenticator.js'
 import { createCookies } from '../plugins/cookies.js'

@@ -1,5 +1,5 @@
 import { createOptionCheck } from '../lib/options/check.js'
-import { toMilliseconds } from '../lib/options/options.js'
+import { toMilliseconds } from '../lib/options/durations.js'
 import { VerifierOptions } from '../schemas/verifier-options.js'
 import type { VerifierLog } from '../schemas/verifier-options.js'
 import type { Stopwatches } from '../lib/time/elapsed-time.js'

@@ -1,5 +1,4 @@
-import { parse as parseDuration } from '@lukeed/ms'
-import { DURATION_PATTERN, Options, ServiceOptions } from '../../schemas/options.js'
+import { Options, ServiceOptions } from '../../schemas/options.js'
 import type { LatchkeyOptions } from '../../schemas/options.js'
 import type { Algorithm } from '../../schemas/algorithms.js'
 import type { EventHook } from '../../schemas/events.js'
@@ -8,6 +7,8 @@ import { isRange } from '../identity/network.js'
 import { findPublicForm } from '../identity/key-forms.js'
 import { createOptionCheck, show } from './check.js'
 import type { OptionSchema } from './check.js'
+import { toMilliseconds } from './durations.js'
+import { readOrigins } from './origins.js'
 import { BUILT_IN_SCOPES } from '../identity/scopes.js'
 import { isPostgres } from '../store/database-url.js'
 
@@ -60,8 +61,6 @@ const SHORTEST_BOUND = 100
 
 /** In milliseconds. A longer bound would be useless, and a timer cannot exceed 24 days. */
 const LONGEST_BOUND = 60 * 60 * 1000
-
-const DURATION = new RegExp(DURATION_PATTERN)
 
 const checkOptions = createOptionCheck<Required<LatchkeyOptions>>(Options)
 const checkServiceOptions = createOptionCheck<Required<ServiceOptions>>(ServiceOptions)
@@ -211,26 +210,4 @@ function fromText (schema: OptionSchema, text: string, env: string): unknown {
   if (schema.type === 'integer' && /^\d{1,9}$/.test(text)) return Number(text)
   if (schema.type === 'boolean' || schema.type === 'integer') throw new TypeError(`Latchkey: ${env} is '${text}': it must be ${schema.expects}`)
   return text
-}
-
-/** Returns the origins of an option in the form that browsers send. Throws as `readOptions` does. */
-export function readOrigins (name: 'trustedOrigins' | 'corsOrigins', texts: readonly string[]): Set<string> {
-  return new Set(texts.map(text => {
-    try {
-      return new URL(text).origin
-    } catch (cause) {
-      const { env, expects } = Options.properties[name] as OptionSchema
-      throw new TypeError(`Latchkey: the option ${name} (${env}) has ${show(text)}: it must be ${expects}`, { cause })
-    }
-  }))
-}
-
-/** Returns the milliseconds of a duration in the format of the options, or undefined for any other text. */
-export function readDuration (text: string): number | undefined {
-  return DURATION.test(text) ? toMilliseconds(text) : undefined
-}
-
-/** Returns the milliseconds of a duration that was already checked. */
-export function toMilliseconds (duration: string): number {
-  return parseDuration(duration) as number
 }
