@@ -1,7 +1,7 @@
 import type { Client } from '../lib/clients/clients.js'
 import type { Latchkey } from '../lib/latchkey.js'
 import type { Settings } from '../lib/options/options.js'
-import { describeDatabase } from '../lib/store/database-url.js'
+import { describeDatabase } from '../lib/store/engines.js'
 import { EXIT_CODES } from './exit-codes.js'
 import { CommandError } from './failure.js'
 

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import type { KeyView } from '../lib/keys/keyring.js'
 import { COMMAND } from '../lib/ledger/events.js'
-import { describeDatabase } from '../lib/store/database-url.js'
+import { describeDatabase } from '../lib/store/engines.js'
 import { requireYes } from './confirmation.js'
 import { withLatchkey } from './context.js'
 import { EXIT_CODES } from './exit-codes.js'

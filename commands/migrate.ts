@@ -1,4 +1,4 @@
-import { describeDatabase } from '../lib/store/database-url.js'
+import { describeDatabase } from '../lib/store/engines.js'
 import type { Command } from 'commander'
 import { withLatchkey } from './context.js'
 import { example, print } from './output.js'

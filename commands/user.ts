@@ -2,7 +2,7 @@ import type { Latchkey } from '../lib/latchkey.js'
 import type { Settings } from '../lib/options/options.js'
 import { assertKnownScopes } from '../lib/identity/scopes.js'
 import type { StoredUser } from '../lib/users/users.js'
-import { describeDatabase } from '../lib/store/database-url.js'
+import { describeDatabase } from '../lib/store/engines.js'
 import { EXIT_CODES } from './exit-codes.js'
 import { CommandError } from './failure.js'
 

@@ -70,7 +70,7 @@ export default fp(async function latchkeyPurge (app) {
     await recordCounts(false)
     let more: boolean | undefined
     try {
-      more = await store.alone(keepHouse)
+      more = await store.onOneNode(keepHouse)
     } catch (error) {
       app.log.warn({ err: error }, 'it could not be told whether another node purges; trying again')
     }

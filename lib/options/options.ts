@@ -10,7 +10,7 @@ import type { OptionSchema } from './check.js'
 import { toMilliseconds } from './durations.js'
 import { readOrigins } from './origins.js'
 import { BUILT_IN_SCOPES } from '../identity/scopes.js'
-import { isPostgres } from '../store/database-url.js'
+import { engineOf } from '../store/engines.js'
 
 /** The options after the check: defaults filled in, durations in milliseconds. */
 export interface Settings {
@@ -140,9 +140,10 @@ export function readOptions (given: unknown): Settings {
         'it must be a duration from 100ms to 1h'
     )
   }
-  if (secrets === undefined && isPostgres(settings.database)) {
+  const { name, isShared } = engineOf(settings.database)
+  if (secrets === undefined && isShared) {
     throw new TypeError(
-      'Latchkey: with PostgreSQL, the option secret (LATCHKEY_SECRET) is required and must be the same on every ' +
+      `Latchkey: with ${name}, the option secret (LATCHKEY_SECRET) is required and must be the same on every ` +
         'node: at least 32 bytes of text, or a list of such texts. Generate one with `openssl rand -base64 32`'
     )
   }

@@ -198,8 +198,8 @@ export function testContract (t: Test, { connect, duplicate, mistake }: Engine):
 
   t.test('work that is done alone gives its result, its error, and its place to the next', async t => {
     const store = await openStore(t, connect(t))
-    t.equal(await store.alone(async () => 'done'), 'done')
-    await t.rejects(store.alone(async () => { throw new Error('not done') }), { message: 'not done' })
-    t.equal(await store.alone(async () => await store.transaction(async trx => (await trx.selectFrom('meta').selectAll().execute()).length)), 0)
+    t.equal(await store.onOneNode(async () => 'done'), 'done')
+    await t.rejects(store.onOneNode(async () => { throw new Error('not done') }), { message: 'not done' })
+    t.equal(await store.onOneNode(async () => await store.transaction(async trx => (await trx.selectFrom('meta').selectAll().execute()).length)), 0)
   })
 }

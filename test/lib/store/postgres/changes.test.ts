@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import t from 'tap'
 import type { Test } from 'tap'
 import { followChanges } from '../../../../lib/store/postgres/changes.js'
-import type { ChangesRow } from '../../../../lib/store/postgres/changes.js'
+import type { ChangesRow } from '../../../../lib/store/postgres/connection.js'
 
 // What the answers of the server mean, where there is no other connection to hear anything on.
 
@@ -86,7 +86,7 @@ t.test('a number that goes back on one server is of other commits too', async t 
 t.test('a standby is not believed, whatever it says', async t => {
   const { changes, answers } = await follow(t)
   answers.push({ number: 6, standby: true, started: 1_000 })
-  await t.rejects(changes.ask(), { message: 'The database is a standby: it does not know what is committed now' })
+  await t.rejects(changes.ask(), { message: 'The database is a standby, so it does not know the latest commits' })
   t.equal(changes.changed(), undefined)
 })
 

@@ -57,16 +57,16 @@ t.test('only one does what is done alone; the others do nothing, and do it when 
   const gate = createGate()
   let isRunning = (): void => {}
   const running = new Promise<void>(resolve => { isRunning = resolve })
-  const first = one.alone(async () => {
+  const first = one.onOneNode(async () => {
     isRunning()
     await gate.pass()
     return 'one'
   })
   await running
-  t.equal(await two.alone(async () => 'two'), undefined)
+  t.equal(await two.onOneNode(async () => 'two'), undefined)
   gate.open()
   t.equal(await first, 'one')
-  t.equal(await two.alone(async () => 'two'), 'two')
+  t.equal(await two.onOneNode(async () => 'two'), 'two')
 })
 
 t.test('a connection that is killed in the middle of a transaction: 503, nothing of it, and the next one works', async t => {
