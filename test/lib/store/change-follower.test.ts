@@ -45,7 +45,7 @@ t.test('a store that cannot tell is asked; one that takes too long to answer is 
   t.equal(loads, 1, 'nothing to load')
 
   const slow = createFollower(storeThatSays(undefined, undefined))
-  await t.rejects(slow.refresh() ?? Promise.resolve(), { message: 'The store answers too slowly to tell what is revoked' })
+  await t.rejects(slow.refresh() ?? Promise.resolve(), { message: 'The store answers too slowly, so it is unknown which tokens are revoked' })
 })
 
 t.test('a load that fails is done again by the next call', async t => {
@@ -74,5 +74,5 @@ t.test('a load that took longer than the bound is not believed: the store is ask
 
   const hopeless = createFollower({ ...storeThatSays(true, true), ask: async () => {} }, { bound: 20 })
   hopeless.follow(async () => { await delay(50) })
-  await t.rejects(hopeless.refresh() ?? Promise.resolve(), { message: 'The store answers too slowly to tell what is revoked' })
+  await t.rejects(hopeless.refresh() ?? Promise.resolve(), { message: 'The store answers too slowly, so it is unknown which tokens are revoked' })
 })
