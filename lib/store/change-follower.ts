@@ -52,7 +52,7 @@ export function createFollower (store: Store, { bound = Infinity }: { bound?: nu
 
   function refresh (): Promise<void> | undefined {
     const changed = store.changed()
-    if (changed === undefined) return askAndRefresh()
+    if (changed === undefined) return pollAndRefresh()
     if (changed) noticed++
     return taken === noticed ? undefined : takeIn()
   }
@@ -60,15 +60,15 @@ export function createFollower (store: Store, { bound = Infinity }: { bound?: nu
   async function takeIn (): Promise<void> {
     await (catchingUp ??= catchUp())
     // A load that hung has read the state at its beginning. Later revocations may have been acknowledged long ago.
-    if (!isRecent()) await askAndRefresh()
+    if (!isRecent()) await pollAndRefresh()
   }
 
   function isRecent (): boolean {
     return ageOf(takenAt, MACHINE) <= bound
   }
 
-  async function askAndRefresh (): Promise<void> {
-    await store.ask()
+  async function pollAndRefresh (): Promise<void> {
+    await store.poll()
     const changed = store.changed()
     // An answer that took longer than the allowed age is already stale.
     if (changed === undefined) throw answersTooSlowly()

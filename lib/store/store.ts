@@ -25,11 +25,11 @@ export interface Store {
   onOneNode<T> (work: () => Promise<T>): Promise<T | undefined>
   /**
    * Whether another process on the same file, or another node, has committed revocation rules or keys since the last
-   * call. Returns undefined if the last answer of the engine is too old: call `ask` first. Throws if it cannot know.
+   * call. Returns undefined if the last answer of the engine is too old: call `poll` first. Throws if it cannot know.
    */
   changed (): boolean | undefined
   /** Asks the engine for what `changed` does not know. Rejects if the engine does not answer in time. */
-  ask (): Promise<void>
+  poll (): Promise<void>
   /** The moment, in milliseconds of `performance.now()`, up to which `changed` has reported every commit. */
   asOf (): number
   /**

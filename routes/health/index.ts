@@ -38,7 +38,7 @@ const health: FastifyPluginAsyncTypebox = async function health (app) {
     const message = (reason: string): string => `${reason}. The revocation index was last complete ${seconds} seconds ago.`
     if (error !== undefined) throw new LatchkeyError('revocation_unknown', { message: message('The revocations in the database cannot be read'), cause: error, retryAfter: 1 })
     try {
-      await store.ask()
+      await store.poll()
       await store.read(db => db.selectFrom('meta').select('name').limit(1).execute())
     } catch (cause) {
       throw new LatchkeyError('store_unavailable', { message: message('The database is not available'), cause, retryAfter: 1 })

@@ -6,7 +6,7 @@ import { startListener } from './listener.js'
 import { within } from './within.js'
 
 /** The part of a store that reports the commits of other nodes. */
-type Changes = Pick<Store, 'changed' | 'ask' | 'asOf' | 'epoch' | 'onChange' | 'close'>
+type Changes = Pick<Store, 'changed' | 'poll' | 'asOf' | 'epoch' | 'onChange' | 'close'>
 
 export interface ChangesFollower extends Changes {
   /** Takes note of the server that a new connection has reached. `started`: when that server started. */
@@ -63,9 +63,9 @@ export function followChanges (options: FollowOptions): ChangesFollower {
     confirmed: NEVER,
     closing: closing.signal
   }
-  let asking: Promise<void> | undefined
+  let polling: Promise<void> | undefined
 
-  async function askOnce (): Promise<void> {
+  async function pollOnce (): Promise<void> {
     const asked = readMoment(MACHINE)
     // An answer that arrives after the bound is useless: see `Follower.refresh`.
     take(known, await within(bound, query()), asked)
@@ -81,9 +81,9 @@ export function followChanges (options: FollowOptions): ChangesFollower {
       }
       return ageOf(known.confirmed, MACHINE) <= bound ? false : undefined
     },
-    async ask () {
-      asking ??= askOnce().finally(() => { asking = undefined })
-      await asking
+    async poll () {
+      polling ??= pollOnce().finally(() => { polling = undefined })
+      await polling
     },
     meet (server) {
       if (server === known.started) return

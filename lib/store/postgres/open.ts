@@ -65,7 +65,7 @@ export async function openPostgres (url: string, options: OpenOptions): Promise<
     transaction: work => attempt(() => writer.transaction().execute(work)),
     onOneNode: work => attempt(() => db.connection().execute(connection => runOnOneNode(connection, work))),
     changed: changes.changed,
-    ask: changes.ask,
+    poll: changes.poll,
     asOf: changes.asOf,
     epoch: changes.epoch,
     onChange: changes.onChange,

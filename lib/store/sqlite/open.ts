@@ -57,7 +57,7 @@ export async function openSqlite (
     // Processes on one file take turns with each step, so two that do the same work share it.
     onOneNode: work => work(),
     changed: changes.changed,
-    async ask () {
+    async poll () {
       changes.forget()
     },
     asOf: changes.asOf,
