@@ -45,8 +45,8 @@ async function raiseTo (
 }
 
 /**
- * Raises the number to at least `value`, and returns the result. A number that is no moment is damaged, so it is
- * replaced.
+ * Raises the number to at least `value`, and returns the result. A stored number that is larger than any moment is
+ * damaged, so it is replaced.
  */
 export function raiseMeta (trx: Transaction<Tables>, name: MetaName, value: number): Promise<number> {
   return raiseTo(trx, { name, value, most: LAST_MOMENT })

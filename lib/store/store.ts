@@ -14,8 +14,8 @@ export interface Store {
   read<T> (work: (db: Kysely<Tables>) => Promise<T>): Promise<T>
   /**
    * Commits all writes of `work`, or none of them. There is never another writer at the same time. The store may run
-   * `work` more than once, and may commit it together with others. So `work` must only touch the store, and must not
-   * end before all its queries have.
+   * `work` more than once, and may commit it together with others. So `work` must only touch the store, and must wait
+   * for all its queries before it ends.
    */
   transaction<T> (work: (trx: Transaction<Tables>) => Promise<T>): Promise<T>
   /**

@@ -23,7 +23,7 @@ export interface UsersTable {
   password_changed_at: number
   scope: string
   disabled_at: number | null
-  /** 1 for an enabled user with `users:write`, otherwise null. So the last one is found without reading every user. */
+  /** 1 for an enabled user with `users:write`, otherwise null. Finds the last one without reading every user. */
   administrator: 1 | null
   created_at: number
   updated_at: number
@@ -34,7 +34,7 @@ export interface SessionsTable {
   user_id: string
   client_id: string
   scope: string
-  /** Random. It is part of the key that authenticates the refresh tokens of this session. */
+  /** Random. Part of the key that authenticates the refresh tokens of this session. */
   nonce: string
   /** Only the refresh token of this generation is current. */
   generation: number
@@ -65,7 +65,7 @@ export interface StatusListsTable {
   created_at: number
   /** How many indices were ever assigned. */
   given: number
-  /** 1 while it accepts more sessions, otherwise null. So the open list is found without reading every list. */
+  /** 1 while it accepts more sessions, otherwise null. Finds the open list without reading every list. */
   open: 1 | null
 }
 
@@ -123,7 +123,7 @@ export interface KeysTable {
 
 /** Attempts on passwords and secrets: see `lib/throttle/attempts.ts`. */
 export interface AttemptsTable {
-  /** A MAC of the thing that the attempts are counted for: see `lib/throttle/throttle.ts`. */
+  /** A MAC of the subject whose attempts are counted: see `lib/throttle/throttle.ts`. */
   key: string
   account: string | null
   failures: number
@@ -156,5 +156,5 @@ export interface MetaTable {
   value: number
 }
 
-/** Queries run on the database, or on a transaction in it. */
+/** The database, or a transaction on it: queries run on both. */
 export type Queryable = Kysely<Tables> | Transaction<Tables>

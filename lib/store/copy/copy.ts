@@ -200,7 +200,7 @@ async function checkTables (
     if (digest.rows === rows && digest.end() === sha256) continue
     throw new CopyError('copy_differs', `${target.name} stores other rows in ${table} (${digest.rows} rows) ` +
       `than the source contains (${rows} rows); nothing was copied: ` +
-      'check that the database stores texts as UTF-8, and that no foreign triggers change its rows')
+      'check that the database stores texts as UTF-8, and that no other triggers change its rows')
   }
 }
 

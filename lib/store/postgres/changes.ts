@@ -30,10 +30,10 @@ interface FollowOptions {
 interface Knowledge {
   readonly options: FollowOptions
   readonly listeners: Array<() => void>
-  /** The latest number that a server has reported, the epoch of the number, and when the report arrived. */
-  readonly heard: { number: number, epoch: number, at: number }
+  /** The latest number that a server has sent, its epoch, and when it arrived. */
+  readonly latest: { number: number, epoch: number, at: number }
   /** What `changed` has last reported. */
-  told: { number: number, epoch: number }
+  reported: { number: number, epoch: number }
   /** When the current server started. */
   started: number
   /** How often a backup was restored. */
@@ -51,13 +51,13 @@ interface Knowledge {
  */
 export function followChanges (options: FollowOptions): ChangesFollower {
   const { first, bound, query } = options
-  const heard = { number: first.number ?? 0, epoch: first.started, at: -Infinity }
+  const latest = { number: first.number ?? 0, epoch: first.started, at: -Infinity }
   const closing = new AbortController()
   const known: Knowledge = {
     options,
     listeners: [],
-    heard,
-    told: { number: heard.number, epoch: heard.epoch },
+    latest,
+    reported: { number: latest.number, epoch: latest.epoch },
     started: first.started,
     restored: 0,
     confirmed: NEVER,
@@ -76,7 +76,7 @@ export function followChanges (options: FollowOptions): ChangesFollower {
   return {
     changed () {
       if (isNews(known)) {
-        known.told = { number: heard.number, epoch: heard.epoch }
+        known.reported = { number: latest.number, epoch: latest.epoch }
         return true
       }
       return ageOf(known.confirmed, MACHINE) <= bound ? false : undefined
@@ -91,7 +91,7 @@ export function followChanges (options: FollowOptions): ChangesFollower {
       listener.renew()
     },
     asOf: () => known.confirmed.stopwatch,
-    epoch: () => heard.epoch,
+    epoch: () => latest.epoch,
     onChange (listener) {
       known.listeners.push(listener)
     },
@@ -107,29 +107,30 @@ export function followChanges (options: FollowOptions): ChangesFollower {
 function take (known: Knowledge, row: ChangesRow | undefined, asked: Moment): void {
   if (known.closing.aborted) return
   if (row?.standby !== false) throw new Error('The database is a standby, so it does not know the latest commits')
-  const { heard } = known
+  const { latest } = known
   const number = row.number ?? 0
   if (row.started !== known.started) meetAnother(known, row.started)
-  else if (number < heard.number) {
+  else if (number < latest.number) {
     // An answer on one connection may overtake an answer on another.
-    if (heard.at > asked.stopwatch) return
+    if (latest.at > asked.stopwatch) return
     // Otherwise a backup was restored on the running server.
     known.restored++
-    heard.epoch = known.started + known.restored
+    latest.epoch = known.started + known.restored
   }
   if (asked.stopwatch > known.confirmed.stopwatch) known.confirmed = asked
-  hear(known, number)
+  announce(known, number)
 }
 
-function hear (known: Knowledge, number: number): void {
-  known.heard.number = number
-  known.heard.at = performance.now()
+/** Stores the latest number. Calls the listeners if `changed` now has something to report. */
+function announce (known: Knowledge, number: number): void {
+  known.latest.number = number
+  known.latest.at = performance.now()
   if (isNews(known)) for (const listener of known.listeners) listener()
 }
 
-function isNews ({ heard, told }: Knowledge): boolean {
+function isNews ({ latest, reported }: Knowledge): boolean {
   // Another server may have given the number that this node knows to another commit.
-  return heard.number !== told.number || heard.epoch !== told.epoch
+  return latest.number !== reported.number || latest.epoch !== reported.epoch
 }
 
 /**
@@ -138,7 +139,7 @@ function isNews ({ heard, told }: Knowledge): boolean {
  */
 function meetAnother (known: Knowledge, server: number): void {
   known.started = server
-  known.heard.epoch = known.started + known.restored
+  known.latest.epoch = known.started + known.restored
   known.confirmed = NEVER
   known.options.onAnotherServer()
 }

@@ -24,9 +24,9 @@ export function noteCommit (): void {
  */
 export function createFileChanges (readVersion: () => unknown): Pick<Store, 'changed' | 'asOf'> & { forget (): void } {
   let version = readVersion()
-  let told = version
+  let reported = version
   let lookedAt = performance.now()
-  let toldAt = lookedAt
+  let reportedAt = lookedAt
   let isThisTurn = false
   let seenCommits = commits
 
@@ -48,19 +48,19 @@ export function createFileChanges (readVersion: () => unknown): Pick<Store, 'cha
   return {
     changed () {
       look()
-      toldAt = lookedAt
-      if (version === told) return false
-      told = version
+      reportedAt = lookedAt
+      if (version === reported) return false
+      reported = version
       return true
     },
     asOf () {
       try {
         look()
-        if (version === told) toldAt = lookedAt
+        if (version === reported) reportedAt = lookedAt
       } catch {
         // `changed` throws this error. This method only returns the moment of the last success.
       }
-      return toldAt
+      return reportedAt
     },
     forget
   }

@@ -6,7 +6,7 @@ export interface SqliteHandle extends SqliteDatabase {
   readonly inTransaction: boolean
 }
 
-/** The most statements that stay prepared. The program has fewer. Only lists of different lengths come and go. */
+/** The most statements that stay prepared. The program has fewer, except for lists of different lengths. */
 const MOST_STATEMENTS = 256
 
 /**
