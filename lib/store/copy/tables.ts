@@ -52,7 +52,8 @@ export async function * readPages (db: Queryable, table: TableName): AsyncGenera
   const columns = sql.join(key.map(column => sql.ref(column)))
   let last: Row | undefined
   do {
-    const after = last === undefined ? sql`` : sql` and (${columns}) > (${sql.join(key.map(column => last?.[column]))})`
+    const position = sql.join(key.map(column => last?.[column]))
+    const after = last === undefined ? sql`` : sql` and (${columns}) > (${position})`
     const { rows } = await sql<Row>`select * from ${sql.table(table)} where ${isCopied(table)}${after}
       order by ${columns} limit ${sql.lit(PAGE)}`.execute(db)
     if (rows.length > 0) yield rows
