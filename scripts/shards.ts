@@ -23,13 +23,13 @@ const QUICK: Record<string, readonly string[]> = {
 
 /** What `npm run test:all` adds: other people's programs, browsers and packages, and what must have a process of its own. */
 const SLOW: Record<string, readonly string[]> = {
-  package: ['package.test.ts'],
-  browser: ['browser', 'hosts/websocket.test.ts'],
-  foreign: ['foreign', 'client/generators.test.ts', 'openapi.test.ts'],
+  package: ['foreign/package.test.ts'],
+  browser: ['foreign/browser', 'foreign/websocket.test.ts'],
+  foreign: ['foreign'],
   bench: ['bench/contenders.test.ts'],
   'hot-path': ['hot-path/requests.test.ts'],
   allocations: ['hot-path/allocations.test.ts'],
-  'regular-expressions': ['regular-expressions.test.ts'],
+  'regular-expressions': ['foreign/regular-expressions.test.ts'],
   timing: ['plugins/timing.test.ts']
 }
 

@@ -5,8 +5,8 @@ import type { RulesetDefinition } from '@stoplight/spectral-core'
 import spectralRulesets from '@stoplight/spectral-rulesets'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import t from 'tap'
-import { FORMATS } from '../lib/identity/json-formats.js'
-import { documentUrl, makeDocument } from '../scripts/document.js'
+import { FORMATS } from '../../lib/identity/json-formats.js'
+import { documentUrl, makeDocument } from '../../scripts/document.js'
 
 // The committed document, which the clients are generated from. `npm run openapi` makes it anew.
 

@@ -7,7 +7,7 @@ import t from 'tap'
 import ts from 'typescript'
 
 const run = promisify(execFile)
-const root = join(import.meta.dirname, '..', '..')
+const root = join(import.meta.dirname, '..', '..', '..')
 const manifest = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as {
   bin: Record<string, string>, dependencies: Record<string, string>, peerDependencies: Record<string, string>
 }
