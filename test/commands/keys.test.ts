@@ -1,9 +1,9 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import jwt from 'jsonwebtoken'
 import t from 'tap'
 import { bearer, build, logIn } from '../helper.js'
+import { signWithSecret } from '../lib/support.js'
 import { run } from './support.js'
 import type { Outcome } from './support.js'
 
@@ -76,10 +76,12 @@ t.test('import: to sign with, and the secret of an older system, from a file or 
   t.equal(imported.code, 0)
   t.match(JSON.parse(imported.stdout), { algorithm: 'HS256', state: 'verify-only', signs: false, scopes: ['items:read'] })
   t.notMatch(imported.stdout, LEGACY)
-  const token = jwt.sign({ sub: 'johndoe', scopes: ['items:read', 'admin'] }, LEGACY, { expiresIn: '30m' })
+  const now = Math.floor(Date.now() / 1000)
+  const lifetime = { iat: now, exp: now + 1_800 }
+  const token = signWithSecret(LEGACY, { sub: 'johndoe', scopes: ['items:read', 'admin'], ...lifetime })
   const response = await app.inject({ url: '/protected-route', headers: bearer(token) })
   t.strictSame([response.statusCode, response.json()], [200, { id: 'johndoe', scopes: ['items:read'] }])
-  t.equal(await call(jwt.sign({ sub: 'johndoe' }, `${LEGACY}x`, { expiresIn: '30m' })), 401)
+  t.equal(await call(signWithSecret(`${LEGACY}x`, { sub: 'johndoe', ...lifetime })), 401)
 })
 
 t.test('a change of the secret: old; new and old; reseal; new only', async t => {

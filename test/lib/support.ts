@@ -353,6 +353,12 @@ export function signJws (key: SigningKey, header: unknown, payload: unknown): st
   return `${input}.${signatureOf(key, input).toString('base64url')}`
 }
 
+/** Signs claims with a shared secret, as older systems do. */
+export function signWithSecret (secret: string, claims: object): string {
+  const bytes = Buffer.from(secret)
+  return signJws({ kid: 'old', algorithm: 'HS256', private: bytes, public: bytes, jwk: null }, { alg: 'HS256', typ: 'JWT' }, claims)
+}
+
 const PSS = { padding: 6, saltLength: 32 }
 
 export function signatureOf (key: SigningKey, input: string): Buffer {
