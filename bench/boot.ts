@@ -7,9 +7,9 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import pidusage from 'pidusage'
 import { median, ratiosOf, spread } from './section.js'
 import type { Effort, Section } from './section.js'
+import { loadTools } from './tools.js'
 
 // What it costs to start the service, and to keep it: time, processor and memory, beside a bare Fastify that imports the same packages.
 
@@ -71,6 +71,7 @@ export async function measureBoot ({ rounds, quick }: Effort): Promise<Section> 
 
 /** Starts a program and asks it once; `stop` gives the memory that it holds after so many milliseconds, and ends it. */
 async function start ({ program, args, path }: Contender, folder: string): Promise<Omit<Sample, 'memory'> & { stop: (idle: number) => Promise<number> }> {
+  const { pidusage } = await loadTools()
   const began = performance.now()
   const child = spawn(process.execPath, [program, ...args], { cwd: folder, env: { PATH: process.env.PATH, PORT: '0' }, stdio: ['ignore', 'pipe', 'inherit'] })
   try {

@@ -2,8 +2,7 @@ import { execFile, spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import autocannon from 'autocannon'
-import pidusage from 'pidusage'
+import { loadTools } from './tools.js'
 
 /** What one run of load saw. */
 export interface Load {
@@ -56,6 +55,7 @@ export async function runLoad (target: Target, seconds: number): Promise<Load> {
 
 /** The CPU time that a process has used until now, in milliseconds; the system counts it in steps of ten. */
 export async function readCpu (pid: number): Promise<number> {
+  const { pidusage } = await loadTools()
   return (await pidusage(pid)).ctime
 }
 
@@ -70,6 +70,7 @@ async function runWrk ({ url, headers, tokens }: Target, seconds: number): Promi
 async function runAutocannon ({ url, headers, tokens }: Target, seconds: number): Promise<Seen> {
   const lines = tokens === undefined ? [] : readFileSync(tokens, 'utf8').split('\n')
   const share = Math.ceil(lines.length / CONNECTIONS)
+  const { autocannon } = await loadTools()
   const result = await autocannon({
     url,
     headers,
