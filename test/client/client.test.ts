@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
 import { gzipSync } from 'node:zlib'
 import { build as bundle } from 'esbuild'
@@ -7,7 +6,6 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { createClient } from '../../client/index.js'
 import type { ClientOptions, ResponseError, Tokens, TokenStore } from '../../client/index.js'
-import { documentUrl, makeTypes, typesUrl } from '../../scripts/document.js'
 import { build, PASSWORD } from '../helper.js'
 import type { TestClock } from '../helper.js'
 
@@ -379,8 +377,4 @@ t.test(`it takes at most ${BUDGET} bytes of a page, gzipped, with all that it im
   const { outputFiles: [file] } = await bundle({ entryPoints: [new URL('../../client/index.js', import.meta.url).pathname], bundle: true, minify: true, format: 'esm', platform: 'browser', write: false })
   const size = gzipSync(file?.contents ?? '').length
   t.ok(size > 1000 && size <= BUDGET, `${size} bytes`)
-})
-
-t.test('its types are those of openapi.json: run npm run openapi', async t => {
-  t.equal(await readFile(typesUrl, 'utf8'), await makeTypes(await readFile(documentUrl, 'utf8')))
 })
