@@ -21,15 +21,19 @@ const QUICK: Record<string, readonly string[]> = {
   service: ['service']
 }
 
-/** What `npm run test:all` adds: other people's programs, browsers and packages, and what must have a process of its own. */
-const SLOW: Record<string, readonly string[]> = {
+/** What `npm run test:all` adds with the packages of test/foreign. Nothing else can import these. */
+const FOREIGN: Record<string, readonly string[]> = {
   package: ['foreign/package.test.ts'],
   browser: ['foreign/browser', 'foreign/websocket.test.ts'],
-  foreign: ['foreign'],
+  'regular-expressions': ['foreign/regular-expressions.test.ts'],
+  foreign: ['foreign']
+}
+
+/** What `npm run test:all` adds besides: programs that may be missing, and what must have a process of its own. */
+const SLOW: Record<string, readonly string[]> = {
   bench: ['bench/contenders.test.ts'],
   'hot-path': ['hot-path/requests.test.ts'],
   allocations: ['hot-path/allocations.test.ts'],
-  'regular-expressions': ['foreign/regular-expressions.test.ts'],
   timing: ['plugins/timing.test.ts']
 }
 
@@ -43,20 +47,29 @@ export interface Shard {
   files: string[]
 }
 
+const isIn = (file: string, places: readonly string[]): boolean =>
+  places.some(place => file === place || file.startsWith(`${place}/`))
+
+/** Returns the test files, as sorted paths below test/. */
+export async function listTests (root: string): Promise<string[]> {
+  const files = await readdir(join(root, 'test'), { recursive: true })
+  return files.filter(file => file.endsWith('.test.ts') && !file.includes('node_modules')).sort()
+}
+
 /** Reads the test tree and returns what each entry holds, and which files no entry holds. */
 export async function planShards (root: string): Promise<{ shards: Shard[], left: string[] }> {
-  const entries = await readdir(join(root, 'test'), { recursive: true })
-  const files = entries.filter(file => file.endsWith('.test.ts') && !ELSEWHERE.some(folder => file.startsWith(`${folder}/`))).sort()
+  const files = (await listTests(root)).filter(file => !isIn(file, ELSEWHERE))
+  const foreign = plan('foreign', FOREIGN, files)
   const slow = plan('all', SLOW, files)
-  const quick = plan('quick', QUICK, files.filter(file => !slow.some(shard => shard.files.includes(file))))
-  const shards = [...quick, ...slow]
+  const rest = files.filter(file => ![...foreign, ...slow].some(shard => shard.files.includes(file)))
+  const shards = [...plan('quick', QUICK, rest), ...slow, ...foreign]
   return { shards, left: files.filter(file => !shards.some(shard => shard.files.includes(file))) }
 }
 
 function plan (command: string, names: Record<string, readonly string[]>, files: readonly string[]): Shard[] {
   const left = new Set(files)
   return Object.entries(names).map(([name, places], index) => {
-    const found = [...left].filter(file => places.some(place => file === place || file.startsWith(`${place}/`)))
+    const found = [...left].filter(file => isIn(file, places))
     for (const file of found) left.delete(file)
     // tap starts the files in the order of their names.
     return { name: `${command}/${String(index + 1).padStart(2, '0')}-${name}`, files: found }

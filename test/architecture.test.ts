@@ -138,6 +138,7 @@ async function listSources (folder: string): Promise<string[]> {
   return entries
     .filter(entry => entry.isFile() && entry.name.endsWith('.ts') && !entry.name.endsWith('.d.ts'))
     .map(entry => relative(root, join(entry.parentPath, entry.name)).split(sep).join('/'))
+    .filter(path => !path.includes('node_modules'))
 }
 
 t.test('each source file imports only what its layer may', async t => {

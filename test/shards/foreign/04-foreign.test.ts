@@ -2,8 +2,8 @@
 import t from 'tap'
 import '../../foreign/clients.test.js'
 import '../../foreign/generators.test.js'
+import '../../foreign/older-systems.test.js'
 import '../../foreign/openapi.test.js'
-import '../../foreign/regular-expressions.test.js'
 import '../../foreign/status-list.test.js'
 import '../../foreign/verifiers.test.js'
 
