@@ -45,7 +45,7 @@ const paths = packed.files.map(({ path }) => path)
 await mkdir(unpacked, { recursive: true })
 await run('tar', ['-xzf', tarball, '--strip-components=1', '-C', unpacked])
 await writeFile(join(consumer, 'package.json'), '{ "private": true, "type": "module" }')
-await cp(join(root, 'test', 'consumer'), consumer, { recursive: true })
+await cp(join(root, 'test', 'foreign', 'consumer'), consumer, { recursive: true })
 // What an install would bring, and no more: an import that package.json does not declare finds nothing.
 for (const name of [...Object.keys(manifest.dependencies), ...Object.keys(manifest.peerDependencies), '@types/node']) await link(name)
 
