@@ -7,7 +7,7 @@ const ITEM = '{"id":1,"name":"Lamp","price":12.5}'
 const ANSWER_LIMIT = 10_000
 
 /** `ok`, `not offered`, or `wrong: ` and what came instead. */
-export type Verdict = 'ok' | 'not offered' | `wrong: ${string}`
+type Verdict = 'ok' | 'not offered' | `wrong: ${string}`
 
 /** Of the requests with each of the headers, and of the login. */
 export type Verdicts = Record<'good' | 'expired' | 'forged' | 'revoked' | 'login', Verdict>

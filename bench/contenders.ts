@@ -6,9 +6,9 @@ import { startProgram } from './contender-process.js'
 import type { Command, RunningContender } from './contender-process.js'
 
 export { checkContender } from './contender-check.js'
-export type { Verdict, Verdicts } from './contender-check.js'
+export type { Verdicts } from './contender-check.js'
 export { startProgram } from './contender-process.js'
-export type { Announcement, Command, Headers, Login, RunningContender } from './contender-process.js'
+export type { Announcement, Login, RunningContender } from './contender-process.js'
 
 // Who takes part in the benchmark: how each is started, and whether it answers right.
 

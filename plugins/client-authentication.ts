@@ -12,7 +12,7 @@ import { kThrottle } from './throttle.js'
  * The registered client that a request authenticates as; undefined where it says nothing of one: a first-party app.
  * Throws `invalid_client` in the same words and time whatever was wrong, `invalid_request`, or a 429 where too many failed from there.
  */
-export type AuthenticateClient = (request: FastifyRequest, reply: FastifyReply, body: { client_id?: string, client_secret?: string }) => Promise<Client | undefined>
+type AuthenticateClient = (request: FastifyRequest, reply: FastifyReply, body: { client_id?: string, client_secret?: string }) => Promise<Client | undefined>
 
 export const kAuthenticateClient = Symbol('latchkey.authenticateClient')
 

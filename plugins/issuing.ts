@@ -17,7 +17,7 @@ import { kThrottle } from './throttle.js'
 import { kBuiltInUsers, kUsers } from './users.js'
 
 /** The last step of every login and refresh. */
-export interface Issuing {
+interface Issuing {
   /** Checks the password and begins a session. Throws `invalid_credentials`, in the same words and time whatever was wrong, or `too_many_failures`. */
   logIn (request: FastifyRequest, credentials: { username: string, password: string, scope?: string, client?: Client }): Promise<Grant>
   /** The answer that carries the tokens (RFC 6749 section 5.1); without a refresh token where the grant has none. */

@@ -16,7 +16,7 @@ export class UnexpectedAnswer extends Error {
 }
 
 /** What is asked for: everything but the limits, which are the same for all. */
-export interface JsonRequest {
+interface JsonRequest {
   method?: 'GET' | 'POST'
   headers?: Record<string, string>
   /** The fields of a form. */
@@ -26,7 +26,7 @@ export interface JsonRequest {
 }
 
 /** An object of JSON, and how long it may be kept: milliseconds, undefined where the service does not say. */
-export interface JsonAnswer {
+interface JsonAnswer {
   members: Record<string, unknown>
   headers: Headers
   maxAge: number | undefined

@@ -2,7 +2,7 @@ import type { Static } from 'typebox'
 import type { ServerMetadata } from '../../schemas/service.js'
 
 /** RFC 8414 section 3. */
-export const WELL_KNOWN = '/.well-known/oauth-authorization-server'
+const WELL_KNOWN = '/.well-known/oauth-authorization-server'
 
 /** The source of the metadata. */
 export interface MetadataSource {

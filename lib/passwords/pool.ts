@@ -21,7 +21,7 @@ export interface PasswordOptions {
 }
 
 /** What verify() found. */
-export interface Verification {
+interface Verification {
   /** Whether the password belongs to the hash. */
   valid: boolean
   /** Whether to store a new hash of this password now; never true when `valid` is false. */

@@ -5,8 +5,7 @@ import { deflateSync, inflateSync } from 'node:zlib'
 /** How many bits say the status of one token. */
 export type StatusBits = 1 | 2 | 4 | 8
 
-/** Section 7.1. A status that says more than these two tells outsiders more too (section 12.8). */
-export const VALID = 0
+/** Section 7.1: 0 is valid. More kinds of status would tell outsiders more (section 12.8). */
 export const INVALID = 1
 
 /** A list as in section 4.2. */

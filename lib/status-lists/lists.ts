@@ -36,7 +36,7 @@ const STEP = 1_000
 const HELD = 256
 
 /** A list as it is served. */
-export interface SignedStatusList {
+interface SignedStatusList {
   token: string
   /** A strong entity tag (RFC 9110 section 8.8.3). */
   etag: string

@@ -11,7 +11,7 @@ export interface StatusClaim {
 }
 
 /** The place of a session in the lists, as its row has it. */
-export type StatusPlace = Pick<SessionsTable, 'status_list' | 'status_index'>
+type StatusPlace = Pick<SessionsTable, 'status_list' | 'status_index'>
 
 /**
  * Entries of a list: 16 KiB before compression, and at most about that after it. Smaller ones hide a session among fewer (section 12.1) and are

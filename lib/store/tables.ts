@@ -60,7 +60,7 @@ export interface SessionsTable {
   status_index: number | null
 }
 
-export interface StatusListsTable {
+interface StatusListsTable {
   id: string
   created_at: number
   /** How many indices were ever assigned. */
@@ -151,7 +151,7 @@ export interface EventsTable {
   details: string
 }
 
-export interface MetaTable {
+interface MetaTable {
   name: string
   value: number
 }

@@ -30,7 +30,7 @@ export interface Place {
 }
 
 /** Who tries, and at whose account, for the audit trail. */
-export interface Attempter extends Omit<NewEvent, 'type' | 'details'> {
+interface Attempter extends Omit<NewEvent, 'type' | 'details'> {
   /** The event to record for each failure. Default: none, because `check` records its own. */
   failure?: EventType
 }

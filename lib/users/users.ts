@@ -31,7 +31,7 @@ import { keyOf, normaliseUsername } from '../identity/usernames.js'
 export type { StoredUser } from './stored-user.js'
 
 /** What to change of an account; what is not named stays. */
-export interface UserChange {
+interface UserChange {
   /** All scopes that the user is to have. */
   scopes?: readonly string[]
   /** Whether the user is kept from logging in. */
