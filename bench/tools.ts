@@ -1,5 +1,5 @@
-// `npm run bench` installs the packages that measure into bench/peers. They are loaded when they are needed, because the
-// rest of the project is compiled and tested without them.
+// `npm run bench` installs the packages that measure into bench/peers. The benchmark loads them when it needs them,
+// because the rest of the project is compiled and tested without them.
 
 /** What a connection of autocannon sends. */
 interface Request {

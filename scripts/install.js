@@ -25,7 +25,8 @@ function readMark () {
 
 if (readMark() !== wanted) {
   console.log(`Installing the packages of ${folder} ...`)
-  execFileSync('npm', ['install', '--prefix', folder, '--no-audit', '--no-fund', '--loglevel=error'], { stdio: 'inherit' })
+  const quiet = ['--no-audit', '--no-fund', '--loglevel=error']
+  execFileSync('npm', ['install', '--prefix', folder, ...quiet], { stdio: 'inherit' })
   writeFileSync(mark, wanted)
 }
 
