@@ -45,7 +45,7 @@ function toSafeNumber (text: string): number {
 }
 
 /** Identifies the server that answers. */
-export interface ServerRow {
+interface ServerRow {
   /** A standby may lag behind by any amount of time, so its answer does not describe the present. */
   standby: boolean
   /**
