@@ -1,7 +1,7 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
 import { genSaltSync, hashSync } from 'bcryptjs'
 import { bcryptPrefix, dummyHash, MIN_COST, parseHash } from './hash-format.js'
-import type { Form } from './hash-format.js'
+import type { Form, ParsedHash } from './hash-format.js'
 
 /** How many bytes of UTF-8 bcrypt reads of a password. */
 const BCRYPT_BYTES = 72
@@ -25,7 +25,7 @@ function bcryptSecret (form: Form, password: string, salt: string): string {
   }
 }
 
-function computeDigest (form: Form, password: string, cost: number, salt: string): string {
+function computeDigest (password: string, { form, cost, salt }: Omit<ParsedHash, 'digest'>): string {
   const prefix = bcryptPrefix(cost, salt)
   return hashSync(bcryptSecret(form, password, salt), prefix).slice(prefix.length)
 }
@@ -43,8 +43,8 @@ function computeDigest (form: Form, password: string, cost: number, salt: string
 export function hashPassword (password: string, cost: number): string {
   const normal = normalise(password)
   const salt = genSaltSync(cost).slice(-22)
-  if (fitsBcrypt(normal)) return bcryptPrefix(cost, salt) + computeDigest('bcrypt', normal, cost, salt)
-  return `$bcrypt-sha256$v=2,t=2b,r=${cost}$${salt}$${computeDigest('sha256-v2', normal, cost, salt)}`
+  if (fitsBcrypt(normal)) return bcryptPrefix(cost, salt) + computeDigest(normal, { form: 'bcrypt', cost, salt })
+  return `$bcrypt-sha256$v=2,t=2b,r=${cost}$${salt}$${computeDigest(normal, { form: 'sha256-v2', cost, salt })}`
 }
 
 /**
@@ -67,7 +67,7 @@ export function verifyPassword (password: string, hash: string): boolean {
   const parsed = parseHash(hash)
   if (parsed === undefined) return false
   const normal = normalise(password)
-  const digest = computeDigest(parsed.form, normal, parsed.cost, parsed.salt)
+  const digest = computeDigest(normal, parsed)
   const equal = timingSafeEqual(Buffer.from(digest), Buffer.from(parsed.digest))
   // This is checked only after the work, because a quick answer would reveal which accounts have a plain hash.
   return equal && (parsed.form !== 'bcrypt' || fitsBcrypt(normal))

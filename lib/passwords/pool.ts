@@ -52,7 +52,7 @@ export interface Passwords {
   close (): Promise<void>
 }
 
-function requireInteger (name: string, value: number, min: number, max: number): void {
+function requireInteger (name: string, value: number, { min, max }: { min: number, max: number }): void {
   if (Number.isInteger(value) && value >= min && value <= max) return
   throw new RangeError(`passwords: "${name}" must be an integer from ${min} to ${max}.`)
 }
@@ -69,9 +69,9 @@ function requireInteger (name: string, value: number, min: number, max: number):
  */
 export function createPasswords (options: PasswordOptions): Passwords {
   const { cost, threads: maxThreads = availableParallelism(), maxQueue = 64 } = options
-  requireInteger('cost', cost, MIN_COST, MAX_COST)
-  requireInteger('threads', maxThreads, 1, 1024)
-  requireInteger('maxQueue', maxQueue, 0, 1_000_000)
+  requireInteger('cost', cost, { min: MIN_COST, max: MAX_COST })
+  requireInteger('threads', maxThreads, { min: 1, max: 1024 })
+  requireInteger('maxQueue', maxQueue, { min: 0, max: 1_000_000 })
 
   const hashing = createWorkers<PasswordTask, string | boolean>({ file: 'worker.js', maxThreads, maxQueue })
   const checking = createWorkers<StrengthTask, string | undefined>({
