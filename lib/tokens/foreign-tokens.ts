@@ -33,15 +33,30 @@ export interface ForeignRules {
   now: number
 }
 
+/** A token whose signature is right, and what its claims are checked against. */
+interface SignedToken extends Pick<ForeignRules, 'audience' | 'catalogue'> {
+  token: string
+  payload: unknown
+  held: Held<VerifyOnlyJwtKey>
+}
+
+interface ForeignToken {
+  claims: AccessTokenClaims
+  /** Milliseconds. */
+  keyExpiresAt: number
+}
+
 /** The claims of an older system's token in the form of ours, and when its key dies; undefined where no key vouches for it. */
-export function verifyForeign (token: string, header: TokenHeader, { keyring, audience, catalogue, now }: ForeignRules): { claims: AccessTokenClaims, keyExpiresAt: number } | undefined {
+export function verifyForeign (
+  token: string, header: TokenHeader, { keyring, audience, catalogue, now }: ForeignRules
+): ForeignToken | undefined {
   const { alg, typ, kid } = header.members
   if (typeof alg !== 'string' || !TYPES.includes(typ) || (kid !== undefined && typeof kid !== 'string')) return undefined
   if (!Object.keys(header.members).every(name => HEADER_MEMBERS.includes(name)) || !isCanonical(header)) return undefined
   for (const held of keyring.findVerifyOnly(alg, kid, now)) {
     const payload = verify(held, token)
     // Its signature is right: no other key can vouch for it.
-    if (payload !== undefined) return judge(token, payload, held, { audience, catalogue })
+    if (payload !== undefined) return judge({ token, payload, held, audience, catalogue })
   }
   return undefined
 }
@@ -54,7 +69,8 @@ function verify ({ key }: Held<VerifyOnlyJwtKey>, token: string): unknown {
   }
 }
 
-function judge (token: string, payload: unknown, { key: { key }, expiresAt }: Held<VerifyOnlyJwtKey>, { audience, catalogue }: Pick<ForeignRules, 'audience' | 'catalogue'>): { claims: AccessTokenClaims, keyExpiresAt: number } | undefined {
+function judge ({ token, payload, held, audience, catalogue }: SignedToken): ForeignToken | undefined {
+  const { key: { key }, expiresAt } = held
   if (typeof payload !== 'object' || payload === null || Array.isArray(payload)) return undefined
   const { sid: _sid, scopes: _scopes, ...theirs } = payload as Record<string, unknown>
   const { iss, sub, aud, exp, iat } = theirs

@@ -100,8 +100,10 @@ export function createTokenVerification ({ keys, clock, follower, ledger, revoca
 
   function checkToken (token: string, header: TokenHeader | undefined, now: number): CheckedToken | undefined {
     if (header === undefined) return undefined
+    const kid = kidOf(header)
+    const held = kid === undefined ? undefined : keys.find(kid, now)
     // One profile or the other, by the key: RFC 8725 section 3.12.
-    return checkOwn(token, header, keys, now) ?? checkOther?.(token, header, now)
+    return checkOwn(token, header, held) ?? checkOther?.(token, header, now)
   }
 
   function seekKey (header: TokenHeader | undefined, now: number): Doubt {
@@ -194,9 +196,7 @@ function kidOf ({ members }: TokenHeader): string | undefined {
  * A token of our own: its header is exactly `{ alg, typ, kid }`, names a key of ours and says that key's algorithm. Nothing else
  * that a header can carry is looked at, so nothing in it can steer the verification: no `crit`, `b64`, `jwk`, `jku`, `x5u`.
  */
-function checkOwn (token: string, header: TokenHeader, keys: VerificationKeys, now: number): CheckedToken | undefined {
-  const kid = kidOf(header)
-  const held = kid === undefined ? undefined : keys.find(kid, now)
+function checkOwn (token: string, header: TokenHeader, held: Held<VerificationKey> | undefined): CheckedToken | undefined {
   if (held === undefined || header.members.alg !== held.key.algorithm || !isCanonical(header)) return undefined
   let payload: unknown
   try {
