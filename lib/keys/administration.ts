@@ -156,7 +156,7 @@ export function createKeys ({
       const spare = await prepareKey(algorithm, sealKeys[0], clock.now())
       const { outcome, kid } = await change<{ outcome: RotationOutcome, kid: string }>(by, async (step, now) => {
         const pending = findPending(keyring.candidates(await readKeys(step.trx)), algorithm, now)
-        if (pending === undefined) await insertSigner(step, spare, immediately ? now : now + KEY_LEAD, { imported: false })
+        if (pending === undefined) await insertSigner(step, spare, { activatesAt: immediately ? now : now + KEY_LEAD, imported: false })
         else if (immediately) await activate(step, pending, now)
         return pending === undefined ? { outcome: 'rotated', kid: spare.kid } : { outcome: immediately ? 'activated' : 'pending', kid: pending.kid }
       })
@@ -168,8 +168,8 @@ export function createKeys ({
       if (!keyring.isRotationDue(rotation, clock.now())) return undefined
       const spare = await prepareKey(algorithm, sealKeys[0], clock.now())
       const isDone = await change(SYSTEM, async (step, now) => {
-        if (!isRotationDue(keyring.candidates(await readKeys(step.trx)), algorithm, rotation, now)) return false
-        await insertSigner(step, spare, now + KEY_LEAD, { imported: false })
+        if (!isRotationDue(keyring.candidates(await readKeys(step.trx)), { algorithm, rotation, now })) return false
+        await insertSigner(step, spare, { activatesAt: now + KEY_LEAD, imported: false })
         return true
       })
       return isDone ? view(spare.kid) : undefined
@@ -186,7 +186,7 @@ export function createKeys ({
         if (stateOf(row, now) === 'pending') await unretire(trx, row)
         await record({ type: 'key_revoked', actor: by, subject: kid, details: { algorithm: row.algorithm } })
         // A new key under a wrong secret would make that secret look right.
-        if (!keyring.opensNone(await readKeys(trx))) await promoteOrInsert(step, algorithm, spare, now)
+        if (!keyring.opensNone(await readKeys(trx))) await promoteOrInsert(step, spare, { algorithm, now })
         return row.isNameless
       })
       return wasDeleted && before !== undefined
@@ -209,7 +209,7 @@ export function createKeys ({
         if (obstacle !== undefined) return obstacle
         const pending = findPending(keyring.candidates(keys), algorithm, now)
         if (pending !== undefined) return new KeyError('pending_key', `The key ${pending.kid} is pending: wait until it signs (\`keys rotate --now\` makes it), or revoke it`)
-        await insertSigner(step, key, immediately ? now : now + KEY_LEAD, { imported: true })
+        await insertSigner(step, key, { activatesAt: immediately ? now : now + KEY_LEAD, imported: true })
         return undefined
       })
     },

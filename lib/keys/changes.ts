@@ -35,7 +35,9 @@ export interface KeyChange extends Write {
 }
 
 /** Inserts a key that signs from `activatesAt` on, and retires those before it at that moment. `imported`: whether it comes from elsewhere. */
-export async function insertSigner ({ trx, record, by }: KeyChange, key: PreparedKey, activatesAt: number, { imported }: { imported: boolean }): Promise<void> {
+export async function insertSigner (
+  { trx, record, by }: KeyChange, key: PreparedKey, { activatesAt, imported }: { activatesAt: number, imported: boolean }
+): Promise<void> {
   await trx.insertInto('keys').values({
     ...key, activates_at: activatesAt, retires_at: null, expires_at: null, revoked_at: null, issuer: null, audience: null, scope: null
   }).execute()
@@ -60,12 +62,14 @@ async function retireOthers (trx: Transaction<Tables>, { kid, algorithm }: Pick<
 }
 
 /** Makes sure that a key signs: where none does, the pending one begins at once, and where there is none either, `spare`. */
-export async function promoteOrInsert (change: KeyChange, algorithm: Algorithm, spare: PreparedKey, now: number): Promise<void> {
+export async function promoteOrInsert (
+  change: KeyChange, spare: PreparedKey, { algorithm, now }: { algorithm: Algorithm, now: number }
+): Promise<void> {
   const keys = change.candidates(await readKeys(change.trx))
   if (findSigner(keys, algorithm, now) !== undefined) return
   const pending = findPending(keys, algorithm, now)
   if (pending !== undefined) await activate(change, pending, now)
-  else await insertSigner(change, spare, now, { imported: false })
+  else await insertSigner(change, spare, { activatesAt: now, imported: false })
 }
 
 /** Takes back that a key retires: its successor was revoked before it signed. */

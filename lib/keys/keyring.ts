@@ -142,7 +142,9 @@ export async function openKeyring ({
   /** Another process that signs with other algorithms does not replace our signing key when it revokes it: we do. */
   async function makeSigner (): Promise<void> {
     const spare = await prepareKey(algorithm, sealKeys[0], clock.now())
-    await revocations.write(write => promoteOrInsert({ ...write, by: SYSTEM, candidates }, algorithm, spare, write.now))
+    await revocations.transaction((trx, revoke, now, record) =>
+      promoteOrInsert({ trx, revoke, record, by: SYSTEM, candidates }, spare, { algorithm, now })
+    )
   }
 
   function lacksSigner (rows: readonly KeyRow[]): boolean {
@@ -236,7 +238,7 @@ export async function openKeyring ({
       const signer = findSigning(now)
       return entries.map(entry => toView(entry, signer, now))
     },
-    isRotationDue: (rotation, now) => isRotationDue(openedRows(), algorithm, rotation, now),
+    isRotationDue: (rotation, now) => isRotationDue(openedRows(), { algorithm, rotation, now }),
     candidates,
     opensNone,
     onChange (listener) {

@@ -70,7 +70,10 @@ export function findPending<Key extends Candidate> (keys: readonly Key[], algori
  * Whether the signing key is to be replaced: early enough for the next one to be published before this one is too old.
  * @param rotation - milliseconds that a key signs for; undefined: for good.
  */
-export function isRotationDue (keys: readonly Candidate[], algorithm: Algorithm, rotation: number | undefined, now: number): boolean {
+export function isRotationDue (
+  keys: readonly Candidate[],
+  { algorithm, rotation, now }: { algorithm: Algorithm, rotation: number | undefined, now: number }
+): boolean {
   if (rotation === undefined || findPending(keys, algorithm, now) !== undefined) return false
   const signer = findSigner(keys, algorithm, now)
   return signer !== undefined && now + KEY_LEAD >= (signer.activatesAt ?? 0) + rotation
