@@ -32,7 +32,7 @@ t.test('keys to sign with, in each form: pending like a rotation, or at once', a
     const { keys, tokens } = await openKeys(world, { algorithm })
     const key = await keys.importSigningKey(Buffer.from(`${text}\n`))
     t.match(key, { algorithm, state: 'pending', activatesAt: world.wall() + KEY_LEAD }, name)
-    await t.rejects(keys.importSigningKey(Buffer.from(text)), { code: 'duplicate_key', message: `This very key is here already: it is ${key.kid}, and there is nothing to do` }, name)
+    await t.rejects(keys.importSigningKey(Buffer.from(text)), { code: 'duplicate_key', message: `This key exists already as ${key.kid}: there is nothing to do` }, name)
     world.wall.move(KEY_LEAD)
     const token = await tokens.sign(await world.sessions.start(await world.addUser()))
     t.equal(JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString()).kid, key.kid, name)
@@ -59,7 +59,7 @@ t.test('at once, under its own name, and what stands in the way', async t => {
 t.test('a key of another algorithm than the configured one: a sentence that says what to do', async t => {
   const { keys } = await openKeys(await createWorld(t))
   await t.rejects(keys.importSigningKey(Buffer.from(pem(rsa.privateKey))), {
-    code: 'invalid_key', message: 'The key is for RS256 or PS256, and the service signs with ES256: set the option algorithm (LATCHKEY_ALGORITHM) to RS256 or PS256, or give a key for ES256'
+    code: 'invalid_key', message: 'The key is for RS256 or PS256, but the service signs with ES256: set the option algorithm (LATCHKEY_ALGORITHM) to RS256 or PS256, or give a key for ES256'
   })
   await t.rejects(keys.importSigningKey(Buffer.from(jwk(ed.privateKey, { alg: 'EdDSA' }))), { message: /The key is for EdDSA/ })
   t.equal((await keys.list()).length, 1)

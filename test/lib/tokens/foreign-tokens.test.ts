@@ -191,13 +191,13 @@ t.test('at most sixteen keys of older systems; revoking one makes room', async t
   const another = Buffer.from('one secret more than there may be')
   await t.rejects(keys.importVerifyOnlyKey(another, { algorithm: 'HS256' }), {
     code: 'too_many_keys',
-    message: 'There are 16 keys that only verify, and no more are taken: revoke one'
+    message: 'There are already 16 keys that only verify, and no more are allowed: revoke one'
   })
   await t.rejects(keys.importVerifyOnlyKey(another, { algorithm: 'HS256', kid: 'old-3' }), { code: 'duplicate_key' })
   await keys.revoke('old-3')
   await t.rejects(keys.importVerifyOnlyKey(another, { algorithm: 'HS256', kid: 'old-3' }), {
     code: 'duplicate_key',
-    message: 'There is a key old-3 already, or was until lately: give this one another kid'
+    message: 'A key old-3 exists already, or existed until recently: give this one another kid'
   })
   t.match(await keys.importVerifyOnlyKey(another, { algorithm: 'HS256' }), {
     state: 'verify-only',
