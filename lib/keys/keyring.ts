@@ -93,8 +93,7 @@ export async function openKeyring ({
   log: { warn (details: object, message: string): void }
   isRepair?: boolean
 }): Promise<Keyring> {
-  let entries: Entry[] = []
-  let byKid = new Map<string, Entry>()
+  const memory: Memory = { entries: [], byKid: new Map() }
   const listeners: Array<() => void> = []
   const reported = new Set<string>()
 
@@ -103,37 +102,29 @@ export async function openKeyring ({
   async function take (rows: KeyRow[]): Promise<void> {
     const taken: Entry[] = []
     for (const row of rows) {
-      const known = byKid.get(row.kid)
+      const known = memory.byKid.get(row.kid)
       const { jwtKey, verifyOnly, problem } = await openKey(row, { known, sealKeys, maker, now: clock.now() })
       taken.push({ row, jwtKey, verifyOnly, problem })
     }
-    entries = taken
-    byKid = new Map(taken.map(entry => [entry.row.kid, entry]))
+    memory.entries = taken
+    memory.byKid = new Map(taken.map(entry => [entry.row.kid, entry]))
     for (const listener of listeners) listener()
   }
 
   function reportProblems (): void {
-    for (const { row: { kid }, problem } of entries) {
+    for (const { row: { kid }, problem } of memory.entries) {
       if (problem === null || reported.has(kid)) continue
       reported.add(kid)
       log.warn({ kid }, REPORTS[problem])
     }
   }
 
-  /**
-   * Leaves out rows that hold no key at all. A key that our secrets do not open stays, because it may be the key of
-   * another process.
-   */
-  function withoutDamaged (rows: readonly KeyRow[]): KeyRow[] {
-    return rows.filter(row => isSound(row) && byKid.get(row.kid)?.problem !== 'damaged')
-  }
-
   function opensNone (rows: readonly KeyRow[]): boolean {
-    return judgeSecrets(withoutDamaged(rows), sealKeys, clock.now()) === 'wrong'
+    return judgeSecrets(withoutDamaged(memory, rows), sealKeys, clock.now()) === 'wrong'
   }
 
   function candidates (rows: readonly KeyRow[]): KeyRow[] {
-    const sound = withoutDamaged(rows)
+    const sound = withoutDamaged(memory, rows)
     return judgeSecrets(sound, sealKeys, clock.now()) === 'right'
       ? sound.filter(row => unsealKeyText(sealKeys, row) !== undefined)
       : sound
@@ -153,11 +144,11 @@ export async function openKeyring ({
 
   async function load (): Promise<void> {
     const rows = await read()
-    if (isSame(rows, entries)) return
+    if (isSame(rows, memory.entries)) return
     await take(rows)
     // A key that other secrets sealed counts here. Otherwise two processes with different secrets would keep replacing
     // each other's keys.
-    if (!opensNone(rows) && lacksSigner(withoutDamaged(rows))) await replaceSigner()
+    if (!opensNone(rows) && lacksSigner(withoutDamaged(memory, rows))) await replaceSigner()
     reportProblems()
   }
 
@@ -171,7 +162,7 @@ export async function openKeyring ({
     // An empty store has nothing to open.
     if (rows.length > 0) await take(rows)
     if (opensNone(rows)) {
-      if (!isRepair) throw secretOpensNothing(entries)
+      if (!isRepair) throw secretOpensNothing(memory.entries)
     } else if (lacksSigner(candidates(rows))) {
       await replaceSigner()
     }
@@ -182,44 +173,41 @@ export async function openKeyring ({
   await start()
   follower.follow(load)
 
-  function toView ({ row, problem }: Entry, signer: Entry | undefined, now: number): KeyView {
-    const { activatesAt, retiresAt, expiresAt, revokedAt } = row
-    return {
-      kid: row.kid,
-      algorithm: row.algorithm as Algorithm,
-      state: problem === null ? stateOf(row, now) : 'unusable',
-      problem,
-      signs: row === signer?.row,
-      createdAt: row.created_at,
-      activatesAt,
-      retiresAt,
-      expiresAt,
-      revokedAt,
-      issuer: row.issuer,
-      audience: row.audience,
-      scopes: row.scope === null ? null : parseScope(row.scope)
+  return {
+    ...createLookUps(memory, algorithm),
+    candidates,
+    opensNone,
+    onChange (listener) {
+      listeners.push(listener)
     }
   }
+}
 
+/** The keys that are open in this process. */
+interface Memory {
+  entries: Entry[]
+  byKid: Map<string, Entry>
+}
+
+type LookUps = Pick<Keyring, 'find' | 'findVerifyOnly' | 'signer' | 'jwks' | 'list' | 'isRotationDue'>
+
+/** Creates the functions that only read the keys in memory. */
+function createLookUps (memory: Memory, algorithm: Algorithm): LookUps {
   function findSigning (now: number): Entry | undefined {
-    const signer = findSigner(openedRows(), algorithm, now)
-    return signer === undefined ? undefined : byKid.get(signer.kid)
-  }
-
-  function openedRows (): KeyRow[] {
-    return entries.filter(({ jwtKey }) => jwtKey !== undefined).map(({ row }) => row)
+    const signer = findSigner(openedRows(memory), algorithm, now)
+    return signer === undefined ? undefined : memory.byKid.get(signer.kid)
   }
 
   return {
     find (kid, now) {
-      const entry = byKid.get(kid)
+      const entry = memory.byKid.get(kid)
       return entry?.jwtKey !== undefined && verifies(entry.row, now)
         ? { key: entry.jwtKey, expiresAt: entry.row.expiresAt ?? Infinity }
         : undefined
     },
     findVerifyOnly (algorithm, kid, now) {
       const found: Array<Held<VerifyOnlyJwtKey>> = []
-      for (const entry of entries) {
+      for (const entry of memory.entries) {
         if (entry.verifyOnly === undefined || entry.row.algorithm !== algorithm || !verifies(entry.row, now)) continue
         if (kid === undefined || kid === entry.row.kid) {
           found.push({ key: entry.verifyOnly, expiresAt: entry.row.expiresAt ?? Infinity })
@@ -232,18 +220,44 @@ export async function openKeyring ({
       if (key === undefined) throw new Error(`There is no ${algorithm} key to sign with that the option secret (LATCHKEY_SECRET) of this process opens`)
       return key
     },
-    jwks: now => entries.filter(({ row }) => isPublished(row, now))
+    jwks: now => memory.entries.filter(({ row }) => isPublished(row, now))
       .map(({ jwtKey }) => jwtKey?.jwk ?? null).filter(jwk => jwk !== null),
     list (now) {
       const signer = findSigning(now)
-      return entries.map(entry => toView(entry, signer, now))
+      return memory.entries.map(entry => toView(entry, signer, now))
     },
-    isRotationDue: (rotation, now) => isRotationDue(openedRows(), { algorithm, rotation, now }),
-    candidates,
-    opensNone,
-    onChange (listener) {
-      listeners.push(listener)
-    }
+    isRotationDue: (rotation, now) => isRotationDue(openedRows(memory), { algorithm, rotation, now })
+  }
+}
+
+/**
+ * Leaves out rows that hold no key at all. A key that our secrets do not open stays, because it may be the key of
+ * another process.
+ */
+function withoutDamaged ({ byKid }: Memory, rows: readonly KeyRow[]): KeyRow[] {
+  return rows.filter(row => isSound(row) && byKid.get(row.kid)?.problem !== 'damaged')
+}
+
+function openedRows ({ entries }: Memory): KeyRow[] {
+  return entries.filter(({ jwtKey }) => jwtKey !== undefined).map(({ row }) => row)
+}
+
+function toView ({ row, problem }: Entry, signer: Entry | undefined, now: number): KeyView {
+  const { activatesAt, retiresAt, expiresAt, revokedAt } = row
+  return {
+    kid: row.kid,
+    algorithm: row.algorithm as Algorithm,
+    state: problem === null ? stateOf(row, now) : 'unusable',
+    problem,
+    signs: row === signer?.row,
+    createdAt: row.created_at,
+    activatesAt,
+    retiresAt,
+    expiresAt,
+    revokedAt,
+    issuer: row.issuer,
+    audience: row.audience,
+    scopes: row.scope === null ? null : parseScope(row.scope)
   }
 }
 
