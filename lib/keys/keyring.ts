@@ -17,13 +17,14 @@ import type { Store } from '../store/store.js'
 
 export type { JwtKey, JwtKeyMaker, VerifyOnlyJwtKey } from './opening.js'
 
-/** A key, and when it dies: milliseconds, or Infinity. */
+/** A key, and when it expires. */
 export interface Held<Key> {
   key: Key
+  /** Milliseconds, or Infinity. */
   expiresAt: number
 }
 
-/** A key as its administrator may see it: never the key itself. */
+/** What an administrator can see of a key. It never includes the key itself. */
 export interface KeyView extends KeyLife {
   kid: string
   algorithm: Algorithm
@@ -40,23 +41,26 @@ export interface KeyView extends KeyLife {
   createdAt: number
   issuer: string | null
   audience: string | null
-  /** Of a key that only verifies: the scopes that its tokens may carry. Null: all of the app's own. */
+  /** For a key that only verifies, the scopes that its tokens may carry. Null: all of the app's own. */
   scopes: readonly string[] | null
 }
 
-/** The keys of the store, opened and in memory. Call `Follower.refresh` first: it brings them up to date too. */
+/** The keys of the store, opened and in memory. Call `Revocations.refresh` first, because it also updates them. */
 export interface Keyring {
-  /** The key of ours with this `kid`, where its tokens are to be believed. */
+  /** Returns our key with this `kid`, if its tokens may be trusted. */
   find (kid: string, now: number): Held<JwtKey> | undefined
-  /** The keys of older systems that a token of this algorithm may be of: the one that it names, or each where it names none. */
+  /**
+   * Returns the keys of older systems that may have signed a token of this algorithm: the one that it names, or all of
+   * them if it names none.
+   */
   findVerifyOnly (algorithm: string, kid: string | undefined, now: number): Array<Held<VerifyOnlyJwtKey>>
-  /** The key that signs now. Throws where there is none that the secrets of this process open. */
+  /** Returns the key that signs now. Throws if the secrets of this process open none. */
   signer (now: number): JwtKey
-  /** The public keys: RFC 7517 section 5. */
+  /** Returns the public keys (RFC 7517 section 5). */
   jwks (now: number): PublicJwk[]
-  /** All keys, the oldest first. */
+  /** Returns all keys, oldest first. */
   list (now: number): KeyView[]
-  /** Whether the signing key is to be replaced. `rotation`: milliseconds that a key signs for; undefined: for good. */
+  /** Whether the signing key must be replaced now. `rotation`: see `isRotationDue` in `life.ts`. */
   isRotationDue (rotation: number | undefined, now: number): boolean
   /**
    * Returns the keys in the store that may be chosen to sign. These are the keys that open here. If none opens, the
@@ -67,7 +71,7 @@ export interface Keyring {
    * Whether there are keys that may be good but none of them opens. Then the secret of this process is probably wrong.
    */
   opensNone (keys: readonly KeyRow[]): boolean
-  /** Registers what must forget what the keys before have verified. */
+  /** Registers a listener that is called when keys have changed, for example to forget what the old ones verified. */
   onChange (listener: () => void): void
 }
 
@@ -130,7 +134,7 @@ export async function openKeyring ({
       : sound
   }
 
-  /** Another process that signs with other algorithms does not replace our signing key when it revokes it: we do. */
+  /** A process that signs with another algorithm does not replace our signing key when it revokes it, so we do. */
   async function makeSigner (): Promise<void> {
     const spare = await prepareKey(algorithm, sealKeys[0], clock.now())
     await revocations.transaction((trx, revoke, now, record) =>
@@ -217,7 +221,12 @@ function createLookUps (memory: Memory, algorithm: Algorithm): LookUps {
     },
     signer (now) {
       const key = findSigning(now)?.jwtKey
-      if (key === undefined) throw new Error(`There is no ${algorithm} key to sign with that the option secret (LATCHKEY_SECRET) of this process opens`)
+      if (key === undefined) {
+        throw new Error(
+          `The option secret (LATCHKEY_SECRET) of this process opens no ${algorithm} key to sign with: ` +
+          'give every process the same list of secrets'
+        )
+      }
       return key
     },
     jwks: now => memory.entries.filter(({ row }) => isPublished(row, now))
@@ -270,7 +279,7 @@ function secretOpensNothing (entries: readonly Entry[]): Error {
   )
 }
 
-/** Read after every commit of another process, most of which are logins. */
+/** Whether nothing has changed. The rows are read after each commit of another process, and most commits are logins. */
 function isSame (rows: KeyRow[], entries: Entry[]): boolean {
   return rows.length === entries.length && rows.every((row, index) => {
     const known = entries[index]?.row
