@@ -154,17 +154,6 @@ function createGuard<User extends AuthenticatedUser | undefined> (name: string, 
     return withHeaders(error)
   }
 
-  function run (request: FastifyRequest, reply: FastifyReply, done: Done, isAround: boolean): void {
-    let outcome: User | Promise<User>
-    try {
-      outcome = judge(request, reply)
-    } catch (error) {
-      return done(settle(error, request, isAround))
-    }
-    if (!(outcome instanceof Promise)) return done()
-    outcome.then(() => done(), error => done(settle(error, request, isAround)))
-  }
-
   async function resolve (request: FastifyRequest, reply: FastifyReply): Promise<User> {
     try {
       return await judge(request, reply)
@@ -181,8 +170,18 @@ function createGuard<User extends AuthenticatedUser | undefined> (name: string, 
 
   /** @param isAround - whether it is a hook of the app or of a plugin, and not of one route. */
   function makeGuard (isAround: boolean): Guard<User> {
+    function run (request: FastifyRequest, reply: FastifyReply, done: Done): void {
+      let outcome: User | Promise<User>
+      try {
+        outcome = judge(request, reply)
+      } catch (error) {
+        return done(settle(error, request, isAround))
+      }
+      if (!(outcome instanceof Promise)) return done()
+      outcome.then(() => done(), error => done(settle(error, request, isAround)))
+    }
     const call = function (request: FastifyRequest, reply: FastifyReply, done?: Done): void | Promise<User> {
-      return typeof done === 'function' ? run(request, reply, done, isAround) : wait(request, reply)
+      return typeof done === 'function' ? run(request, reply, done) : wait(request, reply)
     } as Guard<User>
     return Object.defineProperties(call, { name: { value: name }, bind: { value: bind }, [kRequirement]: { get: () => requirement } })
   }
