@@ -17,7 +17,7 @@ declare module 'fastify' {
   }
 }
 
-/** The sessions and their refresh tokens. */
+/** Creates the sessions and their refresh tokens. */
 export default fp(async function latchkeySessions (app) {
   const { claims, maxSessions, sessionTtl, refreshIdleTtl, refreshGrace } = app[kSettings]
   app.decorate(kSessions, createSessions({

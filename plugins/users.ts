@@ -18,14 +18,14 @@ export const kBuiltInUsers = Symbol('latchkey.builtInUsers')
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** The accounts behind the logins. */
+    /** The accounts that can log in. */
     [kUsers]: UserDirectory
-    /** The same, where they are the built-in table; undefined where the host has its own. */
+    /** The same accounts if they are the built-in table. Undefined if the host has its own. */
     [kBuiltInUsers]: Users | undefined
   }
 }
 
-/** The accounts: the host's own where it has given them, else the built-in table. */
+/** Uses the host's own accounts if it has given any, otherwise the built-in table. */
 export default fp(async function latchkeyUsers (app) {
   const { users, catalogue, passwordMinLength } = app[kSettings]
   const builtIn = users === undefined
@@ -44,7 +44,10 @@ export default fp(async function latchkeyUsers (app) {
   app.decorate(kUsers, users === undefined ? builtIn as Users : enclose(users))
 }, { name: 'latchkey-users', fastify: '5.x', dependencies: ['latchkey-passwords', 'latchkey-revocations', 'latchkey-throttle'] })
 
-/** What goes wrong in the host's code is for the log, whatever status and message it has: the client learns nothing of the accounts. */
+/**
+ * Keeps errors of the host's code for the log, whatever status and message they have. The client must learn nothing
+ * about the accounts.
+ */
 function enclose (users: UserDirectory): UserDirectory {
   async function guard<T> (ask: () => Promise<T>): Promise<T> {
     try {
@@ -62,11 +65,16 @@ function enclose (users: UserDirectory): UserDirectory {
 
 const SCOPE = new RegExp(SCOPE_PATTERN)
 
-/** What the host's code gives is trusted with everything; a mistake in it must not become a right that nobody granted. */
+/** Checks a user that the host's code returns. The code is trusted, but a mistake in it must not grant any rights. */
 function check (user: User | null | undefined): User | null {
   if (user == null) return null
   const { id, username, scopes } = user
   if (typeof id === 'string' && id !== '' && !isReservedId(id) && typeof username === 'string' &&
-    Array.isArray(scopes) && scopes.every(scope => typeof scope === 'string' && SCOPE.test(scope))) return { id, username, scopes: [...scopes] }
-  throw new TypeError('The option users gave something that is no user: { id, username, scopes } with a text, a text and a list of scope names; no id begins with lkc_ or is latchkey, as those of machine clients do')
+    Array.isArray(scopes) && scopes.every(scope => typeof scope === 'string' && SCOPE.test(scope))) {
+    return { id, username, scopes: [...scopes] }
+  }
+  throw new TypeError(
+    'The option users returned an invalid user: return { id, username, scopes } with a text, a text and a list of ' +
+    'scope names; an id must not begin with lkc_ or be latchkey, because those are ids of machine clients'
+  )
 }
