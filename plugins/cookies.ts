@@ -22,9 +22,9 @@ export interface Cookies {
   readAccessToken (request: FastifyRequest): string
   /** Returns the refresh token in the cookie, if there is one. Throws `cross_site_request`. */
   readRefreshToken (request: FastifyRequest): string | undefined
-  /** Whether a request does not come from a page of another site in a browser. */
+  /** Whether a request was not sent by a browser for a page of another site. */
   isSameSite (request: FastifyRequest): boolean
-  /** Throws `cross_site_request` if a request does. */
+  /** Throws `cross_site_request` if it was. */
   assertSameSite (request: FastifyRequest): void
   /**
    * Sets both cookies. Lifetimes are in seconds. Throws if the access token is too long for a browser to keep, because

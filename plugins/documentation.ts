@@ -12,7 +12,7 @@ const { version } = JSON.parse(readFileSync(new URL('../../package.json', import
 
 const TAGS = [
   { name: 'tokens', description: 'The OAuth endpoints: get, exchange, revoke and inspect tokens.' },
-  { name: 'browser', description: 'The same, with cookies that no script can read.' },
+  { name: 'browser', description: 'Log in, refresh and log out with cookies that no script can read.' },
   { name: 'sessions', description: 'List and end the sessions of a user.' },
   { name: 'users', description: 'Your own account, and for administrators all accounts.' },
   { name: 'clients', description: 'Machine clients.' },
@@ -79,7 +79,7 @@ export async function documentRoutes (routes: readonly RouteOptions[], settings:
     // The page is a first-party app. It has no registered client, and asks for no scope that the user has not ticked.
     initOAuth: { clientId: '', scopes: [] }
   })
-  // Only the schemas of the routes matter, because no one calls the routes here.
+  // Only the schemas of the routes matter, because they are never called here.
   app.setValidatorCompiler(() => () => true)
   app.setSerializerCompiler(() => () => '')
   for (const { method, url, schema } of routes) {

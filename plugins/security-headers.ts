@@ -20,7 +20,7 @@ export const LEAST_HEADERS = {
  * Sets headers for responses that are data and not pages. Nothing in them may run, be framed, be sniffed, or be
  * embedded by another site. The docs page is a page, and has a policy of its own: see `documentation.ts`. The headers
  * are made once. @fastify/helmet sets them one by one for each request, which takes a fifth of the time of a short
- * response, and one request to it would take a tenth of the time to start.
+ * response. Asking it for them with one request would take a tenth of the time to start.
  */
 export default fp(async function latchkeySecurityHeaders (app) {
   const { securityHeaders, issuer } = app[kSettings]

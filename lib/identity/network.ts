@@ -8,8 +8,8 @@ const MAX_LENGTH = 80
 
 /**
  * The fewest leading bits of a range. No private IPv4 network is larger than 10.0.0.0/8. A larger range contains
- * strangers: 0.0.0.0/1 and 128.0.0.0/1 together trust everyone, just like 0.0.0.0/0. The largest IPv6 blocks that one
- * organisation gets have 16 bits.
+ * strangers: 0.0.0.0/1 and 128.0.0.0/1 together trust everyone, just like 0.0.0.0/0. In IPv6, one bit already gives
+ * half of all addresses, and the largest blocks that one organisation gets have 16.
  */
 const FEWEST_BITS = { ipv4: 8, ipv6: 16 }
 

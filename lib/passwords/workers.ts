@@ -15,7 +15,10 @@ export class PasswordQueueFullError extends Error {
 export interface Caller {
   /** Origins take turns when threads are scarce. Default: one origin for all callers that name none. */
   origin?: string
-  /** The caller has not proved an identity. Anyone can be many such callers, so they wait in a queue of their own. */
+  /**
+   * The caller has not proved an identity. Anyone can send such requests from many addresses, so they wait in a queue
+   * of their own.
+   */
   isAnonymous?: boolean
 }
 
