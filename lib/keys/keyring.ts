@@ -99,8 +99,7 @@ export async function openKeyring ({
 }): Promise<Keyring> {
   const memory: Memory = { entries: [], byKid: new Map() }
   const listeners: Array<() => void> = []
-  const reported = new Set<string>()
-
+  const reportProblems = createReports(memory, log)
   const read = (): Promise<KeyRow[]> => store.read(readKeys)
 
   async function take (rows: KeyRow[]): Promise<void> {
@@ -113,14 +112,6 @@ export async function openKeyring ({
     memory.entries = taken
     memory.byKid = new Map(taken.map(entry => [entry.row.kid, entry]))
     for (const listener of listeners) listener()
-  }
-
-  function reportProblems (): void {
-    for (const { row: { kid }, problem } of memory.entries) {
-      if (problem === null || reported.has(kid)) continue
-      reported.add(kid)
-      log.warn({ kid }, REPORTS[problem])
-    }
   }
 
   function opensNone (rows: readonly KeyRow[]): boolean {
@@ -183,6 +174,18 @@ export async function openKeyring ({
     opensNone,
     onChange (listener) {
       listeners.push(listener)
+    }
+  }
+}
+
+/** Creates the function that logs each key that cannot be opened, once. */
+function createReports (memory: Memory, log: { warn (details: object, message: string): void }): () => void {
+  const reported = new Set<string>()
+  return function reportProblems () {
+    for (const { row: { kid }, problem } of memory.entries) {
+      if (problem === null || reported.has(kid)) continue
+      reported.add(kid)
+      log.warn({ kid }, REPORTS[problem])
     }
   }
 }
