@@ -13,8 +13,8 @@ declare module 'fastify' {
 }
 
 /**
- * Reads the audit trail. Each entry is written in the transaction that it describes: see
- * `lib/revocation/revocations.ts`.
+ * Reads the audit trail. The ledger writes each entry in the transaction that it describes: see
+ * `lib/ledger/ledger.ts`.
  */
 export default fp(async function latchkeyAudit (app) {
   app.decorate(kAudit, createAudit({ store: app[kStore], clock: app[kClock], retention: app[kSettings].auditRetention }))

@@ -40,4 +40,4 @@ export default fp(async function latchkeyRevocations (app) {
     app.log.warn({ ahead }, 'the clock of this machine is behind the time that was last acted on here: set it right; ' +
       'until it has caught up, tokens are dated by the stored time')
   }
-}, { name: 'latchkey-revocations', fastify: '5.x', dependencies: ['latchkey-database', 'latchkey-events'] })
+}, { name: 'latchkey-revocations', fastify: '5.x', dependencies: ['latchkey-database', 'latchkey-ledger'] })

@@ -30,10 +30,7 @@ export function sealSigningKey (
 }
 
 /** The transaction that a step belongs to, and the actor that the audit trail names for it. */
-export interface KeyChange {
-  trx: Transaction<Tables>
-  revoke: Revoke
-  record: RecordEvent
+export interface KeyChange extends Write {
   by: Actor
   /** Returns the keys that may be chosen to sign: see `Keyring.candidates`. */
   candidates: (keys: readonly KeyRow[]) => KeyRow[]

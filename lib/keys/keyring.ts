@@ -45,7 +45,7 @@ export interface KeyView extends KeyLife {
   scopes: readonly string[] | null
 }
 
-/** The keys of the store, opened and in memory. Call `Revocations.refresh` first, because it also updates them. */
+/** The keys of the store, opened and in memory. Call `Follower.refresh` first, because it also updates them. */
 export interface Keyring {
   /** Returns our key with this `kid`, if its tokens may be trusted. */
   find (kid: string, now: number): Held<JwtKey> | undefined
@@ -128,8 +128,8 @@ export async function openKeyring ({
   /** A process that signs with another algorithm does not replace our signing key when it revokes it, so we do. */
   async function makeSigner (): Promise<void> {
     const spare = await prepareKey(algorithm, sealKeys[0], clock.now())
-    await revocations.transaction((trx, revoke, now, record) =>
-      promoteOrInsert({ trx, revoke, record, by: SYSTEM, candidates }, spare, { algorithm, now })
+    await revocations.write(write =>
+      promoteOrInsert({ ...write, by: SYSTEM, candidates }, spare, { algorithm, now: write.now })
     )
   }
 

@@ -7,7 +7,7 @@ const ATTEMPTS = 100
 /**
  * Returns the moment up to which everything that was acknowledged is in the store, for all later reads, and in the
  * keyring. Rejects with `revocation_unknown` if that is unknown.
- * @param stopwatch - `performance.now`, the clock of `Revocations.asOf`.
+ * @param stopwatch - `performance.now`, the clock of `Follower.asOf`.
  */
 export async function reachMoment (follower: Follower, stopwatch: () => number): Promise<number> {
   try {

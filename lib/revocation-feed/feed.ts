@@ -51,7 +51,7 @@ export interface RevocationFeed {
  * Creates the feed. While there are streams, one reader follows the store for all of them: at once when this process
  * commits, and with each heartbeat for what others have committed.
  * @param storeId - from `readStoreId`.
- * @param stopwatch - `performance.now`, the clock of `Revocations.asOf`.
+ * @param stopwatch - `performance.now`, the clock of `Follower.asOf`.
  * @param log - receives a line when the reader fails, and when it works again.
  */
 export function createRevocationFeed ({ store, storeId, limits = FEED_LIMITS, ...services }: {
@@ -113,9 +113,9 @@ async function readPage (feed: Following, { after, limit }: {
   after: string | undefined
   limit: number
 }): Promise<PageRead> {
-  const { store, revocations, clock, stopwatch, cursors } = feed
+  const { store, follower, clock, stopwatch, cursors } = feed
   const before = store.epoch()
-  const moment = await reachMoment(revocations, stopwatch)
+  const moment = await reachMoment(follower, stopwatch)
   const time = clock.now()
   const keys = kidsOf(feed)
   const asked = cursors.parse(after)

@@ -6,7 +6,8 @@ import type { FeedReader } from './reader.js'
 import type { FeedCursors } from './rules.js'
 import type { FeedLimits } from './stream-limits.js'
 import type { Keyring } from '../keys/keyring.js'
-import type { Revocations } from '../revocation/revocations.js'
+import type { Ledger } from '../ledger/ledger.js'
+import type { Follower } from '../store/change-follower.js'
 import type { Store } from '../store/store.js'
 import type { Tokens } from '../tokens/tokens.js'
 
@@ -42,7 +43,8 @@ export interface OpenStream {
 /** What the functions of one feed share. */
 export interface Following {
   readonly store: Store
-  readonly revocations: Revocations
+  readonly ledger: Ledger
+  readonly follower: Follower
   readonly tokens: Tokens
   readonly keyring: Keyring
   readonly clock: Clock
@@ -77,7 +79,7 @@ function followEpoch (feed: Following): void {
 }
 
 async function makeBeat (feed: Following): Promise<void> {
-  const { store, revocations, clock, stopwatch, limits, reader, streams } = feed
+  const { store, ledger, follower, clock, stopwatch, limits, reader, streams } = feed
   followEpoch(feed)
   const number = ++feed.beatsBegun
   for (const stream of streams) {
@@ -85,10 +87,10 @@ async function makeBeat (feed: Following): Promise<void> {
     const isIdle = stream.idleSince !== undefined && now - stream.idleSince >= limits.patience
     if (now - stream.openedAt >= limits.lifetime || isIdle) stream.end()
   }
-  const moment = await reachMoment(revocations, stopwatch)
+  const moment = await reachMoment(follower, stopwatch)
   // A node whose clock is ahead issues tokens without writing a rule, so no rule shows us its time. Receivers must not
   // refuse these tokens because they seem to come from the future.
-  await revocations.readTime()
+  await ledger.readTime()
   for (const stream of streams) if (!await mayGoOn(feed, stream.token)) stream.end()
   const time = clock.now()
   const keys = kidsOf(feed)
@@ -174,9 +176,9 @@ export function startBeats (feed: Following): void {
  * Brings the rules of other processes into the index, which then notifies the feed. If this fails, the next heartbeat
  * fails too and logs it.
  */
-function look ({ revocations }: Following): void {
+function look ({ follower }: Following): void {
   try {
-    revocations.refresh()?.catch(() => {})
+    follower.refresh()?.catch(() => {})
   } catch {}
 }
 

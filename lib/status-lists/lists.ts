@@ -53,7 +53,7 @@ interface SignedStatusList {
 /** The signed lists. */
 export interface StatusLists {
   /**
-   * Returns the list as of the moment up to which the revocations are known (`Revocations.refresh`). So it includes
+   * Returns the list as of the moment up to which the revocations are known (`Follower.refresh`). So it includes
    * everything that this process acknowledged before the call. Returns undefined if there is no such list, or if all
    * tokens that referred to it are dead. Rejects with a 503 if the revocations are unknown. It only reads memory unless
    * something was revoked since the last call.
@@ -85,7 +85,10 @@ interface Sources {
 }
 
 /** Creates the lists of one instance. */
-export function createStatusLists ({ revocations, ...sources }: Sources & { revocations: Revocations }): StatusLists {
+export function createStatusLists ({ follower, revocations, ...sources }: Sources & {
+  follower: Follower
+  revocations: Revocations
+}): StatusLists {
   const held = new Map<string, Held>()
   // Everything that ends a session also writes a rule.
   let changes = 0

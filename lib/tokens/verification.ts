@@ -75,6 +75,19 @@ interface VerifiedToken {
   diesAt: number
 }
 
+/**
+ * Brings the keys and the revocations up to date: see `Follower.refresh` of the store. A verifier in another process
+ * follows a feed instead.
+ */
+export interface StateFollower {
+  refresh (): Promise<void> | undefined
+}
+
+/** Advances the clock to the time of the service: see `Ledger.readTime`. */
+export interface TimeReader {
+  readTime (): Promise<void>
+}
+
 /** Looks up something that is needed before a token may be refused. */
 type Doubt = () => Promise<void>
 
@@ -117,7 +130,7 @@ export function createTokenVerification ({ keys, clock, follower, ledger, revoca
     const { claims, keyExpiresAt } = checked
     if (claims.nbf !== undefined && typeof claims.nbf !== 'number') throw new LatchkeyError('invalid_token')
     // Its signature is good, so it may come from a node whose clock is ahead of ours. That node has stored its time.
-    if (Math.max(claims.iat, claims.nbf ?? 0) > now / 1000 + CLOCK_TOLERANCE) return revocations.readTime
+    if (Math.max(claims.iat, claims.nbf ?? 0) > now / 1000 + CLOCK_TOLERANCE) return ledger.readTime
     const result = toVerifiedToken(claims, keyExpiresAt)
     if (now < result.diesAt) verified.set(token, result)
     return result
