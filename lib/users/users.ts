@@ -39,6 +39,16 @@ interface UserChange {
   password?: string
 }
 
+/** A change of the own password. */
+export interface OwnPasswordChange {
+  current: string
+  password: string
+  /** The session that stays. */
+  keepSession: string | undefined
+  /** Where the request comes from. */
+  address?: string
+}
+
 /**
  * The built-in table of users. What takes rights away kills the tokens that have them, before its promise resolves.
  *
@@ -72,7 +82,7 @@ export interface Users extends UserDirectory {
   /** `update` of the password alone. */
   setPassword (id: string, password: string, by?: Principal): Promise<StoredUser>
   /** Changes the own password: throws `wrong_password` where `current` is not it. Ends every session but `keepSession`. */
-  changePassword (id: string, current: string, password: string, options: { keepSession: string | undefined, address?: string }): Promise<void>
+  changePassword (id: string, change: OwnPasswordChange): Promise<void>
   /** `update` that disables: no login, and every session and token dies. */
   disable (id: string, by?: Principal): Promise<StoredUser>
   /** `update` that lets a disabled user log in again. */
@@ -255,7 +265,7 @@ export function createUsers ({ store, clock, passwords, ledger, revocations, thr
     disable: (id, by) => update(id, { disabled: true }, by),
     enable: (id, by) => update(id, { disabled: false }, by),
 
-    async changePassword (id, current, password, { keepSession, address }) {
+    async changePassword (id, { current, password, keepSession, address }) {
       const by = asUser(id, address ?? null)
       const caller = callerOf(by)
       const row = await store.read(db => requireAccount(db, id))

@@ -50,7 +50,7 @@ const me: FastifyPluginAsyncTypebox = async function me (app) {
     // A stolen access token must not allow guessing the password, so failures count for its session, or for its user if
     // the token has no session.
     await throttle.attempt(throttle.changeBucket(sessionId ?? id), { actor: asUser(id, request.ip), subject: id, sessionId }, () =>
-      builtInUsers.changePassword(id, current, password, { keepSession: sessionId, address: request.ip }))
+      builtInUsers.changePassword(id, { current, password, keepSession: sessionId, address: request.ip }))
     return reply.code(204).send(null)
   })
 }
