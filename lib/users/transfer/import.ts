@@ -1,23 +1,20 @@
 import type { Selectable } from 'kysely'
 import type { Actor } from '../../../schemas/events.js'
 import type { UserRecord } from '../../../schemas/users.js'
-import type { Clock } from '../../time/clock.js'
 import { parseDateTime } from '../../time/date-time.js'
 import { LatchkeyError } from '../../errors.js'
 import { HOST } from '../../ledger/events.js'
-import type { NewEvent } from '../../ledger/events.js'
 import { createId } from '../../identity/ids.js'
-import type { Passwords } from '../../passwords/pool.js'
-import type { Revocations } from '../../revocation/revocations.js'
 import type { Write } from '../../revocation/writing.js'
-import { parseScope } from '../../identity/scopes.js'
 import { NOTHING_ENDED } from '../../revocation/session-ending.js'
 import type { Progress, Step } from '../../revocation/session-ending.js'
 import type { Queryable, UsersTable } from '../../store/tables.js'
-import type { Store } from '../../store/store.js'
-import type { Throttle } from '../../throttle/throttle.js'
+import { describeAdded } from '../add.js'
 import { changeRow, markOf, writeChange } from '../change.js'
 import type { AccountChange } from '../change.js'
+import type { UsersContext } from '../context.js'
+import { assertAcceptable } from '../new-password.js'
+import { toScope } from '../rows.js'
 import { checkRecord } from './record.js'
 import { findUsernameProblem, formOf, keyOf } from '../../identity/usernames.js'
 
@@ -78,38 +75,23 @@ const HASHED_AT_ONCE = 32
 
 const IN_THE_SAME_MOMENT = 'the account was changed in the same moment: import the row again'
 
-/** The entry of the audit trail for a new account. */
-export function describeAdded ({ id, username, scope }: UsersTable, by: Actor): NewEvent {
-  return { type: 'user_added', actor: by, subject: id, details: { username, scopes: parseScope(scope) } }
-}
+/** Makes `Users.startImport`. */
+export function createUserImport (context: UsersContext) {
+  const { store, clock, passwords, revocations, throttle, catalogue } = context
 
-/**
- * Makes `Users.startImport`.
- * @param toScope - the scopes as they are kept; throws a LatchkeyError for one that is not in the catalogue.
- * @param assertAcceptable - rejects with a LatchkeyError for a password that the policy refuses.
- */
-export function createUserImport ({ store, clock, passwords, revocations, throttle, toScope, assertAcceptable }: {
-  store: Store
-  clock: Clock
-  passwords: Passwords
-  revocations: Revocations
-  throttle: Pick<Throttle, 'forgive'>
-  toScope: (scopes: readonly string[]) => string
-  assertAcceptable: (password: string, username: string) => Promise<void>
-}) {
   async function toCandidate ({ line, value }: ImportRow): Promise<Candidate | string> {
     const problem = checkRecord(value)
     if (problem !== undefined) return problem
     const { username, id, scopes, disabled, created_at: createdAt, password, password_hash: passwordHash } = value as UserRecord
     try {
-      if (password !== undefined) await assertAcceptable(password, username)
+      if (password !== undefined) await assertAcceptable(context, { password, username })
       return {
         line,
         username: formOf(username),
         nameProblem: findUsernameProblem(username),
         key: keyOf(username),
         id,
-        scope: scopes === undefined ? undefined : toScope(scopes),
+        scope: scopes === undefined ? undefined : toScope(scopes, catalogue),
         disabled,
         createdAt: createdAt === undefined ? undefined : parseDateTime(createdAt),
         password,

@@ -1,0 +1,47 @@
+import type { Selectable } from 'kysely'
+import { networkOf } from '../identity/network.js'
+import { PasswordQueueFullError } from '../passwords/pool.js'
+import type { Caller } from '../passwords/pool.js'
+import type { UsersTable } from '../store/tables.js'
+import type { UsersContext } from './context.js'
+import { findRowByName } from './rows.js'
+import { toStoredUser } from './stored-user.js'
+import type { StoredUser } from './stored-user.js'
+
+/** What a user proves an identity with. */
+export interface Login {
+  username: string
+  password: string
+  /** Where the attempt comes from. */
+  address?: string
+}
+
+/** `Users.authenticate`. */
+export async function authenticate (
+  context: UsersContext, { username, password, address }: Login
+): Promise<StoredUser | null> {
+  const { store, passwords } = context
+  const caller = { origin: networkOf(address), isAnonymous: true }
+  const row = await store.read(db => findRowByName(db, username))
+  // Unknown and disabled users cost a hash too: the time of the answer tells nothing.
+  const { valid, needsRehash } = await passwords.verify(password, row?.password_hash, caller)
+  // A damaged id names nobody.
+  if (typeof row?.id !== 'string' || !valid || row.disabled_at !== null) return null
+  if (needsRehash) await rehash(context, { row, password, caller })
+  return toStoredUser(row)
+}
+
+/** Replaces a hash that is cheaper than configured, unless the password was changed in the meantime. */
+async function rehash (
+  { store, passwords }: UsersContext,
+  { row, password, caller }: { row: Selectable<UsersTable>, password: string, caller: Caller }
+): Promise<void> {
+  try {
+    const passwordHash = await passwords.hash(password, caller)
+    await store.transaction(trx => trx.updateTable('users').set({ password_hash: passwordHash })
+      .where('id', '=', row.id).where('password_hash', '=', row.password_hash).execute())
+  } catch (error) {
+    // The password was right: a full queue postpones the new hash to the next login, and must not refuse this one.
+    if (!(error instanceof PasswordQueueFullError)) throw error
+  }
+}
