@@ -15,7 +15,8 @@ export interface NewAccount {
   /** `keyOf` the username. */
   key: string
   passwordHash: string
-  scope: string
+  /** Default: none. */
+  scope?: string
   /** Default: false. */
   disabled?: boolean
   /** Milliseconds. Default: now. */
@@ -23,7 +24,7 @@ export interface NewAccount {
 }
 
 export function createRow (
-  { id, username, key, passwordHash, scope, disabled = false, createdAt }: NewAccount, now: number
+  { id, username, key, passwordHash, scope = '', disabled = false, createdAt }: NewAccount, now: number
 ): UsersTable {
   const state = { scope, disabled_at: disabled ? now : null }
   return {

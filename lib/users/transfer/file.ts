@@ -4,7 +4,7 @@ import { USER_COLUMNS } from '../../../schemas/users.js'
 import type { UserRecord } from '../../../schemas/users.js'
 import { readLines } from './text-lines.js'
 import type { Line } from './text-lines.js'
-import type { ImportRow } from './import.js'
+import type { ImportRow } from './candidate.js'
 
 /** How a file of users is written: a JSON object on each line, or CSV (RFC 4180) under a line with the names of the columns. */
 export type UserFileFormat = 'ndjson' | 'csv'
