@@ -13,21 +13,22 @@ import { createRow, toScope } from './rows.js'
 import { toStoredUser } from './stored-user.js'
 import type { StoredUser } from './stored-user.js'
 
-/** A user to be added. */
+/** A user to add. */
 export interface NewUser {
   username: string
   password: string
   scopes?: readonly string[]
 }
 
-/** The first user of a store. */
+/** The first user, to add to a store without users. */
 export interface FirstUser {
   username: string
+  /** Returns the hash of the password. It is called only if the store has no users. */
   hash: () => Promise<string>
   scopes: readonly string[]
 }
 
-/** The entry of the audit trail for a new account. */
+/** Returns the audit event for a new account. */
 export function describeAdded ({ id, username, scope }: UsersTable, by: Actor): NewEvent {
   return { type: 'user_added', actor: by, subject: id, details: { username, scopes: parseScope(scope) } }
 }
@@ -56,7 +57,8 @@ export async function addFirstUser (
   if (await store.read(hasUsers)) return null
   const scope = toScope(scopes, catalogue)
   const passwordHash = await hash()
-  const row = createRow({ username: normaliseUsername(username), key: keyOf(username), scope, passwordHash }, clock.now())
+  const account = { username: normaliseUsername(username), key: keyOf(username), scope, passwordHash }
+  const row = createRow(account, clock.now())
   return await ledger.write(async ({ trx, record }) => {
     if (await hasUsers(trx)) return null
     await trx.insertInto('users').values(row).execute()
@@ -69,7 +71,7 @@ async function hasUsers (db: Queryable): Promise<boolean> {
   return await db.selectFrom('users').select('id').limit(1).executeTakeFirst() !== undefined
 }
 
-/** Whoever registers gets no scopes from anybody. */
+/** An anonymous caller may register, but has no built-in scope to grant. */
 async function assertMayAdd (db: Queryable, scopes: readonly string[], by: Principal): Promise<void> {
   assertMayGrant(by.kind === 'anonymous' ? [] : await readAuthority(db, by), scopes)
 }

@@ -8,7 +8,7 @@ import { findRowByName } from './rows.js'
 import { toStoredUser } from './stored-user.js'
 import type { StoredUser } from './stored-user.js'
 
-/** What a user proves an identity with. */
+/** A login attempt. */
 export interface Login {
   username: string
   password: string
@@ -23,15 +23,15 @@ export async function authenticate (
   const { store, passwords } = context
   const caller = { origin: networkOf(address), isAnonymous: true }
   const row = await store.read(db => findRowByName(db, username))
-  // Unknown and disabled users cost a hash too: the time of the answer tells nothing.
+  // Unknown and disabled users cost a hash too, so the response time reveals nothing.
   const { valid, needsRehash } = await passwords.verify(password, row?.password_hash, caller)
-  // A damaged id names nobody.
+  // A damaged id identifies no user.
   if (typeof row?.id !== 'string' || !valid || row.disabled_at !== null) return null
   if (needsRehash) await rehash(context, { row, password, caller })
   return toStoredUser(row)
 }
 
-/** Replaces a hash that is cheaper than configured, unless the password was changed in the meantime. */
+/** Replaces a hash that is cheaper than configured, unless the password has changed in the meantime. */
 async function rehash (
   { store, passwords }: UsersContext,
   { row, password, caller }: { row: Selectable<UsersTable>, password: string, caller: Caller }
@@ -41,7 +41,7 @@ async function rehash (
     await store.transaction(trx => trx.updateTable('users').set({ password_hash: passwordHash })
       .where('id', '=', row.id).where('password_hash', '=', row.password_hash).execute())
   } catch (error) {
-    // The password was right: a full queue postpones the new hash to the next login, and must not refuse this one.
+    // The password was right, so a full queue must not fail this login. A later login stores the new hash.
     if (!(error instanceof PasswordQueueFullError)) throw error
   }
 }

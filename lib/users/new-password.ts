@@ -14,7 +14,7 @@ export function callerOf ({ kind, address }: Actor): Caller {
   return { origin: networkOf(address), isAnonymous: kind === 'anonymous' }
 }
 
-/** Throws `password_rejected` with the reason. */
+/** Throws `password_rejected` with the reason if the policy does not allow the password. */
 export async function assertAcceptable (
   { passwords, passwordMinLength }: UsersContext, { password, username }: NewPassword, caller?: Caller
 ): Promise<void> {
@@ -22,7 +22,7 @@ export async function assertAcceptable (
   if (reason !== undefined) throw new LatchkeyError('password_rejected', { message: reason })
 }
 
-/** Throws `password_rejected` with the reason. */
+/** Hashes a new password after `assertAcceptable`. */
 export async function hashAcceptable (
   context: UsersContext, newPassword: NewPassword, caller: Caller
 ): Promise<string> {

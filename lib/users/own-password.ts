@@ -6,11 +6,11 @@ import { changedAt } from './change.js'
 import type { UsersContext } from './context.js'
 import { callerOf, hashAcceptable } from './new-password.js'
 
-/** A change of the own password. */
+/** A change of a user's own password. */
 export interface OwnPasswordChange {
   current: string
   password: string
-  /** The session that stays. */
+  /** The session that does not end. If undefined, all sessions end. */
   keepSession: string | undefined
   /** Where the request comes from. */
   address?: string
@@ -35,8 +35,9 @@ export async function changeOwnPassword (
   await inSteps<undefined>(revocations, async write => {
     const { trx, now, record } = write
     const before = await requireAccount(trx, id)
-    // Somebody else changed it, or disabled the account, while we were hashing: theirs stands.
-    if (before.password_changed_at !== row.password_changed_at || before.disabled_at !== null) throw new LatchkeyError('wrong_password')
+    // If someone changed the password or disabled the account while we were hashing, that change stands.
+    const isChanged = before.password_changed_at !== row.password_changed_at || before.disabled_at !== null
+    if (isChanged) throw new LatchkeyError('wrong_password')
     // If no session is kept, tokens that belong to no session can die too.
     const step = keepSession === undefined
       ? await closeSessions(write, { userId: id })

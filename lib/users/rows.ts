@@ -6,13 +6,13 @@ import { keyOf } from '../identity/usernames.js'
 import type { Queryable, UsersTable } from '../store/tables.js'
 import { markOf } from './change.js'
 
-/** What a new row is made of. */
+/** A new account. */
 export interface NewAccount {
   /** Default: a new id. */
   id?: string
-  /** As it is stored: `formOf`. */
+  /** The result of `formOf`. */
   username: string
-  /** `keyOf` the username. */
+  /** The result of `keyOf`. */
   key: string
   passwordHash: string
   /** Default: none. */
@@ -40,7 +40,10 @@ export function createRow (
   }
 }
 
-/** Sorted, each once. Throws `invalid_scope` that names the first which is not in the catalogue. */
+/**
+ * Returns the scopes as they are stored: sorted, each once. Throws `invalid_scope`, which names the first scope that is
+ * not in the catalogue.
+ */
 export function toScope (scopes: readonly string[], catalogue: Readonly<Record<string, string>>): string {
   try {
     assertKnownScopes(scopes, catalogue)

@@ -10,11 +10,11 @@ import { toScope } from './rows.js'
 import { toStoredUser } from './stored-user.js'
 import type { StoredUser } from './stored-user.js'
 
-/** What to change of an account; what is not named stays. */
+/** A change of an account. Only the members that are present change. */
 export interface UserChange {
-  /** All scopes that the user is to have. */
+  /** All scopes of the user from now on. */
   scopes?: readonly string[]
-  /** Whether the user is kept from logging in. */
+  /** Whether the user is prevented from logging in. */
   disabled?: boolean
   password?: string
 }
@@ -38,12 +38,19 @@ export async function updateUser (
   return toStoredUser(changed)
 }
 
-/** Hashes a password that is set from outside. Whoever may not set it costs no hash, and hears nothing of the policy. */
+/**
+ * Hashes a password that `by` sets for another account. If `by` may not set it, this costs no hash and reveals nothing
+ * about the password policy.
+ */
 async function hashFor (
   context: UsersContext, id: string, { password, by }: { password: string, by: Principal }
 ): Promise<string> {
-  // ASVS 6.2.3: whoever holds a stolen token must not get the account for good.
-  if (by.kind === 'user' && by.id === id) throw new LatchkeyError('invalid_request', { message: 'The own password is changed by PUT /users/me/password, which asks for the current one.' })
+  // ASVS 6.2.3: a stolen token must not be enough to take over the account for good.
+  if (by.kind === 'user' && by.id === id) {
+    throw new LatchkeyError('invalid_request', {
+      message: 'You cannot change your own password here: use PUT /users/me/password, which requires the current one.'
+    })
+  }
   const { account } = await context.store.read(db => findChangeable(db, id, by))
   return await hashAcceptable(context, { password, username: account.username }, callerOf(by))
 }

@@ -25,52 +25,66 @@ import type { UserChange } from './update.js'
 export type { StoredUser } from './stored-user.js'
 
 /**
- * The built-in table of users. What takes rights away kills the tokens that have them, before its promise resolves.
+ * The built-in users. A call that takes rights away kills the tokens that carry them before its promise resolves.
  *
- * A user or a client (`by`) that changes somebody gets `insufficient_scope` where that is more than its token carries (see `assertMayGrant`),
- * and `last_administrator` where nobody would be left who can change accounts. The command line and the host app may do both.
+ * A user or a client (`by`) gets `insufficient_scope` for a change that needs more than its token carries (see
+ * `assertMayGrant`), and `last_administrator` for a change after which no account could change accounts. The command
+ * line and the host app may do both.
  */
 export interface Users extends UserDirectory {
-  /** The user as of this transaction, or null where there is none or it is disabled. */
+  /** Returns the user as of this transaction, or null if there is none or it is disabled. */
   findIn (db: Queryable, id: string): Promise<StoredUser | null>
-  /** The user, also a disabled one. */
+  /** Returns the user, even if it is disabled. */
   findById (id: string): Promise<StoredUser | null>
-  /** The user, also a disabled one. */
+  /** Returns the user, even if it is disabled. */
   findByName (username: string): Promise<StoredUser | null>
-  /** The users by name. */
+  /** Lists users, sorted by name. */
   list (query?: UserListQuery): Promise<StoredUser[]>
-  /** Adds a user. Throws `username_taken`, `password_rejected` with the reason, or `invalid_scope` for one that is not in the catalogue. */
+  /**
+   * Adds a user. Throws `username_taken`, `password_rejected` with the reason, or `invalid_scope` for a scope that is
+   * not in the catalogue.
+   */
   add (user: NewUser, by?: Principal): Promise<StoredUser>
   /**
-   * Adds the user only where there is none at all; null otherwise. Two processes that start at once add one. `hash` is asked for the hash of the
-   * password where it is needed.
+   * Adds the user if there are no users at all, otherwise returns null. If two processes start at once, only one of
+   * them adds it.
    */
   addFirst (user: FirstUser): Promise<StoredUser | null>
   /**
-   * Changes all that is named, or nothing. Where a scope is taken away, every access token that the user holds dies, and sessions go on with what is
-   * left; a user who is disabled or gets a password is logged out everywhere. What died stays dead. A password, and enabling, forget failed logins.
+   * Makes the whole change or none of it. If a scope is removed, every access token of the user is killed, and the
+   * sessions continue with the remaining scopes. A user who is disabled or gets a new password is logged out
+   * everywhere. No later change revives a killed token. A new password, or enabling the user, clears failed logins.
    * Throws `password_rejected` with the reason, or `invalid_scope` for a scope that is not in the catalogue.
    */
   update (id: string, change: UserChange, by?: Principal): Promise<StoredUser>
-  /** `update` of the scopes alone. */
+  /** Calls `update` with only the scopes. */
   setScopes (id: string, scopes: readonly string[], by?: Principal): Promise<StoredUser>
-  /** `update` of the password alone. */
+  /** Calls `update` with only the password. */
   setPassword (id: string, password: string, by?: Principal): Promise<StoredUser>
-  /** Changes the own password: throws `wrong_password` where `current` is not it. Ends every session but `keepSession`. */
+  /**
+   * Changes a user's own password and ends every session except `keepSession`. Throws `wrong_password` if `current` is
+   * wrong.
+   */
   changePassword (id: string, change: OwnPasswordChange): Promise<void>
-  /** `update` that disables: no login, and every session and token dies. */
+  /** Disables the user: logins are refused, and every session and token is dead. */
   disable (id: string, by?: Principal): Promise<StoredUser>
-  /** `update` that lets a disabled user log in again. */
+  /** Lets a disabled user log in again. */
   enable (id: string, by?: Principal): Promise<StoredUser>
   /** Deletes the user with all sessions and tokens. */
   remove (id: string, by?: Principal): Promise<StoredUser>
-  /** Takes users from elsewhere, also by the hashes of their passwords; for one file, call it once. Not for what comes through HTTP. */
+  /**
+   * Starts the import of users from another system, with their passwords or password hashes. Call it once for each
+   * file. It does not check what `by` may do, so never pass it data from an HTTP request.
+   */
   startImport (options?: ImportOptions, by?: Actor): UserImport
-  /** Records that all accounts are read with their password hashes, and then reads them by name, in pages. */
+  /**
+   * Records in the audit trail that all accounts are read with their password hashes, then yields them in pages,
+   * sorted by name.
+   */
   exportAll (by?: Actor): AsyncGenerator<UserRecord[]>
 }
 
-/** Creates the built-in user directory over the store. */
+/** Creates the built-in users. */
 export function createUsers (context: UsersContext): Users {
   const { store } = context
 

@@ -28,8 +28,8 @@ t.test('the progress: a bar on a terminal, lines elsewhere', async t => {
       t.equal(at(50, 100, 0.01), '', 'not more often than anybody sees')
       t.equal(at(5_000, 45_000, 0.5), `\r\x1b[K[\x1b[32m${'#'.repeat(12)}\x1b[39m${'-'.repeat(12)}] 45,000 rows, 50 %, 9,000 rows/s, 0:05 left`)
       output.text = ''
-      progress.say('latchkey: line 7: it is no JSON')
-      t.equal(output.text, '\r\x1b[Klatchkey: line 7: it is no JSON\n')
+      progress.say('latchkey: line 7: it is not JSON')
+      t.equal(output.text, '\r\x1b[Klatchkey: line 7: it is not JSON\n')
       t.equal(at(6_000, 60_000), '60,000 rows, 10,000 rows/s')
       output.text = ''
       progress.end()

@@ -9,30 +9,31 @@ import { checkRecord } from './record.js'
 
 /** A row of a file. */
 export interface ImportRow {
-  /** Where in the file it begins, from 1. */
+  /** The line of the file in which it begins, from 1. */
   line: number
-  /** What should be a `UserRecord`. */
+  /** Should be a `UserRecord`, but is not checked yet. */
   value: unknown
 }
 
-/** A row that may be taken. */
+/** A row that may be imported. */
 export interface Candidate {
   line: number
   username: string
-  /** Why no new account may have this username. */
+  /** Why a new account cannot have this username. */
   nameProblem?: string
   key: string
   id?: string
   scope?: string
   disabled?: boolean
   createdAt?: number
-  /** As typed: still to be hashed, or to be compared. */
+  /** The password in plain text, to be hashed or compared with the stored hash. */
   password?: string
   passwordHash?: string
-  /** The hash in the store that `password` was found to belong to. */
+  /** The stored hash that `password` belongs to. */
   matches?: string
 }
 
+/** Returns the candidate of a row, or the reason why the row is refused. */
 export async function readCandidate (context: UsersContext, { line, value }: ImportRow): Promise<Candidate | string> {
   const problem = checkRecord(value)
   if (problem !== undefined) return problem
@@ -57,7 +58,7 @@ export async function readCandidate (context: UsersContext, { line, value }: Imp
   }
 }
 
-/** Makes the second half of a sentence of a sentence. */
+/** Turns a sentence into a clause that can follow `line 3: `. */
 export function lowerFirst (sentence: string): string {
   return sentence.replace(/^(It|A|The|Unknown)\b/, word => word.toLowerCase()).replace(/\.$/, '')
 }

@@ -16,27 +16,34 @@ import { judge } from './verdict.js'
 
 export type { ImportRow } from './candidate.js'
 
-/** How an import goes about its work. */
+/** The options of an import. */
 export interface ImportOptions {
-  /** Whether an account that is there already becomes what its row says. Default: it is left as it is. */
+  /** Whether to change an existing account to match its row. Default: it stays as it is. */
   update?: boolean
-  /** Whether to stop at the first row that is refused: those before it are taken, none after it. */
+  /** Whether to stop at the first refused row. The rows before it are imported, the rows after it are not. */
   strict?: boolean
-  /** Whether to check only, and write nothing. */
+  /** Whether to check the rows and write nothing. */
   dryRun?: boolean
 }
 
-/** What became of a row. `unchanged`: the account is there, and as the row says. `kept`: it is there, differs, and was left as it is. */
+/**
+ * The outcome for one row. `unchanged`: the account exists and matches the row. `kept`: the account exists, differs,
+ * and was left as it is.
+ */
 export interface RowOutcome {
   line: number
   status: 'added' | 'updated' | 'unchanged' | 'kept' | 'refused'
-  /** Why it was refused: the second half of a sentence. Of what the row says at most a scope that there is not: the rest may be a password. */
+  /**
+   * Why the row was refused, as a clause that can follow `line 3: `. It quotes nothing of the row except an unknown
+   * scope, because the rest may be a password.
+   */
   reason?: string
 }
 
 /**
- * The import of one file, piece by piece. Each call is one transaction, durable when its promise resolves, with its entries in the audit trail.
- * About a thousand rows at a time are best: nobody else writes meanwhile. Passwords that are yet to be hashed take their time before it.
+ * Imports the next rows of a file. Each call is one transaction. When its promise resolves, the rows and their audit
+ * events are durable. Pass about a thousand rows at a time, because no one else can write during the transaction.
+ * Passwords are hashed before it begins.
  */
 export type UserImport = (rows: readonly ImportRow[]) => Promise<RowOutcome[]>
 
@@ -45,7 +52,7 @@ interface ImportJob {
   context: UsersContext
   options: ImportOptions
   by: Actor
-  /** The line of each username so far. */
+  /** The line of each username so far, by `Candidate.key`. */
   seen: Map<string, number>
 }
 
@@ -56,7 +63,7 @@ interface ImportStep {
   write?: Write
 }
 
-/** How many passwords are hashed at a time; the queue of the threads holds more. */
+/** How many passwords are hashed at a time. The queue of the threads holds more. */
 const HASHED_AT_ONCE = 32
 
 /** Makes `Users.startImport`. */
@@ -81,8 +88,7 @@ async function readRows (
   const found: Array<Candidate | RowOutcome> = []
   for (const row of rows) {
     const candidate = await readCandidate(context, row)
-    const first = typeof candidate === 'string' ? undefined : seen.get(candidate.key)
-    const reason = typeof candidate === 'string' ? candidate : first === undefined ? undefined : `its username is that of line ${first}; letter case does not matter`
+    const reason = typeof candidate === 'string' ? candidate : describeRepeated(seen.get(candidate.key))
     if (typeof candidate !== 'string' && reason === undefined) {
       seen.set(candidate.key, row.line)
       found.push(candidate)
@@ -94,11 +100,15 @@ async function readRows (
   return found
 }
 
+function describeRepeated (first: number | undefined): string | undefined {
+  return first === undefined ? undefined : `it has the username of line ${first}; letter case does not matter`
+}
+
 function isCandidate (row: Candidate | RowOutcome): row is Candidate {
   return !('status' in row)
 }
 
-/** Only where the hash will be needed: the row of an account that stays as it is costs nothing. */
+/** Hashes passwords only if the hash is needed, so the row of an account that stays as it is costs nothing. */
 async function hashPasswords (
   { context: { store, passwords }, options: { update, dryRun } }: ImportJob, candidates: Candidate[]
 ): Promise<void> {
@@ -122,6 +132,7 @@ async function hashPasswords (
   }
 }
 
+/** Imports rows in one transaction, or checks them if it cannot write. */
 async function take (
   job: ImportJob, found: ReadonlyArray<Candidate | RowOutcome>, { db, now, write }: ImportStep
 ): Promise<RowOutcome[]> {
@@ -170,7 +181,7 @@ async function findByKeys (db: Queryable, candidates: readonly Candidate[]): Pro
   return new Map(rows.map(row => [row.username_key, row]))
 }
 
-/** Who has the ids that the rows ask for. */
+/** Returns the `username_key` of each account that has an id of one of the rows, by id. */
 async function findOwners (db: Queryable, candidates: readonly Candidate[]): Promise<Map<string, string>> {
   const ids = candidates.flatMap(({ id }) => id ?? [])
   if (ids.length === 0) return new Map()

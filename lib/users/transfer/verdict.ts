@@ -5,17 +5,18 @@ import type { NewAccount } from '../rows.js'
 import { lowerFirst } from './candidate.js'
 import type { Candidate } from './candidate.js'
 
+/** The decision about a row. */
 export type Verdict =
   { status: 'unchanged' | 'kept' } |
   { status: 'added', account: NewAccount } |
   { status: 'updated', change: AccountChange } |
   { status: 'refused', reason: string }
 
-const IN_THE_SAME_MOMENT = 'the account was changed in the same moment: import the row again'
+const CHANGED_MEANWHILE = 'the account was changed during the import: import the row again'
 
-/** What the verdict depends on besides the row and its account. */
+/** What the verdict depends on, besides the row and its account. */
 export interface Circumstances {
-  /** Who has an id: the `username_key` of each. */
+  /** The `username_key` of the account that has an id, by id. */
   owners: ReadonlyMap<string, string>
   /** `ImportOptions.update`. */
   update?: boolean
@@ -23,27 +24,28 @@ export interface Circumstances {
   now: number
 }
 
-/** What is to become of a row, given the account of its name and who has its id, as of one transaction. */
+/** Decides what to do with a row, as of one transaction. `account` is the account that has the username of the row. */
 export function judge (
   row: Candidate, account: Selectable<UsersTable> | undefined, { owners, update, now }: Circumstances
 ): Verdict {
-  if (row.createdAt !== undefined && row.createdAt > now) return { status: 'refused', reason: 'its created_at lies in the future' }
+  if (row.createdAt !== undefined && row.createdAt > now) return { status: 'refused', reason: 'its created_at is in the future' }
   if (account === undefined) return judgeNew(row, owners)
   const isRenamed = row.id !== undefined && row.id !== account.id
   const change = changeOf(row, account)
-  if (update === true && row.password !== undefined && row.passwordHash === undefined && row.matches !== account.password_hash) return { status: 'refused', reason: IN_THE_SAME_MOMENT }
+  if (update === true && row.password !== undefined && row.passwordHash === undefined && row.matches !== account.password_hash) return { status: 'refused', reason: CHANGED_MEANWHILE }
   if (change === undefined && !isRenamed) return { status: 'unchanged' }
   if (update !== true) return { status: 'kept' }
-  if (isRenamed) return { status: 'refused', reason: 'its username is there under another id, and ids never change' }
+  if (isRenamed) return { status: 'refused', reason: 'its username exists under another id, and ids never change' }
   return { status: 'updated', change: change ?? {} }
 }
 
 function judgeNew (row: Candidate, owners: ReadonlyMap<string, string>): Verdict {
   const { id, nameProblem, password, passwordHash } = row
   if (nameProblem !== undefined) return { status: 'refused', reason: lowerFirst(nameProblem) }
-  if (id !== undefined && owners.has(id)) return { status: 'refused', reason: 'its id is that of another user' }
+  if (id !== undefined && owners.has(id)) return { status: 'refused', reason: 'its id belongs to another user' }
   if (passwordHash !== undefined) return { status: 'added', account: { ...row, passwordHash } }
-  return { status: 'refused', reason: password === undefined ? 'it has neither password_hash nor password, which a new user needs' : IN_THE_SAME_MOMENT }
+  const needed = 'it has neither password_hash nor password: a new user needs one of them'
+  return { status: 'refused', reason: password === undefined ? needed : CHANGED_MEANWHILE }
 }
 
 function changeOf (row: Candidate, account: Selectable<UsersTable>): AccountChange | undefined {
