@@ -9,7 +9,7 @@ import { toStoredUser } from './stored-user.js'
 import type { StoredUser } from './stored-user.js'
 
 /** A login attempt. */
-export interface Login {
+interface Login {
   username: string
   password: string
   /** Where the attempt comes from. */

@@ -6,7 +6,7 @@ import { lowerFirst } from './candidate.js'
 import type { Candidate } from './candidate.js'
 
 /** The decision about a row. */
-export type Verdict =
+type Verdict =
   { status: 'unchanged' | 'kept' } |
   { status: 'added', account: NewAccount } |
   { status: 'updated', change: AccountChange } |
@@ -15,7 +15,7 @@ export type Verdict =
 const CHANGED_MEANWHILE = 'the account was changed during the import: import the row again'
 
 /** What the verdict depends on, besides the row and its account. */
-export interface Circumstances {
+interface Circumstances {
   /** The `username_key` of the account that has an id, by id. */
   owners: ReadonlyMap<string, string>
   /** `ImportOptions.update`. */
