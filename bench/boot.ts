@@ -123,7 +123,12 @@ function describe (samples: ReadonlyMap<Contender, readonly Sample[]>): Section 
     return ratiosOf(samples.get(contender) ?? [], samples.get(base) ?? [], sample => sample[key])
   }
 
-  function verdict (target: string, contender: Contender, base: Contender, keys: Array<keyof Sample>, says: (ratios: string[]) => string): Section['verdicts'][number] {
+  function verdict (target: string, { contender, base, keys, says }: {
+    contender: Contender
+    base: Contender
+    keys: Array<keyof Sample>
+    says: (ratios: string[]) => string
+  }): Section['verdicts'][number] {
     const all = keys.map(key => ratios(contender, base, key))
     return { target: `${target}: at most ${MOST} x`, measured: says(all.map(values => spread(values, 2))), met: all.every(values => median(values) <= MOST) }
   }
@@ -141,9 +146,15 @@ function describe (samples: ReadonlyMap<Contender, readonly Sample[]>): Section 
       ]
     })),
     verdicts: [
-      verdict('start on its database, compared with Fastify and the same imports', SECOND, IMPORTS, ['ms', 'cpu'], inTime),
-      verdict('first start, with an empty database: tables, key, administrator', FIRST, IMPORTS, ['ms', 'cpu'], inTime),
-      verdict('resident memory, idle, compared with Fastify alone', SECOND, ALONE, ['memory'], ([memory]) => `${memory} x`)
+      verdict('start on its database, compared with Fastify and the same imports', {
+        contender: SECOND, base: IMPORTS, keys: ['ms', 'cpu'], says: inTime
+      }),
+      verdict('first start, with an empty database: tables, key, administrator', {
+        contender: FIRST, base: IMPORTS, keys: ['ms', 'cpu'], says: inTime
+      }),
+      verdict('resident memory, idle, compared with Fastify alone', {
+        contender: SECOND, base: ALONE, keys: ['memory'], says: ([memory]) => `${memory} x`
+      })
     ],
     notes: [
       'Cells show the median (min to max) of the rounds, and each ratio is computed within its round. Processor time covers all threads until the first response.',

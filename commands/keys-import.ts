@@ -60,7 +60,7 @@ async function importKey (file: string, options: ImportOptions): Promise<void> {
   await withLatchkey(async latchkey => {
     requireScopes(latchkey, options.scope ?? [])
     const content = await readKeyFile(file)
-    const key = await take(latchkey, content, options, until)
+    const key = await take(latchkey, content, { ...options, until })
     print(options, { data: toData(key), text: `Took the ${key.algorithm} key ${key.kid}, which ${describeNext(key)}.` })
   })
 }
@@ -86,8 +86,8 @@ async function readKeyFile (file: string): Promise<Buffer> {
   }
 }
 
-async function take ({ keys }: Latchkey, content: Buffer, options: ImportOptions, until: number | undefined): Promise<KeyView> {
-  const { kid, algorithm, base64url, issuer, audience, scope } = options
+async function take ({ keys }: Latchkey, content: Buffer, options: Omit<ImportOptions, 'until'> & { until: number | undefined }): Promise<KeyView> {
+  const { kid, algorithm, base64url, issuer, audience, scope, until } = options
   return options.verifyOnly === true
     ? await keys.importVerifyOnlyKey(content, { kid, algorithm, base64url, issuer, audience, scopes: scope, until, by: COMMAND })
     : await keys.importSigningKey(content, { kid, algorithm, immediately: options.now, by: COMMAND })

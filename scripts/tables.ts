@@ -40,12 +40,12 @@ export async function renderPages (read: (path: string) => Promise<string>): Pro
   }
   const pages = Object.entries(PAGES).map(async ([name, parts]) => {
     const path = `docs/reference/${name}`
-    return [path, parts.reduce((text, part) => replaceTable(path, text, part, tables[part] ?? ''), await read(path))] as const
+    return [path, parts.reduce((text, part) => replaceTable(text, { path, name: part, content: tables[part] ?? '' }), await read(path))] as const
   })
   return Object.fromEntries(await Promise.all(pages))
 }
 
-function replaceTable (path: string, text: string, name: string, content: string): string {
+function replaceTable (text: string, { path, name, content }: { path: string, name: string, content: string }): string {
   const marked = new RegExp(`(<!-- ${name} -->\n)[\\s\\S]*?(<!-- /${name} -->)`)
   if (!marked.test(text)) {
     throw new Error(`${path} has no place for the table '${name}': add <!-- ${name} --> and <!-- /${name} -->`)
