@@ -8,8 +8,8 @@ import type { Introspection } from './introspection.js'
 import type { Reporter } from './reporter.js'
 
 /**
- * What happens to tokens while it is not known what is revoked. The keys are others here, all that were read: which of them are
- * good the service knows, as it knows what is revoked. So this has a cache of its own.
+ * Creates the check that asks the service about each token while the feed is stale. It accepts every key that was read,
+ * because the service itself judges which keys are still valid. Because its keys differ, it has its own cache.
  */
 export function createFallback ({ keys, clock, revocations, introspection, reporter }: {
   keys: VerificationKeys
@@ -28,7 +28,7 @@ export function createFallback ({ keys, clock, revocations, introspection, repor
       reporter.failed(cause)
       throw new LatchkeyError('revocation_unknown', { cause, retryAfter: 1 })
     }
-    // Meanwhile the token may have expired, or the feed may have said more.
+    // While the service answered, the token may have expired, or the feed may have sent a revocation.
     return await offline.verify(token)
   }
 }

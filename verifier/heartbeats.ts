@@ -1,15 +1,12 @@
-/** The heartbeats of the feed, for what waits for the next one. */
+/** Lets callers wait for the next heartbeat of the feed. */
 export interface Heartbeats {
-  /** Resolves with the next heartbeat, which says the service's time; or after the bound, where there is none. */
+  /** Resolves at the next heartbeat, which carries the time of the service, or after the bound if none comes. */
   next (): Promise<void>
-  /** There is one. */
+  /** Reports a heartbeat. */
   note (): void
 }
 
-/**
- * Creates them.
- * @param bound - milliseconds.
- */
+/** @param bound - milliseconds. */
 export function createHeartbeats (bound: number): Heartbeats {
   let waiting: Array<() => void> = []
   return {

@@ -25,39 +25,49 @@ import { createRequests } from './requests.js'
 import { createRevocationStatus } from './revocation-status.js'
 import { readVerifierOptions } from './settings.js'
 
-/** What a verifier says of itself. */
+/** The state of a verifier. */
 export interface VerifierStatus {
-  /** Whether tokens are accepted: there are keys, and what is revoked is known, or can be asked for, as the options want it. */
+  /**
+   * Whether tokens are accepted. This needs keys, and current revocations. With `whenStale: 'introspect'`, asking the
+   * service replaces the latter.
+   */
   accepting: boolean
-  /** Whether the feed has told everything up to a moment that is not longer ago than the bound. */
+  /** Whether all revocations are known up to a moment within the bound. */
   fresh: boolean
-  /** Milliseconds since that moment. Undefined: it has not told anything yet, or there is no feed. */
+  /** Milliseconds since that moment. Undefined if the feed has sent nothing yet, or there is no feed. */
   age: number | undefined
-  /** Why it does not accept, or has had to reconnect, in a sentence. Undefined: nothing is wrong. */
+  /**
+   * A sentence that says why tokens are not accepted, or why the verifier had to reconnect. Undefined if all is well.
+   */
   error: string | undefined
 }
 
-/** Verifies the access tokens of a service elsewhere: without a database, and without a call to the service for each token. */
+/** Verifies the access tokens of a separate service, without a database and without a request for each token. */
 export interface Verifier {
-  /** Resolves when tokens are accepted for the first time. What keeps it from that is in `status()` and in the log; it goes on trying. Rejects when it is closed before. */
+  /**
+   * Resolves when tokens are accepted for the first time. Until then the verifier keeps trying, and `status()` and the
+   * log say why. Rejects if the verifier is closed first.
+   */
   ready (): Promise<void>
   /**
-   * Who holds this token: the same as in an app with the full plugin. Throws a `LatchkeyError` with the `code` `invalid_token`, `token_expired` or `token_revoked`,
-   * or `unauthenticated` where there is none (all of them status 401), or `revocation_unknown` (status 503) where it cannot be told. Returns a promise only where the service has to be asked;
-   * then it rejects with the same.
+   * Returns the holder of this token, with the same members as in an app with the full plugin. Throws a `LatchkeyError`
+   * with status 401 and the `code` `invalid_token`, `token_expired`, `token_revoked`, or, without a token,
+   * `unauthenticated`. Throws `revocation_unknown` (status 503) if the revocation status is unknown. Returns a promise,
+   * which rejects with the same errors, only if it must wait for the service.
    */
   verify (token: string | undefined): AuthenticatedUser | Promise<AuthenticatedUser>
   status (): VerifierStatus
-  /** The names of the scopes that there are. Undefined: the option `scopes` does not say, and the service has not been reached yet. */
+  /** The names of all scopes. Undefined if the option `scopes` is not set and the service has not been reached yet. */
   scopes (): readonly string[] | undefined
-  /** Ends its connections and timers. No token is accepted any more. */
+  /** Closes all connections and timers. After that, no token is accepted. */
   close (): void
 }
 
 /**
- * Creates a verifier, which begins at once to learn what it needs: where the service has what (RFC 8414), its keys (RFC 7517) and what
- * is revoked. Until it knows, tokens are refused with 503. Call `close` in the end: its connection keeps the process alive.
- * @throws TypeError in one sentence that names the option and the legal values.
+ * Creates a verifier. It starts at once to read the endpoints of the service (RFC 8414), its keys (RFC 7517) and the
+ * revocations. Until it has them, it rejects tokens with 503. Call `close` at the end, because the connection keeps the
+ * process alive.
+ * @throws TypeError if an option is invalid. The message names the option and its legal values.
  */
 export function createVerifier (options: VerifierOptions): Verifier {
   const { issuer, audience, credentials, revocationBound: bound, whenStale, scopes, log, fetch, time } = readVerifierOptions(options)
@@ -81,7 +91,7 @@ export function createVerifier (options: VerifierOptions): Verifier {
     onFailure: reporter.failed
   })
   const status = createRevocationStatus({ issuer, hasFeed: credentials !== undefined, keys, freshness, reporter, closed: closing.signal })
-  // Without a feed there is nothing to learn the time from.
+  // Without a feed, no heartbeat carries the time of the service.
   const revocations = { readTime: credentials === undefined ? async () => {} : heartbeats.next, isRevoked: index.isRevoked, additions: index.additions }
   const guarded = createTokenVerification({
     keys: credentials === undefined ? keys.all : keys.vouched,
@@ -92,7 +102,8 @@ export function createVerifier (options: VerifierOptions): Verifier {
   const client = credentials && createServiceClient({
     credentials,
     endpoint: () => discovery.endpoint('tokenEndpoint'),
-    // Both, that a client which may not introspect is noticed before it matters: it would get no token at all.
+    // Request both scopes now. A client without tokens:introspect then gets no token at all, so the mistake shows
+    // before the feed fails.
     scope: asking ? 'revocations:read tokens:introspect' : 'revocations:read',
     requests,
     time,
@@ -168,7 +179,7 @@ function endpointsFor ({ feed, fallback }: { feed: unknown, fallback: unknown })
   return ['tokenEndpoint', 'feedEndpoint', ...(fallback === undefined ? [] : ['introspectionEndpoint' as const])]
 }
 
-/** Reads what does not change, and then the keys, until it has them; then follows the feed. */
+/** Reads the metadata and the keys, trying until it has them, and then follows the feed. */
 async function start ({ discovery, needed, keys, feed, reporter, pause, closed }: {
   discovery: Discovery
   needed: readonly EndpointName[]
@@ -187,7 +198,7 @@ async function start ({ discovery, needed, keys, feed, reporter, pause, closed }
     } catch (error) {
       if (closed.aborted) return
       reporter.failed(error)
-      // It may get what it lacks when it is updated.
+      // An update of the service may add what the metadata lacks.
       discovery.forget()
       await pause.wait()
     }

@@ -2,14 +2,14 @@ import type { Freshness } from './freshness.js'
 import type { KeySource } from './keys.js'
 import type { Reporter } from './reporter.js'
 
-/** Whether it is known what is revoked. */
+/** Tells whether the known revocations are current. */
 export interface RevocationStatus {
   isKnown (): boolean
-  /** Throws where it is not known: `verify` then answers 503. */
+  /** Throws if they are not current. The guards then respond 503. */
   assertKnown (): Promise<void> | undefined
 }
 
-/** Creates the status: of the feed, or without one of the keys. */
+/** Creates the status. It depends on the feed, or without a feed on the age of the keys. */
 export function createRevocationStatus ({ issuer, hasFeed, keys, freshness, reporter, closed }: {
   issuer: string
   hasFeed: boolean
@@ -28,16 +28,17 @@ export function createRevocationStatus ({ issuer, hasFeed, keys, freshness, repo
   }
 
   function whyUnknown (): string {
-    if (!hasFeed) return `the keys of ${issuer} could not be read for too long`
+    if (!hasFeed) return `the keys of ${issuer} have not been read for too long`
     const age = freshness.age()
-    return age === Infinity ? 'the feed has not told yet what is revoked' : `the feed has told nothing for ${Math.round(age)} ms, which is more than the bound`
+    return age === Infinity ? 'the feed has not sent the revocations yet' : `the known revocations are ${Math.round(age)} ms old, which is more than the bound`
   }
 
   return {
     isKnown,
     assertKnown () {
       const reading = keys.loadIfDue()
-      // Without a feed it is the keys that tell: after a quiet hour nobody must get in with one that was revoked long ago.
+      // Without a feed, only the JWKS shows that a key was revoked. After a quiet hour, wait for it: otherwise a token
+      // of a key that was revoked long ago would be accepted.
       if (!hasFeed && reading !== undefined && keys.areThere()) return reading.then(assertKnownNow)
       return assertKnownNow()
     }
