@@ -23,7 +23,7 @@ import { addUsersRemove } from './users-remove.js'
 import { addUsersSetPassword } from './users-set-password.js'
 import { addUsersSetScopes } from './users-set-scopes.js'
 
-/** All verbs but `serve`. */
+/** Adds all commands except `serve`. */
 export function addAdministration (program: Command): void {
   const users = program.command('users').description('Add, list, change, remove, import and export users.')
   addUsersAdd(users)

@@ -44,7 +44,7 @@ t.test('from SQLite to PostgreSQL and back: tokens and sessions go on, the dead 
 
   const url = await createDatabase()
   const there = await run(directory, ['copy', '--from', 'my auth.db', '--to', url])
-  t.match(there, { code: 0, stdout: new RegExp(`^TABLE +ROWS +SHA-256\\nusers +2 +[0-9a-f]{64}\\nsessions +5 [\\s\\S]*\\nkeys +[23] [\\s\\S]*\\nCopied \\d+ rows from my auth\\.db to ${url}, read them back`), stderr: /^latchkey: copying \d+ rows\nlatchkey: reading back \d+ rows, and comparing them\n$/ })
+  t.match(there, { code: 0, stdout: new RegExp(`^TABLE +ROWS +SHA-256\\nusers +2 +[0-9a-f]{64}\\nsessions +5 [\\s\\S]*\\nkeys +[23] [\\s\\S]*\\nCopied \\d+ rows from my auth\\.db to ${url}, read them back`), stderr: /^latchkey: copying \d+ rows\nlatchkey: reading \d+ rows back and comparing them\n$/ })
   const secret = readFileSync(join(directory, 'my auth.secret'), 'utf8').trim()
   t.notMatch(there.stdout, secret)
   const command = / {2}(LATCHKEY_SECRET="\$\(cat .*\)") /.exec(there.stdout)?.[1]

@@ -56,9 +56,9 @@ t.test('columns are aligned where a character takes two places or none, and noth
 t.test('questions are answered by pipe', async t => {
   const directory = t.testdir()
   await run(directory, ['users', 'add', 'alice'], { input: 'marble otter sings at noon' })
-  t.match(await run(directory, ['users', 'remove', 'alice']), { code: 2, stdout: '', stderr: /^Remove alice for good\? \[y\/N\]\nlatchkey: There is no answer on standard input: pipe y in, or give --yes\n$/ })
+  t.match(await run(directory, ['users', 'remove', 'alice']), { code: 2, stdout: '', stderr: /^Remove alice permanently\? \[y\/N\]\nlatchkey: There is no answer on standard input: pipe y in, or use --yes\n$/ })
   for (const input of ['n\n', '\n\ny\n', 'yesterday\n']) t.match((await run(directory, ['users', 'remove', 'alice'], { input })).code, /^[12]$/, input)
-  t.match(await run(directory, ['users', 'remove', 'alice'], { input: 'n\n' }), { code: 1, stdout: '', stderr: /Canceled: nothing was changed; only y, or --yes, goes on\n$/ })
+  t.match(await run(directory, ['users', 'remove', 'alice'], { input: 'n\n' }), { code: 1, stdout: '', stderr: /Canceled: nothing was changed\. To continue, answer y or use --yes\n$/ })
   t.match(await run(directory, ['users', 'list', '--json']), { stdout: /alice/ })
   t.match(await run(directory, ['users', 'remove', 'alice', '--json'], { input: 'Yes\r\n' }), { code: 0, stdout: /alice/, stderr: '' })
 })
