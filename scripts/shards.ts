@@ -4,7 +4,7 @@ import { join, relative } from 'node:path'
 // `npm run shards`: writes test/shards/. A process for each test file would spend most of its time on starting, so all
 // files of an entry run in one process, one after the other. You can still run a file alone:
 //
-// node dist/test/lib/identity/scopes.test.js
+//   node dist/test/lib/identity/scopes.test.js
 
 /**
  * The entries of `npm test`, the slowest first: folders, and single files. A file belongs to the first entry that names

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 // Compiles the sources when one changes, and runs a program with `node --watch`, which restarts it when its files
 // change:
 //
-// npm run dev
+//   npm run dev
 //   npm run test:watch dist/test/lib/identity/scopes.test.js
 
 const program = process.argv.slice(2)
