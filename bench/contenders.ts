@@ -75,7 +75,10 @@ export async function findPython (candidates: string[] = ['python3', '/usr/bin/p
     const found = await promisify(execFile)(program, ['-c', PYTHON_PROBE], { timeout: PROBE_LIMIT }).catch(() => undefined)
     if (found !== undefined) return { program, versions: found.stdout.trim() }
   }
-  return { reason: `None of ${candidates.join(', ')} has fastapi, uvicorn, jose, passlib, bcrypt and multipart. On Debian, run apt-get install python3-{fastapi,uvicorn,jose,passlib,bcrypt,multipart}.` }
+  return {
+    reason: `None of ${candidates.join(', ')} has fastapi, uvicorn, jose, passlib, bcrypt and multipart. ` +
+      'On Debian, run apt-get install python3-{fastapi,uvicorn,jose,passlib,bcrypt,multipart}.'
+  }
 }
 
 /**

@@ -48,7 +48,8 @@ for (const [name, measure] of Object.entries(CHAPTERS)) {
 }
 const minutes = ((performance.now() - begun) / 60_000).toFixed(1)
 if (positionals.length === 0 && !values.quick) await writeFile(REPORT, await toReport(sections, { date: new Date(), minutes, rounds: WHOLE.rounds }))
-console.error(`${sections.flatMap(({ verdicts }) => verdicts).filter(({ met }) => !met).length} targets were missed. The run took ${minutes} minutes.`)
+console.error(`${sections.flatMap(({ verdicts }) => verdicts).filter(({ met }) => !met).length} targets were missed. ` +
+  `The run took ${minutes} minutes.`)
 
 /** Measures in a separate process, so that nothing else is in memory. */
 async function measureApart (program: string, args: string[]): Promise<Section> {

@@ -83,6 +83,7 @@ function describe (revoked: Revoked[][]): Section {
     columns: ['ms until the revocation is acknowledged, p50', 'accepted afterwards here', 'accepted afterwards by the other process'],
     rows: [{ name: 'POST /revoke', cells: [spread(revoked.map(results => median(results.map(({ took }) => took))), 1), String(sum(0)), String(sum(1))] }],
     verdicts: [verdict('refused at the next request of the same process', sum(0)), verdict('refused at the next request of another process on the same file', sum(1))],
-    notes: ['Both processes have accepted the token before, so both have it in their cache of verified tokens. Acknowledged means committed and flushed to disk (fsync).']
+    notes: ['Both processes have accepted the token before, so both have it in their cache of verified tokens. ' +
+      'Acknowledged means committed and flushed to disk (fsync).']
   }
 }

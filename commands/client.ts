@@ -19,5 +19,6 @@ export function toData ({ id, name, scopes, grants, createdAt, secretChangedAt }
 
 /** The id and secret of a client, in words. */
 export function describeSecret ({ id }: Client, secret: string): string {
-  return `client_id:     ${id}\nclient_secret: ${secret}\nCopy the secret now. It is not shown again, because only its hash is stored.`
+  return `client_id:     ${id}\nclient_secret: ${secret}\nCopy the secret now. It is not shown again, ` +
+    'because only its hash is stored.'
 }

@@ -27,11 +27,14 @@ const ERROR_EXIT_CODES: Partial<Record<CopyErrorCode, ExitCode>> = { same_databa
 /** `latchkey copy`. */
 export function addCopy (program: Command): void {
   program.command('copy')
-    .description('Copy everything from one database to another, for example from SQLite to PostgreSQL. Sessions and tokens keep working. ' +
-      'Stop the service first, then start it on the new database. Never use the old one again, because a revocation in one is missing in the other. ' +
-      'The source is only read, except that its schema is brought up to date. The target must be empty. It receives everything or nothing, so after a failure you can run the command again.')
+    .description('Copy everything from one database to another, for example from SQLite to PostgreSQL. ' +
+      'Sessions and tokens keep working. Stop the service first, then start it on the new database. ' +
+      'Never use the old one again, because a revocation in one is missing in the other. The source is only read, ' +
+      'except that its schema is brought up to date. The target must be empty. It receives everything or nothing, ' +
+      'so after a failure you can run the command again.')
     .requiredOption('--from <database>', 'the database to read: the path of a SQLite file, or postgres://...')
-    .requiredOption('--to <database>', 'the new database: a path or a URL. Others can read arguments, so leave the password out of a URL. Set PGPASSWORD, or use ~/.pgpass')
+    .requiredOption('--to <database>', 'the new database: a path or a URL. Others can read arguments, ' +
+      'so leave the password out of a URL. Set PGPASSWORD, or use ~/.pgpass')
     .option('--json', 'print the counts and hashes as JSON')
     .addHelpText('after', example('latchkey copy --from ./latchkey.db --to postgres://latchkey@db.example.com/latchkey'))
     .action(copy)
@@ -117,7 +120,8 @@ async function printCopied (options: CopyOptions, tables: CopiedTable[]): Promis
     toColumns(['TABLE', 'ROWS', 'SHA-256'], tables.map(({ table, rows, sha256 }) => [table, String(rows), sha256])),
     `Copied ${count(rows)} rows from ${from} to ${to}, read them back, and found them identical.`,
     '',
-    `Now start the service with LATCHKEY_DATABASE set to ${isFile ? '' : 'the URL of '}${to}, and with the same secret:`,
+    `Now start the service with LATCHKEY_DATABASE set to ${isPostgres(options.to) ? 'the URL of ' : ''}${to}, ` +
+      'and with the same secret:',
     `  ${await describeSecret(options.from)}`,
     `Never start it on ${from} again: keep it as a backup, or remove it.`
   ]

@@ -33,9 +33,11 @@ const VERIFY_ONLY = ['base64url', 'issuer', 'audience', 'scope', 'until'] as con
 /** `latchkey keys import`. */
 export function addKeysImport (keys: Command): void {
   keys.command('import')
-    .description('Import a private key of your own to sign with, as PEM or DER (PKCS #8, PKCS #1, SEC 1) or as a JWK. ' +
-      'With --verify-only, import a key or the HS256 secret of an older system: its tokens are then accepted until they expire.')
-    .argument('<file>', "the file that holds the key; '-' is standard input. Never pass a secret as an argument, because others can read it")
+    .description('Import a private key of your own to sign with, as PEM or DER (PKCS #8, PKCS #1, ' +
+      'SEC 1) or as a JWK. With --verify-only, import a key or the HS256 secret of an older system: ' +
+      'its tokens are then accepted until they expire.')
+    .argument('<file>', "the file that holds the key; '-' is standard input. Never pass a secret as an argument, " +
+      'because others can read it')
     .option('--now', 'let it sign at once, without waiting until verifiers have read it')
     .option('--verify-only', 'accept the tokens of an older system; the key is not published and never signs')
     .option('--kid <kid>', 'the kid in the header of tokens; default: that of the JWK, otherwise a new one')

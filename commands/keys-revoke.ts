@@ -13,8 +13,8 @@ import type { OutputOptions } from './output.js'
 /** `latchkey keys revoke`. */
 export function addKeysRevoke (keys: Command): void {
   keys.command('revoke')
-    .description('For emergencies: revoke a key and all access tokens that it signed, at once, and erase it. If it was the signing key, another one replaces it. ' +
-      'Sessions continue, because their clients can refresh.')
+    .description('For emergencies: revoke a key and all access tokens that it signed, at once, and erase it. ' +
+      'If it was the signing key, another one replaces it. Sessions continue, because their clients can refresh.')
     .argument('<kid>', "the kid of the key, as shown by 'latchkey keys list'")
     .option('--yes', 'skip the confirmation; otherwise type y, or pipe it in')
     .option('--json', 'print the key as JSON')

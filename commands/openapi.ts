@@ -39,7 +39,8 @@ async function openapi ({ url }: { url?: string }): Promise<void> {
   }
   const more = differences.length > MOST_SHOWN ? [`  and ${differences.length - MOST_SHOWN} more`] : []
   process.stdout.write(`${[...differences.slice(0, MOST_SHOWN), ...more].join('\n')}\n`)
-  throw new CommandError('document_differs', `${url} differs in ${differences.length} places from the document of this version and configuration: compare the versions and the environments`)
+  throw new CommandError('document_differs', `${url} differs in ${differences.length} places from the document of ` +
+    'this version and configuration: compare the versions and the environments')
 }
 
 /** How the deployed document differs at a path. */

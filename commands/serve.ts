@@ -84,11 +84,19 @@ function describeListenError ({ code, message }: NodeJS.ErrnoException, { host, 
 }
 
 function warnAboutSettings (app: FastifyInstance, { issuer, cookiesSecure }: Settings, { defaultIssuer }: { defaultIssuer: string }): void {
-  if (!cookiesSecure) app.log.warn('cookies are not Secure (LATCHKEY_COOKIES_SECURE=false), so anyone on the network path can read them: use this for development only')
-  if (!isPrivate(new URL(issuer))) app.log.warn({ issuer }, 'the issuer uses plain http (LATCHKEY_ISSUER), so anyone on the network path can read passwords and tokens, and RFC 8414 requires https: use this for development only')
+  if (!cookiesSecure) {
+    app.log.warn('cookies are not Secure (LATCHKEY_COOKIES_SECURE=false), so anyone on the network ' +
+      'path can read them: use this for development only')
+  }
+  if (!isPrivate(new URL(issuer))) {
+    app.log.warn({ issuer }, 'the issuer uses plain http (LATCHKEY_ISSUER), ' +
+      'so anyone on the network path can read passwords and tokens, and RFC 8414 requires https: ' +
+      'use this for development only')
+  }
   const isOpen = addressesOf(app).some(({ address }) => !address.startsWith('127.') && address !== '::1')
   if (isOpen && issuer === defaultIssuer) {
-    app.log.warn({ issuer }, 'other machines can reach the service (HOST), but its tokens name the default issuer: set LATCHKEY_ISSUER to the URL that clients use')
+    app.log.warn({ issuer }, 'other machines can reach the service (HOST), but its tokens name the default issuer: ' +
+      'set LATCHKEY_ISSUER to the URL that clients use')
   }
 }
 

@@ -27,7 +27,8 @@ async function revokeSessions (name: string, options: OutputOptions & { session?
       ended = await sessions.endAll(id, COMMAND)
     } else {
       if (!await sessions.end(id, options.session, COMMAND)) {
-        throw new CommandError('not_found', `${username} has no live session '${options.session}': nothing was changed. Without --session, all sessions end`, { exitCode: EXIT_CODES.notFound })
+        throw new CommandError('not_found', `${username} has no live session '${options.session}': ` +
+          'nothing was changed. Without --session, all sessions end', { exitCode: EXIT_CODES.notFound })
       }
       ended = 1
     }

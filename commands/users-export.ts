@@ -26,7 +26,8 @@ export function addUsersExport (users: Command): void {
 
 async function exportUsers (file: string | undefined, options: OutputOptions & { format?: UserFileFormat, withHashes?: boolean }): Promise<void> {
   if (file === undefined && options.withHashes !== true) {
-    throw new CommandError('usage', "The export contains password hashes: name a file, or use --with-hashes to write them to standard output. 'latchkey users list' shows users without them", { exitCode: EXIT_CODES.usage })
+    throw new CommandError('usage', 'The export contains password hashes: name a file, or use --with-hashes to write ' +
+      "them to standard output. 'latchkey users list' shows users without them", { exitCode: EXIT_CODES.usage })
   }
   const format = file === undefined ? options.format ?? 'ndjson' : formatOf(file, options.format)
   await withLatchkey(async ({ users }) => {
@@ -45,7 +46,8 @@ async function writeFile (users: Users, format: UserFileFormat, file: string): P
     // Never overwrite a file, because an existing file would keep its mode.
     handle = await open(file, 'wx', 0o600)
   } catch (cause) {
-    throw new CommandError('invalid_file', `The file ${file} cannot be created (${(cause as Error).message}): use the path of a new file in a writable folder`, { cause })
+    throw new CommandError('invalid_file', `The file ${file} cannot be created (${(cause as Error).message}): ` +
+      'use the path of a new file in a writable folder', { cause })
   }
   try {
     const count = await write(users, format, async text => { await handle.appendFile(text) })

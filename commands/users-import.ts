@@ -25,11 +25,14 @@ type Counts = Record<RowOutcome['status'], number>
 /** `latchkey users import`. */
 export function addUsersImport (users: Command): void {
   users.command('import')
-    .description('Add the users of a file, with their password hashes (bcrypt, or bcrypt_sha256 of passlib) or with passwords that are hashed now. ' +
-      'Existing users are left unchanged. A bad row is reported, and the others are imported. Importing a file again continues where it stopped.')
-    .argument('<file>', "NDJSON or CSV, with username, password_hash or password, and optionally id, scopes, disabled and created_at; '-' is standard input")
+    .description('Add the users of a file, with their password hashes (bcrypt, or bcrypt_sha256 of passlib) or with ' +
+      'passwords that are hashed now. Existing users are left unchanged. A bad row is reported, ' +
+      'and the others are imported. Importing a file again continues where it stopped.')
+    .argument('<file>', 'NDJSON or CSV, with username, password_hash or password, and optionally id, scopes, ' +
+      "disabled and created_at; '-' is standard input")
     .addOption(formatOption())
-    .option('--update', 'change existing users to match their rows; a new password or disabling logs the user out, and losing a scope invalidates the access tokens')
+    .option('--update', 'change existing users to match their rows; a new password or disabling logs the user out, ' +
+      'and losing a scope invalidates the access tokens')
     .option('--strict', 'stop at the first bad row; the rows before it are imported')
     .option('--dry-run', 'check every row and write nothing')
     .option('--json', 'print the counts as JSON')
@@ -47,7 +50,10 @@ async function importUsers (file: string, options: OutputOptions & ImportOptions
       const reader = await createReader(source, format, { progress, counts, bcryptCost, isStrict: options.strict === true, json: options.json === true })
       await reader.readAll(users.startImport(options, COMMAND)).finally(progress.end)
       report(counts, options)
-      if (reader.costly > 0) warn('costly_hashes', `hashes with a higher cost than LATCHKEY_BCRYPT_COST (${bcryptCost}): ${reader.costly}. Raise it, otherwise the time of a login reveals which users exist`)
+      if (reader.costly > 0) {
+        warn('costly_hashes', 'hashes with a higher cost than LATCHKEY_BCRYPT_COST ' +
+          `(${bcryptCost}): ${reader.costly}. Raise it, otherwise the time of a login reveals which users exist`)
+      }
       if (counts.refused > 0) throw new CommandError('rows_refused', describeRefused(counts, options))
     })
   } finally {
@@ -70,7 +76,8 @@ async function openSource (file: string): Promise<Source> {
     handle = await open(file)
     size = (await handle.stat()).size
   } catch (cause) {
-    throw new CommandError('invalid_file', `The file ${file} cannot be read (${(cause as Error).message}): use the path of a file of users, or - for standard input`, { cause })
+    throw new CommandError('invalid_file', `The file ${file} cannot be read (${(cause as Error).message}): ` +
+      'use the path of a file of users, or - for standard input', { cause })
   }
   let done = 0
   async function * read (): AsyncGenerator<Buffer> {
@@ -147,5 +154,6 @@ function report (counts: Counts, options: OutputOptions & ImportOptions): void {
 
 function describeRefused ({ refused }: Counts, { strict }: ImportOptions): string {
   if (strict === true) return 'Stopped at a bad row: fix it and import the file again. The rows before it are already imported'
-  return `${refused} ${refused === 1 ? 'row was' : 'rows were'} refused: fix ${refused === 1 ? 'it' : 'them'} and import the file again. Existing users are left unchanged`
+  return `${refused} ${refused === 1 ? 'row was' : 'rows were'} refused: fix ${refused === 1 ? 'it' : 'them'} and ` +
+    'import the file again. Existing users are left unchanged'
 }

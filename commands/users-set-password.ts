@@ -9,7 +9,8 @@ import { requireUser, toData } from './user.js'
 /** `latchkey users set-password`. */
 export function addUsersSetPassword (users: Command): void {
   users.command('set-password')
-    .description('Set the password of a user and end all sessions. Asks for the password, or reads it from standard input up to the first line break.')
+    .description('Set the password of a user and end all sessions. Asks for the password, ' +
+      'or reads it from standard input up to the first line break.')
     .argument('<name>', 'the username')
     .option('--json', 'print the user as JSON')
     .addHelpText('after', example('latchkey users set-password alice < new-password.txt'))

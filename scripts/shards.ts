@@ -72,7 +72,8 @@ function plan (command: string, names: Record<string, readonly string[]>, files:
 export function renderShard ({ name, files }: Shard): string {
   const folder = join('test/shards', name, '..')
   const imports = files.map(file => `import '${relative(folder, join('test', file)).replace(/\.ts$/, '.js')}'`)
-  return `// Written by npm run shards: see scripts/shards.ts.\nimport t from 'tap'\n${imports.join('\n')}\n\n// The timeout in a test file only covers that file.\nt.setTimeout(600_000)\n`
+  return `// Written by npm run shards: see scripts/shards.ts.\nimport t from 'tap'\n${imports.join('\n')}\n\n// The ` +
+    'timeout in a test file only covers that file.\nt.setTimeout(600_000)\n'
 }
 
 if (process.argv[1] === import.meta.filename) {

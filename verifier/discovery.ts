@@ -30,7 +30,10 @@ async function discover (issuer: string, requests: Requests): Promise<ServiceMet
   const { origin } = new URL(issuer)
   const url = origin + metadataPath(issuer)
   const { members } = await requests.json(url)
-  if (members.issuer !== issuer) throw new Error(`The metadata at ${url} names the issuer ${show(members.issuer)}, but the option issuer is ${show(issuer)}: set it to exactly the same text`)
+  if (members.issuer !== issuer) {
+    throw new Error(`The metadata at ${url} names the issuer ${show(members.issuer)}, ` +
+      `but the option issuer is ${show(issuer)}: set it to exactly the same text`)
+  }
 
   function read (name: string): string | undefined {
     const value = members[name]

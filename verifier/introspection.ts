@@ -71,7 +71,10 @@ export function createIntrospection ({ endpoint, client, requests, time, bound }
       const { isLive, asOf } = await questionOf(token).answer
       // A revoked token stays revoked, so this answer cannot become stale.
       if (!isLive) throw new LatchkeyError('token_revoked')
-      if (ageOf(asOf, time) > bound) throw new Error('The introspection endpoint answers too slowly, or is itself not up to date, so the revocation status is unknown')
+      if (ageOf(asOf, time) > bound) {
+        throw new Error('The introspection endpoint answers too slowly, ' +
+          'or is itself not up to date, so the revocation status is unknown')
+      }
     }
   }
 }

@@ -47,11 +47,15 @@ export function readVerifierOptions (given: unknown): VerifierSettings {
   }
   const credentials = clientId === undefined || clientSecret === undefined ? undefined : { clientId, clientSecret }
   if (revocations === 'feed' && credentials === undefined) {
-    throw new TypeError('Latchkey: the options clientId and clientSecret are missing: they must be those of a machine client with the scope ' +
-      "revocations:read. To accept revoked tokens until they expire, set revocations: 'none' instead")
+    throw new TypeError('Latchkey: the options clientId and clientSecret are missing: ' +
+      'they must be those of a machine client with the scope revocations:read. ' +
+      "To accept revoked tokens until they expire, set revocations: 'none' instead")
   }
   const revocationBound = toMilliseconds(options.revocationBound)
-  if (revocationBound < SHORTEST_BOUND) throw new TypeError(`Latchkey: the option revocationBound is "${options.revocationBound}": it must be a duration such as 1s, at least 500ms`)
+  if (revocationBound < SHORTEST_BOUND) {
+    throw new TypeError('Latchkey: the option revocationBound is ' +
+      `"${options.revocationBound}": it must be a duration such as 1s, at least 500ms`)
+  }
   return {
     issuer,
     audience: [audience].flat(),
