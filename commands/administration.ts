@@ -40,7 +40,7 @@ export function addAdministration (program: Command): void {
   addClientsList(clients)
   addClientsRotateSecret(clients)
   addClientsRemove(clients)
-  addSessionsRevoke(program.command('sessions').description("End users' sessions."))
+  addSessionsRevoke(program.command('sessions').description('End the sessions of users.'))
   const keys = program.command('keys').description('List, rotate, revoke and import the keys that access tokens are signed and verified with.')
   addKeysList(keys)
   addKeysRotate(keys)

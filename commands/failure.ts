@@ -54,7 +54,7 @@ export function toFailure (error: unknown): Failure | undefined {
 
 function ofCommander ({ code, exitCode, message }: CommanderError): Failure | undefined {
   if (exitCode === 0) return undefined
-  // A group without a subcommand: Commander has printed its help, and has no message.
+  // A group without a command: Commander has printed its help, and has no message.
   const sentence = code === 'commander.help' ? 'the command is missing' : oneLine(message.replace(/^error: /, ''))
   return { code: 'usage', message: `${sentence}; see --help`, exitCode: EXIT_CODES.usage }
 }

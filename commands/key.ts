@@ -33,7 +33,7 @@ export function describeNext (key: KeyView): string {
     case 'retired':
     case 'verify-only': return `verifies until ${toText(expiresAt)}`
     case 'removed': return `verified until ${toText(expiresAt)}`
-    case 'revoked': return `revoked since ${toText(revokedAt)}`
+    case 'revoked': return `was revoked at ${toText(revokedAt)}`
     case 'unusable':
       return problem === 'secret' ? 'cannot be opened with this secret' : "is damaged: 'keys revoke' removes it"
   }

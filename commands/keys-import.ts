@@ -45,7 +45,7 @@ export function addKeysImport (keys: Command): void {
       .choices(ALGORITHMS))
     .option('--base64url', 'the HS256 secret is base64url or base64; otherwise the text of the file is the secret')
     .option('--issuer <issuer>', 'with --verify-only: the required iss of its tokens')
-    .option('--audience <audience>', 'with --verify-only: the required aud of its tokens; default: accept no aud, or an aud of the option audience')
+    .option('--audience <audience>', 'with --verify-only: the required aud of its tokens; default: no aud, or one from the option audience')
     .option('--scope <scope>', "with --verify-only: a scope that its tokens may carry; repeatable; default: the app's own", collect)
     .option('--until <duration>', 'with --verify-only: how long its tokens are accepted, for example 30d; default: 90d')
     .option('--json', 'print the key as JSON')

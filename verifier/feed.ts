@@ -18,10 +18,10 @@ import type { Requests } from './requests.js'
 /** Milliseconds. It is shorter than the five minutes after which the service ends a stream. */
 const LONGEST_STREAM = 270_000
 
-/** The share of its token's lifetime that a stream is used for. The service ends a stream when its token expires. */
+/** A stream is used for this share of its token's lifetime. The service ends it when the token expires. */
 const STREAM_SHARE = 0.8
 
-/** A stream that sends nothing for so many milliseconds, or twice the bound if that is more, is closed. */
+/** A stream that sends nothing for this many milliseconds, or for twice the bound if that is more, is closed. */
 const SILENCE = 2_000
 
 /** How many rules of each kind are checked after a heartbeat, to remove those that have expired. */
