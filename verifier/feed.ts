@@ -27,9 +27,7 @@ const SILENCE = 2_000
 /** How many rules of each kind are checked after a heartbeat, to remove those that have expired. */
 const SWEEP = 1_000
 
-/**
- * A cursor that fits into a header. Without a cursor, the service sends all rules again, which does no harm.
- */
+/** A cursor that fits into a header. Without a cursor, the service sends all rules again, which does no harm. */
 const CURSOR = /^[\x21-\x7E]{1,256}$/
 
 /** A receiver of the revocation feed. */

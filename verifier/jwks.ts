@@ -9,7 +9,8 @@ import type { Algorithm } from '../schemas/algorithms.js'
 const MAX_KEYS = 100
 
 /**
- * The type of key for each algorithm. None is symmetric, because anyone can read these keys and could sign with them.
+ * The type of key for each algorithm. None is symmetric: anyone can read these keys, and could sign with a symmetric
+ * one.
  */
 const KINDS: Partial<Record<string, { kty: string, crv?: string }>> = {
   ES256: { kty: 'EC', crv: 'P-256' },
