@@ -45,18 +45,18 @@ export interface KeySource {
   areRecent (): boolean
 }
 
-/**
- * Creates the key source.
- * @param read - reads the JWKS, or rejects.
- * @param onRead - called after each successful read.
- * @param onFailure - called with the error if a read in the background fails.
- */
-export function createKeySource ({ read, time, onRead, onFailure }: {
+export interface KeySourceOptions {
+  /** Reads the JWKS, or rejects. */
   read: () => Promise<JwksReading>
   time: Stopwatches
+  /** Called after each successful read. */
   onRead: () => void
+  /** Called with the error if a read in the background fails. */
   onFailure: (error: unknown) => void
-}): KeySource {
+}
+
+/** Creates the key source. */
+export function createKeySource ({ read, time, onRead, onFailure }: KeySourceOptions): KeySource {
   let jwks: JwkSet = { keys: new Map(), kids: new Set(), text: '' }
   let vouchedKids: ReadonlySet<string> = new Set()
   let readAt: Moment | undefined
@@ -99,11 +99,6 @@ export function createKeySource ({ read, time, onRead, onFailure }: {
 
   function hasPaused (pause: number): boolean {
     return triedAt === undefined || ageOf(triedAt, time) >= pause
-  }
-
-  /** Milliseconds until the next try, after failures or after reads that lacked a key of the feed. */
-  function pauseAfter (tries: number): number {
-    return Math.min(FIRST_PAUSE * 2 ** Math.min(tries, 10), LONGEST_PAUSE)
   }
 
   let background: Promise<void> | undefined
@@ -157,4 +152,9 @@ export function createKeySource ({ read, time, onRead, onFailure }: {
     areThere: () => readAt !== undefined,
     areRecent: () => readAt !== undefined && ageOf(readAt, time) < KEYS_LIFE
   }
+}
+
+/** Milliseconds until the next try, after failures or after reads that lacked a key of the feed. */
+function pauseAfter (tries: number): number {
+  return Math.min(FIRST_PAUSE * 2 ** Math.min(tries, 10), LONGEST_PAUSE)
 }
