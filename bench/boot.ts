@@ -161,13 +161,9 @@ function describe (samples: ReadonlyMap<Contender, readonly Sample[]>): Section 
       })
     ],
     notes: [
-      'Cells show the median (min to max) of the rounds, and each ratio is computed within its round. ' +
-        'Processor time covers all threads until the first response.',
-      'The first start also makes the tables, a key and the first administrator.',
-      'Some 34 MiB of an idle service are the young generation of V8. It grows while modules are loaded, ' +
-        'and V8 gives the memory back late or never. Fastify with the same imports has it too, ' +
-        'and is at the target even without Latchkey. `NODE_OPTIONS=--max-semi-space-size=4` limits it to 8 MiB and ' +
-        'costs a start some 5 % of processor time.'
+      'Cells show the median (min to max) of the rounds, and each ratio is computed within its round. Processor time covers all threads until the first response.',
+      'The first start also creates the tables, a key and the first administrator.',
+      'About 34 MiB of an idle service are the young generation of V8. It grows while modules are loaded, and V8 releases that memory late or never. Fastify with the same imports has it too, and reaches the limit even without Latchkey. `NODE_OPTIONS=--max-semi-space-size=4` limits it to 8 MiB, and a start then takes about 5 % more processor time.'
     ]
   }
 }

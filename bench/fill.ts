@@ -10,7 +10,7 @@ const DAY = 86_400_000
 /** Rows per statement. The database engine generates them itself. */
 const STEP = 20_000
 
-/** SQL that differs between the engines. */
+/** What engines express differently in SQL. */
 interface Spelling {
   /** Rows with the numbers from `from` up to, but not including, `to`, in the column `n`. */
   numbers (from: number, to: number): RawBuilder<unknown>
@@ -31,7 +31,9 @@ const POSTGRES: Spelling = {
   analyze: sql`analyze`
 }
 
-/** Migrates a store, and fills it with this many users, live sessions, and live rules of all kinds. Default: none. */
+const SPELLINGS: Record<EngineName, Spelling> = { SQLite: SQLITE, PostgreSQL: POSTGRES }
+
+/** Fills a store, after its migrations, with so many users, live sessions, and live rules of all kinds. Default: none. */
 export async function fillStore (database: string, { users = 0, sessions = 0, rules = 0 }: { users?: number, sessions?: number, rules?: number }): Promise<void> {
   const { numbers, id, analyze } = SPELLINGS[engineOf(database).name]
   const store = await openStore(database, { bound: 60_000, log: () => {} })
@@ -47,7 +49,6 @@ export async function fillStore (database: string, { users = 0, sessions = 0, ru
     select ${id(2)}, 'user-' || (n / 2), 'latchkey', 'items:read', 'nonce', 1, ${sql.lit(now)}, ${sql.lit(now)}, ${sql.lit(now)}, ${sql.lit(now + 30 * DAY)}, ${sql.lit(now + 90 * DAY)} from ${from}`)
   await fill(rules, from => sql`insert into rules (kind, value, session_id, issued_before, expires_at)
     select case n % 4 when 0 then 'token' when 1 then 'user' else 'session' end, ${id(3)}, null, case n % 4 when 1 then ${sql.lit(now)} end, ${sql.lit(now + DAY)} from ${from}`)
-  // A running server would do this by itself within a minute.
-  if (isPostgres(database)) await store.read(db => sql`analyze`.execute(db))
+  if (analyze !== undefined) await store.read(db => analyze.execute(db))
   await store.close()
 }

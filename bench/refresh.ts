@@ -141,9 +141,7 @@ async function describe (disks: readonly Disk[], loop: number[], quick: boolean)
     ],
     verdicts,
     notes: [
-      'SQLite runs with `synchronous = FULL`, so every response comes after its commit is on the disk. ' +
-        'Each client has one refresh in progress. A refresh writes the session and the time. ' +
-        'The bare loop is not a server and receives no requests.',
+      'SQLite runs with `synchronous = FULL`, so every response comes after its commit is on the disk. Each client has one refresh in progress. A refresh writes the row of the session and the latest time. The bare loop is not a server and receives no requests.',
       disks.length > 1 ? 'The slow disk is the same disk, with a library that delays each fsync (bench/slow-fsync.c).' : 'The slow disk was not measured. It needs Linux, a C compiler (cc), and a run without --quick.',
       ...quick || verdicts.every(({ met }) => met) ? [] : [await profile('Where the processor time goes while 8 clients refresh', ['--users', '8', '--cost', '4'], ({ url, refreshTokens = '' }) => runStorm({ kind: 'refresh', url, refreshTokens }, 8, 3_000))]
     ]

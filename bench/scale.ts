@@ -201,10 +201,7 @@ const section: Section = {
     { target: 'memory: at most 64 MB', measured: `${(memory / 1e6).toFixed(1)} MB`, met: memory <= 64e6 },
     { target: 'load at boot, SQLite: at most 1.5 s', measured: `${spread(took, 2)} s`, met: median(took) <= 1.5 }
   ],
-  notes: ['A look-up covers all four names of a token: its own, its session, its user and its client. ' +
-    'It waits for memory, and longer if there are more rules. For a token that was verified before, ' +
-    'a request makes a look-up only if a rule has been added since the previous one. While the rules were loaded, ' +
-    `the event loop was blocked for at most ${spread(boots.map(boot => boot.longest))} ms.`]
+  notes: [`A look-up covers the four ids in a token: its own and those of its session, its user and its client. It waits for memory, and waits longer if there are more rules. For a token that was verified before, a request makes a look-up only if a rule has been added since the previous one. While the rules were loaded, the event loop was blocked for at most ${spread(boots.map(boot => boot.longest))} ms.`]
 }
 if (process.send === undefined) console.log(toText(section))
 else process.send(section)

@@ -19,7 +19,7 @@ interface CopyOptions extends OutputOptions {
   to: string
 }
 
-/** Milliseconds to wait for a database. It may be long, because only the copy waits. */
+/** Milliseconds. Only the copy waits for these connections, so they may take longer than those of a service. */
 const PATIENCE = 60_000
 
 const ERROR_EXIT_CODES: Partial<Record<CopyErrorCode, ExitCode>> = { same_database: EXIT_CODES.usage, store_unavailable: EXIT_CODES.unavailable }
@@ -50,8 +50,10 @@ async function copy (options: CopyOptions): Promise<void> {
     const { open, loadCopyEngine } = engineOf(database)
     const engine = await loadCopyEngine()
     try {
-      // The copy ignores what a store follows, so `bound` does not matter and nothing is logged.
-      const store = await openStore(options[side], { bound: PATIENCE, log: () => {}, name: `--${side}`, mustExist: side === 'from', patience: PATIENCE })
+      // The copy does not use what a store follows, so the bound does not matter.
+      const store = await open(database, {
+        bound: PATIENCE, log: () => {}, name: `--${side}`, mustExist: side === 'from', patience: PATIENCE
+      })
       opened.push(store)
       return { store, engine, name: names[side] }
     } catch (cause) {
@@ -80,11 +82,10 @@ function nameOf (side: 'from' | 'to', database: string): string {
   throw new CommandError('usage', `--${side} '${database}' is not a stored database: use the path of a SQLite file, or postgres://...`, { exitCode: EXIT_CODES.usage })
 }
 
-/** A server that does not respond, or a file that is locked, gets an exit code that invites a retry. */
-function cannotOpen (error: unknown): CommandError {
-  const { message, cause } = error as Error
-  const isAway = cause instanceof LatchkeyError || /^SQLITE_(BUSY|LOCKED)/.test(String((cause as { code?: unknown } | undefined)?.code))
-  return new CommandError('cannot_open', message, { exitCode: isAway ? EXIT_CODES.unavailable : EXIT_CODES.failed, cause: error })
+/** The exit code shows whether it is worth trying again: the server is not available, or a process has locked the file. */
+function cannotOpen ({ isAway }: CopyEngine, error: unknown): CommandError {
+  const exitCode = isAway(error) ? EXIT_CODES.unavailable : EXIT_CODES.failed
+  return new CommandError('cannot_open', (error as Error).message, { exitCode, cause: error })
 }
 
 /** Whether two paths are the same file, perhaps through links. */
@@ -120,8 +121,7 @@ async function printCopied (options: CopyOptions, tables: CopiedTable[]): Promis
     toColumns(['TABLE', 'ROWS', 'SHA-256'], tables.map(({ table, rows, sha256 }) => [table, String(rows), sha256])),
     `Copied ${count(rows)} rows from ${from} to ${to}, read them back, and found them identical.`,
     '',
-    `Now start the service with LATCHKEY_DATABASE set to ${isPostgres(options.to) ? 'the URL of ' : ''}${to}, ` +
-      'and with the same secret:',
+    `Now start the service with LATCHKEY_DATABASE set to ${isFile ? '' : 'the URL of '}${to}, and with the same secret:`,
     `  ${await describeSecret(options.from)}`,
     `Never start it on ${from} again: keep it as a backup, or remove it.`
   ]

@@ -11,9 +11,8 @@ import { join, relative } from 'node:path'
  * it.
  */
 const QUICK: Record<string, readonly string[]> = {
-  // It stops database servers, which would break other tests in its process.
-  'copy-failures': ['commands/copy-failures.test.ts'],
-  commands: ['commands', 'cli.test.ts'],
+  // It waits more than it computes, so it starts first and leaves the cores to the others.
+  postgres: ['postgres'],
   lib: ['lib'],
   routes: ['routes'],
   plugins: ['plugins'],
@@ -27,10 +26,15 @@ const QUICK: Record<string, readonly string[]> = {
   service: ['service']
 }
 
-/**
- * The entries that `npm run test:all` adds: third-party programs, browsers and packages, and tests that need their own
- * process.
- */
+/** What `npm run test:all` adds with the packages of test/foreign. Nothing else can import these. */
+const FOREIGN: Record<string, readonly string[]> = {
+  package: ['foreign/package.test.ts'],
+  browser: ['foreign/browser', 'foreign/websocket.test.ts'],
+  'regular-expressions': ['foreign/regular-expressions.test.ts'],
+  foreign: ['foreign']
+}
+
+/** What `npm run test:all` adds besides: programs that may be missing, and what must have a process of its own. */
 const SLOW: Record<string, readonly string[]> = {
   bench: ['bench/contenders.test.ts'],
   'hot-path': ['hot-path/requests.test.ts'],
@@ -48,7 +52,16 @@ export interface Shard {
   files: string[]
 }
 
-/** Reads the test tree. Returns the files of each entry, and the files that belong to no entry. */
+const isIn = (file: string, places: readonly string[]): boolean =>
+  places.some(place => file === place || file.startsWith(`${place}/`))
+
+/** Returns the test files, as sorted paths below test/. */
+export async function listTests (root: string): Promise<string[]> {
+  const files = await readdir(join(root, 'test'), { recursive: true })
+  return files.filter(file => file.endsWith('.test.ts') && !file.includes('node_modules')).sort()
+}
+
+/** Reads the test tree and returns what each entry holds, and which files no entry holds. */
 export async function planShards (root: string): Promise<{ shards: Shard[], left: string[] }> {
   const files = (await listTests(root)).filter(file => !isIn(file, ELSEWHERE))
   const foreign = plan('foreign', FOREIGN, files)

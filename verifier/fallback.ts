@@ -3,7 +3,7 @@ import { LatchkeyError } from '../lib/errors.js'
 import type { Revocations } from '../lib/revocation/revocations.js'
 import type { Clock } from '../lib/time/clock.js'
 import { createTokenVerification } from '../lib/tokens/verification.js'
-import type { VerificationKeys } from '../lib/tokens/verification.js'
+import type { TimeReader, VerificationKeys } from '../lib/tokens/verification.js'
 import type { Introspection } from './introspection.js'
 import type { Reporter } from './reporter.js'
 
@@ -11,14 +11,15 @@ import type { Reporter } from './reporter.js'
  * Creates the check that asks the service about each token while the feed is stale. It accepts every key that was read,
  * because the service itself judges which keys are still valid. Because its keys differ, it has its own cache.
  */
-export function createFallback ({ keys, clock, revocations, introspection, reporter }: {
+export function createFallback ({ introspection, reporter, ...sources }: {
   keys: VerificationKeys
   clock: Clock
-  revocations: Pick<Revocations, 'readTime' | 'isRevoked' | 'additions'>
+  ledger: TimeReader
+  revocations: Pick<Revocations, 'isRevoked' | 'additions'>
   introspection: Introspection
   reporter: Reporter
 }): (token: string) => Promise<AuthenticatedUser> {
-  const offline = createTokenVerification({ keys, clock, revocations: { ...revocations, refresh: () => undefined } })
+  const offline = createTokenVerification({ ...sources, follower: { refresh: () => undefined } })
   return async function askService (token) {
     await offline.verify(token)
     try {

@@ -92,11 +92,14 @@ export function createVerifier (options: VerifierOptions): Verifier {
   })
   const status = createRevocationStatus({ issuer, hasFeed: credentials !== undefined, keys, freshness, reporter, closed: closing.signal })
   // Without a feed, no heartbeat carries the time of the service.
-  const revocations = { readTime: credentials === undefined ? async () => {} : heartbeats.next, isRevoked: index.isRevoked, additions: index.additions }
+  const ledger = { readTime: credentials === undefined ? async () => {} : heartbeats.next }
+  const revocations = { isRevoked: index.isRevoked, additions: index.additions }
   const guarded = createTokenVerification({
     keys: credentials === undefined ? keys.all : keys.vouched,
     clock,
-    revocations: { ...revocations, refresh: status.assertKnown }
+    follower: { refresh: status.assertKnown },
+    ledger,
+    revocations
   })
   const asking = credentials !== undefined && whenStale === 'introspect'
   const client = credentials && createServiceClient({
@@ -112,7 +115,7 @@ export function createVerifier (options: VerifierOptions): Verifier {
   const introspection = client && asking
     ? createIntrospection({ endpoint: () => discovery.endpoint('introspectionEndpoint'), client, requests, time, bound })
     : undefined
-  const fallback = introspection && createFallback({ keys: keys.all, clock, revocations, introspection, reporter })
+  const fallback = introspection && createFallback({ keys: keys.all, clock, ledger, revocations, introspection, reporter })
   const feed = client && createFeed({
     endpoint: () => discovery.endpoint('feedEndpoint'), client, requests, time, bound, index, clock, keys, freshness, onState: noteState, onFailure: reporter.failed
   })

@@ -19,7 +19,7 @@ t.test('import: bad rows are told with their lines and stop nothing; again, noth
   t.match(dry, { code: 1, stdout: 'Nothing was written. The result would be: 2 added, 0 updated, 0 unchanged, 2 refused.\n' })
   const first = await run(directory, ['users', 'import', 'users.ndjson'])
   t.match(first, { code: 1, stdout: '2 added, 0 updated, 0 unchanged, 2 refused.\n' })
-  t.equal(first.stderr, 'latchkey: line 2: it is no JSON\nlatchkey: line 3: its password was rejected: it is shorter than 15 characters\nlatchkey: 2 rows were refused: fix them and import the file again. Existing users are left unchanged\n')
+  t.equal(first.stderr, 'latchkey: line 2: it is not JSON\nlatchkey: line 3: its password was rejected: it is shorter than 15 characters\nlatchkey: 2 rows were refused: fix them and import the file again. Existing users are left unchanged\n')
   t.equal(dry.stderr, first.stderr)
   const again = await run(directory, ['users', 'import', 'users.ndjson', '--json'])
   t.same(JSON.parse(again.stdout), { added: 0, updated: 0, unchanged: 2, kept: 0, refused: 2, dry_run: false })
@@ -27,13 +27,13 @@ t.test('import: bad rows are told with their lines and stop nothing; again, noth
 
   const csv = await run(directory, ['users', 'import', 'more.csv'])
   t.match(csv, { code: 1, stdout: /^1 added, 0 updated, 1 left unchanged although their rows differ \(--update changes them\), 0 unchanged, 1 refused\.\n$/ })
-  t.match(csv.stderr, /^latchkey: line 3: its quotes are not those of CSV\nlatchkey: warning: hashes with a higher cost than LATCHKEY_BCRYPT_COST \(4\): 1.*\n/)
+  t.match(csv.stderr, /^latchkey: line 3: its quotes are not valid CSV\nlatchkey: warning: hashes with a higher cost than LATCHKEY_BCRYPT_COST \(4\): 1.*\n/)
   const strict = await run(directory, ['users', 'import', '-', '--format', 'csv', '--update', '--strict'], { input: await readFile(join(directory, 'more.csv')) })
   t.match(strict, { code: 1, stdout: /^0 added, 1 updated, 0 unchanged, 1 refused/, stderr: /Stopped at a bad row/ })
   t.match(JSON.parse((await run(directory, ['users', 'list', '--json'])).stdout), [{ id: 'old-1', username: 'alice', scopes: ['audit:read', 'users:read'] }, { username: 'carol' }, { username: 'erin', disabled: true }])
 
   for (const [args, code, says] of [
-    [['import', 'bad.csv'], 1, /in place 1 is none: the columns are id, username/],
+    [['import', 'bad.csv'], 1, /name 1 is not a known column\. Use these names: id, username/],
     [['import', 'nothing.csv'], 1, /cannot be read .*use the path/],
     [['import', 'users.txt'], 2, /use --format/],
     [['import', '-'], 2, /use --format/],
