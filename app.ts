@@ -53,15 +53,16 @@ const hostGuards = createHostGuards('fastify-latchkey')
 export const { authenticate, authenticateOptional, requireScopes } = hostGuards
 
 /**
- * Token authentication for Fastify: the routes under `prefix`, and the guards for the host's own routes. Only the
- * guards, `latchkey` and `request.user` reach the host.
+ * Token authentication for Fastify: the routes under `prefix`, and the guards for the host's own routes. The host sees
+ * only the guards, `latchkey` and `request.user`.
  */
 const latchkey: FastifyPluginAsync<LatchkeyOptions> = async function latchkey (app, options) {
-  // A document of the host that was begun before us holds our routes and schemes: see `plugins/openapi.ts`.
+  // If the host registered @fastify/swagger first, its document includes these routes and schemes: see
+  // `plugins/openapi.ts`.
   const hostHasDocument = app.hasDecorator('swagger')
   secureRoutes(app, instance => hostHasDocument || instance[kSettings]?.docs)
 
-  /** What stands before every route of ours; around the whole app where that is ours. */
+  /** Registers the hooks that run before every route of Latchkey. In the service they apply to the whole app. */
   async function registerShell (around: FastifyInstance): Promise<void> {
     await around.register(settings, { options })
     if (app.hasDecorator(kServicesOnly)) return
@@ -75,7 +76,7 @@ const latchkey: FastifyPluginAsync<LatchkeyOptions> = async function latchkey (a
   const isStandalone = app.hasDecorator(kStandalone)
   if (isStandalone) await registerShell(app)
 
-  // Fastify passes `prefix` to the host's scope, not to a plugin without one of its own: this scope has it.
+  // fastify-plugin creates no scope, so Fastify does not apply `prefix`. This scope applies it.
   await app.register(async function latchkeyScope (scope) {
     scope.addHook('onRoute', markUnguarded)
     if (!isStandalone) await registerShell(scope)
@@ -120,7 +121,7 @@ function decorateServices (app: FastifyInstance, scope: FastifyInstance): void {
   const builtInUsers = scope[kBuiltInUsers]
   app.decorate('latchkey', {
     get users () {
-      if (builtInUsers === undefined) throw new Error('The users of this app are its own (option users): ask it, not Latchkey')
+      if (builtInUsers === undefined) throw new Error('This app manages its users itself (option users): use its own user store instead of app.latchkey.users')
       return builtInUsers
     },
     sessions: scope[kSessions],
@@ -148,5 +149,5 @@ export type * from './plugins/public-routes.js'
 export type { LatchkeyOptions } from './schemas/options.js'
 export type { Actor, EventHook, EventType, SecurityEvent } from './schemas/events.js'
 export type { ClaimsHook, User, UserDirectory } from './schemas/host.js'
-// By the star: only so does a declaration for this module reach the interface.
+// Only `export *` lets an app's declaration for this module extend the interface.
 export type * from './schemas/scopes.js'

@@ -9,15 +9,15 @@ import { addServe } from './commands/serve.js'
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
 
 const program = new Command('latchkey')
-  .description('Token authentication: the service, and what its administrator does.')
+  .description('Token authentication: run the service and administer it.')
   .version(version)
   .exitOverride()
-  // Errors are said in one place, below.
+  // Errors are printed in one place, below.
   .configureOutput({ outputError: () => {} })
   .addHelpText('after', `
-Environment variables configure everything, and so does a file .env in the working directory: LATCHKEY_DATABASE,
-LATCHKEY_SECRET, LATCHKEY_SCOPES, HOST, PORT and others (docs/reference/environment.md). The commands work while the
-service runs. It takes their changes into account on its next request. Give them the same environment.
+Set environment variables, or put them into a file .env in the working directory: LATCHKEY_DATABASE, LATCHKEY_SECRET,
+LATCHKEY_SCOPES, HOST, PORT and others (docs/reference/environment.md). Give the commands the same environment as the
+service. They also work while it runs, and their changes apply from its next request.
 
 ${describeExitCodes()}
 
@@ -25,13 +25,13 @@ Example:
   $ latchkey users add --help`)
 
 addServe(program)
-// Thirty files that a service which starts need not wait for.
+// Only load these thirty files if needed, so that the service starts faster.
 if (process.argv[2] !== 'serve') {
   const { addAdministration } = await import('./commands/administration.js')
   addAdministration(program)
 }
 
-// `latchkey users list | head` closes the pipe early, and is no error.
+// `latchkey users list | head` closes the pipe early, which is not an error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error
 })

@@ -13,13 +13,13 @@ import { kStandalone } from './plugins/settings.js'
 import { SERVICE_DEFAULTS } from './schemas/options.js'
 import type { LatchkeyOptions, ServiceOptions } from './schemas/options.js'
 
-/** When a request is done, not also when it begins. */
+/** Logs one line when a request is done, and none when it starts. */
 class OneLinePerRequest extends LogController {
   override incomingRequest (): void {}
 
   override requestCompleted (error: Error | null | undefined, request: FastifyRequest, reply: FastifyReply): void {
     const line = { req: request, status: reply.statusCode, ms: Math.round(reply.elapsedTime * 10) / 10 }
-    // The connection broke while we answered. Any client can do that, so it is not an error of ours.
+    // The connection broke during the response. Any client can cause that, so it is not logged as an error.
     const reason = error instanceof Error ? (error as NodeJS.ErrnoException).code ?? error.message : undefined
     request.log.info({ ...line, reason }, 'request')
   }
@@ -34,16 +34,16 @@ function describeRequest ({ method, url, ip }: FastifyRequest) {
 }
 
 /**
- * The microservice: the plugin, and around it what only a service wants. Not listening yet.
- * @param options - the plugin's; `SERVICE_DEFAULTS` hold unless they say otherwise.
+ * Builds the microservice: the plugin, with limits, logging and error handling around it. It does not listen yet.
+ * @param options - the options of the plugin. They override `SERVICE_DEFAULTS`.
  * @param service - see `readServiceOptions`.
- * @param limits - for tests, which do not wait.
+ * @param limits - tests set shorter ones, so that they need not wait.
  */
 export async function buildServer (options: LatchkeyOptions, { trustProxy, logLevel }: Required<ServiceOptions>, limits: Limits = LIMITS): Promise<FastifyInstance> {
   const app = fastify({
     logger: {
       level: logLevel,
-      // Nothing logs headers; should somebody start to, the secrets in them stay out all the same.
+      // Headers are not logged. Should that change, their secrets still stay out of the log.
       redact: ['req.headers.authorization', 'req.headers.cookie', 'res.headers["set-cookie"]', '*.password', '*.token', '*.refresh_token', '*.access_token'],
       serializers: { req: describeRequest }
     },
@@ -65,14 +65,16 @@ export async function buildServer (options: LatchkeyOptions, { trustProxy, logLe
   try {
     await app.register(latchkey, { ...SERVICE_DEFAULTS, ...options })
   } catch (error) {
-    // What was opened before keeps the process alive: a supervisor would take it for one that runs.
+    // Otherwise open handles keep the process alive, and a supervisor believes that the service runs.
     await app.close()
     throw error
   }
   return app
 }
 
-/** Node.js would leave out in silence what is too many, and with it perhaps the header that matters. */
+/**
+ * Rejects requests with too many headers. Node.js silently drops the excess, which may include the header that matters.
+ */
 function limitHeaders (app: FastifyInstance, most: number): void {
   app.server.maxHeadersCount = most + 1
   app.addHook('onRequest', function refuseManyHeaders (request, reply, done) {

@@ -7,28 +7,29 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import pidusage from 'pidusage'
 import { median, ratiosOf, spread } from './section.js'
 import type { Effort, Section } from './section.js'
+import { loadTools } from './tools.js'
 
-// What it costs to start the service, and to keep it: time, processor and memory, beside a bare Fastify that imports the same packages.
+// The cost of starting and keeping the service: time, processor and memory, compared with a bare Fastify that imports
+// the same packages.
 
 interface Contender {
   name: string
   program: string
   args: string[]
-  /** What it answers at. */
+  /** The path to request. */
   path: string
-  /** Whether its folder has been used before. */
+  /** Whether it starts in a folder that an earlier start has used. */
   again?: true
 }
 
 interface Sample {
-  /** Milliseconds from the start of the process to its first answer. */
+  /** Milliseconds from the start of the process to its first response. */
   ms: number
-  /** Milliseconds of processor time, of all its threads, until then. */
+  /** Milliseconds of processor time of all threads until then. */
   cpu: number
-  /** Resident memory when it has been idle for a while, in MiB. */
+  /** Resident memory after an idle period, in MiB. */
   memory: number
 }
 
@@ -43,15 +44,15 @@ const CONTENDERS = [ALONE, IMPORTS, SECOND, FIRST]
 
 const MOST = 1.5
 
-/** Measures starts, one after the other: each contender once in every round. */
+/** Measures one start after the other, each contender once per round. */
 export async function measureBoot ({ rounds, quick }: Effort): Promise<Section> {
   const used = await mkdtemp(join(tmpdir(), 'latchkey-boot-'))
   const samples = new Map(CONTENDERS.map(contender => [contender, [] as Sample[]]))
   try {
-    // Not counted: it makes the database, and has the disk read everything once.
+    // Not counted: this creates the database and loads all files into the disk cache.
     for (const contender of CONTENDERS) await (await start(contender, used)).stop(0)
     for (let round = 0; round < rounds; round++) {
-      // Whoever is up idles while the next one starts.
+      // A started contender idles while the next one starts.
       const ended: Array<Promise<void>> = []
       for (const contender of CONTENDERS) {
         const folder = contender.again === true ? used : await mkdtemp(join(tmpdir(), 'latchkey-boot-'))
@@ -69,8 +70,12 @@ export async function measureBoot ({ rounds, quick }: Effort): Promise<Section> 
   return describe(samples)
 }
 
-/** Starts a program and asks it once; `stop` gives the memory that it holds after so many milliseconds, and ends it. */
+/**
+ * Starts a program and sends it one request. `stop` waits for the given milliseconds, ends the program, and returns the
+ * memory that it held.
+ */
 async function start ({ program, args, path }: Contender, folder: string): Promise<Omit<Sample, 'memory'> & { stop: (idle: number) => Promise<number> }> {
+  const { pidusage } = await loadTools()
   const began = performance.now()
   const child = spawn(process.execPath, [program, ...args], { cwd: folder, env: { PATH: process.env.PATH, PORT: '0' }, stdio: ['ignore', 'pipe', 'inherit'] })
   try {
@@ -96,9 +101,9 @@ async function start ({ program, args, path }: Contender, folder: string): Promi
   }
 }
 
-/** Where a program says that it listens. */
+/** Reads the origin at which a program says that it listens. */
 async function originOf (child: ChildProcess): Promise<string> {
-  if (child.stdout === null) throw new Error('Its output is not to be read')
+  if (child.stdout === null) throw new Error('The output of the program cannot be read')
   for await (const line of createInterface({ input: child.stdout })) {
     const origin = /listening at (http:\/\/[\d.:]+)/.exec(line)?.[1]
     if (origin !== undefined) {
@@ -106,7 +111,7 @@ async function originOf (child: ChildProcess): Promise<string> {
       return origin
     }
   }
-  throw new Error('It ended before it listened')
+  throw new Error('The program ended before it listened')
 }
 
 async function end (child: ChildProcess): Promise<void> {
@@ -122,7 +127,12 @@ function describe (samples: ReadonlyMap<Contender, readonly Sample[]>): Section 
     return ratiosOf(samples.get(contender) ?? [], samples.get(base) ?? [], sample => sample[key])
   }
 
-  function verdict (target: string, contender: Contender, base: Contender, keys: Array<keyof Sample>, says: (ratios: string[]) => string): Section['verdicts'][number] {
+  function verdict (target: string, { contender, base, keys, says }: {
+    contender: Contender
+    base: Contender
+    keys: Array<keyof Sample>
+    says: (ratios: string[]) => string
+  }): Section['verdicts'][number] {
     const all = keys.map(key => ratios(contender, base, key))
     return { target: `${target}: at most ${MOST} x`, measured: says(all.map(values => spread(values, 2))), met: all.every(values => median(values) <= MOST) }
   }
@@ -140,9 +150,15 @@ function describe (samples: ReadonlyMap<Contender, readonly Sample[]>): Section 
       ]
     })),
     verdicts: [
-      verdict('start on its database, compared with Fastify and the same imports', SECOND, IMPORTS, ['ms', 'cpu'], inTime),
-      verdict('first start, with an empty database: tables, key, administrator', FIRST, IMPORTS, ['ms', 'cpu'], inTime),
-      verdict('resident memory, idle, compared with Fastify alone', SECOND, ALONE, ['memory'], ([memory]) => `${memory} x`)
+      verdict('start on its database, compared with Fastify and the same imports', {
+        contender: SECOND, base: IMPORTS, keys: ['ms', 'cpu'], says: inTime
+      }),
+      verdict('first start, with an empty database: tables, key, administrator', {
+        contender: FIRST, base: IMPORTS, keys: ['ms', 'cpu'], says: inTime
+      }),
+      verdict('resident memory, idle, compared with Fastify alone', {
+        contender: SECOND, base: ALONE, keys: ['memory'], says: ([memory]) => `${memory} x`
+      })
     ],
     notes: [
       'Cells show the median (min to max) of the rounds, and each ratio is computed within its round. Processor time covers all threads until the first response.',

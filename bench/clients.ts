@@ -4,10 +4,10 @@ import { isMainThread, parentPort, Worker, workerData } from 'node:worker_thread
 import type { Login } from './contender-process.js'
 import { percentile } from './section.js'
 
-/** What many clients saw. */
+/** The results of many clients. */
 export interface Storm {
   count: number
-  /** Answers a second. */
+  /** Responses per second. */
   rate: number
   /** Milliseconds. */
   p50: number
@@ -15,17 +15,17 @@ export interface Storm {
   p99: number
 }
 
-/** What each client does, over and over. */
+/** The task that each client repeats. */
 type Task =
   | { url: string, kind: 'login', login: Login }
   | { url: string, kind: 'refresh', refreshTokens: string }
 
-/** Password attempts are limited for each address, to a hundred a minute: a client that has made so many goes on from another one. */
+/** A client changes its address after this many attempts, because each address has a limit of a hundred per minute. */
 const ATTEMPTS = 90
 
 /**
- * Lets clients send without a pause, each on a connection of its own, from a thread of their own.
- * @returns what stops them, and then tells what they saw. It rejects where one was refused.
+ * Starts a thread with clients that send without a pause, each on its own connection.
+ * @returns `stop`, which ends the clients and returns the results. It rejects if a response was an error.
  */
 export function startStorm (task: Task, clients: number): { stop: () => Promise<Storm> } {
   const worker = new Worker(new URL(import.meta.url), { workerData: { task, clients } })
@@ -33,7 +33,7 @@ export function startStorm (task: Task, clients: number): { stop: () => Promise<
     worker.once('message', resolve)
     worker.once('error', reject)
   })
-  outcome.catch(() => {}) // It is told to whoever stops them.
+  outcome.catch(() => {}) // The caller of `stop` gets the error.
   return {
     async stop () {
       worker.postMessage('stop')
@@ -42,7 +42,7 @@ export function startStorm (task: Task, clients: number): { stop: () => Promise<
   }
 }
 
-/** The same for so many milliseconds. */
+/** Runs clients for this many milliseconds. */
 export async function runStorm (task: Task, clients: number, duration: number): Promise<Storm> {
   const { stop } = startStorm(task, clients)
   await new Promise(resolve => setTimeout(resolve, duration))
@@ -66,7 +66,7 @@ async function storm ({ task, clients }: { task: Task, clients: number }): Promi
     }
   }))
   const seconds = (performance.now() - begun) / 1_000
-  // Those who come next go on where these stopped: a refresh token is good for once.
+  // A refresh token works once, so store the latest ones for the next run.
   if (task.kind === 'refresh') writeFileSync(task.refreshTokens, refreshTokens.join('\n'))
   times.sort((a, b) => a - b)
   parentPort?.postMessage({ count: times.length, rate: times.length / seconds, p50: percentile(times, 0.5), p99: percentile(times, 0.99) } satisfies Storm)
@@ -96,7 +96,7 @@ function createSender (task: Task, client: number, refreshTokens: string[]): () 
   }
 }
 
-/** Of the loopback network, a random one: a run that follows soon must not begin where the last one stopped. */
+/** Returns a random address of the loopback network, so that the next run does not reuse the addresses of this one. */
 function nextAddress (): string {
   const random = (): number => 1 + Math.floor(Math.random() * 250)
   return `127.${random()}.${random()}.${random()}`

@@ -1,18 +1,18 @@
 import type { Announcement, Headers } from './contender-process.js'
 
-/** What a contender answers to one whom it lets in. */
+/** The response of a contender to an accepted request. */
 const ITEM = '{"id":1,"name":"Lamp","price":12.5}'
 
-/** Milliseconds that it has to answer. */
+/** The timeout of a request, in milliseconds. */
 const ANSWER_LIMIT = 10_000
 
-/** `ok`, `not offered`, or `wrong: ` and what came instead. */
+/** `ok`, `not offered`, or `wrong: ` with the actual result. */
 export type Verdict = 'ok' | 'not offered' | `wrong: ${string}`
 
-/** Of the requests with each of the headers, and of the login. */
+/** The verdicts on the login and on requests with each of the headers. */
 export type Verdicts = Record<'good' | 'expired' | 'forged' | 'revoked' | 'login', Verdict>
 
-/** Whether a contender does what it announces: it lets the good one in, refuses the others with 401, and its login succeeds. */
+/** Checks that a contender accepts the good request, rejects the others with 401, and that its login succeeds. */
 export async function checkContender ({ url, headers, login }: Announcement): Promise<Verdicts> {
   return {
     good: await judge(fetchItem(url, headers.good), isItem),

@@ -1,22 +1,22 @@
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 
-/** Milliseconds that a contender has to announce itself. */
+/** Milliseconds until a contender must announce itself. */
 const START_LIMIT = 30_000
 
-/** Milliseconds that it has to end. */
+/** Milliseconds until it must have ended. */
 const STOP_LIMIT = 5_000
 
-/** Characters of its standard error that an error shows. */
+/** How many characters of its standard error to include in an error message. */
 const TAIL = 2_000
 
 /** A program and its arguments. */
 export type Command = [program: string, ...args: string[]]
 
-/** Of a request, by their names in lower case. */
+/** The headers of a request. Names are in lower case. */
 export type Headers = Record<string, string>
 
-/** A request that logs in with a right password. */
+/** A request that logs in with the correct password. */
 export interface Login {
   method: string
   path: string
@@ -24,46 +24,46 @@ export interface Login {
   body: string
 }
 
-/** What a contender says of itself when it is ready: left out is what it has no mechanism for. */
+/** What a contender prints when it is ready. It omits what it has no mechanism for. */
 export interface Announcement {
   url: string
   headers: { good: Headers, expired?: Headers, forged?: Headers, revoked?: Headers }
   login?: Login
-  /** Of Latchkey: a file of different access tokens, a line each. */
+  /** Latchkey only: a file with different access tokens, one per line. */
   tokens?: string
-  /** Of Latchkey: a file of refresh tokens of different sessions, a line each. */
+  /** Latchkey only: a file with refresh tokens of different sessions, one per line. */
   refreshTokens?: string
 }
 
-/** A contender that is ready. */
+/** A contender that is running. */
 export interface RunningContender extends Announcement {
   pid: number
-  /** Ends the process, and returns when it is gone. */
+  /** Ends the process. Resolves when it has exited. */
   stop (): Promise<void>
 }
 
 /**
- * Starts a program that speaks as a contender does: one line of JSON on standard output when it is ready, and it ends with its
- * standard input.
- * @param env - more for its environment.
- * @throws where it ends before, says something else, or says nothing for 30 seconds: with the end of its standard error
+ * Starts a contender. A contender prints one line of JSON when it is ready, and exits when its standard input ends.
+ * @param env - additional environment variables.
+ * @throws if it exits early, prints something else, or prints nothing for 30 seconds. The message includes the end of
+ *   its standard error.
  */
 export async function startProgram ([program, ...args]: Command, env: NodeJS.ProcessEnv = {}): Promise<RunningContender> {
   const child = spawn(program, args, { env: { ...environment(), ...env }, stdio: 'pipe' })
   let tail = ''
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => { tail = (tail + chunk).slice(-TAIL) })
-  child.stdin.on('error', () => {}) // It may have ended before its input does.
+  child.stdin.on('error', () => {}) // The process may exit before its input is closed.
   const gone = new Promise<void>(resolve => child.once('close', () => resolve()))
 
-  // Read to its end: a full pipe would stop the contender.
+  // Read all output, because a full pipe would block the contender.
   const lines = createInterface({ input: child.stdout })
   let timer: NodeJS.Timeout | undefined
   try {
     const line = await new Promise<string>((resolve, reject) => {
-      timer = setTimeout(() => reject(new Error(`it said nothing for ${START_LIMIT / 1000} seconds`)), START_LIMIT)
+      timer = setTimeout(() => reject(new Error(`it printed nothing for ${START_LIMIT / 1000} seconds`)), START_LIMIT)
       lines.once('line', resolve)
       child.once('error', reject)
-      child.once('close', code => reject(new Error(`it ended with ${code} before it was ready`)))
+      child.once('close', code => reject(new Error(`it exited with code ${code} before it was ready`)))
     })
     return { ...readAnnouncement(line), pid: child.pid ?? NaN, stop }
   } catch (error) {
@@ -82,7 +82,7 @@ export async function startProgram ([program, ...args]: Command, env: NodeJS.Pro
   }
 }
 
-/** Without what a test runner or a profiler adds to each Node.js: it would be measured too. */
+/** Removes what a test runner or profiler adds to every Node.js process, because it would be measured too. */
 function environment (): NodeJS.ProcessEnv {
   const { NODE_OPTIONS: _options, NODE_V8_COVERAGE: _coverage, ...env } = process.env
   return { ...env, NODE_ENV: 'production' }

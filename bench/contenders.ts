@@ -6,25 +6,25 @@ import { startProgram } from './contender-process.js'
 import type { Command, RunningContender } from './contender-process.js'
 
 export { checkContender } from './contender-check.js'
-export type { Verdict, Verdicts } from './contender-check.js'
+export type { Verdicts } from './contender-check.js'
 export { startProgram } from './contender-process.js'
-export type { Announcement, Command, Headers, Login, RunningContender } from './contender-process.js'
+export type { Announcement, Login, RunningContender } from './contender-process.js'
 
-// Who takes part in the benchmark: how each is started, and whether it answers right.
+// The contenders of the benchmark, and how to start them.
 
-/** The root of the project: the peers are not compiled, and run where their sources are. */
+/** The root of the project. The peers are not compiled, so they run from their sources. */
 const ROOT = join(import.meta.dirname, '..', '..')
 const PEERS = join(ROOT, 'bench', 'peers')
 
-/** Milliseconds that an interpreter has to show its modules. */
+/** Milliseconds until an interpreter must have listed its modules. */
 const PROBE_LIMIT = 10_000
 
-/** Whether a contender can be run here, on what, and why not. */
+/** Whether a contender can run here: the command and its versions, or the reason why not. */
 type Availability = { command: Command, notes: string, reason?: undefined } | { command: undefined, notes: '', reason: string }
 
 /**
- * A contender: the `name` to start it by, the `title` for a table, the `command` with `notes` on the versions that it runs on, or the
- * `reason`, a sentence, why there is no command here.
+ * A contender: the `name` that starts it, the `title` for a table, and either the `command` with `notes` on its
+ * versions, or the `reason`, a sentence, why it cannot run here.
  */
 export type Contender = { name: string, title: string } & Availability
 
@@ -48,15 +48,14 @@ const ENTRIES: Entry[] = [
   { name: 'fastapi', title: 'FastAPI tutorial, python-jose, HS256', find: findFastApi }
 ]
 
-/** All contenders, Latchkey first, also those that cannot be run here. */
+/** Lists all contenders, Latchkey first. The list includes those that cannot run here. */
 export async function listContenders (): Promise<Contender[]> {
   return await Promise.all(ENTRIES.map(async ({ name, title, find }) => ({ name, title, ...await find() })))
 }
 
 /**
- * Starts a contender by its name, with further arguments, and waits until it is ready.
- *
- * @throws where there is none of that name, where it cannot be run here, and as `startProgram` does
+ * Starts a contender by its name, with additional arguments, and waits until it is ready.
+ * @throws if the name is unknown, if the contender cannot run here, or if `startProgram` throws.
  */
 export async function startContender (name: string, args: string[] = [], env: NodeJS.ProcessEnv = {}): Promise<RunningContender> {
   const entry = ENTRIES.find(entry => entry.name === name)
@@ -67,18 +66,25 @@ export async function startContender (name: string, args: string[] = [], env: No
 }
 
 /**
- * The interpreter with the modules of the FastAPI contender, and their versions; or a sentence that says which are missing. The first
- * `python3` on the PATH need not be that of the system, for which Debian's packages are.
+ * Finds a Python interpreter that has the modules of the FastAPI contender, and their versions. Otherwise returns a
+ * sentence that names the required modules. The first `python3` on the PATH may not be the system's, which has Debian's
+ * packages.
  */
 export async function findPython (candidates: string[] = ['python3', '/usr/bin/python3']): Promise<{ program: string, versions: string } | { reason: string }> {
   for (const program of candidates) {
     const found = await promisify(execFile)(program, ['-c', PYTHON_PROBE], { timeout: PROBE_LIMIT }).catch(() => undefined)
     if (found !== undefined) return { program, versions: found.stdout.trim() }
   }
-  return { reason: `No Python of ${candidates.join(', ')} has fastapi, uvicorn, jose, passlib, bcrypt and multipart: on Debian, apt-get install python3-{fastapi,uvicorn,jose,passlib,bcrypt,multipart}.` }
+  return {
+    reason: `None of ${candidates.join(', ')} has fastapi, uvicorn, jose, passlib, bcrypt and multipart. ` +
+      'On Debian, run apt-get install python3-{fastapi,uvicorn,jose,passlib,bcrypt,multipart}.'
+  }
 }
 
-/** Fails where a module is missing that is needed; uvicorn uses the last two where they can be loaded. */
+/**
+ * Fails if a required module is missing. The last two modules are optional, and uvicorn uses them if they are
+ * installed.
+ */
 const PYTHON_PROBE = `
 import importlib, platform
 import bcrypt, fastapi, jose, multipart, passlib, uvicorn
@@ -108,7 +114,7 @@ function available (packages: string[], command: Command): Availability {
   return { command, notes: packages.map(name => `${name} ${versionOf(name)}`).join(', ') }
 }
 
-/** As Node.js resolves it from the folder of the peers. */
+/** Finds a package the way Node.js resolves it from the folder of the peers. */
 function findManifest (name: string): string | undefined {
   return [PEERS, ROOT].map(folder => join(folder, 'node_modules', name, 'package.json')).find(path => existsSync(path))
 }

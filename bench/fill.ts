@@ -1,20 +1,23 @@
 import { sql } from 'kysely'
 import type { Kysely, RawBuilder } from 'kysely'
-import { isPostgres } from '../lib/store/database-url.js'
+import { engineOf } from '../lib/store/engines.js'
+import type { EngineName } from '../lib/store/engines.js'
 import { openStore } from '../lib/store/open.js'
 import type { Tables } from '../lib/store/tables.js'
 
 const DAY = 86_400_000
 
-/** Rows of one statement: the engines make them by themselves. */
+/** Rows per statement. The database engine generates them itself. */
 const STEP = 20_000
 
-/** What the engines spell differently. */
+/** What engines express differently in SQL. */
 interface Spelling {
-  /** A row for each number from `from`, up to `to`, in the column `n`. */
+  /** Rows with the numbers from `from` up to, but not including, `to`, in the column `n`. */
   numbers (from: number, to: number): RawBuilder<unknown>
-  /** A UUIDv7 that is different for each number and each `kind`, and random where those of real life are. */
+  /** A UUIDv7 that differs for each number and `kind`, with random bits where real ids have them. */
   id (kind: number): RawBuilder<unknown>
+  /** Collects statistics, as a running server does by itself a minute later. */
+  analyze?: RawBuilder<unknown>
 }
 
 const SQLITE: Spelling = {
@@ -24,12 +27,15 @@ const SQLITE: Spelling = {
 
 const POSTGRES: Spelling = {
   numbers: (from, to) => sql`generate_series(${sql.lit(from)}, ${sql.lit(to - 1)}) as n`,
-  id: kind => sql`lpad(to_hex(n), 8, '0') || '-' || lpad(to_hex(${sql.lit(kind)}), 4, '0') || '-7' || substr(md5(random()::text), 1, 3) || '-8' || substr(md5(random()::text), 1, 3) || '-' || substr(md5(random()::text), 1, 12)`
+  id: kind => sql`lpad(to_hex(n), 8, '0') || '-' || lpad(to_hex(${sql.lit(kind)}), 4, '0') || '-7' || substr(md5(random()::text), 1, 3) || '-8' || substr(md5(random()::text), 1, 3) || '-' || substr(md5(random()::text), 1, 12)`,
+  analyze: sql`analyze`
 }
+
+const SPELLINGS: Record<EngineName, Spelling> = { SQLite: SQLITE, PostgreSQL: POSTGRES }
 
 /** Fills a store, after its migrations, with so many users, live sessions, and live rules of all kinds. Default: none. */
 export async function fillStore (database: string, { users = 0, sessions = 0, rules = 0 }: { users?: number, sessions?: number, rules?: number }): Promise<void> {
-  const { numbers, id } = isPostgres(database) ? POSTGRES : SQLITE
+  const { numbers, id, analyze } = SPELLINGS[engineOf(database).name]
   const store = await openStore(database, { bound: 60_000, log: () => {} })
   const now = Date.now()
   async function fill (rows: number, insert: (from: RawBuilder<unknown>) => RawBuilder<unknown>): Promise<void> {
@@ -43,7 +49,6 @@ export async function fillStore (database: string, { users = 0, sessions = 0, ru
     select ${id(2)}, 'user-' || (n / 2), 'latchkey', 'items:read', 'nonce', 1, ${sql.lit(now)}, ${sql.lit(now)}, ${sql.lit(now)}, ${sql.lit(now + 30 * DAY)}, ${sql.lit(now + 90 * DAY)} from ${from}`)
   await fill(rules, from => sql`insert into rules (kind, value, session_id, issued_before, expires_at)
     select case n % 4 when 0 then 'token' when 1 then 'user' else 'session' end, ${id(3)}, null, case n % 4 when 1 then ${sql.lit(now)} end, ${sql.lit(now + DAY)} from ${from}`)
-  // What a running server does by itself a minute later.
-  if (isPostgres(database)) await store.read(db => sql`analyze`.execute(db))
+  if (analyze !== undefined) await store.read(db => analyze.execute(db))
   await store.close()
 }

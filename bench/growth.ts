@@ -9,12 +9,13 @@ import type { FastifyInstance } from 'fastify'
 import latchkey from '../app.js'
 import { fillStore } from './fill.js'
 
-// By hand, beside `npm run bench`: what a store costs that has grown: N users, 2 N sessions and N live revocation rules, on both engines.
+// Measures a store that has grown: N users, 2 N sessions and N live revocation rules, on both engines. It is not part
+// of `npm run bench`. Run it by hand:
 //
 //   node --expose-gc dist/bench/growth.js [postgres://user:password@host/postgres] [N ...]
 //
-// Without a URL only SQLite is measured. Each line is a process of its own. Times are medians of what one call takes inside the
-// process (no socket), with the cheapest password hash: what grows with N shows, what does not is left out.
+// Without a URL it measures SQLite only. Each line comes from its own process. Times are medians of one call inside the
+// process (no socket), with the cheapest password hash, because only what grows with N matters here.
 
 const COUNTS = [1_000, 100_000, 1_000_000]
 const ROUNDS = 200
@@ -53,7 +54,7 @@ async function measureAll (parameters: string[]): Promise<void> {
   }
 }
 
-/** The URL of a database without its name. */
+/** Removes the database name from a URL. */
 function serverOf (url: string): string {
   return url.slice(0, url.lastIndexOf('/') + 1)
 }

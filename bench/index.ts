@@ -14,7 +14,7 @@ import type { Effort, Section } from './section.js'
 
 // npm run bench [-- --quick] [-- protected | login | refresh | revoke | scale | boot ...]
 //
-// All chapters, or those that are named. The report (bench/README.md) is written by a whole run that is not quick.
+// Runs all chapters, or the named ones. Only a full run without --quick writes the report (bench/README.md).
 
 const CHAPTERS: Record<string, (effort: Effort) => Promise<Section>> = {
   protected: measureProtected,
@@ -48,13 +48,14 @@ for (const [name, measure] of Object.entries(CHAPTERS)) {
 }
 const minutes = ((performance.now() - begun) / 60_000).toFixed(1)
 if (positionals.length === 0 && !values.quick) await writeFile(REPORT, await toReport(sections, { date: new Date(), minutes, rounds: WHOLE.rounds }))
-console.error(`${sections.flatMap(({ verdicts }) => verdicts).filter(({ met }) => !met).length} targets were missed. The run took ${minutes} minutes.`)
+console.error(`${sections.flatMap(({ verdicts }) => verdicts).filter(({ met }) => !met).length} targets were missed. ` +
+  `The run took ${minutes} minutes.`)
 
-/** In a process of its own, where nothing else is in the memory. */
+/** Measures in a separate process, so that nothing else is in memory. */
 async function measureApart (program: string, args: string[]): Promise<Section> {
   const child = fork(new URL(program, import.meta.url), args, { execArgv: ['--expose-gc'] })
   const failed = once(child, 'exit').then(([code]) => { throw new Error(`${program} exited with code ${code}`) })
-  failed.catch(() => {}) // It ends after its message too.
+  failed.catch(() => {}) // The process also exits after its message.
   const [section] = await Promise.race([once(child, 'message'), failed]) as [Section]
   return section
 }

@@ -9,23 +9,26 @@ import type { FastifyInstance } from 'fastify'
 import latchkey from '../app.js'
 import { fillStore } from './fill.js'
 
-// Latchkey as a contender: a host app with the plugin, on a SQLite file, with its defaults.
+// Latchkey as a contender: a host app with the plugin, on a SQLite file, with the default options.
 //
 //   node dist/bench/latchkey.js [--rules 1000000] [--tokens 25000] [--users 8] [--cost 10] [--stalls] [--database FILE]
 
 const { values } = parseArgs({
   options: {
-    /** Live revocation rules. */
+    /** The number of live revocation rules. */
     rules: { type: 'string', default: '0' },
-    /** Different valid access tokens, written into a file. */
+    /** The number of different valid access tokens to write to a file. */
     tokens: { type: 'string', default: '0' },
-    /** Users with a session each, whose refresh tokens are written into a file. */
+    /** The number of users. Each has a session, whose refresh token is written to a file. */
     users: { type: 'string', default: '1' },
     /** The bcrypt cost. */
     cost: { type: 'string', default: '10' },
-    /** Whether `GET /stalls` tells how long the event loop stood at most since the last question, in milliseconds. */
+    /**
+     * Whether to add `GET /stalls`, which returns the longest block of the event loop since the previous call, in
+     * milliseconds.
+     */
     stalls: { type: 'boolean', default: false },
-    /** A database to share with another process. Default: one of its own. */
+    /** A database to share with another process. Default: a new one. */
     database: { type: 'string' }
   }
 })
@@ -105,7 +108,9 @@ function watchStalls (app: FastifyInstance): void {
   })
 }
 
-/** Over the network, as everybody does: what `inject` sends has another shape, which code that is compiled for it remembers. */
+/**
+ * Sends over the network, because requests of `inject` have another shape, which would change how V8 compiles the code.
+ */
 async function post (path: string, members: Record<string, string>): Promise<Login> {
   const response = await fetch(url + path, { method: 'POST', body: new URLSearchParams(members) })
   const body = await response.text()
@@ -113,7 +118,7 @@ async function post (path: string, members: Record<string, string>): Promise<Log
   return body === '' ? { access_token: '', refresh_token: '' } : JSON.parse(body)
 }
 
-/** An access token of the first session, as a login or refresh at this time would have made it. */
+/** Signs an access token of the first session, as if a login or refresh had issued it at this time. */
 async function sign (issuedAt: number): Promise<string> {
   const { sub, sid } = JSON.parse(Buffer.from(good.access_token.split('.')[1] as string, 'base64url').toString())
   return await app.latchkey.tokens.sign({ user: { id: sub }, sessionId: sid, clientId: 'latchkey', scopes: ['items:read'], issuedAt, claims: {} })
@@ -125,7 +130,7 @@ async function signMany (count: number): Promise<string[]> {
   return tokens
 }
 
-/** The same claims with another token's signature. */
+/** Combines the claims of one token with the signature of another. */
 function forge (token: string): string {
   const [header, payload] = token.split('.') as [string, string]
   return `${header}.${payload}.${revoked.access_token.split('.')[2]}`

@@ -1,4 +1,5 @@
--- wrk: sends the tokens of a file in turn (the first argument, where there is one), and says what it saw as one line of JSON.
+-- A script for wrk. It sends the tokens of a file in turn (the optional first argument), and prints the results as
+-- one line of JSON.
 
 function init (args)
   if args[1] == nil then return end

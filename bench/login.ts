@@ -20,31 +20,33 @@ const MOST_WAIT = 2
 const MOST_STALL = 20
 const LEAST_RATE = 0.95
 
-/** Those whose login is worth a look: each other way to hash. */
+/** The contenders to compare. Each hashes passwords in a different way. */
 const CONTENDERS = ['latchkey', 'fastify-jwt-hs256', 'better-auth', 'fastapi']
 
 interface Round {
   quiet: Waits
   stormy: Waits
-  /** Logins beside the protected requests. */
+  /** Logins while protected requests arrive. */
   beside: Storm
-  /** Logins with nothing else; of Latchkey only. */
+  /** Logins without other requests. Latchkey only. */
   alone: Storm | undefined
 }
 
-/** Milliseconds. */
+/** The longest blocks of the event loop, in milliseconds. */
 interface Stalls {
   idle: number
   stormy: number
 }
 
-/** How long the requests of a server wait that hashes nothing, alone, and beside programs of low priority that do nothing but compute. */
+/**
+ * How long requests wait at a server that hashes nothing: alone, and next to low-priority programs that only compute.
+ */
 interface Floor {
   quiet: Waits
   beside: Waits
 }
 
-/** What protected requests notice of logins, and how many logins there are. */
+/** Measures how much logins delay protected requests, and the rate of logins. */
 export async function measureLogin ({ rounds, seconds, quick }: Effort): Promise<Section> {
   const running = new Map<string, { contender: RunningContender, login: Login, rounds: Round[] }>()
   const skipped: Section['rows'] = []
@@ -78,7 +80,10 @@ export async function measureLogin ({ rounds, seconds, quick }: Effort): Promise
   return await describe(new Map([...running].map(([title, { rounds }]) => [title, rounds])), { skipped, single, stalls, floor, quick })
 }
 
-/** The others are looked at for a shorter time: what they do is plain, and one takes ten times as long to answer as it was asked. */
+/**
+ * The other contenders are measured for a shorter time, because their results are clear. One of them needs ten times
+ * the requested time to respond.
+ */
 async function measureRound ({ contender: { url, headers }, login }: { contender: RunningContender, login: Login }, { seconds, isOwn }: { seconds: number, isOwn: boolean }): Promise<Round> {
   const probed = { url, headers: headers.good, seconds: isOwn ? 4 * seconds : seconds / 2 }
   const task = { kind: 'login', url, login } as const
@@ -88,7 +93,10 @@ async function measureRound ({ contender: { url, headers }, login }: { contender
   return { quiet, stormy, beside: await storm.stop(), alone: isOwn ? await runStorm(task, CLIENTS, 2_000 * seconds) : undefined }
 }
 
-/** As many programs as there are cores, of the priority at which Latchkey hashes: what of the wait is the scheduler's. */
+/**
+ * Measures how much of the wait the scheduler causes: one program per core computes, with the priority of Latchkey's
+ * hashing.
+ */
 async function measureFloor ({ url, headers }: RunningContender, seconds: number): Promise<Floor> {
   const probed = { url, headers: headers.good, seconds: 2 * seconds }
   const quiet = await probe(probed)
@@ -101,7 +109,10 @@ async function measureFloor ({ url, headers }: RunningContender, seconds: number
   }
 }
 
-/** In a server that is asked nothing but logins, and before that nothing at all: what the machine does by itself. */
+/**
+ * Measures the blocks of the event loop, first in an idle server, which shows those of the machine, then during logins
+ * only.
+ */
 async function measureStalls ({ url }: RunningContender, login: Login, seconds: number): Promise<Stalls> {
   await longestStall(url)
   await delay(seconds * 1_000)
@@ -110,12 +121,12 @@ async function measureStalls ({ url }: RunningContender, login: Login, seconds: 
   return { idle, stormy: await longestStall(url) }
 }
 
-/** Milliseconds that the event loop stood at most since the last question. */
+/** Reads the longest block of the event loop since the previous call, in milliseconds. */
 async function longestStall (url: string): Promise<number> {
   return Number(await (await fetch(`${url}/stalls`)).text())
 }
 
-/** How many passwords bcryptjs checks in a second, in one thread with nothing else to do. */
+/** How many passwords bcryptjs checks per second, in one thread without other work. */
 function hashRate (seconds: number): number {
   const hash = hashSync('marble otter sings at noon', COST)
   let count = 0

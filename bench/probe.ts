@@ -5,13 +5,16 @@ import { fileURLToPath } from 'node:url'
 import type { Headers } from './contender-process.js'
 import { percentile } from './section.js'
 
-/** Milliseconds between two requests: far more than a server needs, so that what is seen is how long they wait, not how many there are. */
+/**
+ * Milliseconds between two requests. A server needs far less, so this measures how long requests wait, not how many it
+ * handles.
+ */
 const PAUSE = 5
 
-/** Milliseconds before it begins to count. */
+/** Milliseconds of requests that are not counted. */
 const WARMING = 200
 
-/** At most. A request that finds none free waits for one, and that counts. */
+/** The maximum number of connections. If none is free, a request waits, and that time counts. */
 const CONNECTIONS = 50
 
 /** How long protected requests wait, in milliseconds. */
@@ -28,13 +31,14 @@ interface Probed {
 }
 
 /**
- * Sends protected requests at a steady rate, from a process of its own, whether those before were answered or not: a server that stands
- * must not hide it by being asked less. Not by autocannon, which counts whole milliseconds.
+ * Sends protected requests at a steady rate from a separate process, whether or not the earlier ones were answered.
+ * Otherwise a blocked server would get fewer requests and hide the block. autocannon is not precise enough: it counts
+ * whole milliseconds.
  */
 export async function probe (probed: Probed): Promise<Waits> {
   const child = fork(fileURLToPath(import.meta.url), [JSON.stringify(probed)])
-  const failed = once(child, 'exit').then(([code]) => { throw new Error(`The probe of ${probed.url} ended with ${code}`) })
-  failed.catch(() => {}) // It ends after its message too.
+  const failed = once(child, 'exit').then(([code]) => { throw new Error(`The probe of ${probed.url} exited with code ${code}`) })
+  failed.catch(() => {}) // The process also exits after its message.
   const [waits] = await Promise.race([once(child, 'message'), failed]) as [Waits]
   return waits
 }
@@ -47,7 +51,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
 async function send ({ url, headers, seconds }: Probed): Promise<Waits> {
   const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS })
   const times: Array<Promise<number>> = []
-  // Not counted: connections are made, and the program is not compiled yet.
+  // Not counted: this opens connections and lets V8 compile the program.
   for (const begun = performance.now(); performance.now() - begun < WARMING;) await ask(url, headers, agent)
   await new Promise<void>(resolve => {
     const timer = setInterval(() => {
@@ -62,7 +66,7 @@ async function send ({ url, headers, seconds }: Probed): Promise<Waits> {
   return { p50: percentile(sorted, 0.5), p99: percentile(sorted, 0.99), max: percentile(sorted, 1) }
 }
 
-/** Milliseconds until the answer is there. */
+/** Returns the milliseconds until the response is complete. */
 async function ask (url: string, headers: Headers, agent: Agent): Promise<number> {
   const begun = performance.now()
   return await new Promise((resolve, reject) => {

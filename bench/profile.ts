@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { listContenders, startProgram } from './contenders.js'
 import type { RunningContender } from './contenders.js'
 
-/** How many places are named. */
+/** The maximum number of places to list. */
 const PLACES = 12
 
 interface CpuProfile {
@@ -16,14 +16,14 @@ interface CpuProfile {
 }
 
 /**
- * Where Latchkey spends its time, by `node --cpu-prof`: what a missed target is explained with.
- * @param args - of the contender.
- * @param work - what is looked at; what came before it is left out.
- * @returns a sentence that names the places, those of a package together.
+ * Finds where Latchkey spends its time, with `node --cpu-prof`, to explain a missed target.
+ * @param args - the arguments of the contender.
+ * @param work - the work to profile. The time before it does not count.
+ * @returns a sentence that lists the places. Each package counts as one place.
  */
 export async function profile (title: string, args: string[], work: (contender: RunningContender) => Promise<unknown>): Promise<string> {
   const [latchkey] = await listContenders()
-  if (latchkey?.command === undefined) throw new Error('Latchkey is the first contender')
+  if (latchkey?.command === undefined) throw new Error('The first contender must be Latchkey')
   const [node, ...program] = latchkey.command
   const folder = await mkdtemp(join(tmpdir(), 'latchkey-profile-'))
   try {
@@ -41,11 +41,11 @@ export async function profile (title: string, args: string[], work: (contender: 
   }
 }
 
-/** That of the main thread, which is the longest: each thread writes one. */
+/** Reads the longest profile, which is that of the main thread. Each thread writes one. */
 async function readProfile (folder: string): Promise<CpuProfile> {
   const profiles = await Promise.all((await readdir(folder)).map(async name => JSON.parse(await readFile(join(folder, name), 'utf8')) as CpuProfile))
   const [main] = profiles.sort((a, b) => (b.endTime - b.startTime) - (a.endTime - a.startTime))
-  if (main === undefined) throw new Error('It wrote no profile')
+  if (main === undefined) throw new Error('The contender wrote no profile')
   return main
 }
 
@@ -65,7 +65,7 @@ function describe ({ startTime, endTime, nodes, samples, timeDeltas }: CpuProfil
   return [...times].sort(([, a], [, b]) => b - a).slice(0, PLACES).map(([place, time]) => `${place} ${(100 * time / total).toFixed(1)} %`).join(', ')
 }
 
-/** A package, a part of Node.js, a file of ours, or a function of the engine. */
+/** Returns a package, a part of Node.js, a file of Latchkey, or a function of the engine. */
 function placeOf ({ functionName, url }: { functionName: string, url: string }): string {
   const inPackage = /node_modules\/((?:@[^/]+\/)?[^/]+)\/(?!.*node_modules)/.exec(url)?.[1]
   if (inPackage !== undefined) return inPackage

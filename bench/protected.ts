@@ -8,11 +8,11 @@ import { profile } from './profile.js'
 import { median, ratiosOf, spread } from './section.js'
 import type { Effort, Section } from './section.js'
 
-/** Live revocation rules in the store of Latchkey; rows in the blacklist that people write by hand. */
+/** The number of live revocation rules in Latchkey, and of rows in the hand-written blacklist. */
 const RULES = 1_000_000
 const FEW_RULES = 100_000
 
-/** Different tokens that are sent in turn: more than Latchkey remembers, so that it has seen none of them when it comes again. */
+/** The number of different tokens to send in turn. It exceeds the cache, so Latchkey never finds one in it. */
 const NEW_TOKENS = '25000'
 
 const LEAST_RATE = 0.8
@@ -20,38 +20,38 @@ const MOST_CPU = 3
 const MOST_SIGNATURES = 1.15
 const LEAST_COOKIE_RATE = 0.9
 
-/** Signatures of one measurement. */
+/** The number of signatures per measurement. */
 const SIGNATURES = 2_000
 
 /**
- * Those that the targets compare run anew for each round: V8 compiles the same program better or worse by chance, for as long as it
- * lives, and that may be a fifth.
+ * The contenders that the targets compare run in a new process in each round. By chance, V8 compiles the same program
+ * better or worse for the life of a process, and the difference can be a fifth.
  */
 const RENEWED = ['latchkey', 'fastify']
 
-/** What is timed, and what it did when it was asked. */
+/** A row of the table, and its measurements. */
 interface Entry {
   name: string
-  /** One for each round. */
+  /** One per round. */
   targets: Target[]
   isRenewed: boolean
   verdicts: Verdicts
   loads: Load[]
 }
 
-/** `GET /items/1` with a token, as each contender protects it. */
+/** Measures `GET /items/1` with a token, as each contender protects it. */
 export async function measureProtected ({ rounds, seconds, quick }: Effort): Promise<Section> {
   const running: RunningContender[] = []
   const rules = quick ? FEW_RULES : RULES
   try {
     const { entries, failures, latchkey } = await startAll(running, { rules, rounds })
     const signature: number[] = []
-    // Not counted: the programs are not compiled yet.
+    // Not counted: this lets V8 compile the programs.
     if (!quick) for (const { targets: [target] } of entries.filter(({ isRenewed }) => !isRenewed)) await runLoad(target as Target, 2 * seconds)
     for (let round = 0; round < rounds; round++) {
       for (const { targets, isRenewed, loads } of entries) {
         const target = targets[round] as Target
-        // It has idled since the last round: what it was compiled to then is forgotten in part.
+        // The process was idle since it started, so let V8 compile it first.
         if (isRenewed) await runLoad(target, seconds)
         loads.push(await runLoad(target, seconds))
       }
@@ -91,7 +91,7 @@ async function startAll (running: RunningContender[], { rules, rounds }: { rules
   }
   const [copies] = started
   const [own, bare] = entries
-  if (copies === undefined || copies instanceof Error || own === undefined || bare === undefined || failures.some(({ name }) => name === contenders[0]?.title)) throw new Error(`Latchkey itself answers wrong: ${JSON.stringify(failures)}`)
+  if (copies === undefined || copies instanceof Error || own === undefined || bare === undefined || failures.some(({ name }) => name === contenders[0]?.title)) throw new Error(`Latchkey itself responds incorrectly: ${JSON.stringify(failures)}`)
   for (const [round, target] of bare.targets.entries()) target.headers = own.targets[round]?.headers ?? {}
   entries.splice(1, 0,
     { ...own, name: 'Latchkey, by cookie', isRenewed: false, targets: own.targets.map(target => ({ ...target, headers: { cookie: toCookie(target.headers) } })), loads: [] },
@@ -107,14 +107,14 @@ function toCookie ({ authorization = '' }: Target['headers']): string {
   return `__Host-access_token=${authorization.slice('Bearer '.length)}`
 }
 
-/** Milliseconds of processor that it takes to check the signature of one token, and nothing else of it. */
+/** Measures the processor time, in milliseconds, to check the signature of one token, and nothing else. */
 async function timeSignature ({ url, headers }: RunningContender): Promise<number> {
   const { keys } = await (await fetch(`${url}/.well-known/jwks.json`)).json() as { keys: JsonWebKey[] }
   const key = createPublicKey({ key: keys[0] as JsonWebKey, format: 'jwk' })
   const [header, payload, encoded] = (headers.good.authorization ?? '').slice('Bearer '.length).split('.') as [string, string, string]
   const begun = process.cpuUsage()
   for (let count = 0; count < SIGNATURES; count++) {
-    if (!verify('sha256', Buffer.from(`${header}.${payload}`), { key, dsaEncoding: 'ieee-p1363' }, Buffer.from(encoded, 'base64url'))) throw new Error('The signature is not good')
+    if (!verify('sha256', Buffer.from(`${header}.${payload}`), { key, dsaEncoding: 'ieee-p1363' }, Buffer.from(encoded, 'base64url'))) throw new Error('The signature is invalid')
   }
   const { user, system } = process.cpuUsage(begun)
   return (user + system) / 1_000 / SIGNATURES

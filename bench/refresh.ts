@@ -20,18 +20,18 @@ const source = (name: string): string => fileURLToPath(new URL(`../../bench/${na
 
 const CLIENTS = [1, 8, 32]
 
-/** Clients that refresh while protected requests are looked at. */
+/** The number of clients that refresh while protected requests are measured. */
 const BESIDE = 8
 
-/** Milliseconds that each fsync of the slow disk takes longer. */
+/** The additional delay of each fsync on the slow disk, in milliseconds. */
 const PAUSE = 5
 
 const LEAST_RATE = 0.7
 
 interface Refreshed extends Storm {
-  /** Milliseconds of processor for each. */
+  /** Milliseconds of processor time per refresh. */
   cpu: number
-  /** How many one fsync made durable; undefined where fsyncs cannot be counted. */
+  /** How many refreshes one fsync made durable. Undefined if fsyncs cannot be counted. */
   perSync: number | undefined
 }
 
@@ -49,7 +49,7 @@ interface Disk {
   beside: Beside[]
 }
 
-/** How many sessions are refreshed in a second, durably, and what protected requests notice of it. */
+/** Measures how many sessions are refreshed durably per second, and how much that delays protected requests. */
 export async function measureRefresh ({ rounds, seconds, quick }: Effort): Promise<Section> {
   const folder = await mkdtemp(join(tmpdir(), 'latchkey-refresh-'))
   const disks: Disk[] = []
@@ -58,7 +58,7 @@ export async function measureRefresh ({ rounds, seconds, quick }: Effort): Promi
     const shim = await compileShim(folder)
     disks.push(await startOn('this disk', { folder, shim, pause: 0 }))
     if (shim !== undefined && !quick) disks.push(await startOn(`a disk that takes ${PAUSE} ms longer`, { folder, shim, pause: PAUSE }))
-    // Not counted: until the program is compiled it is slower.
+    // Not counted: the program is slower until V8 has compiled it.
     for (const { contender: { url, refreshTokens = '' } } of disks) await runStorm({ kind: 'refresh', url, refreshTokens }, Math.max(...CLIENTS), 2_000 * seconds)
     for (let round = 0; round < rounds; round++) {
       loop.push(Number((await run(process.execPath, [source('peers/commit-and-sign.js'), String(seconds)])).stdout))
@@ -71,7 +71,7 @@ export async function measureRefresh ({ rounds, seconds, quick }: Effort): Promi
   return await describe(disks, loop, quick)
 }
 
-/** The library that counts fsyncs, and slows them down; undefined where it cannot be made. */
+/** Compiles the library that counts and delays fsyncs. Returns undefined if that is not possible. */
 async function compileShim (folder: string): Promise<string | undefined> {
   const shim = join(folder, 'slow-fsync.so')
   if (process.platform !== 'linux') return undefined

@@ -5,18 +5,23 @@ import { startContender } from './contenders.js'
 import { median, spread } from './section.js'
 import type { Effort, Section } from './section.js'
 
-/** Tokens that are revoked in each round, one after the other. */
+/** The number of tokens to revoke in each round, one after the other. */
 const TOKENS = 20
 
-/** What one revocation took, and whom it reached. */
+/** The results of one revocation. */
 interface Revoked {
-  /** Milliseconds until it was acknowledged. */
+  /** Milliseconds until the service acknowledged it. */
   took: number
-  /** Requests with the token that were let in afterwards: by the process that revoked it, and by another on the same file. */
+  /**
+   * How many later requests with the token were accepted, by the process that revoked it and by another on the same
+   * file.
+   */
   letIn: [own: number, other: number]
 }
 
-/** How soon a revoked token is refused: by the process that was asked to revoke it, and by another one on the same database. */
+/**
+ * Measures how soon a revoked token is rejected, by the process that revoked it and by another on the same database.
+ */
 export async function measureRevoke ({ rounds }: Effort): Promise<Section> {
   const folder = await mkdtemp(join(tmpdir(), 'latchkey-revoke-'))
   const database = join(folder, 'latchkey.db')
@@ -45,18 +50,18 @@ export async function measureRevoke ({ rounds }: Effort): Promise<Section> {
 }
 
 async function revoke (token: string, one: string, two: string): Promise<Revoked> {
-  for (const url of [one, two]) if (await ask(url, token) !== 200) throw new Error('A token is refused before it is revoked')
+  for (const url of [one, two]) if (await ask(url, token) !== 200) throw new Error('A token was rejected before it was revoked')
   const begun = performance.now()
   const response = await fetch(`${one}/revoke`, { method: 'POST', body: new URLSearchParams({ token }) })
   await response.text()
-  if (response.status !== 200) throw new Error(`The revocation was answered by ${response.status}`)
+  if (response.status !== 200) throw new Error(`The revocation was answered with ${response.status}`)
   const took = performance.now() - begun
-  // The other first: nothing that the first does in between may help it.
+  // Ask the other process first, so that nothing that this one does meanwhile can help it.
   const other = await countLetIn(two, token)
   return { took, letIn: [await countLetIn(one, token), other] }
 }
 
-/** How many of a few requests in a row are let in. */
+/** Returns how many of three requests in a row are accepted. */
 async function countLetIn (url: string, token: string): Promise<number> {
   let count = 0
   for (let request = 0; request < 3; request++) if (await ask(url, token) !== 401) count++
@@ -78,6 +83,7 @@ function describe (revoked: Revoked[][]): Section {
     columns: ['ms until the revocation is acknowledged, p50', 'accepted afterwards here', 'accepted afterwards by the other process'],
     rows: [{ name: 'POST /revoke', cells: [spread(revoked.map(results => median(results.map(({ took }) => took))), 1), String(sum(0)), String(sum(1))] }],
     verdicts: [verdict('refused at the next request of the same process', sum(0)), verdict('refused at the next request of another process on the same file', sum(1))],
-    notes: ['Both processes have accepted the token before, so both have it in their cache of verified tokens. Acknowledged means committed and flushed to disk (fsync).']
+    notes: ['Both processes have accepted the token before, so both have it in their cache of verified tokens. ' +
+      'Acknowledged means committed and flushed to disk (fsync).']
   }
 }

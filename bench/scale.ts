@@ -16,7 +16,7 @@ import { openSqlite } from '../lib/store/sqlite/open.js'
 import { median, spread, toText } from './section.js'
 import type { Section } from './section.js'
 
-// What live revocation rules cost: memory, a look-up, and loading them at boot from SQLite. Alone:
+// The cost of live revocation rules: memory, a look-up, and loading them from SQLite at boot. To run only this:
 //
 //   node --expose-gc dist/bench/scale.js
 
@@ -24,20 +24,20 @@ const FEW = 100_000
 const COUNTS = process.argv.includes('--quick') ? [FEW] : [FEW, 1_000_000]
 const MOST = Math.max(...COUNTS)
 
-/** How often the load at boot is measured. */
+/** How often to measure loading at boot. */
 const BOOTS = MOST > FEW ? 3 : 1
 
-/** How many look-ups are measured, and how many are prepared at a time. */
+/** How many look-ups to measure, and how many to prepare at a time. */
 const LOOKUPS = 500_000
 const CHUNK = 200
 
-/** What is revoked, in turn. */
+/** The kinds of the rules, in turn. */
 const KINDS = ['token', 'session', 'session', 'user'] as const
 
 const NOW = Date.now()
 const EXPIRES = NOW + 900_000
 
-/** What an index of rules and a plain set of texts have in common. */
+/** The common interface of the rule index and of plain sets of strings. */
 interface Index {
   add (rule: Rule): void
   isRevoked (token: Revocable): boolean
@@ -61,20 +61,20 @@ function * createRules (ids: Buffer): Generator<Rule> {
   }
 }
 
-/** All ids in one buffer, so that they do not count as memory of what is measured. */
+/** Creates all ids in one buffer, so that they do not count as memory of the index. */
 function createIds (count: number): Buffer {
   const ids = Buffer.alloc(count * 16)
   for (let at = 0; at < count; at++) ids.write(createId(NOW - at % 86_400_000).replaceAll('-', ''), at * 16, 'hex')
   return ids
 }
 
-/** In one piece, as from a database: a text that was put together of parts takes several times the memory. */
+/** Returns a flat string, as from a database. A string concatenated from parts takes several times the memory. */
 function idAt (ids: Buffer, at: number): string {
   const hex = ids.toString('hex', at * 16, at * 16 + 16)
   return Buffer.from(`${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`).toString('latin1')
 }
 
-/** A token as it comes from the wire: each text in it is new. `revoked` of its ids, in the place that the kind says, is that of a rule. */
+/** Creates a token with new strings, as if parsed from a request. `revoked` is the index of a rule that revokes it. */
 function parseToken (ids: Buffer, revoked: number | undefined): Revocable {
   const token: Record<string, unknown> = { token: randomUUID(), session: randomUUID(), user: randomUUID(), client: 'web-frontend', issuedAt: NOW - 1_000 }
   if (revoked !== undefined) token[KINDS[revoked % KINDS.length] as string] = idAt(ids, revoked)
@@ -82,7 +82,7 @@ function parseToken (ids: Buffer, revoked: number | undefined): Revocable {
   return { tokenId: parsed.token, sessionId: parsed.session, userId: parsed.user, clientId: parsed.client, issuedAt: parsed.issuedAt }
 }
 
-/** Bytes. What typed arrays held is given back a moment after the collection that found them. */
+/** Returns the used memory in bytes. The memory of typed arrays is freed only a moment after the garbage collection. */
 async function usedMemory (): Promise<number> {
   globalThis.gc?.()
   await delay(100)
@@ -92,7 +92,7 @@ async function usedMemory (): Promise<number> {
   return heapUsed + external
 }
 
-/** Nanoseconds for each look-up: the median of the chunks, as other programs are running too. */
+/** Measures the nanoseconds per look-up. It returns the median of the chunks, because other programs run too. */
 function timeLookups (index: Index, ids: Buffer, isHit: (lookup: number) => boolean): number {
   const times: bigint[] = []
   let hits = 0
@@ -107,11 +107,14 @@ function timeLookups (index: Index, ids: Buffer, isHit: (lookup: number) => bool
     for (const token of tokens) if (index.isRevoked(token)) hits++
     times.push(process.hrtime.bigint() - start)
   }
-  if (hits !== expected) throw new Error(`${hits} tokens are revoked, of ${expected}`)
+  if (hits !== expected) throw new Error(`${hits} tokens are revoked instead of ${expected}`)
   return Number(times.sort((a, b) => Number(a - b))[times.length >> 1]) / CHUNK
 }
 
-/** What an index of so many rules costs: bytes, nanoseconds for a look-up that finds one and for one that does not, milliseconds to fill it. */
+/**
+ * The cost of an index: bytes of memory, nanoseconds for a look-up that finds a rule and for one that does not, and
+ * milliseconds to fill it.
+ */
 interface Cost {
   memory: number
   hit: number
@@ -120,7 +123,7 @@ interface Cost {
 }
 
 async function measure (create: () => Index, ids: Buffer): Promise<Cost> {
-  // Once for what the last one left behind.
+  // Frees what the previous measurement left behind.
   await usedMemory()
   const index = create()
   const empty = await usedMemory()
@@ -135,7 +138,10 @@ function toRow (name: string, { memory, hit, miss, filled }: Cost): Section['row
   return { name, cells: [`${(memory / 1e6).toFixed(1)} MB`, `${hit.toFixed(0)} ns`, `${miss.toFixed(0)} ns`, `${filled.toFixed(0)} ms`] }
 }
 
-/** Milliseconds until the rules of a file are in the index, and for which the event loop stood meanwhile at most. */
+/**
+ * Measures the milliseconds until the rules of a file are in the index, and the longest block of the event loop
+ * meanwhile.
+ */
 async function timeBoot (count: number): Promise<{ took: number, longest: number }> {
   const folder = await mkdtemp(join(tmpdir(), 'latchkey-bench-'))
   try {
@@ -163,7 +169,7 @@ async function timeBoot (count: number): Promise<{ took: number, longest: number
     const revocations = await openRevocations({ store, clock, ledger, follower, accessTokenTtl: 900_000 })
     const took = performance.now() - start
     clearInterval(ticker)
-    if (revocations.size !== count) throw new Error(`${revocations.size} rules were loaded, of ${count}`)
+    if (revocations.size !== count) throw new Error(`${revocations.size} rules were loaded instead of ${count}`)
     await store.close()
     return { took, longest }
   } finally {

@@ -1,43 +1,43 @@
-/** A chapter of the report: a table, and what it says of the targets. */
+/** A chapter of the report: a table, and the verdicts on its targets. */
 export interface Section {
   title: string
-  /** The heads of the cells; that of the names is left out. */
+  /** The headings of the cells. The column of names has none. */
   columns: string[]
   rows: Array<{ name: string, cells: string[] }>
   verdicts: Array<{ target: string, measured: string, met: boolean }>
-  /** How to read it: a sentence or two each. */
+  /** How to read the table. Each note is a few sentences. */
   notes: string[]
 }
 
-/** How much is measured. */
+/** How much to measure. */
 export interface Effort {
   rounds: number
-  /** Of one run of load. */
+  /** The length of one run. */
   seconds: number
-  /** Whether it must not take long: once, with fewer rules and contenders, and without a profile of what is missed. */
+  /** Whether to measure once only, with fewer rules and contenders, and without profiles of missed targets. */
   quick: boolean
 }
 
-/** The one in the middle; of an even number the lower of two. */
+/** Returns the middle value, or of two middle values the lower. */
 export function median (values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b)
   const middle = sorted[Math.floor((sorted.length - 1) / 2)]
-  if (middle === undefined) throw new Error('There is no median of nothing')
+  if (middle === undefined) throw new Error('An empty list has no median')
   return middle
 }
 
-/** Of sorted values, the one below which this share of them lies. */
+/** Returns the value of a sorted list below which this share of the values lies. */
 export function percentile (sorted: readonly number[], share: number): number {
   return sorted[Math.min(Math.floor(sorted.length * share), sorted.length - 1)] ?? NaN
 }
 
-/** The median and the spread: `12.3 (11.9 to 14.0)`. */
+/** Formats the median and the spread: `12.3 (11.9 to 14.0)`. */
 export function spread (values: readonly number[], digits = 0): string {
   const [middle, least, most] = [median(values), Math.min(...values), Math.max(...values)].map(value => value.toFixed(digits))
   return `${middle} (${least} to ${most})`
 }
 
-/** Within each round: the machine has other work in the next. */
+/** Computes the ratio of each round. Ratios across rounds would be wrong, because other work on the machine varies. */
 export function ratiosOf<T> (runs: readonly T[], bases: readonly T[], read: (run: T) => number): number[] {
   return runs.map((run, round) => {
     const base = bases[round]
@@ -45,7 +45,7 @@ export function ratiosOf<T> (runs: readonly T[], bases: readonly T[], read: (run
   })
 }
 
-/** A section as text, for a terminal. */
+/** Formats a section for a terminal. */
 export function toText ({ title, columns, rows, verdicts, notes }: Section): string {
   const lines = [['', ...columns], ...rows.map(({ name, cells }) => [name, ...cells])]
   const widths = lines[0]?.map((_, column) => Math.max(...lines.map(line => line[column]?.length ?? 0))) ?? []

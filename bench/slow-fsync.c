@@ -1,5 +1,5 @@
-// A disk that takes its time, for measuring what a commit costs elsewhere: each fsync waits SLOW_FSYNC_US microseconds first, and is
-// counted in the first eight bytes of the file COUNT_FSYNC.
+// Simulates a slow disk, to measure the cost of a commit on other machines. Each fsync first waits SLOW_FSYNC_US
+// microseconds, and is counted in the first eight bytes of the file COUNT_FSYNC.
 //
 //   cc -shared -fPIC -o slow-fsync.so bench/slow-fsync.c -ldl
 //   SLOW_FSYNC_US=5000 LD_PRELOAD=./slow-fsync.so node ...

@@ -8,12 +8,12 @@ type TokenResponse = components['schemas']['TokenResponse']
 
 const JSON_BODY = { 'content-type': 'application/json' }
 
-/** A session whose tokens are ours to keep: RFC 6750 section 2.1. Its mark is the access token. */
+/** A session whose tokens this client stores and sends itself: RFC 6750 section 2.1. Its mark is the access token. */
 export function createBearerSession ({ store, ...surroundings }: Surroundings & { store: TokenStore }): Session {
   const { base, send, now, onSessionEnd } = surroundings
 
   async function keep ({ access_token: accessToken, refresh_token: refreshToken, expires_in: expiresIn }: TokenResponse, login: string): Promise<void> {
-    if (refreshToken === undefined) throw new TypeError('The answer has no refresh token: is this the service?')
+    if (refreshToken === undefined) throw new TypeError('The response has no refresh token: check that url is the URL of the service')
     await store.write({ accessToken, refreshToken, login, refreshAt: now() + refreshDelay(expiresIn * 1_000) })
   }
 
@@ -44,7 +44,7 @@ export function createBearerSession ({ store, ...surroundings }: Surroundings & 
       if (tokens === undefined) return false
       if (tokens.accessToken !== used) return true
       const outcome = await sendRefresh<TokenResponse>(surroundings, { headers: JSON_BODY, body: JSON.stringify({ refresh_token: tokens.refreshToken }) })
-      // Another process that shares the store may have got tokens meanwhile, with no lock in common: those are newer than what we know.
+      // A process that shares the store but not the lock may have stored newer tokens meanwhile. Keep those.
       const kept = await store.read()
       if (kept?.refreshToken !== tokens.refreshToken) return kept !== undefined
       if (outcome === 'over') {
@@ -65,7 +65,7 @@ export function createBearerSession ({ store, ...surroundings }: Surroundings & 
     async logOut (target) {
       const tokens = await store.read()
       if (tokens === undefined) return
-      // The refresh token ends its session also where the access token has expired.
+      // The refresh token can end its session even after the access token has expired.
       if (target === 'this') await post('/revoke', { body: new URLSearchParams({ token: tokens.refreshToken }) })
       else await post('/logout', { headers: { ...JSON_BODY, authorization: `Bearer ${tokens.accessToken}` }, body: JSON.stringify({ target }) })
       if (target !== 'others') await store.write(undefined)

@@ -7,17 +7,20 @@ type LoginResponse = components['schemas']['LoginResponse']
 
 const JSON_BODY = { 'content-type': 'application/json' }
 
-/** The browser leaves the cookies out otherwise, where the service is at another origin. */
+/** Otherwise the browser sends no cookies if the service is at another origin. */
 const credentials = 'include'
 
-/** A session whose tokens are in HttpOnly cookies. Its mark counts what this page knows of: other tabs refresh the same cookies. */
+/**
+ * A session whose tokens are in HttpOnly cookies. Its mark counts the refreshes of this page only, because other tabs
+ * refresh the same cookies.
+ */
 export function createCookieSession (surroundings: Surroundings): Session {
   const { base, send, now, onSessionEnd } = surroundings
   let refreshes = 0
   let logins = 0
-  /** Unknown after the page was loaded anew: then a 401 tells. */
+  /** Unknown after the page was reloaded. The client then refreshes on a 401. */
   let refreshAt = Infinity
-  /** Whether the service has said so, or was told to end it: it is said once. */
+  /** Whether the session has ended, by a refused refresh or by `logOut`. `onSessionEnd` is called once. */
   let isOver = false
 
   function take ({ expires_in: expiresIn }: LoginResponse): void {
@@ -32,7 +35,10 @@ export function createCookieSession (surroundings: Surroundings): Session {
     return response
   }
 
-  /** Whether another tab has refreshed. Only the cookie tells: what tabs say to each other may come later. */
+  /**
+   * Whether another tab has refreshed the cookies. Only a request with the cookie can tell, because a message between
+   * tabs may arrive too late.
+   */
   async function isLive (): Promise<boolean> {
     const response = await send(new Request(`${base}/users/me`, { credentials, signal: AbortSignal.timeout(REQUEST_TIMEOUT) }))
     await response.body?.cancel()

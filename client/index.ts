@@ -16,53 +16,69 @@ export type { Tokens, TokenStore } from './store.js'
 export type * from '../schemas/scopes.js'
 
 export interface ClientOptions {
-  /** Where the service's routes are, with the prefix where it has one: `https://auth.example.com`. In a page also a path: `/auth`. */
+  /**
+   * The URL of the service's routes, with its prefix if it has one: `https://auth.example.com`. In a page, a path such
+   * as `/auth` works too.
+   */
   url: string
   /**
-   * How requests are authenticated. `bearer`: tokens in the Authorization header, kept in `store`. `cookie`: by the HttpOnly cookies
-   * of the browser, which no script can read. Default `bearer`.
+   * How requests are authenticated. `bearer` keeps the tokens in `store` and sends them in the Authorization header.
+   * `cookie` uses HttpOnly cookies of the browser, which no script can read. Default: `bearer`.
    */
   transport?: 'bearer' | 'cookie'
-  /** Other origins that `fetch` may send the token, or the cookies, to: `https://api.example.com`. Default: none but that of `url`. */
+  /**
+   * Additional origins that `fetch` may send the token or the cookies to, for example `https://api.example.com`.
+   * Default: none, only the origin of `url`.
+   */
   origins?: readonly string[]
-  /** Where the tokens are kept, with the transport `bearer`. Default: in memory. Any script of the page can read what is in localStorage. */
+  /**
+   * Where the transport `bearer` keeps the tokens. Default: in memory. Any script of the page can read localStorage.
+   */
   store?: TokenStore
-  /** Called when the service says that the session is over, other than by `logOut`: time to ask for the password again. With cookies also where there was none, once. */
+  /**
+   * Called when the service reports that the session has ended, except after `logOut`. Ask for the password again. With
+   * cookies it is also called once if there never was a session.
+   */
   onSessionEnd?: () => void
-  /** Default: the global one. */
+  /** Default: the global `fetch`. */
   fetch?: (request: Request) => Promise<Response>
-  /** The source of time, in milliseconds, for tests. Default `Date.now`. */
+  /** The source of time in milliseconds, for tests. Default: `Date.now`. */
   now?: () => number
 }
 
 export interface Client {
   /**
-   * Begins a session. Give fewer `scopes` than are granted to get only these. Throws a `ResponseError`, with a `code` from
-   * docs/reference/errors.md (of RFC 6749 section 5.2 with the transport `bearer`).
+   * Starts a session. `scopes` asks for a subset of the granted scopes. Throws a `ResponseError`. Its `code` is from
+   * docs/reference/errors.md, or with the transport `bearer` from RFC 6749 section 5.2.
    */
   logIn (credentials: { username: string, password: string, scopes?: readonly Scope[] }): Promise<{ scopes: string[] }>
   /**
-   * Ends this session, all others of the user, or all. Forgets the tokens once the service has done so: where this throws, the
-   * session may live on, and it can be called again. Throws a `ResponseError` with 401 where others are to be ended by a session that is over.
+   * Ends this session, all other sessions of the user, or all of them. Discards the tokens after the service has
+   * confirmed. If this throws, the session may still be live, and you can call it again. Throws a `ResponseError` with
+   * 401 if the target is `others` or `all` and this session has already ended.
    */
   logOut (target?: 'this' | 'others' | 'all'): Promise<void>
   /**
-   * The global `fetch`, authenticated: refreshes shortly before the access token expires, and once where the answer is 401, and sends
-   * the request again. Throws a `TypeError` for an origin that may not have the token. A request with an Authorization header of its own is left alone.
+   * Like the global `fetch`, but authenticated. It refreshes shortly before the access token expires. On a 401 it
+   * refreshes and retries once. Throws a `TypeError` for an origin that may not receive the token. A request that
+   * already has an Authorization header is sent unchanged.
    */
   fetch (input: string | URL | Request, init?: RequestInit): Promise<Response>
-  /** The routes of the service, typed: `await client.api.GET('/users/me')` gives `{ data, error, response }`. See openapi-fetch. */
+  /**
+   * The routes of the service, typed: `await client.api.GET('/users/me')` returns `{ data, error, response }`. See
+   * openapi-fetch.
+   */
   api: Api<paths>
 }
 
-/** Where a 401 speaks of what is in the body: to refresh and to send it again would be a second attempt. */
+/** On these routes, a 401 means that the credentials in the body are wrong. A retry would count as a second attempt. */
 const CREDENTIAL_ROUTES = ['/token', '/login', '/refresh', '/register', '/revoke']
 
-/** A client of the service, for Node.js and browsers. */
+/** Creates a client of the service, for Node.js and browsers. */
 export function createClient ({ url, transport = 'bearer', origins = [], store, onSessionEnd = () => {}, fetch: send = request => fetch(request), now = Date.now }: ClientOptions): Client {
   const base = trimSlashes(new URL(url, pageUrl()).href)
   const allowed = [base, ...origins].map(origin => new URL(origin).origin)
-  // What several tabs share must be refreshed by one of them: with tokens in memory each has a session of its own.
+  // Tabs that share tokens must refresh them one at a time. With tokens in memory, each tab has its own session.
   const isShared = transport === 'cookie' || store !== undefined
   const lock = (isShared ? findTabLock(`latchkey:${base}`) : undefined) ?? (store === undefined ? createLock() : lockOf(store))
   const surroundings = { base, send, now, onSessionEnd }
@@ -70,14 +86,14 @@ export function createClient ({ url, transport = 'bearer', origins = [], store, 
 
   let refreshing: Promise<boolean> | undefined
 
-  /** One refresh, however many ask for it: here and, by the lock, in other tabs. */
+  /** Concurrent callers share one refresh. The lock extends this to other tabs. */
   function refresh (used: unknown): Promise<boolean> {
     refreshing ??= lock(() => session.refresh(used)).finally(() => { refreshing = undefined })
     return refreshing
   }
 
   async function authenticated (request: Request): Promise<Response> {
-    if (!allowed.includes(new URL(request.url).origin)) throw new TypeError(`${new URL(request.url).origin} is not among the origins of this client: it does not get the token`)
+    if (!allowed.includes(new URL(request.url).origin)) throw new TypeError(`${new URL(request.url).origin} must not receive the token: add it to the option origins if you trust it`)
     if (request.headers.has('authorization')) return await send(request)
     if (CREDENTIAL_ROUTES.some(path => request.url === base + path)) return await send(transport === 'cookie' ? await session.authenticate(request) : request)
     if (await session.isDue()) await refresh(await session.mark())
@@ -85,13 +101,13 @@ export function createClient ({ url, transport = 'bearer', origins = [], store, 
     const response = await send(await session.authenticate(request.clone()))
     if (response.status !== 401 || used === undefined) return response
     const isRenewed = await session.mark() !== used || await refresh(used)
-    // What one user began must not be done by the next.
+    // Never send one user's request with the token of the next user.
     if (!isRenewed || await session.login() !== login) return response
     await response.body?.cancel()
     return await send(await session.authenticate(request))
   }
 
-  /** `POST /logout` answers 204 to a dead session too, and ends no other. */
+  /** `POST /logout` also answers 204 if this session has ended, but then it ends no other session. */
   async function assertLive (): Promise<void> {
     const response = await authenticated(new Request(`${base}/users/me`))
     if (!response.ok) throw await toResponseError(response)
@@ -117,7 +133,7 @@ function pageUrl (): string | undefined {
   return (globalThis as { location?: { href: string } }).location?.href
 }
 
-/** A loop, because the regular expression for this needs quadratic time or a lookbehind, which older browsers lack. */
+/** A loop, because a regular expression would need quadratic time, or a lookbehind, which older browsers lack. */
 function trimSlashes (url: string): string {
   let end = url.length
   while (url[end - 1] === '/') end--

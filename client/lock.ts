@@ -1,7 +1,7 @@
-/** Runs one piece of work at a time. */
+/** Runs one task at a time. */
 export type Lock = <Result>(work: () => Promise<Result>) => Promise<Result>
 
-/** A lock of this program alone. */
+/** Creates a lock that only this program uses. */
 export function createLock (): Lock {
   let last: Promise<unknown> = Promise.resolve()
   return work => {
@@ -13,19 +13,22 @@ export function createLock (): Lock {
 
 const byOwner = new WeakMap<object, Lock>()
 
-/** The one lock of a token store, for however many clients. */
+/** Returns the lock of a token store. All clients of the store share it. */
 export function lockOf (owner: object): Lock {
   const lock = byOwner.get(owner) ?? createLock()
   byOwner.set(owner, lock)
   return lock
 }
 
-/** What is used of the Web Locks API. */
+/** The part of the Web Locks API that is used here. */
 interface Locks {
   request <Result> (name: string, work: () => Promise<Result>): Promise<Result>
 }
 
-/** A lock that the tabs of an origin share; undefined where there are no tabs, or the browser has no Web Locks, as on plain http. */
+/**
+ * Returns a lock that the tabs of an origin share. Undefined outside of a browser, and if the browser offers no Web
+ * Locks, as on plain http.
+ */
 export function findTabLock (name: string): Lock | undefined {
   const { document, navigator } = globalThis as { document?: object, navigator?: { locks?: Locks } }
   const locks = document === undefined ? undefined : navigator?.locks

@@ -1,8 +1,8 @@
-/** An answer of the service that says no. */
+/** The service responded with an error. */
 export class ResponseError extends Error {
   override readonly name = 'ResponseError'
   readonly status: number
-  /** For programs: `code` of a problem document, or `error` of an OAuth endpoint. */
+  /** For programs: the `code` of a problem document, or the `error` of an OAuth endpoint. */
   readonly code: string
 
   constructor ({ status, code, message }: { status: number, code: string, message: string }) {
@@ -12,7 +12,7 @@ export class ResponseError extends Error {
   }
 }
 
-/** The error of an answer, in the service's words; those of a proxy in between have none. */
+/** Converts a response to an error with the service's own message. The response of a proxy in between has none. */
 export async function toResponseError (response: Response): Promise<ResponseError> {
   const { status } = response
   const body = await response.json().catch(() => undefined) as { code?: string, detail?: string, error?: string, error_description?: string } | undefined

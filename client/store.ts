@@ -1,20 +1,20 @@
-/** What a login or a refresh gave. */
+/** The tokens of a login or a refresh. */
 export interface Tokens {
   accessToken: string
   refreshToken: string
-  /** Which login they come from: a refresh keeps it. */
+  /** Identifies the login that they come from. A refresh keeps it. */
   login: string
-  /** When the access token is to be refreshed, in milliseconds since 1970. */
+  /** When to refresh the access token, in milliseconds since 1970. */
   refreshAt: number
 }
 
-/** Where tokens are kept. Both may be asynchronous; `write(undefined)` forgets them. */
+/** A place for tokens. Both methods may be asynchronous. `write(undefined)` removes the tokens. */
 export interface TokenStore {
   read (): Tokens | undefined | Promise<Tokens | undefined>
   write (tokens: Tokens | undefined): void | Promise<void>
 }
 
-/** Keeps tokens until the page, or the process, is gone. */
+/** Keeps tokens in memory, until the page is closed or the process ends. */
 export function createMemoryStore (): TokenStore {
   let kept: Tokens | undefined
   return {

@@ -23,7 +23,7 @@ import { addUsersRemove } from './users-remove.js'
 import { addUsersSetPassword } from './users-set-password.js'
 import { addUsersSetScopes } from './users-set-scopes.js'
 
-/** All verbs but `serve`. */
+/** Adds all commands except `serve`. */
 export function addAdministration (program: Command): void {
   const users = program.command('users').description('Add, list, change, remove, import and export users.')
   addUsersAdd(users)
@@ -40,7 +40,7 @@ export function addAdministration (program: Command): void {
   addClientsList(clients)
   addClientsRotateSecret(clients)
   addClientsRemove(clients)
-  addSessionsRevoke(program.command('sessions').description("End users' sessions."))
+  addSessionsRevoke(program.command('sessions').description('End the sessions of users.'))
   const keys = program.command('keys').description('List, rotate, revoke and import the keys that access tokens are signed and verified with.')
   addKeysList(keys)
   addKeysRotate(keys)

@@ -10,7 +10,7 @@ import { example, parseCount, print } from './output.js'
 import type { OutputOptions } from './output.js'
 import { requireUser } from './user.js'
 
-/** How many entries are read in one step. */
+/** How many entries one query reads. */
 const PAGE = 1_000
 
 interface AuditOptions extends OutputOptions {
@@ -38,7 +38,7 @@ export function addAudit (program: Command): void {
 async function showAudit ({ user: name, type, outcome, since, limit, ...options }: AuditOptions): Promise<void> {
   const { EVENT_TYPES } = await import('../schemas/events.js')
   if (type !== undefined && !EVENT_TYPES.includes(type)) {
-    throw new InvalidArgumentError(`There is no event '${type}'; the events are ${EVENT_TYPES.join(', ')}`)
+    throw new InvalidArgumentError(`There is no event '${type}'. Choose from: ${EVENT_TYPES.join(', ')}`)
   }
   await withLatchkey(async (latchkey, settings) => {
     const subject = name === undefined ? undefined : (await requireUser(latchkey, name, settings)).id
@@ -58,8 +58,8 @@ async function showAudit ({ user: name, type, outcome, since, limit, ...options 
 }
 
 function toRow ({ at, type, outcome, actor, subject, details }: AuditEntry): string[] {
-  const said = Object.entries(details).map(([name, value]) => `${name}=${[value].flat().join(',')}`).join(' ')
-  return [new Date(at).toISOString(), type, outcome, actor.id ?? actor.kind, actor.address ?? '-', subject ?? '-', said]
+  const pairs = Object.entries(details).map(([name, value]) => `${name}=${[value].flat().join(',')}`).join(' ')
+  return [new Date(at).toISOString(), type, outcome, actor.id ?? actor.kind, actor.address ?? '-', subject ?? '-', pairs]
 }
 
 function parseSince (text: string): (now: number) => number {
@@ -67,6 +67,5 @@ function parseSince (text: string): (now: number) => number {
   if (duration !== undefined) return now => now - duration
   const moment = parseDateTime(text) ?? parseDateTime(`${text}T00:00:00Z`)
   if (moment !== undefined) return () => moment
-  const examples = 'a moment such as 2026-11-03T12:00:00Z, or a duration such as 30m, 24h or 7d'
-  throw new InvalidArgumentError(`It must be ${examples}`)
+  throw new InvalidArgumentError('It must be a time such as 2026-11-03T12:00:00Z, or a duration such as 30m, 24h or 7d')
 }

@@ -16,7 +16,7 @@ export function addClientsAdd (clients: Command): void {
     .description('Register a machine client, and print its id and its secret.')
     .argument('<name>', 'a display name')
     .option('--scope <scope>', 'a scope to grant; repeatable', collect)
-    .option('--grant <grant>', 'a grant that it may use at POST /token: client_credentials (default) or password; repeatable', collect)
+    .option('--grant <grant>', 'a grant type that it may use at POST /token: client_credentials (default) or password; repeatable', collect)
     .option('--json', 'print the client as JSON, with its secret')
     .addHelpText('after', example('latchkey clients add billing --scope tokens:introspect'))
     .action(addClient)
@@ -37,7 +37,7 @@ async function readGrants (names: readonly string[]): Promise<ClientGrant[]> {
   const { CLIENT_GRANTS } = await import('../schemas/grants.js')
   return names.map(name => {
     const grant = CLIENT_GRANTS.find(known => known === name)
-    if (grant === undefined) throw new InvalidArgumentError(`There is no grant '${name}'; the grants are ${CLIENT_GRANTS.join(', ')}`)
+    if (grant === undefined) throw new InvalidArgumentError(`There is no grant type '${name}'. Choose from: ${CLIENT_GRANTS.join(', ')}`)
     return grant
   })
 }

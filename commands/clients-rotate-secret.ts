@@ -8,7 +8,8 @@ import type { OutputOptions } from './output.js'
 /** `latchkey clients rotate-secret`. */
 export function addClientsRotateSecret (clients: Command): void {
   clients.command('rotate-secret')
-    .description('Give a machine client a new secret, and print it. The old secret and the access tokens made with it are invalid at once. Sessions continue.')
+    .description('Give a machine client a new secret, and print it. The old secret and the access tokens issued with ' +
+      'it are invalid at once. Sessions continue.')
     .argument('<id>', 'the id of the client')
     .option('--json', 'print the client as JSON, with its secret')
     .addHelpText('after', example('latchkey clients rotate-secret lkc_0198c0ffee0070008000000000000001'))

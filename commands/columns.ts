@@ -1,7 +1,7 @@
 import stringWidth from 'string-width'
 import { paint, printable } from './terminal.js'
 
-/** Aligned columns under their heads, also where a character takes two places or none. */
+/** Aligns columns under their headings. It counts characters that are two columns wide, or none. */
 export function toColumns (heads: string[], rows: string[][]): string {
   const lines = [heads, ...rows.map(row => row.map(printable))]
   const sizes = lines.map(line => line.map(cell => stringWidth(cell)))

@@ -3,10 +3,13 @@ import { CommandError } from './failure.js'
 import { wantsJson } from './output.js'
 import { ask, readLine } from './password.js'
 
-/** Asks whether to go on, at the terminal or else on standard input; only `y` and `yes` are a yes, and anything else ends the verb. With --yes it does not ask. */
+/**
+ * Asks for confirmation at the terminal, or reads it from standard input. Any answer other than `y` or `yes` ends the
+ * command. With --yes it does not ask.
+ */
 export async function requireYes ({ yes }: { yes?: boolean }, question: string): Promise<void> {
   if (yes === true || /^y(es)?$/i.test((await answer(`${question} [y/N]`)).trim())) return
-  throw new CommandError('canceled', 'Canceled: nothing was changed; only y, or --yes, goes on')
+  throw new CommandError('canceled', 'Canceled: nothing was changed. To continue, answer y or use --yes')
 }
 
 async function answer (prompt: string): Promise<string> {
@@ -14,5 +17,5 @@ async function answer (prompt: string): Promise<string> {
   if (!wantsJson()) process.stderr.write(`${prompt}\n`)
   const line = await readLine()
   if (line !== '') return line
-  throw new CommandError('usage', 'There is no answer on standard input: pipe y in, or give --yes', { exitCode: EXIT_CODES.usage })
+  throw new CommandError('usage', 'There is no answer on standard input: pipe y in, or use --yes', { exitCode: EXIT_CODES.usage })
 }

@@ -3,12 +3,13 @@ import type { Settings } from '../lib/options/options.js'
 import { readEnvironment } from './environment.js'
 import { CommandError } from './failure.js'
 
-// The plugin is loaded when a verb needs it: half a second that `--help` and a typing error need not wait.
+// The plugin is loaded only if a command needs it, which saves `--help` and usage errors half a second.
 
 /**
- * Opens the very services that the routes use, without the routes and without listening, and closes them when `work` is
- * done: on the same database, also while the service runs.
- * @param options.isRepair - opens even if the secret opens no key, for commands that find and remove damaged keys.
+ * Opens the services behind the routes, without routes and without listening, and closes them when `work` is done. They
+ * use the same database as the service, which may be running.
+ * @param options.isRepair - opens the services even if the secret opens no key, for commands that find and remove
+ *   damaged keys.
  */
 export async function withLatchkey (
   work: (latchkey: Latchkey, settings: Settings) => Promise<void>,
@@ -18,7 +19,7 @@ export async function withLatchkey (
   const { readOptions } = await import('../lib/options/options.js')
   const settings = readOptions(options)
   if (settings.database === ':memory:') {
-    throw new CommandError('no_database', "LATCHKEY_DATABASE is ':memory:', which no other process shares: give the path of the service's database")
+    throw new CommandError('no_database', "LATCHKEY_DATABASE is ':memory:', which no other process can open: set it to the path of the service's database")
   }
   const [{ fastify }, { default: latchkey }, { kRepair, kServicesOnly }] = await Promise.all([
     import('fastify'),

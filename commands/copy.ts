@@ -1,9 +1,9 @@
 import { stat } from 'node:fs/promises'
 import type { Command } from 'commander'
-import { LatchkeyError } from '../lib/errors.js'
 import { secretFileOf } from '../lib/keys/secret-file.js'
 import type { CopiedTable, CopyErrorCode, CopySide } from '../lib/store/copy/copy.js'
-import { describeDatabase, isPostgres } from '../lib/store/database-url.js'
+import type { CopyEngine } from '../lib/store/copy/engine.js'
+import { describeDatabase, engineOf } from '../lib/store/engines.js'
 import type { Store } from '../lib/store/store.js'
 import { toColumns } from './columns.js'
 import { EXIT_CODES } from './exit-codes.js'
@@ -19,7 +19,7 @@ interface CopyOptions extends OutputOptions {
   to: string
 }
 
-/** Nobody waits behind these connections but the copy. Milliseconds. */
+/** Milliseconds. Only the copy waits for these connections, so they may take longer than those of a service. */
 const PATIENCE = 60_000
 
 const ERROR_EXIT_CODES: Partial<Record<CopyErrorCode, ExitCode>> = { same_database: EXIT_CODES.usage, store_unavailable: EXIT_CODES.unavailable }
@@ -27,9 +27,14 @@ const ERROR_EXIT_CODES: Partial<Record<CopyErrorCode, ExitCode>> = { same_databa
 /** `latchkey copy`. */
 export function addCopy (program: Command): void {
   program.command('copy')
-    .description('Copy everything from one database to another, for example from SQLite to PostgreSQL. Sessions and tokens keep working. Stop the service first, then start it on the new database. Never use the old one again: a revocation in one is not in the other. The source is only read, except that its schema is brought up to date. The target must be empty, and receives all or nothing: after a failure, run the command again.')
+    .description('Copy everything from one database to another, for example from SQLite to PostgreSQL. ' +
+      'Sessions and tokens keep working. Stop the service first, then start it on the new database. ' +
+      'Never use the old one again, because a revocation in one is missing in the other. The source is only read, ' +
+      'except that its schema is brought up to date. The target must be empty. It receives everything or nothing, ' +
+      'so after a failure you can run the command again.')
     .requiredOption('--from <database>', 'the database to read: the path of a SQLite file, or postgres://...')
-    .requiredOption('--to <database>', 'the new database: a path or a URL. Others can read arguments: leave the password out of a URL and give it as PGPASSWORD, or in ~/.pgpass')
+    .requiredOption('--to <database>', 'the new database: a path or a URL. Others can read arguments, ' +
+      'so leave the password out of a URL. Set PGPASSWORD, or use ~/.pgpass')
     .option('--json', 'print the counts and hashes as JSON')
     .addHelpText('after', example('latchkey copy --from ./latchkey.db --to postgres://latchkey@db.example.com/latchkey'))
     .action(copy)
@@ -37,24 +42,29 @@ export function addCopy (program: Command): void {
 
 async function copy (options: CopyOptions): Promise<void> {
   const names = { from: nameOf('from', options.from), to: nameOf('to', options.to) }
-  const [{ openStore }, { copyStore, CopyError, sameDatabase }, { engineOf }] = await Promise.all([import('../lib/store/open.js'), import('../lib/store/copy/copy.js'), import('../lib/store/copy/engine.js')])
+  const { copyStore, CopyError, sameDatabase } = await import('../lib/store/copy/copy.js')
   const opened: Store[] = []
 
-  async function open (side: 'from' | 'to'): Promise<CopySide> {
+  async function openSide (side: 'from' | 'to'): Promise<CopySide> {
+    const database = options[side]
+    const { open, loadCopyEngine } = engineOf(database)
+    const engine = await loadCopyEngine()
     try {
-      // Nothing of what a store follows is looked at.
-      const store = await openStore(options[side], { bound: PATIENCE, log: () => {}, name: `--${side}`, mustExist: side === 'from', patience: PATIENCE })
+      // The copy does not use what a store follows, so the bound does not matter.
+      const store = await open(database, {
+        bound: PATIENCE, log: () => {}, name: `--${side}`, mustExist: side === 'from', patience: PATIENCE
+      })
       opened.push(store)
-      return { store, engine: engineOf(options[side]), name: names[side] }
+      return { store, engine, name: names[side] }
     } catch (cause) {
-      throw cannotOpen(cause)
+      throw cannotOpen(engine, cause)
     }
   }
 
   try {
     if (await isSameFile(options.from, options.to)) throw sameDatabase({ name: names.to })
-    const source = await open('from')
-    const target = await open('to')
+    const source = await openSide('from')
+    const target = await openSide('to')
     const { report, end } = createReport(options)
     const tables = await copyStore({ source, target, report }).finally(end)
     await printCopied(options, tables)
@@ -66,27 +76,28 @@ async function copy (options: CopyOptions): Promise<void> {
   }
 }
 
-/** What messages call a database; one that no other process could see is refused. */
+/** Returns the name of a database for messages. Rejects a database that exists in memory only. */
 function nameOf (side: 'from' | 'to', database: string): string {
   if (database !== '' && database !== ':memory:') return `--${side} ${describeDatabase(database)}`
-  throw new CommandError('usage', `--${side} '${database}' is no database that is kept: give the path of a SQLite file, or postgres://...`, { exitCode: EXIT_CODES.usage })
+  throw new CommandError('usage', `--${side} '${database}' is not a stored database: use the path of a SQLite file, or postgres://...`, { exitCode: EXIT_CODES.usage })
 }
 
-/** A server that is not there, or a file that somebody holds, may be tried again. */
-function cannotOpen (error: unknown): CommandError {
-  const { message, cause } = error as Error
-  const isAway = cause instanceof LatchkeyError || /^SQLITE_(BUSY|LOCKED)/.test(String((cause as { code?: unknown } | undefined)?.code))
-  return new CommandError('cannot_open', message, { exitCode: isAway ? EXIT_CODES.unavailable : EXIT_CODES.failed, cause: error })
+/** The exit code shows whether it is worth trying again: the server is not available, or a process has locked the file. */
+function cannotOpen ({ isAway }: CopyEngine, error: unknown): CommandError {
+  const exitCode = isAway(error) ? EXIT_CODES.unavailable : EXIT_CODES.failed
+  return new CommandError('cannot_open', (error as Error).message, { exitCode, cause: error })
 }
 
-/** Whether two paths are one file, perhaps through links. */
+/** Whether two paths are the same file, perhaps through links. */
 async function isSameFile (one: string, other: string): Promise<boolean> {
-  if (isPostgres(one) || isPostgres(other)) return false
-  const [first, second] = await Promise.all([one, other].map(path => stat(path).catch(() => undefined)))
+  const [first, second] = await Promise.all([one, other].map(async database => {
+    const file = engineOf(database).fileOf(database)
+    return file === undefined ? undefined : await stat(file).catch(() => undefined)
+  }))
   return first !== undefined && second !== undefined && first.dev === second.dev && first.ino === second.ino
 }
 
-/** A bar for what is copied, then one for what is read back: the two have not the same pace. */
+/** Shows one progress bar for copying and one for reading back, because their speeds differ. */
 function createReport ({ json }: OutputOptions): { report: (phase: 'copy' | 'check', rows: number, total: number) => void, end: () => void } {
   let current: { phase: string, progress: Progress } | undefined
   return {
@@ -94,7 +105,7 @@ function createReport ({ json }: OutputOptions): { report: (phase: 'copy' | 'che
       if (current?.phase !== phase) {
         current?.progress.end()
         current = { phase, progress: createProgress(process.stderr, () => performance.now(), { isQuiet: json === true }) }
-        if (json !== true) current.progress.say(phase === 'copy' ? `latchkey: copying ${count(total)} rows` : `latchkey: reading back ${count(total)} rows, and comparing them`)
+        if (json !== true) current.progress.say(phase === 'copy' ? `latchkey: copying ${count(total)} rows` : `latchkey: reading ${count(total)} rows back and comparing them`)
       }
       current.progress.report(rows, total === 0 ? undefined : rows / total)
     },
@@ -105,26 +116,28 @@ function createReport ({ json }: OutputOptions): { report: (phase: 'copy' | 'che
 async function printCopied (options: CopyOptions, tables: CopiedTable[]): Promise<void> {
   const [from, to] = [describeDatabase(options.from), describeDatabase(options.to)]
   const rows = tables.reduce((sum, table) => sum + table.rows, 0)
+  const isFile = engineOf(options.to).fileOf(options.to) !== undefined
   const text = [
     toColumns(['TABLE', 'ROWS', 'SHA-256'], tables.map(({ table, rows, sha256 }) => [table, String(rows), sha256])),
-    `Copied ${count(rows)} rows from ${from} to ${to}, read them back, and found them the same.`,
+    `Copied ${count(rows)} rows from ${from} to ${to}, read them back, and found them identical.`,
     '',
-    `Now start the service with LATCHKEY_DATABASE set to ${isPostgres(options.to) ? 'the URL of ' : ''}${to}, and with the same secret:`,
+    `Now start the service with LATCHKEY_DATABASE set to ${isFile ? '' : 'the URL of '}${to}, and with the same secret:`,
     `  ${await describeSecret(options.from)}`,
-    `Never start it on ${from} again: keep that as a backup, or remove it.`
+    `Never start it on ${from} again: keep it as a backup, or remove it.`
   ]
   print(options, { data: { from, to, rows, tables }, text: text.join('\n') })
 }
 
-/** How to have the secret that the keys in the database are sealed with. It is never printed itself. */
+/** Says where to find the secret that seals the keys in the database. The secret itself is never printed. */
 async function describeSecret (from: string): Promise<string> {
   const file = secretFileOf(from)
-  const isThere = !isPostgres(from) && await stat(file).then(() => true, () => false)
+  const isFile = engineOf(from).fileOf(from) !== undefined
+  const isThere = isFile && await stat(file).then(() => true, () => false)
   if (!isThere) return 'keep LATCHKEY_SECRET as it is'
-  return `LATCHKEY_SECRET="$(cat ${quote(file)})"     (or, where the service was given LATCHKEY_SECRET, keep that)`
+  return `LATCHKEY_SECRET="$(cat ${quote(file)})"     (if LATCHKEY_SECRET was already set, keep its value instead)`
 }
 
-/** A path for the shell. */
+/** Quotes a path for the shell. */
 function quote (path: string): string {
   return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`
 }

@@ -1,6 +1,6 @@
 import type { LatchkeyOptions } from '../schemas/options.js'
 
-/** The OpenAPI document of a service with these options. Nothing of its database is opened. */
+/** Returns the OpenAPI document of a service with these options, without opening its database. */
 export async function readDocument (options: LatchkeyOptions): Promise<object> {
   const [{ fastify }, { default: latchkey }, { SERVICE_DEFAULTS }] = await Promise.all([import('fastify'), import('../app.js'), import('../schemas/options.js')])
   const app = fastify({ logger: false })

@@ -3,15 +3,15 @@ import { CommandError } from './failure.js'
 import { warn } from './output.js'
 
 /**
- * The options that the environment gives, after `.env` of the working directory where there is one: variables that are already
- * set win. Names that look like ours and are not read are warned about, but for those of the tests.
+ * Reads the options from the environment, and from the file `.env` in the working directory if there is one. Variables
+ * that are already set take precedence. Warns about unknown variables that start with LATCHKEY_, except LATCHKEY_TEST_.
  */
 export async function readEnvironment (): Promise<{ options: LatchkeyOptions, service: ServiceOptions }> {
   loadEnvFile()
   const { optionsFromEnvironment } = await import('../lib/options/options.js')
   const { options, service, unread } = optionsFromEnvironment(process.env)
   for (const name of unread) {
-    if (!name.startsWith('LATCHKEY_TEST_')) warn('unread_variable', `the variable ${name} is not read by anything: look for a misspelling`)
+    if (!name.startsWith('LATCHKEY_TEST_')) warn('unread_variable', `the variable ${name} is unknown and has no effect: check its spelling`)
   }
   return { options, service }
 }
@@ -22,6 +22,6 @@ function loadEnvFile (): void {
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException
     if (code === 'ENOENT') return
-    throw new CommandError('invalid_env_file', `The file .env in the working directory cannot be read (${message}): repair or remove it`, { cause })
+    throw new CommandError('invalid_env_file', `The file .env in the working directory cannot be read (${message}): fix or remove it`, { cause })
   }
 }

@@ -1,4 +1,4 @@
-/** What the exit code of the command line says: scripts switch on it. */
+/** The exit codes of the command line, which scripts depend on. */
 export const EXIT_CODES = {
   done: 0,
   failed: 1,
@@ -9,12 +9,12 @@ export const EXIT_CODES = {
 
 export type ExitCode = typeof EXIT_CODES[keyof typeof EXIT_CODES]
 
-/** What each of them means, for `latchkey --help` and the table in docs/reference. */
+/** Their meanings, for `latchkey --help` and the table in docs/reference. */
 export const MEANINGS: Record<ExitCode, string> = {
   0: 'done',
-  1: 'refused or failed: standard error says why',
-  2: 'used wrongly: unknown verb or option, missing or malformed argument',
-  3: 'there is no such user, session, client or key',
+  1: 'the command failed: standard error says why',
+  2: 'incorrect usage: unknown command or option, missing or invalid argument',
+  3: 'the user, session, client or key does not exist',
   4: 'the database is not available: try again'
 }
 

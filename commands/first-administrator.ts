@@ -3,25 +3,28 @@ import { generatePassword } from '../lib/passwords/policy.js'
 
 const USERNAME = 'admin'
 
-/** A user whose password nobody knows yet. */
+/** A new user whose password has not been shown yet. */
 export interface FirstAdministrator {
   id: string
   password: string
 }
 
-/** Where there is no user at all, makes the first administrator, else returns undefined. It is durably there when the promise resolves. */
+/**
+ * Creates the first administrator if there is no user yet, otherwise returns undefined. The user is stored durably when
+ * the promise resolves.
+ */
 export async function addFirstAdministrator ({ users, scopes }: Latchkey, { passwordMinLength }: { passwordMinLength: number }): Promise<FirstAdministrator | undefined> {
   const password = generateLongPassword(passwordMinLength)
   const user = await users.addFirst({
     username: USERNAME,
-    // Loaded at the first start only, and not in a thread: that takes longer than the hash.
+    // Loaded at the first start only, and not in a thread, because starting a thread takes longer than hashing.
     hash: async () => (await import('../lib/passwords/hashing.js')).hashGenerated(password),
     scopes: Object.keys(scopes)
   })
   return user === null ? undefined : { id: user.id, password }
 }
 
-/** The policy may ask for more than one generated password has. */
+/** The policy may require more characters than one generated password has. */
 function generateLongPassword (length: number): string {
   let password = generatePassword()
   while (password.length < length) password += generatePassword()
@@ -29,17 +32,17 @@ function generateLongPassword (length: number): string {
 }
 
 /**
- * What to tell about it, once.
- * @param url - at which the routes are.
+ * Returns the message that shows the password, once.
+ * @param url - the URL of the routes.
  */
 export function introduce ({ password }: FirstAdministrator, url: string): string {
   return `
-There was no user yet. This is the first administrator, with all scopes; the password is not shown again:
+There were no users, so the service created an administrator with all scopes. The password is not shown again:
 
   name      ${USERNAME}
   password  ${password}
 
-Log in, call, revoke (in another terminal):
+In another terminal, log in, call a route, and revoke the token:
 
 TOKEN=$(curl -sS -d 'grant_type=password&username=${USERNAME}&password=${password}' '${url}/token' | sed -n 's/.*"access_token":"\\([^"]*\\)".*/\\1/p')
 curl -sS -w '\\n' -H "Authorization: Bearer $TOKEN" '${url}/users/me'

@@ -19,12 +19,12 @@ export function toData (key: KeyView): object {
   }
 }
 
-/** A moment as in RFC 3339; null where there is none. */
+/** Formats a time as in RFC 3339. Returns null for null. */
 export function toText (time: number | null): string | null {
   return time === null ? null : new Date(time).toISOString()
 }
 
-/** What comes next in the life of a key, in words. */
+/** Describes what a key does now, or will do next. */
 export function describeNext (key: KeyView): string {
   const { state, problem, signs, activatesAt, retiresAt, expiresAt, revokedAt } = key
   switch (state) {
@@ -33,8 +33,8 @@ export function describeNext (key: KeyView): string {
     case 'retired':
     case 'verify-only': return `verifies until ${toText(expiresAt)}`
     case 'removed': return `verified until ${toText(expiresAt)}`
-    case 'revoked': return `dead since ${toText(revokedAt)}`
+    case 'revoked': return `was revoked at ${toText(revokedAt)}`
     case 'unusable':
-      return problem === 'secret' ? 'does not open with this secret' : "is damaged: 'keys revoke' removes it"
+      return problem === 'secret' ? 'cannot be opened with this secret' : "is damaged: 'keys revoke' removes it"
   }
 }

@@ -8,7 +8,8 @@ import type { OutputOptions } from './output.js'
 /** `latchkey keys list`. */
 export function addKeysList (keys: Command): void {
   keys.command('list')
-    .description('List the keys that verify access tokens, with their state, and which one signs. Never prints the keys themselves.')
+    .description('List the keys that verify access tokens, with their state, and which one signs. ' +
+      'Never prints the keys themselves.')
     .option('--json', 'print a JSON array')
     .addHelpText('after', example('latchkey keys list'))
     .action(listKeys)

@@ -10,7 +10,9 @@ import type { OutputOptions } from './output.js'
 /** `latchkey keys rotate`. */
 export function addKeysRotate (keys: Command): void {
   keys.command('rotate')
-    .description('Create the next signing key. It is published at once, and signs a few minutes later, when every verifier has had time to read it. The previous key verifies until its last token expires. Nobody is logged out.')
+    .description('Create the next signing key. It is published at once, and signs a few minutes later, ' +
+      'when all verifiers have had time to read it. The previous key verifies until its last token expires. ' +
+      'No user is logged out.')
     .option('--now', 'let it sign at once; verifiers that cache the published keys may reject its tokens for a few minutes')
     .option('--json', 'print what was done, and the key, as JSON')
     .addHelpText('after', example('latchkey keys rotate'))
@@ -25,7 +27,10 @@ async function rotateKeys (options: OutputOptions & { now?: boolean }): Promise<
 }
 
 function describe (outcome: RotationOutcome, { kid, state, activatesAt }: KeyView): string {
-  if (outcome === 'pending') return `The key ${kid} is pending already and signs from ${toText(activatesAt)}: nothing was changed; --now lets it sign at once.`
-  if (outcome === 'activated') return `The pending key ${kid} signs now.`
-  return state === 'pending' ? `Made the key ${kid}, which signs from ${toText(activatesAt)}.` : `Made the key ${kid}, which signs now.`
+  if (outcome === 'pending') {
+    return `The key ${kid} is already pending and signs from ${toText(activatesAt)}. ` +
+      'Nothing was changed. To let it sign at once, use --now.'
+  }
+  if (outcome === 'activated') return `The pending key ${kid} now signs.`
+  return state === 'pending' ? `Created the key ${kid}, which signs from ${toText(activatesAt)}.` : `Created the key ${kid}, which now signs.`
 }

@@ -1,4 +1,4 @@
-import { describeDatabase } from '../lib/store/database-url.js'
+import { describeDatabase } from '../lib/store/engines.js'
 import type { Command } from 'commander'
 import { withLatchkey } from './context.js'
 import { example, print } from './output.js'
@@ -7,14 +7,14 @@ import type { OutputOptions } from './output.js'
 /** `latchkey migrate`. */
 export function addMigrate (program: Command): void {
   program.command('migrate')
-    .description('Create the database if it does not exist, and bring its schema up to date. Every other command does so too.')
+    .description('Create the database if it does not exist, and bring its schema up to date. All other commands do this too.')
     .option('--json', 'print the result as JSON')
     .addHelpText('after', example('latchkey migrate'))
     .action(migrate)
 }
 
 async function migrate (options: OutputOptions): Promise<void> {
-  // Opening it is all that it takes.
+  // Opening the database brings its schema up to date.
   await withLatchkey(async (_latchkey, { database }) => {
     print(options, { data: { database: describeDatabase(database), schema: 'current' }, text: `The schema of ${describeDatabase(database)} is up to date.` })
   })

@@ -6,10 +6,10 @@ import { CommandError } from './failure.js'
 import { example } from './output.js'
 import { printable } from './terminal.js'
 
-/** How long a deployed service may take, in milliseconds. */
+/** The timeout for a deployed service, in milliseconds. */
 const TIMEOUT = 10_000
 
-/** How many differences are shown. */
+/** The maximum number of differences to show. */
 const MOST_SHOWN = 20
 
 export function addOpenapi (program: Command): void {
@@ -22,7 +22,7 @@ export function addOpenapi (program: Command): void {
 
 async function openapi ({ url }: { url?: string }): Promise<void> {
   if (url !== undefined && !/^https?:$/.test(URL.canParse(url) ? new URL(url).protocol : '')) {
-    throw new CommandError('invalid_url', `'${url}' is no http or https URL: give one such as https://auth.example.com/openapi.json`, { exitCode: EXIT_CODES.usage })
+    throw new CommandError('invalid_url', `'${url}' is not an http or https URL: use one such as https://auth.example.com/openapi.json`, { exitCode: EXIT_CODES.usage })
   }
   const { options } = await readEnvironment()
   const expected = await readDocument(options)
@@ -34,26 +34,27 @@ async function openapi ({ url }: { url?: string }): Promise<void> {
   const { default: diff } = await import('microdiff')
   const differences = diff(expected, await fetchDocument(url)).map(({ type, path }) => `  ${DIFFERENCES[type]} ${printable(path.join(' > '))}`)
   if (differences.length === 0) {
-    process.stdout.write(`${url} is the document of this version and configuration.\n`)
+    process.stdout.write(`${url} matches the document of this version and configuration.\n`)
     return
   }
   const more = differences.length > MOST_SHOWN ? [`  and ${differences.length - MOST_SHOWN} more`] : []
   process.stdout.write(`${[...differences.slice(0, MOST_SHOWN), ...more].join('\n')}\n`)
-  throw new CommandError('document_differs', `${url} differs in ${differences.length} places from the document of this version and configuration: look whether version and environment are the same`)
+  throw new CommandError('document_differs', `${url} differs in ${differences.length} places from the document of ` +
+    'this version and configuration: compare the versions and the environments')
 }
 
-/** What the deployed document does with a member of ours. */
-const DIFFERENCES = { CREATE: 'has also ', REMOVE: 'lacks    ', CHANGE: 'differs in' }
+/** How the deployed document differs at a path. */
+const DIFFERENCES = { CREATE: 'adds      ', REMOVE: 'lacks     ', CHANGE: 'differs in' }
 
 async function fetchDocument (url: string): Promise<object> {
   try {
     const response = await fetch(url, { signal: AbortSignal.timeout(TIMEOUT) })
-    if (!response.ok) throw new Error(`the answer is ${response.status}`)
+    if (!response.ok) throw new Error(`the response is ${response.status}`)
     const document: unknown = await response.json()
-    if (typeof document !== 'object' || document === null) throw new Error('the answer is no JSON object')
+    if (typeof document !== 'object' || document === null) throw new Error('the response is not a JSON object')
     return document
   } catch (cause) {
     const reason = cause instanceof Error && cause.cause instanceof Error ? cause.cause.message : (cause as Error).message
-    throw new CommandError('unreachable', `No document came from ${url} (${reason}): give the URL of openapi.json of a running service`, { exitCode: EXIT_CODES.unavailable, cause })
+    throw new CommandError('unreachable', `The document at ${url} cannot be read (${reason}): use the URL of openapi.json of a running service`, { exitCode: EXIT_CODES.unavailable, cause })
   }
 }

@@ -3,25 +3,29 @@ import { setImmediate } from 'node:timers/promises'
 import { TextDecoder } from 'node:util'
 import { CommandError } from './failure.js'
 
-/** Far longer than any password: nobody means to send a film. */
+/** Far longer than any password. It limits the memory that a wrong input can take. */
 const MAX_INPUT_BYTES = 64 * 1024
 
-/** A new password, never from an argument: typed twice and unseen where a person sits there, else the first line of standard input. */
+/**
+ * Reads a new password: typed twice and hidden at a terminal, otherwise the first line of standard input. Never an
+ * argument.
+ */
 export async function readNewPassword (): Promise<string> {
   return process.stdin.isTTY ? await askTwice() : await readPassword()
 }
 
 async function askTwice (): Promise<string> {
   const password = await ask({ prompt: 'Password:', silent: true, replace: '*' })
-  const again = await ask({ prompt: 'Once more:', silent: true, replace: '*' })
-  if (password !== again) throw new CommandError('passwords_differ', 'The two passwords differ: nothing was changed, start again')
+  const again = await ask({ prompt: 'Repeat it:', silent: true, replace: '*' })
+  if (password !== again) throw new CommandError('passwords_differ', 'The two passwords differ: nothing was changed. Try again')
   return password
 }
 
 /** Asks at the terminal. */
 export async function ask (question: { prompt: string, silent?: boolean, replace?: string }): Promise<string> {
   const { read } = await import('read')
-  // Not on standard output, which may be a file that wants only the result. And always as a terminal: else the typed is echoed.
+  // Not on standard output, which may be a file for the result. Always in terminal mode, otherwise typed text is
+  // echoed.
   const output = process.stderr.isTTY ? process.stderr : process.stdout
   try {
     return await Promise.race([read({ ...question, output, terminal: true }), closed()])
@@ -31,20 +35,23 @@ export async function ask (question: { prompt: string, silent?: boolean, replace
   }
 }
 
-/** Rejects when the input ends: after Ctrl-D `read` never settles. The input pauses after every answer too, and then `read` wins the race. */
+/**
+ * Rejects when the input ends, because `read` never settles after Ctrl-D. After an answer the input pauses too, but
+ * `read` wins.
+ */
 async function closed (): Promise<never> {
   await once(process.stdin, 'pause')
   await setImmediate()
-  throw new Error('The input has ended')
+  throw new Error('The input ended')
 }
 
 async function readPassword (): Promise<string> {
   const line = await readLine()
-  if (line === '') throw new CommandError('no_password', 'There is no password on standard input: pipe one in, or start this in a terminal to be asked')
+  if (line === '') throw new CommandError('no_password', 'There is no password on standard input: pipe one in, or run the command in a terminal')
   return line
 }
 
-/** The first line of standard input; empty where there is none. */
+/** Reads the first line of standard input. Empty if there is none. */
 export async function readLine (): Promise<string> {
   const chunks: Buffer[] = []
   let size = 0
@@ -61,6 +68,6 @@ function toText (bytes: Buffer): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(end === -1 ? bytes : bytes.subarray(0, end))
   } catch (cause) {
-    throw new CommandError('invalid_input', 'What is on standard input is not valid UTF-8: encode it so', { cause })
+    throw new CommandError('invalid_input', 'Standard input is not valid UTF-8: convert it first', { cause })
   }
 }

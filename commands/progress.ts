@@ -7,25 +7,25 @@ const LINE_EVERY = 10_000
 
 const BAR_WIDTH = 24
 
-/** Says how far something long has come. */
+/** Shows the progress of a long task. */
 export interface Progress {
   /**
-   * Says it, where that is due.
+   * Shows the progress, if enough time has passed.
    * @param rows - how many are done.
-   * @param part - how much of the whole that is, 0 to 1; undefined where nobody knows.
+   * @param part - the part of the whole, 0 to 1. Undefined if unknown.
    */
   report (rows: number, part: number | undefined): void
-  /** Writes a line of something else, above the bar where there is one. */
+  /** Writes another line, above the bar if there is one. */
   say (line: string): void
-  /** Takes the bar away. */
+  /** Removes the bar. */
   end (): void
 }
 
 /**
- * A bar with rate and time left on a terminal, else a plain line every ten seconds.
- * @param output - standard error, where people look and scripts do not.
+ * Shows a bar with the rate and the time left on a terminal, otherwise a plain line every ten seconds.
+ * @param output - standard error, because scripts read standard output.
  * @param now - milliseconds.
- * @param options - `isQuiet`: only what `say` says, for programs. Default: false.
+ * @param options - `isQuiet`: show no progress, only the lines of `say`. Default: false.
  */
 export function createProgress (output: Output, now: () => number, { isQuiet = false }: { isQuiet?: boolean } = {}): Progress {
   const began = now()
@@ -66,19 +66,19 @@ function draw (output: Output, part: number): string {
 
 /** `45,000 rows, 45 %, 8,200 rows/s, 0:07 left`. */
 function describe (rows: number, part: number | undefined, elapsed: number): string {
-  const said = [`${count(rows)} rows`]
-  if (part !== undefined) said.push(`${Math.floor(part * 100)} %`)
-  if (elapsed > 0) said.push(`${count(rows / elapsed * 1_000)} rows/s`)
-  if (part !== undefined && part > 0) said.push(`${clockTime(elapsed / part - elapsed)} left`)
-  return said.join(', ')
+  const parts = [`${count(rows)} rows`]
+  if (part !== undefined) parts.push(`${Math.floor(part * 100)} %`)
+  if (elapsed > 0) parts.push(`${count(rows / elapsed * 1_000)} rows/s`)
+  if (part !== undefined && part > 0) parts.push(`${clockTime(elapsed / part - elapsed)} left`)
+  return parts.join(', ')
 }
 
-/** A whole number as people read it: 45,000. */
+/** Formats a whole number for people: 45,000. */
 export function count (number: number): string {
   return Math.round(number).toLocaleString('en-US')
 }
 
-/** Milliseconds as minutes and seconds, with the hours where there are any. */
+/** Formats milliseconds as minutes and seconds, with hours if there are any. */
 function clockTime (milliseconds: number): string {
   const seconds = Math.max(0, Math.ceil(milliseconds / 1_000))
   const [hours, minutes, rest] = [Math.floor(seconds / 3_600), Math.floor(seconds / 60) % 60, String(seconds % 60).padStart(2, '0')]

@@ -1,13 +1,13 @@
 import { EventEmitter, once } from 'node:events'
 import type { Server, ServerResponse } from 'node:http'
 
-/** What a server is busy with. */
+/** The requests that a server is working on. */
 export interface Requests {
   /** Resolves when no request is in flight. */
   done (): Promise<void>
 }
 
-/** Counts the requests that a server has read the head of and not yet answered. */
+/** Counts the requests whose headers a server has read, and whose responses it has not finished. */
 export function watchRequests (server: Server): Requests {
   const events = new EventEmitter()
   let count = 0

@@ -7,7 +7,9 @@ import type { OutputOptions } from './output.js'
 /** `latchkey secret reseal`. */
 export function addSecretReseal (secret: Command): void {
   secret.command('reseal')
-    .description('Seal every key in the database with the first secret of LATCHKEY_SECRET. Afterwards no key needs the other secrets. Sessions that were not refreshed since the first secret was added still do.')
+    .description('Seal all keys in the database with the first secret of LATCHKEY_SECRET. ' +
+      'Afterwards no key needs the other secrets. Sessions that have not been refreshed since the first secret was ' +
+      'added still do.')
     .option('--json', 'print the number of resealed keys as JSON')
     .addHelpText('after', example('LATCHKEY_SECRET="$NEW,$OLD" latchkey secret reseal'))
     .action(reseal)
@@ -16,7 +18,7 @@ export function addSecretReseal (secret: Command): void {
 async function reseal (options: OutputOptions): Promise<void> {
   await withLatchkey(async ({ keys }) => {
     const { resealed, unchanged } = await keys.reseal(COMMAND)
-    const others = unchanged === 0 ? '' : ` ${unchanged} ${unchanged === 1 ? 'was' : 'were'} so already.`
+    const others = unchanged === 0 ? '' : ` ${unchanged} already ${unchanged === 1 ? 'was' : 'were'}.`
     print(options, { data: { resealed, unchanged }, text: `Sealed ${resealed} ${resealed === 1 ? 'key' : 'keys'} with the first secret.${others}` })
   })
 }

@@ -10,13 +10,13 @@ import { addFirstAdministrator, introduce } from './first-administrator.js'
 import { example } from './output.js'
 import { watchRequests } from './requests.js'
 
-/** How long what is in flight may take once the service is told to close, in milliseconds: below the 30 s after which Kubernetes kills. */
+/** Milliseconds that open requests have to finish when the service closes. Kubernetes kills a process after 30 s. */
 const PATIENCE = 25_000
 
 /** `latchkey serve`. */
 export function addServe (program: Command): void {
   program.command('serve')
-    .description('Run the service. If there is no user yet, creates the first administrator and prints the password, once.')
+    .description('Run the service. If there is no user yet, create the first administrator and print the password, once.')
     .addHelpText('after', example('PORT=8080 LATCHKEY_DATABASE=./auth.db latchkey serve'))
     .action(serve)
 }
@@ -35,26 +35,29 @@ async function serve (): Promise<void> {
 
   closeWithGrace({ delay: PATIENCE, logger: app.log }, async function closeService ({ signal, err }) {
     if (err === undefined) app.log.info({ signal }, 'closing')
-    else app.log.fatal({ err }, 'closing after an error that nothing has caught')
+    else app.log.fatal({ err }, 'closing after an uncaught error')
     const closed = app.close()
     await requests.done()
-    // Browsers open connections that they may never use; Node.js takes them for busy, and would wait for their first request.
+    // Browsers open connections in advance and may never use them. Node.js would wait for their first request.
     app.server.closeAllConnections()
     await closed
   })
 }
 
-/** Listens, and gives the administrator where it had to make one. Where it cannot start nothing stays open, which would keep the process alive. */
+/**
+ * Listens, and returns the administrator if it created one. If it fails, it closes everything, because open handles
+ * would keep the process alive.
+ */
 async function start (app: FastifyInstance, settings: Settings, serviceOptions: { host: string, port: number }): Promise<Awaited<ReturnType<typeof addFirstAdministrator>>> {
   let administrator: Awaited<ReturnType<typeof addFirstAdministrator>>
   try {
     await app.ready()
-    // Before anybody can register, and be the first user instead.
+    // Before listening, so that no one can register as the first user.
     administrator = await addFirstAdministrator(app.latchkey, settings)
     await listen(app, serviceOptions)
     return administrator
   } catch (error) {
-    // Nobody was shown its password: the next start makes it anew.
+    // The password was never shown, so let the next start create the administrator again.
     if (administrator !== undefined) await app.latchkey.users.remove(administrator.id)
     await app.close()
     throw error
@@ -71,33 +74,41 @@ async function listen (app: FastifyInstance, { host, port }: { host: string, por
 
 function describeListenError ({ code, message }: NodeJS.ErrnoException, { host, port }: { host: string, port: number }): string {
   switch (code) {
-    case 'EADDRINUSE': return `Port ${port} of ${host} is taken by another program: stop that one, or choose another port (PORT)`
-    case 'EACCES': return `Port ${port} may not be used by this user: choose one above 1023 (PORT)`
+    case 'EADDRINUSE': return `Port ${port} of ${host} is used by another program: stop that program, or choose another port (PORT)`
+    case 'EACCES': return `This user may not use port ${port}: choose one above 1023 (PORT)`
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
-    case 'EAI_AGAIN': return `HOST is '${host}', which is no address of this machine: give one, such as 127.0.0.1 or 0.0.0.0`
-    default: return `It cannot listen on port ${port} of ${host} (${message}): choose others (HOST, PORT)`
+    case 'EAI_AGAIN': return `HOST is '${host}', which is not an address of this machine: set it to one such as 127.0.0.1 or 0.0.0.0`
+    default: return `The service cannot listen on port ${port} of ${host} (${message}): choose another address or port (HOST, PORT)`
   }
 }
 
 function warnAboutSettings (app: FastifyInstance, { issuer, cookiesSecure }: Settings, { defaultIssuer }: { defaultIssuer: string }): void {
-  if (!cookiesSecure) app.log.warn('cookies are not Secure (LATCHKEY_COOKIES_SECURE=false): anyone on the way can read them; for development only')
-  if (!isPrivate(new URL(issuer))) app.log.warn({ issuer }, 'the issuer is plain http (LATCHKEY_ISSUER): RFC 8414 asks for https, and anyone on the way can read passwords and tokens; for development only')
+  if (!cookiesSecure) {
+    app.log.warn('cookies are not Secure (LATCHKEY_COOKIES_SECURE=false), so anyone on the network ' +
+      'path can read them: use this for development only')
+  }
+  if (!isPrivate(new URL(issuer))) {
+    app.log.warn({ issuer }, 'the issuer uses plain http (LATCHKEY_ISSUER), ' +
+      'so anyone on the network path can read passwords and tokens, and RFC 8414 requires https: ' +
+      'use this for development only')
+  }
   const isOpen = addressesOf(app).some(({ address }) => !address.startsWith('127.') && address !== '::1')
   if (isOpen && issuer === defaultIssuer) {
-    app.log.warn({ issuer }, 'other machines can reach the service (HOST), and its tokens name the default issuer: set LATCHKEY_ISSUER to the URL at which clients reach it')
+    app.log.warn({ issuer }, 'other machines can reach the service (HOST), but its tokens name the default issuer: ' +
+      'set LATCHKEY_ISSUER to the URL that clients use')
   }
 }
 
-/** Whether nobody listens on the way to a URL: it is encrypted, or the way does not leave this machine. */
+/** Whether traffic to a URL cannot be read on its way: it is encrypted, or it does not leave this machine. */
 function isPrivate ({ protocol, hostname }: URL): boolean {
   return protocol === 'https:' || hostname === 'localhost' || hostname === '[::1]' || hostname.startsWith('127.')
 }
 
-/** An address at which this machine reaches the service: those that mean "all addresses" are none. */
+/** Returns a URL at which this machine reaches the service. Replaces the addresses that mean "all addresses". */
 function originOf (app: FastifyInstance): string {
   const [first] = addressesOf(app)
-  if (first === undefined) throw new Error('The service does not listen')
+  if (first === undefined) throw new Error('The service is not listening')
   const host = first.address === '0.0.0.0' ? '127.0.0.1' : first.address === '::' ? '::1' : first.address
   return `http://${isIPv6(host) ? `[${host}]` : host}:${first.port}`
 }

@@ -13,7 +13,7 @@ export function addSessionsRevoke (sessions: Command): void {
     .description('End all sessions and tokens of a user at once. The user can log in again.')
     .argument('<name>', 'the username')
     .option('--session <id>', 'only this session')
-    .option('--json', 'print the number of live sessions that ended as JSON')
+    .option('--json', 'print the number of ended sessions as JSON')
     .addHelpText('after', example('latchkey sessions revoke alice'))
     .action(revokeSessions)
 }
@@ -27,7 +27,8 @@ async function revokeSessions (name: string, options: OutputOptions & { session?
       ended = await sessions.endAll(id, COMMAND)
     } else {
       if (!await sessions.end(id, options.session, COMMAND)) {
-        throw new CommandError('not_found', `${username} has no live session '${options.session}': nothing was changed; without --session all of them end`, { exitCode: EXIT_CODES.notFound })
+        throw new CommandError('not_found', `${username} has no live session '${options.session}': ` +
+          'nothing was changed. Without --session, all sessions end', { exitCode: EXIT_CODES.notFound })
       }
       ended = 1
     }

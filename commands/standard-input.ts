@@ -1,7 +1,7 @@
-/** Bytes: far more than anything that is read from there. */
+/** Bytes. Far more than any valid input. */
 const MAX_INPUT_BYTES = 64 * 1024
 
-/** All of standard input, or what is enough to see that it is too much. */
+/** Reads standard input. Stops soon after the maximum, so that the caller can see that there is too much. */
 export async function readAll (): Promise<Buffer> {
   const chunks: Buffer[] = []
   let size = 0

@@ -1,14 +1,17 @@
 import { styleText } from 'node:util'
 
-/** Somewhere that is written to, which may be a terminal. */
+/** An output stream, which may be a terminal. */
 export type Output = Pick<NodeJS.WriteStream, 'write' | 'isTTY'> & Partial<Pick<NodeJS.WriteStream, 'hasColors'>>
 
-/** Colours on a terminal that has them: a file or a pipe gets plain text, and so does whoever sets NO_COLOR (https://no-color.org), which `hasColors` knows of. Node.js itself would look at standard output only. */
+/**
+ * Colours text on a terminal that supports it. Files and pipes get plain text, and so does a terminal with NO_COLOR
+ * (https://no-color.org), which `hasColors` respects. `styleText` itself would check standard output only.
+ */
 export function paint (output: Output, style: Parameters<typeof styleText>[0], text: string): string {
   return output.isTTY && output.hasColors?.() === true ? styleText(style, text, { validateStream: false }) : text
 }
 
-/** Without the characters that would move somebody's terminal, or turn its text around. */
+/** Replaces characters that would control a terminal or reverse its text. */
 export function printable (text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '?')
 }

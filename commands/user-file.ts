@@ -4,16 +4,16 @@ import type { UserFileFormat } from '../lib/users/transfer/file.js'
 import { EXIT_CODES } from './exit-codes.js'
 import { CommandError } from './failure.js'
 
-/** `--format`, where the name of the file does not say it. The formats are those of lib/users/transfer/file.ts, which only the verb itself loads. */
+/** The option `--format`. It repeats the formats of lib/users/transfer/file.ts, which only the command itself loads. */
 export function formatOption (): Option {
-  return new Option('--format <format>', 'the format of the file; default: the ending of its name').choices(['ndjson', 'csv'] satisfies UserFileFormat[])
+  return new Option('--format <format>', 'the format of the file; default: its file name extension').choices(['ndjson', 'csv'] satisfies UserFileFormat[])
 }
 
-/** The format of a file: what was said, else what its name ends with. */
-export function formatOf (file: string, said: UserFileFormat | undefined): UserFileFormat {
-  if (said !== undefined) return said
+/** Returns the format of a file: the given one, otherwise that of its file name extension. */
+export function formatOf (file: string, given: UserFileFormat | undefined): UserFileFormat {
+  if (given !== undefined) return given
   const extension = extname(file).toLowerCase()
   if (extension === '.ndjson' || extension === '.jsonl') return 'ndjson'
   if (extension === '.csv') return 'csv'
-  throw new CommandError('usage', `The name '${file}' does not end with .ndjson or .csv: say --format ndjson or --format csv`, { exitCode: EXIT_CODES.usage })
+  throw new CommandError('usage', `The name '${file}' does not end with .ndjson or .csv: use --format ndjson or --format csv`, { exitCode: EXIT_CODES.usage })
 }

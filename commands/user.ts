@@ -2,11 +2,11 @@ import type { Latchkey } from '../lib/latchkey.js'
 import type { Settings } from '../lib/options/options.js'
 import { assertKnownScopes } from '../lib/identity/scopes.js'
 import type { StoredUser } from '../lib/users/users.js'
-import { describeDatabase } from '../lib/store/database-url.js'
+import { describeDatabase } from '../lib/store/engines.js'
 import { EXIT_CODES } from './exit-codes.js'
 import { CommandError } from './failure.js'
 
-/** Rejects a name that no new user may have. */
+/** Rejects a name that is not allowed for a new user. */
 export async function requireUsername (name: string): Promise<void> {
   const { findUsernameProblem } = await import('../lib/identity/usernames.js')
   const problem = findUsernameProblem(name)
@@ -15,19 +15,19 @@ export async function requireUsername (name: string): Promise<void> {
   throw new CommandError('invalid_username', message, { exitCode: EXIT_CODES.usage })
 }
 
-/** Gathers an option that may be given several times. */
+/** Collects the values of a repeatable option. */
 export function collect (text: string, before: string[] = []): string[] {
   return [...before, text]
 }
 
-/** The user of this name. */
+/** Returns the user with this name. */
 export async function requireUser ({ users }: Latchkey, name: string, { database }: Settings): Promise<StoredUser> {
   const user = await users.findByName(name)
   if (user !== null) return user
-  throw new CommandError('not_found', `There is no user '${name}' in ${describeDatabase(database)}: 'latchkey users list' shows who is there`, { exitCode: EXIT_CODES.notFound })
+  throw new CommandError('not_found', `There is no user '${name}' in ${describeDatabase(database)}: 'latchkey users list' lists all users`, { exitCode: EXIT_CODES.notFound })
 }
 
-/** Refuses scopes that the catalogue does not have, before anybody is asked for a password. */
+/** Rejects unknown scopes, before the command asks for a password. */
 export function requireScopes ({ scopes: catalogue }: Latchkey, scopes: readonly string[]): void {
   try {
     assertKnownScopes(scopes, catalogue)
@@ -41,7 +41,7 @@ export function toData ({ id, username, scopes, disabled, createdAt }: StoredUse
   return { id, username, scopes, disabled, created_at: new Date(createdAt).toISOString() }
 }
 
-/** What a user may do, in words. */
+/** Describes the scopes of a user. */
 export function describeScopes ({ scopes }: StoredUser): string {
   return scopes.length === 0 ? 'no scopes' : `the scopes ${scopes.join(', ')}`
 }

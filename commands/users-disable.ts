@@ -19,6 +19,6 @@ async function disableUser (name: string, options: OutputOptions): Promise<void>
   await withLatchkey(async (latchkey, settings) => {
     const { id } = await requireUser(latchkey, name, settings)
     const user = await latchkey.users.disable(id, COMMAND)
-    print(options, { data: toData(user), text: `${user.username} is disabled; every session and token is dead.` })
+    print(options, { data: toData(user), text: `Disabled ${user.username}. All sessions and tokens of the user are invalid.` })
   })
 }

@@ -19,6 +19,6 @@ async function enableUser (name: string, options: OutputOptions): Promise<void> 
   await withLatchkey(async (latchkey, settings) => {
     const { id } = await requireUser(latchkey, name, settings)
     const user = await latchkey.users.enable(id, COMMAND)
-    print(options, { data: toData(user), text: `${user.username} is enabled.` })
+    print(options, { data: toData(user), text: `Enabled ${user.username}.` })
   })
 }

@@ -18,7 +18,7 @@ export function addUsersExport (users: Command): void {
     .description("Write all users with their password hashes to a new file of mode 0600, in the format of 'users import'.")
     .argument('[file]', 'the file to create; default: standard output, which requires --with-hashes and --format')
     .addOption(formatOption())
-    .option('--with-hashes', 'confirms that standard output receives the password hashes')
+    .option('--with-hashes', 'confirm that standard output receives the password hashes')
     .option('--json', 'print the number of exported users as JSON')
     .addHelpText('after', example('latchkey users export users.ndjson', 'latchkey users export --with-hashes --format csv | gpg --encrypt --recipient ops > users.csv.gpg'))
     .action(exportUsers)
@@ -26,7 +26,8 @@ export function addUsersExport (users: Command): void {
 
 async function exportUsers (file: string | undefined, options: OutputOptions & { format?: UserFileFormat, withHashes?: boolean }): Promise<void> {
   if (file === undefined && options.withHashes !== true) {
-    throw new CommandError('usage', "Password hashes are not for everybody's eyes: name a file, or give --with-hashes to write them to standard output; 'latchkey users list' shows users without them", { exitCode: EXIT_CODES.usage })
+    throw new CommandError('usage', 'The export contains password hashes: name a file, or use --with-hashes to write ' +
+      "them to standard output. 'latchkey users list' shows users without them", { exitCode: EXIT_CODES.usage })
   }
   const format = file === undefined ? options.format ?? 'ndjson' : formatOf(file, options.format)
   await withLatchkey(async ({ users }) => {
@@ -35,17 +36,18 @@ async function exportUsers (file: string | undefined, options: OutputOptions & {
       return
     }
     const count = await writeFile(users, format, file)
-    print(options, { data: { file, users: count }, text: `Wrote ${count} ${count === 1 ? 'user' : 'users'} with their password hashes to ${file}: keep it from others.` })
+    print(options, { data: { file, users: count }, text: `Wrote ${count} ${count === 1 ? 'user' : 'users'} with their password hashes to ${file}. Keep this file secret.` })
   })
 }
 
 async function writeFile (users: Users, format: UserFileFormat, file: string): Promise<number> {
   let handle: FileHandle
   try {
-    // Not over one that is there: it would keep the mode that it has.
+    // Never overwrite a file, because an existing file would keep its mode.
     handle = await open(file, 'wx', 0o600)
   } catch (cause) {
-    throw new CommandError('invalid_file', `The file ${file} cannot be made (${(cause as Error).message}): give the path of a new file in a folder that can be written`, { cause })
+    throw new CommandError('invalid_file', `The file ${file} cannot be created (${(cause as Error).message}): ` +
+      'use the path of a new file in a writable folder', { cause })
   }
   try {
     const count = await write(users, format, async text => { await handle.appendFile(text) })
@@ -66,7 +68,7 @@ async function write (users: Users, format: UserFileFormat, append: (text: strin
     await append(formatUsers(page, format, { isFirst: count === 0 }))
     count += page.length
   }
-  // A file of CSV without a user has the names of the columns all the same.
+  // A CSV file without users still has the row of column names.
   if (count === 0) await append(formatUsers([], format, { isFirst: true }))
   return count
 }

@@ -13,7 +13,10 @@ import type { Progress } from './progress.js'
 import { printable } from './terminal.js'
 import { formatOf, formatOption } from './user-file.js'
 
-/** How many rows are one transaction: fewer where passwords are hashed, which takes a quarter of a second each. */
+/**
+ * How many rows form a transaction. There are fewer if passwords must be hashed, because each takes a quarter of a
+ * second.
+ */
 const BATCH = 1_000
 const HASHED_BATCH = 32
 
@@ -22,10 +25,14 @@ type Counts = Record<RowOutcome['status'], number>
 /** `latchkey users import`. */
 export function addUsersImport (users: Command): void {
   users.command('import')
-    .description('Add the users of a file, with their password hashes (bcrypt, or bcrypt_sha256 of passlib) or with passwords that are hashed now. Existing users are left unchanged. A bad row is reported, and the others are imported. Importing a file again continues where it stopped.')
-    .argument('<file>', "NDJSON or CSV, with username, password_hash or password, and perhaps id, scopes, disabled and created_at; '-' is standard input")
+    .description('Add the users of a file, with their password hashes (bcrypt, or bcrypt_sha256 of passlib) or with ' +
+      'passwords that are hashed now. Existing users are left unchanged. A bad row is reported, ' +
+      'and the others are imported. Importing a file again continues where it stopped.')
+    .argument('<file>', 'NDJSON or CSV, with username, password_hash or password, and optionally id, scopes, ' +
+      "disabled and created_at; '-' is standard input")
     .addOption(formatOption())
-    .option('--update', 'change existing users to match their rows; users who get another password or are disabled are logged out, users who lose scopes lose their access tokens')
+    .option('--update', 'change existing users to match their rows; a new password or disabling logs the user out, ' +
+      'and losing a scope invalidates the access tokens')
     .option('--strict', 'stop at the first bad row; the rows before it are imported')
     .option('--dry-run', 'check every row and write nothing')
     .option('--json', 'print the counts as JSON')
@@ -43,7 +50,10 @@ async function importUsers (file: string, options: OutputOptions & ImportOptions
       const reader = await createReader(source, format, { progress, counts, bcryptCost, isStrict: options.strict === true, json: options.json === true })
       await reader.readAll(users.startImport(options, COMMAND)).finally(progress.end)
       report(counts, options)
-      if (reader.costly > 0) warn('costly_hashes', `${reader.costly} of the hashes cost more than LATCHKEY_BCRYPT_COST (${bcryptCost}): raise it, or the time of a login tells who is there`)
+      if (reader.costly > 0) {
+        warn('costly_hashes', 'hashes with a higher cost than LATCHKEY_BCRYPT_COST ' +
+          `(${bcryptCost}): ${reader.costly}. Raise it, otherwise the time of a login reveals which users exist`)
+      }
       if (counts.refused > 0) throw new CommandError('rows_refused', describeRefused(counts, options))
     })
   } finally {
@@ -53,7 +63,7 @@ async function importUsers (file: string, options: OutputOptions & ImportOptions
 
 interface Source {
   chunks: AsyncIterable<Buffer>
-  /** How much of it has been read, 0 to 1; undefined where its size is not known. */
+  /** The part that has been read, 0 to 1. Undefined if the size is unknown. */
   part (): number | undefined
   close (): Promise<void>
 }
@@ -66,7 +76,8 @@ async function openSource (file: string): Promise<Source> {
     handle = await open(file)
     size = (await handle.stat()).size
   } catch (cause) {
-    throw new CommandError('invalid_file', `The file ${file} cannot be read (${(cause as Error).message}): give the path of a file of users, or - for standard input`, { cause })
+    throw new CommandError('invalid_file', `The file ${file} cannot be read (${(cause as Error).message}): ` +
+      'use the path of a file of users, or - for standard input', { cause })
   }
   let done = 0
   async function * read (): AsyncGenerator<Buffer> {
@@ -91,7 +102,7 @@ async function createReader ({ chunks, part }: Source, format: UserFileFormat, {
     progress.say(json ? JSON.stringify({ error: 'row_refused', line, message }) : `latchkey: ${message}`)
   }
 
-  /** Tells whether to go on. */
+  /** Returns whether to continue. */
   async function flush (take: (rows: ImportRow[]) => Promise<RowOutcome[]>): Promise<boolean> {
     const outcomes = batch.length === 0 ? [] : await take(batch)
     done += batch.length
@@ -109,7 +120,7 @@ async function createReader ({ chunks, part }: Source, format: UserFileFormat, {
     try {
       for await (const row of readUserFile(chunks, format)) {
         if ('problem' in row) {
-          // In the order of the file: the rows before it may have something to say too.
+          // Keep the order of the file, because the rows before it may be reported too.
           if (!await flush(take)) return
           refuse(row.line, row.problem)
           if (isStrict) return
@@ -133,15 +144,16 @@ async function createReader ({ chunks, part }: Source, format: UserFileFormat, {
 
 function report (counts: Counts, options: OutputOptions & ImportOptions): void {
   const { added, updated, unchanged, kept, refused } = counts
-  const said = [`${added} added`, `${updated} updated`, `${unchanged} unchanged`, `${refused} refused`]
-  if (kept > 0) said.splice(2, 0, `${kept} left as they were, though their rows differ (--update changes them)`)
+  const parts = [`${added} added`, `${updated} updated`, `${unchanged} unchanged`, `${refused} refused`]
+  if (kept > 0) parts.splice(2, 0, `${kept} left unchanged although their rows differ (--update changes them)`)
   print(options, {
     data: { ...counts, dry_run: options.dryRun === true },
-    text: `${options.dryRun === true ? 'Nothing was written. It would be: ' : ''}${said.join(', ')}.`
+    text: `${options.dryRun === true ? 'Nothing was written. The result would be: ' : ''}${parts.join(', ')}.`
   })
 }
 
 function describeRefused ({ refused }: Counts, { strict }: ImportOptions): string {
-  if (strict === true) return 'Stopped at a bad row: mend it and import the file again; what was imported before it is left as it is'
-  return `${refused} ${refused === 1 ? 'row was' : 'rows were'} refused: mend ${refused === 1 ? 'it' : 'them'} and import the file again; the users who are there are left as they are`
+  if (strict === true) return 'Stopped at a bad row: fix it and import the file again. The rows before it are already imported'
+  return `${refused} ${refused === 1 ? 'row was' : 'rows were'} refused: fix ${refused === 1 ? 'it' : 'them'} and ` +
+    'import the file again. Existing users are left unchanged'
 }

@@ -11,7 +11,7 @@ export function addUsersRemove (users: Command): void {
   users.command('remove')
     .description('Delete a user with all sessions and tokens.')
     .argument('<name>', 'the username')
-    .option('--yes', 'do not ask; otherwise type y, or pipe it in')
+    .option('--yes', 'skip the confirmation; otherwise type y, or pipe it in')
     .option('--json', 'print the user as JSON')
     .addHelpText('after', example('latchkey users remove alice --yes'))
     .action(removeUser)
@@ -20,8 +20,8 @@ export function addUsersRemove (users: Command): void {
 async function removeUser (name: string, options: OutputOptions & { yes?: boolean }): Promise<void> {
   await withLatchkey(async (latchkey, settings) => {
     const { id, username } = await requireUser(latchkey, name, settings)
-    await requireYes(options, `Remove ${username} for good?`)
+    await requireYes(options, `Remove ${username} permanently?`)
     const user = await latchkey.users.remove(id, COMMAND)
-    print(options, { data: toData(user), text: `Removed ${user.username}; every session and token is dead.` })
+    print(options, { data: toData(user), text: `Removed ${user.username}. All sessions and tokens of the user are invalid.` })
   })
 }

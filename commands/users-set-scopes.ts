@@ -8,7 +8,8 @@ import { describeScopes, requireScopes, requireUser, toData } from './user.js'
 /** `latchkey users set-scopes`. */
 export function addUsersSetScopes (users: Command): void {
   users.command('set-scopes')
-    .description("Replace the scopes of a user. Without any, removes all. If a scope is removed, the user's access tokens are invalid at once.")
+    .description('Replace the scopes of a user. Without scopes, remove all. If a scope is removed, ' +
+      "the user's access tokens are invalid at once.")
     .argument('<name>', 'the username')
     .argument('[scopes...]', 'all scopes of the user from now on')
     .option('--json', 'print the user as JSON')

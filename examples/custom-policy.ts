@@ -15,8 +15,8 @@ const MINUTE = 60_000
 interface Note { id: string, tenant: string, owner: string, text: string, createdAt: number }
 
 /**
- * Whether to allow a request. A rule reads `request.user`, so `app.authenticate` must have run; `allow` makes sure of it.
- * Only `true` allows: a forgotten promise or any other truthy value does not.
+ * Whether to allow a request. A rule reads `request.user`, so `app.authenticate` must have run; `allow` makes sure of
+ * it. Only `true` allows: a forgotten promise or any other truthy value does not.
  */
 export type Rule = (request: FastifyRequest) => boolean | Promise<boolean>
 

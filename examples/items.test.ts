@@ -14,7 +14,7 @@ async function build (options: LatchkeyOptions = {}) {
   return app
 }
 
-test('items are for those who may read them', async (t) => {
+test('only users with items:read can read the items', async (t) => {
   const clock = createTestClock()
   const app = withTestKit(await build({ ...testOptions, now: clock }))
   t.after(() => app.close())

@@ -1,18 +1,18 @@
 import { describeError } from '../schemas/errors.js'
 import type { ErrorCode } from '../schemas/errors.js'
 
-/** An error whose status, code and message may be shown to the client. Its `cause` is for the log only. */
+/** An error whose status, code and message the client may see. Its `cause` is only for the log. */
 export class LatchkeyError extends Error {
   override readonly name = 'LatchkeyError'
   readonly statusCode: number
-  /** The code of RFC 6749 section 5.2 or RFC 6750 section 3.1; undefined where the standard wants none. */
+  /** The code of RFC 6749 section 5.2 or RFC 6750 section 3.1. Undefined if the standard has none. */
   readonly oauth: string | undefined
   readonly code: ErrorCode
-  /** Seconds to wait, for `Retry-After`. */
+  /** The seconds to wait, for `Retry-After`. */
   readonly retryAfter: number | undefined
   /** The scopes that would have been enough, for the `scope` attribute of a 403 challenge. */
   readonly scope: string | undefined
-  /** The response headers that go with a guard's refusal. Fastify's own error handler sends them. */
+  /** The response headers of a rejection by a guard. Fastify's own error handler sends them. */
   headers: Record<string, string> | undefined
 
   constructor (code: ErrorCode, details: { message?: string, cause?: unknown, retryAfter?: number, scope?: string } = {}) {

@@ -12,7 +12,10 @@ declare module 'fastify' {
   }
 }
 
-/** Reads the audit trail. The ledger writes it: see `lib/ledger/ledger.ts`. */
+/**
+ * Reads the audit trail. The ledger writes each entry in the transaction that it describes: see
+ * `lib/ledger/ledger.ts`.
+ */
 export default fp(async function latchkeyAudit (app) {
   app.decorate(kAudit, createAudit({ store: app[kStore], clock: app[kClock], retention: app[kSettings].auditRetention }))
 }, { name: 'latchkey-audit', fastify: '5.x', dependencies: ['latchkey-database'] })

@@ -15,7 +15,7 @@ import { kTokens } from './jwt.js'
 import { kSettings } from './settings.js'
 
 /** The guards of our own routes, and functions that read the user of a request that passed one. */
-export interface RouteGuards extends OwnGuards {
+interface RouteGuards extends OwnGuards {
   /**
    * Returns the user who passed a guard. `request.user` is not enough, because a hook of the host may have replaced it.
    */

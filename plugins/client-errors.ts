@@ -8,8 +8,9 @@ import { problemOf } from '../schemas/errors.js'
 import { LEAST_HEADERS } from './security-headers.js'
 
 /**
- * The `clientErrorHandler` of the service: what Node.js cannot read, or does not wait for any longer, never reaches a route. It is
- * answered in our form where HTTP allows an answer, cut off, and logged in one line, without the bytes: they may hold a token.
+ * The `clientErrorHandler` of the service. A request that Node.js cannot read, or no longer waits for, never reaches a
+ * route. This sends a response in our format if HTTP allows one, cuts the connection off, and logs one line. The line
+ * omits the bytes, because they may hold a token.
  */
 export function refuseConnection (this: FastifyInstance, cause: ConnectionError, socket: Socket): void {
   if (cause.code === 'ECONNRESET' || socket.destroyed) return
@@ -28,20 +29,27 @@ function translate ({ code }: ConnectionError): LatchkeyError {
   return new LatchkeyError('invalid_request', { message: 'The request cannot be read.' })
 }
 
-/** Where Node.js keeps, on a connection, the answer whose turn it is and the request that it reads. Its own handler asks the former. */
+/**
+ * Where Node.js keeps, for a connection, the response whose turn it is and the request that it reads. Its own handler
+ * looks at the former.
+ */
 interface HttpSocket extends Socket {
   _httpMessage?: ServerResponse | null
   parser?: { incoming?: IncomingMessage | null } | null
 }
 
 /**
- * Whether the next answer on a connection is that to the request at fault. Where one before it is not answered yet, or its own has
- * begun or is over, the client would take this for that answer, for a part of it, or for the answer to its next request.
+ * Whether the next response on a connection is the one to the request at fault. If an earlier request is still
+ * unanswered, or if this response has begun or ended, the client would take ours for the response to another request,
+ * or for a part of one.
  */
 function mayAnswer (socket: Socket): boolean {
   const { _httpMessage: response, parser } = socket as HttpSocket
   const isAmidBody = parser?.incoming?.complete === false
-  return socket.writable && (isAmidBody ? response != null && response.req === parser.incoming && !response.headersSent : response == null)
+  if (!socket.writable) return false
+  return isAmidBody
+    ? response != null && response.req === parser.incoming && !response.headersSent
+    : response == null
 }
 
 function format (error: LatchkeyError): string {

@@ -8,7 +8,7 @@ import type { Settings } from '../lib/options/options.js'
 import { isolate } from './isolate.js'
 import { kSettings } from './settings.js'
 
-/** Bytes of name and value: RFC 6265bis section 5.6. A browser drops a longer cookie, and says nothing. */
+/** The most bytes of name and value: RFC 6265bis section 5.6. A browser silently drops a longer cookie. */
 const MAX_COOKIE_SIZE = 4_096
 
 export const kCookies = Symbol('latchkey.cookies')
@@ -16,19 +16,22 @@ export const kCookies = Symbol('latchkey.cookies')
 /** Tokens in cookies, and the rule for requests that carry them. */
 export interface Cookies {
   /**
-   * The access token of a request: of the header, else of the cookie.
-   * Throws `unauthenticated`, `ambiguous_credentials` where both are there and differ, `cross_site_request`.
+   * Returns the access token of a request, from the header or else from the cookie. Throws `unauthenticated`,
+   * `cross_site_request`, or `ambiguous_credentials` if header and cookie are both present and differ.
    */
   readAccessToken (request: FastifyRequest): string
-  /** The refresh token in the cookie, if there is one. Throws `cross_site_request`. */
+  /** Returns the refresh token in the cookie, if there is one. Throws `cross_site_request`. */
   readRefreshToken (request: FastifyRequest): string | undefined
-  /** Whether this was not sent by a browser for a page of another site. */
+  /** Whether a request was not sent by a browser for a page of another site. */
   isSameSite (request: FastifyRequest): boolean
-  /** Throws `cross_site_request` where it was. */
+  /** Throws `cross_site_request` if it was. */
   assertSameSite (request: FastifyRequest): void
-  /** Sets both cookies; lifetimes are seconds. Throws where one is longer than a browser keeps: the login would look as if it had worked. */
+  /**
+   * Sets both cookies. Lifetimes are in seconds. Throws if the access token is too long for a browser to keep, because
+   * the login would seem to have worked.
+   */
   set (reply: FastifyReply, tokens: { accessToken: string, accessTtl: number, refreshToken: string, refreshTtl: number }): void
-  /** Removes both cookies, with the attributes that they were set with: a browser keeps them otherwise. */
+  /** Removes both cookies. It uses the attributes that they were set with, or a browser would keep them. */
   clear (reply: FastifyReply): void
 }
 
@@ -38,7 +41,7 @@ declare module 'fastify' {
   }
 }
 
-/** The cookie transport: RFC 6265bis, `__Host-` where the deployment can do Secure. */
+/** The cookie transport (RFC 6265bis). The names begin with `__Host-` if the deployment supports Secure cookies. */
 export default fp(async function latchkeyCookies (app) {
   app.decorate(kCookies, await createCookies(app[kSettings]))
 }, { name: 'latchkey-cookies', fastify: '5.x', dependencies: ['latchkey-settings'] })
@@ -93,7 +96,12 @@ export async function createCookies ({ cookiesSecure: secure, trustedOrigins }: 
     },
     set (reply, { accessToken, accessTtl, refreshToken, refreshTtl }) {
       const size = accessName.length + accessToken.length
-      if (size > MAX_COOKIE_SIZE) throw new Error(`An access token was made that needs a cookie of ${size} bytes, and browsers keep ${MAX_COOKIE_SIZE}: grant fewer scopes, let the login ask for fewer, or give shorter claims`)
+      if (size > MAX_COOKIE_SIZE) {
+        throw new Error(
+          `An access token needs a cookie of ${size} bytes, but browsers keep only ${MAX_COOKIE_SIZE}: ` +
+          'grant fewer scopes, let the login ask for fewer, or give shorter claims'
+        )
+      }
       reply.header('set-cookie', [
         serializeCookie(accessName, accessToken, { ...attributes, maxAge: accessTtl }),
         serializeCookie(refreshName, refreshToken, { ...attributes, maxAge: refreshTtl })

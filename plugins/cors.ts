@@ -3,19 +3,19 @@ import type { FastifyRequest, RouteOptions } from 'fastify'
 import { kSettings } from './settings.js'
 import { varyBy } from './vary.js'
 
-/** What a page may read besides the body. */
+/** The response headers that a page may read. */
 const EXPOSED = 'WWW-Authenticate, Retry-After, RateLimit, RateLimit-Policy'
 
-/** What a page may send; the content types of a form it may send without asking. */
+/** The request headers that a page may send. It may send the content types of a form without a preflight. */
 const ALLOWED = 'Authorization, Content-Type'
 
-/** How long a browser keeps the answer to a preflight, in seconds. */
+/** How long a browser keeps the response to a preflight, in seconds. */
 const MAX_AGE = 600
 
 /**
- * CORS (the fetch standard, section 3.2) for the origins in `corsOrigins`. Not @fastify/cors: it declares a member of the request,
- * which fails to boot in a host that has registered it too, and answers OPTIONS for every path, also for those of the host.
- * Register it before the routes.
+ * CORS (the fetch standard, section 3.2) for the origins in `corsOrigins`. It does not use @fastify/cors. That plugin
+ * decorates the request, which fails at boot if the host has registered it too, and it answers OPTIONS for every path,
+ * including those of the host. Register this before the routes.
  */
 export default fp(async function latchkeyCors (app) {
   const { corsOrigins, trustedOrigins } = app[kSettings]
@@ -26,13 +26,13 @@ export default fp(async function latchkeyCors (app) {
   }
 
   app.addHook('onRequest', function allowOrigin (request, reply, done) {
-    // Also where the origin is not allowed: a cache must not give one origin the answer for another.
+    // It is also set if the origin is not allowed, because a cache must not give one origin the response for another.
     varyBy(reply, 'Origin')
     const { origin } = request.headers
     if (origin !== undefined && isAllowed(request)) {
       reply.header('access-control-allow-origin', origin)
       reply.header('access-control-expose-headers', EXPOSED)
-      // A page that may not act with the cookies has no need to read what they open either.
+      // A page that may not act with the cookies does not need to read what they give access to.
       if (trustedOrigins.has(origin)) reply.header('access-control-allow-credentials', 'true')
     }
     done()
@@ -45,7 +45,7 @@ export default fp(async function latchkeyCors (app) {
     if (methodsOf.has(route.url)) return
     methodsOf.set(route.url, methods)
 
-    // 204 and `Allow` for everybody (RFC 9110 section 9.3.7); the permission for those who are allowed.
+    // Every caller gets 204 and `Allow` (RFC 9110 section 9.3.7). Only allowed origins get the permission.
     this.options(route.routePath, { schema: { hide: true }, prefixTrailingSlash: 'slash' }, function answerPreflight (request, reply) {
       const names = [...methods].join(', ')
       reply.code(204).header('allow', names)

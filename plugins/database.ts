@@ -15,21 +15,24 @@ declare module 'fastify' {
   interface FastifyInstance {
     [kStore]: Store
     [kClock]: Clock
-    /** Reads anew what is held in memory when another process has changed it. */
+    /** Reloads what is held in memory when another process has changed it. */
     [kFollower]: Follower
   }
 }
 
-/** Opens the store and the clock; closes the store when everything that uses it has closed. */
+/** Opens the store and the clock. It closes the store after everything that uses it has closed. */
 export default fp(async function latchkeyDatabase (app) {
   const { database, revocationBound: bound, now, stopwatch } = app[kSettings]
   const store = await openStore(database, { bound, log: (error, message) => app.log.warn({ err: error }, message) })
   app.addHook('onClose', () => store.close())
   app.decorate(kStore, store)
   const follower = createFollower(store, { bound })
-  // Taken in when it is heard of, that no request waits for it. Where that fails the next request tries again, and is refused.
+  // Changes are read when they are announced, so that no request waits for them. If that fails, the next request tries
+  // again, and is refused if it fails too.
   store.onChange(() => {
-    Promise.resolve().then(follower.refresh).catch(error => app.log.warn({ err: error }, 'what another node has committed could not be read; trying again'))
+    Promise.resolve().then(follower.refresh).catch(error => {
+      app.log.warn({ err: error }, 'the changes of another node could not be read; trying again')
+    })
   })
   app.decorate(kFollower, follower)
   app.decorate(kClock, createClock(now, stopwatch))

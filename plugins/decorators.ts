@@ -2,7 +2,8 @@ import '@fastify/jwt'
 import type { AuthenticatedUser } from '../lib/identity/access-token.js'
 import type { Guards } from './guards.js'
 
-// What the full plugin and that of the verifier give their host alike: declared once, so that an app may import both.
+// The decorators that both the full plugin and the verifier's plugin add to their host. They are declared once, so that
+// an app can import both.
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -23,12 +24,12 @@ declare module 'fastify' {
 }
 
 declare module '@fastify/jwt' {
-  // By inheritance: a host that declares a `user` of its own for @fastify/jwt keeps it, instead of a clash of two declarations.
+  // This inherits, so that a host can declare a `user` of its own for @fastify/jwt. Two declarations would conflict.
   interface FastifyJWT extends LatchkeyJwt {}
 }
 
-/** What `request.user` is, unless the host's own declaration for @fastify/jwt says otherwise. */
+/** The type of `request.user`, unless the host declares another one for @fastify/jwt. */
 export interface LatchkeyJwt {
-  /** Who the request comes from, in guarded routes. */
+  /** The sender of the request, in guarded routes. */
   user: AuthenticatedUser
 }

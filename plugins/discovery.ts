@@ -14,30 +14,30 @@ declare module 'fastify' {
   }
 }
 
-/** How long a client may go on with what it has read, in seconds. */
+/** How long a client may use what it has read, in seconds. */
 const MAX_AGE = 3_600
 
-/** The metadata of RFC 8414, made once. */
+/** Makes the metadata of RFC 8414, once. */
 export default fp(async function latchkeyDiscovery (app) {
   app.decorate(kServerMetadata, createServerMetadata({ ...app[kSettings], prefix: app.prefix }))
 }, { name: 'latchkey-discovery', fastify: '5.x', dependencies: ['latchkey-settings'] })
 
-/** Lets clients and caches keep an answer that is the same for everybody. */
+/** Lets clients and caches keep a response that is the same for everyone. */
 export function allowCaching (reply: FastifyReply): void {
   reply.header('cache-control', `public, max-age=${MAX_AGE}`)
 }
 
 /**
- * Serves the metadata where clients look for them: at the root of the host, before the path of the issuer (RFC 8414 section
- * 3.1). With a `prefix` that is outside of our scope: the one route of ours that is. Not there where it cannot be: in a scope of
- * the host that has a prefix, and where the path is taken, as by a sibling with the same issuer. A reverse proxy can then send
- * that path to the route of the same name under our prefix.
+ * Serves the metadata where clients look for it: at the root of the host, before the path of the issuer (RFC 8414
+ * section 3.1). With a `prefix`, this is the only route of ours outside our scope. There is no such route if the host's
+ * scope has a prefix, or if the path is taken, for example by a sibling with the same issuer. A reverse proxy can then
+ * send that path to the route of the same name under our prefix.
  */
 export function serveAtRoot (app: FastifyInstance, { issuer, metadata }: { issuer: string, metadata: Static<typeof ServerMetadata> }): void {
   const url = metadataPath(issuer)
-  // What means something to the router, or is written with %, matches other paths than this one or none.
+  // A path with characters that are special to the router, or with %, would match other paths or none.
   if (app.prefix !== '' || !/^[A-Za-z0-9._~/-]+$/.test(url) || app.hasRoute({ method: 'GET', url })) return
-  // Bytes, which no serializer of the host touches.
+  // No serializer of the host changes bytes.
   const body = Buffer.from(JSON.stringify(metadata))
   app.get(url, { schema: { hide: true }, config: OWN_PUBLIC }, async function readServerMetadata (_request, reply) {
     allowCaching(reply)

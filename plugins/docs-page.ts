@@ -4,13 +4,13 @@ import { LatchkeyError } from '../lib/errors.js'
 import { kDocumentation } from './openapi.js'
 import { kSettings } from './settings.js'
 
-/** The page that shows the OpenAPI document, with its Authorize and its Try it out: where the option `docs` is on. */
+/** Serves the page that shows the OpenAPI document, with "Authorize" and "Try it out", if the option `docs` is on. */
 export default fp(async function latchkeyDocsPage (app) {
   if (!app[kSettings].docs) return
 
   /**
-   * Whether the page itself is asked for. As a URL is read, `/docs/%2e%2e/token` is `/token`: what is behind the page has the routes
-   * that it documents, and they lead nowhere.
+   * Whether a request is for the page itself. A URL parser reads `/docs/%2e%2e/token` as `/token`, and the app behind
+   * the page has all documented routes, but without their handlers.
    */
   function isOfPage (url: string): boolean {
     const { pathname } = new URL(url, 'http://localhost')
@@ -23,7 +23,7 @@ export default fp(async function latchkeyDocsPage (app) {
     const { statusCode, headers, rawPayload } = await page.inject({ method: 'GET', url, headers: known === undefined ? {} : { 'if-none-match': known } })
     if (statusCode >= 500) throw new Error(`The docs page answered ${statusCode}: ${rawPayload.toString()}`)
     if (statusCode >= 400) throw new LatchkeyError('not_found')
-    // Parts are not served: to who asks for one the whole is an answer too.
+    // Ranges are not served. The whole is also a valid response to a request for one.
     const { date: _date, connection: _connection, 'accept-ranges': _ranges, ...kept } = headers
     return reply.code(statusCode).headers(kept).send(statusCode === 304 ? undefined : rawPayload)
   }

@@ -12,18 +12,19 @@ const { version } = JSON.parse(readFileSync(new URL('../../package.json', import
 
 const TAGS = [
   { name: 'tokens', description: 'The OAuth endpoints: get, exchange, revoke and inspect tokens.' },
-  { name: 'browser', description: 'The same with cookies that no script can read.' },
-  { name: 'sessions', description: 'Where a user is logged in.' },
-  { name: 'users', description: 'The own account, and those of others for administrators.' },
+  { name: 'browser', description: 'Log in, refresh and log out with cookies that no script can read.' },
+  { name: 'sessions', description: 'List and end the sessions of a user.' },
+  { name: 'users', description: 'Your own account, and for administrators all accounts.' },
   { name: 'clients', description: 'Machine clients.' },
-  { name: 'audit', description: 'What happened.' },
-  { name: 'revocations', description: 'What is revoked, for verifiers elsewhere.' },
+  { name: 'audit', description: 'Read the audit trail.' },
+  { name: 'revocations', description: 'Follow revocations, for verifiers in other processes.' },
   { name: 'service', description: 'Keys, metadata, health and metrics.' }
 ]
 
 /**
- * What the page may do: run the scripts and styles beside it, and call the host that it came from. Nothing inline, nothing of
- * another host, and no frame around it, in which somebody's password could be asked for. Its icons are in its styles.
+ * The policy of the page. It may use the scripts and styles beside it, and call the host that it came from. Nothing may
+ * be inline or come from another host. No frame may contain the page, because the frame could ask for a password. The
+ * icons are in the styles.
  */
 const POLICY = [
   "default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' data:", "connect-src 'self'",
@@ -31,8 +32,8 @@ const POLICY = [
 ].join('; ')
 
 /**
- * Runs in the page, and knows nothing of this file. Whoever authorized there may be logged in to the app as well, and a request
- * with a token in its header and another one in its cookie is refused.
+ * Runs in the page, and cannot use anything in this file. Users who authorized there may also be logged in to the app.
+ * A request with one token in its header and another one in its cookie would be refused, so this omits the cookie.
  */
 const preferHeader: FastifySwaggerUiConfigOptions['requestInterceptor'] = function preferHeader (request) {
   if (request.headers.Authorization !== undefined) request.credentials = 'omit'
@@ -40,10 +41,10 @@ const preferHeader: FastifySwaggerUiConfigOptions['requestInterceptor'] = functi
 }
 
 /**
- * An app of its own that documents routes of another one, and answers to nobody but that one: `swagger()` gives the document, and
- * under `/docs` is the page.
- * @param routes - with their prefix in their URLs; those that are hidden are left out.
- * @param prefix - of the page.
+ * Creates an app that documents the routes of another app, and answers only that app. `swagger()` returns the document,
+ * and the page is under `/docs`.
+ * @param routes - with their prefix in their URLs. Hidden routes are left out.
+ * @param prefix - the prefix of the page.
  */
 export async function documentRoutes (routes: readonly RouteOptions[], settings: Settings, prefix: string): Promise<FastifyInstance> {
   const app = fastify({ logger: false, exposeHeadRoutes: false })
@@ -57,10 +58,10 @@ export async function documentRoutes (routes: readonly RouteOptions[], settings:
         contact: { name: 'The authors of Latchkey' },
         license: { name: 'MIT', url: 'https://spdx.org/licenses/MIT.html' }
       },
-      // Relative: the document is right wherever it is fetched from.
+      // It is relative, so the document is right at every URL.
       servers: [{ url: '/' }],
       tags: TAGS,
-      // An operation that names no scheme needs none.
+      // By default an operation needs no scheme.
       security: [],
       components: { securitySchemes: securitySchemes(settings, prefix) }
     },
@@ -73,12 +74,12 @@ export async function documentRoutes (routes: readonly RouteOptions[], settings:
   await app.register(fastifySwaggerUi, {
     routePrefix: `${prefix}/docs`,
     staticCSP: POLICY,
-    // Without the bar on top, whose logo has a style in it, and whose field is for documents of other hosts.
+    // This layout has no bar at the top. The logo of the bar has an inline style, and its field loads other documents.
     uiConfig: { layout: 'BaseLayout', persistAuthorization: false, validatorUrl: null, requestInterceptor: preferHeader },
-    // A first-party app: no registered client, and no scope is asked for that nobody ticked.
+    // The page is a first-party app. It has no registered client, and asks for no scope that the user has not ticked.
     initOAuth: { clientId: '', scopes: [] }
   })
-  // Only their schemas matter: nobody asks for them here.
+  // Only the schemas of the routes matter, because they are never called here.
   app.setValidatorCompiler(() => () => true)
   app.setSerializerCompiler(() => () => '')
   for (const { method, url, schema } of routes) {

@@ -7,7 +7,10 @@ import { PasswordQueueFullError } from '../lib/passwords/pool.js'
 import { EXPECTED } from '../schemas/common.js'
 import { describeError, oauthErrorOf, oauthStatusOf, problemOf } from '../schemas/errors.js'
 
-/** Every error of our routes leaves as `application/problem+json` (RFC 9457), but for the OAuth endpoints: see `sendOAuthError`. */
+/**
+ * Sends every error of our routes as `application/problem+json` (RFC 9457), except at the OAuth endpoints: see
+ * `sendOAuthError`.
+ */
 export default fp(async function latchkeyErrors (app) {
   app.setErrorHandler(sendProblem)
   // Our responses are for one user or one moment. A route whose response a cache may store overrides this.
@@ -17,17 +20,17 @@ export default fp(async function latchkeyErrors (app) {
   })
 }, { name: 'latchkey-errors', fastify: '5.x' })
 
-/** What a client may be told of an error. */
+/** What a client may learn about an error. */
 type Presentable = Pick<LatchkeyError, 'statusCode' | 'oauth' | 'message' | 'retryAfter'> & { code: string }
 
-/** Answers with a problem document. */
+/** Sends an error as a problem document. */
 export function sendProblem (cause: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const error = toPresentable(cause, request)
   setHeaders(error, reply)
   reply.code(error.statusCode).header('content-type', 'application/problem+json; charset=utf-8').send(problemOf(error))
 }
 
-/** The `errorHandler` of the OAuth endpoints: RFC 6749 section 5.2 fixes their form. */
+/** The `errorHandler` of the OAuth endpoints. RFC 6749 section 5.2 specifies the format of their errors. */
 export function sendOAuthError (cause: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const error = toPresentable(cause, request)
   setHeaders(error, reply)
@@ -44,8 +47,9 @@ function setHeaders (error: Presentable, reply: FastifyReply): void {
   if (error.statusCode === 401 && !reply.hasHeader('www-authenticate')) {
     reply.header('www-authenticate', error instanceof LatchkeyError && error.oauth === 'invalid_token' ? challengeOf(error) : 'Bearer')
   }
-  // RFC 6750 section 3: what the guards could not know, because it depends on what is to be changed.
-  if (error instanceof LatchkeyError && error.code === 'insufficient_scope' && !reply.hasHeader('www-authenticate')) reply.header('www-authenticate', challengeOf(error))
+  // RFC 6750 section 3. The guards cannot set this challenge if the missing scope depends on what the request changes.
+  const isScopeMissing = error instanceof LatchkeyError && error.code === 'insufficient_scope'
+  if (isScopeMissing && !reply.hasHeader('www-authenticate')) reply.header('www-authenticate', challengeOf(error))
   if (error.retryAfter !== undefined) reply.header('retry-after', error.retryAfter)
 }
 
@@ -75,18 +79,18 @@ function translate (cause: unknown): Presentable {
   if (statusCode === 429) return new LatchkeyError('too_many_requests')
   // The parser's message may quote the body.
   if (code?.startsWith('FST_ERR_CTP_')) return new LatchkeyError('invalid_request', { message: 'The request body cannot be read.' })
-  // What a hook of the host refuses on our routes too, it refuses in its own words.
+  // A hook of the host that refuses requests to our routes does so in its own words.
   return { statusCode, code: code ?? 'refused', oauth: 'invalid_request', message: message ?? STATUS_CODES[statusCode] ?? '', retryAfter: undefined }
 }
 
-/** One sentence that names the field, and never its value: it may be a password. */
+/** Describes a violation in one sentence. It names the field and never its value, which may be a password. */
 function describeViolation ({ instancePath, keyword, params, message }: NonNullable<FastifyError['validation']>[number], context = 'body'): string {
   const field = instancePath.slice(1).replaceAll('/', '.')
   if (keyword === 'required') return `The ${context} lacks the member '${params.missingProperty}'.`
   if (keyword === 'additionalProperties') return `The ${context} has an unknown member '${String(params.additionalProperty).slice(0, 64)}'.`
   const expected = EXPECTED[String(params.pattern ?? params.format)]
   if (expected !== undefined) return `'${field}' in the ${context} must be ${expected}.`
-  // The pattern itself says nothing to a person.
-  if (keyword === 'pattern') return `'${field}' in the ${context} has characters, or a form, that are not allowed.`
+  // The pattern itself means nothing to most people.
+  if (keyword === 'pattern') return `'${field}' in the ${context} has characters or a format that is not allowed.`
   return field === '' ? `The ${context} ${message}.` : `'${field}' in the ${context} ${message}.`
 }

@@ -12,7 +12,7 @@ declare module 'fastify' {
   }
 }
 
-/** What happened, after its commit: a line in the log, a call of the host's `onEvent`, and whoever else listens. */
+/** Publishes each event after its commit: to the log, to the host's `onEvent`, and to all other listeners. */
 export default fp(async function latchkeyEvents (app) {
   const { onEvent } = app[kSettings]
   const events = createEvents()

@@ -52,9 +52,9 @@ export interface GuardSource {
   authenticator?: Authenticator
   /** Returns the authenticator of the registration around this instance. */
   find (instance: FastifyInstance): Authenticator | undefined
-  /** What the app has to register, for errors. */
+  /** The name of the plugin that the app must register, for errors. */
   plugin: string
-  /** Whether they let requests to our own public routes, and to those that the host has exempted, through. */
+  /** Whether they let requests through to our own public routes and to routes that the host has exempted. */
   exempts: boolean
 }
 
@@ -145,24 +145,16 @@ function createGuard<User extends AuthenticatedUser | undefined> (name: string, 
   }
 
   function notRegistered (): Error {
-    return new Error(`${name}() found no registration of ${source.plugin} around this route. Register it in the same app or in a parent of this plugin.`)
+    return new Error(
+      `${name}() found no registration of ${source.plugin} around this route. ` +
+      'Register it in the same app or in a parent of this plugin.'
+    )
   }
 
-  /** Returns the error of a refusal, or undefined if the request is let through all the same. */
+  /** Returns the error of a refusal, or undefined if the request is let through anyway. */
   function settle (error: unknown, request: FastifyRequest, isAround: boolean): Error | undefined {
     if (source.exempts && (isOwnPublicRoute(request) || (isAround && isPublicRoute(request)))) return undefined
     return withHeaders(error)
-  }
-
-  function run (request: FastifyRequest, reply: FastifyReply, done: Done, isAround: boolean): void {
-    let outcome: User | Promise<User>
-    try {
-      outcome = judge(request, reply)
-    } catch (error) {
-      return done(settle(error, request, isAround))
-    }
-    if (!(outcome instanceof Promise)) return done()
-    outcome.then(() => done(), error => done(settle(error, request, isAround)))
   }
 
   async function resolve (request: FastifyRequest, reply: FastifyReply): Promise<User> {
@@ -181,8 +173,18 @@ function createGuard<User extends AuthenticatedUser | undefined> (name: string, 
 
   /** @param isAround - whether it is a hook of the app or of a plugin, and not of one route. */
   function makeGuard (isAround: boolean): Guard<User> {
+    function run (request: FastifyRequest, reply: FastifyReply, done: Done): void {
+      let outcome: User | Promise<User>
+      try {
+        outcome = judge(request, reply)
+      } catch (error) {
+        return done(settle(error, request, isAround))
+      }
+      if (!(outcome instanceof Promise)) return done()
+      outcome.then(() => done(), error => done(settle(error, request, isAround)))
+    }
     const call = function (request: FastifyRequest, reply: FastifyReply, done?: Done): void | Promise<User> {
-      return typeof done === 'function' ? run(request, reply, done, isAround) : wait(request, reply)
+      return typeof done === 'function' ? run(request, reply, done) : wait(request, reply)
     } as Guard<User>
     return Object.defineProperties(call, { name: { value: name }, bind: { value: bind }, [kRequirement]: { get: () => requirement } })
   }
@@ -228,13 +230,16 @@ function withHeaders (error: unknown): Error {
   return error
 }
 
-/** Without its caller's help, a guard ends the request as soon as it can: the handler may already run. */
+/** Ends a request whose guard was not awaited, as soon as possible, because the handler may already run. */
 function refuseUnawaited (name: string, { error, request, reply }: { error: unknown, request: FastifyRequest, reply: FastifyReply }): void {
-  request.log.error(`${name}() refused a request, and nothing awaited it: the route is not protected. Use the guard as a hook, or await it.`)
+  request.log.error(
+    `${name}() refused a request, but nothing awaited it: the route is not protected. ` +
+    'Use the guard as a hook, or await it.'
+  )
   if (!reply.sent) reply.send(error)
 }
 
-/** An `onError` hook: when a guard's refusal becomes the response, an error handler of the host finds its status and headers set. */
+/** An `onError` hook. It sets the status and headers of a guard's refusal for error handlers of the host. */
 export function sendChallenge (_request: FastifyRequest, reply: FastifyReply, error: Error, done: () => void): void {
   if (error instanceof LatchkeyError && error.headers !== undefined) reply.code(error.statusCode).headers(error.headers)
   done()

@@ -15,7 +15,7 @@ declare module 'fastify' {
   }
 }
 
-/** What `POST /introspect` asks. */
+/** Creates the inspector that `POST /introspect` uses. */
 export default fp(async function latchkeyIntrospection (app) {
   const { refreshGrace, issuer } = app[kSettings]
   app.decorate(kInspector, createInspector({

@@ -7,7 +7,8 @@ import type { SigningKey, VerifyOnlyKey } from '../lib/keys/material.js'
 import { isolate } from './isolate.js'
 
 /**
- * One @fastify/jwt for each key: the key is parsed once, and a token can be verified with nothing but the algorithm of its key.
+ * Makes one @fastify/jwt for each key. So a key is parsed once, and a token can only be verified with the algorithm of
+ * its key.
  */
 export function createJwtKeyMaker ({ issuer, audience }: { issuer: string, audience: readonly string[] }): JwtKeyMaker {
   return {
@@ -40,8 +41,8 @@ async function toJwtKey (key: SigningKey, { issuer, audience }: { issuer: string
 }
 
 /**
- * Makes a key that checks only the signature. lib/tokens/foreign-tokens.ts judges the claims. Rejects if the key cannot verify
- * anything.
+ * Makes a key that checks only the signature. lib/tokens/foreign-tokens.ts judges the claims. Rejects if the key cannot
+ * verify anything.
  */
 async function toVerifyOnlyJwtKey (key: VerifyOnlyKey): Promise<VerifyOnlyJwtKey> {
   const { jwt } = await isolate<FastifyJWTOptions>(fastifyJwt, {

@@ -15,7 +15,7 @@ declare module 'fastify' {
   }
 }
 
-/** The access tokens: @fastify/jwt signs and verifies, `lib/tokens/tokens.ts` decides. */
+/** Creates the access tokens. @fastify/jwt signs and verifies, and `lib/tokens/tokens.ts` decides. */
 export default fp(async function latchkeyJwt (app) {
   app.decorate(kTokens, createTokens({
     ...app[kSettings],

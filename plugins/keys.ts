@@ -19,18 +19,21 @@ export const kThrottleKeys = Symbol('latchkey.throttleKeys')
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** The keys that access tokens are made and verified with. */
+    /** The keys that sign and verify access tokens. */
     [kKeyring]: Keyring
-    /** What an administrator does to them. */
+    /** The administration of these keys. */
     [kKeys]: Keys
     /** The first one signs. */
     [kRefreshKeys]: [Buffer, ...Buffer[]]
-    /** The first one makes the names of buckets. */
+    /** The first one derives the names of buckets. */
     [kThrottleKeys]: [Buffer, ...Buffer[]]
   }
 }
 
-/** Finds or makes the secret, derives the symmetric keys from it, opens the keys in the store with them, and replaces the signing key where it is due. */
+/**
+ * Finds or makes the secret, derives the symmetric keys from it, opens the keys in the store with them, and replaces
+ * the signing key if that is due.
+ */
 export default fp(async function latchkeyKeys (app) {
   const { secrets, database, algorithm, keyRotation: rotation, catalogue, issuer, audience } = app[kSettings]
   const [store, clock, follower, revocations] = [app[kStore], app[kClock], app[kFollower], app[kRevocations]]
@@ -61,10 +64,13 @@ async function embeddedSecret (database: string, store: Store): Promise<string> 
   const file = secretFileOf(database)
   const secret = await readSecretFile(file)
   if (secret !== undefined) return secret
-  // A new secret would not open the keys that are there, and would hide that the old one is missing.
+  // A new secret would not open the existing keys, and would hide that the old one is missing.
   const sealed = await store.read(db => db.selectFrom('keys').select('kid').executeTakeFirst())
   if (sealed !== undefined) {
-    throw new Error(`The secret file ${file} is missing, and the keys in ${database} do not open without it: restore it, or give the secret by the option secret (LATCHKEY_SECRET)`)
+    throw new Error(
+      `The secret file ${file} is missing, and the keys in ${database} do not open without it: ` +
+      'restore it, or give the secret in the option secret (LATCHKEY_SECRET)'
+    )
   }
   return await createSecretFile(file)
 }

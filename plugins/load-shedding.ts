@@ -5,29 +5,30 @@ import { kSettings } from './settings.js'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** On routes that tell how the service is: they answer when it has too much to do as well. */
+    /** Set on routes that report the state of the service. They also answer when the service is overloaded. */
     answersUnderPressure?: true
   }
 }
 
-/** From where on requests are refused. */
+/** The bounds beyond which requests are refused. */
 interface Bounds {
   /** Milliseconds. */
   maxEventLoopDelay: number
   /** Bytes. */
   maxHeapUsedBytes: number
-  /** How often it is looked, in milliseconds. */
+  /** How often to measure, in milliseconds. */
   sampleInterval: number
 }
 
-/** Seconds, for `Retry-After`: a few looks. */
+/** Seconds for `Retry-After`. They cover a few measurements. */
 const RETRY_AFTER = 3
 
 /**
- * The bounds. A second: an idle loop is late by less than one millisecond and a busy one by some ten; when each of the several
- * turns that an answer takes waits a second, clients give up, try again, and make it worse. 90 % of what V8 may use: from there
- * on it does little but collect garbage, and then ends the process. None for the resident set: V8 gives pages back late or
- * never, and what does not come down again would be refused for good.
+ * The bounds. The delay may be one second. An idle event loop is late by less than a millisecond, and a busy one by
+ * about ten. A response takes several turns of the loop. If each turn waits a second, clients give up, try again, and
+ * make it worse. The heap may take 90 % of what V8 may use. Beyond that V8 mostly collects garbage, and then ends the
+ * process. The resident set has no bound, because V8 returns pages late or never, so the service might refuse requests
+ * forever.
  */
 export const BOUNDS: Readonly<Bounds> = {
   maxEventLoopDelay: 1_000,
@@ -35,7 +36,10 @@ export const BOUNDS: Readonly<Bounds> = {
   sampleInterval: 1_000
 }
 
-/** 503 while there is more to do than can be done: an answer at once is better than one that nobody waits for any more. */
+/**
+ * Responds 503 while the service is overloaded. An answer at once is better than one that comes after the client gave
+ * up.
+ */
 export default fp<Partial<Bounds>>(async function latchkeyLoadShedding (app, bounds) {
   if (!app[kSettings].shedLoad) return
   const { default: fastifyUnderPressure } = await import('@fastify/under-pressure')
@@ -45,7 +49,7 @@ export default fp<Partial<Bounds>>(async function latchkeyLoadShedding (app, bou
     pressureHandler ({ routeOptions }, _reply, type, value) {
       if (routeOptions.config.answersUnderPressure === true) return
       return Promise.reject(new LatchkeyError('overloaded', {
-        message: 'The service has more to do than it can: try again in a moment.',
+        message: 'The service is overloaded: try again in a moment.',
         cause: new Error(`${type} is ${value}`),
         retryAfter: RETRY_AFTER
       }))

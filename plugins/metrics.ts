@@ -7,23 +7,25 @@ export const kMetrics = Symbol('latchkey.metrics')
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Undefined where the option `metrics` is off. A registry of our own: the global one is the host's. */
+    /**
+     * Undefined if the option `metrics` is off. This registry is our own, because the global one belongs to the host.
+     */
     [kMetrics]: Registry | undefined
   }
 }
 
-/** In seconds: from an answer out of memory to a login that waits for a thread. */
+/** In seconds. They range from a response out of memory to a login that waits for a thread. */
 const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
 const KNOWN_METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
 
-/** The registry, with what Node.js tells of the process, and the time that requests take. */
+/** Creates the registry, with the metrics of the Node.js process and the durations of requests. */
 export default fp(async function latchkeyMetrics (app) {
   if (!app[kSettings].metrics) {
     app.decorate(kMetrics, undefined)
     return
   }
-  // Loaded where it is wanted: a tenth of the time that a process takes to start.
+  // The library is loaded only if it is needed, because it takes a tenth of the time that a process needs to start.
   const { collectDefaultMetrics, Counter, Histogram, Registry } = await import('prom-client')
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
@@ -44,14 +46,17 @@ export default fp(async function latchkeyMetrics (app) {
   })
 
   app.addHook('onResponse', function observeRequest (request: FastifyRequest, reply: FastifyReply, done) {
-    // An event stream lasts for minutes when all is well, and would look like an answer that took so long.
+    // A healthy event stream lasts for minutes, and would look like a slow response.
     if (reply.getHeader('content-type') !== 'text/event-stream') duration.observe(labelsOf(request, reply), reply.elapsedTime / 1_000)
     if (reply.statusCode === 429) throttled.inc()
     done()
   })
 }, { name: 'latchkey-metrics', fastify: '5.x', dependencies: ['latchkey-settings'] })
 
-/** Never what the client has chosen: each new value would be a new series, kept for good, there and at whoever reads it. */
+/**
+ * Returns the labels of a request. They never contain text from the client, because each new value would make a new
+ * series, which this process and every reader of the metrics would keep forever.
+ */
 function labelsOf ({ method, routeOptions, is404 }: FastifyRequest, { statusCode }: FastifyReply): { method: string, route: string, status: string } {
   return {
     method: KNOWN_METHODS.has(method) ? method : 'other',

@@ -5,8 +5,9 @@ import { LatchkeyError } from '../lib/errors.js'
 import { sendProblem } from './errors.js'
 
 /**
- * 404 for unknown paths under the instance's prefix, and 405 with `Allow` (RFC 9110 section 15.5.6) for known ones asked with
- * another method. Register it before the routes. Only where the paths are ours alone: with no prefix they are the host's.
+ * Responds 404 to unknown paths under the instance's prefix, and 405 with `Allow` (RFC 9110 section 15.5.6) to known
+ * ones with another method. Register it before the routes, and only if all paths are ours. Without a prefix they are
+ * the host's.
  */
 export default fp(async function latchkeyNotFound (app) {
   const router = findMyWay()
@@ -27,7 +28,7 @@ export default fp(async function latchkeyNotFound (app) {
   }
 
   app.setNotFoundHandler(sendNotFound)
-  // Before the body is read: what is wrong with it does not matter here.
+  // This runs before the body is read, because errors in the body do not matter here.
   app.addHook('onRequest', (request, reply, done) => {
     if (request.is404) sendNotFound(request, reply)
     else done()

@@ -7,12 +7,16 @@ export const kDocumentation = Symbol('latchkey.documentation')
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** An app of its own with the OpenAPI document and the page that shows it. Only where the option `docs` is on. */
+    /**
+     * Returns a separate app with the OpenAPI document and the page that shows it. Absent if the option `docs` is off.
+     */
     [kDocumentation]: () => Promise<FastifyInstance>
   }
 }
 
-/** The OpenAPI document, from the schemas of the routes registered after this, and the page that shows it. */
+/**
+ * Makes the OpenAPI document from the schemas of the routes that are registered after this, and the page that shows it.
+ */
 export default fp(async function latchkeyOpenApi (app) {
   const settings = app[kSettings]
   if (app.hasDecorator('swagger')) joinHostDocument(app)
@@ -21,7 +25,8 @@ export default fp(async function latchkeyOpenApi (app) {
   app.addHook('onRoute', route => { routes.push(route) })
 
   async function createDocumentation (): Promise<FastifyInstance> {
-    // Loaded for the first who asks: a twentieth of the time that a process takes to start, and few ever do.
+    // It is loaded for the first request, because it takes a twentieth of the time that a process needs to start, and
+    // few processes ever need it.
     const { documentRoutes } = await import('./documentation.js')
     return await documentRoutes(routes, settings, app.prefix)
   }
@@ -29,22 +34,23 @@ export default fp(async function latchkeyOpenApi (app) {
   let documentation: Promise<FastifyInstance> | undefined
   app.decorate(kDocumentation, function getDocumentation () {
     documentation ??= createDocumentation().catch(error => {
-      // The next who asks tries again: a file that could not be read now may be there then.
+      // The next request tries again, because a file that could not be read now may be there then.
       documentation = undefined
       throw error
     })
     return documentation
   })
   app.addHook('onClose', async function closeDocumentation () {
-    // Where it could not be made whoever asked was told.
+    // If it could not be made, the request that needed it got the error.
     const made = await documentation?.catch(() => undefined)
     await made?.close()
   })
 }, { name: 'latchkey-openapi', fastify: '5.x', dependencies: ['latchkey-settings'] })
 
 /**
- * The host's own document shows our routes and its guarded ones, and cannot be made when it lacks a scheme that they name. The
- * transformation of one route of ours adds those that the host has not declared itself.
+ * Adds our security schemes to the host's own document. That document shows our routes and the host's guarded ones, and
+ * cannot be made if it lacks a scheme that they name. The transformation of one of our routes adds those schemes that
+ * the host has not declared itself.
  */
 function joinHostDocument (app: FastifyInstance): void {
   const schemes = securitySchemes(app[kSettings], app.prefix)

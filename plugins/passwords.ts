@@ -11,7 +11,7 @@ declare module 'fastify' {
   }
 }
 
-/** The pool of threads that hashes passwords: the event loop never does. */
+/** Creates the threads that hash passwords, because the event loop must never do that. */
 export default fp(async function latchkeyPasswords (app) {
   const passwords = createPasswords({ cost: app[kSettings].bcryptCost })
   app.addHook('onClose', () => passwords.close())

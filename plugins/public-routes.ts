@@ -15,7 +15,7 @@ const kOwnPublicRoute = Symbol('latchkey.ownPublicRoute')
 /** The `config` of a route of ours that stays public, whatever guard the host puts around its app. */
 export const OWN_PUBLIC: object = { [kOwnPublicRoute]: true }
 
-/** In the `config` of a public route of the host that was seen to have no guard of its own. */
+/** Marks the `config` of a public route of the host that has been checked to have no guard of its own. */
 const kChecked = Symbol('latchkey.checked')
 
 /** The `config` of such a route. */

@@ -7,18 +7,19 @@ import { kRevocations } from './revocations.js'
 import { kSessions } from './sessions.js'
 import { kThrottle } from './throttle.js'
 
-/** How often the store is looked through, in milliseconds. */
+/** How often the store is purged, in milliseconds. */
 const EVERY = 60_000
 
-/** The pause between two steps of one purge, in milliseconds: requests go first. */
+/** The pause between two steps of one purge, in milliseconds, so that requests go first. */
 const PAUSE = 50
 
 /** How many rows of a table are deleted in one step. */
 const STEP = 500
 
 /**
- * Deletes rules, sessions, keys, counts of attempts and audit entries that can no longer matter, in small steps, while the app runs,
- * and replaces the signing key where it is due; keeps the time when it ends. Of several nodes one at a time does.
+ * Deletes rules, sessions, keys, counts of attempts and audit entries that can no longer matter, in small steps, while
+ * the app runs. Also replaces the signing key when that is due. Only one node at a time does this. When the app ends,
+ * each node stores the time.
  */
 export default fp(async function latchkeyPurge (app) {
   const store = app[kStore]
@@ -32,7 +33,7 @@ export default fp(async function latchkeyPurge (app) {
   let step: Promise<void> = Promise.resolve()
   let isClosed = false
 
-  /** One step. Tells whether there may be more to do. */
+  /** Does one step. Returns whether there may be more to do. */
   async function purgeStore (): Promise<boolean> {
     const moreRules = await revocations.purge()
     const moreSessions = await sessions.purge(STEP)
@@ -46,13 +47,13 @@ export default fp(async function latchkeyPurge (app) {
     try {
       more = await purgeStore()
     } catch (error) {
-      app.log.warn({ err: error }, 'what has expired could not be purged; trying again')
+      app.log.warn({ err: error }, 'expired data could not be purged; trying again')
     }
     try {
       await keys.purge()
       await keys.rotateIfDue()
     } catch (error) {
-      app.log.warn({ err: error }, 'the keys could not be looked after; trying again')
+      app.log.warn({ err: error }, 'the keys could not be purged or rotated; trying again')
     }
     return more
   }
@@ -70,11 +71,11 @@ export default fp(async function latchkeyPurge (app) {
     await recordCounts(false)
     let more: boolean | undefined
     try {
-      more = await store.alone(keepHouse)
+      more = await store.onOneNode(keepHouse)
     } catch (error) {
-      app.log.warn({ err: error }, 'it could not be told whether another node purges; trying again')
+      app.log.warn({ err: error }, 'this node could not find out whether another node purges; trying again')
     }
-    // Each process has an index of its own.
+    // Each process has its own index, so it must sweep that even if another node purges.
     if (more === undefined) revocations.sweep()
     if (!isClosed) schedule(more === true ? PAUSE : EVERY)
   }
@@ -92,7 +93,7 @@ export default fp(async function latchkeyPurge (app) {
     try {
       await ledger.keepTime()
     } catch (error) {
-      app.log.warn({ err: error }, 'the time could not be kept; it was at the last write')
+      app.log.warn({ err: error }, 'the time could not be stored; the time of the last write remains')
     }
   })
 }, { name: 'latchkey-purge', fastify: '5.x', dependencies: ['latchkey-database', 'latchkey-keys', 'latchkey-sessions', 'latchkey-audit'] })

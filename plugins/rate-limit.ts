@@ -5,7 +5,7 @@ import { networkOf } from '../lib/identity/network.js'
 import { isolate } from './isolate.js'
 import { kSettings } from './settings.js'
 
-/** Attempts for each address, and the window in milliseconds. */
+/** The most attempts for each address, and the window in milliseconds. */
 const MAX = 100
 const WINDOW = 60_000
 
@@ -18,14 +18,19 @@ declare module 'fastify' {
   }
 }
 
-/** Counts the attempts on the routes that take a password, all of them together, for each address (an IPv6 network of 64 bits counts as one). */
+/**
+ * Counts the attempts for each address, over all routes that take a password together. An IPv6 network of 64 bits
+ * counts as one address.
+ */
 export default fp(async function latchkeyRateLimit (app) {
   if (!app[kSettings].rateLimit) {
     app.decorate(kLimitAttempts, async function unlimited () {})
     return
   }
   const { default: fastifyRateLimit } = await import('@fastify/rate-limit')
-  const { createRateLimit } = await isolate(fastifyRateLimit, { global: false, max: MAX, timeWindow: WINDOW, keyGenerator: request => networkOf(request.ip) })
+  const { createRateLimit } = await isolate(fastifyRateLimit, {
+    global: false, max: MAX, timeWindow: WINDOW, keyGenerator: request => networkOf(request.ip)
+  })
   const count = createRateLimit()
 
   app.decorate(kLimitAttempts, async function limitAttempts (request, reply) {

@@ -14,15 +14,15 @@ import { kKeyring } from './keys.js'
 import { kLedger } from './ledger.js'
 import { kRevocations } from './revocations.js'
 
-/** As many as `randomInt` takes: 48 bits. */
+/** The largest range that `randomInt` accepts: 48 bits. */
 const STORE_IDS = 2 ** 48 - 1
 
-/** How long what was sent last may take to leave once a stream has ended, in milliseconds. Then the connection is cut. */
+/** How long the last event may take to leave after a stream has ended, in milliseconds. Then the connection is cut. */
 const PARTING = 500
 
 export const kRevocationFeed = Symbol('latchkey.revocationFeed')
 
-/** On an app whose streams shall be ended sooner than after minutes: for tests, which do not wait. */
+/** Set on an app whose streams must end sooner than after minutes, for tests. */
 export const kFeedLimits = Symbol('latchkey.feedLimits')
 
 declare module 'fastify' {
@@ -32,7 +32,9 @@ declare module 'fastify' {
   }
 }
 
-/** What `GET /revocations` reads. Its streams end before the server closes, which would wait for them. */
+/**
+ * Creates the feed that `GET /revocations` reads. Its streams end before the server closes, or it would wait for them.
+ */
 export default fp(async function latchkeyRevocationFeed (app) {
   const store = app[kStore]
   const feed = createRevocationFeed({
@@ -53,9 +55,10 @@ export default fp(async function latchkeyRevocationFeed (app) {
 }, { name: 'latchkey-revocation-feed', fastify: '5.x', dependencies: ['latchkey-jwt'] })
 
 /**
- * Answers with server-sent events (the HTML standard, section 9.2) until the stream that `open` opens has ended, or the receiver
- * has gone. By a stream of Node.js, which asks for the next event when the one before is on its way, and which Fastify sends like each
- * other body. Not @fastify/sse: it queues what the receiver does not take, and waits for good where the connection ends meanwhile (its issue 54).
+ * Sends server-sent events (the HTML standard, section 9.2) until the stream that `open` opens has ended, or the
+ * receiver has gone. It uses a stream of Node.js, which asks for the next event when the previous one is under way, and
+ * which Fastify sends like any other body. It does not use @fastify/sse, which queues events that the receiver does not
+ * take, and waits forever if the connection ends meanwhile (its issue 54).
  */
 export function sendEvents (reply: FastifyReply, open: (onEnd: () => void) => FeedStream): void {
   const { raw } = reply
@@ -64,16 +67,19 @@ export function sendEvents (reply: FastifyReply, open: (onEnd: () => void) => Fe
   })
   const body = new Readable({
     read () {
-      stream.next().then(event => body.push(event === undefined ? null : format(event)), (error: Error) => body.destroy(error))
+      stream.next().then(
+        event => body.push(event === undefined ? null : format(event)),
+        (error: Error) => body.destroy(error)
+      )
     },
     destroy (error, done) {
       stream.close()
       done(error)
     }
   })
-  // A connection that has nothing else to do is closed with its stream: who shuts the service down must not wait for it.
+  // The connection closes with its stream, because a shutdown must not wait for an idle connection.
   raw.shouldKeepAlive = false
-  // nginx would collect what it is given until a buffer is full.
+  // Without `x-accel-buffering`, nginx would hold the events back until a buffer is full.
   reply.type('text/event-stream').header('cache-control', 'no-store').header('x-accel-buffering', 'no').send(body)
 }
 

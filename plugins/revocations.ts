@@ -7,7 +7,7 @@ import { kClock, kFollower, kStore } from './database.js'
 import { kLedger } from './ledger.js'
 import { kSettings } from './settings.js'
 
-/** Milliseconds by which a machine's clock may be behind what is kept in the store. */
+/** Milliseconds by which a machine's clock may be behind the time in the store. */
 const TOLERABLE = 60_000
 
 export const kRevocations = Symbol('latchkey.revocations')
@@ -36,5 +36,8 @@ export default fp(async function latchkeyRevocations (app) {
   app.decorate(kLookAtIndex, createIndexLook(app[kFollower]))
 
   const ahead = clock.now() - now()
-  if (ahead > TOLERABLE) app.log.warn({ ahead }, 'the clock of this machine is behind the time that was last acted on here: set it right; until it has caught up, tokens are dated by the time that was kept')
+  if (ahead > TOLERABLE) {
+    app.log.warn({ ahead }, 'the clock of this machine is behind the time that was last acted on here: set it right; ' +
+      'until it has caught up, tokens are dated by the stored time')
+  }
 }, { name: 'latchkey-revocations', fastify: '5.x', dependencies: ['latchkey-database', 'latchkey-ledger'] })

@@ -7,7 +7,7 @@ import { CHECKED, OWN_PUBLIC } from './public-routes.js'
 
 const kWatched = Symbol('latchkey.watched')
 
-// Fastify publishes each app when it is created. So a route that is declared before its registration is checked like any other.
+// Fastify publishes each app when it is created. So a route that is declared before the registration is checked too.
 subscribe('fastify.initialization', message => watchRoutes((message as { fastify: FastifyInstance }).fastify))
 
 /**
@@ -23,7 +23,10 @@ export function secureRoutes (app: FastifyInstance, isDocumented: (instance: Fas
   })
 }
 
-/** Secures each route when it is declared, and checks it again when the app starts: a hook of the host may have changed it since. */
+/**
+ * Secures each route when it is declared. Checks it again when the app starts, because a hook of the host may have
+ * changed it.
+ */
 function watchRoutes (app: FastifyInstance): void {
   if (Reflect.has(app, kWatched)) return
   Reflect.defineProperty(app, kWatched, { value: true })
@@ -46,7 +49,7 @@ function secure (route: RouteOptions): void {
 
   const onRequest = [route.onRequest ?? []].flat()
   if (!onRequest.includes(first.early)) route.onRequest = [first.early, ...onRequest]
-  // Again when the body is there: see `Authenticator.authenticate`.
+  // It runs again when the body has arrived: see `createAuthenticator`.
   const preHandler = [route.preHandler ?? []].flat()
   if (requirementOf(preHandler[0]) === undefined) route.preHandler = [first.early, ...preHandler]
 }
@@ -57,7 +60,8 @@ function addSecurity (route: RouteOptions): void {
   const first = strictestOf(requirements)
   if (first === undefined) return
   const scopes = [...new Set(requirements.flatMap(requirement => requirement.scopes))]
-  const security: Array<Record<string, readonly string[]>> = [{ oauth2: scopes }, { bearer: [] }, { cookie: [] }, ...(first.isOptional ? [{}] : [])]
+  const security: Array<Record<string, readonly string[]>> = [{ oauth2: scopes }, { bearer: [] }, { cookie: [] }]
+  if (first.isOptional) security.push({})
   route.schema = { security, ...route.schema }
 }
 
@@ -70,7 +74,10 @@ export function markUnguarded (route: RouteOptions): void {
   if (!requirementsOf(route).some(({ isOurs }) => isOurs)) route.config = { ...route.config, ...OWN_PUBLIC }
 }
 
-/** What the guards among a route's hooks require. Throws a TypeError if one of them would protect nothing, or contradicts the route. */
+/**
+ * Returns the requirements of the guards among a route's hooks. Throws a TypeError if one of them would protect
+ * nothing, or contradicts the route.
+ */
 function requirementsOf (route: RouteOptions): Requirement[] {
   for (const hook of INEFFECTIVE) {
     if (guardsIn(route[hook]).length > 0) throw ineffective(`the ${hook} hook of ${nameOf(route)}`)

@@ -8,7 +8,7 @@ import { kSettings } from './settings.js'
 /** A year, in seconds. */
 const HSTS_MAX_AGE = 31_536_000
 
-/** What no answer should lack, also one that no hook of ours has seen: a URL or a head that cannot be read. */
+/** The headers that every response needs, even if no hook of ours ran because the URL or the headers cannot be read. */
 export const LEAST_HEADERS = {
   'cache-control': 'no-store',
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
@@ -17,9 +17,10 @@ export const LEAST_HEADERS = {
 } as const
 
 /**
- * Headers for answers that are data and no pages: nothing in them runs, is framed, guessed at or embedded by another site. The
- * docs page is one, and sets a policy of its own: see `docs-page.ts`. Made once: set one by one, as @fastify/helmet does for each
- * request, they cost a fifth of a short answer; and to ask it for them by a request is a tenth of a start.
+ * Sets headers for responses that are data and not pages. Nothing in them may run, be framed, be sniffed, or be
+ * embedded by another site. The docs page is a page, and has a policy of its own: see `documentation.ts`. The headers
+ * are made once. @fastify/helmet sets them one by one for each request, which takes a fifth of the time of a short
+ * response. Asking it for them with one request would take a tenth of the time to start.
  */
 export default fp(async function latchkeySecurityHeaders (app) {
   const { securityHeaders, issuer } = app[kSettings]
@@ -32,7 +33,7 @@ export default fp(async function latchkeySecurityHeaders (app) {
     crossOriginResourcePolicy: { policy: 'same-origin' },
     referrerPolicy: { policy: 'no-referrer' },
     xFrameOptions: { action: 'deny' },
-    // Over plain http browsers ignore it; of the names below ours we know nothing.
+    // Browsers ignore it over plain http. Subdomains are excluded, because we know nothing about them.
     strictTransportSecurity: issuer.startsWith('https:') ? { maxAge: HSTS_MAX_AGE, includeSubDomains: false } : false
   })
   app.addHook('onRequest', function setSecurityHeaders (_request, reply, done) {
@@ -41,7 +42,7 @@ export default fp(async function latchkeySecurityHeaders (app) {
   })
 }, { name: 'latchkey-security-headers', fastify: '5.x', dependencies: ['latchkey-settings'] })
 
-/** What helmet sets on an answer that nobody gets. */
+/** Returns the headers that helmet sets on a response that is never sent. */
 async function makeHeaders (options: HelmetOptions): Promise<OutgoingHttpHeaders> {
   const { default: helmet } = await import('helmet')
   const request = new IncomingMessage(new Socket())

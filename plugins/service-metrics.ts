@@ -7,7 +7,7 @@ import { kPasswords } from './passwords.js'
 import { kRevocationFeed } from './revocation-feed.js'
 import { kLookAtIndex, kRevocations } from './revocations.js'
 
-/** What happens, counted as it does, and what can be looked up when somebody asks. */
+/** Counts events as they happen, and measures everything else when the metrics are read. */
 export default fp(async function latchkeyServiceMetrics (app) {
   const registry = app[kMetrics]
   if (registry === undefined) return
@@ -18,14 +18,14 @@ export default fp(async function latchkeyServiceMetrics (app) {
   const lookAtIndex = app[kLookAtIndex]
   const registers = [registry]
 
-  // Of an event only its type: who, whom and from where are for the audit trail.
+  // Only the type and the outcome of an event are counted. The audit trail has the actor, the subject and the address.
   const events = new Counter({
     name: 'latchkey_events_total',
     help: 'Security events since the start: logins, failures, refreshes, reuse of refresh tokens, revocations and others',
     labelNames: ['type', 'outcome'],
     registers
   })
-  // Series that are there from the start: a rate over the first failure would miss it otherwise.
+  // All series exist from the start, or a rate over the first failure would miss it.
   for (const type of EVENT_TYPES) events.inc({ type, outcome: describeEvent(type).outcome }, 0)
   app[kEvents].on(function countEvent ({ type, outcome }) { events.inc({ type, outcome }) })
 
@@ -52,7 +52,8 @@ export default fp(async function latchkeyServiceMetrics (app) {
 
   const age: GaugeOf = new Gauge({
     name: 'latchkey_revocation_index_age_seconds',
-    help: 'Time since the index was last known to hold every revocation in the store. Normally 0 with SQLite, and at most the bound (a second) with PostgreSQL',
+    help: 'Time since the index was last known to hold every revocation in the store. ' +
+      'Normally 0 with SQLite, and at most the bound (a second) with PostgreSQL',
     registers,
     async collect () { age.set((await lookAtIndex()).seconds) }
   })

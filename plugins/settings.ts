@@ -4,10 +4,16 @@ import type { Settings } from '../lib/options/options.js'
 
 export const kSettings = Symbol('latchkey.settings')
 
-/** On an app that holds nothing but Latchkey, as the service's does: its unknown paths, and the headers of all its answers, are ours too. */
+/**
+ * Set on an app that holds only Latchkey, like the service's. Its unknown paths and the headers of all its responses
+ * are ours too.
+ */
 export const kStandalone = Symbol('latchkey.standalone')
 
-/** On an app that wants only the services behind the routes, as the command line does: no route is registered, and nothing is loaded for one. */
+/**
+ * Set on an app that needs only the services behind the routes, like the command line's. It registers and loads no
+ * route.
+ */
 export const kServicesOnly = Symbol('latchkey.servicesOnly')
 
 /**
@@ -25,7 +31,7 @@ declare module 'fastify' {
   }
 }
 
-/** Checks the options before anything is opened: a wrong one stops the boot and leaves nothing behind. */
+/** Checks the options before anything is opened, so that a wrong one stops the boot and leaves nothing behind. */
 export default fp<{ options: unknown }>(async function latchkeySettings (app, { options }) {
   app.decorate(kSettings, readOptions(options))
 }, { name: 'latchkey-settings', fastify: '5.x' })

@@ -21,7 +21,7 @@ declare module 'fastify' {
   }
 }
 
-/** The status lists, and the places in them. */
+/** Creates the status lists, and gives places in them. */
 export default fp(async function latchkeyStatusLists (app) {
   const { statusList, issuer } = app[kSettings]
   const base = baseOf(issuer, app.prefix)

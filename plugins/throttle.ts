@@ -14,7 +14,7 @@ declare module 'fastify' {
   }
 }
 
-/** Slows down guessing, for each account. Per address there is `plugins/rate-limit.ts`. */
+/** Slows down guessing for each account. `plugins/rate-limit.ts` does it for each address. */
 export default fp(async function latchkeyThrottle (app) {
   app.decorate(kThrottle, createThrottle({
     store: app[kStore],

@@ -15,14 +15,14 @@ export const kBuiltInUsers = Symbol('latchkey.builtInUsers')
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** The accounts behind the logins. */
+    /** The accounts that can log in. */
     [kUsers]: UserDirectory
-    /** The same, where they are the built-in table; undefined where the host has its own. */
+    /** The same accounts if they are the built-in table. Undefined if the host has its own. */
     [kBuiltInUsers]: Users | undefined
   }
 }
 
-/** The accounts: the host's own where it has given them, else the built-in table. */
+/** Uses the host's own accounts if it has given any, otherwise the built-in table. */
 export default fp(async function latchkeyUsers (app) {
   const { users, catalogue, passwordMinLength } = app[kSettings]
   const builtIn = users === undefined

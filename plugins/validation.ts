@@ -3,17 +3,17 @@ import fp from 'fastify-plugin'
 import type { FastifyInstance, FastifySchema, FastifySchemaCompiler, FastifySerializerCompiler } from 'fastify'
 import { FORMATS } from '../lib/identity/json-formats.js'
 
-// Once for the process: nearly all schemas are the same objects in every route and every registration. Ajv knows again by itself
-// what it has compiled; the answers with errors alone are one schema in more than a hundred places. The schemas themselves are
-// checked by test/schemas.test.ts, not at each start.
+// These exist once for the process, because nearly all schemas are the same objects in every route and every
+// registration. Ajv recognises schemas that it has compiled. For example, one schema for errors is in more than a
+// hundred places. test/schemas.test.ts checks the schemas themselves, so that no start has to.
 const ajv = new Ajv({ strict: false, allErrors: false, meta: false, validateSchema: false, formats: FORMATS })
 const serializers = new WeakMap<object, Serializer>()
 
 type Serializer = ReturnType<FastifySerializerCompiler<FastifySchema>>
 
 /**
- * Validation and serialization of our routes, whatever the host has set for its own. Unlike Fastify's default nothing is
- * coerced (the number 1 is no username) and nothing is removed (a misspelt member is an error).
+ * Sets the validation and serialization of our routes, whatever the host has set for its own. Unlike Fastify's default,
+ * it coerces nothing (the number 1 is not a username) and removes nothing (a misspelt member is an error).
  */
 export default fp(async function latchkeyValidation (app) {
   const { SerializerSelector } = await import('@fastify/fast-json-stringify-compiler')
@@ -25,13 +25,13 @@ export default fp(async function latchkeyValidation (app) {
     return serializer
   }
 
-  // For each route, not for the scope: a schema that the host adds later makes Fastify build the compilers of every scope anew,
-  // as the host has them.
+  // They are set for each route, not for the scope. If the host adds a schema later, Fastify rebuilds the compilers of
+  // every scope with those of the host.
   app.addHook('onRoute', route => {
     route.validatorCompiler = validatorCompiler
     route.serializerCompiler = serializerCompiler
   })
 
-  // The host may have one for its own answers. Undefined is how Fastify itself says that there is none.
+  // The host may have a reply serializer for its own responses. Fastify itself uses undefined for none.
   app.setReplySerializer(undefined as unknown as Parameters<FastifyInstance['setReplySerializer']>[0])
 }, { name: 'latchkey-validation', fastify: '5.x' })

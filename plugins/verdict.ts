@@ -1,6 +1,6 @@
 /**
- * The promise of a guard. If it is refused and its caller has not awaited it, the refusal goes to a function instead: otherwise a
- * forgotten `await` would let one bad token end the process, by an unhandled rejection.
+ * The promise of a guard. If it rejects and its caller has not awaited it, the error goes to a function instead.
+ * Otherwise a forgotten `await` would let one bad token end the process with an unhandled rejection.
  */
 export class Verdict<User> extends Promise<User> {
   private isAwaited = false

@@ -7,7 +7,7 @@ const Nullable = Type.Union([Type.String(), Type.Null()])
 
 /** An entry of the audit trail. */
 export const AuditEntryView = Type.Object({
-  id: Type.Integer({ description: 'Its place in the trail: a later entry has a greater one.' }),
+  id: Type.Integer({ description: 'The position in the trail. A later entry has a greater id.' }),
   at: DateTime,
   type: Type.String(),
   outcome: Type.Enum(['success', 'failure']),
@@ -18,13 +18,13 @@ export const AuditEntryView = Type.Object({
   details: Type.Record(Type.String(), Type.Unknown())
 }, { title: 'AuditEntry', description: 'An entry of the audit trail.' })
 
-/** A page of the audit trail, the newest first. */
+/** A page of the audit trail, newest first. */
 export const AuditPage = Type.Object({
   events: Type.Array(AuditEntryView),
-  next: Type.Union([Type.String({ description: 'What to give as `cursor` for the next page; null on the last.' }), Type.Null()])
+  next: Type.Union([Type.String({ description: 'The `cursor` of the next page, or null on the last page.' }), Type.Null()])
 }, {
   title: 'AuditPage',
-  description: 'A page of the audit trail, the newest first.',
+  description: 'A page of the audit trail, newest first.',
   examples: [{
     events: [{
       id: 42,
@@ -45,8 +45,8 @@ export const AuditPage = Type.Object({
 export const AuditQuery = Type.Object({
   type: Type.Optional(Type.Enum(EVENT_TYPES)),
   outcome: Type.Optional(Type.Enum(['success', 'failure'])),
-  actor: Type.Optional(Type.String({ minLength: 1, maxLength: 256, description: 'The id of the user or client that did it.' })),
-  subject: Type.Optional(Type.String({ minLength: 1, maxLength: 256, description: 'The id of the user, client or key that it happened to.' })),
+  actor: Type.Optional(Type.String({ minLength: 1, maxLength: 256, description: 'The id of the user or client that acted.' })),
+  subject: Type.Optional(Type.String({ minLength: 1, maxLength: 256, description: 'The id of the affected user, client or key.' })),
   since: Type.Optional(DateTime),
   until: Type.Optional(DateTime),
   cursor: Type.Optional(Type.String({ pattern: PLACE_PATTERN, description: 'The `next` of the previous page.' })),

@@ -4,10 +4,10 @@ import { DateTime, PageLimit, Scope } from './common.js'
 import { EXAMPLE } from './examples.js'
 import { CLIENT_GRANTS } from './grants.js'
 
-/** What every client's id begins with, and no user's. */
+/** The prefix of every client id. No user id has it. */
 export const CLIENT_ID_PREFIX = 'lkc_'
 
-const ClientId = Type.String({ pattern: `^${CLIENT_ID_PREFIX}[0-9a-f]{32}$`, description: 'The `client_id`; given by us.' })
+const ClientId = Type.String({ pattern: `^${CLIENT_ID_PREFIX}[0-9a-f]{32}$`, description: 'The `client_id`, which Latchkey generates.' })
 
 const Grants = Type.Array(Type.Enum([...CLIENT_GRANTS]), {
   minItems: 1,
@@ -18,7 +18,8 @@ const Grants = Type.Array(Type.Enum([...CLIENT_GRANTS]), {
 export const MAX_CLIENT_NAME_LENGTH = 128
 
 /**
- * A name for people to read. It need not be unique, because the id is. `lib/clients/names.ts` rejects invisible characters.
+ * A name for people to read. It need not be unique, because the id is. `lib/clients/names.ts` rejects invisible
+ * characters.
  */
 export const ClientName = Type.String({
   minLength: 1,
@@ -35,7 +36,7 @@ const EXAMPLE_CLIENT = {
   secret_changed_at: EXAMPLE.earlier
 }
 
-/** A machine client, as an administrator may see it. */
+/** A machine client, as an administrator sees it. */
 export const ClientView = Type.Object({
   id: ClientId,
   name: Type.String(),
@@ -46,17 +47,17 @@ export const ClientView = Type.Object({
 }, { title: 'Client', description: 'A machine client.', examples: [EXAMPLE_CLIENT] })
 export type ClientView = Static<typeof ClientView>
 
-/** The same with its secret: after it was made, and never again. */
+/** The same with its secret, for the one response that shows it. */
 export const ClientWithSecret = Type.Object({
   ...ClientView.properties,
-  secret: Type.String({ description: 'The `client_secret`. It is shown this once: only its hash is kept.' })
+  secret: Type.String({ description: 'The `client_secret`. It is shown only once, because only its hash is stored.' })
 }, { title: 'ClientWithSecret', description: 'A machine client with its secret.', examples: [{ ...EXAMPLE_CLIENT, secret: EXAMPLE.clientSecret }] })
 
-/** A page of clients, the oldest first. */
+/** A page of clients, oldest first. */
 export const ClientPage = Type.Object({
   clients: Type.Array(ClientView),
-  next: Type.Union([Type.String({ description: 'What to give as `cursor` for the next page; null on the last.' }), Type.Null()])
-}, { title: 'ClientPage', description: 'A page of clients, the oldest first.', examples: [{ clients: [EXAMPLE_CLIENT], next: null }] })
+  next: Type.Union([Type.String({ description: 'The `cursor` of the next page, or null on the last page.' }), Type.Null()])
+}, { title: 'ClientPage', description: 'A page of clients, oldest first.', examples: [{ clients: [EXAMPLE_CLIENT], next: null }] })
 
 /** The query of `GET /clients`. */
 export const ClientQuery = Type.Object({ cursor: Type.Optional(ClientId), limit: Type.Optional(PageLimit) }, { additionalProperties: false })

@@ -1,16 +1,17 @@
 import { Type } from 'typebox'
 
-/** One scope after RFC 6749 section 3.3: printable ASCII without space, double quote and backslash. */
+/** One scope as specified in RFC 6749 section 3.3: printable ASCII except space, double quote and backslash. */
 export const SCOPE_PATTERN = '^[\\x21\\x23-\\x5B\\x5D-\\x7E]+$'
 
-/** Scopes in one string, separated by spaces: RFC 6749 section 3.3. Empty where there is none. */
+/** Scopes separated by spaces (RFC 6749 section 3.3). Empty if there are none. */
 export const Scope = Type.String({ maxLength: 2_048, pattern: '^[\\x20\\x21\\x23-\\x5B\\x5D-\\x7E]*$', description: 'Scopes, separated by spaces.' })
 
 export const MAX_USERNAME_LENGTH = 128
 
 /**
- * The username of a login. No control, format or separator characters, and no spaces at the ends. Accounts that were made
- * under other rules, and those of the host, must be able to log in, so this is less strict than a new name.
+ * The username of a login. No control, format or separator characters, and no spaces at the ends. Accounts that were
+ * made under other rules, and those of the host, must be able to log in, so the rules are less strict than for a new
+ * name.
  */
 export const Username = Type.String({
   minLength: 1,
@@ -27,13 +28,16 @@ export const NewUsername = Type.String({
     'letter case does not matter.'
 })
 
-/** A new password. What it must be like is the policy's business; 1,024 characters can be more bytes, and the policy counts those. */
+/** A new password. The policy has all other rules. It counts bytes, because 1,024 characters can be more bytes. */
 export const NewPassword = Type.String({ minLength: 1, maxLength: 1_024, format: 'password' })
 
-/** A password as it is presented. Half a surrogate pair has no UTF-8: every one would be the same character. */
+/**
+ * A password that a user presents. Half a surrogate pair has no UTF-8 form, so all of them would become the same
+ * character.
+ */
 export const Password = Type.String({ minLength: 1, maxLength: 1_024, pattern: '^[^\\p{Cs}]*$', format: 'password' })
 
-/** A refresh token; anything longer is none of ours. */
+/** A refresh token. Latchkey issues none that is longer. */
 export const RefreshToken = Type.String({ minLength: 1, maxLength: 512 })
 
 /** Any token that a client may hold: a JWT or a refresh token. */
@@ -41,20 +45,20 @@ export const Token = Type.String({ minLength: 1, maxLength: 8_192 })
 
 export const Uuid = Type.String({ format: 'uuid' })
 
-/** A moment as in RFC 3339. */
+/** A date and time as specified in RFC 3339. */
 export const DateTime = Type.String({ format: 'date-time' })
 
 export const ExpiresIn = Type.Integer({ minimum: 0, description: 'The lifetime of the access token, in seconds.' })
 
 export const PAGE_LIMIT_PATTERN = '^([1-9][0-9]{0,2}|1000)$'
 
-/** The decimal digits of a place in a table. JavaScript rounds no number with so few digits. */
+/** A position in a table, in decimal digits. JavaScript represents every number with so few digits exactly. */
 export const PLACE_PATTERN = '^[1-9][0-9]{0,14}$'
 
 /** Seconds since the epoch, in a query. */
 export const SECONDS_PATTERN = '^[0-9]{1,12}$'
 
-/** What a value must be if it does not match one of our patterns or formats. */
+/** What a value must be, in words, for the error message if it does not match one of these patterns or formats. */
 export const EXPECTED: Readonly<Record<string, string>> = {
   [PAGE_LIMIT_PATTERN]: 'a whole number from 1 to 1000',
   [PLACE_PATTERN]: 'the value of next on the previous page',
@@ -63,8 +67,8 @@ export const EXPECTED: Readonly<Record<string, string>> = {
   uuid: 'a UUID, for example 0199f0a2-7c1e-7b43-9d3f-5a2b8c6d4e1f'
 }
 
-/** How many entries a page has: a query holds text, and nothing is coerced. */
+/** The maximum number of entries in a page. It is a string because a query holds text and nothing is coerced. */
 export const PageLimit = Type.String({
   pattern: PAGE_LIMIT_PATTERN,
-  description: 'How many entries, 1 to 1000. Default 100.'
+  description: 'The maximum number of entries, from 1 to 1000. Default 100.'
 })

@@ -2,39 +2,95 @@ import { STATUS_CODES } from 'node:http'
 import type { OAuthError, Problem } from './problems.js'
 
 /**
- * Every error that a client can meet, in one table: the code is API, the sentence is prose. `oauth` is the RFC 6749
- * section 5.2 (or RFC 6750 section 3.1) code where the error can leave through an OAuth endpoint or a Bearer challenge.
- * `expected`: a refusal with a 5xx status that is not a fault, so it is not logged as an error.
+ * Every error that a client can receive. The code is part of the API, and the message can change. `oauth` is the code
+ * of RFC 6749 section 5.2 or RFC 6750 section 3.1, if an OAuth endpoint or a Bearer challenge can report the error.
+ * `expected` marks a rejection with a 5xx status that is not a fault, so it is not logged as an error.
  */
 const TABLE = {
   invalid_request: { status: 400, oauth: 'invalid_request', message: 'The request is malformed.' },
-  ambiguous_credentials: { status: 400, oauth: 'invalid_request', message: 'The Authorization header and the cookie carry different tokens: send one.' },
+  ambiguous_credentials: {
+    status: 400,
+    oauth: 'invalid_request',
+    message: 'The Authorization header and the cookie carry different tokens: send only one.'
+  },
   invalid_scope: { status: 400, oauth: 'invalid_scope', message: 'A requested scope is unknown or was not granted.' },
-  unsupported_grant_type: { status: 400, oauth: 'unsupported_grant_type', message: 'This grant_type is not supported.' },
-  unauthorized_client: { status: 400, oauth: 'unauthorized_client', message: 'The client may not use this grant_type.' },
-  token_of_another_client: { status: 400, oauth: 'invalid_grant', message: 'The token was made for another client: only that one can revoke it.' },
+  unsupported_grant_type: {
+    status: 400,
+    oauth: 'unsupported_grant_type',
+    message: 'This grant_type is not supported.'
+  },
+  unauthorized_client: {
+    status: 400,
+    oauth: 'unauthorized_client',
+    message: 'The client may not use this grant_type.'
+  },
+  token_of_another_client: {
+    status: 400,
+    oauth: 'invalid_grant',
+    message: 'The token was issued to another client: only that client can revoke it.'
+  },
   password_rejected: { status: 400, oauth: 'invalid_request', message: 'The new password does not meet the policy.' },
-  invalid_client: { status: 401, oauth: 'invalid_client', message: 'The client is unknown or its authentication failed.' },
+  invalid_client: {
+    status: 401,
+    oauth: 'invalid_client',
+    message: 'The client is unknown or its authentication failed.'
+  },
   invalid_credentials: { status: 401, oauth: 'invalid_grant', message: 'The username or password is incorrect.' },
   unauthenticated: { status: 401, oauth: undefined, message: 'Authentication is required.' },
   invalid_token: { status: 401, oauth: 'invalid_token', message: 'The access token is invalid.' },
   token_expired: { status: 401, oauth: 'invalid_token', message: 'The access token expired.' },
   token_revoked: { status: 401, oauth: 'invalid_token', message: 'The access token was revoked.' },
-  invalid_refresh_token: { status: 401, oauth: 'invalid_grant', message: 'The refresh token is invalid, expired or revoked.' },
-  insufficient_scope: { status: 403, oauth: 'insufficient_scope', message: 'The access token lacks a scope that this needs.' },
-  user_required: { status: 403, oauth: 'insufficient_scope', message: "This is for users: the access token is a machine client's own." },
-  cross_site_request: { status: 403, oauth: 'invalid_request', message: 'A request from another site may not use the cookies of this one.' },
+  invalid_refresh_token: {
+    status: 401,
+    oauth: 'invalid_grant',
+    message: 'The refresh token is invalid, expired or revoked.'
+  },
+  insufficient_scope: { status: 403, oauth: 'insufficient_scope', message: 'The access token lacks a required scope.' },
+  user_required: {
+    status: 403,
+    oauth: 'insufficient_scope',
+    message: 'The access token belongs to a machine client: use the token of a user.'
+  },
+  cross_site_request: {
+    status: 403,
+    oauth: 'invalid_request',
+    message: 'A request from another site cannot use the cookies of this site.'
+  },
   wrong_password: { status: 403, oauth: 'invalid_request', message: 'The current password is incorrect.' },
-  not_found: { status: 404, oauth: 'invalid_request', message: 'There is nothing here.' },
-  method_not_allowed: { status: 405, oauth: 'invalid_request', message: 'This method is not allowed here: the Allow header lists those that are.' },
-  request_timeout: { status: 408, oauth: 'invalid_request', message: 'The request came too slowly.' },
+  not_found: { status: 404, oauth: 'invalid_request', message: 'This resource does not exist.' },
+  method_not_allowed: {
+    status: 405,
+    oauth: 'invalid_request',
+    message: 'This method is not allowed here: use one that the Allow header lists.'
+  },
+  request_timeout: { status: 408, oauth: 'invalid_request', message: 'The request took too long to arrive.' },
   username_taken: { status: 409, oauth: undefined, message: 'This username is taken.' },
-  last_administrator: { status: 409, oauth: undefined, message: 'This is the last enabled user with users:write: make another one first.' },
+  last_administrator: {
+    status: 409,
+    oauth: undefined,
+    message: 'This is the last enabled user with users:write. Grant that scope to another user first.'
+  },
   payload_too_large: { status: 413, oauth: 'invalid_request', message: 'The request body is too large.' },
-  unsupported_media_type: { status: 415, oauth: 'invalid_request', message: 'The content type must be application/json.' },
-  too_many_requests: { status: 429, oauth: 'invalid_request', message: 'Too many attempts from this address: wait, then try again.' },
-  too_many_failures: { status: 429, oauth: 'invalid_request', message: 'Too many attempts have failed: wait, then try again.' },
-  headers_too_large: { status: 431, oauth: 'invalid_request', message: 'The request has too many headers, or too long ones.' },
+  unsupported_media_type: {
+    status: 415,
+    oauth: 'invalid_request',
+    message: 'The content type must be application/json.'
+  },
+  too_many_requests: {
+    status: 429,
+    oauth: 'invalid_request',
+    message: 'Too many attempts from this address: wait, then try again.'
+  },
+  too_many_failures: {
+    status: 429,
+    oauth: 'invalid_request',
+    message: 'Too many attempts have failed: wait, then try again.'
+  },
+  headers_too_large: {
+    status: 431,
+    oauth: 'invalid_request',
+    message: 'The request has too many headers, or they are too long.'
+  },
   internal_error: { status: 500, oauth: 'server_error', message: 'Something went wrong on our side.' },
   history_not_kept: {
     status: 501,
@@ -46,7 +102,7 @@ const TABLE = {
     status: 503,
     expected: true,
     oauth: 'temporarily_unavailable',
-    message: 'Too many sign-ins are waiting: try again in a moment.'
+    message: 'Too many logins are waiting: try again in a moment.'
   },
   feed_unavailable: {
     status: 503,
@@ -58,10 +114,18 @@ const TABLE = {
     status: 503,
     expected: true,
     oauth: 'temporarily_unavailable',
-    message: 'The account was changed at the same moment: try again.'
+    message: 'The account was changed at the same time: try again.'
   },
-  store_unavailable: { status: 503, oauth: 'temporarily_unavailable', message: 'The database is not available: try again in a moment.' },
-  revocation_unknown: { status: 503, oauth: 'temporarily_unavailable', message: 'It cannot be told whether this token was revoked: try again in a moment.' }
+  store_unavailable: {
+    status: 503,
+    oauth: 'temporarily_unavailable',
+    message: 'The database is not available: try again in a moment.'
+  },
+  revocation_unknown: {
+    status: 503,
+    oauth: 'temporarily_unavailable',
+    message: "The token's revocation status is currently unknown: try again in a moment."
+  }
 } as const satisfies Record<string, ErrorDescription>
 
 interface ErrorDescription {
@@ -71,7 +135,7 @@ interface ErrorDescription {
   expected?: true
 }
 
-/** The stable name of an error: what a program switches on. */
+/** The stable name of an error, which programs can rely on. */
 export type ErrorCode = keyof typeof TABLE
 
 /** Every code, for the table in docs/reference/errors.md. */
@@ -85,17 +149,20 @@ export function describeError (code: ErrorCode): ErrorDescription {
   return TABLE[code]
 }
 
-/** The problem document that says this. */
+/** Returns the problem document of an error. */
 export function problemOf ({ statusCode, message, code }: { statusCode: number, message: string, code: string }): Problem {
   return { type: 'about:blank', title: STATUS_CODES[statusCode] ?? 'Error', status: statusCode, detail: message, code }
 }
 
-/** The same for an OAuth endpoint. RFC 6749 section 5.2: printable ASCII without double quote and backslash. */
+/** The same for an OAuth endpoint. RFC 6749 section 5.2 allows printable ASCII except double quote and backslash. */
 export function oauthErrorOf ({ oauth, message }: { oauth: string | undefined, message: string }): OAuthError {
   return { error: oauth ?? 'invalid_request', error_description: message.replace(/[^\x20\x21\x23-\x5B\x5D-\x7E]/g, "'") }
 }
 
-/** The status of an error at an OAuth endpoint. RFC 6749 section 5.2: 400 for everything but a client that failed to authenticate. */
+/**
+ * The status of an error at an OAuth endpoint. As specified in RFC 6749 section 5.2, a bad grant is 400, because 401 is
+ * for failed client authentication.
+ */
 export function oauthStatusOf ({ statusCode, oauth }: { statusCode: number, oauth: string | undefined }): number {
   return oauth === 'invalid_grant' ? 400 : statusCode
 }

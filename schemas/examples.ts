@@ -1,4 +1,4 @@
-/** The values of the examples in the OpenAPI document: one story, of Alice, so that they agree with each other. */
+/** The values of the examples in the OpenAPI document. They are all about one user, Alice, so that they agree. */
 export const EXAMPLE = {
   userId: '0199c2a0-7b1e-7c3d-9a4f-2d5e8b7c6a10',
   sessionId: '0199c2a4-03c8-7f6e-8d21-5b9a0c4e7f32',
@@ -18,5 +18,5 @@ export const EXAMPLE = {
   later: '2027-01-31T08:15:30.000Z'
 } as const
 
-/** Alice, as she sees herself. */
+/** Alice's account, as she sees it. */
 export const EXAMPLE_ACCOUNT = { id: EXAMPLE.userId, username: EXAMPLE.username, scopes: ['items:read', 'users:read'] }

@@ -1,25 +1,29 @@
 /** An account, as sessions and tokens see it. */
 export interface User {
-  /** What becomes `sub`: it never changes and is never given to somebody else. */
+  /** Becomes the claim `sub`. It must never change, and never be reused for another account. */
   id: string
   username: string
-  /** All that is granted; a login can ask for fewer. */
+  /** All granted scopes. A login can ask for fewer. */
   scopes: readonly string[]
 }
 
 /**
- * The accounts behind the logins: the built-in table, or the host's own (option `users`). Both methods may be called many
- * times at once. An account that may not log in is null for both.
+ * The accounts that can log in: the built-in table, or the host's own (option `users`). Both methods can be called many
+ * times in parallel, and both return null for an account that may not log in.
  */
 export interface UserDirectory {
   /**
-   * The user whose username and password these are, or null. Should take the same time for an unknown username as for a wrong password.
-   * @param address - where the attempt comes from.
+   * Returns the user with this username and password, or null. It should take the same time for an unknown username as
+   * for a wrong password.
+   * @param address - the address that the attempt comes from.
    */
   authenticate (username: string, password: string, address?: string): Promise<User | null>
-  /** The user with this id, as of now, or null where there is none any more. Asked at each refresh and for `/users/me`. */
+  /**
+   * Returns the user with this id as it is now, or null if there is none. It is called at each refresh and for
+   * `/users/me`.
+   */
   find (id: string): Promise<User | null>
 }
 
-/** Adds the host's claims to an access token (option `claims`). Asked at each login and refresh. */
+/** Adds the host's claims to an access token (option `claims`). It is called at each login and refresh. */
 export type ClaimsHook = (user: User, scopes: readonly string[]) => Record<string, unknown> | Promise<Record<string, unknown>>

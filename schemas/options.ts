@@ -7,10 +7,11 @@ import type { ClaimsHook, UserDirectory } from './host.js'
 import type { ScopeCatalogue } from './scopes.js'
 import { MAX_SESSIONS } from './sessions.js'
 
-// One schema makes the type, the check at boot, the environment variables and the tables in docs/reference.
-// `env`: the variable that gives the option to the service. `expects`: the legal values, in words, for the error and the table.
+// One schema gives the type, the check at boot, the environment variables and the tables in docs/reference. `env` is
+// the variable that sets the option in the service. `expects` names the legal values in words, for the error and
+// the table.
 
-// Not more than some centuries: what comes later than the last Date has no text.
+// A few centuries at most, because a time after the last valid Date cannot be formatted.
 export const DURATION_PATTERN = '^[1-9]([0-9]{0,8}(ms|s)|[0-9]{0,6}m|[0-9]{0,5}h|[0-9]{0,4}d)$'
 
 const Duration = (description: string, byDefault: string, env: string) => Type.Optional(Type.String({
@@ -23,18 +24,21 @@ const Duration = (description: string, byDefault: string, env: string) => Type.O
 
 const Origin = Type.String({ pattern: '^https?://([A-Za-z0-9-]+(\\.[A-Za-z0-9-]+)*|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?$' })
 
-/** What `app.register(latchkey, options)` takes. Every option has a default; the service takes the same from its environment. */
+/**
+ * What `app.register(latchkey, options)` takes. Every option has a default. The service reads the same options from its
+ * environment.
+ */
 export const Options = Type.Object({
   /**
-   * The `iss` of every token: the URL at which clients reach the service, without query and fragment. Default
+   * The `iss` of every token: the URL at which clients reach the service, without a query or fragment. Default
    * `http://127.0.0.1:3000`.
    */
   issuer: Type.Optional(Type.String({
     pattern: '^https?://[^?#\\s]+$',
-    description: 'The `iss` of every token: the URL at which clients reach the service, without query and fragment.',
+    description: 'The `iss` of every token: the URL at which clients reach the service, without a query or fragment.',
     default: 'http://127.0.0.1:3000',
     env: 'LATCHKEY_ISSUER',
-    expects: 'an http or https URL without query and fragment'
+    expects: 'an http or https URL without a query or fragment'
   })),
   /** The `aud` of every token: the API or APIs that it is for. Default: the issuer. */
   audience: Type.Optional(Type.Union([Type.String({ minLength: 1 }), Type.Array(Type.String({ minLength: 1 }), { minItems: 1, uniqueItems: true })], {
@@ -50,7 +54,8 @@ export const Options = Type.Object({
   database: Type.Optional(Type.String({
     minLength: 1,
     pattern: '^([Pp][Oo][Ss][Tt][Gg][Rr][Ee][Ss]([Qq][Ll])?://[^\\s]+$|(?![A-Za-z]+://))',
-    description: 'The path of a SQLite database, created if it does not exist, or `:memory:`. For more than one machine, the URL of a PostgreSQL database: `postgres://user:password@host:port/database`.',
+    description: 'The path of a SQLite database, created if it does not exist, or `:memory:`. For more than one ' +
+      'machine, the URL of a PostgreSQL database: `postgres://user:password@host:port/database`.',
     default: './latchkey.db',
     env: 'LATCHKEY_DATABASE',
     expects: "the path of a SQLite database, ':memory:', or a URL such as postgres://user:password@host:5432/database"
@@ -62,7 +67,9 @@ export const Options = Type.Object({
    */
   revocationBound: Type.Optional(Type.String({
     pattern: DURATION_PATTERN,
-    description: 'With PostgreSQL: how long a revocation acknowledged by another node may be unknown here, at least `100ms`. A node that cannot tell asks the database for each request, and responds 503 if the database does not answer. With SQLite, a revocation is in force on the next request.',
+    description: 'With PostgreSQL: how long a revocation acknowledged by another node may be unknown here, at least ' +
+      '`100ms`. A node that cannot tell asks the database for each request, and responds 503 if the database does ' +
+      'not answer. With SQLite, a revocation is in force on the next request.',
     default: '1s',
     env: 'LATCHKEY_REVOCATION_BOUND',
     expects: 'a duration from 100ms to 1h'
@@ -73,17 +80,20 @@ export const Options = Type.Object({
    * database. With PostgreSQL it is required, and must be the same on every node.
    */
   secret: Type.Optional(Type.Union([Type.String(), Type.Array(Type.String(), { minItems: 1 })], {
-    description: 'The secret that the symmetric keys are derived from, at least 32 bytes. Use a list to rotate: the first secret signs and seals, all verify and unseal. Default: created at first start, in a file of mode 0600 beside the database. With PostgreSQL it is required, and must be the same on every node.',
+    description: 'The secret that the symmetric keys are derived from, at least 32 bytes. Use a list to rotate: the ' +
+      'first secret signs and seals, all verify and unseal. Default: created at first start, in a file of mode 0600 ' +
+      'beside the database. With PostgreSQL it is required, and must be the same on every node.',
     env: 'LATCHKEY_SECRET',
     list: true,
-    expects: 'at least 32 bytes of text, or a list of such'
+    expects: 'at least 32 bytes of text, or a list of such texts'
   })),
   /**
    * The algorithm that signs access tokens. Stored keys of other algorithms still verify until they are revoked.
    * Default `ES256`.
    */
   algorithm: Type.Optional(Type.Enum(ALGORITHMS, {
-    description: 'The algorithm that signs access tokens. Stored keys of other algorithms still verify until they are revoked.',
+    description: 'The algorithm that signs access tokens. Stored keys of other algorithms still verify until they ' +
+      'are revoked.',
     default: 'ES256',
     env: 'LATCHKEY_ALGORITHM',
     expects: ALGORITHMS.join(', ')
@@ -93,12 +103,13 @@ export const Options = Type.Object({
    * commas. Default none.
    */
   scopes: Type.Optional(Type.Record(Type.String({ pattern: SCOPE_PATTERN }), Type.String(), {
-    description: 'Your own scopes, each with a description, in addition to the built-in ones. In the environment: names separated by commas.',
+    description: 'Your own scopes, each with a description, in addition to the built-in ones. In the environment: ' +
+      'names separated by commas.',
     default: {},
     env: 'LATCHKEY_SCOPES',
     list: true,
     additionalProperties: false,
-    expects: 'names of printable ASCII without spaces, quotes and backslashes, each with a description'
+    expects: 'names in printable ASCII without spaces, double quotes or backslashes, each with a description'
   })),
   /** How long an access token lives. Default `15m`. */
   accessTokenTtl: Duration('How long an access token lives.', '15m', 'LATCHKEY_ACCESS_TOKEN_TTL'),
@@ -113,7 +124,8 @@ export const Options = Type.Object({
   maxSessions: Type.Optional(Type.Integer({
     minimum: 1,
     maximum: MAX_SESSIONS,
-    description: 'The maximum number of live sessions of a user. At the next login, the least recently used session ends.',
+    description: 'The maximum number of live sessions of a user. At the next login, the least recently used session ' +
+      'ends.',
     default: 100,
     env: 'LATCHKEY_MAX_SESSIONS',
     expects: `a whole number from 1 to ${MAX_SESSIONS}`
@@ -122,7 +134,12 @@ export const Options = Type.Object({
    * How long after a refresh the previous token still receives the same successor. Covers parallel tabs, lost responses
    * and retries. Default `10s`.
    */
-  refreshGrace: Duration('How long after a refresh the previous token still receives the same successor. Covers parallel tabs, lost responses and retries.', '10s', 'LATCHKEY_REFRESH_GRACE'),
+  refreshGrace: Duration(
+    'How long after a refresh the previous token still receives the same successor. Covers parallel tabs, lost ' +
+      'responses and retries.',
+    '10s',
+    'LATCHKEY_REFRESH_GRACE'
+  ),
   /**
    * The bcrypt cost of new password hashes. Each step doubles the time. A login replaces a cheaper hash. Use less than
    * 10 only in tests. Default 12.
@@ -130,7 +147,8 @@ export const Options = Type.Object({
   bcryptCost: Type.Optional(Type.Integer({
     minimum: 4,
     maximum: 20,
-    description: 'The bcrypt cost of new password hashes. Each step doubles the time. A login replaces a cheaper hash. Use less than 10 only in tests.',
+    description: 'The bcrypt cost of new password hashes. Each step doubles the time. A login replaces a cheaper ' +
+      'hash. Use less than 10 only in tests.',
     default: 12,
     env: 'LATCHKEY_BCRYPT_COST',
     expects: 'a whole number from 4 to 20'
@@ -142,7 +160,8 @@ export const Options = Type.Object({
   passwordMinLength: Type.Optional(Type.Integer({
     minimum: 8,
     maximum: 128,
-    description: 'The minimum length of a new password, in characters (NIST SP 800-63B-4 section 3.1.1.2: 15 if it is the only factor).',
+    description: 'The minimum length of a new password, in characters (NIST SP 800-63B-4 section 3.1.1.2: 15 if it ' +
+      'is the only factor).',
     default: 15,
     env: 'LATCHKEY_PASSWORD_MIN_LENGTH',
     expects: 'a whole number from 8 to 128'
@@ -159,7 +178,8 @@ export const Options = Type.Object({
    * that to first-party apps. `POST /login` always exists. Default true.
    */
   passwordGrant: Type.Optional(Type.Boolean({
-    description: 'Whether `POST /token` accepts a username and a password (`grant_type=password`). RFC 9700 section 2.4 restricts that to first-party apps. `POST /login` always exists.',
+    description: 'Whether `POST /token` accepts a username and a password (`grant_type=password`). RFC 9700 section ' +
+      '2.4 restricts that to first-party apps. `POST /login` always exists.',
     default: true,
     env: 'LATCHKEY_PASSWORD_GRANT',
     expects: 'true or false'
@@ -169,7 +189,8 @@ export const Options = Type.Object({
    * failures per account. Default true.
    */
   rateLimit: Type.Optional(Type.Boolean({
-    description: 'Whether the routes that take a password limit requests to 100 a minute per address, and slow down consecutive failures per account.',
+    description: 'Whether the routes that take a password limit requests to 100 a minute per address, and slow down ' +
+      'consecutive failures per account.',
     default: true,
     env: 'LATCHKEY_RATE_LIMIT',
     expects: 'true or false'
@@ -181,7 +202,8 @@ export const Options = Type.Object({
      * http on a host other than localhost. Default true.
      */
     secure: Type.Optional(Type.Boolean({
-      description: 'Whether cookies are `Secure` and have the `__Host-` prefix. Set it to `false` only for development over plain http on a host other than localhost.',
+      description: 'Whether cookies are `Secure` and have the `__Host-` prefix. Set it to `false` only for ' +
+        'development over plain http on a host other than localhost.',
       default: true,
       env: 'LATCHKEY_COOKIES_SECURE',
       expects: 'true or false'
@@ -201,7 +223,8 @@ export const Options = Type.Object({
    */
   keyRotation: Type.Optional(Type.String({
     pattern: `^never$|${DURATION_PATTERN}`,
-    description: 'How long a key signs before the next one replaces it, at least `1h`, or `never`. The next key is published before it signs. The previous key stays published until its last token expires.',
+    description: 'How long a key signs before the next one replaces it, at least `1h`, or `never`. The next key is ' +
+      'published before it signs. The previous key stays published until its last token expires.',
     default: '90d',
     env: 'LATCHKEY_KEY_ROTATION',
     expects: "a duration such as 12h or 90d, at least 1h, or 'never'"
@@ -211,7 +234,8 @@ export const Options = Type.Object({
    * in `trustedOrigins` too. Default none.
    */
   corsOrigins: Type.Optional(Type.Array(Origin, {
-    description: 'Origins whose pages may call the API and read its responses (CORS). Cookies are allowed only for origins that are in `trustedOrigins` too.',
+    description: 'Origins whose pages may call the API and read its responses (CORS). Cookies are allowed only for ' +
+      'origins that are in `trustedOrigins` too.',
     default: [],
     env: 'LATCHKEY_CORS_ORIGINS',
     list: true,
@@ -222,7 +246,8 @@ export const Options = Type.Object({
    * `Strict-Transport-Security` if the issuer is https. On in the service. Default false.
    */
   securityHeaders: Type.Optional(Type.Boolean({
-    description: 'Whether responses carry security headers that restrict browsers to what an API needs, with `Strict-Transport-Security` if the issuer is https. On in the service.',
+    description: 'Whether responses carry security headers that restrict browsers to what an API needs, with ' +
+      '`Strict-Transport-Security` if the issuer is https. On in the service.',
     default: false,
     env: 'LATCHKEY_SECURITY_HEADERS',
     expects: 'true or false'
@@ -232,7 +257,8 @@ export const Options = Type.Object({
    * Default false.
    */
   shedLoad: Type.Optional(Type.Boolean({
-    description: 'Whether requests receive 503 while the event loop is a second late or the heap is nearly full. On in the service.',
+    description: 'Whether requests receive 503 while the event loop is a second late or the heap is nearly full. On ' +
+      'in the service.',
     default: false,
     env: 'LATCHKEY_SHED_LOAD',
     expects: 'true or false'
@@ -242,7 +268,8 @@ export const Options = Type.Object({
    * Default false.
    */
   metrics: Type.Optional(Type.Boolean({
-    description: 'Whether `GET /metrics` exists, for Prometheus with a token that has the scope `metrics:read`. On in the service.',
+    description: 'Whether `GET /metrics` exists, for Prometheus with a token that has the scope `metrics:read`. On ' +
+      'in the service.',
     default: false,
     env: 'LATCHKEY_METRICS',
     expects: 'true or false'
@@ -253,7 +280,9 @@ export const Options = Type.Object({
    * with HS256. Default false.
    */
   statusList: Type.Optional(Type.Boolean({
-    description: 'Whether access tokens of sessions refer to a Token Status List (draft-ietf-oauth-status-list-21), served at `GET /status-lists/:id`. Verifiers that support the draft learn about ended sessions within half a minute. Not available with HS256.',
+    description: 'Whether access tokens of sessions refer to a Token Status List (draft-ietf-oauth-status-list-21), ' +
+      'served at `GET /status-lists/:id`. Verifiers that support the draft learn about ended sessions within half a ' +
+      'minute. Not available with HS256.',
     default: false,
     env: 'LATCHKEY_STATUS_LIST',
     expects: 'true or false'
@@ -285,7 +314,8 @@ export const Options = Type.Object({
    */
   claims: Type.Optional(Type.Unsafe<ClaimsHook>({
     callable: [],
-    description: 'A function `(user, scopes) => claims` that adds your own claims to access tokens. It cannot replace reserved claims. Add no personal data: anyone who holds a token can read it.',
+    description: 'A function `(user, scopes) => claims` that adds your own claims to access tokens. It cannot ' +
+      'replace reserved claims. Add no personal data: anyone who holds a token can read it.',
     expects: 'a function'
   })),
   /** How long entries of the audit trail are kept. Default `90d`. */
@@ -296,7 +326,8 @@ export const Options = Type.Object({
    */
   onEvent: Type.Optional(Type.Unsafe<EventHook>({
     callable: [],
-    description: 'A function `(event) => void` that receives each event after its commit, for example to email a user whose refresh token was stolen. Errors that it throws are logged and change nothing.',
+    description: 'A function `(event) => void` that receives each event after its commit, for example to email a ' +
+      'user whose refresh token was stolen. Errors that it throws are logged and change nothing.',
     expects: 'a function'
   })),
   /** The source of time, in milliseconds, for tests. Default `Date.now`. */
@@ -309,15 +340,16 @@ export const Options = Type.Object({
 
 /** The options of the plugin. */
 export interface LatchkeyOptions extends Omit<Static<typeof Options>, 'scopes'> {
-  // Written out here: what is inferred of a schema is settled when this package is compiled, before an app has declared anything.
-  /** Your scopes with a description each, beside the built-in ones. Default none. */
+  // Written out, because a type inferred from the schema is fixed when this package is compiled, before an app declares
+  // its scopes.
+  /** Your own scopes, each with a description, in addition to the built-in ones. Default none. */
   scopes?: ScopeCatalogue
 }
 
-/** The options whose default is another one in the service: what only a service wants. */
+/** The options that are on in the service and off in the plugin, because only a service needs them. */
 export const SERVICE_DEFAULTS = { docs: true, securityHeaders: true, shedLoad: true, metrics: true } as const satisfies LatchkeyOptions
 
-/** What only the service takes, from its environment. */
+/** The options that only the service takes, from its environment. */
 export const ServiceOptions = Type.Object({
   host: Type.Optional(Type.String({
     minLength: 1,
@@ -335,7 +367,8 @@ export const ServiceOptions = Type.Object({
     expects: 'a whole number from 0 to 65535'
   })),
   trustProxy: Type.Optional(Type.Array(Type.String({ minLength: 1 }), {
-    description: 'The addresses or CIDR ranges of the reverse proxies whose `X-Forwarded-*` headers are trusted. Default: none.',
+    description: 'The addresses or CIDR ranges of the reverse proxies whose `X-Forwarded-*` headers are trusted. ' +
+      'Default: none.',
     default: [],
     env: 'LATCHKEY_TRUST_PROXY',
     list: true,

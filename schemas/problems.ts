@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
 
-/** A problem document: RFC 9457. `code` is what a program switches on; docs/reference/errors.md lists the codes. */
+/** A problem document: RFC 9457. Programs can rely on `code`. docs/reference/errors.md lists the codes. */
 export const Problem = Type.Object({
   type: Type.String(),
   title: Type.String(),

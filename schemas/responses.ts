@@ -3,19 +3,19 @@ import { describeError, oauthErrorOf, oauthStatusOf, problemOf } from './errors.
 import type { ErrorCode, StatusOf } from './errors.js'
 import { OAuthError, Problem } from './problems.js'
 
-/** What a guard can end a request with. */
+/** The errors of a guard. */
 export const GUARDED = ['ambiguous_credentials', 'unauthenticated', 'invalid_token', 'token_expired', 'token_revoked', 'revocation_unknown'] as const satisfies ErrorCode[]
 
-/** The same for a guard that asks for scopes. */
+/** The errors of a guard that requires scopes. */
 export const SCOPED = [...GUARDED, 'insufficient_scope'] as const satisfies ErrorCode[]
 
-/** What is wrong with a body, whatever it should say. */
+/** The errors of every route that takes a body. */
 export const BODY = ['invalid_request', 'payload_too_large', 'unsupported_media_type'] as const satisfies ErrorCode[]
 
-/** What can happen to every route that reads the store. */
+/** The errors of every route that reads the store. */
 const ALWAYS = ['internal_error', 'store_unavailable'] as const satisfies ErrorCode[]
 
-/** The `response` entries of a route for these errors, beside its own; those of every route are added. Each has an example. */
+/** Returns the `response` entries of a route for these errors and those in `ALWAYS`, each with an example. */
 export function problems<const Codes extends readonly ErrorCode[]> (...codes: Codes): Record<StatusOf<Codes[number] | typeof ALWAYS[number]>, typeof Problem> {
   return toResponses([...codes, ...ALWAYS], { schema: Problem, mediaType: 'application/problem+json', statusOf: ({ statusCode }) => statusCode, show: problemOf })
 }
@@ -40,7 +40,7 @@ interface Form<Schema extends TSchema> {
   show (error: ErrorLike): unknown
 }
 
-/** Fastify takes a schema for each media type; to the types of a handler it is the schema alone. */
+/** Fastify takes a schema for each media type, but its types allow only one for each status, hence the cast. */
 function toResponses<Status extends number, Schema extends TSchema> (codes: ErrorCode[], { schema, mediaType, statusOf, show }: Form<Schema>): Record<Status, Schema> {
   const errors = [...new Set(codes)].map(code => ({ ...describeError(code), code, statusCode: describeError(code).status }))
   return Object.fromEntries([...new Set(errors.map(statusOf))].map(status => {
@@ -56,5 +56,5 @@ function toResponses<Status extends number, Schema extends TSchema> (codes: Erro
 const CHALLENGE = { 'WWW-Authenticate': { type: 'string', description: 'How to authenticate (RFC 6750 section 3).' } }
 const RETRY_AFTER = { 'Retry-After': { type: 'integer', description: 'Seconds to wait.' } }
 
-/** What goes along with an error of this status. */
+/** The headers of an error response, by status. */
 const HEADERS: Record<number, object | undefined> = { 401: CHALLENGE, 403: CHALLENGE, 429: RETRY_AFTER, 503: RETRY_AFTER }

@@ -1,16 +1,20 @@
 import { Type } from 'typebox'
 import { EXAMPLE } from './examples.js'
 
-/** The answer of the health routes while all is well. */
-export const Health = Type.Object({ status: Type.Literal('ok') }, { title: 'Health', description: 'All is well.', examples: [{ status: 'ok' }] })
+/** The response of `GET /health/live`. */
+export const Health = Type.Object({ status: Type.Literal('ok') }, { title: 'Health', description: 'The process responds.', examples: [{ status: 'ok' }] })
 
-/** The answer of the one that a load balancer asks. */
+/** The response of `GET /health/ready`, for load balancers. */
 export const Readiness = Type.Object({
   status: Type.Literal('ok'),
-  revocation_index_age: Type.Number({ minimum: 0, description: 'Seconds since it was last known here that there is no revocation in the database but those in memory. With SQLite 0, with PostgreSQL at most the bound.' })
-}, { title: 'Readiness', description: 'Requests can be served.', examples: [{ status: 'ok', revocation_index_age: 0.123 }] })
+  revocation_index_age: Type.Number({
+    minimum: 0,
+    description: 'Seconds since the revocation index of this process was last known to be complete. 0 with SQLite, at ' +
+      'most the bound with PostgreSQL.'
+  })
+}, { title: 'Readiness', description: 'The process can serve requests.', examples: [{ status: 'ok', revocation_index_age: 0.123 }] })
 
-/** RFC 7517 section 5. Only public members are listed: what is not listed is not sent. */
+/** RFC 7517 section 5. Only public members are listed, because the serializer drops all others. */
 export const Jwks = Type.Object({
   keys: Type.Array(Type.Object({
     kty: Type.String(),
@@ -32,11 +36,11 @@ export const Jwks = Type.Object({
   }]
 })
 
-/** The answer that says nothing: 204. */
+/** A 204 response without a body. */
 export const NoContent = Type.Null({ description: 'Done.' })
 
-/** The answer that says nothing, where the standard wants 200. */
-export const Done = Type.Object({}, { title: 'Done', description: 'Done; also where there was nothing to do.', examples: [{}] })
+/** An empty response, for a standard that requires 200. */
+export const Done = Type.Object({}, { title: 'Done', description: 'Done, or there was nothing to do.', examples: [{}] })
 
 /** The text format of Prometheus. */
 export const Metrics = Type.String({ description: 'Metrics in the text format of Prometheus.', examples: ['latchkey_revocation_rules 0'] })
@@ -54,11 +58,11 @@ export const ServerMetadata = Type.Object({
   revocation_endpoint_auth_methods_supported: Type.Array(Type.String()),
   introspection_endpoint: Type.String(),
   introspection_endpoint_auth_methods_supported: Type.Array(Type.String()),
-  revocation_feed_endpoint: Type.String({ description: 'An extension: where a verifier follows what is revoked.' }),
+  revocation_feed_endpoint: Type.String({ description: 'An extension: the URL at which verifiers follow revocations.' }),
   service_documentation: Type.Optional(Type.String())
 }, {
   title: 'ServerMetadata',
-  description: 'Where the endpoints are and what they support.',
+  description: 'The endpoints of this server and what they support.',
   examples: [{
     issuer: EXAMPLE.issuer,
     token_endpoint: `${EXAMPLE.issuer}/token`,

@@ -2,7 +2,10 @@ import { Type } from 'typebox'
 import { DateTime, Scope, Uuid } from './common.js'
 import { EXAMPLE } from './examples.js'
 
-/** The most sessions that a user can have and that a list shows: making a longer list blocks other requests. */
+/**
+ * The maximum number of sessions that a user can have and a list can show. Building a longer list blocks other
+ * requests.
+ */
 export const MAX_SESSIONS = 500
 
 const EXAMPLE_SESSION = {
@@ -27,9 +30,9 @@ export const SessionView = Type.Object({
   expires_at: DateTime,
   user_agent: Type.Union([Type.String(), Type.Null()]),
   address: Type.Union([Type.String(), Type.Null()]),
-  current: Type.Boolean({ description: 'Whether this request belongs to it.' })
+  current: Type.Boolean({ description: 'Whether this request belongs to the session.' })
 }, { title: 'Session', description: 'A live session.' })
 
-export const SessionList = Type.Object({ sessions: Type.Array(SessionView) }, { title: 'SessionList', description: 'Live sessions, the last used first.', examples: [{ sessions: [EXAMPLE_SESSION] }] })
+export const SessionList = Type.Object({ sessions: Type.Array(SessionView) }, { title: 'SessionList', description: 'Live sessions, most recently used first.', examples: [{ sessions: [EXAMPLE_SESSION] }] })
 
 export const SessionParams = Type.Object({ id: Uuid })

@@ -16,8 +16,8 @@ export const StatusListQuery = Type.Object({
 
 /** A signed list. */
 export const StatusListToken = Type.String({
-  description: 'The list: a JWT with the `typ` of `statuslist+jwt`, signed with a key of the JWKS.',
+  description: 'The list: a JWT with the `typ` `statuslist+jwt`, signed with a key of the JWKS.',
   examples: [EXAMPLE.statusList]
 })
 
-export const NotModified = Type.Null({ description: 'The list that the client has (`If-None-Match`) is the current one.' })
+export const NotModified = Type.Null({ description: 'The client already has the current list (`If-None-Match`).' })

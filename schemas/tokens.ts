@@ -5,7 +5,7 @@ import { EXAMPLE, EXAMPLE_ACCOUNT } from './examples.js'
 import { describeGrantType, GRANT_TYPES } from './grants.js'
 import { Account } from './users.js'
 
-/** How a client may authenticate in the body: RFC 6749 section 2.3.1. HTTP Basic is the other way. */
+/** Client authentication in the body (RFC 6749 section 2.3.1). The alternative is HTTP Basic. */
 const clientCredentials = {
   client_id: Type.Optional(Type.String({ maxLength: 128 })),
   client_secret: Type.Optional(Type.String({ maxLength: 1_024, format: 'password' }))
@@ -23,7 +23,7 @@ function listNames (names: readonly string[]): string {
 export const TokenRequest = Type.Object({
   grant_type: Type.Optional(Type.String({
     maxLength: 64,
-    description: `${listNames(GRANT_TYPES)}. May be left out with a username, as FastAPI clients do.`
+    description: `${listNames(GRANT_TYPES)}. With a username it can be left out, as FastAPI clients do.`
   })),
   ...Object.fromEntries(GRANT_TYPES.flatMap(name => Object.entries(describeGrantType(name).parameters.properties))
     .map(([name, schema]) => [name, Type.Optional(schema)])),
@@ -45,7 +45,7 @@ export const TokenResponse = Type.Object({
   access_token: Type.String(),
   token_type: Type.Literal('bearer'),
   expires_in: ExpiresIn,
-  refresh_token: Type.Optional(Type.String({ description: 'Not for client_credentials: RFC 6749 section 4.4.3.' })),
+  refresh_token: Type.Optional(Type.String({ description: 'Absent for client_credentials (RFC 6749 section 4.4.3).' })),
   scope: Scope
 }, {
   title: 'TokenResponse',
@@ -60,18 +60,18 @@ export const LoginRequest = Type.Object({
   scope: Type.Optional(Scope)
 }, { title: 'LoginRequest', additionalProperties: false, examples: [{ username: EXAMPLE.username, password: EXAMPLE.password }] })
 
-/** What a browser gets: the tokens are in the cookies, where no script reads them. */
+/** The response to a browser. The tokens are in cookies that no script can read. */
 export const LoginResponse = Type.Object({
   user: Account,
   scope: Scope,
   expires_in: ExpiresIn
 }, {
   title: 'LoginResponse',
-  description: 'Who logged in; the tokens are in the cookies.',
+  description: 'The user who logged in. The tokens are in the cookies.',
   examples: [EXAMPLE_LOGIN]
 })
 
-/** The body of `POST /refresh`: an empty object, or nothing, where the refresh token is in the cookie. */
+/** The body of `POST /refresh`: an empty object or no body if the refresh token is in the cookie. */
 export const RefreshRequest = Type.Object({
   refresh_token: Type.Optional(RefreshToken),
   scope: Type.Optional(Scope)
@@ -84,9 +84,9 @@ export const RefreshRequest = Type.Object({
   }
 })
 
-/** The answer of `POST /refresh`: tokens for a token in the body, new cookies for a cookie. */
+/** The response of `POST /refresh`: tokens if the refresh token was in the body, cookies if it was in the cookie. */
 export const RefreshResponse = Type.Union([TokenResponse, LoginResponse], {
-  description: 'What the token in the body, or the cookie, was exchanged for.',
+  description: 'The new tokens, or the user if the new tokens are in cookies.',
   'x-examples': {
     body: { summary: 'The refresh token was in the body', value: EXAMPLE_TOKENS },
     cookie: { summary: 'The refresh token was in the cookie', value: EXAMPLE_LOGIN }
@@ -103,14 +103,14 @@ export const RevokeRequest = Type.Object({
 /** The body of `POST /introspect`: RFC 7662 section 2.1. */
 export const IntrospectRequest = RevokeRequest
 
-/** The answer of `POST /introspect`: RFC 7662 section 2.2. Nothing but `active` where that is false. */
+/** The response of `POST /introspect` (RFC 7662 section 2.2). If `active` is false, it has no other member. */
 export const IntrospectResponse = Type.Object({
   active: Type.Boolean(),
   scope: Type.Optional(Scope),
   client_id: Type.Optional(Type.String()),
   token_type: Type.Optional(Type.Literal('bearer')),
-  exp: Type.Optional(Type.Integer({ description: 'Seconds.' })),
-  iat: Type.Optional(Type.Integer({ description: 'Seconds.' })),
+  exp: Type.Optional(Type.Integer({ description: 'Seconds since the epoch.' })),
+  iat: Type.Optional(Type.Integer({ description: 'Seconds since the epoch.' })),
   sub: Type.Optional(Type.String()),
   aud: Type.Optional(Type.Union([Type.String(), Type.Array(Type.String())])),
   iss: Type.Optional(Type.String()),
@@ -118,7 +118,7 @@ export const IntrospectResponse = Type.Object({
   sid: Type.Optional(Type.String())
 }, {
   title: 'IntrospectResponse',
-  description: 'What the token says, where it is live.',
+  description: 'What the token contains, if it is live.',
   'x-examples': {
     live: {
       summary: 'A live access token',
@@ -141,7 +141,7 @@ export const IntrospectResponse = Type.Object({
 })
 export type IntrospectResponse = Static<typeof IntrospectResponse>
 
-/** The body of `POST /logout`: an empty object, or nothing, means `this`. */
+/** The body of `POST /logout`. An empty object or no body means `this`. */
 export const LogoutRequest = Type.Object({
   target: Type.Optional(Type.Enum(['this', 'others', 'all'], { description: 'Which sessions end: this one, all others, or all.' }))
 }, { title: 'LogoutRequest', additionalProperties: false, examples: [{ target: 'this' }] })

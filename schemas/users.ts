@@ -5,15 +5,15 @@ import {
 } from './common.js'
 import { EXAMPLE, EXAMPLE_ACCOUNT } from './examples.js'
 
-/** A user, as the user may see it. */
+/** The account of a user, as the user sees it. */
 export const Account = Type.Object({
   id: Type.String(),
   username: Type.String(),
-  scopes: Type.Array(Type.String(), { description: 'All that is granted; a token may carry fewer.' })
-}, { title: 'Account', description: 'A user, as the user may see it.', examples: [EXAMPLE_ACCOUNT] })
+  scopes: Type.Array(Type.String(), { description: 'All granted scopes. A token can carry fewer.' })
+}, { title: 'Account', description: 'The account of a user, as the user sees it.', examples: [EXAMPLE_ACCOUNT] })
 export type Account = Static<typeof Account>
 
-/** The body of `POST /register`. Scopes can never be asked for. */
+/** The body of `POST /register`. It can never ask for scopes. */
 export const RegisterRequest = Type.Object({ username: NewUsername, password: NewPassword }, { title: 'RegisterRequest', additionalProperties: false, examples: [{ username: EXAMPLE.username, password: EXAMPLE.password }] })
 
 /** The body of `PUT /users/me/password`. */
@@ -21,50 +21,55 @@ export const PasswordChange = Type.Object({ current_password: Password, new_pass
 
 const EXAMPLE_USER = { ...EXAMPLE_ACCOUNT, disabled: false, created_at: EXAMPLE.earlier, password_changed_at: EXAMPLE.earlier }
 
-/** A user, as an administrator may see it. */
+/** A user, as an administrator sees it. */
 export const UserView = Type.Object({
   id: Type.String(),
   username: Type.String(),
-  scopes: Type.Array(Type.String(), { description: 'All that is granted.' }),
-  disabled: Type.Boolean({ description: 'Whether it is kept from logging in.' }),
+  scopes: Type.Array(Type.String(), { description: 'All granted scopes.' }),
+  disabled: Type.Boolean({ description: 'Whether the user is prevented from logging in.' }),
   created_at: DateTime,
   password_changed_at: DateTime
-}, { title: 'User', description: 'A user, as an administrator may see it.', examples: [EXAMPLE_USER] })
+}, { title: 'User', description: 'A user, as an administrator sees it.', examples: [EXAMPLE_USER] })
 
 /** A page of users, by name. */
 export const UserPage = Type.Object({
   users: Type.Array(UserView),
-  next: Type.Union([Type.String({ description: 'What to give as `cursor` for the next page; null on the last.' }), Type.Null()])
+  next: Type.Union([Type.String({ description: 'The `cursor` of the next page, or null on the last page.' }), Type.Null()])
 }, { title: 'UserPage', description: 'A page of users, by name.', examples: [{ users: [EXAMPLE_USER], next: null }] })
 
 /** The query of `GET /users`. */
 export const UsersQuery = Type.Object({
-  search: Type.Optional(Type.String({ minLength: 1, maxLength: MAX_USERNAME_LENGTH, pattern: '^[^\\p{Cs}]*$', description: 'How the username begins; letter case does not matter.' })),
-  cursor: Type.Optional(Type.String({ maxLength: 1_024, pattern: '^[A-Za-z0-9_-]+$', description: 'The `next` of the page before.' })),
+  search: Type.Optional(Type.String({ minLength: 1, maxLength: MAX_USERNAME_LENGTH, pattern: '^[^\\p{Cs}]*$', description: 'The beginning of the username. Letter case does not matter.' })),
+  cursor: Type.Optional(Type.String({ maxLength: 1_024, pattern: '^[A-Za-z0-9_-]+$', description: 'The `next` of the previous page.' })),
   limit: Type.Optional(PageLimit)
 }, { additionalProperties: false })
 
-/** The ids of the host's own accounts are any text. */
+/** The id can be any text, because the host chooses the ids of its own accounts. */
 export const UserParams = Type.Object({ id: Type.String() })
 
-const Scopes = Type.Array(Type.String({ minLength: 1, maxLength: 256, pattern: SCOPE_PATTERN }), { maxItems: 256, description: 'All scopes that the user is to have.' })
+const Scopes = Type.Array(Type.String({ minLength: 1, maxLength: 256, pattern: SCOPE_PATTERN }), { maxItems: 256, description: 'All scopes of the user.' })
 
 /** The body of `POST /users`. */
 export const NewUser = Type.Object({ username: NewUsername, password: NewPassword, scopes: Type.Optional(Scopes) }, { title: 'NewUser', additionalProperties: false, examples: [{ username: EXAMPLE.username, password: EXAMPLE.password, scopes: ['items:read'] }] })
 
-/** The body of `PATCH /users/:id`: all of it holds, or nothing. */
+/** The body of `PATCH /users/:id`. All changes are made, or none. */
 export const UserPatch = Type.Object({
   scopes: Type.Optional(Scopes),
-  disabled: Type.Optional(Type.Boolean({ description: 'Whether the user is kept from logging in.' })),
+  disabled: Type.Optional(Type.Boolean({ description: 'Whether to prevent the user from logging in.' })),
   password: Type.Optional(NewPassword)
 }, { title: 'UserPatch', additionalProperties: false, minProperties: 1, examples: [{ scopes: ['items:read'], disabled: false }] })
 
 /**
- * A user in a file: a row of `latchkey users import` and `latchkey users export`. The description of a member says what it must be.
- * An id is the `sub` of tokens and a part of paths: `me` is one of those, `latchkey` is the first party, and what begins with `lkc_` is a machine client (RFC 9068 section 5).
+ * A user in a file of `latchkey users import` and `latchkey users export`. The description of a member completes an
+ * error message: what the value must be. An id becomes the `sub` of tokens and a part of paths. `me` is already a path,
+ * `latchkey` is the first-party client, and an id that begins with `lkc_` is a machine client (RFC 9068 section 5).
  */
 export const UserRecord = Type.Object({
-  id: Type.Optional(Type.String({ pattern: '^(?!me$|latchkey$|lkc_)[A-Za-z0-9][A-Za-z0-9._~@:+-]{0,63}$', description: "1 to 64 of the characters A-Z a-z 0-9 . _ ~ @ : + -, of which the first is a letter or a digit; not 'me' or 'latchkey', and nothing that begins with 'lkc_'" })),
+  id: Type.Optional(Type.String({
+    pattern: '^(?!me$|latchkey$|lkc_)[A-Za-z0-9][A-Za-z0-9._~@:+-]{0,63}$',
+    description: '1 to 64 of the characters A-Z a-z 0-9 . _ ~ @ : + -, beginning with a letter or a digit; ' +
+      "not 'me', 'latchkey', or an id that begins with 'lkc_'"
+  })),
   username: Type.String({
     minLength: 1,
     maxLength: MAX_USERNAME_LENGTH,
@@ -74,7 +79,7 @@ export const UserRecord = Type.Object({
   password: Type.Optional(Type.String({ minLength: 1, maxLength: 1_024, description: 'text of 1 to 1,024 characters' })),
   scopes: Type.Optional(Type.Array(Type.String({ minLength: 1, maxLength: 256 }), { maxItems: 256, description: 'a list of at most 256 names of scopes' })),
   disabled: Type.Optional(Type.Boolean({ description: 'true or false' })),
-  created_at: Type.Optional(Type.String({ format: 'date-time', description: 'a moment such as 2026-11-03T12:00:00Z' }))
+  created_at: Type.Optional(Type.String({ format: 'date-time', description: 'a date and time such as 2026-11-03T12:00:00Z' }))
 }, { additionalProperties: false })
 export type UserRecord = Static<typeof UserRecord>
 

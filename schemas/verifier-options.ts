@@ -3,9 +3,9 @@ import type { Static } from 'typebox'
 import { SCOPE_PATTERN } from './common.js'
 import { DURATION_PATTERN, Options } from './options.js'
 
-// One schema makes the type, the check and the table in docs/reference: see `schemas/options.ts`.
+// One schema gives the type, the check and the table in docs/reference, as in `schemas/options.ts`.
 
-/** Told what goes on: the `log` of a Fastify app will do. */
+/** Receives log messages. The `log` of a Fastify app has this type. */
 export interface VerifierLog {
   info (details: object, message: string): void
   warn (details: object, message: string): void
@@ -18,10 +18,11 @@ export const VerifierOptions = Type.Object({
    * 8414).
    */
   issuer: Type.String({
-    // What is read there decides which tokens are good, and the secret of the client goes there.
+    // The verifier trusts the keys that it reads there, and sends the client secret there.
     pattern: '^(https://[^/?#@\\s]+|http://(127\\.[0-9.]+|localhost|\\[::1\\])(:[0-9]{1,5})?)(/[^?#\\s]*)?$',
-    description: 'The URL of the service, exactly as in the `iss` of its tokens. The verifier discovers everything else there (RFC 8414).',
-    expects: 'an https URL without query and fragment, or an http one of this machine (127.0.0.1, localhost, [::1])'
+    description: 'The URL of the service, exactly as in the `iss` of its tokens. The verifier discovers everything ' +
+      'else there (RFC 8414).',
+    expects: 'an https URL without a query or fragment, or an http URL of this machine (127.0.0.1, localhost, [::1])'
   }),
   /** The required `aud` of tokens, or a list of which tokens must have at least one. Default: the issuer. */
   audience: Type.Optional(Type.Union([Type.String({ minLength: 1 }), Type.Array(Type.String({ minLength: 1 }), { minItems: 1, uniqueItems: true })], {
@@ -35,7 +36,8 @@ export const VerifierOptions = Type.Object({
   clientId: Type.Optional(Type.String({
     minLength: 1,
     maxLength: 128,
-    description: 'The id of a machine client with the scope `revocations:read`, and `tokens:introspect` if `whenStale` is `introspect`.',
+    description: 'The id of a machine client with the scope `revocations:read`, and `tokens:introspect` if ' +
+      '`whenStale` is `introspect`.',
     expects: 'the id of a machine client'
   })),
   /** The secret of that client. */
@@ -50,7 +52,8 @@ export const VerifierOptions = Type.Object({
    * client is needed. Default `feed`.
    */
   revocations: Type.Optional(Type.Enum(['feed', 'none'], {
-    description: '`feed`: a revoked token is rejected within `revocationBound`. `none`: it is accepted until it expires, and no client is needed.',
+    description: '`feed`: a revoked token is rejected within `revocationBound`. `none`: it is accepted until it ' +
+      'expires, and no client is needed.',
     default: 'feed',
     expects: "'feed' or 'none'"
   })),
@@ -60,27 +63,30 @@ export const VerifierOptions = Type.Object({
    */
   revocationBound: Type.Optional(Type.String({
     pattern: DURATION_PATTERN,
-    description: 'How long a token may still be accepted after its revocation was acknowledged, at least `500ms`. If the feed is silent for longer, `whenStale` applies to every token.',
+    description: 'How long a token may still be accepted after its revocation was acknowledged, at least `500ms`. If ' +
+      'the feed is silent for longer, `whenStale` applies to every token.',
     default: '1s',
     expects: 'a duration such as 1s, at least 500ms'
   })),
   /**
-   * What happens to tokens while the feed is cut for longer than the bound. `refuse`: respond 503. `introspect`: ask
+   * What happens to tokens while the feed is silent for longer than the bound. `refuse`: respond 503. `introspect`: ask
    * the service about each token, and respond 503 if it does not answer. Default `refuse`.
    */
   whenStale: Type.Optional(Type.Enum(['refuse', 'introspect'], {
-    description: 'What happens to tokens while the feed is cut for longer than the bound. `refuse`: respond 503. `introspect`: ask the service about each token, and respond 503 if it does not answer.',
+    description: 'What happens to tokens while the feed is silent for longer than the bound. `refuse`: respond 503. ' +
+      '`introspect`: ask the service about each token, and respond 503 if it does not answer.',
     default: 'refuse',
     expects: "'refuse' or 'introspect'"
   })),
   /**
-   * The scopes that a guard may require, each with a description. A misspelt scope then stops the boot. Default: the
+   * The scopes that a guard may require, each with a description. A misspelt scope then fails at boot. Default: the
    * scopes that the service lists (`scopes_supported`).
    */
   scopes: Type.Optional(Type.Record(Type.String({ pattern: SCOPE_PATTERN }), Type.String(), {
-    description: 'The scopes that a guard may require, each with a description. A misspelt scope then stops the boot. Default: the scopes that the service lists (`scopes_supported`).',
+    description: 'The scopes that a guard may require, each with a description. A misspelt scope then fails at boot. ' +
+      'Default: the scopes that the service lists (`scopes_supported`).',
     additionalProperties: false,
-    expects: 'names of printable ASCII without spaces, quotes and backslashes, each with a description'
+    expects: 'names in printable ASCII without spaces, double quotes or backslashes, each with a description'
   })),
   /**
    * Receives a message when tokens start or stop being accepted, with the reason. The plugin uses the log of the app.
@@ -88,13 +94,15 @@ export const VerifierOptions = Type.Object({
   log: Type.Optional(Type.Unsafe<VerifierLog>({
     type: 'object',
     callable: ['info', 'warn'],
-    description: 'Receives a message when tokens start or stop being accepted, with the reason. The plugin uses the log of the app.',
-    expects: 'an object with the functions info and warn, as app.log'
+    description: 'Receives a message when tokens start or stop being accepted, with the reason. The plugin uses the ' +
+      'log of the app.',
+    expects: 'an object with the functions info and warn, such as app.log'
   })),
   /** Your own `fetch`, for example to use a proxy or to trust your own certificate. Default: the `fetch` of Node.js. */
   fetch: Type.Optional(Type.Unsafe<typeof globalThis.fetch>({
     callable: [],
-    description: 'Your own `fetch`, for example to use a proxy or to trust your own certificate. Default: the `fetch` of Node.js.',
+    description: 'Your own `fetch`, for example to use a proxy or to trust your own certificate. Default: the ' +
+      '`fetch` of Node.js.',
     expects: 'a function'
   })),
   /** The source of time, in milliseconds, for tests. Default `Date.now`. */
@@ -109,7 +117,8 @@ export const VerifierOptions = Type.Object({
    */
   stopwatch: Type.Optional(Type.Unsafe<() => number>({
     callable: [],
-    description: 'The source of elapsed time, in milliseconds, which never goes back, for tests. Default `performance.now`, or `now` if that is set.',
+    description: 'The source of elapsed time, in milliseconds, which never goes back, for tests. Default ' +
+      '`performance.now`, or `now` if that is set.',
     expects: 'a function'
   }))
 }, { additionalProperties: false })
@@ -118,7 +127,7 @@ export type VerifierOptions = Static<typeof VerifierOptions>
 
 const { cookies, trustedOrigins } = Options.properties
 
-/** What `app.register(verifier, options)` takes: the same, and how tokens come in cookies. */
+/** What `app.register(verifier, options)` takes: the same options, and those for tokens in cookies. */
 export const VerifierPluginOptions = Type.Object({ ...VerifierOptions.properties, cookies, trustedOrigins }, { additionalProperties: false })
 
 export type VerifierPluginOptions = Static<typeof VerifierPluginOptions>

@@ -3,4 +3,4 @@ import { documentUrl, makeDocument, makeTypes, typesUrl } from './document.js'
 
 const document = await makeDocument()
 await writeFile(documentUrl, document)
-await writeFile(typesUrl, await makeTypes(document))
+await writeFile(typesUrl, makeTypes(document))

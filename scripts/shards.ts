@@ -1,10 +1,15 @@
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 
-// `npm run shards`: writes test/shards/. A process for each test file spends most of its time on starting, so the files of an
-// entry run in one process, one after the other. A file still runs alone: node dist/test/lib/identity/scopes.test.js
+// `npm run shards`: writes test/shards/. A process for each test file would spend most of its time on starting, so all
+// files of an entry run in one process, one after the other. You can still run a file alone:
+//
+//   node dist/test/lib/identity/scopes.test.js
 
-/** The entries of `npm test`, the slowest first: folders, and single files. A file belongs to the first entry that names it. */
+/**
+ * The entries of `npm test`, the slowest first: folders, and single files. A file belongs to the first entry that names
+ * it.
+ */
 const QUICK: Record<string, readonly string[]> = {
   // It waits more than it computes, so it starts first and leaves the cores to the others.
   postgres: ['postgres'],
@@ -21,19 +26,23 @@ const QUICK: Record<string, readonly string[]> = {
   service: ['service']
 }
 
-/** What `npm run test:all` adds: other people's programs, browsers and packages, and what must have a process of its own. */
+/** What `npm run test:all` adds with the packages of test/foreign. Nothing else can import these. */
+const FOREIGN: Record<string, readonly string[]> = {
+  package: ['foreign/package.test.ts'],
+  browser: ['foreign/browser', 'foreign/websocket.test.ts'],
+  'regular-expressions': ['foreign/regular-expressions.test.ts'],
+  foreign: ['foreign']
+}
+
+/** What `npm run test:all` adds besides: programs that may be missing, and what must have a process of its own. */
 const SLOW: Record<string, readonly string[]> = {
-  package: ['package.test.ts'],
-  browser: ['browser', 'hosts/websocket.test.ts'],
-  foreign: ['foreign', 'client/generators.test.ts', 'openapi.test.ts'],
   bench: ['bench/contenders.test.ts'],
   'hot-path': ['hot-path/requests.test.ts'],
   allocations: ['hot-path/allocations.test.ts'],
-  'regular-expressions': ['regular-expressions.test.ts'],
   timing: ['plugins/timing.test.ts']
 }
 
-/** Files that other commands run. */
+/** Folders whose files other commands run. */
 const ELSEWHERE = ['shards', 'faults']
 
 export interface Shard {
@@ -43,22 +52,31 @@ export interface Shard {
   files: string[]
 }
 
+const isIn = (file: string, places: readonly string[]): boolean =>
+  places.some(place => file === place || file.startsWith(`${place}/`))
+
+/** Returns the test files, as sorted paths below test/. */
+export async function listTests (root: string): Promise<string[]> {
+  const files = await readdir(join(root, 'test'), { recursive: true })
+  return files.filter(file => file.endsWith('.test.ts') && !file.includes('node_modules')).sort()
+}
+
 /** Reads the test tree and returns what each entry holds, and which files no entry holds. */
 export async function planShards (root: string): Promise<{ shards: Shard[], left: string[] }> {
-  const entries = await readdir(join(root, 'test'), { recursive: true })
-  const files = entries.filter(file => file.endsWith('.test.ts') && !ELSEWHERE.some(folder => file.startsWith(`${folder}/`))).sort()
+  const files = (await listTests(root)).filter(file => !isIn(file, ELSEWHERE))
+  const foreign = plan('foreign', FOREIGN, files)
   const slow = plan('all', SLOW, files)
-  const quick = plan('quick', QUICK, files.filter(file => !slow.some(shard => shard.files.includes(file))))
-  const shards = [...quick, ...slow]
+  const rest = files.filter(file => ![...foreign, ...slow].some(shard => shard.files.includes(file)))
+  const shards = [...plan('quick', QUICK, rest), ...slow, ...foreign]
   return { shards, left: files.filter(file => !shards.some(shard => shard.files.includes(file))) }
 }
 
 function plan (command: string, names: Record<string, readonly string[]>, files: readonly string[]): Shard[] {
   const left = new Set(files)
   return Object.entries(names).map(([name, places], index) => {
-    const found = [...left].filter(file => places.some(place => file === place || file.startsWith(`${place}/`)))
+    const found = [...left].filter(file => isIn(file, places))
     for (const file of found) left.delete(file)
-    // tap starts the files in the order of their names.
+    // tap starts the entries in the order of their names.
     return { name: `${command}/${String(index + 1).padStart(2, '0')}-${name}`, files: found }
   })
 }
@@ -67,12 +85,13 @@ function plan (command: string, names: Record<string, readonly string[]>, files:
 export function renderShard ({ name, files }: Shard): string {
   const folder = join('test/shards', name, '..')
   const imports = files.map(file => `import '${relative(folder, join('test', file)).replace(/\.ts$/, '.js')}'`)
-  return `// Written by npm run shards: see scripts/shards.ts.\nimport t from 'tap'\n${imports.join('\n')}\n\n// A file sets the limit for itself alone.\nt.setTimeout(600_000)\n`
+  return `// Written by npm run shards: see scripts/shards.ts.\nimport t from 'tap'\n${imports.join('\n')}\n\n// The ` +
+    'timeout in a test file only covers that file.\nt.setTimeout(600_000)\n'
 }
 
 if (process.argv[1] === import.meta.filename) {
   const { shards, left } = await planShards('.')
-  if (left.length > 0) throw new Error(`No entry of scripts/shards.ts names ${left.join(', ')}`)
+  if (left.length > 0) throw new Error(`No entry of scripts/shards.ts contains ${left.join(', ')}: add them to one`)
   await rm('test/shards', { recursive: true, force: true })
   for (const shard of shards) {
     const file = join('test/shards', `${shard.name}.test.ts`)

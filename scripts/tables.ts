@@ -13,7 +13,7 @@ import { describeEvent, EVENT_TYPES } from '../schemas/events.js'
 import { Options, SERVICE_DEFAULTS, ServiceOptions } from '../schemas/options.js'
 import { VerifierOptions } from '../schemas/verifier-options.js'
 
-/** The pages of `docs/reference` that hold generated tables, each with the names of its tables. */
+/** The pages of `docs/reference` with generated tables, and the names of their tables. */
 const PAGES: Record<string, string[]> = {
   'options.md': ['options'],
   'verifier-options.md': ['verifier'],
@@ -26,7 +26,7 @@ const PAGES: Record<string, string[]> = {
   'command-line.md': ['verbs', 'verb-options', 'exit-codes']
 }
 
-/** The pages with current tables, by their paths. A table stands between `<!-- name -->` and `<!-- /name -->`. */
+/** Returns the pages with current tables, by path. A table stands between `<!-- name -->` and `<!-- /name -->`. */
 export async function renderPages (read: (path: string) => Promise<string>): Promise<Record<string, string>> {
   const tables: Record<string, string> = {
     options: optionsTable(Options),
@@ -40,14 +40,16 @@ export async function renderPages (read: (path: string) => Promise<string>): Pro
   }
   const pages = Object.entries(PAGES).map(async ([name, parts]) => {
     const path = `docs/reference/${name}`
-    return [path, parts.reduce((text, part) => replaceTable(path, text, part, tables[part] ?? ''), await read(path))] as const
+    return [path, parts.reduce((text, part) => replaceTable(text, { path, name: part, content: tables[part] ?? '' }), await read(path))] as const
   })
   return Object.fromEntries(await Promise.all(pages))
 }
 
-function replaceTable (path: string, text: string, name: string, content: string): string {
+function replaceTable (text: string, { path, name, content }: { path: string, name: string, content: string }): string {
   const marked = new RegExp(`(<!-- ${name} -->\n)[\\s\\S]*?(<!-- /${name} -->)`)
-  if (!marked.test(text)) throw new Error(`${path} has no place for the table '${name}'`)
+  if (!marked.test(text)) {
+    throw new Error(`${path} has no place for the table '${name}': add <!-- ${name} --> and <!-- /${name} -->`)
+  }
   return text.replace(marked, (_whole, start: string, end: string) => `${start}${content}${end}`)
 }
 
@@ -59,14 +61,14 @@ function optionsTable (options: TSchema): string {
 function environmentTable (): string {
   return table(['variable', 'option', 'legal values', 'default'], [...leaves(Options as OptionSchema), ...leaves(ServiceOptions as OptionSchema)]
     .filter(([, schema]) => schema.env !== undefined)
-    .map(([name, schema]) => [code(schema.env ?? ''), code(name), schema.list === true ? `${schema.expects}; several are separated by commas` : schema.expects ?? '', defaultOf({ ...schema, ...serviceDefault(name) })]))
+    .map(([name, schema]) => [code(schema.env ?? ''), code(name), schema.list === true ? `${schema.expects}; separate several with commas` : schema.expects ?? '', defaultOf({ ...schema, ...serviceDefault(name) })]))
 }
 
 function serviceDefault (name: string): { default?: unknown } {
   return Object.hasOwn(SERVICE_DEFAULTS, name) ? { default: SERVICE_DEFAULTS[name as keyof typeof SERVICE_DEFAULTS] } : {}
 }
 
-/** The options themselves, those inside an object by their path. */
+/** Returns every option. The name of an option inside an object is its path. */
 function leaves (schema: OptionSchema, prefix = ''): Array<[string, OptionSchema]> {
   return Object.entries(schema.properties ?? {}).flatMap(([name, property]): Array<[string, OptionSchema]> =>
     property.properties === undefined ? [[prefix + name, property]] : leaves(property, `${prefix}${name}.`))
@@ -76,7 +78,7 @@ function defaultOf ({ default: value }: OptionSchema): string {
   return value === undefined ? '' : code(typeof value === 'string' ? value || "''" : JSON.stringify(value))
 }
 
-/** The tables of what a running instance says of itself. */
+/** Returns the tables that describe what a running instance serves. */
 async function servedTables (): Promise<{ routes: string, metrics: string }> {
   const app = fastify()
   await app.register(latchkey, { database: ':memory:', bcryptCost: 4, docs: true, registration: true, metrics: true, statusList: true })
@@ -98,14 +100,16 @@ function routesTable ({ paths }: Document): string {
   return table(['route', 'who may call it', 'what it does'], rows.sort(([a], [b]) => String(a?.split(' ')[1]).localeCompare(String(b?.split(' ')[1]))))
 }
 
-/** Of the text format of Prometheus. What Node.js tells of the process is one row: it says of itself what it is. */
+/**
+ * Reads the text format of Prometheus. The metrics of Node.js itself share one row, because their names explain them.
+ */
 function metricsTable (exposition: string): string {
   const ours = [...exposition.matchAll(/^# HELP (latchkey_\w+) (.+)\n# TYPE \1 (\w+)$/gm)]
     .map(([, name = '', help = '', type = '']) => [code(name + labelsOf(exposition, name)), type, help])
   return table(['metric', 'type', 'meaning'], [...ours, ['`process_*`, `nodejs_*`', '', 'CPU, memory, event loop, garbage collection']])
 }
 
-/** The names of a metric's labels, but for the bounds of a histogram. */
+/** Returns the names of a metric's labels, except the bounds of a histogram. */
 function labelsOf (exposition: string, name: string): string {
   const [, labels = ''] = new RegExp(`^${name}(?:_count)?\\{(.+)\\} `, 'm').exec(exposition) ?? []
   const names = [...labels.matchAll(/\b(\w+)="/g)].map(([, label]) => label)
@@ -133,7 +137,7 @@ function eventsTable (): string {
   }))
 }
 
-/** The verbs of the command line, their options, and its exit codes. */
+/** Returns the tables of the commands, their options and the exit codes. */
 function commandTables (): Record<string, string> {
   const program = new Command('latchkey')
   addServe(program)

@@ -3,7 +3,8 @@ import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-// tap builds its own class from the plugins in .taprc. That takes seconds, so it happens only after these or tap have changed.
+// tap builds a class from the plugins in .taprc. That takes seconds, so this script builds it only if .taprc or the
+// version of tap has changed.
 
 const MARK = 'node_modules/.tap-build'
 

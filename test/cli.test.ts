@@ -39,19 +39,19 @@ t.test('every verb has help with an example', async t => {
 t.test('wrong usage is one sentence and exit code 2', async t => {
   const directory = t.testdir()
   const cases: Array<[string[], RegExp]> = [
-    [[], /a verb is missing/],
+    [[], /the command is missing/],
     [['frob'], /unknown command 'frob'/],
     [['users', 'lst'], /Did you mean list\?/],
     [['users', 'add'], /missing required argument 'name'/],
     [['users', 'add', ' alice'], /A username cannot begin or end with a space, .*: choose another one/],
     [['users', 'add', 'alice', '--password', 'x'], /unknown option '--password'/],
-    [['users', 'list', '--limit', '0'], /a whole number from 1/],
-    [['users', 'import', 'users.txt'], /say --format/],
+    [['users', 'list', '--limit', '0'], /a whole number of at least 1/],
+    [['users', 'import', 'users.txt'], /use --format/],
     [['copy', '--from', 'a.db'], /required option '--to <database>'/],
-    [['copy', '--from', ':memory:', '--to', 'a.db'], /--from ':memory:' is no database that is kept/],
+    [['copy', '--from', ':memory:', '--to', 'a.db'], /--from ':memory:' is not a stored database/],
     [['users', 'export'], /--with-hashes/],
-    [['keys', 'import', 'x', '--issuer', 'y'], /--issuer goes only with --verify-only/],
-    [['keys', 'import', 'x', '--now', '--verify-only'], /--now does not go with --verify-only/],
+    [['keys', 'import', 'x', '--issuer', 'y'], /--issuer can only be used with --verify-only/],
+    [['keys', 'import', 'x', '--now', '--verify-only'], /--now cannot be used with --verify-only/],
     [['keys', 'import', 'x', '--verify-only', '--until', 'soon'], /--until must be a duration/]
   ]
   for (const [args, sentence] of cases) {
@@ -102,7 +102,7 @@ t.test('reads .env; what is set already wins; misspelt names are warned about', 
   const directory = t.testdir({ '.env': 'LATCHKEY_DATABASE=./from-env-file.db\nLATCHKEY_TEST_THING=1\nLATCHKEY_ISSUR=x\n' })
   const fromFile = await run(directory, ['migrate'])
   t.match(fromFile, { code: 0, stdout: /\.\/from-env-file\.db/ })
-  t.equal(fromFile.stderr, 'latchkey: warning: the variable LATCHKEY_ISSUR is not read by anything: look for a misspelling\n')
+  t.equal(fromFile.stderr, 'latchkey: warning: the variable LATCHKEY_ISSUR is unknown and has no effect: check its spelling\n')
   t.match(await run(directory, ['migrate'], { env: { LATCHKEY_DATABASE: './set.db' } }), { code: 0, stdout: /\.\/set\.db/ })
 
   const unreadable = t.testdir({ '.env': {} })

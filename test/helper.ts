@@ -75,7 +75,7 @@ export function askBefore (app: FastifyInstance): void {
   app.addHook('onRegister', scope => { scopes.push(scope) })
   app.addHook('onRequest', async () => {
     // Where it fails the request will be told so.
-    await scopes.find(scope => scope[kStore] !== undefined)?.[kStore].ask().catch(() => {})
+    await scopes.find(scope => scope[kStore] !== undefined)?.[kStore].poll().catch(() => {})
   })
 }
 

@@ -6,8 +6,8 @@ export { withTestKit } from './kit.js'
 export type { TestableApp, TestKit, TestUser } from './kit.js'
 
 /**
- * The options that make a test quick: a database in memory, cheap hashes of passwords, no limit on attempts, one signing key. What they
- * do not name behaves, and should be configured, as in production.
+ * Options that make tests fast: a database in memory, cheap password hashes, no rate limit, and one signing key.
+ * Configure everything else as in production.
  */
 export const testOptions = Object.freeze({
   database: ':memory:',

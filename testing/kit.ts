@@ -5,28 +5,29 @@ import { assertKnownScopes, formatScope, parseScope } from '../lib/identity/scop
 import type { Users } from '../lib/users/users.js'
 
 /**
- * Who a test acts as:
- * - the username of somebody in the built-in table;
- * - a user, as `app.latchkey.users.add()` gave it. Where the app has users of its own: what its `find` gives, or anybody you like;
- * - nobody in particular, who has these scopes: the same user for the same scopes. In the built-in table it is added at first use;
- *   users of your own do not know it, so `find` ends what asks for more than its token.
+ * The user that a test acts as:
+ * - the username of a user in the built-in table.
+ * - a user as returned by `app.latchkey.users.add()`. In an app with its own users, any user, known to its `find` or
+ *   not.
+ * - any user with these scopes. The same scopes always give the same user. In the built-in table the kit adds it at
+ *   first use. Your own user store does not know this user, so whatever calls `find` for it ends the session.
  */
 export type TestUser = string | User | { readonly scopes: readonly Scope[] }
 
-/** What a test of an app that uses Latchkey needs beside the app. */
+/** The methods that a test of an app with Latchkey needs. */
 export interface TestKit {
   /**
-   * An access token of a session that has just begun, with all scopes that the user has: of the app's own key, with its own claims, for
-   * `accessTokenTtl`. Throws where there is no such user, or where a login would not give one either.
+   * Returns an access token of a new session with all scopes of the user. The app's own key signs it, and it has the
+   * app's claims and `accessTokenTtl`. Throws if the user does not exist, or if a login would not issue a token either.
    */
   createTestToken (who: TestUser): Promise<string>
-  /** Sends a request as somebody who has just logged in: `app.inject` with a new token in the `Authorization` header. */
+  /** Calls `app.inject` with a new token of the user in the `Authorization` header. */
   injectAs (who: TestUser, request: InjectOptions | string): Promise<LightMyRequestResponse>
-  /** Revokes an access token, as `POST /revoke` does. Throws where it is none of this app. */
+  /** Revokes an access token, as `POST /revoke` does. Throws if it is not a token of this app. */
   revoke (token: string): Promise<void>
 }
 
-/** What the kit needs of a Fastify app, whatever its type parameters are. */
+/** The members of a Fastify app that the kit uses, independent of the app's type parameters. */
 export interface TestableApp {
   readonly latchkey: Latchkey
   ready (): PromiseLike<unknown>
@@ -34,44 +35,44 @@ export interface TestableApp {
 }
 
 /**
- * Gives an app under test the methods of the kit, and returns it. They do nothing that `app.latchkey` does not let the app do itself:
- * keys, sessions, revocations and the database are the real ones.
- * @param app - that on which Latchkey is registered, before or after it is ready.
+ * Adds the methods of the kit to an app under test, and returns the app. They only call `app.latchkey`, so keys,
+ * sessions, revocations and the database are real.
+ * @param app - the app on which Latchkey is registered. It need not be ready yet.
  */
 export function withTestKit<App extends TestableApp> (app: App): App & TestKit {
-  const anybodies = new Map<string, Promise<User>>()
+  const usersByScopes = new Map<string, Promise<User>>()
 
   async function readServices (): Promise<Latchkey> {
     const registered: { latchkey?: Latchkey } = app
     if (registered.latchkey === undefined) await app.ready()
-    if (registered.latchkey === undefined) throw new TypeError('withTestKit() was given an app without Latchkey: give it the one, or the scope of it, on which Latchkey is registered')
+    if (registered.latchkey === undefined) throw new TypeError('withTestKit() was given an app without Latchkey: pass the app or scope on which Latchkey is registered')
     return registered.latchkey
   }
 
-  async function addAnybody (users: Users | undefined, scopes: string[]): Promise<User> {
+  async function addUserWith (users: Users | undefined, scopes: string[]): Promise<User> {
     const username = `test-${randomUUID()}`
     if (users === undefined) return { id: username, username, scopes }
     return await users.add({ username, password: randomBytes(32).toString('base64url'), scopes })
   }
 
-  function findAnybody (services: Latchkey, users: Users | undefined, given: readonly string[]): Promise<User> {
+  function findUserWith (services: Latchkey, users: Users | undefined, given: readonly string[]): Promise<User> {
     assertKnownScopes(given, services.scopes)
     const scopes = parseScope(formatScope(given))
     const key = formatScope(scopes)
-    // The promise, not the user: two requests at once are of one user too.
-    const anybody = anybodies.get(key) ?? addAnybody(users, scopes)
-    anybodies.set(key, anybody)
-    return anybody
+    // Store the promise, so that two concurrent requests share one user.
+    const user = usersByScopes.get(key) ?? addUserWith(users, scopes)
+    usersByScopes.set(key, user)
+    return user
   }
 
   async function findUser (services: Latchkey, who: TestUser): Promise<User> {
     const users = builtInUsers(services)
-    if (typeof who === 'string' && users === undefined) throw new TypeError(`The users of this app are its own (option users): give a user instead of the name ${who}`)
-    const user = typeof who === 'string' || 'id' in who ? who : await findAnybody(services, users, who.scopes)
+    if (typeof who === 'string' && users === undefined) throw new TypeError(`This app manages its users itself (option users): pass a user instead of the name ${who}`)
+    const user = typeof who === 'string' || 'id' in who ? who : await findUserWith(services, users, who.scopes)
     if (users === undefined) return user as User
-    // As of now: what the test holds may be older than the last change.
+    // Read the user again, because the one that the test holds may be out of date.
     const account = typeof user === 'string' ? await users.findByName(user) : await users.findById(user.id)
-    if (account === null) throw new TypeError(`There is no user ${typeof user === 'string' ? user : user.username}: add it by app.latchkey.users.add()`)
+    if (account === null) throw new TypeError(`There is no user ${typeof user === 'string' ? user : user.username}: add the user with app.latchkey.users.add()`)
     return account
   }
 
@@ -90,13 +91,13 @@ export function withTestKit<App extends TestableApp> (app: App): App & TestKit {
     async revoke (token: string) {
       const services = await readServices()
       const claims = services.tokens.decode(token)
-      if (claims === undefined) throw new TypeError('What was to be revoked is no access token of this app')
+      if (claims === undefined) throw new TypeError('The token to revoke is not an access token of this app')
       await services.sessions.endToken(claims)
     }
   })
 }
 
-/** Undefined where the app has users of its own: `services.users` throws then. */
+/** Undefined if the app manages its users itself. `services.users` then throws. */
 function builtInUsers (services: Latchkey): Users | undefined {
   try {
     return services.users

@@ -3,20 +3,25 @@ import type { Moment, Stopwatches } from '../lib/time/elapsed-time.js'
 import type { Requests } from './requests.js'
 import type { Credentials } from './settings.js'
 
-/** Of its own access token a verifier uses the first half for something new, and the rest for what is under way. */
+/**
+ * A verifier starts new work only in the first half of its own access token's life. The rest is for work in progress.
+ */
 const USED_HALF = 0.5
 
-/** What a verifier is to the service: a machine client. */
+/** The verifier in its role as a machine client of the service. */
 export interface ServiceClient {
-  /** An access token of its own, and for how many milliseconds it is good. */
+  /** Returns an access token of the verifier's own, and for how many more milliseconds it is valid. */
   token (): Promise<{ text: string, remaining: number }>
-  /** Resolves where the service has granted what the token is for, now or before. Rejects where it does not, or cannot be reached. */
+  /**
+   * Resolves if the service has granted the scope of the token, now or earlier. Rejects if it refuses, or cannot be
+   * reached.
+   */
   confirm (): Promise<void>
-  /** Whether it has been so. */
+  /** Whether the service has ever granted the scope. */
   isConfirmed (): boolean
-  /** Forgets the token: it was refused. */
+  /** Discards the token after the service has refused it. */
   forget (): void
-  /** The header of a request that authenticates by id and secret: RFC 6749 section 2.3.1. */
+  /** The header that authenticates a request by id and secret: RFC 6749 section 2.3.1. */
   readonly basic: { authorization: string }
 }
 
@@ -29,9 +34,9 @@ interface HeldToken {
 
 /**
  * Creates the client.
- * @param endpoint - tells the token endpoint, which has to be discovered first.
- * @param scope - what its access token is for.
- * @param onConfirmed - called when the service grants that.
+ * @param endpoint - returns the token endpoint, which must have been discovered.
+ * @param scope - the scope of its access token.
+ * @param onConfirmed - called when the service grants that scope.
  */
 export function createServiceClient ({ credentials, endpoint, scope, requests, time, onConfirmed }: {
   credentials: Credentials
@@ -52,7 +57,7 @@ export function createServiceClient ({ credentials, endpoint, scope, requests, t
     const { members } = await requests.json(endpoint(), { method: 'POST', headers: basic, form: { grant_type: 'client_credentials', scope } })
     const { access_token: text, expires_in: seconds, token_type: type } = members
     if (typeof text !== 'string' || typeof type !== 'string' || type.toLowerCase() !== 'bearer' || typeof seconds !== 'number' || !(seconds > 0)) {
-      throw new Error('The token endpoint gives no access token that can be used')
+      throw new Error('The token endpoint did not return a usable access token')
     }
     isConfirmed = true
     onConfirmed()
@@ -82,7 +87,7 @@ export function createServiceClient ({ credentials, endpoint, scope, requests, t
   }
 }
 
-/** As in a form, which RFC 6749 section 2.3.1 wants before the base64. */
+/** RFC 6749 section 2.3.1 requires form encoding before base64. */
 function formEncode (text: string): string {
   return new URLSearchParams({ text }).toString().slice('text='.length)
 }

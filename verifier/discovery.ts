@@ -2,8 +2,18 @@ import { show } from '../lib/options/check.js'
 import { metadataPath } from '../lib/http/server-metadata.js'
 import type { Requests } from './requests.js'
 
-/** What the verifier needs to know of the service. */
-export interface ServiceMetadata {
+/** The names of the endpoints in the metadata. */
+const MEMBERS = {
+  jwksUri: 'jwks_uri',
+  tokenEndpoint: 'token_endpoint',
+  introspectionEndpoint: 'introspection_endpoint',
+  feedEndpoint: 'revocation_feed_endpoint'
+} as const
+
+export type EndpointName = keyof typeof MEMBERS
+
+/** The parts of the metadata that a verifier needs. */
+interface ServiceMetadata {
   jwksUri: string
   tokenEndpoint: string | undefined
   introspectionEndpoint: string | undefined
@@ -12,14 +22,18 @@ export interface ServiceMetadata {
 }
 
 /**
- * Reads the metadata of an issuer: RFC 8414. Throws where they are not its own (section 3.3), or name a place to which nothing of
- * ours must go: what gets the secret of the client, or an access token, is at the issuer itself, and the keys are there or come by https.
+ * Reads the metadata of an issuer: RFC 8414. Throws if it belongs to another issuer (section 3.3), or names an unsafe
+ * endpoint. Endpoints that receive the client secret or an access token must be at the origin of the issuer. The keys
+ * may also come from another origin by https.
  */
-export async function discover (issuer: string, requests: Requests): Promise<ServiceMetadata> {
+async function discover (issuer: string, requests: Requests): Promise<ServiceMetadata> {
   const { origin } = new URL(issuer)
   const url = origin + metadataPath(issuer)
   const { members } = await requests.json(url)
-  if (members.issuer !== issuer) throw new Error(`The metadata at ${url} are those of the issuer ${show(members.issuer)}, and the option issuer says ${show(issuer)}: it must be the same to the letter`)
+  if (members.issuer !== issuer) {
+    throw new Error(`The metadata at ${url} names the issuer ${show(members.issuer)}, ` +
+      `but the option issuer is ${show(issuer)}: set it to exactly the same text`)
+  }
 
   function read (name: string): string | undefined {
     const value = members[name]
@@ -27,20 +41,50 @@ export async function discover (issuer: string, requests: Requests): Promise<Ser
     const target = typeof value === 'string' && URL.canParse(value) ? new URL(value) : undefined
     const mayLeave = name === 'jwks_uri' && target?.protocol === 'https:'
     if (target === undefined || target.username !== '' || target.password !== '' || (target.origin !== origin && !mayLeave)) {
-      throw new Error(`The metadata at ${url} name a ${name} that is not at ${origin}`)
+      throw new Error(`The metadata at ${url} contains a ${name} that is not at ${origin}`)
     }
     return target.href
   }
 
   const jwksUri = read('jwks_uri')
-  if (jwksUri === undefined) throw new Error(`The metadata at ${url} have no jwks_uri`)
+  if (jwksUri === undefined) throw new Error(`The metadata at ${url} has no jwks_uri`)
   const scopes = members.scopes_supported ?? []
-  if (!Array.isArray(scopes) || !scopes.every(scope => typeof scope === 'string')) throw new Error(`The metadata at ${url} have scopes_supported that are no list of names`)
+  if (!Array.isArray(scopes) || !scopes.every(scope => typeof scope === 'string')) throw new Error(`The metadata at ${url} has a scopes_supported that is not a list of names`)
   return {
     jwksUri,
     tokenEndpoint: read('token_endpoint'),
     introspectionEndpoint: read('introspection_endpoint'),
     feedEndpoint: read('revocation_feed_endpoint'),
     scopes
+  }
+}
+
+/** Reads the metadata of the service and keeps it. */
+export interface Discovery {
+  /** Reads the metadata, unless it is known. */
+  load (): Promise<void>
+  /** Discards the metadata, so that the next `load` reads it again. */
+  forget (): void
+  /** Returns the URL of an endpoint. Throws if the metadata has not been read, or lacks it. */
+  endpoint (name: EndpointName): string
+  scopes (): readonly string[] | undefined
+}
+
+export function createDiscovery (issuer: string, requests: Requests): Discovery {
+  let metadata: ServiceMetadata | undefined
+  return {
+    async load () {
+      metadata ??= await discover(issuer, requests)
+    },
+    forget () {
+      metadata = undefined
+    },
+    endpoint (name) {
+      if (metadata === undefined) throw new Error(`${issuer} has not been reached yet`)
+      const endpoint = metadata[name]
+      if (endpoint === undefined) throw new Error(`The metadata of ${issuer} lacks the required ${MEMBERS[name]}`)
+      return endpoint
+    },
+    scopes: () => metadata?.scopes
   }
 }

@@ -5,25 +5,26 @@ import type { Moment, Stopwatches } from '../lib/time/elapsed-time.js'
 import { reasonOf } from './requests.js'
 import type { Requests } from './requests.js'
 
-/** Characters of one event: a thousand rules have a tenth of it. */
+/** The maximum length of an event, in characters. A thousand rules need a tenth of it. */
 const MAX_EVENT = 4 * 1024 * 1024
 
-/** Milliseconds until the service has begun to answer. */
+/** Milliseconds that the service has to start its response. */
 const OPENING = 5_000
 
-/** A stream of server-sent events that is being read. */
+/** A stream of server-sent events that is open. */
 export interface EventStream {
   /** When the request for it was sent. */
   readonly sent: Moment
-  /** Resolves with the reason when nothing more comes, for whatever reason. Never rejects. */
+  /** Resolves with the reason when the stream ends, for any reason. Never rejects. */
   readonly ended: Promise<Error>
   close (reason: Error): void
 }
 
 /**
  * Opens a stream and reads it.
- * @param silence - milliseconds without anything after which it is given up: nobody tells a receiver that a link is cut.
- * @param onEvent - takes each event; the stream ends with what it throws.
+ * @param silence - milliseconds without data after which the stream is closed, because a receiver gets no notice of a
+ *   broken connection.
+ * @param onEvent - called for each event. If it throws, the stream ends with that error.
  */
 export function openEventStream ({ url, headers, requests, time, silence, onEvent }: {
   url: string
@@ -39,19 +40,19 @@ export function openEventStream ({ url, headers, requests, time, silence, onEven
 
   function expect (milliseconds: number): void {
     clearTimeout(timer)
-    timer = setTimeout(() => abort.abort(new Error(`Nothing came from ${url} for ${milliseconds} ms`)), milliseconds)
+    timer = setTimeout(() => abort.abort(new Error(`${url} sent nothing for ${milliseconds} ms`)), milliseconds)
   }
 
   async function read (): Promise<never> {
     expect(OPENING)
     const response = await requests.open(url, { headers: { accept: 'text/event-stream', 'cache-control': 'no-cache', ...headers }, signal: abort.signal })
     const type = response.headers.get('content-type') ?? ''
-    if (!/^text\/event-stream\s*(;|$)/i.test(type)) throw new Error(`${url} answers with no event stream`)
+    if (!/^text\/event-stream\s*(;|$)/i.test(type)) throw new Error(`${url} did not respond with an event stream`)
     const parser = createParser({
       maxBufferSize: MAX_EVENT,
       onEvent: event => onEvent(event, sent),
       onError (error) {
-        // A field of a later version is no failure: the standard says to ignore it.
+        // The standard says to ignore unknown fields, for example those of a later version.
         if (error.type === 'max-buffer-size-exceeded') throw error
       }
     })
@@ -60,12 +61,12 @@ export function openEventStream ({ url, headers, requests, time, silence, onEven
       expect(silence)
       parser.feed(decoder.decode(chunk, { stream: true }))
     }
-    throw new Error(`${url} has ended the stream`)
+    throw new Error(`${url} ended the stream`)
   }
 
   const ended = read().catch((error: unknown) => {
     clearTimeout(timer)
-    // The reason for which it was given up says more than that it was.
+    // The reason for aborting says more than the error that the abort causes.
     const reason: unknown = abort.signal.aborted ? abort.signal.reason : error
     abort.abort(reason)
     return reason instanceof Error ? reason : new Error(reasonOf(reason), { cause: reason })

@@ -11,32 +11,33 @@ import { readRules, readState } from './messages.js'
 import { readMoment } from '../lib/time/elapsed-time.js'
 import type { Moment, Stopwatches } from '../lib/time/elapsed-time.js'
 import { createPause } from './pause.js'
+import type { Pause } from './pause.js'
 import { UnexpectedAnswer } from './requests.js'
 import type { Requests } from './requests.js'
 
-/** Milliseconds: the service ends a stream after five minutes. */
+/** Milliseconds. It is shorter than the five minutes after which the service ends a stream. */
 const LONGEST_STREAM = 270_000
 
-/** Of the life of the token that opened it, after which the service ends it too. */
+/** A stream is used for this share of its token's lifetime. The service ends it when the token expires. */
 const STREAM_SHARE = 0.8
 
-/** Milliseconds without a word after which a stream is given up, or twice the bound where that is more. */
+/** A stream that sends nothing for this many milliseconds, or for twice the bound if that is more, is closed. */
 const SILENCE = 2_000
 
-/** How many rules of each kind are looked at after a heartbeat, for those that no longer matter. */
+/** How many rules of each kind are checked after a heartbeat, to remove those that have expired. */
 const SWEEP = 1_000
 
-/** What can stand in a header. Without a cursor everything comes again, which does no harm. */
+/** A cursor that fits into a header. Without a cursor, the service sends all rules again, which does no harm. */
 const CURSOR = /^[\x21-\x7E]{1,256}$/
 
-/** Follows the feed of revocations. */
+/** A receiver of the revocation feed. */
 export interface Feed {
-  /** Does so until it is closed: what goes wrong is reported, and tried again. */
+  /** Follows the feed until it is closed. It reports failures and tries again. */
   follow (): Promise<void>
   close (): void
 }
 
-/** What the feed is made of, and what it keeps up to date. */
+/** The dependencies of a feed, and the state that it keeps up to date. */
 export interface FeedOptions {
   endpoint: () => string
   client: ServiceClient
@@ -48,108 +49,47 @@ export interface FeedOptions {
   clock: Clock
   keys: KeySource
   freshness: Freshness
-  /** Told after each heartbeat, and with the reason when a stream could not be opened, or has ended before its time. */
+  /** Called after each heartbeat. */
   onState: () => void
+  /** Called with the reason if a stream could not be opened, or has ended early. */
   onFailure: (reason: Error) => void
 }
 
-/** A stream, once it has told everything. */
+/** A feed's options and the state that its functions share. */
+interface Receiver extends FeedOptions {
+  pause: Pause
+  /** The id of the last rules that were added to the index. The next stream starts after them. */
+  cursor: string | undefined
+}
+
+/** An open stream. */
 interface Following {
   stream: EventStream
-  /** Whether it did before it ended. */
+  /** Resolves with true when the stream is up to date, with false if it ends before that. */
   hasCaughtUp: Promise<boolean>
-  /** Resolves when it turns out to lag behind. */
+  /** Resolves if the stream lags behind. */
   lags: Promise<void>
-  /** Milliseconds after which the next one should take over. */
+  /** Milliseconds after which another stream should replace it. */
   lifetime: number
 }
 
-const LAGS = new Error('The feed lags behind: the request for it was held up, or the service itself is not up to date')
+const LAGS = new Error('The feed lags behind: the request was delayed, or the service itself is not up to date')
 
 /** Creates the receiver of the feed: `GET /revocations` as server-sent events. */
-export function createFeed ({ endpoint, client, requests, time, bound, index, clock, keys, freshness, onState, onFailure }: FeedOptions): Feed {
+export function createFeed (options: FeedOptions): Feed {
+  const { client, onFailure } = options
   const pause = createPause()
+  const receiver: Receiver = { ...options, pause, cursor: undefined }
   const closing = new AbortController()
-  let cursor: string | undefined
   let current: EventStream | undefined
   let previous: EventStream | undefined
 
-  function takeRules ({ data, id }: EventSourceMessage): void {
-    for (const rule of readRules(data)) index.add(rule)
-    // After they are in: what is asked for next comes after them.
-    if (id !== undefined && CURSOR.test(id)) cursor = id
-  }
-
-  /** The two clocks should have seen the same time go by since the request was sent. */
-  function assertClocksAgree (sent: Moment): void {
-    const now = readMoment(time)
-    const apart = Math.abs((now.wall - sent.wall) - (now.stopwatch - sent.stopwatch))
-    if (apart > bound / 4) throw new Error(`The clock of this machine was set, or the machine slept: its clocks are ${Math.round(apart)} ms apart`)
-  }
-
-  /** Returns how old what it says is. */
-  function takeState ({ data }: EventSourceMessage, sent: Moment): number {
-    const { asOf, time: serviceTime, keys: kids } = readState(data)
-    clock.advanceTo(serviceTime)
-    const { age, isNewest } = freshness.learn(sent, asOf)
-    // Of two streams, or of a link that held something back, the newest rules: a key that was revoked must not come back.
-    if (isNewest) keys.vouch(kids)
-    index.sweep(clock.now() - RULE_RETENTION, SWEEP)
-    onState()
-    // Last: what was learnt holds; a new stream has a moment that can be believed to count from.
-    assertClocksAgree(sent)
-    return age
-  }
-
   /**
-   * Watches what one stream says. Its moments are counted from that at which it was asked for: where that was held up on its way, all
-   * that it says looks as old for good, and only another stream can do better.
+   * Follows one stream, and returns when it is time for the next. This one keeps running until the next has caught up,
+   * so that no heartbeat is missed. Throws if the stream has ended.
    */
-  function createLagWatch (): { look (age: number): void, lags: Promise<void> } {
-    let since: number | undefined
-    let tell = (): void => {}
-    const lags = new Promise<void>(resolve => { tell = resolve })
-    return {
-      look (age) {
-        const now = time.stopwatch()
-        if (age <= bound / 2) {
-          since = undefined
-          pause.reset()
-        } else if (now - (since ??= now) >= bound / 4) tell()
-      },
-      lags
-    }
-  }
-
-  async function open (): Promise<Following> {
-    const { text, remaining } = await client.token()
-    let catchUp: (value: boolean) => void
-    const caughtUp = new Promise<boolean>(resolve => { catchUp = resolve })
-    const watch = createLagWatch()
-    const stream = openEventStream({
-      url: endpoint(),
-      headers: { authorization: `Bearer ${text}`, ...(cursor === undefined ? {} : { 'last-event-id': cursor }) },
-      requests,
-      time,
-      silence: Math.max(SILENCE, 2 * bound),
-      onEvent (event, sent) {
-        if (event.event === 'rules') takeRules(event)
-        if (event.event !== 'state') return
-        watch.look(takeState(event, sent))
-        catchUp(true)
-      }
-    })
-    return {
-      stream,
-      hasCaughtUp: Promise.race([caughtUp, stream.ended.then(() => false)]),
-      lags: watch.lags,
-      lifetime: Math.min(LONGEST_STREAM, remaining * STREAM_SHARE)
-    }
-  }
-
-  /** Returns when it is time for the next stream; this one may still run, so that no heartbeat is missed. Throws where it has ended. */
   async function followOne (): Promise<void> {
-    const { stream, hasCaughtUp, lags, lifetime } = await open()
+    const { stream, hasCaughtUp, lags, lifetime } = await open(receiver)
     previous = current
     current = stream
     if (closing.signal.aborted) stream.close(new Error('The verifier was closed'))
@@ -157,7 +97,7 @@ export function createFeed ({ endpoint, client, requests, time, bound, index, cl
       current = previous
       throw await stream.ended
     }
-    previous?.close(new Error('Another stream has taken over'))
+    previous?.close(new Error('Another stream has replaced this one'))
     const alarm = pause.alarm(lifetime)
     const end = await Promise.race([stream.ended, alarm.rung, lags.then(() => LAGS)])
     alarm.cancel()
@@ -185,5 +125,81 @@ export function createFeed ({ endpoint, client, requests, time, bound, index, cl
       pause.close()
       for (const stream of [current, previous]) stream?.close(new Error('The verifier was closed'))
     }
+  }
+}
+
+function takeRules (receiver: Receiver, { data, id }: EventSourceMessage): void {
+  for (const rule of readRules(data)) receiver.index.add(rule)
+  // Only after the rules are in the index, because the next stream starts after this cursor.
+  if (id !== undefined && CURSOR.test(id)) receiver.cursor = id
+}
+
+/** Checks that both clocks have measured the same time since the request was sent. */
+function assertClocksAgree ({ time, bound }: Receiver, sent: Moment): void {
+  const now = readMoment(time)
+  const apart = Math.abs((now.wall - sent.wall) - (now.stopwatch - sent.stopwatch))
+  if (apart > bound / 4) throw new Error(`The clock of this machine was set, or the machine slept: its two clocks differ by ${Math.round(apart)} ms`)
+}
+
+/** Returns the age of the state, in milliseconds. */
+function takeState (receiver: Receiver, { data }: EventSourceMessage, sent: Moment): number {
+  const { clock, freshness, keys, index, onState } = receiver
+  const { asOf, time: serviceTime, keys: kids } = readState(data)
+  clock.advanceTo(serviceTime)
+  const { age, isNewest } = freshness.learn(sent, asOf)
+  // Two streams overlap, and a link can delay an event. An older list of keys must not bring back a revoked key.
+  if (isNewest) keys.vouch(kids)
+  index.sweep(clock.now() - RULE_RETENTION, SWEEP)
+  onState()
+  // Last, because the state is valid even if this throws. A new stream then starts from a moment that can be trusted.
+  assertClocksAgree(receiver, sent)
+  return age
+}
+
+/**
+ * Watches one stream for a lag. Ages are counted from the moment at which the stream was requested. If that request was
+ * delayed on its way, every later event looks too old by the same time, and only a new stream can help.
+ */
+function createLagWatch ({ time, bound, pause }: Receiver): { look (age: number): void, lags: Promise<void> } {
+  let since: number | undefined
+  let tell = (): void => {}
+  const lags = new Promise<void>(resolve => { tell = resolve })
+  return {
+    look (age) {
+      const now = time.stopwatch()
+      if (age <= bound / 2) {
+        since = undefined
+        pause.reset()
+      } else if (now - (since ??= now) >= bound / 4) tell()
+    },
+    lags
+  }
+}
+
+async function open (receiver: Receiver): Promise<Following> {
+  const { client, endpoint, requests, time, bound } = receiver
+  const { text, remaining } = await client.token()
+  const { cursor } = receiver
+  let catchUp: (value: boolean) => void
+  const caughtUp = new Promise<boolean>(resolve => { catchUp = resolve })
+  const watch = createLagWatch(receiver)
+  const stream = openEventStream({
+    url: endpoint(),
+    headers: { authorization: `Bearer ${text}`, ...(cursor === undefined ? {} : { 'last-event-id': cursor }) },
+    requests,
+    time,
+    silence: Math.max(SILENCE, 2 * bound),
+    onEvent (event, sent) {
+      if (event.event === 'rules') takeRules(receiver, event)
+      if (event.event !== 'state') return
+      watch.look(takeState(receiver, event, sent))
+      catchUp(true)
+    }
+  })
+  return {
+    stream,
+    hasCaughtUp: Promise.race([caughtUp, stream.ended.then(() => false)]),
+    lags: watch.lags,
+    lifetime: Math.min(LONGEST_STREAM, remaining * STREAM_SHARE)
   }
 }

@@ -1,25 +1,26 @@
 import { ageOf, readMoment } from '../lib/time/elapsed-time.js'
 import type { Moment, Stopwatches } from '../lib/time/elapsed-time.js'
 
-/** Two clocks of machines run apart by no more than this, of what goes by. */
+/** The clocks of two machines drift apart by at most this share of the elapsed time. */
 const DRIFT = 0.0005
 
-/** How old what is known of the revocations is. */
+/** Measures how old the known revocations are. */
 export interface Freshness {
   /**
-   * Takes in that everything is known up to `asOf` milliseconds after the service got the request that was sent at `sent`. Tells how long
-   * ago that is, in milliseconds, and whether it is at least as new as what was known: what was held up on its way, and comes late, is not.
+   * Records that all revocations are known up to `asOf` milliseconds after the service received the request sent at
+   * `sent`. Returns the age of that moment in milliseconds, and whether it is at least as new as the one known before.
+   * An event that was delayed on its way is not.
    */
   learn (sent: Moment, asOf: number): { age: number, isNewest: boolean }
-  /** Milliseconds; Infinity where nothing was learnt yet. */
+  /** Milliseconds. Infinity if nothing is known yet. */
   age (): number
-  /** Whether that is within the bound. */
+  /** Whether the age is within the bound. */
   isFresh (): boolean
 }
 
 /**
- * Creates the measure of freshness. It is measured from the moment at which a request was sent, and not from that at which an answer
- * came: whoever holds answers back, or lets a machine sleep, must not make them look new.
+ * Creates the measure. Age counts from the moment at which a request was sent, not from the arrival of its response.
+ * Otherwise an attacker who delays responses, or a machine that sleeps, would make old revocations look current.
  * @param bound - milliseconds.
  */
 export function createFreshness (time: Stopwatches, bound: number): Freshness {
@@ -33,7 +34,7 @@ export function createFreshness (time: Stopwatches, bound: number): Freshness {
     learn (sent, asOf) {
       const now = readMoment(time)
       const elapsed = asOf - Math.abs(asOf) * DRIFT
-      // Nothing is known of the future, whatever a machine that slept says now by its stopwatch.
+      // Never in the future: a stopwatch may stop while its machine sleeps, so the sum can exceed its current reading.
       const next = { wall: Math.min(sent.wall + elapsed, now.wall), stopwatch: Math.min(sent.stopwatch + elapsed, now.stopwatch) }
       const isNewest = known === undefined || next.stopwatch >= known.stopwatch
       if (isNewest) known = next

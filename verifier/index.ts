@@ -6,175 +6,133 @@ import { BUILT_IN_SCOPES } from '../lib/identity/scopes.js'
 import { createTokenVerification } from '../lib/tokens/verification.js'
 import type { VerifierOptions } from '../schemas/verifier-options.js'
 import { createServiceClient } from './client.js'
-import { discover } from './discovery.js'
-import type { ServiceMetadata } from './discovery.js'
+import { createDiscovery } from './discovery.js'
+import type { Discovery, EndpointName } from './discovery.js'
+import { createFallback } from './fallback.js'
 import { createFeed } from './feed.js'
+import type { Feed } from './feed.js'
 import { createFreshness } from './freshness.js'
+import { createHeartbeats } from './heartbeats.js'
 import { createIntrospection } from './introspection.js'
 import { readJwks } from './jwks.js'
 import { createKeySource } from './keys.js'
+import type { KeySource } from './keys.js'
 import { createPause } from './pause.js'
-import { createRequests } from './requests.js'
+import type { Pause } from './pause.js'
 import { createReporter } from './reporter.js'
+import type { Reporter } from './reporter.js'
+import { createRequests } from './requests.js'
+import { createRevocationStatus } from './revocation-status.js'
 import { readVerifierOptions } from './settings.js'
 
-/** What the endpoints are called in the metadata. */
-const MEMBERS = {
-  jwksUri: 'jwks_uri',
-  tokenEndpoint: 'token_endpoint',
-  introspectionEndpoint: 'introspection_endpoint',
-  feedEndpoint: 'revocation_feed_endpoint'
-} as const
-
-/** What a verifier says of itself. */
+/** The state of a verifier. */
 export interface VerifierStatus {
-  /** Whether tokens are accepted: there are keys, and what is revoked is known, or can be asked for, as the options want it. */
+  /**
+   * Whether tokens are accepted. This needs keys, and current revocations. With `whenStale: 'introspect'`, asking the
+   * service replaces the latter.
+   */
   accepting: boolean
-  /** Whether the feed has told everything up to a moment that is not longer ago than the bound. */
+  /** Whether all revocations are known up to a moment within the bound. */
   fresh: boolean
-  /** Milliseconds since that moment. Undefined: it has not told anything yet, or there is no feed. */
+  /** Milliseconds since that moment. Undefined if the feed has sent nothing yet, or there is no feed. */
   age: number | undefined
-  /** Why it does not accept, or has had to reconnect, in a sentence. Undefined: nothing is wrong. */
+  /**
+   * A sentence that says why tokens are not accepted, or why the verifier had to reconnect. Undefined if all is well.
+   */
   error: string | undefined
 }
 
-/** Verifies the access tokens of a service elsewhere: without a database, and without a call to the service for each token. */
+/** Verifies the access tokens of a separate service, without a database and without a request for each token. */
 export interface Verifier {
-  /** Resolves when tokens are accepted for the first time. What keeps it from that is in `status()` and in the log; it goes on trying. Rejects when it is closed before. */
+  /**
+   * Resolves when tokens are accepted for the first time. Until then the verifier keeps trying, and `status()` and the
+   * log say why. Rejects if the verifier is closed first.
+   */
   ready (): Promise<void>
   /**
-   * Who holds this token: the same as in an app with the full plugin. Throws a `LatchkeyError` with the `code` `invalid_token`, `token_expired` or `token_revoked`,
-   * or `unauthenticated` where there is none (all of them status 401), or `revocation_unknown` (status 503) where it cannot be told. Returns a promise only where the service has to be asked;
-   * then it rejects with the same.
+   * Returns the holder of this token, with the same members as in an app with the full plugin. Throws a `LatchkeyError`
+   * with status 401 and the `code` `invalid_token`, `token_expired`, `token_revoked`, or, without a token,
+   * `unauthenticated`. Throws `revocation_unknown` (status 503) if the revocation status is unknown. Returns a promise,
+   * which rejects with the same errors, only if it must wait for the service.
    */
   verify (token: string | undefined): AuthenticatedUser | Promise<AuthenticatedUser>
   status (): VerifierStatus
-  /** The names of the scopes that there are. Undefined: the option `scopes` does not say, and the service has not been reached yet. */
+  /** The names of all scopes. Undefined if the option `scopes` is not set and the service has not been reached yet. */
   scopes (): readonly string[] | undefined
-  /** Ends its connections and timers. No token is accepted any more. */
+  /** Closes all connections and timers. After that, no token is accepted. */
   close (): void
 }
 
 /**
- * Creates a verifier, which begins at once to learn what it needs: where the service has what (RFC 8414), its keys (RFC 7517) and what
- * is revoked. Until it knows, tokens are refused with 503. Call `close` in the end: its connection keeps the process alive.
- * @throws TypeError in one sentence that names the option and the legal values.
+ * Creates a verifier. It starts at once to read the endpoints of the service (RFC 8414), its keys (RFC 7517) and the
+ * revocations. Until it has them, it rejects tokens with 503. Call `close` at the end, because the connection keeps the
+ * process alive.
+ * @throws TypeError if an option is invalid. The message names the option and its legal values.
  */
 export function createVerifier (options: VerifierOptions): Verifier {
   const { issuer, audience, credentials, revocationBound: bound, whenStale, scopes, log, fetch, time } = readVerifierOptions(options)
   const requests = createRequests(fetch)
+  const discovery = createDiscovery(issuer, requests)
   const clock = createClock(time.wall, time.stopwatch)
   const index = createRevocationIndex()
   const freshness = createFreshness(time, bound)
+  const heartbeats = createHeartbeats(bound)
   const pause = createPause()
-  let metadata: ServiceMetadata | undefined
   const closing = new AbortController()
-
   const reporter = createReporter(log)
+  const readiness = createReadiness()
   const keys = createKeySource({
     async read () {
-      const { members, maxAge } = await requests.json(endpointOf('jwksUri'), { headers: { 'cache-control': 'no-cache' } })
+      const { members, maxAge } = await requests.json(discovery.endpoint('jwksUri'), { headers: { 'cache-control': 'no-cache' } })
       return { ...readJwks(members, { issuer, audience }), maxAge }
     },
     time,
     onRead: noteIfAccepting,
     onFailure: reporter.failed
   })
-
-  /** An endpoint that the service must have told. */
-  function endpointOf (name: keyof typeof MEMBERS): string {
-    if (metadata === undefined) throw new Error(`${issuer} has not been reached yet`)
-    const endpoint = metadata[name]
-    if (endpoint === undefined) throw new Error(`The metadata of ${issuer} lack an endpoint that is needed (${MEMBERS[name]})`)
-    return endpoint
-  }
-
-  function areRevocationsKnown (): boolean {
-    return credentials === undefined ? keys.areRecent() : freshness.isFresh()
-  }
-
-  /** Throws where it is not known what is revoked: `verify` then answers 503. */
-  function assertKnown (): Promise<void> | undefined {
-    const reading = keys.loadIfDue()
-    // Without a feed it is the keys that tell: after a quiet hour nobody must get in with one that was revoked long ago.
-    if (credentials === undefined && reading !== undefined && keys.areThere()) return reading.then(assertKnownNow)
-    return assertKnownNow()
-  }
-
-  function assertKnownNow (): undefined {
-    if (areRevocationsKnown() && !closing.signal.aborted) return undefined
-    throw reporter.stale(closing.signal.aborted ? 'the verifier was closed' : whyUnknown())
-  }
-
-  function whyUnknown (): string {
-    if (credentials === undefined) return `the keys of ${issuer} could not be read for too long`
-    const age = freshness.age()
-    return age === Infinity ? 'the feed has not told yet what is revoked' : `the feed has told nothing for ${Math.round(age)} ms, which is more than the bound`
-  }
-
-  let waiting: Array<() => void> = []
-
-  /** Resolves with the next heartbeat, which says the service's time; or after the bound, where there is none. */
-  async function readTime (): Promise<void> {
-    await new Promise<void>(resolve => {
-      waiting.push(resolve)
-      setTimeout(() => {
-        waiting = waiting.filter(other => other !== resolve)
-        resolve()
-      }, bound).unref()
-    })
-  }
+  const status = createRevocationStatus({ issuer, hasFeed: credentials !== undefined, keys, freshness, reporter, closed: closing.signal })
+  // Without a feed, no heartbeat carries the time of the service.
+  const ledger = { readTime: credentials === undefined ? async () => {} : heartbeats.next }
+  const revocations = { isRevoked: index.isRevoked, additions: index.additions }
+  const guarded = createTokenVerification({
+    keys: credentials === undefined ? keys.all : keys.vouched,
+    clock,
+    follower: { refresh: status.assertKnown },
+    ledger,
+    revocations
+  })
+  const asking = credentials !== undefined && whenStale === 'introspect'
+  const client = credentials && createServiceClient({
+    credentials,
+    endpoint: () => discovery.endpoint('tokenEndpoint'),
+    // Request both scopes now. A client without tokens:introspect then gets no token at all, so the mistake shows
+    // before the feed fails.
+    scope: asking ? 'revocations:read tokens:introspect' : 'revocations:read',
+    requests,
+    time,
+    onConfirmed: noteIfAccepting
+  })
+  const introspection = client && asking
+    ? createIntrospection({ endpoint: () => discovery.endpoint('introspectionEndpoint'), client, requests, time, bound })
+    : undefined
+  const fallback = introspection && createFallback({ keys: keys.all, clock, ledger, revocations, introspection, reporter })
+  const feed = client && createFeed({
+    endpoint: () => discovery.endpoint('feedEndpoint'), client, requests, time, bound, index, clock, keys, freshness, onState: noteState, onFailure: reporter.failed
+  })
 
   function noteState (): void {
-    for (const resolve of waiting) resolve()
-    waiting = []
+    heartbeats.note()
     noteIfAccepting()
   }
 
-  // Without a feed there is nothing to learn the time from.
-  const common = {
-    clock,
-    ledger: { readTime: credentials === undefined ? async () => {} : readTime },
-    revocations: { isRevoked: index.isRevoked, additions: index.additions }
+  function isAccepting (): boolean {
+    return !closing.signal.aborted && keys.areThere() && (status.isKnown() || (fallback !== undefined && client?.isConfirmed() === true))
   }
-  const guarded = createTokenVerification({
-    ...common,
-    keys: credentials === undefined ? keys.all : keys.vouched,
-    follower: { refresh: assertKnown }
-  })
-  const asking = credentials !== undefined && whenStale === 'introspect'
-  const client = credentials === undefined
-    ? undefined
-    : createServiceClient({
-      credentials,
-      endpoint: () => endpointOf('tokenEndpoint'),
-      // Both, that a client which may not introspect is noticed before it matters: it would get no token at all.
-      scope: asking ? 'revocations:read tokens:introspect' : 'revocations:read',
-      requests,
-      time,
-      onConfirmed: noteIfAccepting
-    })
-  const fallback = client === undefined || !asking ? undefined : createFallback(client)
 
-  /**
-   * What happens to tokens while it is not known what is revoked. The keys are others here, all that were read: which of them are
-   * good the service knows, as it knows what is revoked. So this has a cache of its own.
-   */
-  function createFallback (serviceClient: NonNullable<typeof client>): (token: string) => Promise<AuthenticatedUser> {
-    const offline = createTokenVerification({ ...common, keys: keys.all, follower: { refresh: () => undefined } })
-    const introspection = createIntrospection({ endpoint: () => endpointOf('introspectionEndpoint'), client: serviceClient, requests, time, bound })
-    return async function askService (token) {
-      await offline.verify(token)
-      try {
-        await introspection.assertLive(token)
-      } catch (cause) {
-        if (cause instanceof LatchkeyError) throw cause
-        reporter.failed(cause)
-        throw new LatchkeyError('revocation_unknown', { cause, retryAfter: 1 })
-      }
-      // Meanwhile the token may have expired, or the feed may have said more.
-      return await offline.verify(token)
-    }
+  function noteIfAccepting (): void {
+    if (!isAccepting()) return
+    if (status.isKnown()) reporter.accepting()
+    readiness.resolve()
   }
 
   function recover (error: unknown, token: string): Promise<AuthenticatedUser> {
@@ -182,57 +140,10 @@ export function createVerifier (options: VerifierOptions): Verifier {
     return fallback(token)
   }
 
-  const feed = client === undefined
-    ? undefined
-    : createFeed({
-      endpoint: () => endpointOf('feedEndpoint'), client, requests, time, bound, index, clock, keys, freshness, onState: noteState, onFailure: reporter.failed
-    })
-
-  let becomeReady: () => void
-  let giveUp: (reason: Error) => void
-  const readiness = new Promise<void>((resolve, reject) => {
-    becomeReady = resolve
-    giveUp = reject
-  })
-  readiness.catch(() => {})
-
-  function isAccepting (): boolean {
-    return !closing.signal.aborted && keys.areThere() && (areRevocationsKnown() || (fallback !== undefined && client?.isConfirmed() === true))
-  }
-
-  function noteIfAccepting (): void {
-    if (!isAccepting()) return
-    if (areRevocationsKnown()) reporter.accepting()
-    becomeReady()
-  }
-
-  function assertEndpoints (): void {
-    endpointOf('tokenEndpoint')
-    endpointOf('feedEndpoint')
-    if (fallback !== undefined) endpointOf('introspectionEndpoint')
-  }
-
-  /** Reads what does not change, and then the keys, until it has them. */
-  async function start (): Promise<void> {
-    while (!closing.signal.aborted) {
-      try {
-        metadata ??= await discover(issuer, requests)
-        if (feed !== undefined) assertEndpoints()
-        await keys.load()
-        return await feed?.follow()
-      } catch (error) {
-        if (closing.signal.aborted) return
-        reporter.failed(error)
-        // It may get what it lacks when it is updated.
-        metadata = undefined
-        await pause.wait()
-      }
-    }
-  }
-  start().catch(reporter.failed)
+  start({ discovery, needed: endpointsFor({ feed, fallback }), keys, feed, reporter, pause, closed: closing.signal }).catch(reporter.failed)
 
   return {
-    ready: () => readiness,
+    ready: () => readiness.promise,
     verify (token) {
       if (token === undefined) throw new LatchkeyError('unauthenticated')
       let outcome: AuthenticatedUser | Promise<AuthenticatedUser>
@@ -247,13 +158,52 @@ export function createVerifier (options: VerifierOptions): Verifier {
       const age = freshness.age()
       return { accepting: isAccepting(), fresh: freshness.isFresh(), age: age === Infinity ? undefined : age, error: reporter.error() }
     },
-    scopes: () => scopes === undefined ? metadata?.scopes : Object.keys({ ...BUILT_IN_SCOPES, ...scopes }),
+    scopes: () => scopes === undefined ? discovery.scopes() : Object.keys({ ...BUILT_IN_SCOPES, ...scopes }),
     close () {
       closing.abort()
-      giveUp(new Error('The verifier was closed'))
+      readiness.reject(new Error('The verifier was closed'))
       feed?.close()
       pause.close()
       requests.close()
+    }
+  }
+}
+
+function createReadiness (): { promise: Promise<void>, resolve: () => void, reject: (reason: Error) => void } {
+  let resolve = (): void => {}
+  let reject = (_reason: Error): void => {}
+  const promise = new Promise<void>((...functions) => { [resolve, reject] = functions })
+  promise.catch(() => {})
+  return { promise, resolve, reject }
+}
+
+function endpointsFor ({ feed, fallback }: { feed: unknown, fallback: unknown }): EndpointName[] {
+  if (feed === undefined) return []
+  return ['tokenEndpoint', 'feedEndpoint', ...(fallback === undefined ? [] : ['introspectionEndpoint' as const])]
+}
+
+/** Reads the metadata and the keys, trying until it has them, and then follows the feed. */
+async function start ({ discovery, needed, keys, feed, reporter, pause, closed }: {
+  discovery: Discovery
+  needed: readonly EndpointName[]
+  keys: KeySource
+  feed: Feed | undefined
+  reporter: Reporter
+  pause: Pause
+  closed: AbortSignal
+}): Promise<void> {
+  while (!closed.aborted) {
+    try {
+      await discovery.load()
+      for (const name of needed) discovery.endpoint(name)
+      await keys.load()
+      return await feed?.follow()
+    } catch (error) {
+      if (closed.aborted) return
+      reporter.failed(error)
+      // An update of the service may add what the metadata lacks.
+      discovery.forget()
+      await pause.wait()
     }
   }
 }

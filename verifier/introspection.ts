@@ -5,30 +5,33 @@ import { ageOf, readMoment } from '../lib/time/elapsed-time.js'
 import type { Moment, Stopwatches } from '../lib/time/elapsed-time.js'
 import type { Requests } from './requests.js'
 
-/** At most twice as many answers are kept, each for no longer than the bound. */
+/** The cache keeps at most twice as many answers, each for no longer than the bound. */
 const CACHE_HALF = 1_000
 
 /** Asks the service about single tokens. */
 export interface Introspection {
-  /** Resolves where the service says that the token is live. Rejects with `token_revoked` where it says no, and with another error where it cannot be told. */
+  /**
+   * Resolves if the service reports the token as active. Rejects with `token_revoked` if the service reports it as
+   * inactive, and with another error if the status is unknown.
+   */
   assertLive (token: string): Promise<void>
 }
 
 interface Question {
-  /** When it was asked; once there is an answer, as of when that is. */
+  /** The moment of the question. Once there is an answer, the moment that the answer describes. */
   since: Moment
   answer: Promise<Answer>
 }
 
 interface Answer {
   isLive: boolean
-  /** As of when the service knew what is revoked. Another node of it may have revoked since. */
+  /** Up to this moment the service knew all revocations. Another of its nodes may have revoked the token since. */
   asOf: Moment
 }
 
 /**
- * Creates what asks `POST /introspect` (RFC 7662). Who asks for a token that somebody has asked for within the bound gets the same answer;
- * an answer to a question older than that is none.
+ * Creates the client of `POST /introspect` (RFC 7662). Questions about the same token within the bound share one
+ * answer. An answer that is older than the bound does not count.
  * @param bound - milliseconds.
  */
 export function createIntrospection ({ endpoint, client, requests, time, bound }: {
@@ -41,13 +44,13 @@ export function createIntrospection ({ endpoint, client, requests, time, bound }
   const questions = createTokenCache<Question>(CACHE_HALF)
 
   async function ask (token: string, asked: Moment): Promise<Answer> {
-    // A client without the scope would be told that no token is live, and would throw everybody out.
+    // The service tells a client without the scope that every token is inactive, which would log everyone out.
     await client.confirm()
     const { members: { active }, headers } = await requests.json(endpoint(), { method: 'POST', headers: client.basic, form: { token, token_type_hint: 'access_token' }, timeout: bound })
-    if (typeof active !== 'boolean') throw new Error('The introspection endpoint does not say whether the token is active')
+    if (typeof active !== 'boolean') throw new Error('The introspection response does not say whether the token is active')
     const asOf = readInteger(headers.get('revocation-as-of'))
-    if (asOf === undefined) throw new Error('The introspection endpoint does not send a valid Revocation-As-Of header')
-    // Nothing is known of what comes after the question.
+    if (asOf === undefined) throw new Error('The introspection response has no valid Revocation-As-Of header')
+    // Never later than the question.
     const elapsed = Math.min(asOf, 0)
     return { isLive: active, asOf: { wall: asked.wall + elapsed, stopwatch: asked.stopwatch + elapsed } }
   }
@@ -66,14 +69,17 @@ export function createIntrospection ({ endpoint, client, requests, time, bound }
   return {
     async assertLive (token) {
       const { isLive, asOf } = await questionOf(token).answer
-      // A no is a no for good.
+      // A revoked token stays revoked, so this answer cannot become stale.
       if (!isLive) throw new LatchkeyError('token_revoked')
-      if (ageOf(asOf, time) > bound) throw new Error('The introspection endpoint answers too slowly, or is itself not up to date, to tell what is revoked')
+      if (ageOf(asOf, time) > bound) {
+        throw new Error('The introspection endpoint answers too slowly, ' +
+          'or is itself not up to date, so the revocation status is unknown')
+      }
     }
   }
 }
 
-/** Parses a number of milliseconds. `Number` would read an empty header as 0, which would make the answer look new. */
+/** Parses a number of milliseconds. `Number` would turn an empty header into 0, so the answer would look current. */
 function readInteger (text: string | null): number | undefined {
   return text !== null && /^-?\d{1,15}$/.test(text) ? Number(text) : undefined
 }

@@ -5,10 +5,13 @@ import { jwtProfileOf } from '../lib/tokens/jwt-profile.js'
 import type { VerificationKey } from '../lib/tokens/verification.js'
 import type { Algorithm } from '../schemas/algorithms.js'
 
-/** More keys than a service has at a time. */
+/** More keys than a service ever has at once. */
 const MAX_KEYS = 100
 
-/** The kind of key that each algorithm takes. None of these is symmetric: what everybody can read proves nothing. */
+/**
+ * The type of key for each algorithm. None is symmetric: anyone can read these keys, and could sign with a symmetric
+ * one.
+ */
 const KINDS: Partial<Record<string, { kty: string, crv?: string }>> = {
   ES256: { kty: 'EC', crv: 'P-256' },
   RS256: { kty: 'RSA' },
@@ -16,25 +19,27 @@ const KINDS: Partial<Record<string, { kty: string, crv?: string }>> = {
   EdDSA: { kty: 'OKP', crv: 'Ed25519' }
 } satisfies Partial<Record<Algorithm, { kty: string, crv?: string }>>
 
-/** Bits: NIST SP 800-57 part 1, RFC 7518 section 3.3. Beyond the other bound a signature is a burden. */
+/** Bits. The minimum is from NIST SP 800-57 part 1 and RFC 7518 section 3.3. Longer keys verify too slowly. */
 const [SHORTEST_MODULUS, LONGEST_MODULUS] = [2_048, 8_192]
 
-/** The keys of a JWKS: what can be used of them, and the names of all. */
+/** The keys of a JWKS. */
 export interface JwkSet {
+  /** The usable keys, by name. */
   keys: ReadonlyMap<string, VerificationKey>
+  /** The names of all keys, usable or not. */
   kids: ReadonlySet<string>
-  /** Equal where they are the same. */
+  /** Two sets are the same if their texts are equal. */
   text: string
 }
 
 /**
- * Makes keys of a JWK set (RFC 7517 section 5), each with its algorithm, type, issuer and audience pinned. As section 5 says, those
- * that cannot be used are passed over: of another use or algorithm, of a kind that does not go with the algorithm, too short, and all that
- * share a name. Throws where it is no JWK set.
+ * Reads the keys of a JWK set (RFC 7517 section 5), and pins the algorithm, type, issuer and audience of each. As
+ * section 5 says, it skips unusable keys: keys for another use or algorithm, keys whose type does not match the
+ * algorithm, keys of the wrong length, and all keys that share a name. Throws if it is not a JWK set.
  */
 export function readJwks (members: Record<string, unknown>, profile: { issuer: string, audience: readonly string[] }): JwkSet {
   const { keys: list } = members
-  if (!Array.isArray(list) || list.length > MAX_KEYS) throw new Error('The JWKS has no list of keys, or more than a hundred')
+  if (!Array.isArray(list) || list.length > MAX_KEYS) throw new Error('The JWKS has no list of keys, or has more than a hundred keys')
   const keys = new Map<string, VerificationKey>()
   const kids = new Set<string>()
   for (const jwk of list as unknown[]) {
@@ -42,7 +47,7 @@ export function readJwks (members: Record<string, unknown>, profile: { issuer: s
     if (kid === undefined) continue
     const key = kids.has(kid) ? undefined : toKey(jwk as JsonWebKey, profile)
     kids.add(kid)
-    // Of two keys of one name nobody can say which it is.
+    // If two keys share a name, a token cannot say which of them it means.
     if (key === undefined) keys.delete(kid)
     else keys.set(kid, key)
   }
@@ -68,7 +73,7 @@ function toKey (jwk: JsonWebKey, profile: { issuer: string, audience: readonly s
   return { algorithm, verify: createVerifier<string>({ key: pem, ...jwtProfileOf(algorithm, profile) }) }
 }
 
-/** The public key, without whatever else the JWK says. */
+/** Imports the public key and ignores all other members of the JWK. */
 function importKey ({ kty, crv, x, y, n, e }: JsonWebKey): KeyObject | undefined {
   let key: KeyObject
   try {
@@ -78,6 +83,6 @@ function importKey ({ kty, crv, x, y, n, e }: JsonWebKey): KeyObject | undefined
   }
   if (kty !== 'RSA') return key
   const { modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {}
-  // With the exponent 1 everybody can sign.
+  // With the exponent 1, anyone can forge a signature.
   return modulusLength >= SHORTEST_MODULUS && modulusLength <= LONGEST_MODULUS && publicExponent > 2n ? key : undefined
 }

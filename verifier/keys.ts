@@ -3,62 +3,67 @@ import type { JwkSet } from './jwks.js'
 import { ageOf, readMoment } from '../lib/time/elapsed-time.js'
 import type { Moment, Stopwatches } from '../lib/time/elapsed-time.js'
 
-/** Milliseconds between two readings that were caused by a name that anybody can make up. */
+/** Milliseconds between two reads for unknown key names, because anyone can send a token with an invented name. */
 const SEEK_PAUSE = 60_000
 
-/** Milliseconds that a reading counts for, whatever the service says: a revoked key must be noticed, and the service left in peace. */
+/**
+ * The limits of the `max-age` of the service, in milliseconds. The upper one makes sure that a revoked key is noticed,
+ * the lower one protects the service from too many requests.
+ */
 const [SHORTEST_AGE, LONGEST_AGE] = [60_000, 300_000]
 
-/** Milliseconds until the next try after one that failed: doubled with each, up to a minute. */
+/** Milliseconds until the next try after a failure. It doubles with each failure, up to a minute. */
 const FIRST_PAUSE = 1_000
 const LONGEST_PAUSE = 60_000
 
-/** Milliseconds that keys are believed after the last reading, where no feed vouches for them. */
+/** Milliseconds that keys are trusted after they were read, if no feed confirms them. */
 const KEYS_LIFE = 3_600_000
 
-/** A reading of the JWKS. */
+/** The result of reading the JWKS. */
 export interface JwksReading extends JwkSet {
-  /** Milliseconds; undefined where the service does not say. */
+  /** Milliseconds. Undefined if the service does not send it. */
   maxAge: number | undefined
 }
 
-/** The keys of the service, as its JWKS has them. */
+/** The keys in the JWKS of the service. */
 export interface KeySource {
-  /** All keys that were read last. */
+  /** All keys of the latest read. */
   readonly all: VerificationKeys
-  /** Those among them that the feed vouches for. */
+  /** The keys among them that the feed confirms. */
   readonly vouched: VerificationKeys
-  /** Reads them. Whoever asks while they are being read gets the same reading. */
+  /** Reads the keys. Concurrent calls share one read. */
   load (): Promise<void>
-  /** Begins to read them where it is time for that again; the promise, which never rejects, is of that reading, also where somebody else began it. */
+  /**
+   * Starts a read if one is due. Returns the promise of that read, or of one that is already running; it never rejects.
+   */
   loadIfDue (): Promise<void> | undefined
-  /** Takes what the feed says: these verify, and no others. What is not here yet is read at once. */
+  /** Takes the list of valid keys from the feed: only these verify. If one is missing here, reads the JWKS at once. */
   vouch (kids: readonly string[]): void
-  /** Whether they were ever read. */
+  /** Whether the keys were ever read. */
   areThere (): boolean
-  /** Whether they were read so lately that they may be believed without a feed. */
+  /** Whether the keys were read recently enough to be trusted without a feed. */
   areRecent (): boolean
 }
 
-/**
- * Creates the key source.
- * @param read - reads the JWKS, and rejects where it cannot.
- * @param onRead - told of each reading.
- * @param onFailure - told why keys could not be read, where nobody waits for them.
- */
-export function createKeySource ({ read, time, onRead, onFailure }: {
+export interface KeySourceOptions {
+  /** Reads the JWKS, or rejects. */
   read: () => Promise<JwksReading>
   time: Stopwatches
+  /** Called after each successful read. */
   onRead: () => void
+  /** Called with the error if a read in the background fails. */
   onFailure: (error: unknown) => void
-}): KeySource {
+}
+
+/** Creates the key source. */
+export function createKeySource ({ read, time, onRead, onFailure }: KeySourceOptions): KeySource {
   let jwks: JwkSet = { keys: new Map(), kids: new Set(), text: '' }
   let vouchedKids: ReadonlySet<string> = new Set()
   let readAt: Moment | undefined
   let maxAge = SHORTEST_AGE
   let triedAt: Moment | undefined
   let failures = 0
-  /** Readings since the feed last spoke of other keys. */
+  /** Reads since the list of the feed last changed. */
   let missed = 0
   let loading: Promise<void> | undefined
   const listeners: Array<() => void> = []
@@ -68,7 +73,7 @@ export function createKeySource ({ read, time, onRead, onFailure }: {
   }
 
   async function readOnce (): Promise<void> {
-    // Sent now: what the service changes later is not in it.
+    // Count the age from the request, because the response lacks what the service changes later.
     const sent = triedAt = readMoment(time)
     try {
       const reading = await read()
@@ -96,11 +101,6 @@ export function createKeySource ({ read, time, onRead, onFailure }: {
     return triedAt === undefined || ageOf(triedAt, time) >= pause
   }
 
-  /** Milliseconds until another try makes sense, after failures or after a reading that did not have what the feed speaks of. */
-  function pauseAfter (tries: number): number {
-    return Math.min(FIRST_PAUSE * 2 ** Math.min(tries, 10), LONGEST_PAUSE)
-  }
-
   let background: Promise<void> | undefined
   function loadInBackground (): Promise<void> {
     background = load().catch(onFailure)
@@ -110,7 +110,7 @@ export function createKeySource ({ read, time, onRead, onFailure }: {
   function seek (): Promise<void> | undefined {
     if (loading !== undefined) return loading
     if (hasPaused(failures > 0 ? pauseAfter(failures - 1) : SEEK_PAUSE)) return load()
-    // While they cannot be read nobody can say that there is no such key.
+    // The key may exist, because the JWKS cannot be read at the moment.
     return failures > 0 ? Promise.reject(new Error('The keys cannot be read')) : undefined
   }
 
@@ -144,7 +144,7 @@ export function createKeySource ({ read, time, onRead, onFailure }: {
         tell()
       }
       if (loading !== undefined || kids.every(kid => jwks.kids.has(kid))) return
-      // At once where it is new; where a cache on the way still has the old ones, again and again, but ever more seldom.
+      // Read at once after a change. If a cache on the way still returns the old keys, retry at growing intervals.
       if (missed > 0 && !hasPaused(pauseAfter(missed - 1))) return
       missed++
       loadInBackground()
@@ -152,4 +152,9 @@ export function createKeySource ({ read, time, onRead, onFailure }: {
     areThere: () => readAt !== undefined,
     areRecent: () => readAt !== undefined && ageOf(readAt, time) < KEYS_LIFE
   }
+}
+
+/** Milliseconds until the next try, after failures or after reads that lacked a key of the feed. */
+function pauseAfter (tries: number): number {
+  return Math.min(FIRST_PAUSE * 2 ** Math.min(tries, 10), LONGEST_PAUSE)
 }

@@ -1,31 +1,31 @@
 import type { Rule } from '../lib/revocation/rule-index.js'
 
-// What the feed says, checked before it is believed. What cannot be understood is an error and never passed over: it may be a
+// Parses and checks the messages of the feed. An unknown message is an error and never skipped, because it may be a
 // revocation.
 
 const KINDS: readonly unknown[] = ['token', 'session', 'user', 'client']
 
-/** The `data` of an event `state`. */
+/** The `data` of a `state` event. */
 export interface FeedState {
-  /** Milliseconds since the service got the request, up to which it knew everything. */
+  /** The service knew all revocations up to this many milliseconds after it received the request. */
   asOf: number
-  /** Milliseconds: what time it is for the service. */
+  /** The time of the service, in milliseconds since 1970. */
   time: number
-  /** The names of the keys that verify now. */
+  /** The names of the keys that are valid now. */
   keys: string[]
 }
 
-/** Reads the `data` of an event `rules`. Throws where it is none. */
+/** Reads the `data` of a `rules` event. Throws if it is malformed. */
 export function readRules (data: string): Rule[] {
   const { rules } = parse(data)
-  if (!Array.isArray(rules)) throw new Error('The feed sends rules that are no list')
+  if (!Array.isArray(rules)) throw new Error('The feed sent rules that are not a list')
   return rules.map(toRule)
 }
 
-/** Reads the `data` of an event `state`. Throws where it is none. */
+/** Reads the `data` of a `state` event. Throws if it is malformed. */
 export function readState (data: string): FeedState {
   const { as_of: asOf, time, keys } = parse(data)
-  if (!Number.isSafeInteger(asOf) || !isTime(time) || !Array.isArray(keys) || !keys.every(kid => typeof kid === 'string')) throw new Error('The feed sends a state that cannot be understood')
+  if (!Number.isSafeInteger(asOf) || !isTime(time) || !Array.isArray(keys) || !keys.every(kid => typeof kid === 'string')) throw new Error('The feed sent a malformed state')
   return { asOf: asOf as number, time, keys }
 }
 
@@ -34,14 +34,14 @@ function parse (data: string): Record<string, unknown> {
   try {
     value = JSON.parse(data)
   } catch {}
-  if (typeof value !== 'object' || value === null) throw new Error('The feed sends what is no object of JSON')
+  if (typeof value !== 'object' || value === null) throw new Error('The feed sent data that is not a JSON object')
   return value as Record<string, unknown>
 }
 
 function toRule (value: unknown): Rule {
   const { kind, value: name, issued_before: issuedBefore = null, expires_at: expiresAt } = (value ?? {}) as Record<string, unknown>
   if (!KINDS.includes(kind) || typeof name !== 'string' || !(issuedBefore === null || isTime(issuedBefore)) || !isTime(expiresAt)) {
-    throw new Error('The feed sends a rule that cannot be understood')
+    throw new Error('The feed sent a malformed rule, or one of an unknown kind')
   }
   return { kind: kind as Rule['kind'], value: name, issuedBefore, expiresAt }
 }

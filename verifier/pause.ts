@@ -1,23 +1,23 @@
-/** Milliseconds of the first pause at most; doubled with each, up to the longest. */
+/** The upper limit of the first pause, in milliseconds. It doubles with each pause, up to the longest. */
 const FIRST = 200
 const LONGEST = 5_000
 
-/** Waits between tries. */
+/** Waits between attempts. */
 export interface Pause {
   /**
-   * Resolves after a while: longer each time, and a random part of it, so that a hundred verifiers do not come back at once to a service
-   * that has just started.
+   * Resolves after a pause that grows with each call. Part of it is random, so that a hundred verifiers do not return
+   * at once to a service that has just started.
    */
   wait (): Promise<void>
-  /** It worked: the next pause is a short one. */
+  /** Reports a success, so that the next pause is short again. */
   reset (): void
-  /** Resolves after so many milliseconds, unless it is cancelled. */
+  /** Resolves after this many milliseconds, or when it is cancelled. */
   alarm (milliseconds: number): { rung: Promise<void>, cancel: () => void }
-  /** Ends what is waited for, and lets nobody wait any more. */
+  /** Ends all current pauses. Later pauses end at once. */
   close (): void
 }
 
-/** Creates the pauses of one series of tries. */
+/** Creates the pauses between the attempts of one task. */
 export function createPause (): Pause {
   let tries = 0
   let isClosed = false

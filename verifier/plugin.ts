@@ -1,7 +1,7 @@
 import fp from 'fastify-plugin'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import { createOptionCheck } from '../lib/options/check.js'
-import { readOrigins } from '../lib/options/options.js'
+import { readOrigins } from '../lib/options/origins.js'
 import { assertKnownScopes } from '../lib/identity/scopes.js'
 import { createAuthenticator } from '../plugins/authenticator.js'
 import { createCookies } from '../plugins/cookies.js'
@@ -12,7 +12,9 @@ import { VerifierPluginOptions } from '../schemas/verifier-options.js'
 import { createVerifier } from './index.js'
 import type { Verifier } from './index.js'
 
-/** Milliseconds that a boot waits for the service at most: an app must start also while the service does not. */
+/**
+ * The longest time that the start of an app waits for the service, in milliseconds. The app must start without it too.
+ */
 const BOOT_WAIT = 3_000
 
 const checkOptions = createOptionCheck<VerifierPluginOptions & Required<Pick<VerifierPluginOptions, 'cookies' | 'trustedOrigins'>>>(VerifierPluginOptions)
@@ -21,9 +23,9 @@ const hostGuards = createHostGuards('fastify-latchkey/verifier/plugin')
 export const { authenticate, authenticateOptional, requireScopes } = hostGuards
 
 /**
- * The guards of Latchkey for an app whose tokens a service elsewhere makes: `authenticate`, `requireScopes` and `request.user`, as the
- * full plugin has them, and nothing else. Where the service cannot be reached the app starts all the same, and its guarded routes answer 503
- * until it can.
+ * The guards of Latchkey for an app whose tokens a separate service issues: `authenticate`, `authenticateOptional`,
+ * `requireScopes` and `request.user`, as in the full plugin, and nothing else. If the service cannot be reached, the
+ * app still starts, and its guarded routes respond 503 until the service can be reached.
  */
 const latchkeyVerifier: FastifyPluginAsync<VerifierPluginOptions> = async function latchkeyVerifier (app, given) {
   const { cookies: { secure = true }, trustedOrigins, ...options } = checkOptions(given)
@@ -36,17 +38,20 @@ const latchkeyVerifier: FastifyPluginAsync<VerifierPluginOptions> = async functi
   hostGuards.register(app, createAuthenticator({ tokens: verifier, cookies, assertKnown: createScopeCheck(app, verifier) }))
   await waitFor(verifier)
   const { accepting, error } = verifier.status()
-  if (!accepting) app.log.warn({ reason: error }, 'starting without the service whose tokens are verified: guarded routes answer 503 until it is there')
+  if (!accepting) app.log.warn({ reason: error }, 'starting without the service that issues the tokens: guarded routes respond 503 until it can be reached')
 }
 
-/** Refuses scopes that there are not: at once, or where the service has not yet told which there are, in the log when it does. No token carries one, so that they let nobody in. */
+/**
+ * Rejects unknown scopes at once, if the scopes are known. Otherwise it logs them when the service is reached: no token
+ * has such a scope, so the guard rejects every request.
+ */
 function createScopeCheck (app: FastifyInstance, verifier: Verifier): (scopes: readonly string[]) => void {
   return function assertKnown (scopes) {
     const check = (names: readonly string[]): void => assertKnownScopes(scopes, Object.fromEntries(names.map(name => [name, name])))
     const names = verifier.scopes()
     if (names !== undefined) return check(names)
     verifier.ready().then(() => check(verifier.scopes() ?? [])).catch((error: unknown) => {
-      if (error instanceof RangeError) app.log.error({ err: error }, 'a guard asks for a scope that no token carries')
+      if (error instanceof RangeError) app.log.error({ err: error }, 'a guard requires a scope that no token can have: correct its name')
     })
   }
 }

@@ -1,19 +1,18 @@
 import type { VerifierLog } from '../schemas/verifier-options.js'
 import { reasonOf } from './requests.js'
 
-/** Tells the log what changes, once, and keeps the last of it. */
+/** Logs each change once, and keeps the latest failure. */
 export interface Reporter {
-  /** Tokens are accepted. */
+  /** Reports that tokens are accepted. */
   accepting (): void
-  /** They are not, and this is why; gives the error to throw. */
+  /** Reports that tokens are not accepted, and why. Returns the error to throw. */
   stale (reason: string): Error
-  /** Something went wrong, and is going to be tried again. */
+  /** Reports a failure that will be retried. */
   failed (error: unknown): void
-  /** The last thing that went wrong and has not been put right, in a sentence. */
+  /** The latest failure, in a sentence, until tokens are accepted again. */
   error (): string | undefined
 }
 
-/** Creates the reporter. */
 export function createReporter (log: VerifierLog): Reporter {
   let isAccepting: boolean | undefined
   let failure: string | undefined
@@ -29,16 +28,16 @@ export function createReporter (log: VerifierLog): Reporter {
       const error = new Error(failure === undefined ? reason : `${reason}: ${failure}`)
       if (isAccepting !== false) {
         isAccepting = false
-        log.warn({ err: error }, 'tokens are not accepted on what is known here: it is too old')
+        log.warn({ err: error }, 'tokens are not accepted: the known revocations are too old')
       }
       return error
     },
     failed (error) {
       const text = reasonOf(error)
-      // Tried again and again, and told once.
+      // A repeated failure is logged once.
       if (text === failure) return
       failure = text
-      log.warn({ err: error }, 'the service whose tokens are verified cannot be followed: trying again')
+      log.warn({ err: error }, 'cannot follow the service that issues the tokens: trying again')
     },
     error: () => failure
   }

@@ -1,10 +1,10 @@
-/** Milliseconds that an answer may take to be there as a whole. */
+/** Milliseconds within which the whole response must arrive. */
 const TIMEOUT = 5_000
 
-/** Bytes of an answer. A JWKS of a hundred keys is smaller. */
+/** The maximum size of a response, in bytes. A JWKS of a hundred keys is smaller. */
 const MAX_ANSWER = 256 * 1024
 
-/** A request that the service has answered with an error, or in a form that is not the expected one. */
+/** The service responded with a status other than 200. */
 export class UnexpectedAnswer extends Error {
   override readonly name = 'UnexpectedAnswer'
   readonly status: number
@@ -15,34 +15,40 @@ export class UnexpectedAnswer extends Error {
   }
 }
 
-/** What is asked for: everything but the limits, which are the same for all. */
+/** A request for JSON. The limit on its size is the same for all requests. */
 export interface JsonRequest {
   method?: 'GET' | 'POST'
   headers?: Record<string, string>
   /** The fields of a form. */
   form?: Record<string, string>
-  /** Milliseconds; the default is five seconds. */
+  /** Milliseconds. Default: five seconds. */
   timeout?: number
 }
 
-/** An object of JSON, and how long it may be kept: milliseconds, undefined where the service does not say. */
+/** A response with a JSON object. */
 export interface JsonAnswer {
   members: Record<string, unknown>
   headers: Headers
+  /** How long it may be cached, in milliseconds. Undefined if the service does not say. */
   maxAge: number | undefined
 }
 
-/** Makes requests to the service. */
+/** Sends requests to the service. */
 export interface Requests {
-  /** The object that a URL answers with 200. Throws what says which request failed and why, and neither a secret nor the answer. */
+  /**
+   * Returns the JSON object of a response with status 200. Otherwise throws an error that names the URL and the reason,
+   * and contains neither a secret nor the response.
+   */
   json (url: string, request?: JsonRequest): Promise<JsonAnswer>
-  /** An answer with 200 whose body is yet to be read. Its end, as that of waiting for it, is up to `signal`. */
+  /** Returns a response with status 200 whose body is still to be read. Only `signal` limits how long that takes. */
   open (url: string, request: { headers: Record<string, string>, signal: AbortSignal }): Promise<Response>
-  /** Ends what `json` waits for; whatever it is asked for from then on fails. */
+  /** Aborts all `json` requests, and lets all later ones fail. */
   close (): void
 }
 
-/** Creates what makes requests: bounded in time and size, and without following redirects, which lead to where nobody has said that it is safe. */
+/**
+ * Creates the sender. It limits time and size, and does not follow redirects, because their targets were not checked.
+ */
 export function createRequests (fetch: typeof globalThis.fetch): Requests {
   const underWay = new Set<AbortController>()
   let closedBy: Error | undefined
@@ -62,7 +68,7 @@ export function createRequests (fetch: typeof globalThis.fetch): Requests {
   return {
     async json (url, { method = 'GET', headers, form, timeout = TIMEOUT } = {}) {
       if (closedBy !== undefined) throw closedBy
-      // Not AbortSignal.any: what is combined of a signal that lives long is kept by it for as long.
+      // Not AbortSignal.any: a long-lived signal keeps every signal that was combined with it in memory.
       const abort = new AbortController()
       underWay.add(abort)
       const timer = setTimeout(() => abort.abort(new Error(`no answer within ${timeout} ms`)), timeout)
@@ -88,7 +94,7 @@ export function createRequests (fetch: typeof globalThis.fetch): Requests {
   }
 }
 
-/** What went wrong, in a few words: undici hides it in the causes. */
+/** A short reason for a failure. undici hides it in the cause. */
 export function reasonOf (error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   const cause = error.cause instanceof Error ? error.cause : undefined
@@ -102,11 +108,11 @@ async function readText (response: Response, url: string): Promise<string> {
   try {
     for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array> | null ?? []) {
       size += chunk.byteLength
-      if (size > MAX_ANSWER) throw new Error(`more than ${MAX_ANSWER} bytes`)
+      if (size > MAX_ANSWER) throw new Error(`it has more than ${MAX_ANSWER} bytes`)
       chunks.push(chunk)
     }
   } catch (cause) {
-    throw new Error(`The answer of ${url} cannot be read: ${reasonOf(cause)}`, { cause })
+    throw new Error(`The response of ${url} cannot be read: ${reasonOf(cause)}`, { cause })
   }
   return Buffer.concat(chunks).toString()
 }
@@ -116,11 +122,11 @@ function parseObject (text: string, url: string): Record<string, unknown> {
   try {
     value = JSON.parse(text)
   } catch {}
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Error(`The answer of ${url} is no object of JSON`)
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Error(`The response of ${url} is not a JSON object`)
   return value as Record<string, unknown>
 }
 
-/** The code of an OAuth error (RFC 6749 section 5.2) or a problem document, where it is one: letters that can do no harm in a log. */
+/** Returns the code of an OAuth error (RFC 6749 section 5.2) or of a problem document, if it is safe to log. */
 async function readError (response: Response): Promise<string | undefined> {
   try {
     const { error, code } = parseObject(await readText(response, ''), '')
@@ -131,7 +137,7 @@ async function readError (response: Response): Promise<string | undefined> {
   }
 }
 
-/** RFC 9111 section 5.2.2.1, as far as it concerns us. */
+/** Reads `max-age`: RFC 9111 section 5.2.2.1. */
 function maxAgeOf (cacheControl: string | null): number | undefined {
   const seconds = /(?:^|[\s,])max-age=(\d{1,9})(?:$|[\s,])/i.exec(cacheControl ?? '')?.[1]
   return seconds === undefined ? undefined : Number(seconds) * 1000

@@ -1,14 +1,17 @@
-// What every peer does alike: it says on standard output that it is ready, and ends with the one who started it.
+// The code that all peers share: a peer prints a line when it is ready, and exits when its parent does.
 
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 process.once('SIGTERM', () => process.exit())
-// So no peer outlives its parent, however that one ends.
+// No peer outlives its parent, however the parent ends.
 process.stdin.once('close', () => process.exit()).resume()
 
-/** Prints the one line of a peer that listens: `url`, the `headers` of its callers by what they are, and its `login` where it has one. */
+/**
+ * Prints the line of a peer that listens: its `url`, the `headers` for each kind of request, and its `login` if it has
+ * one.
+ */
 export function announce ({ url, headers, login }) {
   process.stdout.write(`${JSON.stringify({ url, headers, login })}\n`)
 }

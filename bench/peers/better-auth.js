@@ -1,12 +1,15 @@
-// better-auth with its session check, e-mail and password, on SQLite. It knows no scopes, hashes with scrypt and not bcrypt, and
-// takes the session from a cookie. Its rate limit and its telemetry are off: the first would end the benchmark of the login.
+// better-auth with its session check, e-mail and password, on SQLite. It has no scopes, hashes with scrypt instead of
+// bcrypt, and reads the session from a cookie. Its rate limit and its telemetry are off, because the rate limit would
+// stop the login benchmark.
 //
-// With the argument `cookie-cache` a signed copy of the session in a second cookie saves the query. By its documentation a session
-// that was revoked may then stay active until the copy expires, so nothing is announced as revoked. The copy lives for 15 minutes
-// instead of the five of the page: whoever sends the load does not take the new one, and would then measure the database again.
+// With the argument `cookie-cache`, a signed copy of the session in a second cookie saves the query. According to its
+// documentation, a revoked session may then stay active until the copy expires, so this peer announces nothing as
+// revoked. The copy lives for 15 minutes instead of the five in the documentation. The load generator does not store
+// new copies, so with five minutes it would measure the database again.
 //
-// After https://www.better-auth.com/docs/integrations/fastify, https://www.better-auth.com/docs/concepts/session-management and
-// https://www.better-auth.com/docs/concepts/database (`getMigrations`).
+// Based on https://www.better-auth.com/docs/integrations/fastify,
+// https://www.better-auth.com/docs/concepts/session-management and https://www.better-auth.com/docs/concepts/database
+// (`getMigrations`).
 
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
@@ -65,11 +68,12 @@ const credentials = { email: 'johndoe@example.com', password: 'marble otter sing
 const login = {
   method: 'POST',
   path: '/api/auth/sign-in/email',
-  headers: { 'content-type': 'application/json', origin: ORIGIN }, // As from a browser: it refuses `fetch` without an origin.
+  // Browsers send `origin`, and better-auth rejects requests without it.
+  headers: { 'content-type': 'application/json', origin: ORIGIN },
   body: JSON.stringify(credentials)
 }
 
-/** The cookies of one who has signed in. */
+/** Signs in, and returns the cookies. */
 async function signIn (server) {
   const response = await server.handler(new Request(ORIGIN + login.path, login))
   return { cookie: response.headers.getSetCookie().map(cookie => cookie.split(';', 1)[0]).join('; ') }
@@ -85,7 +89,7 @@ if (!withCache) {
   headers.revoked = await signIn(auth)
   await auth.api.signOut({ headers: new Headers(headers.revoked) })
 }
-await setTimeout(1_100) // The second that `expired` lives.
+await setTimeout(1_100) // Wait until the session of `expired` is over, which lives for one second.
 
 const url = await app.listen({ host: '127.0.0.1', port: 0 })
 announce({ url, headers, login })

@@ -1,5 +1,5 @@
-// What a refresh cannot do without: commit one row durably, and sign one ES256 token. In a loop, for so many seconds; prints how many
-// there were in a second.
+// The minimum work of a refresh: commit one row durably, and sign one ES256 token. This repeats it for the given
+// seconds, and prints the rate per second.
 //
 //   node bench/peers/commit-and-sign.js SECONDS
 

@@ -1,8 +1,9 @@
-// Express with passport-jwt (HS256). With the argument `key-object` the secret is read once, which passport-jwt's documentation does
-// not mention and jsonwebtoken's allows: on Node 20 a string costs 50 times the signature check itself, as jsonwebtoken first tries
-// it as a public key, with each token (https://github.com/auth0/node-jsonwebtoken/issues/1046).
+// Express with passport-jwt (HS256). With the argument `key-object`, the secret is parsed once. The documentation of
+// passport-jwt does not mention this, but that of jsonwebtoken allows it. On Node 20, a string costs 50 times as much
+// as the signature check, because jsonwebtoken first tries to parse it as a public key for each token
+// (https://github.com/auth0/node-jsonwebtoken/issues/1046).
 //
-// After https://www.passportjs.org/packages/passport-jwt/, https://github.com/auth0/node-jsonwebtoken#readme and
+// Based on https://www.passportjs.org/packages/passport-jwt/, https://github.com/auth0/node-jsonwebtoken#readme and
 // https://expressjs.com/en/advanced/best-practice-security.html (`x-powered-by`).
 
 import { createSecretKey, randomBytes } from 'node:crypto'

@@ -1,8 +1,10 @@
-# The server of the FastAPI tutorial: `async def`, python-jose, passlib, one uvicorn process (with uvloop and httptools where they are
-# installed). It checks no issuer and no audience, hashes the password on the event loop, and answers 401 where a scope is missing.
+# The server of the FastAPI tutorial: `async def`, python-jose, passlib, and one uvicorn process (with uvloop and
+# httptools if they are installed). It checks neither issuer nor audience, hashes passwords on the event loop, and
+# responds 401 if a scope is missing.
 #
-# After https://fastapi.tiangolo.com/tutorial/security/oauth2-jwt/ and https://fastapi.tiangolo.com/advanced/security/oauth2-scopes/,
-# as they were for Debian 12's packages: python3-fastapi, -uvicorn, -jose, -passlib, -bcrypt and -multipart.
+# Based on https://fastapi.tiangolo.com/tutorial/security/oauth2-jwt/ and
+# https://fastapi.tiangolo.com/advanced/security/oauth2-scopes/, in the versions for Debian 12's packages:
+# python3-fastapi, -uvicorn, -jose, -passlib, -bcrypt and -multipart.
 
 import json
 import secrets

@@ -1,4 +1,5 @@
-// Fastify that imports what the service is made of, opens an empty database and listens: the least that such a service takes to start.
+// Fastify that imports the packages of the service, opens an empty database and listens: the minimum that such a
+// service needs to start.
 import { fastify } from 'fastify'
 import '@fastify/autoload'
 import '@fastify/cookie'

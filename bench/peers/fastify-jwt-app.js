@@ -1,7 +1,9 @@
-// What fastify-jwt.js and fastify-jwt-blacklist.js have in common: @fastify/jwt, and a login with bcryptjs on the main thread.
+// The code that fastify-jwt.js and fastify-jwt-blacklist.js share: @fastify/jwt, and a login with bcryptjs on the main
+// thread.
 //
-// After https://github.com/fastify/fastify-jwt#readme ("Default options", `sign` and `verify`) and https://github.com/dcodeIO/bcrypt.js#readme.
-// The algorithm is pinned, and `exp`, `iss` and `aud` are checked: with a secret alone none of them is. Its `cache` is off, which is the default.
+// Based on https://github.com/fastify/fastify-jwt#readme ("Default options", `sign` and `verify`) and
+// https://github.com/dcodeIO/bcrypt.js#readme. It pins the algorithm and checks `exp`, `iss` and `aud`, because a
+// secret alone would check none of them. `cache` is off, as by default.
 
 import { generateKeyPairSync, randomBytes, randomUUID } from 'node:crypto'
 import bcrypt from 'bcryptjs'
@@ -25,7 +27,10 @@ const makeSecret = {
   }
 }
 
-/** An app with `POST /login`, a `login` that succeeds, and the headers of an expired token and of one that another key signed. */
+/**
+ * Creates an app with `POST /login`, a `login` that succeeds, and headers with an expired token and with one of another
+ * key.
+ */
 export async function createApp (algorithm, { trusted } = {}) {
   if (!Object.hasOwn(makeSecret, algorithm)) throw new Error('Give HS256 or ES256')
   const app = Fastify()
@@ -63,7 +68,7 @@ export async function createApp (algorithm, { trusted } = {}) {
   return { app, login, expired, forged }
 }
 
-/** The headers of one who has logged in. */
+/** Logs in, and returns the headers for a request. */
 export async function logIn (url, login) {
   const response = await fetch(url + login.path, login)
   const { access_token: token } = await response.json()

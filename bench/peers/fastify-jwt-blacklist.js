@@ -1,8 +1,9 @@
-// @fastify/jwt (HS256) with a table of revoked tokens, as people write it by hand today. Start it with the number of tokens that
-// the table holds before it is ready (1,000 by default).
+// @fastify/jwt (HS256) with a table of revoked tokens, as people write it by hand today. The argument is the number of
+// tokens in the table (1,000 by default).
 //
-// After https://github.com/fastify/fastify-jwt#readme ("trusted": the option for a blacklist; this one answers without a promise) and
-// https://github.com/WiseLibs/better-sqlite3/blob/master/docs/performance.md (WAL). Statements are prepared once.
+// Based on https://github.com/fastify/fastify-jwt#readme ("trusted": the option for a blacklist; this one returns no
+// promise) and https://github.com/WiseLibs/better-sqlite3/blob/master/docs/performance.md (WAL). Statements are
+// prepared once.
 
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
@@ -22,7 +23,7 @@ const insert = database.prepare('insert or ignore into revoked_tokens (jti, expi
 
 database.transaction(() => {
   const expiresAt = Math.floor(Date.now() / 1000) + 3600
-  // In order: a million at random would change another page each.
+  // Insert in order: in random order, each of a million rows would change another page.
   for (const jti of Array.from({ length: rows }, () => randomUUID()).sort()) insert.run(jti, expiresAt)
 })()
 

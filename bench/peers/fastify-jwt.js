@@ -1,6 +1,7 @@
-// @fastify/jwt alone: stateless, so nothing can be revoked before it expires. Start it with HS256 or ES256.
+// @fastify/jwt alone. It is stateless, so no token can be revoked before it expires. The argument is HS256 or ES256.
 //
-// After https://github.com/fastify/fastify-jwt#readme ("Usage": `request.jwtVerify()` in an `onRequest` hook of the route).
+// Based on https://github.com/fastify/fastify-jwt#readme ("Usage": `request.jwtVerify()` in an `onRequest` hook of the
+// route).
 
 import { announce } from './announce.js'
 import { createApp, logIn } from './fastify-jwt-app.js'

@@ -1,6 +1,6 @@
-// Bare Fastify: the limit. It reads no credentials at all.
+// Bare Fastify, the upper limit. It reads no credentials.
 //
-// After https://fastify.dev/docs/latest/Guides/Getting-Started/ ("Serialize your data": a response schema).
+// Based on https://fastify.dev/docs/latest/Guides/Getting-Started/ ("Serialize your data": a response schema).
 
 import Fastify from 'fastify'
 import { announce } from './announce.js'

@@ -1,7 +1,7 @@
-// Hono with its own JWT middleware (HS256). The secret is a CryptoKey, which its types allow: a string, as on the page, is read anew
-// with each token, and costs half as much again.
+// Hono with its own JWT middleware (HS256). The secret is a CryptoKey, which the types of Hono allow. A string, as in
+// the documentation, is parsed for each token and makes the check half as expensive again.
 //
-// After https://hono.dev/docs/middleware/builtin/jwt and https://hono.dev/docs/getting-started/nodejs.
+// Based on https://hono.dev/docs/middleware/builtin/jwt and https://hono.dev/docs/getting-started/nodejs.
 
 import { randomBytes, webcrypto } from 'node:crypto'
 import { serve } from '@hono/node-server'

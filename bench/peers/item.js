@@ -1,4 +1,4 @@
-// What every peer answers, and its schema for those whose framework takes one.
+// The response of every peer, and its schema for frameworks that use one.
 
 export const ITEM = { id: 1, name: 'Lamp', price: 12.5 }
 

@@ -45,7 +45,10 @@ async function servePages (app: FastifyInstance, api: () => string): Promise<voi
     const text = await readFile(new URL(file, FOLDER), 'utf8')
     app.get(url, async (_request, reply) => {
       // Only scripts from files run, and they can send nothing elsewhere. The attacker's page has no such policy.
-      if (url === '/') reply.header('content-security-policy', `default-src 'none'; script-src 'self'; connect-src 'self' ${api()}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`)
+      if (url === '/') {
+        reply.header('content-security-policy', "default-src 'none'; script-src 'self'; " +
+          `connect-src 'self' ${api()}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`)
+      }
       return reply.type(type).send(text.replaceAll('{{api}}', api()))
     })
   }

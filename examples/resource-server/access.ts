@@ -120,7 +120,7 @@ async function discover (issuer: string): Promise<{ jwksUri: URL, introspectionE
   const url = `${origin}/.well-known/oauth-authorization-server${pathname.replace(/(?<!\/)\/+$/, '')}`
   const response = await fetch(url, { signal: AbortSignal.timeout(TIMEOUT) })
   const metadata = await response.json() as { issuer: string, jwks_uri: string, introspection_endpoint: string }
-  // Section 3.3: without this check, anyone's document could name anyone's keys.
+  // Section 3.3: without this check, an attacker's metadata could name the attacker's keys.
   if (response.status !== 200 || metadata.issuer !== issuer) {
     throw new Error(`${url} is not the metadata of the issuer ${issuer}`)
   }

@@ -1,4 +1,4 @@
-// An API without Latchkey that accepts the access tokens of a service which already runs. It listens on port 3001:
+// An API without Latchkey that accepts the access tokens of a service that is already running. It listens on port 3001:
 //
 //   ISSUER=http://127.0.0.1:3000 CLIENT_ID=... CLIENT_SECRET=... node dist/examples/resource-server/server.js
 

@@ -1,4 +1,4 @@
-// An API in its own process, without a database. It accepts the access tokens of a service which already runs, and
+// An API in its own process, without a database. It accepts the access tokens of a service that is already running, and
 // rejects a revoked one within a second. It listens on port 3001, or on PORT:
 //
 //   ISSUER=http://127.0.0.1:3000 CLIENT_ID=... CLIENT_SECRET=... node dist/examples/verifier/server.js

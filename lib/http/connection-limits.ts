@@ -1,20 +1,29 @@
-/** What one connection may cost the service. Times are milliseconds, sizes bytes. */
+/** What one connection may cost the service. Times are in milliseconds, sizes in bytes. */
 export interface Limits {
-  /** The body of a request. The largest of the contract is a password change. */
+  /** The size of a request body. The largest one in the contract changes a password. */
   body: number
-  /** The request line with all headers: an access token twice, a cookie and a header, and what a browser sends beside. */
+  /**
+   * The size of the request line and all headers. It has room for an access token in both a cookie and a header, and
+   * for the other headers of a browser.
+   */
   head: number
-  /** How many header fields. Browsers send some twenty; each is work for whatever looks at them. */
+  /** The number of header fields. Browsers send about twenty, and each one costs work. */
   headers: number
-  /** From the first byte (or the connection) to the end of the headers. */
+  /** The time from the first byte (or the connection) to the end of the headers. */
   headersTimeout: number
-  /** The same to the end of the body. What comes after, as waiting for a thread, does not count. */
+  /** The same to the end of the body. Later work, such as waiting for a thread, does not count. */
   requestTimeout: number
-  /** How long a connection may wait for its next request: longer than the reverse proxies do, that they never send one into its end. */
+  /**
+   * How long a connection may wait for its next request. It is longer than reverse proxies wait, so they never send a
+   * request into a connection that is closing.
+   */
   keepAliveTimeout: number
-  /** How long nothing may move on a connection: more than the longest wait of a login, since nothing moves there either. For answers that nobody reads. */
+  /**
+   * How long a connection may be idle. The limit ends responses that no client reads. It is longer than the longest
+   * wait of a login, because the connection is idle then too.
+   */
   connectionTimeout: number
-  /** How often it is looked for requests that take too long: how late they may be cut off. */
+  /** How often the server looks for requests that take too long, and so how late it may cut them off. */
   checkInterval: number
 }
 

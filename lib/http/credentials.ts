@@ -1,9 +1,10 @@
 import { LatchkeyError } from '../errors.js'
 
 /**
- * The token of an `Authorization` header: RFC 6750 section 2.1, the scheme in any case (RFC 9110 section 11.1).
- * @returns undefined where there is no header.
- * @throws `unauthenticated` for another scheme: it must not fall through to the cookie.
+ * Returns the token of an `Authorization` header (RFC 6750 section 2.1). The scheme can be in any case (RFC 9110
+ * section 11.1).
+ * @returns undefined if there is no header.
+ * @throws `unauthenticated` for another scheme, because such a request must not fall back to the cookie.
  */
 export function readBearer (authorization: string | undefined): string | undefined {
   if (authorization === undefined || authorization === '') return undefined
@@ -14,7 +15,10 @@ export function readBearer (authorization: string | undefined): string | undefin
   return space === -1 ? '' : authorization.slice(space + 1).trimStart()
 }
 
-/** Client id and secret of an HTTP Basic header, both form-decoded (RFC 6749 section 2.3.1); undefined for any other header. */
+/**
+ * Returns the client id and secret of an HTTP Basic header, both form-decoded (RFC 6749 section 2.3.1), or undefined
+ * for any other header.
+ */
 export function readBasic (authorization: string | undefined): { id: string, secret: string } | undefined {
   const encoded = /^Basic ([A-Za-z0-9+/]*={0,2})$/i.exec(authorization ?? '')?.[1]
   if (encoded === undefined) return undefined
@@ -33,8 +37,8 @@ function formDecode (text: string): string {
 }
 
 /**
- * The value of the `WWW-Authenticate` header for an error: RFC 6750 section 3. A bare `Bearer` where no credentials were sent
- * (section 3.1), else the code, the sentence and the scope that is missing.
+ * Returns the `WWW-Authenticate` header for an error (RFC 6750 section 3). If the request had no credentials, it is a
+ * bare `Bearer` (section 3.1). Otherwise it has the code, the message and the missing scope.
  */
 export function challengeOf (error: LatchkeyError): string {
   if (error.code === 'unauthenticated') return 'Bearer'
@@ -43,24 +47,25 @@ export function challengeOf (error: LatchkeyError): string {
   return `Bearer ${attributes.join(', ')}`
 }
 
-/** What a request says of its client. */
+/** The credentials of the client that sent a request. */
 export interface ClientCredentials {
   id: string
   secret: string
 }
 
 /**
- * Id and secret of the client that a request to an OAuth endpoint says it comes from: RFC 6749 section 2.3.1, by HTTP Basic or in
- * the body. Undefined where it says nothing of one: a first-party app. Empty members are nothing; Swagger UI and FastAPI clients
- * send them.
- * @throws `invalid_request` where it says so twice (section 2.3; the id alone may stand in the body too), `invalid_client` where one half is
- * missing: a name or a secret that was not checked must not look as if it had been.
+ * Returns the client credentials of a request to an OAuth endpoint, from HTTP Basic or from the body (RFC 6749 section
+ * 2.3.1). A first-party app sends none, and the result is undefined. Empty members count as absent, because Swagger UI
+ * and FastAPI clients send them.
+ * @throws `invalid_request` if the request has two sets of credentials (section 2.3). With HTTP Basic, the body may
+ * still repeat the id. `invalid_client` if the id or the secret is missing, because an unchecked id or secret must not
+ * seem to be verified.
  */
 export function readClient (authorization: string | undefined, { client_id: id = '', client_secret: secret = '' }: { client_id?: string, client_secret?: string }): ClientCredentials | undefined {
   const basic = /^Basic\b/i.test(authorization ?? '') ? readBasic(authorization) : { id: '', secret: '' }
   if (basic === undefined) throw new LatchkeyError('invalid_client')
   const isBasic = basic.id !== '' || basic.secret !== ''
-  if (isBasic && (secret !== '' || (id !== '' && id !== basic.id))) throw new LatchkeyError('invalid_request', { message: 'The client must authenticate in one way: by HTTP Basic, or in the body.' })
+  if (isBasic && (secret !== '' || (id !== '' && id !== basic.id))) throw new LatchkeyError('invalid_request', { message: 'The client authenticates in two ways: use HTTP Basic or the body, not both.' })
   const credentials = isBasic ? basic : { id, secret }
   if (credentials.id === '' && credentials.secret === '') return undefined
   if (credentials.id === '' || credentials.secret === '') throw new LatchkeyError('invalid_client')

@@ -1,11 +1,11 @@
-/** What of a request tells where it comes from. */
+/** The parts of a request that show where it comes from. */
 export interface RequestOrigin {
   method: string
   /** The `Sec-Fetch-Site` header. */
   fetchSite: string | undefined
   /** The `Origin` header. */
   origin: string | undefined
-  /** The host that the request was sent to, with its port where it is not the default. */
+  /** The host that the request was sent to, with its port unless that is the default. */
   host: string
   /** Whether the request has an `Upgrade` header, as a WebSocket handshake does. */
   isUpgrade: boolean
@@ -25,9 +25,9 @@ export function isCrossSite ({ method, fetchSite, origin, host, isUpgrade }: Req
   if (origin === undefined) return false
   try {
     const { host: originHost } = new URL(origin)
-    // `file:` and its kin have no host, and must not pass for a request that names none.
+    // The host of `file:` and similar URLs is empty, and must not match a request without a host.
     return originHost === '' || originHost !== host
   } catch {
-    return true // `null`, the origin of sandboxed frames, among others.
+    return true // For example `null`, the origin of sandboxed frames.
   }
 }

@@ -1,7 +1,7 @@
 /**
- * Whether a client has this representation already: RFC 9110 section 13.1.2, by weak comparison.
- * @param ifNoneMatch - the header as it came.
- * @param etag - the entity tag of what would be sent, without a comma in it.
+ * Whether a client already has this representation (RFC 9110 section 13.1.2, by weak comparison).
+ * @param ifNoneMatch - the `If-None-Match` header.
+ * @param etag - the entity tag of the response, which must not contain a comma.
  */
 export function isKnown (ifNoneMatch: string | undefined, etag: string): boolean {
   if (ifNoneMatch === undefined) return false

@@ -1,4 +1,4 @@
-/** What our tokens and secrets begin with. A JWT begins with `eyJ`, which is base64url of `{"`. */
+/** The prefixes of our tokens and secrets. A JWT begins with `eyJ`, which is base64url of `{"`. */
 const MARKS = ['eyJ', 'lkr_', 'lks_']
 
 /** How many characters of a path a log line shows. */

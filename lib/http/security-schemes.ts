@@ -5,14 +5,14 @@ interface Flow {
   scopes: Record<string, string>
 }
 
-/** OpenAPI 3.1, "Security Scheme Object": of it what we use. */
+/** The parts of the "Security Scheme Object" of OpenAPI 3.1 that Latchkey uses. */
 export type SecurityScheme = { description: string } & (
   { type: 'oauth2', flows: { password?: Flow & { refreshUrl: string }, clientCredentials: Flow } } |
   { type: 'http', scheme: string, bearerFormat?: string } |
   { type: 'apiKey', in: 'cookie', name: string }
 )
 
-/** How a request can carry an access token, and how a machine client authenticates, as components of an OpenAPI document. */
+/** The ways to send an access token, and to authenticate as a machine client, as components of an OpenAPI document. */
 export function securitySchemes ({ catalogue, cookiesSecure, passwordGrant }: Settings, prefix: string): Record<string, SecurityScheme> {
   const endpoint = { tokenUrl: `${prefix}/token`, scopes: { ...catalogue } }
   return {
@@ -39,7 +39,7 @@ export function securitySchemes ({ catalogue, cookiesSecure, passwordGrant }: Se
     client: {
       type: 'http',
       scheme: 'basic',
-      description: 'Id and secret of a machine client (RFC 6749 section 2.3.1).'
+      description: 'The id and secret of a machine client (RFC 6749 section 2.3.1).'
     }
   }
 }

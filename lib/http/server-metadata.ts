@@ -3,23 +3,25 @@ import { describeGrantType, GRANT_TYPES } from '../../schemas/grants.js'
 import type { ServerMetadata } from '../../schemas/service.js'
 
 /** RFC 8414 section 3. */
-export const WELL_KNOWN = '/.well-known/oauth-authorization-server'
+const WELL_KNOWN = '/.well-known/oauth-authorization-server'
 
-/** What the metadata are made of. */
+/** The source of the metadata. */
 export interface MetadataSource {
   issuer: string
-  /** The path under which the routes are, with what the scopes of the host put before it. */
+  /** The full path prefix of the routes, including the prefixes of the host. */
   prefix: string
   /** The catalogue. */
   catalogue: Readonly<Record<string, string>>
   docs: boolean
 }
 
-/** How a client can prove who it is; `none`: the first-party apps, which refresh and revoke what they hold. */
+/**
+ * How a machine client can authenticate. First-party apps use `none` to refresh and revoke the tokens that they hold.
+ */
 const CLIENT_AUTHENTICATION = ['client_secret_basic', 'client_secret_post']
 
 /**
- * What a client needs to know of this server: RFC 8414 section 2. `issuer` is the option to the letter (section 3.3).
+ * Returns the server metadata (RFC 8414 section 2). `issuer` is the option, character for character (section 3.3).
  */
 export function createServerMetadata ({ issuer, prefix, catalogue, docs }: MetadataSource): Static<typeof ServerMetadata> {
   const base = baseOf(issuer, prefix)
@@ -40,18 +42,21 @@ export function createServerMetadata ({ issuer, prefix, catalogue, docs }: Metad
   }
 }
 
-/** Where a client looks for the metadata of an issuer: section 3.1 puts the well-known part between its host and its path. */
+/**
+ * Returns the path of an issuer's metadata. Section 3.1 puts the well-known part between the host and the path of the
+ * issuer.
+ */
 export function metadataPath (issuer: string): string {
   return WELL_KNOWN + pathOf(issuer)
 }
 
-/** The URL of the routes. An issuer that ends with their prefix has it already. */
+/** Returns the URL of the routes. If the issuer ends with their prefix, the prefix is not added again. */
 export function baseOf (issuer: string, prefix: string): string {
   const trimmed = trimSlashes(issuer)
   return pathOf(issuer).endsWith(prefix) ? trimmed : trimmed + prefix
 }
 
-/** The path of an issuer as it is written, without a slash at its end. */
+/** Returns the path of an issuer as it is written, without trailing slashes. */
 function pathOf (issuer: string): string {
   return trimSlashes(issuer.replace(/^https?:\/\/[^/]*/, ''))
 }

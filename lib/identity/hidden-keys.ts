@@ -1,5 +1,6 @@
-// Finds keys that are buried in other text or broken into pieces. It only has to tell that a key is there: such a text
-// is refused, never read. It looks for what each public key begins with, so it needs no list of the ways to write one.
+// Finds keys that are buried in other text or broken into pieces. It only detects that a key is there, because such a
+// text is refused and never read. It looks for the first bytes of each kind of key, so it needs no list of the ways to
+// write one.
 
 /** What a text must not hold if it is to be a secret. */
 export type Trace = 'key' | 'token'
@@ -7,7 +8,7 @@ export type Trace = 'key' | 'token'
 /** 16 KiB of base64 cannot wrap a key more often than this. */
 const MOST_LAYERS = 24
 
-/** As bytes in Latin-1. Each fixes 38 bits or more, so random bytes never match. */
+/** The bytes that keys begin with, in Latin-1. Each pattern fixes 38 bits or more, so random bytes never match. */
 const SIGNATURES = new RegExp([
   String.raw`\x06\x09\x2A\x86\x48\x86\xF7\x0D\x01\x01`, // the object identifiers of RSA
   String.raw`\x06[\x07\x08]\x2A\x86\x48\xCE[\x38\x3D]`, // of EC, P-256 and DSA
@@ -42,14 +43,14 @@ export function findTrace (content: Buffer, layers = MOST_LAYERS): Trace | undef
   return undefined
 }
 
-/** Random bytes are not: they end the search. Line breaks and the NULs of UTF-16 count as text. */
+/** Whether bytes are mostly text. If not, the search ends. Line breaks and the NULs of UTF-16 count as text. */
 function isMostlyText (latin1: string): boolean {
   return latin1.length > 15 && (latin1.match(/[\s\0 -~]/g)?.length ?? 0) > latin1.length * 0.8
 }
 
 /**
- * What the text may stand for. All characters outside an alphabet are removed, whatever they are: line breaks, quotes,
- * operators, escapes. What remains of the words around a key only moves its beginning, so each alignment is tried.
+ * Yields everything that a text may encode. It removes all characters outside an alphabet, such as line breaks, quotes,
+ * operators and escapes. The words around a key can then only shift its beginning, so it tries each alignment.
  */
 function * decodings (text: string): Generator<Buffer> {
   if (/%[\da-f]{2}/i.test(text)) {

@@ -4,6 +4,6 @@ import { parseDateTime } from '../time/date-time.js'
 export const FORMATS = {
   'date-time': (text: string): boolean => parseDateTime(text) !== undefined,
   uuid: /^[\da-f]{8}-(?:[\da-f]{4}-){3}[\da-f]{12}$/i,
-  // It only tells a page to hide the field.
+  // This only tells a page to hide the field.
   password: true
 } as const

@@ -16,7 +16,7 @@ export type KeyForm =
 /** How many encodings may be nested, for example base64 in quotes in base64. */
 const MOST_LAYERS = 4
 
-/** A run of base64 that is long enough for a bare point. What has a form is found by its trace. */
+/** A run of base64 that is long enough for a bare point. `findTrace` finds keys that have a form. */
 const EMBEDDED = /[\w+/-]{48,}={0,2}/g
 
 const SSH = refused(
@@ -37,7 +37,7 @@ function refused (reason: string): KeyForm {
   return { form: 'refused', reason }
 }
 
-/** Reads what looks like a key in any encoding. Undefined: it looks like none, and may be a secret. */
+/** Reads a key in any encoding. Returns undefined if the content does not look like one, so that it may be a secret. */
 export function recogniseKey (content: Buffer): KeyForm | undefined {
   const found = readKey(content, MOST_LAYERS)
   if (found !== undefined) return found

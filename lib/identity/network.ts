@@ -7,13 +7,13 @@ type Address = ipaddr.IPv4 | ipaddr.IPv6
 const MAX_LENGTH = 80
 
 /**
- * The fewest leading bits of a range. No private IPv4 network is larger than 10.0.0.0/8. A larger range holds
- * strangers: two halves of the address space trust everyone, as the whole does. Half of IPv6 has one leading bit, and
- * the largest blocks that one organisation gets have 16.
+ * The fewest leading bits of a range. No private IPv4 network is larger than 10.0.0.0/8. A larger range contains
+ * strangers: 0.0.0.0/1 and 128.0.0.0/1 together trust everyone, just like 0.0.0.0/0. In IPv6, one bit already gives
+ * half of all addresses, and the largest blocks that one organisation gets have 16.
  */
 const FEWEST_BITS = { ipv4: 8, ipv6: 16 }
 
-/** Names for ranges, as @fastify/proxy-addr has them. */
+/** The names for ranges that @fastify/proxy-addr defines. */
 const NAMED_RANGES: Readonly<Record<string, readonly string[]>> = {
   loopback: ['127.0.0.0/8', '::1/128'],
   linklocal: ['169.254.0.0/16', 'fe80::/10'],
@@ -21,11 +21,11 @@ const NAMED_RANGES: Readonly<Record<string, readonly string[]>> = {
 }
 
 /**
- * The address that a request came from, in one spelling. An IPv4 address that is mapped or translated to IPv6
+ * Returns the address that a request came from, in one spelling. An IPv4 address that is mapped or translated to IPv6
  * (`::ffff:` of RFC 4291 section 2.5.5.2, `64:ff9b::/96` of RFC 6052) becomes IPv4. The port that some proxies add is
  * removed, and so are brackets and the zone.
- * @param text - `request.ip`: it may be whatever a client wrote into `X-Forwarded-For`.
- * @returns null if it is not an address, so that no text of a client is stored or logged.
+ * @param text - `request.ip`, which may hold anything that a client wrote into `X-Forwarded-For`.
+ * @returns null if it is not an address, so that no text from a client is stored or logged.
  */
 export function addressOf (text: string | null | undefined): string | null {
   const address = parseAddress(text)
@@ -34,9 +34,9 @@ export function addressOf (text: string | null | undefined): string | null {
 }
 
 /**
- * The network that is counted as one sender, in one spelling: an IPv4 address itself, and the first 64 bits of an IPv6
- * address, because one subscriber has them all. Everything that is not an address counts as one network, and so do
- * Unix sockets.
+ * Returns the network that counts as one sender, in one spelling. It is an IPv4 address itself, or the first 64 bits of
+ * an IPv6 address, because one subscriber has all addresses that begin with them. All other texts together count as one
+ * network, and so do Unix sockets.
  */
 export function networkOf (text: string | null | undefined): string {
   const address = parseAddress(text)
@@ -68,18 +68,18 @@ export function createRangeTest (texts: readonly string[]): (address: string | u
 
 function parseRange (text: string): [Address, number] | undefined {
   const [start = '', bits, ...more] = text.split('/')
-  // Node.js checks first, because ipaddr.js also accepts `1` and `010.0.0.1`.
+  // Node.js checks first, as in `parseAddress`.
   if (more.length > 0 || start.includes('%') || (!isIPv4(start) && !isIPv6(start))) return undefined
   const address = ipaddr.parse(start)
   if (bits === undefined) return [toAddress(start), toAddress(start).toByteArray().length * 8]
   if (!/^[1-9]\d{0,2}$/.test(bits) || Number(bits) > address.toByteArray().length * 8) return undefined
-  // Addresses are compared as IPv4 if they can be: such a range would contain none.
+  // An address is compared as IPv4 if it can be, so no address would be in such a range.
   if (address.kind() !== toAddress(start).kind()) return undefined
   const range: [Address, number] = [address, Number(bits)]
   return range[1] >= FEWEST_BITS[address.kind()] || isPrivate(range) ? range : undefined
 }
 
-/** Whether a range lies in a named one, which no stranger is in. */
+/** Whether a range lies within a named range. No stranger is in one of these. */
 function isPrivate ([start, bits]: [Address, number]): boolean {
   return Object.values(NAMED_RANGES).flat().some(text => {
     const range = ipaddr.parseCIDR(text)
@@ -91,10 +91,13 @@ function isIn (address: Address, range: [Address, number]): boolean {
   return range[0].kind() === address.kind() && address.match(range)
 }
 
-/** Where translators between IPv4 and IPv6 put all IPv4 addresses: one network of 64 bits has every client. */
+/**
+ * Translators between IPv4 and IPv6 put all IPv4 addresses in this range. By their first 64 bits, all clients behind
+ * one would count as the same sender.
+ */
 const TRANSLATED = ipaddr.parseCIDR('64:ff9b::/96')
 
-/** The address of a text that Node.js takes for one. */
+/** Parses a text that Node.js accepts as an address. */
 function toAddress (text: string): Address {
   const address = ipaddr.process(text)
   return isIn(address, TRANSLATED) ? ipaddr.fromByteArray(address.toByteArray().slice(-4)) : address
@@ -103,7 +106,8 @@ function toAddress (text: string): Address {
 function parseAddress (text: string | null | undefined): Address | undefined {
   if (typeof text !== 'string' || text.length > MAX_LENGTH) return undefined
   const bare = withoutPort(text).split('%', 1)[0] ?? ''
-  // Node.js first: ipaddr.js also reads `1` and `010.0.0.1`, of which programs disagree what they are.
+  // Node.js checks first, because ipaddr.js also accepts `1` and `010.0.0.1`, and programs disagree about their
+  // meaning.
   return isIPv4(bare) || isIPv6(bare) ? toAddress(bare) : undefined
 }
 

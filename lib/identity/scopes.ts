@@ -1,7 +1,7 @@
 import type { BuiltInScope } from '../../schemas/scopes.js'
 import { LatchkeyError } from '../errors.js'
 
-/** The scopes that Latchkey's own routes ask for. Every catalogue has them. */
+/** The scopes that Latchkey's own routes require. Every catalogue has them. */
 export const BUILT_IN_SCOPES: Readonly<Record<BuiltInScope, string>> = Object.freeze({
   'users:read': 'Read all users',
   'users:write': 'Create, change and delete users',
@@ -13,8 +13,8 @@ export const BUILT_IN_SCOPES: Readonly<Record<BuiltInScope, string>> = Object.fr
 })
 
 /**
- * Splits a `scope` parameter (RFC 6749 section 3.3) into its scopes: sorted, each once. A damaged column that is not
- * text has none.
+ * Splits a `scope` parameter (RFC 6749 section 3.3) into its scopes, sorted and without duplicates. A damaged column
+ * that is not text has none.
  */
 export function parseScope (scope: string): string[] {
   if (typeof scope !== 'string') return []
@@ -27,39 +27,48 @@ export function formatScope (scopes: readonly string[]): string {
 }
 
 /**
- * What a login or a refresh gets: all that is granted where nothing is asked for, else exactly what is asked for.
- * Throws `invalid_scope` when more is asked for than granted; the answer does not tell an unknown scope from a withheld one.
+ * Returns the scopes that a login or a refresh receives: all granted ones if it requests none, otherwise exactly the
+ * requested ones. Throws `invalid_scope` if it requests more than is granted. The error is the same for an unknown
+ * scope and for one that is not granted.
  */
 export function narrowScope (granted: readonly string[], requested: string | undefined): string[] {
   if (!isNarrower(granted, requested)) throw new LatchkeyError('invalid_scope')
   const asked = parseScope(requested ?? '')
-  // `scope=` with nothing in it is no wish for an empty token: RFC 6749 section 3.3 has no empty scope, form clients send it.
+  // `scope=` without a value does not request an empty token. RFC 6749 section 3.3 has no empty scope, but forms send
+  // it.
   return asked.length === 0 ? [...granted] : asked
 }
 
-/** Whether no more is asked for than granted. */
+/** Whether a request asks for no more than is granted. */
 export function isNarrower (granted: readonly string[], requested: string | undefined): boolean {
   return parseScope(requested ?? '').every(scope => granted.includes(scope))
 }
 
 /**
- * Throws `insufficient_scope` where there is a built-in scope among `scopes` that `actorScopes` lacks. The built-in scopes are authority
- * over Latchkey itself: nobody gives more of it than the own token carries, or lays hands on an account that has more. The app's own are for
- * every administrator to give.
- * @param actorScopes - what the token of the one who asks carries.
- * @param scopes - those to be granted, or those that the account to be changed has.
+ * Throws `insufficient_scope` if `scopes` contains a built-in scope that `actorScopes` lacks. The built-in scopes are
+ * authority over Latchkey itself. Administrators cannot grant more of it than their own token carries, and cannot
+ * change an account that has more. Every administrator can grant the app's own scopes.
+ * @param actorScopes - the scopes of the administrator's token.
+ * @param scopes - the scopes to grant, or those of the account to change.
  */
 export function assertMayGrant (actorScopes: readonly string[], scopes: readonly string[]): void {
   const lacking = scopes.filter(scope => Object.hasOwn(BUILT_IN_SCOPES, scope) && !actorScopes.includes(scope))
   if (lacking.length === 0) return
-  throw new LatchkeyError('insufficient_scope', { message: `The access token lacks ${lacking.join(', ')}, which it needs to give that, or to change who has it.`, scope: lacking.join(' ') })
+  throw new LatchkeyError('insufficient_scope', {
+    message: `The access token lacks ${lacking.join(', ')}. ` +
+      'It needs a built-in scope to grant it, or to change an account that has it.',
+    scope: lacking.join(' ')
+  })
 }
 
-/** Throws a RangeError that names the first scope that is not in the catalogue, and those that are. */
+/** Throws a RangeError that names the first unknown scope and lists the known ones. */
 export function assertKnownScopes (scopes: readonly string[], catalogue: Readonly<Record<string, string>>): void {
   for (const scope of scopes) {
     if (!Object.hasOwn(catalogue, scope)) {
-      throw new RangeError(`Unknown scope '${scope}': the catalogue has ${Object.keys(catalogue).join(', ')}; add it through the option scopes (LATCHKEY_SCOPES)`)
+      throw new RangeError(
+        `Unknown scope '${scope}': the catalogue has ${Object.keys(catalogue).join(', ')}; ` +
+        'add it through the option scopes (LATCHKEY_SCOPES)'
+      )
     }
   }
 }

@@ -5,7 +5,7 @@ import type { Algorithm } from '../../schemas/algorithms.js'
 import { recogniseKey } from '../identity/key-forms.js'
 import type { KeyForm } from '../identity/key-forms.js'
 
-/** Why a key was not taken. Its message says what to do, and nothing of the key. */
+/** Why a key was not imported. The message names the remedy and never quotes the key. */
 export class KeyError extends Error {
   override readonly name = 'KeyError'
   readonly code: 'invalid_key' | 'duplicate_key' | 'pending_key' | 'too_many_keys'
@@ -18,17 +18,17 @@ export class KeyError extends Error {
 
 /** A key that was read from a file. */
 export interface ParsedKey {
-  /** What it may be used with: one, or both of RSA where nobody said which. */
+  /** The algorithms that it may be used with: one, or both of RSA if neither the file nor a hint names one. */
   algorithms: readonly [Algorithm, ...Algorithm[]]
-  /** As it is sealed: PEM (PKCS #8 to sign with, SPKI to verify with), or base64url bytes for HS256. */
+  /** The text to seal: PEM (PKCS #8 to sign with, SPKI to verify with), or base64url bytes for HS256. */
   text: string
-  /** What is the same for both halves of a pair: SPKI, or the secret. */
+  /** The same for both halves of a pair: SPKI, or the secret. */
   identity: string
-  /** What the JWK calls itself. */
+  /** The `kid` in the JWK. */
   kid: string | undefined
 }
 
-/** What its owner says of a key that the file does not. */
+/** What the owner of a key adds to the file. */
 export interface KeyHints {
   /**
    * What the key is for. Default: what the JWK specifies; an RSA key without that is for RS256 and PS256. A secret that
@@ -47,25 +47,31 @@ interface Material {
   jwk: JsonWebKey | undefined
 }
 
-/** RFC 7518 section 3.3; above that a signature costs so long that it stops everybody else. */
+/**
+ * RFC 7518 section 3.3 requires the minimum. With a longer key, one signature would take so long that it delays
+ * everyone.
+ */
 const RSA_BITS = { least: 2_048, most: 4_096 }
 
-/** RFC 7518 section 3.2: as long as the hash. */
+/** RFC 7518 section 3.2: a secret must be as long as the hash. */
 const SECRET_BYTES = 32
 
-/** Bytes; the longest key is an RSA key of 4,096 bits as a JWK. */
+/** The longest key is an RSA key of 4,096 bits as a JWK. */
 const MAX_FILE_BYTES = 16 * 1024
 
 const KID = /^[\x21-\x7E]{1,128}$/
 
-/** A private key to sign with. Throws a KeyError. */
+/** Parses a private key to sign with. Throws a KeyError. */
 export function parseSigningKey (content: Buffer, hints: KeyHints = {}): ParsedKey {
   const parsed = parseKey(content, 'sign', hints)
   if (parsed === undefined) throw invalid('it is neither a PEM file nor a JWK: give the private key as one of these')
   return parsed
 }
 
-/** A public or private key to verify with, of which only the public half is kept, or an HMAC secret. Throws a KeyError. */
+/**
+ * Parses a public or private key to verify with, and keeps only its public half. Also accepts an HMAC secret. Throws a
+ * KeyError.
+ */
 export function parseVerifyOnlyKey (content: Buffer, hints: KeyHints = {}): ParsedKey {
   const parsed = parseKey(content, 'verify', hints)
   if (parsed === undefined) return parseSecret(content, hints)
@@ -73,13 +79,13 @@ export function parseVerifyOnlyKey (content: Buffer, hints: KeyHints = {}): Pars
   return parsed
 }
 
-/** Throws a KeyError where the text cannot be a `kid`. */
+/** Throws a KeyError if a text cannot be a `kid`. */
 export function assertKid (kid: string): void {
   if (!KID.test(kid)) throw invalid('its kid must have 1 to 128 characters of printable ASCII without spaces')
 }
 
 function invalid (reason: string, cause?: unknown): KeyError {
-  return new KeyError('invalid_key', `The key is not taken: ${reason}`, cause)
+  return new KeyError('invalid_key', `The key cannot be imported: ${reason}`, cause)
 }
 
 /** Returns undefined if the file does not look like a key. */
@@ -96,7 +102,9 @@ function parseKey (content: Buffer, purpose: Purpose, { algorithm: wanted }: Key
   let algorithms = algorithmsOf(key)
   for (const named of [jwk?.alg, wanted]) {
     if (named === undefined) continue
-    if (!(algorithms as readonly unknown[]).includes(named)) throw invalid(`it is for ${algorithms.join(' or ')}, and cannot be used with ${String(named)}`)
+    if (!(algorithms as readonly unknown[]).includes(named)) {
+      throw invalid(`it is for ${algorithms.join(' or ')}, and cannot be used with ${String(named)}`)
+    }
     algorithms = [named as Algorithm]
   }
   if (typeof jwk?.kid === 'string') assertKid(jwk.kid)
@@ -114,7 +122,7 @@ function toMaterial (found: KeyForm, purpose: Purpose): Material {
   }
 }
 
-/** Decodes UTF-8. It refuses zeros too, because UTF-16, which some shells write, has them. */
+/** Decodes UTF-8. It also refuses NULs, because UTF-16, which some shells write, has them. */
 function assertText (content: Buffer): string {
   try {
     const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(content)
@@ -126,7 +134,9 @@ function assertText (content: Buffer): string {
 }
 
 function ofPem (text: string, purpose: Purpose): Material {
-  if (/^-----BEGIN ENCRYPTED|^Proc-Type: *4, *ENCRYPTED/m.test(text)) throw invalid('it is encrypted: decrypt it first, for example with `openssl pkey -in key.pem`')
+  if (/^-----BEGIN ENCRYPTED|^Proc-Type: *4, *ENCRYPTED/m.test(text)) {
+    throw invalid('it is encrypted: decrypt it first, for example with `openssl pkey -in key.pem`')
+  }
   const blocks = text.match(/-----BEGIN ((RSA |EC )?PRIVATE KEY|(RSA )?PUBLIC KEY)-----[^-]*-----END \1-----/g) ?? []
   const [block] = blocks
   if (block === undefined) {
@@ -144,13 +154,17 @@ function ofPem (text: string, purpose: Purpose): Material {
 function ofJwk (jwk: JsonWebKey, purpose: Purpose): Material {
   const { use, key_ops: operations, alg, kid } = jwk as Record<string, unknown>
   if (use !== undefined && use !== 'sig') throw invalid(`its use is '${String(use)}', and must be 'sig'`)
-  // The private half of a pair may only say that it signs: what is kept of it verifies.
+  // The `key_ops` of a private key may list only `sign`. Its public half, which is kept, verifies.
   const needed = purpose === 'sign' ? ['sign'] : ['verify', 'sign']
-  if (operations !== undefined && !(Array.isArray(operations) && needed.some(name => operations.includes(name)))) throw invalid(`its key_ops do not have '${needed[0]}'`)
-  if (alg !== undefined && !(ALGORITHMS as readonly unknown[]).includes(alg)) throw invalid(`its alg must be one of ${ALGORITHMS.join(', ')}`)
-  if (kid !== undefined && typeof kid !== 'string') throw invalid('its kid is not a text: mend it, or leave it out')
+  if (operations !== undefined && !(Array.isArray(operations) && needed.some(name => operations.includes(name)))) {
+    throw invalid(`its key_ops do not include '${needed[0]}'`)
+  }
+  if (alg !== undefined && !(ALGORITHMS as readonly unknown[]).includes(alg)) {
+    throw invalid(`its alg must be one of ${ALGORITHMS.join(', ')}`)
+  }
+  if (kid !== undefined && typeof kid !== 'string') throw invalid('its kid is not text: correct it, or leave it out')
   if (jwk.kty === 'oct') {
-    if (typeof jwk.k !== 'string') throw invalid('its k is missing, which is the secret itself: export it again')
+    if (typeof jwk.k !== 'string') throw invalid('its k, the secret itself, is missing: export it again')
     const bytes = toBytes(jwk.k)
     if (recogniseKey(bytes) !== undefined) {
       throw invalid('its k holds a key or a token, not a secret: give that key itself')
@@ -163,14 +177,20 @@ function ofJwk (jwk: JsonWebKey, purpose: Purpose): Material {
 }
 
 function assertUsable (isPrivate: boolean, purpose: Purpose): void {
-  if (purpose === 'sign' && !isPrivate) throw invalid('it is a public key, which signs nothing: give the private one, or import it to verify only (--verify-only)')
+  if (purpose === 'sign' && !isPrivate) {
+    throw invalid(
+      'it is a public key, which cannot sign: give the private one, or import it to verify only (--verify-only)'
+    )
+  }
 }
 
 function read (make: () => KeyObject): KeyObject {
   try {
     return make()
   } catch (cause) {
-    throw invalid('it cannot be read: it is damaged, or of a kind that is not supported, which RSA, EC P-256 and Ed25519 are', cause)
+    throw invalid(
+      'it cannot be read, because it is damaged or of an unsupported type: give an RSA, EC P-256 or Ed25519 key', cause
+    )
   }
 }
 
@@ -183,7 +203,12 @@ function algorithmsOf (key: KeyObject): ParsedKey['algorithms'] {
       return ['ES256']
     case 'ed25519': return ['EdDSA']
     case 'rsa':
-      if (modulusLength < RSA_BITS.least || modulusLength > RSA_BITS.most) throw invalid(`it is an RSA key of ${modulusLength} bits, and must have ${RSA_BITS.least} to ${RSA_BITS.most} (RFC 7518 section 3.3)`)
+      if (modulusLength < RSA_BITS.least || modulusLength > RSA_BITS.most) {
+        throw invalid(
+          `it is an RSA key of ${modulusLength} bits, and must have ${RSA_BITS.least} to ${RSA_BITS.most} ` +
+          '(RFC 7518 section 3.3)'
+        )
+      }
       if (publicExponent < 65_537n) throw invalid(`its RSA exponent is ${publicExponent}, and must be at least 65537`)
       return ['RS256', 'PS256']
     default: throw invalid(`its type is ${key.asymmetricKeyType}, and must be RSA, EC P-256 or Ed25519`)
@@ -193,12 +218,14 @@ function algorithmsOf (key: KeyObject): ParsedKey['algorithms'] {
 function toTexts (key: KeyObject, purpose: Purpose): Pick<ParsedKey, 'text' | 'identity'> {
   if (key.type === 'secret') return ofBytes(key.export())
   const publicKey = key.type === 'private' ? createPublicKey(key) : key
-  if (key.type === 'private' && !belongTogether(key, publicKey)) throw invalid('its private and its public half do not belong together: export it again')
+  if (key.type === 'private' && !belongTogether(key, publicKey)) {
+    throw invalid('its private and public halves do not match: export it again')
+  }
   const identity = publicKey.export({ type: 'spki', format: 'pem' }).toString()
   return { identity, text: purpose === 'sign' ? key.export({ type: 'pkcs8', format: 'pem' }).toString() : identity }
 }
 
-/** The file says both, and nobody else has looked whether it is right. */
+/** Whether the halves of a pair match. A JWK has both, and nothing else checks that. */
 function belongTogether (privateKey: KeyObject, publicKey: KeyObject): boolean {
   const digest = privateKey.asymmetricKeyType === 'ed25519' ? null : 'sha256'
   const text = Buffer.from('latchkey')
@@ -216,7 +243,7 @@ function parseSecret (content: Buffer, { algorithm, base64url }: KeyHints): Pars
   if (algorithm !== 'HS256') throw invalid(`it is a secret, which is for HS256 and not for ${algorithm}`)
   // Editors and `echo` end a file with a line break that is no part of the secret.
   const text = assertText(content).replace(/\r?\n$/, '')
-  // Keys are copied in lines, secrets are not. And editors disagree about line breaks, which would change the secret.
+  // Keys are copied in several lines, secrets are not. Editors also disagree about line breaks, which would change it.
   if (base64url !== true && /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(text)) {
     throw invalid(
       'a secret as text must be one line of visible characters: give any other in base64url, with --base64url'
@@ -233,7 +260,9 @@ function toBytes (text: string): Buffer {
 }
 
 function ofBytes (bytes: Buffer): Pick<ParsedKey, 'text' | 'identity'> {
-  if (bytes.length < SECRET_BYTES) throw invalid(`the secret has ${bytes.length} bytes, and must have at least ${SECRET_BYTES} (RFC 7518 section 3.2)`)
+  if (bytes.length < SECRET_BYTES) {
+    throw invalid(`the secret has ${bytes.length} bytes, and must have at least ${SECRET_BYTES} (RFC 7518 section 3.2)`)
+  }
   const text = bytes.toString('base64url')
   return { text, identity: text }
 }

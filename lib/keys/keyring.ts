@@ -17,13 +17,14 @@ import type { Store } from '../store/store.js'
 
 export type { JwtKey, JwtKeyMaker, VerifyOnlyJwtKey } from './opening.js'
 
-/** A key, and when it dies: milliseconds, or Infinity. */
+/** A key, and when it expires. */
 export interface Held<Key> {
   key: Key
+  /** Milliseconds, or Infinity. */
   expiresAt: number
 }
 
-/** A key as its administrator may see it: never the key itself. */
+/** What an administrator can see of a key. It never includes the key itself. */
 export interface KeyView extends KeyLife {
   kid: string
   algorithm: Algorithm
@@ -40,23 +41,26 @@ export interface KeyView extends KeyLife {
   createdAt: number
   issuer: string | null
   audience: string | null
-  /** Of a key that only verifies: the scopes that its tokens may carry. Null: all of the app's own. */
+  /** For a key that only verifies, the scopes that its tokens may carry. Null: all of the app's own. */
   scopes: readonly string[] | null
 }
 
-/** The keys of the store, opened and in memory. Call `Follower.refresh` first: it brings them up to date too. */
+/** The keys of the store, opened and in memory. Call `Follower.refresh` first, because it also updates them. */
 export interface Keyring {
-  /** The key of ours with this `kid`, where its tokens are to be believed. */
+  /** Returns our key with this `kid`, if its tokens may be trusted. */
   find (kid: string, now: number): Held<JwtKey> | undefined
-  /** The keys of older systems that a token of this algorithm may be of: the one that it names, or each where it names none. */
+  /**
+   * Returns the keys of older systems that may have signed a token of this algorithm: the one that it names, or all of
+   * them if it names none.
+   */
   findVerifyOnly (algorithm: string, kid: string | undefined, now: number): Array<Held<VerifyOnlyJwtKey>>
-  /** The key that signs now. Throws where there is none that the secrets of this process open. */
+  /** Returns the key that signs now. Throws if the secrets of this process open none. */
   signer (now: number): JwtKey
-  /** The public keys: RFC 7517 section 5. */
+  /** Returns the public keys (RFC 7517 section 5). */
   jwks (now: number): PublicJwk[]
-  /** All keys, the oldest first. */
+  /** Returns all keys, oldest first. */
   list (now: number): KeyView[]
-  /** Whether the signing key is to be replaced. `rotation`: milliseconds that a key signs for; undefined: for good. */
+  /** Whether the signing key must be replaced now. `rotation`: see `isRotationDue` in `life.ts`. */
   isRotationDue (rotation: number | undefined, now: number): boolean
   /**
    * Returns the keys in the store that may be chosen to sign. These are the keys that open here. If none opens, the
@@ -67,7 +71,7 @@ export interface Keyring {
    * Whether there are keys that may be good but none of them opens. Then the secret of this process is probably wrong.
    */
   opensNone (keys: readonly KeyRow[]): boolean
-  /** Registers what must forget what the keys before have verified. */
+  /** Registers a listener that is called when keys have changed, for example to forget what the old ones verified. */
   onChange (listener: () => void): void
 }
 
@@ -93,56 +97,40 @@ export async function openKeyring ({
   log: { warn (details: object, message: string): void }
   isRepair?: boolean
 }): Promise<Keyring> {
-  let entries: Entry[] = []
-  let byKid = new Map<string, Entry>()
+  const memory: Memory = { entries: [], byKid: new Map() }
   const listeners: Array<() => void> = []
-  const reported = new Set<string>()
-
+  const reportProblems = createReports(memory, log)
   const read = (): Promise<KeyRow[]> => store.read(readKeys)
 
   async function take (rows: KeyRow[]): Promise<void> {
     const taken: Entry[] = []
     for (const row of rows) {
-      const known = byKid.get(row.kid)
+      const known = memory.byKid.get(row.kid)
       const { jwtKey, verifyOnly, problem } = await openKey(row, { known, sealKeys, maker, now: clock.now() })
       taken.push({ row, jwtKey, verifyOnly, problem })
     }
-    entries = taken
-    byKid = new Map(taken.map(entry => [entry.row.kid, entry]))
+    memory.entries = taken
+    memory.byKid = new Map(taken.map(entry => [entry.row.kid, entry]))
     for (const listener of listeners) listener()
   }
 
-  function reportProblems (): void {
-    for (const { row: { kid }, problem } of entries) {
-      if (problem === null || reported.has(kid)) continue
-      reported.add(kid)
-      log.warn({ kid }, REPORTS[problem])
-    }
-  }
-
-  /**
-   * Leaves out rows that hold no key at all. A key that our secrets do not open stays, because it may be the key of
-   * another process.
-   */
-  function withoutDamaged (rows: readonly KeyRow[]): KeyRow[] {
-    return rows.filter(row => isSound(row) && byKid.get(row.kid)?.problem !== 'damaged')
-  }
-
   function opensNone (rows: readonly KeyRow[]): boolean {
-    return judgeSecrets(withoutDamaged(rows), sealKeys, clock.now()) === 'wrong'
+    return judgeSecrets(withoutDamaged(memory, rows), sealKeys, clock.now()) === 'wrong'
   }
 
   function candidates (rows: readonly KeyRow[]): KeyRow[] {
-    const sound = withoutDamaged(rows)
+    const sound = withoutDamaged(memory, rows)
     return judgeSecrets(sound, sealKeys, clock.now()) === 'right'
       ? sound.filter(row => unsealKeyText(sealKeys, row) !== undefined)
       : sound
   }
 
-  /** Another process that signs with other algorithms does not replace our signing key when it revokes it: we do. */
+  /** A process that signs with another algorithm does not replace our signing key when it revokes it, so we do. */
   async function makeSigner (): Promise<void> {
     const spare = await prepareKey(algorithm, sealKeys[0], clock.now())
-    await revocations.write(write => promoteOrInsert({ ...write, by: SYSTEM, candidates }, algorithm, spare, write.now))
+    await revocations.write(write =>
+      promoteOrInsert({ ...write, by: SYSTEM, candidates }, spare, { algorithm, now: write.now })
+    )
   }
 
   function lacksSigner (rows: readonly KeyRow[]): boolean {
@@ -151,11 +139,11 @@ export async function openKeyring ({
 
   async function load (): Promise<void> {
     const rows = await read()
-    if (isSame(rows, entries)) return
+    if (isSame(rows, memory.entries)) return
     await take(rows)
     // A key that other secrets sealed counts here. Otherwise two processes with different secrets would keep replacing
     // each other's keys.
-    if (!opensNone(rows) && lacksSigner(withoutDamaged(rows))) await replaceSigner()
+    if (!opensNone(rows) && lacksSigner(withoutDamaged(memory, rows))) await replaceSigner()
     reportProblems()
   }
 
@@ -169,7 +157,7 @@ export async function openKeyring ({
     // An empty store has nothing to open.
     if (rows.length > 0) await take(rows)
     if (opensNone(rows)) {
-      if (!isRepair) throw secretOpensNothing(entries)
+      if (!isRepair) throw secretOpensNothing(memory.entries)
     } else if (lacksSigner(candidates(rows))) {
       await replaceSigner()
     }
@@ -180,44 +168,53 @@ export async function openKeyring ({
   await start()
   follower.follow(load)
 
-  function toView ({ row, problem }: Entry, signer: Entry | undefined, now: number): KeyView {
-    const { activatesAt, retiresAt, expiresAt, revokedAt } = row
-    return {
-      kid: row.kid,
-      algorithm: row.algorithm as Algorithm,
-      state: problem === null ? stateOf(row, now) : 'unusable',
-      problem,
-      signs: row === signer?.row,
-      createdAt: row.created_at,
-      activatesAt,
-      retiresAt,
-      expiresAt,
-      revokedAt,
-      issuer: row.issuer,
-      audience: row.audience,
-      scopes: row.scope === null ? null : parseScope(row.scope)
+  return {
+    ...createLookUps(memory, algorithm),
+    candidates,
+    opensNone,
+    onChange (listener) {
+      listeners.push(listener)
     }
   }
+}
 
-  function findSigning (now: number): Entry | undefined {
-    const signer = findSigner(openedRows(), algorithm, now)
-    return signer === undefined ? undefined : byKid.get(signer.kid)
+/** Creates the function that logs each key that cannot be opened, once. */
+function createReports (memory: Memory, log: { warn (details: object, message: string): void }): () => void {
+  const reported = new Set<string>()
+  return function reportProblems () {
+    for (const { row: { kid }, problem } of memory.entries) {
+      if (problem === null || reported.has(kid)) continue
+      reported.add(kid)
+      log.warn({ kid }, REPORTS[problem])
+    }
   }
+}
 
-  function openedRows (): KeyRow[] {
-    return entries.filter(({ jwtKey }) => jwtKey !== undefined).map(({ row }) => row)
+/** The keys that are open in this process. */
+interface Memory {
+  entries: Entry[]
+  byKid: Map<string, Entry>
+}
+
+type LookUps = Pick<Keyring, 'find' | 'findVerifyOnly' | 'signer' | 'jwks' | 'list' | 'isRotationDue'>
+
+/** Creates the functions that only read the keys in memory. */
+function createLookUps (memory: Memory, algorithm: Algorithm): LookUps {
+  function findSigning (now: number): Entry | undefined {
+    const signer = findSigner(openedRows(memory), algorithm, now)
+    return signer === undefined ? undefined : memory.byKid.get(signer.kid)
   }
 
   return {
     find (kid, now) {
-      const entry = byKid.get(kid)
+      const entry = memory.byKid.get(kid)
       return entry?.jwtKey !== undefined && verifies(entry.row, now)
         ? { key: entry.jwtKey, expiresAt: entry.row.expiresAt ?? Infinity }
         : undefined
     },
     findVerifyOnly (algorithm, kid, now) {
       const found: Array<Held<VerifyOnlyJwtKey>> = []
-      for (const entry of entries) {
+      for (const entry of memory.entries) {
         if (entry.verifyOnly === undefined || entry.row.algorithm !== algorithm || !verifies(entry.row, now)) continue
         if (kid === undefined || kid === entry.row.kid) {
           found.push({ key: entry.verifyOnly, expiresAt: entry.row.expiresAt ?? Infinity })
@@ -227,21 +224,52 @@ export async function openKeyring ({
     },
     signer (now) {
       const key = findSigning(now)?.jwtKey
-      if (key === undefined) throw new Error(`There is no ${algorithm} key to sign with that the option secret (LATCHKEY_SECRET) of this process opens`)
+      if (key === undefined) {
+        throw new Error(
+          `The option secret (LATCHKEY_SECRET) of this process opens no ${algorithm} key to sign with: ` +
+          'give every process the same list of secrets'
+        )
+      }
       return key
     },
-    jwks: now => entries.filter(({ row }) => isPublished(row, now))
+    jwks: now => memory.entries.filter(({ row }) => isPublished(row, now))
       .map(({ jwtKey }) => jwtKey?.jwk ?? null).filter(jwk => jwk !== null),
     list (now) {
       const signer = findSigning(now)
-      return entries.map(entry => toView(entry, signer, now))
+      return memory.entries.map(entry => toView(entry, signer, now))
     },
-    isRotationDue: (rotation, now) => isRotationDue(openedRows(), algorithm, rotation, now),
-    candidates,
-    opensNone,
-    onChange (listener) {
-      listeners.push(listener)
-    }
+    isRotationDue: (rotation, now) => isRotationDue(openedRows(memory), { algorithm, rotation, now })
+  }
+}
+
+/**
+ * Leaves out rows that hold no key at all. A key that our secrets do not open stays, because it may be the key of
+ * another process.
+ */
+function withoutDamaged ({ byKid }: Memory, rows: readonly KeyRow[]): KeyRow[] {
+  return rows.filter(row => isSound(row) && byKid.get(row.kid)?.problem !== 'damaged')
+}
+
+function openedRows ({ entries }: Memory): KeyRow[] {
+  return entries.filter(({ jwtKey }) => jwtKey !== undefined).map(({ row }) => row)
+}
+
+function toView ({ row, problem }: Entry, signer: Entry | undefined, now: number): KeyView {
+  const { activatesAt, retiresAt, expiresAt, revokedAt } = row
+  return {
+    kid: row.kid,
+    algorithm: row.algorithm as Algorithm,
+    state: problem === null ? stateOf(row, now) : 'unusable',
+    problem,
+    signs: row === signer?.row,
+    createdAt: row.created_at,
+    activatesAt,
+    retiresAt,
+    expiresAt,
+    revokedAt,
+    issuer: row.issuer,
+    audience: row.audience,
+    scopes: row.scope === null ? null : parseScope(row.scope)
   }
 }
 
@@ -254,7 +282,7 @@ function secretOpensNothing (entries: readonly Entry[]): Error {
   )
 }
 
-/** Read after every commit of another process, most of which are logins. */
+/** Whether nothing has changed. The rows are read after each commit of another process, and most commits are logins. */
 function isSame (rows: KeyRow[], entries: Entry[]): boolean {
   return rows.length === entries.length && rows.every((row, index) => {
     const known = entries[index]?.row

@@ -1,30 +1,33 @@
 import type { Algorithm } from '../../schemas/algorithms.js'
 
-/** How long a verifier may go on with the keys that it has read, in seconds: the `max-age` of the JWKS. */
+/** How long a verifier may use the keys that it has read, in seconds. It is the `max-age` of the JWKS. */
 export const JWKS_MAX_AGE = 300
 
-/** Milliseconds for clocks that stand apart, and for answers on their way. */
+/** Milliseconds for clocks that differ, and for responses that are under way. */
 export const KEY_MARGIN = 60_000
 
-/** How long a key is published before it signs, in milliseconds: nobody meets a token of a key that he cannot have read. */
+/**
+ * How long a key is published before it signs, in milliseconds. So every verifier can read a key before its first
+ * token.
+ */
 export const KEY_LEAD = JWKS_MAX_AGE * 1000 + KEY_MARGIN
 
 /** The times of a key, in milliseconds of the store's clock. */
 export interface KeyLife {
-  /** When it begins to sign. Null: never, it only verifies. */
+  /** When it begins to sign. Null: never, because it only verifies. */
   activatesAt: number | null
-  /** When it stops signing. Null: that is open. */
+  /** When it stops signing. Null: not known yet. */
   retiresAt: number | null
-  /** When its last token is dead; from then on it is not published and verifies nothing. Null: that is open. */
+  /** When its last token expires. From then on it is not published and verifies nothing. Null: not known yet. */
   expiresAt: number | null
-  /** When it was declared dead, with everything that it ever signed. */
+  /** When it was revoked, with everything that it ever signed. */
   revokedAt: number | null
 }
 
 /** Pending -> active -> retired -> removed, for a key that signs; verify-only -> removed, for one that never does. */
 export type KeyState = 'pending' | 'active' | 'retired' | 'removed' | 'verify-only' | 'revoked'
 
-/** Where a key stands in its life. */
+/** Returns the state of a key. */
 export function stateOf ({ activatesAt, retiresAt, expiresAt, revokedAt }: KeyLife, now: number): KeyState {
   if (revokedAt !== null) return 'revoked'
   if (expiresAt !== null && now >= expiresAt) return 'removed'
@@ -33,25 +36,25 @@ export function stateOf ({ activatesAt, retiresAt, expiresAt, revokedAt }: KeyLi
   return retiresAt !== null && now >= retiresAt ? 'retired' : 'active'
 }
 
-/** Whether tokens of this key are to be believed. */
+/** Whether tokens of this key may be trusted. */
 export function verifies (life: KeyLife, now: number): boolean {
   return life.revokedAt === null && (life.expiresAt === null || now < life.expiresAt)
 }
 
 /**
- * Whether the JWKS shows this key. One that only verifies is not shown: it is somebody else's, and whoever reads our JWKS would
- * believe what that one signs to be ours. Who verifies the older system's tokens by himself has its key already.
+ * Whether the JWKS contains this key. It omits a key that only verifies, because readers of our JWKS would take the
+ * tokens of that older system for ours. Services that verify the older system's tokens themselves already have its key.
  */
 export function isPublished (life: KeyLife, now: number): boolean {
   return life.activatesAt !== null && verifies(life, now)
 }
 
-/** What the choice of a signing key looks at. */
+/** The data that the choice of a signing key depends on. */
 export interface Candidate extends KeyLife {
   algorithm: string
 }
 
-/** The key that signs: of those of the algorithm that are active the one that became so last. */
+/** Returns the key that signs: of the active keys of the algorithm, the one that was activated last. */
 export function findSigner<Key extends Candidate> (keys: readonly Key[], algorithm: Algorithm, now: number): Key | undefined {
   let signer: Key | undefined
   for (const key of keys) {
@@ -61,22 +64,28 @@ export function findSigner<Key extends Candidate> (keys: readonly Key[], algorit
   return signer
 }
 
-/** The key of the algorithm that is to sign next, where there is one. */
+/** Returns the key of the algorithm that will sign next, if there is one. */
 export function findPending<Key extends Candidate> (keys: readonly Key[], algorithm: Algorithm, now: number): Key | undefined {
   return keys.find(key => key.algorithm === algorithm && stateOf(key, now) === 'pending')
 }
 
 /**
- * Whether the signing key is to be replaced: early enough for the next one to be published before this one is too old.
- * @param rotation - milliseconds that a key signs for; undefined: for good.
+ * Whether the signing key must be replaced now, so that the next one is published before this one is too old.
+ * @param rotation - the milliseconds for which a key signs. If undefined, it signs forever.
  */
-export function isRotationDue (keys: readonly Candidate[], algorithm: Algorithm, rotation: number | undefined, now: number): boolean {
+export function isRotationDue (
+  keys: readonly Candidate[],
+  { algorithm, rotation, now }: { algorithm: Algorithm, rotation: number | undefined, now: number }
+): boolean {
   if (rotation === undefined || findPending(keys, algorithm, now) !== undefined) return false
   const signer = findSigner(keys, algorithm, now)
   return signer !== undefined && now + KEY_LEAD >= (signer.activatesAt ?? 0) + rotation
 }
 
-/** When the last token of a key is dead that stops signing at `retiresAt`. `accessTokenTtl`: the longest that one ever lived here. */
+/**
+ * Returns when the last token of a key expires, if the key stops signing at `retiresAt`. `accessTokenTtl`: the longest
+ * lifetime that access tokens ever had here.
+ */
 export function expiryOf (retiresAt: number, accessTokenTtl: number): number {
   return retiresAt + accessTokenTtl + KEY_MARGIN
 }

@@ -13,25 +13,28 @@ export interface SigningKey {
   private: string | Buffer
   /** PEM (SPKI), or the bytes of the HMAC key. */
   public: string | Buffer
-  /** What the JWKS shows: null for a symmetric key, which it never shows. */
+  /** The entry in the JWKS. Null for a symmetric key, which is never published. */
   jwk: PublicJwk | null
 }
 
-/** A key of an older system, whose tokens are honoured until they expire: it verifies under a profile of its own and never signs. */
+/**
+ * A key of an older system, whose tokens are accepted until they expire. It verifies under a profile of its own and
+ * never signs.
+ */
 export interface VerifyOnlyKey {
   kid: string
   algorithm: Algorithm
   /** PEM (SPKI), or the bytes of the HMAC key. */
   public: string | Buffer
-  /** The `iss` that its tokens must have. Null: none is asked for. */
+  /** The `iss` that its tokens must have. Null: none is required. */
   issuer: string | null
-  /** The `aud` that its tokens must have. Null: one of ours, where they have one. */
+  /** The `aud` that its tokens must have. Null: if they have one, it must be one of ours. */
   audience: string | null
   /** The scopes that its tokens may carry. Null: all of the app's own. */
   scopes: readonly string[] | null
 }
 
-/** A public key as in RFC 7517 section 4. */
+/** A public key as specified in RFC 7517 section 4. */
 export interface PublicJwk {
   kty: string
   kid: string
@@ -46,7 +49,7 @@ export interface PublicJwk {
 
 const generatePair = promisify(generateKeyPair)
 
-/** The text of a new key, as it is sealed: PEM, or base64url bytes for HS256. */
+/** Makes a new key. Returns the text to seal: PEM, or base64url bytes for HS256. */
 export async function generateKeyText (algorithm: Algorithm): Promise<string> {
   if (algorithm === 'HS256') return randomBytes(32).toString('base64url')
   const { privateKey } = await (() => {
@@ -60,11 +63,11 @@ export async function generateKeyText (algorithm: Algorithm): Promise<string> {
   return privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
 }
 
-/** What of a row is bound to its sealed text: moved to another row, given another algorithm or another use, it does not open. */
+/** The columns that are bound to the sealed text. If it is moved to another row, algorithm or use, it does not open. */
 export type SealContext = Pick<KeysTable, 'kid' | 'algorithm' | 'activates_at' | 'issuer' | 'audience' | 'scope'>
 
 function contextOf ({ kid, algorithm, activates_at: activatesAt, issuer, audience, scope }: SealContext): string {
-  // The secret of an older system is in other hands too: whoever can write to the store must not make it sign.
+  // Others have the secret of an older system too. Someone who can write to the store must not be able to make it sign.
   return activatesAt === null ? JSON.stringify(['verify-only', kid, algorithm, issuer, audience, scope]) : `${kid} ${algorithm}`
 }
 
@@ -73,8 +76,10 @@ export function sealKeyText (sealKey: Buffer, text: string, row: SealContext): s
   return seal(sealKey, text, contextOf(row))
 }
 
-/** The text of a sealed key, and whether the first key has sealed it; undefined where none of them has. */
-export function unsealKeyText (sealKeys: readonly Buffer[], row: SealContext & Pick<KeysTable, 'sealed'>): { text: string, isFirst: boolean } | undefined {
+/** Returns the text of a sealed key, and whether the first seal key opens it. Returns undefined if none opens it. */
+export function unsealKeyText (
+  sealKeys: readonly Buffer[], row: SealContext & Pick<KeysTable, 'sealed'>
+): { text: string, isFirst: boolean } | undefined {
   for (const [index, sealKey] of sealKeys.entries()) {
     const text = unseal(sealKey, row.sealed, contextOf(row))
     if (text !== undefined) return { text, isFirst: index === 0 }
@@ -82,13 +87,14 @@ export function unsealKeyText (sealKeys: readonly Buffer[], row: SealContext & P
   return undefined
 }
 
-/** A key to sign with, from its text. */
+/** Makes a signing key from its text. */
 export function toSigningKey ({ kid, algorithm }: Pick<KeysTable, 'kid' | 'algorithm'>, text: string): SigningKey {
   if (algorithm === 'HS256') {
     const bytes = Buffer.from(text, 'base64url')
     return { kid, algorithm, private: bytes, public: bytes, jwk: null }
   }
-  // Derived, never read: whoever can write to the store must not choose what the JWKS tells other machines to trust.
+  // The public key is derived, never read. Someone who can write to the store must not be able to choose which keys the
+  // JWKS tells other machines to trust.
   const publicKey = createPublicKey(createPrivateKey(text))
   return {
     kid,
@@ -99,7 +105,7 @@ export function toSigningKey ({ kid, algorithm }: Pick<KeysTable, 'kid' | 'algor
   }
 }
 
-/** A key of an older system, from its text. */
+/** Makes a key of an older system from its text. */
 export function toVerifyOnlyKey ({ kid, algorithm, issuer, audience, scope }: SealContext, text: string): VerifyOnlyKey {
   return {
     kid,

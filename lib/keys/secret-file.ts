@@ -7,7 +7,7 @@ import { userInfo } from 'node:os'
 import { dirname } from 'node:path'
 import { findPublicForm } from '../identity/key-forms.js'
 
-/** Where the embedded default keeps its secret: beside the database. */
+/** Returns the path of the secret that the embedded default makes, beside the database. */
 export function secretFileOf (database: string): string {
   return database.replace(/\.(db|sqlite|sqlite3)$/, '') + '.secret'
 }
@@ -113,8 +113,9 @@ function quote (path: string): string {
 }
 
 /**
- * Makes a secret of 256 random bits in `file` (mode 0600) and returns it; where another process was first, returns that one's.
- * Written whole and flushed under another name, then linked: no reader sees half a secret, and none is ever replaced.
+ * Makes a secret of 256 random bits in `file` (mode 0600) and returns it. If another process was first, returns the
+ * secret of that process. The secret is written and flushed under another name and then linked, so no reader sees half
+ * a secret, and no secret is ever replaced.
  */
 export async function createSecretFile (file: string): Promise<string> {
   const draft = `${file}.${process.pid}.${randomBytes(4).toString('hex')}`
@@ -127,7 +128,7 @@ export async function createSecretFile (file: string): Promise<string> {
   }
   try {
     await link(draft, file)
-    // The name too must survive a power cut: the keys that the secret seals are written next.
+    // The name must also survive a power cut, because the keys that the secret seals are written next.
     const folder = await open(dirname(file), 'r')
     await folder.sync().finally(() => folder.close())
   } catch (error) {
@@ -136,6 +137,6 @@ export async function createSecretFile (file: string): Promise<string> {
     await unlink(draft)
   }
   const secret = await readSecretFile(file)
-  if (secret === undefined) throw new Error(`The secret file ${file} disappeared while it was being made`)
+  if (secret === undefined) throw new Error(`The secret file ${file} disappeared while it was being made: start again`)
   return secret
 }

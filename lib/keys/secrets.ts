@@ -1,18 +1,20 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
 
-/** What is derived from the one secret. Each purpose has a key of its own: what leaks through one use says nothing of another. */
+/**
+ * The keys that are derived from one secret. Each purpose has its own key, so a leak through one use reveals no other.
+ */
 export interface DerivedKeys {
   /** For the MAC of refresh tokens. */
   refresh: Buffer
   /** For sealing private keys in the store. */
   seal: Buffer
-  /** For the MAC of what attempts are counted on. */
+  /** For the MAC of the names under which attempts are counted. */
   throttle: Buffer
 }
 
 /**
- * Derives the symmetric keys from each secret with HKDF-SHA-256 (RFC 5869), in the order given: the first one signs and
- * seals, all of them verify and unseal, so that a secret can be rotated without ending a session.
+ * Derives the symmetric keys from each secret with HKDF-SHA-256 (RFC 5869), in the order given. The first one signs and
+ * seals, and all of them verify and unseal, so that a secret can be rotated without ending a session.
  */
 export function deriveKeys (secrets: readonly string[]): [DerivedKeys, ...DerivedKeys[]] {
   const [first, ...others] = secrets.map(secret => ({
@@ -28,7 +30,7 @@ function derive (secret: string, purpose: string): Buffer {
   return Buffer.from(hkdfSync('sha256', secret, '', purpose, 32))
 }
 
-/** Encrypts with AES-256-GCM under a fresh nonce. `context` is bound to it: a sealed value moved to another row does not open. */
+/** Encrypts with AES-256-GCM and a fresh nonce. `context` is bound to the value, so it does not open in another row. */
 export function seal (key: Buffer, plaintext: string, context: string): string {
   const nonce = randomBytes(12)
   const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(Buffer.from(context))
@@ -44,7 +46,7 @@ export function isSealed (text: string): boolean {
   return /^[\w-]+$/.test(text) && text.length >= OVERHEAD * 4 / 3
 }
 
-/** The reverse of `seal`; undefined when the key is another one or the value was tampered with. */
+/** The reverse of `seal`. Returns undefined if the key is a different one, or if the value was tampered with. */
 export function unseal (key: Buffer, sealed: string, context: string): string | undefined {
   const bytes = Buffer.from(sealed, 'base64url')
   if (bytes.length < OVERHEAD) return undefined

@@ -44,7 +44,7 @@ export function createEvent (event: NewEvent, at: number): SecurityEvent {
 }
 
 /** Receives an event after its commit. An error that it throws undoes nothing. */
-export type EventListener = (event: SecurityEvent) => void
+type EventListener = (event: SecurityEvent) => void
 
 /** Passes each event on to the listeners. */
 export interface Events {

@@ -3,7 +3,7 @@ import { Ajv } from 'ajv'
 import type { ErrorObject } from 'ajv'
 import type { TSchema } from 'typebox'
 
-/** What the schemas of the options carry beside JSON Schema: see `schemas/options.ts`. */
+/** What the schemas of the options contain in addition to JSON Schema: see `schemas/options.ts`. */
 export interface OptionSchema {
   type?: string
   description?: string
@@ -14,8 +14,8 @@ export interface OptionSchema {
   properties?: Record<string, OptionSchema>
 }
 
-// A process checks its options once or twice: code that is optimized would not make up for the time that this takes, and the
-// schemas, which are ours, are checked by test/schemas.test.ts.
+// A process checks its options only once or twice, so optimizing the code would take longer than it saves. The schemas
+// are our own, and test/schemas.test.ts validates them.
 const ajv = new Ajv({ useDefaults: true, strict: false, meta: false, validateSchema: false, code: { optimize: false } })
 ajv.addKeyword({
   keyword: 'callable',
@@ -26,7 +26,7 @@ ajv.addKeyword({
 })
 
 /**
- * Makes the check of a set of options: it returns a copy with the defaults filled in.
+ * Creates a function that checks a set of options. It returns a copy with the defaults filled in.
  * @throws TypeError in one sentence that names the option, its environment variable and the legal values.
  */
 export function createOptionCheck<T> (options: TSchema): (given: unknown) => T {
@@ -68,13 +68,13 @@ function refusal (schema: OptionSchema, errors: ErrorObject[], options: unknown)
   }
   const name = known.join('.')
   const variable = option?.env === undefined ? '' : ` (${option.env})`
-  // The value of a secret is nobody's business, wherever this sentence ends up; the URL of a database holds one.
+  // This message may end up anywhere, so it must not show a secret. The URL of a database contains one too.
   const isSecret = name === 'secret' || name === 'clientSecret' || (name === 'database' && String(value).includes('://'))
-  const shown = !isSecret ? `is ${show(value)}` : name === 'database' ? `is a URL of ${show(String(value).split('://', 1)[0])}` : 'is none'
+  const shown = !isSecret ? `is ${show(value)}` : name === 'database' ? `is a URL of ${show(String(value).split('://', 1)[0])}` : 'is invalid'
   return new TypeError(`Latchkey: the option ${name}${variable} ${shown}: it must be ${option?.expects}`)
 }
 
-/** A value as a sentence can say it. */
+/** Returns a value as text for an error message. */
 export function show (value: unknown): string {
   const text = typeof value === 'string' ? JSON.stringify(value) : inspect(value, { depth: 1, breakLength: Infinity })
   return text.slice(0, 100)

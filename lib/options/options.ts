@@ -1,5 +1,4 @@
-import { parse as parseDuration } from '@lukeed/ms'
-import { DURATION_PATTERN, Options, ServiceOptions } from '../../schemas/options.js'
+import { Options, ServiceOptions } from '../../schemas/options.js'
 import type { LatchkeyOptions } from '../../schemas/options.js'
 import type { Algorithm } from '../../schemas/algorithms.js'
 import type { EventHook } from '../../schemas/events.js'
@@ -8,8 +7,10 @@ import { isRange } from '../identity/network.js'
 import { findPublicForm } from '../identity/key-forms.js'
 import { createOptionCheck, show } from './check.js'
 import type { OptionSchema } from './check.js'
+import { toMilliseconds } from './durations.js'
+import { readOrigins } from './origins.js'
 import { BUILT_IN_SCOPES } from '../identity/scopes.js'
-import { isPostgres } from '../store/database-url.js'
+import { engineOf } from '../store/engines.js'
 
 /** The options after the check: defaults filled in, durations in milliseconds. */
 export interface Settings {
@@ -17,7 +18,7 @@ export interface Settings {
   audience: readonly string[]
   database: string
   revocationBound: number
-  /** Undefined: in a file beside the database. */
+  /** Undefined: the secret is in a file beside the database. */
   secrets: readonly string[] | undefined
   algorithm: Algorithm
   /** The built-in scopes and the app's own. */
@@ -48,20 +49,18 @@ export interface Settings {
   onEvent: EventHook | undefined
   auditRetention: number
   now: () => number
-  /** Milliseconds that have passed since some moment; stands still where the host has a clock of its own. */
+  /** Milliseconds that have passed since some moment. Always 0 if the host sets its own clock. */
   stopwatch: () => number
 }
 
-/** Milliseconds: a key is published some minutes before it signs, and until its last token is dead after that. */
+/** In milliseconds. A key must be published some minutes before it signs, and until its last token has expired. */
 const SHORTEST_ROTATION = 60 * 60 * 1000
 
-/** Milliseconds: within the bound the database is asked several times. */
+/** In milliseconds. The database is queried several times within the bound. */
 const SHORTEST_BOUND = 100
 
-/** Milliseconds: more is no bound, and no timer may be longer than 24 days. */
+/** In milliseconds. A longer bound would be useless, and a timer cannot exceed 24 days. */
 const LONGEST_BOUND = 60 * 60 * 1000
-
-const DURATION = new RegExp(DURATION_PATTERN)
 
 const checkOptions = createOptionCheck<Required<LatchkeyOptions>>(Options)
 const checkServiceOptions = createOptionCheck<Required<ServiceOptions>>(ServiceOptions)
@@ -79,7 +78,12 @@ export function readOptions (given: unknown): Settings {
   const secrets = typeof options.secret === 'string' ? [options.secret] : options.secret
   for (const secret of secrets ?? []) {
     const bytes = Buffer.byteLength(secret)
-    if (bytes < 32) throw new TypeError(`Latchkey: the option secret (LATCHKEY_SECRET) has ${bytes} bytes: it must be at least 32 bytes of text, or a list of such; \`openssl rand -base64 32\` makes one`)
+    if (bytes < 32) {
+      throw new TypeError(
+        `Latchkey: the option secret (LATCHKEY_SECRET) has ${bytes} bytes: it must be at least 32 bytes of text, ` +
+          'or a list of such texts. Generate one with `openssl rand -base64 32`'
+      )
+    }
     const form = findPublicForm(secret)
     if (form !== undefined) {
       throw new TypeError(
@@ -108,7 +112,7 @@ export function readOptions (given: unknown): Settings {
     passwordGrant: options.passwordGrant,
     rateLimit: options.rateLimit,
     cookiesSecure: options.cookies.secure ?? true,
-    // As browsers write them: in lower case, without the default port.
+    // In the form that browsers send: in lower case, without the default port.
     trustedOrigins: readOrigins('trustedOrigins', options.trustedOrigins),
     corsOrigins: readOrigins('corsOrigins', options.corsOrigins),
     securityHeaders: options.securityHeaders,
@@ -124,18 +128,36 @@ export function readOptions (given: unknown): Settings {
     now: options.now ?? Date.now,
     stopwatch: options.now === undefined ? () => performance.now() : () => 0
   }
-  if (settings.accessTokenTtl < 1_000) throw new TypeError('Latchkey: the option accessTokenTtl (LATCHKEY_ACCESS_TOKEN_TTL) must be at least 1s: tokens say their times in whole seconds')
-  if (settings.revocationBound < SHORTEST_BOUND || settings.revocationBound > LONGEST_BOUND) {
-    throw new TypeError(`Latchkey: the option revocationBound (LATCHKEY_REVOCATION_BOUND) is "${options.revocationBound}": it must be a duration from 100ms to 1h`)
+  if (settings.accessTokenTtl < 1_000) {
+    throw new TypeError(
+      'Latchkey: the option accessTokenTtl (LATCHKEY_ACCESS_TOKEN_TTL) must be at least 1s, because tokens carry ' +
+        'times in whole seconds'
+    )
   }
-  if (secrets === undefined && isPostgres(settings.database)) {
-    throw new TypeError('Latchkey: with PostgreSQL the option secret (LATCHKEY_SECRET) must be given, and be the same on every node: at least 32 bytes of text, or a list of such; `openssl rand -base64 32` makes one')
+  if (settings.revocationBound < SHORTEST_BOUND || settings.revocationBound > LONGEST_BOUND) {
+    throw new TypeError(
+      `Latchkey: the option revocationBound (LATCHKEY_REVOCATION_BOUND) is "${options.revocationBound}": ` +
+        'it must be a duration from 100ms to 1h'
+    )
+  }
+  const { name, isShared } = engineOf(settings.database)
+  if (secrets === undefined && isShared) {
+    throw new TypeError(
+      `Latchkey: with ${name}, the option secret (LATCHKEY_SECRET) is required and must be the same on every ` +
+        'node: at least 32 bytes of text, or a list of such texts. Generate one with `openssl rand -base64 32`'
+    )
   }
   if (settings.keyRotation !== undefined && settings.keyRotation < SHORTEST_ROTATION) {
-    throw new TypeError(`Latchkey: the option keyRotation (LATCHKEY_KEY_ROTATION) is "${options.keyRotation}": it must be a duration such as 12h or 90d, at least 1h, or 'never'`)
+    throw new TypeError(
+      `Latchkey: the option keyRotation (LATCHKEY_KEY_ROTATION) is "${options.keyRotation}": ` +
+        "it must be a duration such as 12h or 90d, at least 1h, or 'never'"
+    )
   }
   if (settings.statusList && settings.algorithm === 'HS256') {
-    throw new TypeError('Latchkey: the option statusList (LATCHKEY_STATUS_LIST) must be false where the option algorithm (LATCHKEY_ALGORITHM) is HS256: nobody else could verify the lists')
+    throw new TypeError(
+      'Latchkey: the option statusList (LATCHKEY_STATUS_LIST) must be false if the option algorithm ' +
+        '(LATCHKEY_ALGORITHM) is HS256, because only Latchkey could verify the lists'
+    )
   }
   return settings
 }
@@ -149,8 +171,9 @@ export function readServiceOptions (given: ServiceOptions): Required<ServiceOpti
 }
 
 /**
- * The options that the environment gives, for the plugin and for the service around it, and the names of variables that look
- * like ours and are not read: a misspelt one must not be passed over in silence. Throws a TypeError for a value of the wrong type.
+ * Returns the options that the environment sets, for the plugin and for the service around it. `unread` names variables
+ * that begin with `LATCHKEY_` but set no option, because a misspelt one must not be ignored silently. Throws a
+ * TypeError for a value of the wrong type.
  */
 export function optionsFromEnvironment (env: NodeJS.ProcessEnv): { options: LatchkeyOptions, service: ServiceOptions, unread: string[] } {
   return {
@@ -188,26 +211,4 @@ function fromText (schema: OptionSchema, text: string, env: string): unknown {
   if (schema.type === 'integer' && /^\d{1,9}$/.test(text)) return Number(text)
   if (schema.type === 'boolean' || schema.type === 'integer') throw new TypeError(`Latchkey: ${env} is '${text}': it must be ${schema.expects}`)
   return text
-}
-
-/** The origins of an option as browsers write them. Throws as `readOptions` does. */
-export function readOrigins (name: 'trustedOrigins' | 'corsOrigins', texts: readonly string[]): Set<string> {
-  return new Set(texts.map(text => {
-    try {
-      return new URL(text).origin
-    } catch (cause) {
-      const { env, expects } = Options.properties[name] as OptionSchema
-      throw new TypeError(`Latchkey: the option ${name} (${env}) has ${show(text)}: it must be ${expects}`, { cause })
-    }
-  }))
-}
-
-/** Milliseconds of a duration as the options have them; undefined for any other text. */
-export function readDuration (text: string): number | undefined {
-  return DURATION.test(text) ? toMilliseconds(text) : undefined
-}
-
-/** Milliseconds of a duration that was checked. */
-export function toMilliseconds (duration: string): number {
-  return parseDuration(duration) as number
 }

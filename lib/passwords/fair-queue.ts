@@ -1,21 +1,21 @@
-/** A queue in which no origin keeps the others waiting, or out. */
+/** A queue in which no origin can delay the others or keep them out. */
 export interface FairQueue<T> {
   /**
-   * Puts an item at the end of its origin's lane. Where the queue is full the newest item of the longest lane makes room, if that
-   * lane stays no shorter for it than this one.
-   * @returns what found no room: this item or the other; undefined where there was room.
+   * Puts an item at the end of its origin's lane. If the queue is full, the newest item of the longest lane makes room,
+   * as long as that lane stays at least as long as this one.
+   * @returns the item that found no room, this one or the other. Undefined if there was room.
    */
   add (origin: string, item: T): T | undefined
-  /** Takes the oldest item of the lane whose turn it is: each lane has one turn in a round. */
+  /** Takes the oldest item of the lane whose turn it is. Each lane has one turn in a round. */
   take (): T | undefined
-  /** Takes all. */
+  /** Takes all items. */
   clear (): T[]
   readonly size: number
 }
 
 /** Creates a queue for `max` items. */
 export function createFairQueue<T> (max: number): FairQueue<T> {
-  /** In the order of their turns; none is empty. */
+  /** The lanes in the order of their turns. None is empty. */
   const lanes = new Map<string, T[]>()
   let size = 0
 

@@ -1,15 +1,18 @@
-// What is known of a hash from its text. Apart from the work, which only the threads do: bcryptjs is loaded there alone.
+// What the text of a hash reveals. The hashing itself is in another file, so that only the worker threads load
+// bcryptjs.
 
-/** The lowest bcrypt cost that is accepted; the work is 2 to the power of the cost. */
+/** The lowest bcrypt cost that is accepted. The work is 2 to the power of the cost. */
 export const MIN_COST = 4
 
-/** The highest bcrypt cost that is accepted. One verification at 20 takes about a minute: more would only hold a thread hostage. */
+/**
+ * The highest bcrypt cost that is accepted. One verification at 20 takes about a minute, and blocks a thread meanwhile.
+ */
 export const MAX_COST = 20
 
 /** How a password is prepared for bcrypt. */
 export type Form = 'bcrypt' | 'sha256-v1' | 'sha256-v2'
 
-/** A hash, taken apart. */
+/** The parts of a hash. */
 export interface ParsedHash {
   form: Form
   cost: number
@@ -17,7 +20,7 @@ export interface ParsedHash {
   digest: string
 }
 
-// The last character of a salt or digest carries unused bits. They must be zero, or one hash would have several spellings.
+// The last character of a salt or digest has unused bits. They must be zero, or one hash would have several spellings.
 const SALT = '([./A-Za-z0-9]{21}[.Oeu])'
 const DIGEST = '([./A-Za-z0-9]{30}[.CGKOSWaeimquy26])'
 
@@ -27,7 +30,7 @@ const PATTERNS: ReadonlyArray<readonly [Form, RegExp]> = [
   ['sha256-v1', new RegExp(`^\\$bcrypt-sha256\\$2[ab],([1-9]\\d?)\\$${SALT}\\$${DIGEST}$`)]
 ]
 
-/** The parts of a hash; undefined where it is none that is supported. */
+/** Returns the parts of a hash, or undefined if it is not supported. */
 export function parseHash (hash: string): ParsedHash | undefined {
   for (const [form, pattern] of PATTERNS) {
     const [, digits, salt, digest] = pattern.exec(hash) ?? []
@@ -38,27 +41,27 @@ export function parseHash (hash: string): ParsedHash | undefined {
   return undefined
 }
 
-/** What stands before the digest. */
+/** The part of a bcrypt hash that precedes the digest. */
 export function bcryptPrefix (cost: number, salt: string): string {
   return `$2b$${String(cost).padStart(2, '0')}$${salt}`
 }
 
 /**
- * Tells whether a hash can be imported: complete, of a known form, with a cost from MIN_COST to MAX_COST.
- * `$2x$` (the sign-extension bug of crypt_blowfish, where many passwords share one hash) is refused.
+ * Whether a hash can be imported. It must be complete, of a known form, and have a cost from MIN_COST to MAX_COST.
+ * `$2x$` is refused, because many passwords share one hash there (the sign-extension bug of crypt_blowfish).
  */
 export function isSupportedHash (hash: string): boolean {
   return parseHash(hash) !== undefined
 }
 
-/** The bcrypt cost of a hash, or undefined for a hash that isSupportedHash() refuses. */
+/** Returns the bcrypt cost of a hash, or undefined for a hash that isSupportedHash() refuses. */
 export function costOf (hash: string): number | undefined {
   return parseHash(hash)?.cost
 }
 
 /**
- * Tells whether a hash should be replaced at the next log-in: its cost is lower than the configured one, its form is
- * passlib's version 1 (a leaked table of plain SHA-256 can be tried against it), or it is not supported at all.
+ * Whether a hash should be replaced at the next login: its cost is lower than the configured one, its form is passlib's
+ * version 1 (attackers can try a leaked table of plain SHA-256 hashes against it), or it is not supported at all.
  *
  * @param hash The stored hash.
  * @param cost The configured bcrypt cost.
@@ -69,8 +72,8 @@ export function needsRehash (hash: string, cost: number): boolean {
 }
 
 /**
- * A well-formed hash that costs as much to verify as a real one, written down without computing anything.
- * Whether a password matches it says nothing: callers treat every answer as false.
+ * Returns a well-formed hash that takes as much work to verify as a real one, without computing anything. Whether a
+ * password matches it means nothing, so callers treat every answer as false.
  *
  * @param cost The bcrypt cost, from MIN_COST to MAX_COST.
  */

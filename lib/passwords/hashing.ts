@@ -1,17 +1,18 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
 import { genSaltSync, hashSync } from 'bcryptjs'
 import { bcryptPrefix, dummyHash, MIN_COST, parseHash } from './hash-format.js'
-import type { Form } from './hash-format.js'
+import type { Form, ParsedHash } from './hash-format.js'
 
-/** What bcrypt reads of a password, in UTF-8 bytes. */
+/** How many bytes of UTF-8 bcrypt reads of a password. */
 const BCRYPT_BYTES = 72
 
-// NIST SP 800-63B-4 section 3.1.1.2: normalise before hashing, or one password typed on two keyboards is two passwords.
+// NIST SP 800-63B-4 section 3.1.1.2: normalise before hashing. Otherwise one password typed on two keyboards could have
+// two hashes.
 function normalise (password: string): string {
   return password.normalize('NFKC')
 }
 
-// bcrypt ignores what follows 72 bytes, and takes "P" and "P, NUL, P" as equal.
+// bcrypt ignores everything after 72 bytes, and treats "P" and "P, NUL, P" as equal.
 function fitsBcrypt (password: string): boolean {
   return Buffer.byteLength(password) <= BCRYPT_BYTES && !password.includes('\0')
 }
@@ -24,56 +25,57 @@ function bcryptSecret (form: Form, password: string, salt: string): string {
   }
 }
 
-function computeDigest (form: Form, password: string, cost: number, salt: string): string {
+function computeDigest (password: string, { form, cost, salt }: Omit<ParsedHash, 'digest'>): string {
   const prefix = bcryptPrefix(cost, salt)
   return hashSync(bcryptSecret(form, password, salt), prefix).slice(prefix.length)
 }
 
 /**
- * Hashes a password with a new random salt. Blocks the thread for the whole work: call it in a worker.
+ * Hashes a password with a new random salt. It blocks the thread until it is done, so call it in a worker.
  *
- * Up to 72 bytes of UTF-8 without NUL give a plain `$2b$` hash; any other password gives passlib's `bcrypt_sha256`,
- * version 2, so that every character counts (OWASP ASVS 6.2.8, no truncation).
+ * A password of up to 72 bytes of UTF-8 without NUL gets a plain `$2b$` hash. Any other password gets passlib's
+ * `bcrypt_sha256`, version 2, so that every character counts (OWASP ASVS 6.2.8, no truncation).
  *
- * @param password The password as typed; NFKC is applied here (NIST SP 800-63B-4 section 3.1.1.2).
+ * @param password The password as typed. NFKC is applied here.
  * @param cost The bcrypt cost, from MIN_COST to MAX_COST.
  * @returns The hash as text, 60 or 82 to 83 characters.
  */
 export function hashPassword (password: string, cost: number): string {
   const normal = normalise(password)
   const salt = genSaltSync(cost).slice(-22)
-  if (fitsBcrypt(normal)) return bcryptPrefix(cost, salt) + computeDigest('bcrypt', normal, cost, salt)
-  return `$bcrypt-sha256$v=2,t=2b,r=${cost}$${salt}$${computeDigest('sha256-v2', normal, cost, salt)}`
+  if (fitsBcrypt(normal)) return bcryptPrefix(cost, salt) + computeDigest(normal, { form: 'bcrypt', cost, salt })
+  return `$bcrypt-sha256$v=2,t=2b,r=${cost}$${salt}$${computeDigest(normal, { form: 'sha256-v2', cost, salt })}`
 }
 
 /**
- * Hashes a password that `generatePassword` has made, in about a millisecond: among 2^144 nobody finds it by trying, however little a
- * try costs. The first login raises the cost as configured, and until then whoever tries waits as long.
+ * Hashes a password that `generatePassword` made, in about a millisecond. No attacker finds it among 2^144 by trying,
+ * however cheap a try is. The first login raises the cost to the configured one. Until then each login attempt still
+ * takes as long as at that cost.
  */
 export function hashGenerated (password: string): string {
   return hashPassword(password, MIN_COST)
 }
 
 /**
- * Tells whether the password belongs to the hash. Blocks the thread for the whole work: call it in a worker.
+ * Whether the password belongs to the hash. It blocks the thread until it is done, so call it in a worker.
  *
- * @param password The password as typed; NFKC is applied here, and nothing else is tried.
+ * @param password The password as typed. NFKC is applied here, and no other form is tried.
  * @param hash `$2a$`, `$2b$`, `$2y$`, or passlib's `$bcrypt-sha256$` version 1 or 2.
- * @returns true on a match; false otherwise, at once for a hash that isSupportedHash() refuses.
+ * @returns true on a match, otherwise false. For a hash that isSupportedHash() refuses, it returns false at once.
  */
 export function verifyPassword (password: string, hash: string): boolean {
   const parsed = parseHash(hash)
   if (parsed === undefined) return false
   const normal = normalise(password)
-  const digest = computeDigest(parsed.form, normal, parsed.cost, parsed.salt)
+  const digest = computeDigest(normal, parsed)
   const equal = timingSafeEqual(Buffer.from(digest), Buffer.from(parsed.digest))
-  // Refused only after the work: a quick answer would tell which accounts have a plain hash.
+  // This is checked only after the work, because a quick answer would reveal which accounts have a plain hash.
   return equal && (parsed.form !== 'bcrypt' || fitsBcrypt(normal))
 }
 
 /**
- * Does the work that separates two costs, so that an account with an old, cheaper hash answers no sooner than one
- * that does not exist: 2^from + (2^from + 2^(from + 1) + ... + 2^(to - 1)) = 2^to. Does nothing when `from` is not lower.
+ * Does the work that separates two costs, so that an account with an old, cheaper hash answers no sooner than one that
+ * does not exist: 2^from + (2^from + 2^(from + 1) + ... + 2^(to - 1)) = 2^to. It does nothing if `from` is not lower.
  *
  * @param from The cost that was already paid.
  * @param to The cost to reach.

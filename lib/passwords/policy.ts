@@ -6,14 +6,14 @@ import { randomBytes } from 'node:crypto'
 export const MAX_PASSWORD_BYTES = 1024
 
 /**
- * The longest text that can be such a password, in UTF-16 units. NFKC makes at least one byte of two units. A longer
+ * The longest text that can be such a password, in UTF-16 units. After NFKC, two units take at least one byte. A longer
  * text is never normalised, because the time grows with the square of the marks on one letter.
  */
 export const MAX_PASSWORD_LENGTH = 2 * MAX_PASSWORD_BYTES
 
 const TOO_LONG = 'It is longer than 1,024 bytes.'
 
-/** What a new password must be like. */
+/** The rules for a new password. */
 export interface PasswordRules {
   /**
    * The fewest characters, counted in Unicode code points. NIST SP 800-63B-4 asks for 15 if a password is the only
@@ -25,8 +25,8 @@ export interface PasswordRules {
 }
 
 /**
- * What is wrong with the size of a new password: one sentence that never quotes it, or undefined. It costs next to
- * nothing. What is easy to guess is for `strength.ts`, in a thread of its own.
+ * Returns what is wrong with the size of a new password: one sentence that never quotes it, or undefined. It costs next
+ * to nothing. `strength.ts` finds passwords that are easy to guess, in a thread of its own.
  */
 export function findSizeProblem (password: string, minLength: number): string | undefined {
   if (password.length > MAX_PASSWORD_LENGTH) return TOO_LONG

@@ -10,21 +10,21 @@ import type { Caller } from './workers.js'
 export { PasswordQueueFullError } from './workers.js'
 export type { Caller } from './workers.js'
 
-/** How createPasswords() works. */
+/** The options of `createPasswords`. */
 export interface PasswordOptions {
-  /** The bcrypt cost of new hashes, 4 to 20; the work is 2 to the power of it. */
+  /** The bcrypt cost of new hashes, 4 to 20. */
   cost: number
   /** The most threads that hash at the same time. Default: os.availableParallelism(). */
   threads?: number
-  /** The most jobs that wait for a thread, 0 or more. Anonymous checks have as many places again. Default: 64. */
+  /** The most jobs that wait for a thread, 0 or more. Anonymous checks have a second queue as long. Default: 64. */
   maxQueue?: number
 }
 
-/** What verify() found. */
+/** The result of `verify`. */
 export interface Verification {
   /** Whether the password belongs to the hash. */
   valid: boolean
-  /** Whether to store a new hash of this password now; never true when `valid` is false. */
+  /** Whether to store a new hash of this password now. Never true if `valid` is false. */
   needsRehash: boolean
 }
 
@@ -32,27 +32,27 @@ export interface Verification {
 export interface Passwords {
   /**
    * Makes a hash of the configured cost. Rejects with PasswordQueueFullError, or when closed.
-   * @param caller Who asks. Default: the host or the command line.
+   * @param caller Who the job is for. Default: the host or the command line.
    */
   hash (password: string, caller?: Caller): Promise<string>
   /**
-   * Verifies a password, with at least the work of the configured cost. Without a hash (no such user), with one that is
-   * not supported, or for a text too long to be a password, it does the same work and finds false. Rejects with
-   * PasswordQueueFullError, or when closed. `caller` as above.
+   * Verifies a password, with at least the work of the configured cost. If there is no hash (no such user), if the hash
+   * is not supported, or if the text is too long to be a password, it does the same work and finds no match. Rejects
+   * with PasswordQueueFullError, or when closed. `caller` as above.
    */
   verify (password: string, hash: string | undefined, caller?: Caller): Promise<Verification>
   /**
-   * Checks a new password: one sentence for people, which never quotes it, or undefined if it is acceptable. Rejects
-   * with PasswordQueueFullError, or when closed. `caller` as above.
+   * Checks a new password. Resolves with one sentence for people, which never quotes it, or with undefined if it is
+   * acceptable. Rejects with PasswordQueueFullError, or when closed. `caller` as above.
    */
   check (password: string, rules: PasswordRules, caller?: Caller): Promise<string | undefined>
   /** How many jobs wait for a thread. */
   readonly queueSize: number
-  /** Refuses the jobs that wait, lets those that run finish, then ends the threads. */
+  /** Rejects waiting jobs, lets running jobs finish, then ends the threads. */
   close (): Promise<void>
 }
 
-function requireInteger (name: string, value: number, min: number, max: number): void {
+function requireInteger (name: string, value: number, { min, max }: { min: number, max: number }): void {
   if (Number.isInteger(value) && value >= min && value <= max) return
   throw new RangeError(`passwords: "${name}" must be an integer from ${min} to ${max}.`)
 }
@@ -60,20 +60,18 @@ function requireInteger (name: string, value: number, min: number, max: number):
 /**
  * Starts the password service. See `createWorkers` for threads and the queue.
  *
- * Logins and changes of passwords share one queue of hashing jobs, in which addresses take turns. Checks have
- * two: one thread does them all, so registrations would keep changes of passwords waiting.
+ * Logins and password changes share one queue of hashing jobs, in which addresses take turns. Checks have two queues,
+ * because one thread does them all and registrations would delay password changes.
  *
- * New passwords are checked in one thread of their own: its dictionaries take 26 MB, which each hashing thread would
- * need too.
+ * That thread does nothing else. Its dictionaries take 26 MB, which each hashing thread would need too.
  *
- * @param options See PasswordOptions.
  * @throws RangeError for an option out of its bounds.
  */
 export function createPasswords (options: PasswordOptions): Passwords {
   const { cost, threads: maxThreads = availableParallelism(), maxQueue = 64 } = options
-  requireInteger('cost', cost, MIN_COST, MAX_COST)
-  requireInteger('threads', maxThreads, 1, 1024)
-  requireInteger('maxQueue', maxQueue, 0, 1_000_000)
+  requireInteger('cost', cost, { min: MIN_COST, max: MAX_COST })
+  requireInteger('threads', maxThreads, { min: 1, max: 1024 })
+  requireInteger('maxQueue', maxQueue, { min: 0, max: 1_000_000 })
 
   const hashing = createWorkers<PasswordTask, string | boolean>({ file: 'worker.js', maxThreads, maxQueue })
   const checking = createWorkers<StrengthTask, string | undefined>({

@@ -32,7 +32,7 @@ const CONSTANTS = [
   '27182818284590452353602874713526624977572470936999'
 ]
 
-/** So many digits of a constant in a row are no accident. */
+/** This many digits of a constant in a row are not a coincidence. */
 const LEAST_DIGITS = 8
 
 /** Fewer letters and digits are everyday words, such as `is not the`. */
@@ -63,7 +63,7 @@ export function replacePublished (text: string, word: string): string {
   return CONSTANTS.reduce((result, constant) => replaceDigits(result, constant, word), replaced)
 }
 
-/** Random digits are no phrase, though each word may be written in digits. */
+/** Whether a match is a phrase. Random digits are not, although each word may be written in digits. */
 function isPhrase (match: string): boolean {
   return /\p{L}/u.test(match) && (match.match(/[\p{L}\p{N}]/gu)?.length ?? 0) >= LEAST_CHARACTERS
 }

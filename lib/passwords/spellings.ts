@@ -1,4 +1,4 @@
-// An attacker tries a common password in several spellings. An estimator sees none of it in `p.a.s.s.w.o.r.d`, in
+// An attacker tries a common password in several spellings. An estimator does not recognise it in `p.a.s.s.w.o.r.d`, in
 // `pàsswòrd`, or in `!QAZ2wsx` typed with the shift key.
 
 /** One way to read a password. */
@@ -13,10 +13,10 @@ const DIGITS = '1234567890'
 const RUSSIAN = 'йцукенгшщзхъфывапролджэячсмитьбю'
 const AT_SAME_KEYS = "qwertyuiop[]asdfghjkl;'zxcvbnm,."
 
-/** A part that occurs again adds next to nothing if it has so many characters. */
+/** A repeated part of at least this many characters adds next to nothing. */
 const LEAST_REPEATED = 4
 
-/** The password as it is, as letters and digits only, and as its keys on an English keyboard. */
+/** Returns the password as it is, as letters and digits only, and as its keys on an English keyboard. */
 export function spellingsOf (text: string): Spelling[] {
   const spellings = [{ text, extra: 0 }, simplify(text), { text: toKeys(text), extra: 0 }]
   const seen = new Set<string>()

@@ -15,7 +15,7 @@ import { spellingsOf } from './spellings.js'
  */
 const MIN_GUESSES_LOG10 = 10
 
-/** How many characters are analysed at a time. The time grows faster than the length. */
+/** How many characters are analysed at once. The time grows faster than the length. */
 const MAX_ANALYSED = 64
 
 // With the default of 100 readings of look-alike characters a check takes up to a second. Common passwords need few.
@@ -24,9 +24,9 @@ const estimator = new ZxcvbnFactory({
 })
 
 /**
- * Why a new password is too easy to guess: one sentence that never quotes it, or undefined. As NIST SP 800-63B-4
- * section 3.1.1.2 asks, there is a reason, and there are no rules of composition. It takes up to a second: call it
- * in a worker.
+ * Returns why a new password is too easy to guess: one sentence that never quotes it, or undefined. As specified in
+ * NIST SP 800-63B-4 section 3.1.1.2, it gives a reason and has no composition rules. It takes up to a second, so call
+ * it in a worker.
  */
 export function findWeakness (password: string, rules: PasswordRules): string | undefined {
   const text = password.normalize('NFKC')

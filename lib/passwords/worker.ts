@@ -2,14 +2,14 @@ import { costOf } from './hash-format.js'
 import { hashPassword, spendDifference, verifyPassword } from './hashing.js'
 import { yieldToEventLoop } from './priority.js'
 
-/** Makes a hash of this cost; the answer is a string. */
+/** Makes a hash of this cost. The answer is a string. */
 export interface HashTask {
   kind: 'hash'
   password: string
   cost: number
 }
 
-/** Verifies against this hash, doing at least the work of this cost; the answer is a boolean. */
+/** Verifies against this hash, with at least the work of this cost. The answer is a boolean. */
 export interface VerifyTask {
   kind: 'verify'
   password: string
@@ -22,9 +22,8 @@ export type PasswordTask = HashTask | VerifyTask
 yieldToEventLoop()
 
 /**
- * Does one job, synchronously: this thread has nothing else to do.
+ * Does one job synchronously, because this thread has nothing else to do.
  *
- * @param task What to do.
  * @returns The new hash, or whether the password matches.
  */
 export default function runPasswordTask (task: PasswordTask): string | boolean {

@@ -1,7 +1,7 @@
 import { Piscina } from 'piscina'
 import { createFairQueue } from './fair-queue.js'
 
-/** Thrown when too many jobs wait. Answer 503 with Retry-After: the caller did nothing wrong. */
+/** Thrown if too many jobs wait. Answer 503 with Retry-After, because the caller did nothing wrong. */
 export class PasswordQueueFullError extends Error {
   readonly code = 'PASSWORD_QUEUE_FULL'
   override readonly name = 'PasswordQueueFullError'
@@ -11,17 +11,22 @@ export class PasswordQueueFullError extends Error {
   }
 }
 
-/** Who asks for a task. */
+/** Who a task is for. */
 export interface Caller {
-  /** When threads are scarce, origins take turns. Default: one for all that name none. */
+  /** Origins take turns when threads are scarce. Default: one origin for all callers that name none. */
   origin?: string
-  /** Has not proved an identity. Anyone can send such requests from many addresses, so they wait in another queue. */
+  /**
+   * The caller has not proved an identity. Anyone can send such requests from many addresses, so they wait in a queue
+   * of their own.
+   */
   isAnonymous?: boolean
 }
 
-/** Threads that do one kind of work, and a bounded queue before them. */
+/** Threads that do one kind of work, with a bounded queue in front of them. */
 export interface Workers<Task, Answer> {
-  /** Does one task. Rejects with PasswordQueueFullError, or when closed. Default: the host or the command line asks. */
+  /**
+   * Does one task. Rejects with PasswordQueueFullError, or when closed. Default caller: the host or the command line.
+   */
   run (task: Task, caller?: Caller): Promise<Answer>
   /** How many tasks wait for a thread. */
   readonly queueSize: number
@@ -54,17 +59,17 @@ function createThreads<Task, Answer> (filename: string, maxThreads: number): Thr
     maxThreads,
     idleTimeout: IDLE_TIMEOUT,
     recordTiming: false,
-    // What the host preloads (a loader, an agent that traces) would start once more in every thread, and has no work
-    // here. It comes by the environment too (NODE_OPTIONS), of which a thread needs nothing, least of all the secrets
-    // in it.
+    // Whatever the host preloads, such as a loader or a tracing agent, would start again in every thread and has no
+    // work there. The environment can preload it too (NODE_OPTIONS). A thread needs nothing from the environment, least
+    // of all its secrets.
     execArgv: [],
     env: {}
   })
   let ready = Promise.resolve()
 
-  // A thread that dies while it starts holds no job yet. Piscina leaves the job that it was started for unanswered, and
-  // an 'error' event that nobody hears ends the process. So: tell the operator, end all threads (which rejects that
-  // job), and keep the next job until this is done.
+  // A thread that dies while it starts holds no job yet. Piscina never answers the job that it was started for, and an
+  // 'error' event without a listener ends the process. So this warns the operator, ends all threads (which rejects that
+  // job), and holds the next job until that is done.
   pool.on('error', function warn (error: Error) {
     process.emitWarning(error)
   })
@@ -87,10 +92,10 @@ function createThreads<Task, Answer> (filename: string, maxThreads: number): Thr
 }
 
 /**
- * Starts no thread before the first task; idle threads end after about 30 seconds.
+ * Creates workers. They start no thread before the first task.
  *
- * A task, once started, is never cancelled: it answers with the truth or rejects. A thread that crashes rejects its own
- * task only. Each origin's tasks are served in turn. In a full queue the newest task of the origin that has most makes
+ * A task that has started is never cancelled: it resolves with its true answer or rejects. A thread that crashes
+ * rejects only its own task. Origins take turns. In a full queue, the newest task of the origin that has the most makes
  * room for one of another origin, so only an origin that floods the queue finds it full. Anonymous callers have a queue
  * of their own, of the same length, and the two queues take turns. So neither can fill the other or starve it.
  *
@@ -101,7 +106,8 @@ export function createWorkers<Task, Answer> (
 ): Workers<Task, Answer> {
   const threads = createThreads<Task, Answer>(new URL(`./${file}`, import.meta.url).href, maxThreads)
   const running = new Set<Promise<void>>()
-  // The queue is kept here, not in piscina: when a thread crashes there, jobs wait until somebody submits another one.
+  // The queue is here and not in piscina. After a crash, jobs that wait in piscina stay there until another one
+  // arrives.
   const known = createFairQueue<Job<Task, Answer>>(maxQueue)
   const anonymous = createFairQueue<Job<Task, Answer>>(maxQueue)
   let turns = [known, anonymous]

@@ -1,18 +1,18 @@
 import { LatchkeyError } from '../errors.js'
 import type { Follower } from '../store/change-follower.js'
 
-/** How often it is tried to catch up with other processes that commit all the time, before it counts as a failure. */
+/** How many times it tries to catch up with other processes that commit all the time, before it gives up. */
 const ATTEMPTS = 100
 
 /**
- * The moment up to which everything acknowledged is in the store, for whoever reads it from now on, and in the keyring. Rejects with
- * `revocation_unknown` where that cannot be told.
- * @param stopwatch - `performance.now`: what `Follower.asOf` counts in.
+ * Returns the moment up to which everything that was acknowledged is in the store, for all later reads, and in the
+ * keyring. Rejects with `revocation_unknown` if that is unknown.
+ * @param stopwatch - `performance.now`, the clock of `Follower.asOf`.
  */
 export async function reachMoment (follower: Follower, stopwatch: () => number): Promise<number> {
   try {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      // Before the look, not after it: a commit may fall between the two.
+      // The time is read first, because a commit may happen between the two.
       const before = stopwatch()
       const refreshing = follower.refresh()
       if (refreshing === undefined) return Math.min(before, follower.asOf())
@@ -21,5 +21,6 @@ export async function reachMoment (follower: Follower, stopwatch: () => number):
   } catch (cause) {
     throw new LatchkeyError('revocation_unknown', { cause, retryAfter: 1 })
   }
-  throw new LatchkeyError('revocation_unknown', { cause: new Error('Other processes commit faster than can be read'), retryAfter: 1 })
+  const cause = new Error('Other processes commit faster than this one can read')
+  throw new LatchkeyError('revocation_unknown', { cause, retryAfter: 1 })
 }

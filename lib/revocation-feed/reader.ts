@@ -13,28 +13,32 @@ export interface FeedEvent {
   data: string
 }
 
-/** Reads what is new once, for all streams. */
+/** Reads new rules once for all streams. */
 export interface FeedReader {
-  /** The `seq` of the last rule that was read; undefined where nobody follows. */
+  /** The `seq` of the last rule that was read. Undefined while no stream is open. */
   readonly head: number | undefined
-  /** Reads on from `head`, or begins there where it is not known; returns where it then is. One call at a time. */
+  /**
+   * Reads on from `head`, or from the end of the rules if it is undefined. Returns the new `head`. Call it one at a
+   * time.
+   */
   advance (): Promise<number>
   /**
-   * The rules after a position that is behind `head`, and the position after them: out of memory for those who are nearly level,
-   * else a page of the store. No event where all of them have been purged, or are about to be.
+   * Returns rules after a position that is behind `head`, and the position after them. They come from memory for
+   * streams that are nearly level, and otherwise from a page of the store. There is no event if all of them have been
+   * purged or are about to be.
    */
   take (position: number): Promise<{ position: number, event: FeedEvent | undefined }>
-  /** Follows no more: what is not followed is old when the next stream comes. */
+  /** Forgets everything, because it would be old when the next stream opens. */
   forget (): void
 }
 
-/** Creates the reader of a process. It follows nothing yet. */
+/** Creates the reader of a process. It has read nothing yet. */
 export function createFeedReader ({ store, cursors, clock }: { store: Store, cursors: FeedCursors, clock: Clock }): FeedReader {
   let head: number | undefined
-  // The last rules that there are: those after `recentFrom` up to `head`.
+  // The latest rules: those after `recentFrom`, up to `head`.
   let recent: FeedRow[] = []
   let recentFrom = 0
-  // Streams that are level are sent the same text.
+  // Streams at the same position receive the same event.
   let shared: { from: number, event: FeedEvent | undefined } | undefined
 
   function toEvent (rows: readonly FeedRow[]): FeedEvent | undefined {
@@ -77,7 +81,7 @@ export function createFeedReader ({ store, cursors, clock }: { store: Store, cur
         if (shared?.from !== position) shared = { from: position, event: toEvent(recent.filter(({ seq }) => seq > position)) }
         return { position: end, event: shared.event }
       }
-      // A long way to go must not keep everybody else waiting.
+      // A stream that is far behind must not delay the others.
       await nextTurn()
       const rows = await readRules(store, position, FEED_STEP)
       return { position: rows.at(-1)?.seq ?? end, event: toEvent(rows) }

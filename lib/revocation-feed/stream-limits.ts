@@ -1,18 +1,20 @@
-/** What the streams of a process may cost. Times are milliseconds. */
+/** Limits on what the streams of a process may cost. Times are in milliseconds. */
 export interface FeedLimits {
-  /** How many streams there may be. */
+  /** The most streams. */
   streams: number
-  /** How many of them one client, or one user, may have: whoever has a stolen secret must not keep all others from hearing. */
+  /** The most streams of one client or one user, so that a thief of one secret cannot shut out all others. */
   streamsOfOne: number
-  /** How often each says that it has told everything. */
+  /** How often each stream confirms that it has sent everything. */
   heartbeat: number
-  /** How late a commit of another process may be noticed where the store does not tell of it by itself. */
+  /** How often to look for commits of other processes, for stores that do not announce them. */
   look: number
-  /** After which a stream ends in any case: a receiver that reconnects finds the node that it is sent to. */
+  /** How long a stream may last. When its receiver reconnects, a load balancer may send it to another node. */
   lifetime: number
-  /** How long a receiver may take nothing while there is something for it. */
+  /** How long a receiver may leave an event untaken. */
   patience: number
 }
 
-/** The limits of a process. The bound is 1 s: some heartbeats may be late. A look costs a microsecond. */
-export const FEED_LIMITS: Readonly<FeedLimits> = { streams: 1_000, streamsOfOne: 250, heartbeat: 200, look: 25, lifetime: 5 * 60_000, patience: 10_000 }
+/** The limits of a process. The bound is 1 s, so several heartbeats may be late. A look costs a microsecond. */
+export const FEED_LIMITS: Readonly<FeedLimits> = {
+  streams: 1_000, streamsOfOne: 250, heartbeat: 200, look: 25, lifetime: 5 * 60_000, patience: 10_000
+}

@@ -1,7 +1,7 @@
 import type { Follower } from '../store/change-follower.js'
 
 /** How old the index of revocations is. */
-export interface IndexAge {
+interface IndexAge {
   /** Seconds since the index was last known to hold every revocation in the store, to the millisecond. */
   seconds: number
   /** Why it could not be brought up to date. */

@@ -82,7 +82,7 @@ export async function endSession (
 /**
  * Returns when the last access token of a session was issued, in milliseconds. For a damaged row that may be any time.
  */
-export function lastTokenOf ({ last_used_at: lastUsedAt }: Ending): number {
+function lastTokenOf ({ last_used_at: lastUsedAt }: Ending): number {
   return isMoment(lastUsedAt) ? lastUsedAt : Infinity
 }
 

@@ -2,10 +2,10 @@ import { deflateSync, inflateSync } from 'node:zlib'
 
 // The codec of the Token Status List: draft-ietf-oauth-status-list-21 section 4.
 
-/** How many bits say the status of one token. */
+/** How many bits hold the status of one token. */
 export type StatusBits = 1 | 2 | 4 | 8
 
-/** Section 7.1. A status that says more than these two tells outsiders more too (section 12.8). */
+/** Section 7.1. Any further status would also reveal more to outsiders (section 12.8). */
 export const VALID = 0
 export const INVALID = 1
 
@@ -15,33 +15,34 @@ export interface EncodedStatusList {
   lst: string
 }
 
-/** So many statuses, each of which can be set and read. */
+/** An array of statuses. */
 export interface StatusArray {
   readonly bits: StatusBits
   readonly size: number
-  /** Throws a RangeError for an index or a status that has no place here. */
+  /** Throws a RangeError for an index outside the list, or for a status that has too many bits. */
   set (index: number, status: number): void
-  /** Throws a RangeError where there is no such index: nothing can be said of it then (section 8.3, step 6). */
+  /** Throws a RangeError for an index outside the list, whose status is unknown (section 8.3, step 6). */
   get (index: number): number
-  /** DEFLATE in the ZLIB format, as small as it gets, in base64url. */
+  /** Compresses the list as much as possible (DEFLATE in the ZLIB format) and returns it in base64url. */
   encode (): EncodedStatusList
 }
 
 /**
- * Makes an array in which all is VALID.
+ * Makes an array in which every status is VALID.
  * @param size - a multiple of 8.
  */
 export function createStatusArray (bits: StatusBits, size: number): StatusArray {
-  if (size % 8 !== 0) throw new RangeError(`A status list of ${size} entries does not fill its bytes`)
+  if (size % 8 !== 0) throw new RangeError(`A status list must have a multiple of 8 entries, not ${size}`)
   return arrayOf(bits, new Uint8Array(size * bits / 8))
 }
 
 /**
- * Reads an encoded list. Throws where it is none, or a larger one than `maxSize`: some hundred bytes can be made to swell to a gigabyte.
- * @param maxSize - entries.
+ * Reads an encoded list. Throws if it is malformed, or larger than `maxSize`, because a few hundred bytes can expand to
+ * a gigabyte.
+ * @param maxSize - the most entries.
  */
 export function decodeStatusList ({ bits, lst }: EncodedStatusList, maxSize: number): StatusArray {
-  if (![1, 2, 4, 8].includes(bits)) throw new RangeError(`A status has 1, 2, 4 or 8 bits, not ${bits}`)
+  if (![1, 2, 4, 8].includes(bits)) throw new RangeError(`A status must have 1, 2, 4 or 8 bits, not ${bits}`)
   return arrayOf(bits, inflateSync(Buffer.from(lst, 'base64url'), { maxOutputLength: Math.ceil(maxSize * bits / 8) }))
 }
 
@@ -50,7 +51,7 @@ function arrayOf (bits: StatusBits, bytes: Uint8Array): StatusArray {
   const mask = 2 ** bits - 1
   const size = bytes.length * perByte
 
-  /** Where the status is: the lowest bits of a byte are the first ones. */
+  /** Returns where a status is. The lowest bits of a byte come first. */
   function placeOf (index: number): { byte: number, shift: number } {
     if (!Number.isInteger(index) || index < 0 || index >= size) throw new RangeError(`A status list of ${size} entries has no index ${index}`)
     return { byte: Math.floor(index / perByte), shift: index % perByte * bits }
@@ -60,7 +61,7 @@ function arrayOf (bits: StatusBits, bytes: Uint8Array): StatusArray {
     bits,
     size,
     set (index, status) {
-      if (!Number.isInteger(status) || status < 0 || status > mask) throw new RangeError(`${bits} bits hold no status ${status}`)
+      if (!Number.isInteger(status) || status < 0 || status > mask) throw new RangeError(`A status of ${bits} bits cannot be ${status}`)
       const { byte, shift } = placeOf(index)
       bytes[byte] = ((bytes[byte] ?? 0) & ~(mask << shift)) | status << shift
     },

@@ -1,35 +1,41 @@
 import { ageOf, MACHINE, NEVER, readMoment } from '../time/elapsed-time.js'
 import type { Store } from './store.js'
 
-/** Keeps what is held in memory level with the store: one notice, whatever it is that somebody else may have changed. */
+/** Keeps everything in memory up to date with the store. There is one notice for all kinds of changes. */
 export interface Follower {
-  /** Registers what reads the store anew. It must be able to run again after it failed. */
+  /** Registers a function that reads the store again. It must be able to run again after a failure. */
   follow (load: () => Promise<void>): void
-  /** Says that this process has committed something that must be read anew: the store reports only what others commit. */
+  /**
+   * Call it after this process has committed something that must be read again. The store reports only the commits of
+   * others.
+   */
   notice (): void
   /**
-   * Brings everything up to what is committed: undefined where it already is (the usual case, which costs one statement and no
-   * promise), else a promise. Throws or rejects where that cannot be told; the caller must then refuse, and the next call tries again.
+   * Brings everything up to date with the latest commit. Returns undefined if it already is. That is the usual case,
+   * and costs one statement and no promise. Otherwise returns a promise. Throws or rejects if it cannot find out. The
+   * caller must then refuse, and the next call tries again.
    */
   refresh (): Promise<void> | undefined
-  /** The moment, in milliseconds of `performance.now()`, up to which everything that was committed is taken in. */
+  /** The moment, in milliseconds of `performance.now()`, up to which every commit is in memory. */
   asOf (): number
 }
 
 /**
- * Creates the one follower of a store: `Store.changed` tells each change once.
- * @param bound - milliseconds that a load may take for its outcome to still be believed; default: for ever.
+ * Creates the follower of a store. A store can have only one, because `Store.changed` reports each change once.
+ * @param bound - milliseconds that a load may take. The result of a longer one is not trusted. Default: no limit.
  */
 export function createFollower (store: Store, { bound = Infinity }: { bound?: number } = {}): Follower {
   const loads: Array<() => Promise<void>> = []
-  // Changes noticed, and changes that a load begun afterwards has taken in: a request may only go on when its own was.
+  // Counts the changes that were noticed, and those that a later load has read. A request may only continue when its
+  // own change was read.
   let noticed = 0
   let taken = 0
   let takenAt = NEVER
   let catchingUp: Promise<void> | undefined
 
   async function catchUp (): Promise<void> {
-    // With nothing to load yet it would be over before its promise is in `catchingUp`, and that would stay there for good.
+    // Without this, a call with nothing to load would end before `catchingUp` holds its promise, which would then stay
+    // there.
     await undefined
     try {
       while (taken !== noticed) {
@@ -46,25 +52,25 @@ export function createFollower (store: Store, { bound = Infinity }: { bound?: nu
 
   function refresh (): Promise<void> | undefined {
     const changed = store.changed()
-    if (changed === undefined) return askAndRefresh()
+    if (changed === undefined) return pollAndRefresh()
     if (changed) noticed++
     return taken === noticed ? undefined : takeIn()
   }
 
   async function takeIn (): Promise<void> {
     await (catchingUp ??= catchUp())
-    // A load that hung has read what there was when it began: what was revoked since may have been acknowledged long ago.
-    if (!isRecent()) await askAndRefresh()
+    // A load that hung has read the state at its beginning. Later revocations may have been acknowledged long ago.
+    if (!isRecent()) await pollAndRefresh()
   }
 
   function isRecent (): boolean {
     return ageOf(takenAt, MACHINE) <= bound
   }
 
-  async function askAndRefresh (): Promise<void> {
-    await store.ask()
+  async function pollAndRefresh (): Promise<void> {
+    await store.poll()
     const changed = store.changed()
-    // An answer that took as long as it may be old says nothing about now.
+    // An answer that took longer than the allowed age is already stale.
     if (changed === undefined) throw answersTooSlowly()
     if (changed) noticed++
     if (taken === noticed) return
@@ -85,5 +91,5 @@ export function createFollower (store: Store, { bound = Infinity }: { bound?: nu
 }
 
 function answersTooSlowly (): Error {
-  return new Error('The store answers too slowly to tell what is revoked')
+  return new Error('The store answers too slowly, so it is unknown which tokens are revoked')
 }

@@ -1,9 +1,11 @@
 import { createRequire } from 'node:module'
 import type * as kysely from 'kysely'
 
-// What is used of Kysely. Its CommonJS build: 260 files, which take half the time to load so, and that is a twentieth of a start.
+// The parts of Kysely that Latchkey uses, from its CommonJS build. Kysely has 260 files. Loaded this way they take half
+// the time, which saves a twentieth of a start.
 export const {
-  CompiledQuery, DEFAULT_MIGRATION_TABLE, Kysely, Migrator, PostgresDialect, PostgresDriver, sql, SqliteAdapter, SqliteDialect, SqliteDriver
+  CompiledQuery, DEFAULT_MIGRATION_TABLE, Kysely, Migrator, PostgresDialect, PostgresDriver, sql, SqliteAdapter,
+  SqliteDialect
 } = createRequire(import.meta.url)('kysely') as typeof kysely
 
 export type Kysely<Tables> = kysely.Kysely<Tables>

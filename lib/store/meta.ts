@@ -6,8 +6,9 @@ import type { Queryable, Tables } from './tables.js'
 
 /**
  * Numbers that only ever grow.
- * `latest_time`: the latest time acted on; `access_token_ttl`: the longest lifetime that an access token was ever given here;
- * `store_id`: tells this store from every other, made once and never changed.
+ * - `latest_time`: the latest time acted on
+ * - `access_token_ttl`: the longest lifetime that an access token was ever given here
+ * - `store_id`: distinguishes this store from every other. It is created once and never changes.
  */
 export type MetaName = 'latest_time' | 'access_token_ttl' | 'store_id'
 
@@ -18,7 +19,7 @@ export async function readMeta (db: Queryable, name: MetaName): Promise<number> 
 }
 
 /** SQLite sorts other types after all numbers, so a damaged value is replaced like a number that is too large. */
-const raise = createStatement((db, { name, value, most }: { name: string; value: number; most: number }) =>
+const raise = createStatement((db, { name, value, most }: { name: string, value: number, most: number }) =>
   db
     .insertInto('meta')
     .values({ name, value })
@@ -35,17 +36,20 @@ const raise = createStatement((db, { name, value, most }: { name: string; value:
     .returning('value')
 )
 
-/**
- * Raises the number to at least `value`, and returns the result. A number above `most` is damaged, so it is replaced.
- */
-export async function raiseMeta (
+async function raiseTo (
   trx: Transaction<Tables>,
-  name: MetaName,
-  value: number,
-  most = LAST_MOMENT
+  target: { name: MetaName, value: number, most: number }
 ): Promise<number> {
-  const { rows } = await raise(trx, { name, value, most })
+  const { rows } = await raise(trx, target)
   return Math.ceil((rows[0] as { value: number }).value)
+}
+
+/**
+ * Raises the number to at least `value`, and returns the result. A stored number that is larger than any moment is
+ * damaged, so it is replaced.
+ */
+export function raiseMeta (trx: Transaction<Tables>, name: MetaName, value: number): Promise<number> {
+  return raiseTo(trx, { name, value, most: LAST_MOMENT })
 }
 
 /** A clock that shows a later time than this was not reset. */
@@ -70,15 +74,22 @@ export async function readTime (db: Queryable, now: number): Promise<number> {
 
 /** Raises the latest time acted on to at least `time`, and returns the result. `now`: milliseconds. */
 export function raiseTime (trx: Transaction<Tables>, time: number, now: number): Promise<number> {
-  return raiseMeta(trx, 'latest_time', time, latestCredible(now))
+  return raiseTo(trx, { name: 'latest_time', value: time, most: latestCredible(now) })
 }
 
-/** The id of the store. Where it has none yet it becomes `fresh`, or what another process that boots in the same moment has made. */
+/**
+ * Returns the id of the store. If it has none yet, it gets `fresh`, or the id from another process that boots at the
+ * same moment.
+ */
 export async function readStoreId (store: Store, fresh: number): Promise<number> {
   const known = await store.read(db => readMeta(db, 'store_id'))
   if (known !== 0) return known
   return await store.transaction(async trx => {
-    await trx.insertInto('meta').values({ name: 'store_id', value: fresh }).onConflict(conflict => conflict.column('name').doNothing()).execute()
+    await trx
+      .insertInto('meta')
+      .values({ name: 'store_id', value: fresh })
+      .onConflict(conflict => conflict.column('name').doNothing())
+      .execute()
     return await readMeta(trx, 'store_id')
   })
 }

@@ -1,14 +1,22 @@
 import type { Compilable, CompiledQuery, QueryResult } from 'kysely'
 import type { Queryable } from './tables.js'
 
-/** Gives for each name a symbol that stands in the place of its value. */
+type Values = Readonly<Record<string, string | number | null>>
+
+type Statement<Parameters, Row> = (db: Queryable, parameters: Parameters) => Promise<QueryResult<Row>>
+
+/** Returns a symbol for each name, as a placeholder for the value. */
 const PLACES = new Proxy({}, { get: (_, name) => Symbol(String(name)) })
 
 /**
- * A statement whose text is made once for each store: to make it takes longer than to run it, and some are run with every request.
- * @param build - makes the statement of parameters that have no values yet: it may put each where a value stands in SQL, and do nothing else with it.
+ * Creates a statement whose SQL is compiled once per store. Compiling takes longer than running, and some statements
+ * run with every request.
+ * @param build - builds the statement with placeholders instead of values. It may use each of them only in the place of
+ *   a value in SQL.
  */
-export function createStatement<Parameters extends Readonly<Record<string, string | number | null>>, Row> (build: (db: Queryable, parameters: Parameters) => Compilable<Row>): (db: Queryable, parameters: Parameters) => Promise<QueryResult<Row>> {
+export function createStatement<Parameters extends Values, Row> (
+  build: (db: Queryable, parameters: Parameters) => Compilable<Row>
+): Statement<Parameters, Row> {
   const known = new WeakMap<object, CompiledQuery<Row>>()
   return async function execute (db, parameters) {
     const { adapter } = db.getExecutor()
@@ -19,7 +27,8 @@ export function createStatement<Parameters extends Readonly<Record<string, strin
     }
     return await db.executeQuery<Row>({
       ...statement,
-      parameters: statement.parameters.map(place => typeof place === 'symbol' ? parameters[String(place.description)] : place)
+      parameters: statement.parameters.map(place =>
+        typeof place === 'symbol' ? parameters[String(place.description)] : place)
     })
   }
 }

@@ -2,56 +2,63 @@ import type { Kysely, Transaction } from 'kysely'
 import { LatchkeyError } from '../errors.js'
 import type { Tables } from './tables.js'
 
+/** What errors call the database that a service is started with. */
+export const DATABASE_OPTION = 'The option database (LATCHKEY_DATABASE)'
+
 /**
- * Where everything that outlives a process is kept. A commit is durable when its promise resolves.
- * Every method rejects with `store_unavailable` (503) where the engine is locked, full, read-only, corrupt or gone.
+ * Stores everything that outlives a process. A commit is durable when its promise resolves. Every method rejects with
+ * `store_unavailable` (503) if the engine is locked, full, read-only, corrupt or gone.
  */
 export interface Store {
-  /** Reads. */
+  /** Runs queries that only read. */
   read<T> (work: (db: Kysely<Tables>) => Promise<T>): Promise<T>
   /**
-   * Writes: all of `work` or nothing of it, and never beside another writer. May run `work` more than once, and commit it together with others;
-   * it must only touch the store, and have waited for all that it asked of it when it ends.
+   * Commits all writes of `work`, or none of them. There is never another writer at the same time. The store may run
+   * `work` more than once, and may commit it together with others. So `work` must only touch the store, and must wait
+   * for all its queries before it ends.
    */
   transaction<T> (work: (trx: Transaction<Tables>) => Promise<T>): Promise<T>
   /**
-   * Runs `work`, unless another node is in the middle of what it runs alone: then it does nothing and gives undefined. For housekeeping
-   * that need not be done twice, and does no harm where it is.
+   * Runs `work`, unless another node currently runs such work. In that case it does nothing and returns undefined. Use
+   * it for housekeeping that one node can do for all, and that is harmless if two nodes do it.
    */
-  alone<T> (work: () => Promise<T>): Promise<T | undefined>
+  onOneNode<T> (work: () => Promise<T>): Promise<T | undefined>
   /**
-   * Whether somebody else has committed revocation rules or keys since the last call: another process on the same file, another node.
-   * Undefined: too long ago that this was known for certain, `ask` first. Throws where it cannot be told.
+   * Whether another process on the same file, or another node, has committed revocation rules or keys since the last
+   * call. Returns undefined if the last answer of the engine is too old: call `poll` first. Throws if it cannot know.
    */
   changed (): boolean | undefined
-  /** Asks the engine what `changed` could not tell. Rejects where it does not answer in time. */
-  ask (): Promise<void>
-  /** The moment, in milliseconds of `performance.now()`, up to which `changed` has told everything that was committed. */
+  /** Asks the engine for what `changed` does not know. Rejects if the engine does not answer in time. */
+  poll (): Promise<void>
+  /** The moment, in milliseconds of `performance.now()`, up to which `changed` has reported every commit. */
   asOf (): number
   /**
-   * Another number when another server has taken over, which may lack the last commits of the one before and give their numbers to
-   * others: what was followed by number must then be read again from some way back. `changed` tells of it.
+   * A number that changes when another server takes over. That server may lack the last commits of the previous one,
+   * and may give their numbers to other commits. A reader that follows such numbers must then start again from further
+   * back. `changed` reports the takeover too.
    */
   epoch (): number
-  /** Calls `listener` when the engine says by itself that `changed` has something to tell. Not every engine does. */
+  /**
+   * Calls `listener` when the engine announces a change that `changed` will report. Not every engine announces them.
+   */
   onChange (listener: () => void): void
   close (): Promise<void>
 }
 
-/** How a database is opened. */
+/** How to open a database. */
 export interface OpenOptions {
-  /** Milliseconds for which it may be unknown what other nodes have committed: see `Store.changed`. */
+  /** Milliseconds for which commits of other nodes may remain unknown: see `Store.changed`. */
   bound: number
   log: (error: unknown, message: string) => void
   /** What errors call the database. Default: the option `database`. */
   name?: string
-  /** Whether it must be a database of ours already, and is not made. Default: false. */
+  /** Whether to refuse a database that Latchkey has not created already. Default: false. */
   mustExist?: boolean
-  /** Milliseconds that a server may take for a statement, the wait for a lock with it. Default: 5 s. */
+  /** Milliseconds that a server may take for a statement, including its wait for a lock. Default: 5 s. */
   patience?: number
 }
 
-/** The engine cannot do now what was asked of it: not the asker's fault, and worth another try. */
+/** The engine cannot do this now. The caller is not at fault, and may try again. */
 export function storeUnavailable (cause: unknown): LatchkeyError {
   return new LatchkeyError('store_unavailable', { cause, retryAfter: 1 })
 }

@@ -1,6 +1,6 @@
 import type { Generated, Kysely, Transaction } from 'kysely'
 
-/** All times are milliseconds since the epoch; all scopes are one string as in RFC 6749 section 3.3. */
+/** All times are milliseconds since the epoch. All scopes are one string, as specified in RFC 6749 section 3.3. */
 export interface Tables {
   users: UsersTable
   sessions: SessionsTable
@@ -16,14 +16,14 @@ export interface Tables {
 export interface UsersTable {
   id: string
   username: string
-  /** The username after NFKC, in lower case: what makes it unique. */
+  /** The username after NFKC, in lower case. It is unique. */
   username_key: string
   password_hash: string
-  /** When the user or an administrator last set it; a re-hash at login is none. */
+  /** When the user or an administrator last set it. A new hash at login does not count. */
   password_changed_at: number
   scope: string
   disabled_at: number | null
-  /** 1 for an enabled user with `users:write`, else null: the last one is found without looking at every user. */
+  /** 1 for an enabled user with `users:write`, otherwise null. Finds the last one without reading every user. */
   administrator: 1 | null
   created_at: number
   updated_at: number
@@ -34,9 +34,9 @@ export interface SessionsTable {
   user_id: string
   client_id: string
   scope: string
-  /** Random, and part of the key that refresh tokens of this session are authenticated with. */
+  /** Random. Part of the key that authenticates the refresh tokens of this session. */
   nonce: string
-  /** The only refresh token that is current is the one of this generation. */
+  /** Only the refresh token of this generation is current. */
   generation: number
   rotated_at: number
   created_at: number
@@ -46,33 +46,39 @@ export interface SessionsTable {
   ended_at: number | null
   user_agent: string | null
   address: string | null
-  /** A MAC of the username that was typed at the login; null where there was none. With `network`: a place that the account is known to use. */
+  /**
+   * A MAC of the username that was typed at login, or null if there was none. Together with `network` it identifies a
+   * place from which the account is known to log in.
+   */
   account: string | null
   network: string | null
-  /** Where status lists say whether the session was ended: see `lib/status-lists/references.ts`. Null: nowhere. */
+  /**
+   * The status list and the place in it that show whether the session ended: see `lib/status-lists/references.ts`.
+   * Null: none.
+   */
   status_list: string | null
   status_index: number | null
 }
 
-export interface StatusListsTable {
+interface StatusListsTable {
   id: string
   created_at: number
-  /** How many indices were ever given. */
+  /** How many indices were ever assigned. */
   given: number
-  /** 1 while it takes further sessions, else null: the one that does is found without looking at every list. */
+  /** 1 while it accepts more sessions, otherwise null. Finds the open list without reading every list. */
   open: 1 | null
 }
 
 export interface RulesTable {
-  /** Grows with every rule written: another process reads what is above the last one it saw. */
+  /** Grows with every rule. Another process reads only the rules above the last one that it has seen. */
   seq: Generated<number>
   kind: 'token' | 'session' | 'user' | 'client'
   value: string
-  /** Of a token: its session, or the client where it is a client's own. Null for the other kinds. */
+  /** For a token: its session, or its client if the client requested the token for itself. Null for the other kinds. */
   session_id: string | null
-  /** Tokens issued before this are dead. Null: whenever they were issued. */
+  /** Tokens issued before this are revoked. Null: all tokens, whenever they were issued. */
   issued_before: number | null
-  /** When the last token that the rule could kill has expired. */
+  /** When the last token that the rule can revoke expires. */
   expires_at: number
 }
 
@@ -92,31 +98,36 @@ export interface ClientsTable {
 export interface KeysTable {
   kid: string
   algorithm: string
-  /** The private key, the symmetric one, or of a key that never signs the public one, sealed with a key derived from the secret. Empty once revoked. */
+  /**
+   * The private key, the symmetric key, or the public key if the key never signs. Sealed with a key that is derived
+   * from the secret. Empty after revocation.
+   */
   sealed: string
   created_at: number
-  /** When it begins to sign. Null: never, it verifies tokens of an older system. */
+  /** When it begins to sign. Null: never, because it only verifies tokens of an older system. */
   activates_at: number | null
-  /** When it stops signing. Null: that is open. */
+  /** When it stops signing. Null: not decided yet. */
   retires_at: number | null
-  /** When it is no longer published and verifies nothing. Null: that is open. */
+  /** From when it is no longer published and verifies nothing. Null: not decided yet. */
   expires_at: number | null
   revoked_at: number | null
-  /** The `iss` that tokens of the older system must have. Null: none is asked for. */
+  /** The `iss` that tokens of the older system must have. Null: none is required. */
   issuer: string | null
-  /** The `aud` that tokens of the older system must have. Null: one of ours, where they have one. */
+  /**
+   * The `aud` that tokens of the older system must have. Null: a token that has one must have one of Latchkey's own.
+   */
   audience: string | null
-  /** The scopes that tokens of the older system may carry. Null: all of the app's own. */
+  /** The scopes that tokens of the older system may carry. Null: all scopes of the app. */
   scope: string | null
 }
 
 /** Attempts on passwords and secrets: see `lib/throttle/attempts.ts`. */
 export interface AttemptsTable {
-  /** A MAC of what the attempts are counted on: see `lib/throttle/throttle.ts`. */
+  /** A MAC of the subject whose attempts are counted: see `lib/throttle/throttle.ts`. */
   key: string
   account: string | null
   failures: number
-  /** When each attempt that is under way began: numbers, separated by spaces. */
+  /** When each current attempt began: numbers, separated by spaces. */
   pending: string
   last_attempt_at: number
   blocked_until: number
@@ -140,10 +151,10 @@ export interface EventsTable {
   details: string
 }
 
-export interface MetaTable {
+interface MetaTable {
   name: string
   value: number
 }
 
-/** Something that queries run on: the database, or a transaction on it. */
+/** The database, or a transaction on it: queries run on both. */
 export type Queryable = Kysely<Tables> | Transaction<Tables>

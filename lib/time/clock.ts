@@ -1,16 +1,17 @@
-/** Milliseconds since the epoch, never less than it said before. */
+/** The time in milliseconds since the epoch. It never goes back. */
 export interface Clock {
   now (): number
-  /** From now on `now()` is at least `time`. */
+  /** Makes `now()` return at least `time` from now on. */
   advanceTo (time: number): void
 }
 
 /**
- * A clock that never runs backwards. A wall clock that steps back would bring expired tokens, and tokens whose
- * revocation was already purged, back to life; the latest time acted on is kept in the store and given to `advanceTo` at boot.
- * While the wall clock is behind, time goes on at the pace of `stopwatch`: standing still, nothing would ever expire.
- * @param wallClock - milliseconds since the epoch.
- * @param stopwatch - milliseconds since some moment, never set back.
+ * Creates a clock that never runs backwards. A wall clock that steps back would revive expired tokens, and tokens whose
+ * revocation was already purged. So the store keeps the latest time that was acted on, and `advanceTo` receives it at
+ * boot. While the wall clock is behind, time advances at the pace of `stopwatch`. If it stood still, nothing would ever
+ * expire.
+ * @param wallClock - returns milliseconds since the epoch.
+ * @param stopwatch - returns milliseconds since some moment, and is never set back.
  */
 export function createClock (wallClock: () => number, stopwatch: () => number): Clock {
   let latest = 0

@@ -6,8 +6,8 @@ const LAST = Date.parse('9999-12-31T23:59:59.999Z')
 
 /**
  * Parses a date-time as specified in RFC 3339. Returns milliseconds since the epoch, or undefined. `Date.parse` alone
- * would accept other formats too, and read February 30 as a day in March. A leap second is refused, because our clocks
- * have none.
+ * would accept other formats too, and would read February 30 as a day in March. A leap second is refused, because our
+ * clocks have none.
  */
 export function parseDateTime (text: string): number | undefined {
   const [, date, time, fraction = '', sign, hours = '0', minutes = '0'] = DATE_TIME.exec(text) ?? []

@@ -1,4 +1,7 @@
-/** The two clocks of a machine. A stopwatch stands still while some machines are suspended; a wall clock is set, forwards and back. */
+/**
+ * The two clocks of a machine. On some machines the stopwatch stands still during suspension. The wall clock can be set
+ * forwards and back.
+ */
 export interface Stopwatches {
   /** Milliseconds since the epoch. */
   wall (): number
@@ -6,24 +9,24 @@ export interface Stopwatches {
   stopwatch (): number
 }
 
-/** Those of this process. */
+/** The clocks of this process. */
 export const MACHINE: Stopwatches = { wall: () => Date.now(), stopwatch: () => performance.now() }
 
-/** A moment on both. */
+/** One moment on both clocks. */
 export interface Moment {
   wall: number
   stopwatch: number
 }
 
-/** What it is now. */
+/** Reads both clocks. */
 export function readMoment ({ wall, stopwatch }: Stopwatches): Moment {
   return { wall: wall(), stopwatch: stopwatch() }
 }
 
-/** Milliseconds since a moment: by the clock that has seen more go by. */
+/** Returns the milliseconds since a moment. If the clocks disagree, the longer time counts. */
 export function ageOf (moment: Moment, time: Stopwatches): number {
   return Math.max(time.stopwatch() - moment.stopwatch, time.wall() - moment.wall)
 }
 
-/** Before everything. */
+/** A moment before all others. */
 export const NEVER: Moment = { wall: -Infinity, stopwatch: -Infinity }

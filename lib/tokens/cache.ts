@@ -1,11 +1,14 @@
-/** A bounded map of what was last used. */
+/** A bounded map of the tokens that were used last. */
 export interface TokenCache<T> {
   get (token: string): T | undefined
   set (token: string, value: T): void
   clear (): void
 }
 
-/** The end of a token, which is of its signature: as good a key as the whole, of which the hash costs ten times as much. */
+/**
+ * How many characters at the end of a token are its key in the map. They belong to the signature, so they identify the
+ * token as well as the whole text, whose hash costs ten times as much.
+ */
 const KEY_LENGTH = 43
 
 interface Entry<T> {
@@ -14,8 +17,9 @@ interface Entry<T> {
 }
 
 /**
- * Keeps at most `2 * half` entries and at least the `half` last used. Two maps instead of a list of uses: when the young one
- * is full it becomes the old one and the old one is dropped, so a hit costs one look-up and no bookkeeping.
+ * Creates a cache that keeps at most `2 * half` entries, and at least the `half` that were used last. It has two maps
+ * instead of a list of uses. When the young map is full, it becomes the old one, and the old one is dropped. So a hit
+ * costs one lookup and no bookkeeping.
  */
 export function createTokenCache<T> (half: number): TokenCache<T> {
   let young = new Map<string, Entry<T>>()
@@ -33,7 +37,7 @@ export function createTokenCache<T> (half: number): TokenCache<T> {
     get (token) {
       const key = token.slice(-KEY_LENGTH)
       const entry = young.get(key)
-      // Another text with the same end is another token.
+      // A different text with the same end is a different token.
       if (entry !== undefined) return entry.token === token ? entry.value : undefined
       const older = old.get(key)
       if (older === undefined || older.token !== token) return undefined

@@ -1,18 +1,18 @@
-/** Longer than any token that we make, shorter than what is worth decoding. */
+/** The longest text that is decoded. No token that we make is longer. */
 export const MAX_TOKEN_LENGTH = 8_192
 
-/** The header of a JWS in its compact form: not believed, only read. */
+/** The header of a JWS in compact form. It has only been read, and is not trusted. */
 export interface TokenHeader {
   members: Record<string, unknown>
   text: string
 }
 
-/** Reads the header of what looks like a token; undefined for any other text. */
+/** Reads the header of a text that looks like a token. Returns undefined for any other text. */
 export function readHeader (token: string): TokenHeader | undefined {
   if (token.length > MAX_TOKEN_LENGTH) return undefined
   const [encodedHeader, , signature, ...rest] = token.split('.')
   if (encodedHeader === undefined || signature === undefined || rest.length > 0) return undefined
-  // One signature has up to 16 spellings that decode alike; only the canonical one is a token's.
+  // Up to 16 spellings of one signature decode to the same bytes. Only the canonical one is accepted.
   if (Buffer.from(signature, 'base64url').toString('base64url') !== signature) return undefined
   const text = Buffer.from(encodedHeader, 'base64url').toString()
   let members: unknown
@@ -26,17 +26,17 @@ export function readHeader (token: string): TokenHeader | undefined {
 }
 
 /**
- * Whether no member stands there twice, of which another reader might take the first. Look at the members before: of a header
- * that is nested a thousand deep nobody should make a text.
+ * Whether a header has no duplicate member, because another reader might take the first one. Check the members before
+ * this, because a header that is nested a thousand levels deep should not be turned into text.
  */
 export function isCanonical ({ members, text }: TokenHeader): boolean {
   return JSON.stringify(members) === text
 }
 
-/** Bytes of a name: what an index of a database takes. */
+/** The most bytes of a name. Every database can index so many. */
 const MAX_NAME = 1_024
 
-/** What not every database holds as it is: two names would become one, or one of them would be kept as another. */
+/** Characters that some databases change. Two names could become one, or a name could be stored as another. */
 const UNKEPT = /[\0\p{Surrogate}]/u
 
 /** Whether a claim is a text that can name something. */

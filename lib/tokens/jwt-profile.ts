@@ -2,9 +2,10 @@ import type { Algorithm } from '../../schemas/algorithms.js'
 import { REQUIRED_CLAIMS } from '../identity/access-token.js'
 
 /**
- * What a library that verifies JWTs is told of our tokens: one algorithm, our type, issuer and audience, and every claim there. Left
- * open, and closed in `token-verification.ts`: the times (its clock cannot be ours, and it accepts a token at `exp` itself) and
- * the cache (it accepts what a removed key signed).
+ * The profile of our tokens, for a library that verifies JWTs: one algorithm, our type, issuer and audience, and all
+ * required claims. `verification.ts` does what is left open here. It checks the times, because the library cannot use
+ * our clock and accepts a token at `exp` itself. It has a cache, because the library's would accept what a removed key
+ * signed.
  */
 export function jwtProfileOf (algorithm: Algorithm, { issuer, audience }: { issuer: string, audience: readonly string[] }) {
   return {
@@ -17,5 +18,5 @@ export function jwtProfileOf (algorithm: Algorithm, { issuer, audience }: { issu
   }
 }
 
-/** What is left open for every token. */
+/** The options that leave times and cache open, for every token. */
 export const OPEN = { ignoreExpiration: true, ignoreNotBefore: true, cache: false } as const

@@ -14,35 +14,35 @@ import type { StateFollower, TimeReader, TokenVerification } from './verificatio
 
 /** What an access token is made of. */
 export interface AccessGrant {
-  /** Whose `sub` it is: a user's, or that of a client of which it is the own token. */
+  /** The user, whose id becomes `sub`. For a client's own token, the client. */
   user: Pick<User, 'id'>
   sessionId: string | undefined
   clientId: string
-  /** The scopes of the access token to be made. */
+  /** The scopes of the new access token. */
   scopes: string[]
-  /** Milliseconds; decided inside the transaction, so that a rule written after it kills what is made of this grant. */
+  /** Milliseconds. Set inside the transaction, so that a rule that is written later kills the tokens of this grant. */
   issuedAt: number
   /** The host's claims for the access token (option `claims`). */
   claims: Record<string, unknown>
-  /** Where its status is to be read. Default: nowhere. */
+  /** Where verifiers can read its status. Default: nowhere. */
   status?: StatusClaim
 }
 
 /** Makes and verifies access tokens. */
 export interface Tokens extends Pick<TokenVerification, 'verify' | 'decode'> {
   /**
-   * Signs an access token for a grant, with the key that signs in this moment. Rejects where it would be too long to be
-   * verified, or with a 503 where it cannot be told which key that is.
+   * Signs an access token for a grant with the current signing key. Rejects if the token would be too long to be
+   * verified, or with a 503 if the current key is unknown.
    */
   sign (grant: AccessGrant): Promise<string>
-  /** The public keys: RFC 7517 section 5. Rejects with a 503 where it cannot be told which they are. */
+  /** Returns the public keys (RFC 7517 section 5). Rejects with a 503 if they are unknown. */
   readJwks (): Promise<PublicJwk[]>
 }
 
 /**
  * Creates the access tokens of one issuer.
  * @param accessTokenTtl - milliseconds.
- * @param catalogue - the scopes that there are.
+ * @param catalogue - the known scopes.
  */
 export function createTokens ({ keyring, issuer, audience, catalogue, accessTokenTtl, clock, follower, ledger, revocations }: {
   keyring: Keyring
@@ -68,7 +68,7 @@ export function createTokens ({ keyring, issuer, audience, catalogue, accessToke
 
   return {
     async sign (grant) {
-      // While the password was being hashed another process may have revoked the key: its tokens would be dead when they arrive.
+      // Another process may have revoked the key while the password was hashed. The token would be dead on arrival.
       await refresh()
       const iat = Math.floor(grant.issuedAt / 1000)
       const token = keyring.signer(clock.now()).sign({
@@ -84,7 +84,12 @@ export function createTokens ({ keyring, issuer, audience, catalogue, accessToke
         ...(grant.status === undefined ? {} : { status: grant.status }),
         scope: formatScope(grant.scopes)
       })
-      if (token.length > MAX_TOKEN_LENGTH) throw new Error(`An access token of ${token.length} characters was made, more than ${MAX_TOKEN_LENGTH}: too many scopes are granted`)
+      if (token.length > MAX_TOKEN_LENGTH) {
+        throw new Error(
+          `An access token would have ${token.length} characters, more than ${MAX_TOKEN_LENGTH}: ` +
+          'grant fewer scopes, or give shorter claims'
+        )
+      }
       return token
     },
     verify,

@@ -11,13 +11,13 @@ import { createTokenCache } from './cache.js'
 import { isCanonical, isName, readHeader } from './header.js'
 import type { TokenHeader } from './header.js'
 
-/** Seconds by which another machine's clock may be ahead of ours: for `iat` and `nbf`, never for `exp`. */
+/** Seconds by which another machine's clock may be ahead of ours. They count for `iat` and `nbf`, never for `exp`. */
 const CLOCK_TOLERANCE = 5
 
-/** At most twice as many verified tokens are remembered. */
+/** The cache holds at most twice this many verified tokens. */
 const CACHE_HALF = 10_000
 
-/** How often something more is learnt about one token before it is refused: its key, and the time. */
+/** How many times to look up something about a token before it is refused: its key, and the time. */
 const MOST_DOUBTS = 2
 
 /** A key with its algorithm, type, issuer and audience pinned. */
@@ -25,18 +25,18 @@ export type VerificationKey = Pick<JwtKey, 'algorithm' | 'verify'>
 
 /** The keys that tokens are verified with. */
 export interface VerificationKeys {
-  /** The key of this `kid`, where its tokens are to be believed. */
+  /** Returns the key with this `kid`, if its tokens may be trusted. */
   find (kid: string, now: number): Held<VerificationKey> | undefined
-  /** Registers what must forget what the keys before have verified. */
+  /** Registers a listener that forgets what the previous keys have verified. */
   onChange (listener: () => void): void
   /**
-   * Looks elsewhere for a key that `find` lacks. Anybody can make up a `kid`: undefined where there is nowhere to look, or it is too
-   * early to look again. Absent: all keys are here.
+   * Looks elsewhere for a key that `find` lacks. Returns undefined if there is nowhere to look, or if it is too early
+   * to look again, because anyone can make up a `kid`. Absent if all keys are here.
    */
   seek? (kid: string): Promise<void> | undefined
 }
 
-/** What a token says, after its signature and everything else that cannot change was checked. */
+/** The claims of a token whose signature, and everything else that cannot change, has been checked. */
 export interface CheckedToken {
   claims: AccessTokenClaims
   /** Milliseconds. */
@@ -46,21 +46,28 @@ export interface CheckedToken {
 /** Verifies access tokens. */
 export interface TokenVerification {
   /**
-   * Who holds this token. Throws `invalid_token`, `token_expired`, `token_revoked`, or a 503 where the revocations cannot be told.
-   * Returns a promise only where something must be learnt first: what another process has revoked since the last call, a key that is not
-   * here, a time that is ahead of ours. Then it rejects with the same.
+   * Returns the holder of a token. Throws `invalid_token`, `token_expired`, `token_revoked`, or a 503 if the
+   * revocations are unknown. It returns a promise only if it must look something up first: what another process has
+   * revoked since the last call, a key that is not here, or a time that is ahead of ours. The promise rejects with the
+   * same errors.
    */
   verify (token: string): AuthenticatedUser | Promise<AuthenticatedUser>
-  /** The claims of a token with a good signature, whether it is expired, revoked or neither; undefined for any other text. */
+  /**
+   * Returns the claims of a token with a good signature, even if it is expired or revoked. Undefined for any other
+   * text.
+   */
   decode (token: string): AccessTokenClaims | undefined
-  /** Brings the revocations, and the keys where they follow them, up to date. Throws or rejects with a 503 where that cannot be told. */
+  /**
+   * Brings the revocations up to date, and also the keys if they follow the revocations. Throws or rejects with a 503
+   * if that fails.
+   */
   refresh (): Promise<void> | undefined
 }
 
 interface VerifiedToken {
   user: AuthenticatedUser
   revocable: Revocable
-  /** The `additions` of the revocations up to which none of them kills it. */
+  /** The `additions` of the revocations up to which none of them kills this token. */
   clearOf: number
   /** Milliseconds: its `exp`. */
   expiresAt: number
@@ -68,7 +75,10 @@ interface VerifiedToken {
   diesAt: number
 }
 
-/** Brings the keys and the revocations up to date: see `Follower.refresh` of the store. A verifier follows a feed instead. */
+/**
+ * Brings the keys and the revocations up to date: see `Follower.refresh` of the store. A verifier in another process
+ * follows a feed instead.
+ */
 export interface StateFollower {
   refresh (): Promise<void> | undefined
 }
@@ -78,13 +88,13 @@ export interface TimeReader {
   readTime (): Promise<void>
 }
 
-/** What must be learnt before a token may be refused. */
+/** Looks up something that is needed before a token may be refused. */
 type Doubt = () => Promise<void>
 
 /**
- * Creates the verification of access tokens: a cache of verified ones before the times and the revocations, which are looked at
- * with each call.
- * @param checkOther - verifies what is no token of our own profile. Default: there is no other.
+ * Creates the verification of access tokens. A cache remembers which tokens have been verified. The times and the
+ * revocations are checked with each call.
+ * @param checkOther - verifies tokens that are not of our own profile. Default: there are none.
  */
 export function createTokenVerification ({ keys, clock, follower, ledger, revocations, checkOther }: {
   keys: VerificationKeys
@@ -95,13 +105,15 @@ export function createTokenVerification ({ keys, clock, follower, ledger, revoca
   checkOther?: (token: string, header: TokenHeader, now: number) => CheckedToken | undefined
 }): TokenVerification {
   const verified = createTokenCache<VerifiedToken>(CACHE_HALF)
-  // What a key has verified must not outlive it.
+  // A verified token must not outlive its key.
   keys.onChange(verified.clear)
 
   function checkToken (token: string, header: TokenHeader | undefined, now: number): CheckedToken | undefined {
     if (header === undefined) return undefined
+    const kid = kidOf(header)
+    const held = kid === undefined ? undefined : keys.find(kid, now)
     // One profile or the other, by the key: RFC 8725 section 3.12.
-    return checkOwn(token, header, keys, now) ?? checkOther?.(token, header, now)
+    return checkOwn(token, header, held) ?? checkOther?.(token, header, now)
   }
 
   function seekKey (header: TokenHeader | undefined, now: number): Doubt {
@@ -117,7 +129,7 @@ export function createTokenVerification ({ keys, clock, follower, ledger, revoca
     if (checked === undefined) return seekKey(header, now)
     const { claims, keyExpiresAt } = checked
     if (claims.nbf !== undefined && typeof claims.nbf !== 'number') throw new LatchkeyError('invalid_token')
-    // Its signature is good: it may come from a node whose clock is ahead of ours, and has written down how far.
+    // Its signature is good, so it may come from a node whose clock is ahead of ours. That node has stored its time.
     if (Math.max(claims.iat, claims.nbf ?? 0) > now / 1000 + CLOCK_TOLERANCE) return ledger.readTime
     const result = toVerifiedToken(claims, keyExpiresAt)
     if (now < result.diesAt) verified.set(token, result)
@@ -129,7 +141,7 @@ export function createTokenVerification ({ keys, clock, follower, ledger, revoca
     const found = verified.get(token) ?? verifyNew(token, now)
     if (typeof found === 'function') return found
     const { user, expiresAt, diesAt } = found
-    // RFC 7519 section 4.1.4: on or after, not only after.
+    // RFC 7519 section 4.1.4: a token is expired on `exp`, not only after it.
     if (now >= diesAt) throw new LatchkeyError(now >= expiresAt ? 'token_expired' : 'invalid_token')
     const additions = revocations.additions()
     if (found.clearOf !== additions) {
@@ -158,7 +170,7 @@ export function createTokenVerification ({ keys, clock, follower, ledger, revoca
     let doubt = first
     for (let doubts = 0; doubts < MOST_DOUBTS; doubts++) {
       await doubt().catch(error => { throw revocationUnknown(error) })
-      // Meanwhile something may have been revoked.
+      // Something may have been revoked meanwhile.
       await refresh()
       const outcome = check(token)
       if (typeof outcome !== 'function') return outcome
@@ -183,26 +195,27 @@ function revocationUnknown (cause: unknown): LatchkeyError {
   return new LatchkeyError('revocation_unknown', { cause, retryAfter: 1 })
 }
 
-/** The `kid` of what has the header of a token of our own. */
+/** Returns the `kid` in a header that a token of our own can have. */
 function kidOf ({ members }: TokenHeader): string | undefined {
   const { alg, typ, kid } = members
-  if (typeof alg !== 'string' || typeof kid !== 'string' || typ !== 'at+jwt' || Object.keys(members).length !== 3) return undefined
-  return kid
+  const isOurs = typeof alg === 'string' && typ === 'at+jwt' && Object.keys(members).length === 3
+  return isOurs && typeof kid === 'string' ? kid : undefined
 }
 
 /**
- * A token of our own: its header is exactly `{ alg, typ, kid }`, names a key of ours and says that key's algorithm. Nothing else
- * that a header can carry is looked at, so nothing in it can steer the verification: no `crit`, `b64`, `jwk`, `jku`, `x5u`.
+ * Checks a token of our own. Its header is exactly `{ alg, typ, kid }`, names a key of ours, and has that key's
+ * algorithm. A header with any other member is refused, so none of them can steer the verification: no `crit`, `b64`,
+ * `jwk`, `jku` or `x5u`.
  */
-function checkOwn (token: string, header: TokenHeader, keys: VerificationKeys, now: number): CheckedToken | undefined {
-  const kid = kidOf(header)
-  const held = kid === undefined ? undefined : keys.find(kid, now)
+function checkOwn (
+  token: string, header: TokenHeader, held: Held<VerificationKey> | undefined
+): CheckedToken | undefined {
   if (held === undefined || header.members.alg !== held.key.algorithm || !isCanonical(header)) return undefined
   let payload: unknown
   try {
     payload = held.key.verify(token)
   } catch {
-    // Which of the checks failed is nobody's business but the attacker's.
+    // The caller does not need to know which check failed, and an attacker should not.
   }
   return hasClaimTypes(payload) ? { claims: payload, keyExpiresAt: held.expiresAt } : undefined
 }
@@ -230,7 +243,7 @@ function toVerifiedToken (claims: AccessTokenClaims, keyExpiresAt: number): Veri
       sessionId: sid,
       userId: sub,
       clientId,
-      // `iat` has seconds only; our own `jti` says the millisecond. Whatever else it says is not believed.
+      // `iat` has only seconds. Our own `jti` has the milliseconds, which count only if the two agree.
       issuedAt: named !== undefined && Math.floor(named / 1000) === iat ? named : iat * 1000
     },
     clearOf: -1,

@@ -5,30 +5,31 @@ import { assertMayGrant, BUILT_IN_SCOPES, parseScope } from '../identity/scopes.
 import type { Queryable, UsersTable } from '../store/tables.js'
 
 /**
- * Who wants a change of an account. The command line, the host app and Latchkey itself may do everything; a user or a client
- * may do what its token carries, which is nothing where that is not said.
+ * The actor that changes an account. The command line, the host app and Latchkey itself may do everything. A user or a
+ * client may do what its token carries, which is nothing if `scopes` is missing.
  */
 export interface Principal extends Actor {
-  /** What its access token carries. */
+  /** The scopes of its access token. */
   readonly scopes?: readonly string[]
   /** The session of that token. */
   readonly sessionId?: string
 }
 
-/** Whether it comes through HTTP, with the rights of a token. */
+/** Whether the actor comes through HTTP and has at most the rights of its token. */
 export function isLimited ({ kind }: Principal): boolean {
   return kind !== 'command' && kind !== 'host' && kind !== 'system'
 }
 
-/** What makes an account an administrator: it can log in, and change accounts. */
+/** Whether an account is an administrator: it can log in, and it can change accounts. */
 export function isAdministrator ({ scope, disabled_at: disabledAt }: Pick<UsersTable, 'scope' | 'disabled_at'>): boolean {
   return disabledAt === null && parseScope(scope).includes('users:write')
 }
 
 /**
- * The scopes that `by` acts with, as of this transaction: a request that was let in and then waited, for a hash or for the writer, must not
- * go on with what was taken away in the meantime. Throws `insufficient_scope` without `users:write`, and `token_revoked` where its
- * account was closed, its session ended, or the client was removed.
+ * Returns the scopes that `by` acts with, as of this transaction. After it was let in, a request may wait for a hash or
+ * for the writer, and it must not go on with rights that were taken away in the meantime. Throws `insufficient_scope`
+ * if `users:write` is missing. Throws `token_revoked` if the account was removed or disabled, the session has ended, or
+ * the client was removed.
  */
 export async function readAuthority (db: Queryable, by: Principal): Promise<readonly string[]> {
   if (!isLimited(by)) return Object.keys(BUILT_IN_SCOPES)
@@ -47,14 +48,15 @@ async function readGranted (db: Queryable, { kind, id, sessionId }: Principal): 
   }
   const account = await db.selectFrom('users').select(['scope', 'disabled_at']).where('id', '=', String(id)).executeTakeFirst()
   const session = sessionId === undefined ? undefined : await db.selectFrom('sessions').select('ended_at').where('id', '=', sessionId).executeTakeFirst()
-  // A token of an older system names no session of ours.
+  // The token of an older system names no session of ours, and is still valid.
   if (account === undefined || account.disabled_at !== null || (session !== undefined && session.ended_at !== null)) throw new LatchkeyError('token_revoked')
   return parseScope(account.scope)
 }
 
 /**
- * The account that `by` wants to change, as of this transaction, and the scopes that `by` acts with. Throws `not_found`, and
- * `insufficient_scope` where the account has authority that `by` lacks: to set its password would be to take that over.
+ * Returns the account that `by` wants to change and the scopes that `by` acts with, as of this transaction. Throws
+ * `not_found`. Throws `insufficient_scope` if the account has authority that `by` lacks, because `by` could take that
+ * over by setting the password.
  */
 export async function findChangeable (db: Queryable, id: string, by: Principal): Promise<{ account: Selectable<UsersTable>, authority: readonly string[] }> {
   const authority = await readAuthority(db, by)
@@ -63,7 +65,7 @@ export async function findChangeable (db: Queryable, id: string, by: Principal):
   return { account, authority }
 }
 
-/** The row of this id. Throws `not_found`. */
+/** Returns the row with this id, or throws `not_found`. */
 export async function requireAccount (db: Queryable, id: string): Promise<Selectable<UsersTable>> {
   const account = await db.selectFrom('users').selectAll().where('id', '=', id).executeTakeFirst()
   if (account === undefined) throw new LatchkeyError('not_found', { message: 'There is no such user.' })
@@ -71,8 +73,9 @@ export async function requireAccount (db: Queryable, id: string): Promise<Select
 }
 
 /**
- * Throws `last_administrator` where no account but `id` is one. Call it in the transaction that ends that: two who remove each other
- * at the same moment must not both succeed. Not for the command line and the host app, which can add another.
+ * Throws `last_administrator` if no account except `id` is an administrator. Call it in the transaction in which `id`
+ * stops being one, because two administrators who remove each other at the same moment must not both succeed. The
+ * command line and the host app can add another administrator, so do not call it for them.
  */
 export async function assertAnotherAdministrator (db: Queryable, id: string): Promise<void> {
   const another = await db.selectFrom('users').select('id').where('administrator', 'is not', null).where('id', '!=', id).limit(1).executeTakeFirst()

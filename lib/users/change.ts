@@ -9,24 +9,27 @@ import { isMoment } from '../store/columns.js'
 import type { UsersTable } from '../store/tables.js'
 import type { Throttle } from '../throttle/throttle.js'
 
-/** What changes of an account, as it is kept; what is not named stays. */
+/** A change of an account, in the form that is stored. Only the members that are present change. */
 export interface AccountChange {
   scope?: string
   disabled?: boolean
   passwordHash?: string
 }
 
-/** What `UsersTable.administrator` is for such an account. */
+/** Returns the value of `UsersTable.administrator` for an account. */
 export function markOf (account: Pick<UsersTable, 'scope' | 'disabled_at'>): 1 | null {
   return isAdministrator(account) ? 1 : null
 }
 
-/** Two changes in one millisecond are two all the same: a login that verified the first must not pass for the second. */
+/**
+ * Returns the time of a password change. Two changes in the same millisecond get different times, because a login that
+ * verified the first password must not pass for a login with the second.
+ */
 export function changedAt ({ password_changed_at: before }: UsersTable, now: number): number {
   return isMoment(before) ? Math.max(now, before + 1) : now
 }
 
-/** The row after a change. */
+/** Returns the row after a change. */
 export function changeRow (before: Selectable<UsersTable>, { scope = before.scope, disabled, passwordHash }: AccountChange, now: number): Selectable<UsersTable> {
   const after = { ...before, scope, updated_at: now }
   if (disabled !== undefined) after.disabled_at = disabled ? before.disabled_at ?? now : null
@@ -63,10 +66,10 @@ export async function writeChange (
     await revoke.user(id)
   }
   await trx.updateTable('users').set(after).where('id', '=', id).execute()
-  // To set a password or to enable the account lets its owner in again.
+  // A new password, or enabling the account, lets its owner log in again.
   const isForgiven = (disabled === false || passwordHash !== undefined) && await throttle.forgive(trx, before.username)
 
-  // What changed nothing is not recorded: a sender could repeat it without end.
+  // A request that changes nothing is not recorded, because a client could repeat it without end.
   const isSwitched = (before.disabled_at === null) !== (after.disabled_at === null)
   const isUnlocked = disabled === false && isForgiven
   const events: NewEvent[] = []

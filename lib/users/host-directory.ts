@@ -6,7 +6,7 @@ import { addressOf } from '../identity/network.js'
 
 const SCOPE = new RegExp(SCOPE_PATTERN)
 
-/** The host's code is trusted, but a mistake in it must not become a right that the host did not grant. */
+/** Checks a user that the host's code returns. The code is trusted, but a mistake in it must not grant any rights. */
 function check (user: User | null | undefined): User | null {
   if (user == null) return null
   const { id, username, scopes } = user
@@ -14,9 +14,10 @@ function check (user: User | null | undefined): User | null {
     Array.isArray(scopes) && scopes.every(scope => typeof scope === 'string' && SCOPE.test(scope))) {
     return { id, username, scopes: [...scopes] }
   }
-  throw new TypeError('The option users gave something that is no user: { id, username, scopes } ' +
-    'with a text, a text and a list of scope names; ' +
-    'no id begins with lkc_ or is latchkey, as those of machine clients do')
+  throw new TypeError(
+    'The option users returned an invalid user: return { id, username, scopes } with a text, a text and a list of ' +
+    'scope names; an id must not begin with lkc_ or be latchkey, because those are ids of machine clients'
+  )
 }
 
 /**

@@ -6,30 +6,31 @@ import type { Queryable, Tables, UsersTable } from '../store/tables.js'
 import { keyOf } from '../identity/usernames.js'
 import type { StoredUser } from './stored-user.js'
 
-/** Which users to list, by name. */
+/** Which users to list. The list is sorted by name. */
 export interface UserListQuery {
-  /** A username: those after it. It need not be there any more. */
+  /** Only users after this username, which need not exist any more. Default: all. */
   after?: string
-  /** The same as `after`, but as the `username_key` of a row. */
+  /** The same as `after`, but the `username_key` of a row. */
   afterKey?: string
-  /** Those whose username begins so; letter case does not matter. Default: all. */
+  /** Only users whose username begins with this text, in any letter case. Default: all. */
   search?: string
-  /** Default 100. */
+  /** The maximum number of users. Default: 100. */
   limit?: number
 }
 
-/** No text that begins with `x` comes after `x` and this. */
+/** No key that begins with `x` sorts after `x + LAST`. */
 const LAST = '\u{10FFFF}'.repeat(MAX_USERNAME_LENGTH)
 
 /**
- * One range of the index on `username_key`, whatever is asked for: a page costs as much as it has rows. No LIKE: engines use no index
- * for it, or another one, and it has wildcards. The engine must compare by code points, as SQLite does.
+ * Reads one range of the index on `username_key` for every query, so the cost of a page depends only on its rows. It
+ * does not use LIKE, because LIKE has wildcards, and engines use no index for it or need a different one. The engine
+ * must compare by code points, as SQLite does.
  */
 export function selectUsers (
   db: Queryable, { after = '', afterKey = keyOf(after), search = '', limit = 100 }: UserListQuery
 ): SelectQueryBuilder<Tables, 'users', Selectable<UsersTable>> {
   const [last, prefix] = [afterKey, keyOf(search)]
-  // One lower bound and not two: an engine seeks to one of them, perhaps to the wrong one, and would read every page before this one.
+  // With two lower bounds, an engine could seek to the wrong one and read every page before this one.
   let query = Buffer.compare(Buffer.from(last), Buffer.from(prefix)) < 0
     ? db.selectFrom('users').selectAll().where('username_key', '>=', prefix)
     : db.selectFrom('users').selectAll().where('username_key', '>', last)
@@ -38,7 +39,7 @@ export function selectUsers (
   return query.orderBy('username_key').limit(limit)
 }
 
-/** A user as the routes show it to an administrator. */
+/** Returns a user as the routes show it to an administrator. */
 export function toUserView ({ id, username, scopes, disabled, createdAt, passwordChangedAt }: StoredUser): Static<typeof UserView> {
   return {
     id,

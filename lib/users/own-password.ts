@@ -1,26 +1,52 @@
+import { LatchkeyError } from '../errors.js'
 import { asUser } from '../ledger/events.js'
-import type { Throttle } from '../throttle/throttle.js'
-import type { Users } from './users.js'
+import { closeSessions, endOtherSessions, inSteps } from '../revocation/session-ending.js'
+import { requireAccount } from './authority.js'
+import { changedAt } from './change.js'
+import type { UsersContext } from './context.js'
+import { callerOf, hashAcceptable } from './new-password.js'
 
-/** The user whose access token the request has. `sessionId` is the session that goes on. */
-export interface Owner {
-  id: string
-  sessionId: string | undefined
-  address: string
+/** A change of a user's own password. */
+export interface OwnPasswordChange {
+  current: string
+  password: string
+  /** The session that does not end. If undefined, all sessions end. */
+  keepSession: string | undefined
+  /** Where the request comes from. */
+  address?: string
 }
 
-/** Makes the change of a user's own password, through HTTP. */
-export function createPasswordChange ({ users, throttle }: {
-  users: Pick<Users, 'changePassword'>
-  throttle: Pick<Throttle, 'attempt' | 'changeBucket'>
-}) {
-  /** `Users.changePassword`, but a stolen access token cannot guess the password. Throws `too_many_failures`. */
-  return async function changeOwnPassword (
-    { id, sessionId, address }: Owner, { current, password }: { current: string, password: string }
-  ): Promise<void> {
-    // The bucket is that of the token's session. A token without a session has its user's.
-    const bucket = throttle.changeBucket(sessionId ?? id)
-    await throttle.attempt(bucket, { actor: asUser(id, address), subject: id, sessionId }, () =>
-      users.changePassword(id, current, password, { keepSession: sessionId, address }))
+/** `Users.changePassword`. */
+export async function changeOwnPassword (
+  context: UsersContext, id: string, { current, password, keepSession, address }: OwnPasswordChange
+): Promise<void> {
+  const { store, passwords, throttle, revocations } = context
+  const by = asUser(id, address ?? null)
+  const caller = callerOf(by)
+  const row = await store.read(db => requireAccount(db, id))
+  const { valid } = await passwords.verify(current, row.password_hash, caller)
+  if (!valid) {
+    await throttle.recordFailure({
+      type: 'password_change_failed', actor: by, subject: id, sessionId: keepSession
+    })
+    throw new LatchkeyError('wrong_password')
   }
+  const passwordHash = await hashAcceptable(context, { password, username: row.username }, caller)
+  await inSteps<undefined>(revocations, async write => {
+    const { trx, now, record } = write
+    const before = await requireAccount(trx, id)
+    // If someone changed the password or disabled the account while we were hashing, that change stands.
+    const isChanged = before.password_changed_at !== row.password_changed_at || before.disabled_at !== null
+    if (isChanged) throw new LatchkeyError('wrong_password')
+    // If no session is kept, tokens that belong to no session can die too.
+    const step = keepSession === undefined
+      ? await closeSessions(write, { userId: id })
+      : await endOtherSessions(write, { userId: id, keep: keepSession })
+    if ('more' in step) return step
+    await trx.updateTable('users')
+      .set({ password_hash: passwordHash, password_changed_at: changedAt(before, now), updated_at: now })
+      .where('id', '=', id).execute()
+    await record({ type: 'password_changed', actor: by, subject: id })
+    return { result: undefined }
+  })
 }

@@ -4,7 +4,7 @@ import { parseScope } from '../identity/scopes.js'
 import { toMoment, toText } from '../store/columns.js'
 import type { UsersTable } from '../store/tables.js'
 
-/** A row of the built-in table, without its password. */
+/** A built-in user, without the password hash. */
 export interface StoredUser extends User {
   disabled: boolean
   /** Milliseconds. */
@@ -14,7 +14,7 @@ export interface StoredUser extends User {
 }
 
 /**
- * Returns the user of a row. The intact columns of a damaged row stay readable, because it is on one page with others.
+ * Returns the user of a row. A damaged row must not break the list that it is in, so its intact columns stay readable.
  */
 export function toStoredUser (row: Selectable<UsersTable>): StoredUser {
   return {

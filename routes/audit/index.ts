@@ -13,8 +13,9 @@ const auditRoutes: FastifyPluginAsyncTypebox = async function auditRoutes (app) 
   app.get('', {
     schema: {
       operationId: 'readAuditTrail',
-      summary: 'Who did what to whom, from where, and whether it worked; the newest first',
-      description: 'In pages. Entries are kept for the time of the option `auditRetention`.',
+      summary: 'Read the audit trail, newest first',
+      description: 'Who did what to whom, from where, and whether it succeeded. Returns one page at a time. ' +
+        'The option `auditRetention` sets how long entries are kept.',
       tags: ['audit'],
       querystring: AuditQuery,
       response: { 200: AuditPage, ...problems(...SCOPED, 'invalid_request') }

@@ -18,8 +18,8 @@ const clientRoutes: FastifyPluginAsyncTypebox = async function clientRoutes (app
   app.get('', {
     schema: {
       operationId: 'listClients',
-      summary: 'The machine clients, the oldest first',
-      description: 'In pages, without their secrets.',
+      summary: 'List the machine clients, oldest first',
+      description: 'Returns one page at a time, without the secrets.',
       tags: ['clients'],
       querystring: ClientQuery,
       response: { 200: ClientPage, ...problems(...SCOPED, 'invalid_request') }
@@ -35,8 +35,8 @@ const clientRoutes: FastifyPluginAsyncTypebox = async function clientRoutes (app
   app.post('', {
     schema: {
       operationId: 'addClient',
-      summary: 'Register a machine client; its secret is shown this once',
-      description: 'Only the hash of the secret is kept. A built-in scope is given only by who has it.',
+      summary: 'Register a machine client and show its secret once',
+      description: 'Only the hash of the secret is stored. Callers can grant only built-in scopes that they have.',
       tags: ['clients'],
       body: ClientRequest,
       response: { 201: ClientWithSecret, ...problems(...BODY, ...SCOPED, 'invalid_scope', 'cross_site_request') }
@@ -52,8 +52,8 @@ const clientRoutes: FastifyPluginAsyncTypebox = async function clientRoutes (app
   app.get('/:id', {
     schema: {
       operationId: 'readClient',
-      summary: 'A machine client',
-      description: 'Without its secret.',
+      summary: 'Read a machine client',
+      description: 'Returns the client without its secret.',
       tags: ['clients'],
       params: ClientParams,
       response: { 200: ClientView, ...problems(...SCOPED, 'invalid_request', 'not_found') }
@@ -68,8 +68,9 @@ const clientRoutes: FastifyPluginAsyncTypebox = async function clientRoutes (app
   app.post('/:id/secret', {
     schema: {
       operationId: 'rotateClientSecret',
-      summary: 'Give a machine client a new secret, which is shown this once; the old one and the access tokens made before are dead',
-      description: 'For a secret that has leaked: there is no time in which both are valid.',
+      summary: 'Replace the secret of a machine client and show the new secret once',
+      description: 'For a secret that has leaked. The old secret and the access tokens issued before are invalid at ' +
+        'once, so the two secrets are never valid together. Sessions continue.',
       tags: ['clients'],
       params: ClientParams,
       response: { 200: ClientWithSecret, ...problems(...SCOPED, ...BODY, 'cross_site_request', 'not_found') }
@@ -80,8 +81,8 @@ const clientRoutes: FastifyPluginAsyncTypebox = async function clientRoutes (app
   app.delete('/:id', {
     schema: {
       operationId: 'removeClient',
-      summary: 'Delete a machine client, with every session and token',
-      description: 'Its tokens die with it, and its id is not given again.',
+      summary: 'Delete a machine client with all its sessions and tokens',
+      description: 'The tokens are invalid at once. The id is never used again.',
       tags: ['clients'],
       params: ClientParams,
       response: { 204: NoContent, ...problems(...SCOPED, 'invalid_request', 'cross_site_request', 'not_found') }

@@ -12,8 +12,8 @@ const health: FastifyPluginAsyncTypebox = async function health (app) {
   app.get('/live', {
     schema: {
       operationId: 'checkLive',
-      summary: 'Whether the process answers',
-      description: 'For a supervisor that restarts what does not answer.',
+      summary: 'Check whether the process responds',
+      description: 'For a supervisor that restarts a process that does not respond.',
       tags: ['service'],
       response: { 200: Health, ...problems('headers_too_large') }
     },
@@ -23,19 +23,22 @@ const health: FastifyPluginAsyncTypebox = async function health (app) {
   app.get('/ready', {
     schema: {
       operationId: 'checkReady',
-      summary: 'Whether the store answers and every revocation in it is known here',
-      description: 'For a load balancer: 503 while the database is not available, or revocations could not be read. Both answers say how old is what is known of them: the member `revocation_index_age`, or the sentence in `detail`.',
+      summary: 'Check whether the database responds and this process knows every revocation in it',
+      description: 'For a load balancer. Responds 503 while the database is not available or its revocations cannot ' +
+        'be read. Both responses report the age of the revocation index: in `revocation_index_age`, or in the text ' +
+        'of `detail`.',
       tags: ['service'],
       response: { 200: Readiness, ...problems('revocation_unknown', 'headers_too_large') }
     },
     config: { answersUnderPressure: true }
   }, async () => {
-    // Before anything else is asked of the store: a server that is cut off makes wait longer for that.
+    // This comes before any other query, because a database server that is cut off keeps other queries waiting for
+    // longer.
     const { seconds, error } = await lookAtIndex()
-    const message = (reason: string): string => `${reason}; all revocations were last known ${seconds} seconds ago.`
-    if (error !== undefined) throw new LatchkeyError('revocation_unknown', { message: message('The database does not tell what is revoked'), cause: error, retryAfter: 1 })
+    const message = (reason: string): string => `${reason}. The revocation index was last complete ${seconds} seconds ago.`
+    if (error !== undefined) throw new LatchkeyError('revocation_unknown', { message: message('The revocations in the database cannot be read'), cause: error, retryAfter: 1 })
     try {
-      await store.ask()
+      await store.poll()
       await store.read(db => db.selectFrom('meta').select('name').limit(1).execute())
     } catch (cause) {
       throw new LatchkeyError('store_unavailable', { message: message('The database is not available'), cause, retryAfter: 1 })

@@ -24,10 +24,10 @@ const introspect: FastifyPluginAsyncTypebox = async function introspect (app) {
   const authenticateClient = app[kAuthenticateClient]
   const requireAll = app[kGuards].requireScopes(KNOWS_ALL)
 
-  /** What the one who asks may know: a registered client of its own tokens, whoever has the scope of all. */
+  /** Which tokens the caller may introspect: a registered client its own, a holder of the scope all of them. */
   async function authorize (request: FastifyRequest, reply: FastifyReply, body: Static<typeof IntrospectRequest>): Promise<MayKnow> {
     if (isBearer(request.headers.authorization)) {
-      if (readClient(undefined, body) !== undefined) throw new LatchkeyError('invalid_request', { message: 'The request must authenticate in one way: by its own access token, or as a client.' })
+      if (readClient(undefined, body) !== undefined) throw new LatchkeyError('invalid_request', { message: 'The request authenticates in two ways: send an access token or client credentials, not both.' })
       await requireAll(request, reply)
       return () => true
     }
@@ -39,8 +39,9 @@ const introspect: FastifyPluginAsyncTypebox = async function introspect (app) {
   app.post('', {
     schema: {
       operationId: 'introspectToken',
-      summary: 'Whether an access or refresh token is live, and what it says',
-      description: 'RFC 7662. A machine client hears of its own tokens, holders of `tokens:introspect` of all. Of anything that is not live it says no more than that.',
+      summary: 'Check whether an access or refresh token is live, and read what it contains',
+      description: 'RFC 7662. A machine client can introspect its own tokens, and a holder of `tokens:introspect` ' +
+        'all tokens. For any other token, and for one that is not live, the response contains only `active: false`.',
       tags: ['tokens'],
       consumes: ['application/x-www-form-urlencoded', 'application/json'],
       security: [{ client: [] }, { oauth2: [KNOWS_ALL] }, { bearer: [] }],
@@ -51,9 +52,10 @@ const introspect: FastifyPluginAsyncTypebox = async function introspect (app) {
   }, async (request, reply) => {
     const arrivedAt = stopwatch() - reply.elapsedTime
     const mayKnow = await authorize(request, reply, request.body)
-    // Before the look: it may find what is newer, and must not say that it is.
+    // The moment is taken before the inspection. The inspection may see newer revocations, but the header must not
+    // promise that it saw all of them.
     const moment = await reachMoment(follower, stopwatch)
-    // As in the feed: whoever asks for the sake of a bound must know how old the answer was when it was given.
+    // As in the feed: a verifier that enforces a bound must know how old the answer was when this node gave it.
     reply.header('cache-control', 'no-store').header('pragma', 'no-cache').header('revocation-as-of', Math.floor(moment - arrivedAt))
     return await inspector.inspect(request.body.token, mayKnow)
   })

@@ -17,15 +17,16 @@ const login: FastifyPluginAsyncTypebox = async function login (app) {
   app.post('', {
     schema: {
       operationId: 'logIn',
-      summary: 'Log in a browser: the tokens go into HttpOnly cookies',
-      description: 'Sets the cookies `access_token` and `refresh_token`, HttpOnly and, unless configured otherwise, `Secure` with the prefix `__Host-`. A session that the browser had before ends.',
+      summary: 'Log in from a browser and receive the tokens in HttpOnly cookies',
+      description: 'Sets the cookies `access_token` and `refresh_token`. They are HttpOnly and, unless configured ' +
+        'otherwise, `Secure` with the prefix `__Host-`. If the browser already had a session, that session ends.',
       tags: ['browser'],
       body: LoginRequest,
       response: { 200: LoginResponse, ...problems(...BODY, 'invalid_scope', 'invalid_credentials', 'cross_site_request', 'too_many_requests', 'too_many_failures', 'overloaded', 'account_changed') }
     },
     onRequest: app[kLimitAttempts]
   }, async (request, reply) => {
-    // Another site must not log its visitor in to an account of its own choice.
+    // Another site must not log a visitor in to an account that the site chooses.
     cookies.assertSameSite(request)
     const sender = senderOf(request)
     const grant = await logIn(request.body, sender)

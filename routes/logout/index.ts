@@ -27,8 +27,9 @@ const logout: FastifyPluginAsyncTypebox = async function logout (app) {
   app.post('', {
     schema: {
       operationId: 'logOut',
-      summary: 'End this session, all others, or all, and clear the cookies',
-      description: 'Works with an expired access token while the refresh cookie is there, and may be repeated. `others` leaves this session and its cookies as they are.',
+      summary: 'End this session, all other sessions, or all sessions, and clear the cookies',
+      description: 'Accepts an expired access token if the request carries the refresh cookie. The request can be ' +
+        'repeated. `others` leaves this session and its cookies unchanged.',
       tags: ['browser', 'sessions'],
       body: LogoutRequest,
       response: { 204: NoContent, ...problems(...BODY, 'ambiguous_credentials', 'user_required', 'cross_site_request', 'revocation_unknown') }

@@ -11,14 +11,14 @@ const metrics: FastifyPluginAsyncTypebox = async function metrics (app) {
   app.get('', {
     schema: {
       operationId: 'readMetrics',
-      summary: 'The metrics, in the text format of Prometheus',
-      description: 'Only where the option `metrics` is on.',
+      summary: 'Read the metrics in the text format of Prometheus',
+      description: 'Exists only if the option `metrics` is on.',
       tags: ['service'],
       produces: ['text/plain'],
       response: { 200: Metrics, ...problems(...SCOPED) }
     },
     config: { answersUnderPressure: true },
-    // Not "whoever comes from this machine": so does everybody, through a reverse proxy that runs on it.
+    // The address of this machine would prove nothing: behind a reverse proxy on it, every request comes from there.
     preHandler: app[kGuards].requireScopes('metrics:read')
   }, async (_request, reply) => {
     const text = await registry.metrics()

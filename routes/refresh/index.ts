@@ -15,8 +15,9 @@ const refresh: FastifyPluginAsyncTypebox = async function refresh (app) {
   app.post('', {
     schema: {
       operationId: 'refresh',
-      summary: 'Exchange a refresh token, from the cookie or from the body, for its successor',
-      description: 'Without a token in the body it takes the cookie and sets new ones. Parallel and repeated requests within the grace get the same successor; a later use of an old token ends its session.',
+      summary: 'Exchange a refresh token from the cookie or the body for its successor',
+      description: 'If the body has no token, the route reads the cookie and sets new cookies. Parallel and repeated ' +
+        'requests within the grace period receive the same successor. Any other use of an old token ends its session.',
       tags: ['browser', 'tokens'],
       body: RefreshRequest,
       response: { 200: RefreshResponse, ...problems(...BODY, 'invalid_scope', 'unauthenticated', 'invalid_refresh_token', 'cross_site_request') }
@@ -28,7 +29,7 @@ const refresh: FastifyPluginAsyncTypebox = async function refresh (app) {
     if (fromBody !== undefined) return await sendTokens(reply, await sessions.refresh(fromBody, { scope, address }))
     const fromCookie = cookies.readRefreshToken(request)
     if (fromCookie === undefined) throw new LatchkeyError('unauthenticated')
-    // Where this fails the cookies stay: another tab may have won a race and set better ones in between.
+    // If this fails, the cookies stay, because another tab may have won a race and set newer ones in between.
     return await sendCookies(reply, await sessions.refresh(fromCookie, { scope, address }))
   })
 }

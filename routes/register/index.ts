@@ -13,8 +13,9 @@ const register: FastifyPluginAsyncTypebox = async function register (app) {
   app.post('', {
     schema: {
       operationId: 'register',
-      summary: 'Make an account, without scopes',
-      description: 'Only where the option `registration` is on. Scopes cannot be asked for: an administrator grants them.',
+      summary: 'Create an account without scopes',
+      description: 'Exists only if the option `registration` is on. The request cannot ask for scopes, because only ' +
+        'an administrator can grant them.',
       tags: ['users'],
       body: RegisterRequest,
       response: { 201: Account, ...problems(...BODY, 'password_rejected', 'username_taken', 'too_many_requests', 'overloaded') }

@@ -18,8 +18,11 @@ const revocationRoutes: FastifyPluginAsyncTypebox = async function revocationRou
   app.get('', {
     schema: {
       operationId: 'followRevocations',
-      summary: 'What is revoked, as it happens or in pages',
-      description: 'As server-sent events for whoever accepts `text/event-stream`, for at most five minutes: reconnect, and go on after `Last-Event-ID`. Else as a page, for a poll with `If-None-Match`. What is newer than the `as_of` of the last answer the receiver does not know yet.',
+      summary: 'Follow revocations as they happen, or read them page by page',
+      description: 'If the request accepts `text/event-stream`, the response is a stream of server-sent events that ' +
+        'ends after at most five minutes: reconnect with `Last-Event-ID` to continue. Otherwise the response is a ' +
+        'page, which you can poll with `If-None-Match`. Revocations newer than the `as_of` of the latest response ' +
+        'are not yet known to the receiver.',
       tags: ['revocations'],
       querystring: RevocationsQuery,
       headers: FeedHeaders,
@@ -47,12 +50,12 @@ const revocationRoutes: FastifyPluginAsyncTypebox = async function revocationRou
   })
 }
 
-/** No body at all, whatever the schema says. */
+/** Sends no body, although the type of the response schema requires one. */
 function sendNothing (reply: FastifyReply): FastifyReply {
   return reply.send()
 }
 
-/** The one type that is not the default; whoever accepts anything gets a page. */
+/** Whether the client asks for events by name. A client that accepts any type gets a page. */
 function acceptsEvents (accept = ''): boolean {
   return accept.split(',').some(range => /^\s*text\/event-stream\s*(;(?!\s*q=0(\.0*)?\s*(;|$)).*)?$/i.test(range))
 }

@@ -19,7 +19,8 @@ const revoke: FastifyPluginAsyncTypebox = async function revoke (app) {
     schema: {
       operationId: 'revokeToken',
       summary: 'Revoke an access token, or a refresh token with its whole session',
-      description: 'RFC 7009. The answer is the same for unknown, expired and dead tokens, and comes when the revocation is durable and in force. Tokens of a machine client need its authentication.',
+      description: 'RFC 7009. The response is sent once the revocation is durable and in force. It is the same for ' +
+        'unknown, expired and revoked tokens. To revoke a token of a machine client, that client must authenticate.',
       tags: ['tokens'],
       consumes: ['application/x-www-form-urlencoded', 'application/json'],
       security: [{ client: [] }, {}],

@@ -14,8 +14,8 @@ const sessionRoutes: FastifyPluginAsyncTypebox = async function sessionRoutes (a
   app.get('', {
     schema: {
       operationId: 'listOwnSessions',
-      summary: 'The own live sessions, the last used first',
-      description: 'With where and when they began; `current` is that of this request.',
+      summary: 'List your live sessions, most recently used first',
+      description: 'Shows when and from where each session started. `current` marks the session of this request.',
       tags: ['sessions'],
       response: { 200: SessionList, ...problems(...GUARDED, 'user_required') }
     },
@@ -28,15 +28,15 @@ const sessionRoutes: FastifyPluginAsyncTypebox = async function sessionRoutes (a
   app.delete('/:id', {
     schema: {
       operationId: 'endOwnSession',
-      summary: 'End one of the own sessions',
-      description: 'Its access tokens die with it.',
+      summary: 'End one of your sessions',
+      description: 'The access tokens of the session are invalid at once.',
       tags: ['sessions'],
       params: SessionParams,
       response: { 204: NoContent, ...problems(...GUARDED, 'invalid_request', 'user_required', 'cross_site_request', 'not_found') }
     },
     preHandler: requireUser
   }, async (request, reply) => {
-    // Somebody else's session and none at all look alike.
+    // The response must not reveal whether the session of another user exists.
     if (!await sessions.end(userOf(request).id, request.params.id, actorOf(request))) throw new LatchkeyError('not_found', { message: 'There is no such session.' })
     return reply.code(204).send(null)
   })

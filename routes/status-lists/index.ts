@@ -12,8 +12,10 @@ const statusLists: FastifyPluginAsyncTypebox = async function statusLists (app) 
   app.get('/:id', {
     schema: {
       operationId: 'readStatusList',
-      summary: 'Which sessions have ended, for verifiers of access tokens',
-      description: 'A Status List Token (draft-ietf-oauth-status-list-21): of a bit for each session, 1 once it has ended. Access tokens say in `status` which list and which bit is theirs. Only where the option `statusList` is on.',
+      summary: 'Read a signed list of ended sessions, for verifiers of access tokens',
+      description: 'A Status List Token (draft-ietf-oauth-status-list-21). It has one bit for each session, which is ' +
+        '1 once the session has ended. The claim `status` of an access token names its list and its bit. Exists only ' +
+        'if the option `statusList` is on.',
       tags: ['service'],
       produces: [STATUS_LIST_TYPE],
       params: StatusListParams,
@@ -21,11 +23,11 @@ const statusLists: FastifyPluginAsyncTypebox = async function statusLists (app) 
       response: { 200: StatusListToken, 304: NotModified, ...problems('not_found', 'invalid_request', 'history_not_kept', 'revocation_unknown') }
     }
   }, async (request, reply) => {
-    // Section 8.4. The list of today would pass for that of another day.
+    // Section 8.4: the client would take the current list for the list at the time that it asked for.
     if (request.query.time !== undefined) throw new LatchkeyError('history_not_kept')
     const list = await lists.read(request.params.id)
     if (list === undefined) throw new LatchkeyError('not_found')
-    // A cache may keep it, and has to ask us each time: what it held back would come on top of `ttl`.
+    // A cache may store it, but must revalidate it each time, because the time in the cache would add to `ttl`.
     reply.header('cache-control', 'public, no-cache').header('etag', list.etag)
     if (isKnown(request.headers['if-none-match'], list.etag)) return reply.code(304).send(null)
     return reply.type(STATUS_LIST_TYPE).send(list.token)

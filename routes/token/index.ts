@@ -23,8 +23,10 @@ const token: FastifyPluginAsyncTypebox = async function token (app) {
   app.post('', {
     schema: {
       operationId: 'createToken',
-      summary: 'Get an access token for a password, for a refresh token, or for a machine client itself',
-      description: 'RFC 6749. Takes a form, or the same members as JSON. A user gets the scopes that are granted, or the fewer asked for; a machine client gets no refresh token. The parallel or repeated exchange of a refresh token within the grace gets the same successor.',
+      summary: 'Get an access token with a password, a refresh token, or the credentials of a machine client',
+      description: 'RFC 6749. Takes a form, or the same members as JSON. The token carries all granted scopes, or ' +
+        'the subset that the request asks for. `client_credentials` returns no refresh token. Parallel and repeated ' +
+        'exchanges of a refresh token within the grace period receive the same successor.',
       tags: ['tokens'],
       consumes: ['application/x-www-form-urlencoded', 'application/json'],
       security: [{ client: [] }, {}],

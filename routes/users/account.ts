@@ -7,17 +7,17 @@ import { BODY, SCOPED, problems } from '../../schemas/responses.js'
 import { NoContent } from '../../schemas/service.js'
 import { UserParams, UserPatch, UserView } from '../../schemas/users.js'
 
-/** One account, in the hands of an administrator. `lib/users/authority.ts` has the rules. */
+/** The routes with which an administrator manages one account. `lib/users/authority.ts` has the rules. */
 const account: FastifyPluginAsyncTypebox = async function account (app) {
   const users = app[kBuiltInUsers]
   const { actorOf, requireScopes } = app[kGuards]
-  if (users === undefined) return // The host's accounts are the host's to administer.
+  if (users === undefined) return // The host manages its own accounts.
 
   app.get('/:id', {
     schema: {
       operationId: 'readUser',
-      summary: 'A user',
-      description: 'As it is stored, without its password hash.',
+      summary: 'Read a user',
+      description: 'Returns the account as it is stored, without its password hash.',
       tags: ['users'],
       params: UserParams,
       response: { 200: UserView, ...problems(...SCOPED, 'invalid_request', 'not_found') }
@@ -32,8 +32,10 @@ const account: FastifyPluginAsyncTypebox = async function account (app) {
   app.patch('/:id', {
     schema: {
       operationId: 'changeUser',
-      summary: 'Change scopes, disable, enable, set a password: all of it or nothing',
-      description: 'Taking away a scope kills the access tokens of the user; a new password or `disabled` ends every session too. A built-in scope is given or taken only by who has it.',
+      summary: 'Replace the scopes, disable or enable the account, or set its password',
+      description: 'All changes in a request are made, or none. Removing a scope revokes the access tokens of the ' +
+        'user. A new password or `disabled` also ends every session. Callers can grant only built-in scopes that ' +
+        'they have, and cannot change a user who has others.',
       tags: ['users'],
       params: UserParams,
       body: UserPatch,
@@ -45,8 +47,8 @@ const account: FastifyPluginAsyncTypebox = async function account (app) {
   app.delete('/:id', {
     schema: {
       operationId: 'removeUser',
-      summary: 'Delete a user with every session and token',
-      description: 'The last enabled user with `users:write` stays.',
+      summary: 'Delete a user with all sessions and tokens',
+      description: 'The last enabled user with `users:write` cannot be deleted.',
       tags: ['users'],
       params: UserParams,
       response: { 204: NoContent, ...problems(...SCOPED, 'invalid_request', 'cross_site_request', 'not_found', 'last_administrator') }

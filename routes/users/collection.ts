@@ -9,13 +9,13 @@ import { NewUser, UserPage, UsersQuery, UserView } from '../../schemas/users.js'
 const usersRoutes: FastifyPluginAsyncTypebox = async function usersRoutes (app) {
   const users = app[kBuiltInUsers]
   const { actorOf, requireScopes } = app[kGuards]
-  if (users === undefined) return // The host's accounts are the host's to administer.
+  if (users === undefined) return // The host manages its own accounts.
 
   app.get('', {
     schema: {
       operationId: 'listUsers',
-      summary: 'The users, by name',
-      description: 'In pages; `search` is for how the username begins.',
+      summary: 'List the users by name',
+      description: 'Returns one page at a time. `search` matches the beginning of the username.',
       tags: ['users'],
       querystring: UsersQuery,
       response: { 200: UserPage, ...problems(...SCOPED, 'invalid_request') }
@@ -33,7 +33,7 @@ const usersRoutes: FastifyPluginAsyncTypebox = async function usersRoutes (app) 
     schema: {
       operationId: 'addUser',
       summary: 'Add a user',
-      description: 'A built-in scope is given only by who has it.',
+      description: 'Callers can grant only built-in scopes that they have.',
       tags: ['users'],
       body: NewUser,
       response: { 201: UserView, ...problems(...BODY, ...SCOPED, 'invalid_scope', 'password_rejected', 'cross_site_request', 'username_taken', 'overloaded') }

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { LatchkeyError } from '../../lib/errors.js'
-import { createPasswordChange } from '../../lib/users/own-password.js'
+import { createOwnPasswordAttempt } from '../../lib/users/password-attempt.js'
 import { kGuards } from '../../plugins/authentication.js'
 import { kLimitAttempts } from '../../plugins/rate-limit.js'
 import { kThrottle } from '../../plugins/throttle.js'
@@ -17,8 +17,8 @@ const me: FastifyPluginAsyncTypebox = async function me (app) {
   app.get('/me', {
     schema: {
       operationId: 'readOwnUser',
-      summary: 'The user whose token this is',
-      description: 'As it is stored: scopes granted after the token was made are here, and not in the token.',
+      summary: 'Read your own account',
+      description: 'Returns the current account, including scopes that were granted after the token was issued.',
       tags: ['users'],
       response: { 200: Account, ...problems(...GUARDED, 'user_required') }
     },
@@ -30,14 +30,14 @@ const me: FastifyPluginAsyncTypebox = async function me (app) {
     return { id, username, scopes: [...scopes] }
   })
 
-  if (builtInUsers === undefined) return // The host's accounts have passwords that are the host's business.
-  const changeOwnPassword = createPasswordChange({ users: builtInUsers, throttle: app[kThrottle] })
+  if (builtInUsers === undefined) return // The host manages the passwords of its own accounts.
+  const changeOwnPassword = createOwnPasswordAttempt({ users: builtInUsers, throttle: app[kThrottle] })
 
   app.put('/me/password', {
     schema: {
       operationId: 'changeOwnPassword',
-      summary: 'Change the own password; every other session ends',
-      description: 'Asks for the current password. The session of this request goes on.',
+      summary: 'Change your own password and end all your other sessions',
+      description: 'Requires the current password. The session of this request continues.',
       tags: ['users'],
       body: PasswordChange,
       response: { 204: NoContent, ...problems(...BODY, ...GUARDED, 'password_rejected', 'user_required', 'cross_site_request', 'wrong_password', 'not_found', 'too_many_requests', 'too_many_failures', 'overloaded', 'account_changed') }

@@ -9,7 +9,7 @@ import { NoContent } from '../../schemas/service.js'
 import { SessionList } from '../../schemas/sessions.js'
 import { UserParams } from '../../schemas/users.js'
 
-/** The sessions of somebody else. Also there where the accounts are the host's: their sessions are ours. */
+/** The sessions of another user. The routes exist even if the host keeps the accounts: Latchkey keeps the sessions. */
 const userSessions: FastifyPluginAsyncTypebox = async function userSessions (app) {
   const sessions = app[kSessions]
   const users = app[kUsers]
@@ -19,8 +19,8 @@ const userSessions: FastifyPluginAsyncTypebox = async function userSessions (app
   app.get('/:id/sessions', {
     schema: {
       operationId: 'listSessionsOfUser',
-      summary: 'The live sessions of a user, the last used first',
-      description: 'As their owner sees them.',
+      summary: 'List the live sessions of a user, most recently used first',
+      description: 'Shows what the user sees at `GET /sessions`.',
       tags: ['users', 'sessions'],
       params: UserParams,
       response: { 200: SessionList, ...problems(...SCOPED, 'invalid_request', 'not_found') }
@@ -30,7 +30,8 @@ const userSessions: FastifyPluginAsyncTypebox = async function userSessions (app
     const { id } = request.params
     const { sessionId } = userOf(request)
     const found = await sessions.list(id, sessionId)
-    // An account of the host that may not log in any more is null to us, and can have sessions all the same.
+    // `find` of the host returns null for an account that may no longer log in, but the account can still have
+    // sessions.
     const isThere = found.length > 0 || await (builtInUsers === undefined ? users.find(id) : builtInUsers.findById(id)) !== null
     if (!isThere) throw new LatchkeyError('not_found', { message: 'There is no such user.' })
     return { sessions: found.map(session => toSessionView(session, sessionId)) }
@@ -39,8 +40,8 @@ const userSessions: FastifyPluginAsyncTypebox = async function userSessions (app
   app.delete('/:id/sessions', {
     schema: {
       operationId: 'logOutUser',
-      summary: 'Log a user out everywhere: every session and every access token ends',
-      description: 'Effective at once, and durable when it is answered.',
+      summary: 'Log a user out everywhere: end every session and every access token',
+      description: 'The response is sent once this is durable and in force.',
       tags: ['users', 'sessions'],
       params: UserParams,
       response: { 204: NoContent, ...problems(...SCOPED, 'invalid_request', 'cross_site_request', 'not_found') }

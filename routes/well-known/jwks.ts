@@ -12,8 +12,9 @@ const jwks: FastifyPluginAsyncTypebox = async function jwks (app) {
   app.get('/jwks.json', {
     schema: {
       operationId: 'readKeys',
-      summary: 'The public keys that access tokens are verified with',
-      description: 'RFC 7517. May be cached for as long as `Cache-Control` says: a key is published that long before it signs.',
+      summary: 'Read the public keys that verify access tokens',
+      description: 'RFC 7517. Clients can cache the keys for as long as `Cache-Control` allows, because each key is ' +
+        'published that long before it signs.',
       tags: ['service'],
       response: { 200: Jwks, ...problems('headers_too_large') }
     }

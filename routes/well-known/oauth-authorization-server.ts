@@ -5,17 +5,18 @@ import { ServerMetadata } from '../../schemas/service.js'
 
 export const autoPrefix = '/.well-known'
 
-/** The metadata of this server: RFC 8414. They are at the root of the host too: see `plugins/discovery.ts`. */
+/** The metadata of this server (RFC 8414). `plugins/discovery.ts` also serves it at the root of the host. */
 const serverMetadata: FastifyPluginAsyncTypebox = async function serverMetadata (app) {
   const metadata = app[kServerMetadata]
-  // Without a prefix this is the root of the host, where a sibling with a prefix may have its metadata already.
+  // Without a prefix this is the root of the host, where another registration may already serve its metadata.
   if (app.hasRoute({ method: 'GET', url: `${app.prefix}/oauth-authorization-server` })) return
 
   app.get('/oauth-authorization-server', {
     schema: {
       operationId: 'readServerMetadata',
-      summary: 'Where the endpoints are and what they support (RFC 8414)',
-      description: 'RFC 8414. Also at the root of the host, before the path of the issuer.',
+      summary: 'Read the endpoints of this server and what they support',
+      description: 'RFC 8414. Also served at the root of the host, at the well-known path followed by the path of ' +
+        'the issuer.',
       tags: ['service'],
       response: { 200: ServerMetadata, ...problems('headers_too_large') }
     }

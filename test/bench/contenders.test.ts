@@ -111,11 +111,11 @@ t.test('a program that accepts a forged token is found out through its own annou
 
 t.test('what cannot be started says why', async t => {
   const node = (script: string): [string, ...string[]] => [process.execPath, '-e', script]
-  await t.rejects(startProgram(node('console.error("no such table"); process.exitCode = 3')), { message: /it ended with 3 before it was ready\nno such table\n$/ })
+  await t.rejects(startProgram(node('console.error("no such table"); process.exitCode = 3')), { message: /it exited with code 3 before it was ready\nno such table\n$/ })
   await t.rejects(startProgram(node('console.log("It listens"); setInterval(() => {}, 1000)')), { message: /not valid JSON/ })
   await t.rejects(startProgram(node('console.log("{}"); setInterval(() => {}, 1000)')), { message: /it announced {}/ })
   await t.rejects(startProgram(['latchkey-no-such-program']), { message: /^latchkey-no-such-program: .*ENOENT/ })
-  await t.rejects(startContender('fastify-jwt-blacklist', ['many']), { message: /bench\/peers\/fastify-jwt-blacklist\.js many: it ended with 1 before/ })
+  await t.rejects(startContender('fastify-jwt-blacklist', ['many']), { message: /bench\/peers\/fastify-jwt-blacklist\.js many: it exited with code 1 before/ })
   await t.rejects(startContender('oauth2orize'), { message: /^Unknown contender 'oauth2orize'\. Choose from: latchkey, fastify, / })
-  t.match(await findPython(['latchkey-no-such-program', process.execPath]), { reason: /^No Python of latchkey-no-such-program, .* has fastapi, .*: on Debian, apt-get install python3-/ })
+  t.match(await findPython(['latchkey-no-such-program', process.execPath]), { reason: /^None of latchkey-no-such-program, .* has fastapi, .*\. On Debian, run apt-get install python3-/ })
 })

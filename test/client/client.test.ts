@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
 import { gzipSync } from 'node:zlib'
 import { build as bundle } from 'esbuild'
@@ -7,7 +6,6 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { createClient } from '../../client/index.js'
 import type { ClientOptions, ResponseError, Tokens, TokenStore } from '../../client/index.js'
-import { documentUrl, makeTypes, typesUrl } from '../../scripts/document.js'
 import { build, PASSWORD } from '../helper.js'
 import type { TestClock } from '../helper.js'
 
@@ -361,7 +359,7 @@ t.test('a token goes to the origins of the client only, and not over one that th
   const client = connect({ fetch: record, origins: ['https://api.example.com'] })
   await client.logIn(CREDENTIALS)
   for (const elsewhere of ['https://evil.example', 'http://api.example.com/', 'https://api.example.com.evil.example', 'https://api.example.com:8443/', `${url}@evil.example/`]) {
-    await t.rejects(client.fetch(elsewhere), { name: 'TypeError', message: /is not among the origins|includes credentials/ }, elsewhere)
+    await t.rejects(client.fetch(elsewhere), { name: 'TypeError', message: /must not receive the token|includes credentials/ }, elsewhere)
   }
   t.equal(sent.length, 1)
   await client.fetch('https://api.example.com/items')
@@ -379,8 +377,4 @@ t.test(`it takes at most ${BUDGET} bytes of a page, gzipped, with all that it im
   const { outputFiles: [file] } = await bundle({ entryPoints: [new URL('../../client/index.js', import.meta.url).pathname], bundle: true, minify: true, format: 'esm', platform: 'browser', write: false })
   const size = gzipSync(file?.contents ?? '').length
   t.ok(size > 1000 && size <= BUDGET, `${size} bytes`)
-})
-
-t.test('its types are those of openapi.json: run npm run openapi', async t => {
-  t.equal(await readFile(typesUrl, 'utf8'), await makeTypes(await readFile(documentUrl, 'utf8')))
 })

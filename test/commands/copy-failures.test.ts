@@ -7,7 +7,7 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { copyStore } from '../../lib/store/copy/copy.js'
 import type { CopySide } from '../../lib/store/copy/copy.js'
-import { engineOf } from '../../lib/store/copy/engine.js'
+import { engineOf } from '../../lib/store/engines.js'
 import { openStore } from '../../lib/store/open.js'
 import { addUser, countUsers, createDatabase, createSource, query, read, server } from './copy-support.js'
 import { CLI, environment, NODE, run, start } from './support.js'
@@ -55,7 +55,7 @@ t.test('a copy that breaks off leaves nothing, can be run again, and lets nobody
   const cut = start(directory, args)
   await gate.reached()
   await server.crash()
-  t.match(await cut, { code: 4, stdout: '', stderr: /\nlatchkey: --to postgres:.* is not available \(.*\); nothing was copied: run it again.*\n$/ })
+  t.match(await cut, { code: 4, stdout: '', stderr: /\nlatchkey: --to postgres:.* is not available \(.*\); nothing was copied: run the command again.*\n$/ })
   await server.start()
   t.equal(await countUsers(url), 0)
 
@@ -105,7 +105,7 @@ async function openSides (t: Test, databases: { from: string, to: string }): Pro
   const [source, target] = await Promise.all((['from', 'to'] as const).map(async side => {
     const store = await openStore(databases[side], { bound: 1_000, log: () => {}, patience: 300 })
     t.teardown(() => store.close())
-    return { store, engine: engineOf(databases[side]), name: side }
+    return { store, engine: await engineOf(databases[side]).loadCopyEngine(), name: side }
   }))
   return { source, target } as { source: CopySide, target: CopySide }
 }
@@ -113,7 +113,8 @@ async function openSides (t: Test, databases: { from: string, to: string }): Pro
 t.test('a source server waits as long as the target needs', async t => {
   const databases = await createPair(t)
   const { source } = await openSides(t, databases)
-  const target = { store: await openStore(databases.to, { bound: 1_000, log: () => {} }), engine: engineOf(databases.to), name: 'to' }
+  const store = await openStore(databases.to, { bound: 1_000, log: () => {} })
+  const target = { store, engine: await engineOf(databases.to).loadCopyEngine(), name: 'to' }
   t.teardown(() => target.store.close())
   const gate = await createGate(t, databases.to)
   const copying = copyStore({ source, target, report: () => {} })
@@ -147,5 +148,5 @@ t.test('a file that somebody else writes to for long is unavailable', async t =>
   const writer = new Database(file)
   t.teardown(() => writer.close())
   writer.exec('begin immediate')
-  t.match(await run(directory, ['copy', '--from', file, '--to', 'new.db']), { code: 4, stderr: /^latchkey: --from names .*auth\.db', which cannot be opened: database is locked; another process holds it: try again.*\n$/ })
+  t.match(await run(directory, ['copy', '--from', file, '--to', 'new.db']), { code: 4, stderr: /^latchkey: --from names .*auth\.db', which cannot be opened: database is locked; another process has locked it: try again.*\n$/ })
 })

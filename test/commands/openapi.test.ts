@@ -20,16 +20,16 @@ t.test('the document of a configuration, and of a deployed service', async t => 
   const url = `${origin}/auth/openapi.json`
 
   const same = await run(directory, ['openapi', '--url', url], { env })
-  t.match(same, { code: 0, stdout: /is the document of this version and configuration\.\n$/, stderr: '' })
+  t.match(same, { code: 0, stdout: /matches the document of this version and configuration\.\n$/, stderr: '' })
 
   const other = await run(directory, ['openapi', '--url', url], { env: { ...env, LATCHKEY_REGISTRATION: 'true' } })
-  t.match(other, { code: 1, stdout: /lacks +paths > \/auth\/register\n/, stderr: /differs in \d+ places.*look whether version and environment are the same/ })
+  t.match(other, { code: 1, stdout: /lacks +paths > \/auth\/register\n/, stderr: /differs in \d+ places.*compare the versions and the environments/ })
 
   for (const [given, exit, says] of [
-    [`${origin}/nowhere`, 4, /the answer is 404.*give the URL/],
-    [`${origin}/page`, 4, /No document came from/],
-    ['http://127.0.0.1:1/openapi.json', 4, /No document came from/],
-    ['auth.example.com', 2, /no http or https URL/],
-    ['file:///etc/passwd', 2, /no http or https URL/]
+    [`${origin}/nowhere`, 4, /the response is 404.*use the URL/],
+    [`${origin}/page`, 4, /The document at .* cannot be read/],
+    ['http://127.0.0.1:1/openapi.json', 4, /The document at .* cannot be read/],
+    ['auth.example.com', 2, /is not an http or https URL/],
+    ['file:///etc/passwd', 2, /is not an http or https URL/]
   ] as const) t.match(await run(directory, ['openapi', '--url', given]), { code: exit, stdout: '', stderr: says }, given)
 })

@@ -273,7 +273,7 @@ t.test('an error that nothing catches is logged, and the exit code is 1', async 
   await readGreeting(service)
   service.kill('SIGCONT')
   t.equal(await service.exited, 1)
-  t.match(service.output, /"level":60.*boom.*"msg":"closing after an error that nothing has caught"/)
+  t.match(service.output, /"level":60.*boom.*"msg":"closing after an uncaught error"/)
 })
 
 t.test('a taken port is one sentence, and no administrator is lost to it', async t => {
@@ -284,7 +284,7 @@ t.test('a taken port is one sentence, and no administrator is lost to it', async
   const { port } = blocker.address() as AddressInfo
   const { code, stdout, stderr } = await run(directory, ['serve'], { env: { PORT: String(port) } })
   t.equal(code, 1)
-  t.match(stderr, new RegExp(`^latchkey: Port ${port} of 127\\.0\\.0\\.1 is taken.*PORT.*\\n$`))
+  t.match(stderr, new RegExp(`^latchkey: Port ${port} of 127\\.0\\.0\\.1 is used.*PORT.*\\n$`))
   t.notMatch(stdout, /password/)
   t.same(JSON.parse((await run(directory, ['users', 'list', '--json'])).stdout), [])
 })

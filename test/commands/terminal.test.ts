@@ -28,8 +28,8 @@ t.test('the progress: a bar on a terminal, lines elsewhere', async t => {
       t.equal(at(50, 100, 0.01), '', 'not more often than anybody sees')
       t.equal(at(5_000, 45_000, 0.5), `\r\x1b[K[\x1b[32m${'#'.repeat(12)}\x1b[39m${'-'.repeat(12)}] 45,000 rows, 50 %, 9,000 rows/s, 0:05 left`)
       output.text = ''
-      progress.say('latchkey: line 7: it is no JSON')
-      t.equal(output.text, '\r\x1b[Klatchkey: line 7: it is no JSON\n')
+      progress.say('latchkey: line 7: it is not JSON')
+      t.equal(output.text, '\r\x1b[Klatchkey: line 7: it is not JSON\n')
       t.equal(at(6_000, 60_000), '60,000 rows, 10,000 rows/s')
       output.text = ''
       progress.end()
@@ -56,9 +56,9 @@ t.test('columns are aligned where a character takes two places or none, and noth
 t.test('questions are answered by pipe', async t => {
   const directory = t.testdir()
   await run(directory, ['users', 'add', 'alice'], { input: 'marble otter sings at noon' })
-  t.match(await run(directory, ['users', 'remove', 'alice']), { code: 2, stdout: '', stderr: /^Remove alice for good\? \[y\/N\]\nlatchkey: There is no answer on standard input: pipe y in, or give --yes\n$/ })
+  t.match(await run(directory, ['users', 'remove', 'alice']), { code: 2, stdout: '', stderr: /^Remove alice permanently\? \[y\/N\]\nlatchkey: There is no answer on standard input: pipe y in, or use --yes\n$/ })
   for (const input of ['n\n', '\n\ny\n', 'yesterday\n']) t.match((await run(directory, ['users', 'remove', 'alice'], { input })).code, /^[12]$/, input)
-  t.match(await run(directory, ['users', 'remove', 'alice'], { input: 'n\n' }), { code: 1, stdout: '', stderr: /Canceled: nothing was changed; only y, or --yes, goes on\n$/ })
+  t.match(await run(directory, ['users', 'remove', 'alice'], { input: 'n\n' }), { code: 1, stdout: '', stderr: /Canceled: nothing was changed\. To continue, answer y or use --yes\n$/ })
   t.match(await run(directory, ['users', 'list', '--json']), { stdout: /alice/ })
   t.match(await run(directory, ['users', 'remove', 'alice', '--json'], { input: 'Yes\r\n' }), { code: 0, stdout: /alice/, stderr: '' })
 })

@@ -16,27 +16,27 @@ t.test('import: bad rows are told with their lines and stop nothing; again, noth
     'bad.csv': `alice,${HASH}\n`
   })
   const dry = await run(directory, ['users', 'import', 'users.ndjson', '--dry-run'])
-  t.match(dry, { code: 1, stdout: 'Nothing was written. It would be: 2 added, 0 updated, 0 unchanged, 2 refused.\n' })
+  t.match(dry, { code: 1, stdout: 'Nothing was written. The result would be: 2 added, 0 updated, 0 unchanged, 2 refused.\n' })
   const first = await run(directory, ['users', 'import', 'users.ndjson'])
   t.match(first, { code: 1, stdout: '2 added, 0 updated, 0 unchanged, 2 refused.\n' })
-  t.equal(first.stderr, 'latchkey: line 2: it is no JSON\nlatchkey: line 3: its password was rejected: it is shorter than 15 characters\nlatchkey: 2 rows were refused: mend them and import the file again; the users who are there are left as they are\n')
+  t.equal(first.stderr, 'latchkey: line 2: it is not JSON\nlatchkey: line 3: its password was rejected: it is shorter than 15 characters\nlatchkey: 2 rows were refused: fix them and import the file again. Existing users are left unchanged\n')
   t.equal(dry.stderr, first.stderr)
   const again = await run(directory, ['users', 'import', 'users.ndjson', '--json'])
   t.same(JSON.parse(again.stdout), { added: 0, updated: 0, unchanged: 2, kept: 0, refused: 2, dry_run: false })
   t.same(again.stderr.trim().split('\n').map(text => JSON.parse(text).error), ['row_refused', 'row_refused', 'rows_refused'])
 
   const csv = await run(directory, ['users', 'import', 'more.csv'])
-  t.match(csv, { code: 1, stdout: /^1 added, 0 updated, 1 left as they were, though their rows differ \(--update changes them\), 0 unchanged, 1 refused\.\n$/ })
-  t.match(csv.stderr, /^latchkey: line 3: its quotes are not those of CSV\nlatchkey: warning: 1 of the hashes cost more than LATCHKEY_BCRYPT_COST \(4\).*\n/)
+  t.match(csv, { code: 1, stdout: /^1 added, 0 updated, 1 left unchanged although their rows differ \(--update changes them\), 0 unchanged, 1 refused\.\n$/ })
+  t.match(csv.stderr, /^latchkey: line 3: its quotes are not valid CSV\nlatchkey: warning: hashes with a higher cost than LATCHKEY_BCRYPT_COST \(4\): 1.*\n/)
   const strict = await run(directory, ['users', 'import', '-', '--format', 'csv', '--update', '--strict'], { input: await readFile(join(directory, 'more.csv')) })
   t.match(strict, { code: 1, stdout: /^0 added, 1 updated, 0 unchanged, 1 refused/, stderr: /Stopped at a bad row/ })
   t.match(JSON.parse((await run(directory, ['users', 'list', '--json'])).stdout), [{ id: 'old-1', username: 'alice', scopes: ['audit:read', 'users:read'] }, { username: 'carol' }, { username: 'erin', disabled: true }])
 
   for (const [args, code, says] of [
-    [['import', 'bad.csv'], 1, /in place 1 is none: the columns are id, username/],
-    [['import', 'nothing.csv'], 1, /cannot be read .*give the path/],
-    [['import', 'users.txt'], 2, /say --format/],
-    [['import', '-'], 2, /say --format/],
+    [['import', 'bad.csv'], 1, /name 1 is not a known column\. Use these names: id, username/],
+    [['import', 'nothing.csv'], 1, /cannot be read .*use the path/],
+    [['import', 'users.txt'], 2, /use --format/],
+    [['import', '-'], 2, /use --format/],
     [['import', 'users.ndjson', '--format', 'xml'], 2, /ndjson, csv/],
     [['import', '.', '--format', 'csv'], 1, /EISDIR/]
   ] as const) {
@@ -53,7 +53,7 @@ t.test('export: a file that only its owner reads, not over another one; standard
   await run(directory, ['users', 'import', 'users.ndjson'])
   t.match(await run(directory, ['users', 'export', 'out.csv', '--json']), { code: 0, stdout: JSON.stringify({ file: 'out.csv', users: 2 }, null, 2), stderr: '' })
   t.equal((await stat(join(directory, 'out.csv'))).mode & 0o777, 0o600)
-  t.match(await run(directory, ['users', 'export', 'out.csv']), { code: 1, stdout: '', stderr: /cannot be made \(EEXIST.*: give the path of a new file/ })
+  t.match(await run(directory, ['users', 'export', 'out.csv']), { code: 1, stdout: '', stderr: /cannot be created \(EEXIST.*: use the path of a new file/ })
   t.match(await run(directory, ['users', 'export']), { code: 2, stdout: '', stderr: /--with-hashes/ })
   const shown = await run(directory, ['users', 'export', '--with-hashes'])
   t.match(shown, { code: 0, stderr: '' })

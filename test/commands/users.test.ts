@@ -21,11 +21,11 @@ t.test('users are added, listed, changed and removed', async t => {
   t.equal(JSON.parse((await run(directory, ['users', 'list', '--json', '--limit', '1'])).stdout).length, 1)
 
   t.match(await run(directory, ['users', 'set-scopes', 'ALICE', 'audit:read']), { code: 0, stdout: 'alice now has the scopes audit:read.\n' })
-  t.match(await run(directory, ['users', 'disable', 'bob']), { code: 0, stdout: /^bob is disabled/ })
+  t.match(await run(directory, ['users', 'disable', 'bob']), { code: 0, stdout: /^Disabled bob/ })
   const columns = await run(directory, ['users', 'list'])
   t.match(columns.stdout, /^NAME {3}STATE {5}CREATED .*SCOPES\nalice {2}enabled .*audit:read\nbob {4}disabled .*\n$/)
   t.match(JSON.parse((await run(directory, ['users', 'enable', 'bob', '--json'])).stdout), { disabled: false })
-  t.match(await run(directory, ['users', 'set-password', 'bob'], { input: 'another walrus cobalt lantern\n' }), { code: 0, stdout: /^bob has a new password/ })
+  t.match(await run(directory, ['users', 'set-password', 'bob'], { input: 'another walrus cobalt lantern\n' }), { code: 0, stdout: /^Set the password of bob/ })
   t.match(JSON.parse((await run(directory, ['users', 'remove', 'bob', '--yes', '--json'])).stdout), { username: 'bob' })
   t.match(await run(directory, ['users', 'enable', 'bob']), { code: 3, stdout: '', stderr: /^latchkey: There is no user 'bob' in \.\/latchkey\.db: .*\n$/ })
 })

@@ -127,7 +127,7 @@ const PAUSE = 1_000
 
 /** Whether a service that has too much to do sent it away, before it looked at what it asked for. That is no fault. */
 function isSentAway ({ status, body }: Answer): boolean {
-  return status === 503 && /more to do than it can|Too many sign-ins/.test(JSON.stringify(body))
+  return status === 503 && /The service is overloaded|Too many logins/.test(JSON.stringify(body))
 }
 
 /** Sends a request, again where the machine is too busy; undefined where no answer came, because the service died. */

@@ -54,7 +54,7 @@ t.test('a wrong option stops the boot with a sentence that names it and the lega
     ['an issuer that is no URL', { issuer: 'auth' }, /option issuer \(LATCHKEY_ISSUER\) is "auth": it must be an http or https URL/],
     ['an empty audience', { audience: [] }, /option audience \(LATCHKEY_AUDIENCE\)/],
     ['a scope with a space', { scopes: { 'a b': '' } }, /option scopes \(LATCHKEY_SCOPES\)/],
-    ['scopes as a list', { scopes: ['admin'] }, /option scopes .* names of printable ASCII .* each with a description/],
+    ['scopes as a list', { scopes: ['admin'] }, /option scopes .* names in printable ASCII .* each with a description/],
     ['a cost that is too low', { bcryptCost: 3 }, /option bcryptCost \(LATCHKEY_BCRYPT_COST\) is 3: it must be a whole number from 4 to 20/],
     ['a cost in text', { bcryptCost: '12' }, /option bcryptCost .* whole number/],
     ['a minimum of passwords that is too low', { passwordMinLength: 4 }, /option passwordMinLength .* from 8 to 128/],
@@ -67,7 +67,7 @@ t.test('a wrong option stops the boot with a sentence that names it and the lega
     ['claims that are no function', { claims: {} }, /option claims .* function/],
     ['an empty database', { database: '' }, /option database \(LATCHKEY_DATABASE\) is "": it must be the path of a SQLite database, ':memory:', or a URL such as postgres:/],
     ['a database of an engine that we do not have', { database: 'mysql://localhost/auth' }, /option database .* SQLite/],
-    ['PostgreSQL without a secret', { database: 'postgres://localhost/auth', secret: undefined }, /with PostgreSQL the option secret \(LATCHKEY_SECRET\) must be given/],
+    ['PostgreSQL without a secret', { database: 'postgres://localhost/auth', secret: undefined }, /with PostgreSQL, the option secret \(LATCHKEY_SECRET\) is required/],
     ['a bound that is too small', { revocationBound: '50ms' }, /option revocationBound \(LATCHKEY_REVOCATION_BOUND\) is "50ms": it must be a duration from 100ms to 1h/]
   ]
   for (const [what, options, says] of table) checkSentence(t, await boot({ ...good, ...options }), says, what)

@@ -104,7 +104,7 @@ export function createStopwatch (t: Test): { move (milliseconds: number): void }
 }
 
 /** Passwords without the cost. `gate` is awaited by each hash and each verification. */
-export function createFakePasswords (): Passwords & { calls: string[], gate: () => Promise<void> } {
+function createFakePasswords (): Passwords & { calls: string[], gate: () => Promise<void> } {
   const calls: string[] = []
   const fake = {
     calls,
@@ -250,7 +250,7 @@ export function createJwtKey (key: SigningKey, { issuer = ISSUER, audience = [AU
 }
 
 /** What plugins/jwt-keys.ts gives the keyring. `made`: which keys were asked for. */
-export function createMaker (): JwtKeyMaker & { made: string[] } {
+function createMaker (): JwtKeyMaker & { made: string[] } {
   const made: string[] = []
   return {
     made,
@@ -353,9 +353,15 @@ export function signJws (key: SigningKey, header: unknown, payload: unknown): st
   return `${input}.${signatureOf(key, input).toString('base64url')}`
 }
 
+/** Signs claims with a shared secret, as older systems do. */
+export function signWithSecret (secret: string, claims: object): string {
+  const bytes = Buffer.from(secret)
+  return signJws({ kid: 'old', algorithm: 'HS256', private: bytes, public: bytes, jwk: null }, { alg: 'HS256', typ: 'JWT' }, claims)
+}
+
 const PSS = { padding: 6, saltLength: 32 }
 
-export function signatureOf (key: SigningKey, input: string): Buffer {
+function signatureOf (key: SigningKey, input: string): Buffer {
   const data = Buffer.from(input)
   switch (key.algorithm) {
     case 'HS256': return createHmac('sha256', key.private).update(data).digest()
@@ -366,7 +372,7 @@ export function signatureOf (key: SigningKey, input: string): Buffer {
   }
 }
 
-export function verifySignature (key: SigningKey, input: string, signature: Buffer): boolean {
+function verifySignature (key: SigningKey, input: string, signature: Buffer): boolean {
   const data = Buffer.from(input)
   switch (key.algorithm) {
     case 'HS256': {

@@ -33,7 +33,7 @@ const scope = fc.oneof({ weight: 3, arbitrary: fc.constant(undefined) }, { weigh
 const target = fc.constantFrom('this' as const, 'others' as const, 'all' as const)
 
 /** What one client or one administrator does. */
-export const operations = fc.oneof(
+const operations = fc.oneof(
   { weight: 6, arbitrary: fc.record({ do: fc.constant('log in' as const), on, user, isRight: fc.integer({ min: 0, max: 9 }).map(dice => dice > 0), scope, way: fc.constantFrom('token' as const, 'login' as const) }) },
   { weight: 9, arbitrary: fc.record({ do: fc.constant('refresh' as const), on, session, back, scope, way: fc.constantFrom('token' as const, 'body' as const, 'cookie' as const) }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('call' as const), on, token, needs: fc.constantFrom(undefined, 'admin' as const) }) },

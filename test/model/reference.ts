@@ -4,14 +4,14 @@
  * request other requests may come, and what is only true of all of them together must be true in some order of the steps.
  */
 
-export interface User {
+interface User {
   scopes: readonly string[]
   isDisabled: boolean
   /** Which one of the passwords that were ever set. */
   password: number
 }
 
-export interface Session {
+interface Session {
   user: number
   scopes: readonly string[]
   generation: number
@@ -21,7 +21,7 @@ export interface Session {
   isEnded: boolean
 }
 
-export interface Token {
+interface Token {
   session: number
   scopes: readonly string[]
   expiresAt: number
@@ -58,7 +58,7 @@ export type Request = { on: number } & (
   | { ask: 'disable' | 'enable', user: number }
 )
 
-export type Target = 'this' | 'others' | 'all'
+type Target = 'this' | 'others' | 'all'
 
 /** What was handed out. */
 export interface Grant {
@@ -152,7 +152,7 @@ function loggedOut (state: State, user: number, session: number, target: Target)
 }
 
 /** The steps of a request that got this answer. */
-export function stepsOf (request: Request, answer: Answer, times: Times, lifetimes: Lifetimes): Step[] {
+function stepsOf (request: Request, answer: Answer, times: Times, lifetimes: Lifetimes): Step[] {
   const { grant } = answer
   const candidates = grant !== undefined ? [grant.issuedAt] : [...new Set([times.earliest, times.latest])]
   const is = (outcome: string, state: State): Array<[State, Memo]> => answer.outcome === outcome ? [[state, {}]] : []

@@ -29,8 +29,8 @@ t.test("RFC 6750 3, RFC 6750 3.1: 401 and 403 reach the host's own error handler
     ['/write', {}, 401, 'unauthenticated', 'Bearer'],
     ['/me', { authorization: 'Basic Og==' }, 401, 'unauthenticated', 'Bearer'],
     ['/me', bearer('x'), 401, 'invalid_token', 'Bearer error="invalid_token", error_description="The access token is invalid."'],
-    ['/write', bearer(tokens.access_token), 403, 'insufficient_scope', 'Bearer error="insufficient_scope", error_description="The access token lacks a scope that this needs.", scope="items:write admin"'],
-    ['/me', { ...bearer(tokens.access_token), cookie: '__Host-access_token=x' }, 400, 'ambiguous_credentials', 'Bearer error="invalid_request", error_description="The Authorization header and the cookie carry different tokens: send one."']
+    ['/write', bearer(tokens.access_token), 403, 'insufficient_scope', 'Bearer error="insufficient_scope", error_description="The access token lacks a required scope.", scope="items:write admin"'],
+    ['/me', { ...bearer(tokens.access_token), cookie: '__Host-access_token=x' }, 400, 'ambiguous_credentials', 'Bearer error="invalid_request", error_description="The Authorization header and the cookie carry different tokens: send only one."']
   ]
   for (const [url, headers, statusCode, code, challenge] of table) {
     const response = await app.inject({ url, headers })

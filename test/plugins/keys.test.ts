@@ -1,12 +1,12 @@
 import { createPublicKey, verify } from 'node:crypto'
 import type { JsonWebKey } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import jwt from 'jsonwebtoken'
 import t from 'tap'
 import type { FastifyInstance } from 'fastify'
 import { run } from '../commands/support.js'
 import { bearer, build, createTestClock, logIn, PASSWORD, postForm } from '../helper.js'
 import type { TokenBody } from '../helper.js'
+import { signWithSecret } from '../lib/support.js'
 import { JWKS_MAX_AGE } from '../../lib/keys/life.js'
 import { claimsOf, cryptoOf, databaseFile, headerOf, listen, query, SECRET } from '../routes/support.js'
 
@@ -155,7 +155,9 @@ t.test('an older system\'s token at our routes: a user, and no session', async t
   await app.latchkey.keys.importVerifyOnlyKey(Buffer.from(old), { algorithm: 'HS256', issuer: 'old' })
   const { access_token: own } = await logIn(app)
   const id = String(claimsOf(own).sub)
-  const make = (claims: object = {}): string => jwt.sign({ sub: id, iat: Math.floor(clock() / 1000) - 5, exp: Math.floor(clock() / 1000) + 3_600, scope: 'items:read admin', ...claims }, old, { issuer: 'old' })
+  const now = Math.floor(clock() / 1000)
+  const standard = { iss: 'old', sub: id, iat: now - 5, exp: now + 3_600, scope: 'items:read admin' }
+  const make = (claims: object = {}): string => signWithSecret(old, { ...standard, ...claims })
   const call = async (token: string, url = '/protected-route'): Promise<number> => (await app.inject({ url, headers: bearer(token) })).statusCode
   const token = make()
   t.equal(await call(token), 200)

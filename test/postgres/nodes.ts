@@ -14,7 +14,7 @@ import { startPostgres } from './server.js'
 export const BOUND = 1_000
 
 /** Milliseconds after which something that recovers by itself, within a few seconds, has failed to. Loaded machines take their time. */
-export const PATIENCE = 30_000
+const PATIENCE = 30_000
 
 /** The URL of a new database, on the server of `LATCHKEY_TEST_POSTGRES` or on one that ends with this file. */
 export async function makeDatabase (): Promise<string> {

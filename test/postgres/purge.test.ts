@@ -5,7 +5,7 @@ import { catchTimers, until } from '../plugins/purge-timers.js'
 import { queryPostgres } from './databases.js'
 import { makeDatabase } from './nodes.js'
 
-/** The advisory lock of the writers: see lib/store/postgres/open.ts. */
+/** The advisory lock of the writers: see lib/store/postgres/locks.ts. */
 const WRITER = '1818326115, 1'
 
 const DAY = 24 * 60 * 60_000

@@ -22,7 +22,7 @@ t.test('a protected request on PostgreSQL makes no query: neither the first with
   const store = scope?.[kStore] as Store
   const call = async (token: string): Promise<number> => (await app.inject({ url: '/items', headers: bearer(token) })).statusCode
   // What the making of the key has announced is taken in by then.
-  await store.ask()
+  await store.poll()
   await scope?.[kFollower].refresh()
 
   const asked: string[] = []
@@ -35,9 +35,9 @@ t.test('a protected request on PostgreSQL makes no query: neither the first with
     asked.push('transaction')
     return await original.transaction(work)
   }
-  store.ask = async () => {
-    asked.push('ask')
-    await original.ask()
+  store.poll = async () => {
+    asked.push('poll')
+    await original.poll()
   }
   for (let round = 0; round < 10; round++) {
     for (const { access_token: token } of tokens) t.equal(await call(token), 200)

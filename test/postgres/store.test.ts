@@ -10,7 +10,7 @@ import { startPostgres } from './server.js'
 
 // What the server may be configured for, and what other connections may do, and how the store takes it.
 
-/** The advisory lock of the writers: see lib/store/postgres/open.ts. */
+/** The advisory lock of the writers: see lib/store/postgres/locks.ts. */
 const WRITER = '1818326115, 1'
 
 t.jobs = 4
@@ -90,46 +90,46 @@ t.test('what one node runs alone another does not, until the first is done or it
   let finish = (): void => {}
   const begun = new Promise<void>(resolve => { begin = resolve })
   const finished = new Promise<void>(resolve => { finish = resolve })
-  const running = one.alone(async () => {
+  const running = one.onOneNode(async () => {
     begin()
     await finished
     return 'one'
   })
   await begun
-  t.equal(await two.alone(async () => 'two'), undefined)
+  t.equal(await two.onOneNode(async () => 'two'), undefined)
   finish()
   t.equal(await running, 'one')
-  t.equal(await two.alone(async () => 'two'), 'two')
-  await t.rejects(two.alone(async () => { throw new Error('it failed') }), { message: 'it failed' })
-  t.equal(await one.alone(async () => 'one'), 'one', 'also after a failure')
+  t.equal(await two.onOneNode(async () => 'two'), 'two')
+  await t.rejects(two.onOneNode(async () => { throw new Error('it failed') }), { message: 'it failed' })
+  t.equal(await one.onOneNode(async () => 'one'), 'one', 'also after a failure')
 
   const other = await connect(t, database)
   let kill = (): void => {}
   let end = (): void => {}
   const killed = new Promise<void>(resolve => { kill = resolve })
   const ended = new Promise<void>(resolve => { end = resolve })
-  const dying = one.alone(async () => {
+  const dying = one.onOneNode(async () => {
     await other.query("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and state = 'idle in transaction'")
     kill()
     await ended
   })
   await killed
-  await until('that the lock is free', async () => await two.alone(async () => 'two') === 'two')
+  await until('that the lock is free', async () => await two.onOneNode(async () => 'two') === 'two')
   end()
   await t.rejects(dying, { code: 'store_unavailable' })
-  t.equal(await one.alone(async () => 'one'), 'one')
+  t.equal(await one.onOneNode(async () => 'one'), 'one')
 })
 
 t.test('a standby is not believed: what it says may be any time old', async t => {
   const server = await startPostgres()
   t.teardown(() => server.stop())
   const store = await open(t, server.url)
-  await store.ask()
+  await store.poll()
   t.equal(await store.read(db => readMeta(db, 'latest_time')), 0)
   await server.demote()
   t.ok((await (await connect(t, server.url)).query<{ standby: boolean }>('select pg_is_in_recovery() as standby')).rows[0]?.standby)
-  await until('that it is noticed', async () => await store.ask().then(() => false, () => true))
-  await t.rejects(store.ask(), { code: 'store_unavailable' })
+  await until('that it is noticed', async () => await store.poll().then(() => false, () => true))
+  await t.rejects(store.poll(), { code: 'store_unavailable' })
   await t.rejects(store.read(db => readMeta(db, 'latest_time')), { code: 'store_unavailable' })
   await t.rejects(openStore(server.url, { bound: 1_000, log () {} }), { message: /cannot be opened: The server is a standby/ })
 })

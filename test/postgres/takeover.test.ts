@@ -36,7 +36,7 @@ async function takeOver (t: Test): Promise<{ node: World, other: World, link: Li
 
   const link = await createLink(t, first)
   const node = await open(t, link.url)
-  await node.store.ask()
+  await node.store.poll()
   await node.follower.refresh()
   // Idle connections, as many as there may be.
   await Promise.all(Array.from({ length: 10 }, () => node.store.read(db => db.selectFrom('meta').selectAll().execute())))

@@ -12,8 +12,8 @@ import type { TestClock } from '../helper.js'
 import { addClient, createHost, listen, query } from './support.js'
 import type { RegisteredClient } from './support.js'
 
-export interface Rule { kind: string, value: string, issued_before?: number, expires_at: number }
-export interface State { as_of: number, time: number, keys: string[] }
+interface Rule { kind: string, value: string, issued_before?: number, expires_at: number }
+interface State { as_of: number, time: number, keys: string[] }
 export type Received = { event: 'rules', id: string, rules: Rule[] } | { event: 'state', state: State }
 
 /** A receiver of the event stream, which reads what comes unless it is told not to. */

@@ -18,7 +18,7 @@ t.test('with the store gone it is live and not ready, says when to come again, a
   t.equal((await app.inject({ url: '/health/live' })).statusCode, 200)
   const response = await app.inject({ url: '/health/ready' })
   assertProblem(t, response, 503, 'revocation_unknown')
-  t.match(response.json().detail, /^The database does not tell what is revoked; all revocations were last known [\d.]+ seconds ago\.$/)
+  t.match(response.json().detail, /^The revocations in the database cannot be read\. The revocation index was last complete [\d.]+ seconds ago\.$/)
   t.match(response.headers['retry-after'], /^\d+$/)
 })
 

@@ -9,7 +9,8 @@ import latchkey from '../../app.js'
 import type { LatchkeyOptions } from '../../app.js'
 import { ERROR_CODES } from '../../schemas/errors.js'
 import { deriveKeys, unseal } from '../../lib/keys/secrets.js'
-import { isPostgres } from '../../lib/store/database-url.js'
+import { engineOf } from '../../lib/store/engines.js'
+import type { EngineName } from '../../lib/store/engines.js'
 import type { Store } from '../../lib/store/store.js'
 import type { ClientGrant } from '../../schemas/grants.js'
 import { kStore } from '../../plugins/database.js'
@@ -26,11 +27,19 @@ export function databaseFile (t: Test): string {
 
 /** Runs SQL on a database from outside, as another process would. */
 export function query<Row> (file: string, sql: string, ...parameters: unknown[]): Row[] {
-  if (isPostgres(file)) return queryPostgres(file, sql, parameters)
+  return QUERIES[engineOf(file).name](file, sql, parameters) as Row[]
+}
+
+const QUERIES: Record<EngineName, (file: string, sql: string, parameters: unknown[]) => unknown[]> = {
+  SQLite: queryFile,
+  PostgreSQL: queryPostgres
+}
+
+function queryFile (file: string, sql: string, parameters: unknown[]): unknown[] {
   const database = new Database(file)
   try {
     const statement = database.prepare(sql)
-    if (statement.reader) return statement.all(...parameters) as Row[]
+    if (statement.reader) return statement.all(...parameters)
     statement.run(...parameters)
     return []
   } finally {

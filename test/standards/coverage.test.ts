@@ -1,6 +1,7 @@
-import { access, readdir, readFile } from 'node:fs/promises'
+import { access, readFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import t from 'tap'
+import { listTests } from '../../scripts/shards.js'
 
 // docs/standards.md says for each row of the standards what we do and which test proves it. These tests check that.
 
@@ -49,7 +50,7 @@ function findGaps (document: string, titles: readonly string[], ours: readonly s
 
 t.test('each row of docs/standards.md names tests that there are, and each test in test/standards is in a row', async t => {
   const document = await readFile(join(root, 'docs', 'standards.md'), 'utf8')
-  const files = (await readdir(join(root, 'test'), { recursive: true })).filter(file => file.endsWith('.test.ts'))
+  const files = await listTests(root)
   const sources = await Promise.all(files.map(async file => ({ file, titles: titlesOf(await readFile(join(root, 'test', file), 'utf8')) })))
   const titles = sources.flatMap(source => source.titles)
   const ours = sources.filter(({ file }) => dirname(file) === 'standards' && basename(file) !== 'coverage.test.ts').flatMap(source => source.titles)

@@ -107,7 +107,7 @@ t.test('revoke: that token is dead, by the real revocation, and no other', async
   await app.revoke(other)
 
   const { app: another } = await build(t)
-  for (const wrong of ['', 'lkr_x', await another.createTestToken('alice')]) await t.rejects(app.revoke(wrong), { name: 'TypeError', message: /no access token of this app$/ })
+  for (const wrong of ['', 'lkr_x', await another.createTestToken('alice')]) await t.rejects(app.revoke(wrong), { name: 'TypeError', message: /not an access token of this app$/ })
 })
 
 t.test('users of the app\'s own: anybody whom it could give, and its claims', async t => {
@@ -117,7 +117,7 @@ t.test('users of the app\'s own: anybody whom it could give, and its claims', as
   t.equal((await app.injectAs(ada, '/users/me')).json().username, 'ada')
   t.equal((await app.injectAs({ scopes: ['items:read'] }, '/items')).statusCode, 200)
   t.equal((await app.injectAs({ scopes: ['items:read'] }, '/users/me')).statusCode, 401, 'find does not know this one')
-  await t.rejects(app.injectAs('ada', '/items'), { name: 'TypeError', message: /own \(option users\)/ })
+  await t.rejects(app.injectAs('ada', '/items'), { name: 'TypeError', message: /itself \(option users\)/ })
   await t.rejects(app.injectAs({ scopes: ['nonsense'] }, '/items'), { name: 'RangeError', message: /Unknown scope 'nonsense'/ })
 })
 

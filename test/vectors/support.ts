@@ -77,7 +77,7 @@ export function textOf ({ jws, jwe }: Case): string {
   return typeof token === 'string' ? token : JSON.stringify(token)
 }
 
-export function expectedOf ({ result }: Case): Verdict {
+function expectedOf ({ result }: Case): Verdict {
   return result === 'valid' ? 'accepted' : 'refused'
 }
 

@@ -111,7 +111,7 @@ t.test('an app starts without the service, answers 503, and accepts by itself wh
   await service.beat()
   await until(async () => (await app.inject({ url: '/admin', headers })).statusCode === 200)
   t.equal((await app.inject({ url: '/typo', headers })).statusCode, 403)
-  await until(() => lines.some(line => line.includes('a guard asks for a scope that no token carries') && line.includes('amdin')))
+  await until(() => lines.some(line => line.includes('a guard requires a scope that no token can have') && line.includes('amdin')))
 
   const cookie = `access_token=${service.token()}`
   t.equal((await app.inject({ method: 'POST', url: '/admin', headers: { cookie, origin: 'https://app.example' } })).statusCode, 200, 'a trusted origin, a cookie without Secure')

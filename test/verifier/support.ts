@@ -46,10 +46,10 @@ export function createMachineClocks (): MachineClocks {
   }
 }
 
-export interface WireRule { kind: string, value: string, issued_before?: number, expires_at: number }
+interface WireRule { kind: string, value: string, issued_before?: number, expires_at: number }
 
 /** One stream of the fake service. */
-export interface FakeStream {
+interface FakeStream {
   readonly cursor: string | undefined
   rules (rules: readonly WireRule[], id?: string): void
   state (asOf: number, others?: { time?: number, keys?: string[] }): void
@@ -183,7 +183,7 @@ export async function createFakeService (t: Test, { path = '', now = Date.now }:
   return service
 }
 
-export async function listenOn (t: Test, server: Server): Promise<string> {
+async function listenOn (t: Test, server: Server): Promise<string> {
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   t.teardown(async () => {
     server.closeAllConnections()
@@ -222,7 +222,7 @@ export interface Link {
   mend (): void
 }
 
-export async function createLink (t: Test): Promise<Link> {
+async function createLink (t: Test): Promise<Link> {
   let port = 0
   let isCut = false
   const pairs: Array<[Socket, Socket]> = []

@@ -4,10 +4,13 @@ import type { Queryable, Tables } from '../tables.js'
 
 export type TableName = keyof Tables & string
 
-/** Tables whose rows are numbered: what was given once is never given again, also where the last rows were purged. */
+/** Tables that number their rows. They never use a number twice, even if the last rows were purged. */
 type NumberedTable = { [Name in TableName]: 'seq' extends keyof Tables[Name] ? Name : never }[TableName]
 
-/** Each table with its primary key, in the order in which they are copied. The compiler wants all of them, and test/lib/store/copy/copy.test.ts compares them with those of the databases. */
+/**
+ * Each table with its primary key, in the order of the copy. The compiler requires all tables, and
+ * test/lib/store/copy/copy.test.ts compares them with the databases.
+ */
 export const PRIMARY_KEYS: { readonly [Name in TableName]: ReadonlyArray<keyof Tables[Name] & string> } = {
   users: ['id'],
   sessions: ['id'],
@@ -24,29 +27,35 @@ export const TABLES = Object.keys(PRIMARY_KEYS) as TableName[]
 
 export const NUMBERED: Readonly<Record<NumberedTable, true>> = { rules: true, events: true }
 
-/** Rows that are the engine's own: PostgreSQL's triggers count the commits that others must hear of, those of the copy too. */
+/**
+ * Rows that belong to the engine. PostgreSQL's triggers count the commits that other nodes must learn about, including
+ * the commit of the copy.
+ */
 const NOT_COPIED: { readonly [Name in TableName]?: RawBuilder<boolean> } = { meta: sql<boolean>`name = 'changes'` }
 
-/** A row of any table, by the names of its columns. */
+/** A row of any table: a value for each column. */
 export type Row = Readonly<Record<string, unknown>>
 
-/** How many rows are in memory at a time. */
+/** The most rows in memory at a time. */
 const PAGE = 1_000
 
-/** How many rows of a table are copied. */
+/** Counts the rows of a table that are copied. */
 export async function countRows (db: Queryable, table: TableName): Promise<number> {
-  const { rows } = await sql<{ number: number }>`select count(*) as number from ${sql.table(table)} where ${isCopied(table)}`.execute(db)
+  const { rows } = await sql<{ number: number }>`
+    select count(*) as number from ${sql.table(table)} where ${isCopied(table)}`.execute(db)
   return rows[0]?.number ?? 0
 }
 
-/** All rows of a table that are copied, in the order of its primary key, which is the same in every engine. */
+/** Yields all rows of a table that are copied, in the order of its primary key. The order is the same in every engine. */
 export async function * readPages (db: Queryable, table: TableName): AsyncGenerator<Row[]> {
   const key = PRIMARY_KEYS[table] as readonly string[]
   const columns = sql.join(key.map(column => sql.ref(column)))
   let last: Row | undefined
   do {
-    const after = last === undefined ? sql`` : sql` and (${columns}) > (${sql.join(key.map(column => last?.[column]))})`
-    const { rows } = await sql<Row>`select * from ${sql.table(table)} where ${isCopied(table)}${after} order by ${columns} limit ${sql.lit(PAGE)}`.execute(db)
+    const position = sql.join(key.map(column => last?.[column]))
+    const after = last === undefined ? sql`` : sql` and (${columns}) > (${position})`
+    const { rows } = await sql<Row>`select * from ${sql.table(table)} where ${isCopied(table)}${after}
+      order by ${columns} limit ${sql.lit(PAGE)}`.execute(db)
     if (rows.length > 0) yield rows
     last = rows.length < PAGE ? undefined : rows.at(-1)
   } while (last !== undefined)
@@ -57,12 +66,12 @@ function isCopied (table: TableName): RawBuilder<boolean> {
   return own === undefined ? sql<boolean>`1 = 1` : sql<boolean>`not (${own})`
 }
 
-/** Empties a table of what a copy brings: of numbers that a new database begins with. */
+/** Deletes the rows that a new database begins with, because the copy brings its own. */
 export async function clear (trx: Queryable, table: TableName): Promise<void> {
   await sql`delete from ${sql.table(table)} where ${isCopied(table)}`.execute(trx)
 }
 
-/** A row's primary key, for a message. */
+/** Describes a row's primary key for a message. */
 export function describeKey (table: TableName, row: Row): string {
   return PRIMARY_KEYS[table].map(column => `${column} ${JSON.stringify(row[column as string])}`).join(', ')
 }

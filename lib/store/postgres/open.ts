@@ -1,62 +1,49 @@
-import type { DatabaseConnection, PostgresPool } from 'kysely'
-import { LatchkeyError } from '../../errors.js'
-import { DATABASE_OPTION, describeDatabase } from '../database-url.js'
-import { CompiledQuery, Kysely, PostgresDialect, PostgresDriver, sql } from '../kysely.js'
+import { CompiledQuery, Kysely, sql } from '../kysely.js'
 import { migrate, requireSchema } from '../migrations.js'
-import type { Dialectal } from '../migrations.js'
-import { CHANGES_QUERY, followChanges } from './changes.js'
-import type { ChangesFollower, ChangesRow } from './changes.js'
-import { createPool } from './pool.js'
-import { storeUnavailable } from '../store.js'
+import { DATABASE_OPTION } from '../store.js'
 import type { OpenOptions, Store } from '../store.js'
 import type { Tables } from '../tables.js'
+import { followChanges } from './changes.js'
+import type { ChangesFollower } from './changes.js'
+import { CHANGES_QUERY } from './connection.js'
+import type { ChangesRow } from './connection.js'
+import { SingleWriterDialect } from './dialect.js'
+import { isFinal, messageOf, translate } from './errors.js'
+import { LOCKS, ONE_NODE } from './locks.js'
+import { createPool } from './pool.js'
+import { schemaDialect } from './schema.js'
+import { describeUrl } from './url.js'
 
-/** The first half of the names of our advisory locks ("latc"), the second says what is locked. */
-const LOCKS = 0x6c617463
-const WRITER = 1
-const ALONE = 2
-
-/** Milliseconds that a statement of a migration may take, the wait for another node that migrates with it. */
+/** Milliseconds that a statement of a migration may take, including the wait for another node that migrates. */
 const MIGRATION_TIMEOUT = 600_000
 
-/** Milliseconds after which what one node runs alone may be run by another: the one may be frozen, or cut off. */
-const ALONE_TIMEOUT = 60_000
+/**
+ * Milliseconds after which another node may run the work of `onOneNode`, because the first may be frozen or cut off.
+ */
+const ONE_NODE_TIMEOUT = 60_000
 
-/** What is different in PostgreSQL. */
-const DIALECT: Dialectal = {
-  // The order of bytes, as in SQLite: a page's cursor means the same on every engine, whatever the locale of the database.
-  text: sql`text collate "C"`,
-  // The identity gives numbers in the order of the inserts, and writers take turns: so it is the order of the commits too.
-  addSequence: table => table.addColumn('seq', 'bigint', column => column.primaryKey().generatedByDefaultAsIdentity()),
-  // Numbers the commits that others must hear of. By triggers: no query can forget it.
-  async announceChanges (db) {
-    await sql`create or replace function latchkey_changed() returns trigger language plpgsql as $$
-      declare number bigint;
-      begin
-        insert into meta (name, value) values ('changes', 1)
-          on conflict (name) do update set value = meta.value + 1 returning value into number;
-        perform pg_notify('latchkey', number::text);
-        return null;
-      end $$`.execute(db)
-    await sql`create or replace trigger latchkey_rules after insert on rules for each statement execute function latchkey_changed()`.execute(db)
-    await sql`create or replace trigger latchkey_keys after insert or update or delete on keys for each statement execute function latchkey_changed()`.execute(db)
-  }
-}
+const BEGIN_ON_ONE_NODE = `begin; set local idle_in_transaction_session_timeout = ${ONE_NODE_TIMEOUT}`
 
 /**
- * Opens a PostgreSQL database and brings its schema up to date; several processes may do so at once.
- * @param url - `postgres://user:password@host:port/database`, with the parameters of libpq that `pg` knows (`sslmode` and others).
- * @throws Error that names the option `database`, and never the password in it, where it cannot be opened.
+ * Opens a PostgreSQL database and brings its schema up to date. Several processes may do so at the same time.
+ * @param url - `postgres://user:password@host:port/database`, with the parameters of libpq that `pg` knows, for example
+ *   `sslmode`.
+ * @throws Error that names the option `database`, and never the password in it, if the database cannot be opened.
  */
-export async function openPostgres (url: string, { bound, log, name = DATABASE_OPTION, mustExist = false, patience }: OpenOptions): Promise<Store> {
+export async function openPostgres (url: string, options: OpenOptions): Promise<Store> {
+  const { bound, log, name = DATABASE_OPTION, mustExist = false, patience } = options
   await migrateSchema(url, { log, name, mustExist })
   let changes: ChangesFollower | undefined
   const onServer = (started: number): void => changes?.meet(started)
-  // Two, that no reader waits behind writers that wait for their turn: a node must be able to tell what is revoked meanwhile.
-  const pools = [createPool(url, { log, patience, onServer }), createPool(url, { log, patience, onServer })] as const
-  const [db, writer] = pools.map(pool => new Kysely<Tables>({ dialect: new SingleWriterDialect(pool) })) as [Kysely<Tables>, Kysely<Tables>]
+  // Two pools, so that readers never wait behind writers that wait for their turn. A node must always be able to find
+  // out what is revoked.
+  const pools = [
+    createPool(url, { log, patience, onServer }),
+    createPool(url, { log, patience, onServer })
+  ] as const
+  const [db, writer] = [connectKysely(pools[0]), connectKysely(pools[1])]
   try {
-    // Kysely closes for good only what was used.
+    // Kysely closes a pool for good only if it was used.
     await readChanges(writer)
     changes = followChanges({
       url,
@@ -76,18 +63,9 @@ export async function openPostgres (url: string, { bound, log, name = DATABASE_O
   return {
     read: work => attempt(() => work(db)),
     transaction: work => attempt(() => writer.transaction().execute(work)),
-    alone: work => attempt(() => db.connection().execute(async connection => {
-      // In a transaction, which does nothing else: PostgreSQL ends it where this node freezes or vanishes in the middle, and lets go.
-      await connection.executeQuery(CompiledQuery.raw(`begin; set local idle_in_transaction_session_timeout = ${ALONE_TIMEOUT}`))
-      try {
-        const { rows } = await sql<{ locked: boolean }>`select pg_try_advisory_xact_lock(${sql.lit(LOCKS)}, ${sql.lit(ALONE)}) as locked`.execute(connection)
-        return rows[0]?.locked === true ? await work() : undefined
-      } finally {
-        await connection.executeQuery(CompiledQuery.raw('rollback'))
-      }
-    })),
+    onOneNode: work => attempt(() => db.connection().execute(connection => runOnOneNode(connection, work))),
     changed: changes.changed,
-    ask: changes.ask,
+    poll: changes.poll,
     asOf: changes.asOf,
     epoch: changes.epoch,
     onChange: changes.onChange,
@@ -98,18 +76,43 @@ export async function openPostgres (url: string, { bound, log, name = DATABASE_O
   }
 }
 
+function connectKysely (pool: ReturnType<typeof createPool>): Kysely<Tables> {
+  return new Kysely<Tables>({ dialect: new SingleWriterDialect(pool) })
+}
+
 async function readChanges (db: Kysely<Tables>): Promise<ChangesRow> {
   const { rows: [row] } = await db.executeQuery<ChangesRow>(CompiledQuery.raw(CHANGES_QUERY))
-  if (row === undefined) throw new Error('The server does not say what has changed')
+  if (row === undefined) throw new Error('The server does not report what has changed')
   return row
 }
 
-/** On connections of its own: what a large table takes, and the wait for a node that is at it, is no reason to give up. */
-async function migrateSchema (url: string, { log, name, mustExist }: Required<Pick<OpenOptions, 'log' | 'name' | 'mustExist'>>): Promise<void> {
-  const db = new Kysely<Tables>({ dialect: new SingleWriterDialect(createPool(url, { log, patience: MIGRATION_TIMEOUT })) })
+/**
+ * Runs `work` while a transaction on `connection` holds the lock. The transaction does nothing else. If this node
+ * freezes or disappears meanwhile, PostgreSQL ends the transaction and releases the lock.
+ */
+async function runOnOneNode<T> (connection: Kysely<Tables>, work: () => Promise<T>): Promise<T | undefined> {
+  await connection.executeQuery(CompiledQuery.raw(BEGIN_ON_ONE_NODE))
+  try {
+    const { rows } = await sql<{ locked: boolean }>`
+      select pg_try_advisory_xact_lock(${sql.lit(LOCKS)}, ${sql.lit(ONE_NODE)}) as locked`.execute(connection)
+    return rows[0]?.locked === true ? await work() : undefined
+  } finally {
+    await connection.executeQuery(CompiledQuery.raw('rollback'))
+  }
+}
+
+/**
+ * Migrates on separate connections with a long timeout. A large table, or the wait for a node that already migrates, is
+ * no reason to give up.
+ */
+async function migrateSchema (
+  url: string,
+  { log, name, mustExist }: Required<Pick<OpenOptions, 'log' | 'name' | 'mustExist'>>
+): Promise<void> {
+  const db = connectKysely(createPool(url, { log, patience: MIGRATION_TIMEOUT }))
   try {
     if (mustExist) await requireSchema(db)
-    await migrate(db, DIALECT)
+    await migrate(db, schemaDialect)
   } catch (cause) {
     throw cannotOpen(url, name, cause)
   } finally {
@@ -118,55 +121,16 @@ async function migrateSchema (url: string, { log, name, mustExist }: Required<Pi
 }
 
 function cannotOpen (url: string, name: string, cause: unknown): Error {
-  const reason = messageOf(cause)
-  // A wrong password or name does not come right by waiting.
-  const isFinal = cause instanceof LatchkeyError && cause.cause instanceof Error && /^(28|3D)/.test(String((cause.cause as { code?: unknown }).code))
-  return new Error(`${name} names ${describeDatabase(url)}, which cannot be opened: ${reason}; give the URL of a PostgreSQL database that is up and whose role may create tables in it`, { cause: isFinal ? cause.cause : cause })
+  return new Error(`${name} names ${describeUrl(url)}, which cannot be opened: ${messageOf(cause)}; ` +
+    'give the URL of a PostgreSQL database that is up and whose role may create tables in it',
+  { cause: isFinal(cause) ? cause.cause : cause })
 }
 
-/** What the engine said. Where a name has several addresses, `pg` gives what it heard of each, and no message. */
-function messageOf (error: unknown): string {
-  if (error instanceof AggregateError) return error.errors.map(messageOf).join(', ')
-  if (!(error instanceof Error)) return String(error)
-  return error instanceof LatchkeyError ? messageOf(error.cause) : error.message
-}
-
-class SingleWriterDriver extends PostgresDriver {
-  /**
-   * One writer at a time, as the contract of a store says: numbers are given, and times kept, in the order of the commits. The lock
-   * goes with the transaction, and only after the commit can be seen. One round trip for both. At this level of isolation, whatever the server
-   * is configured for: at the stricter ones the wait for the lock would already have fixed what can be seen.
-   */
-  override async beginTransaction (connection: DatabaseConnection): Promise<void> {
-    try {
-      await connection.executeQuery(CompiledQuery.raw(`begin isolation level read committed; select pg_advisory_xact_lock(${LOCKS}, ${WRITER})`))
-    } catch (error) {
-      // The transaction was begun, and would go back to the pool aborted.
-      await connection.executeQuery(CompiledQuery.raw('rollback')).catch(() => {})
-      throw error
-    }
-  }
-}
-
-class SingleWriterDialect extends PostgresDialect {
-  readonly #pool: PostgresPool
-
-  constructor (pool: PostgresPool) {
-    super({ pool })
-    this.#pool = pool
-  }
-
-  override createDriver (): SingleWriterDriver {
-    return new SingleWriterDriver({ pool: this.#pool })
-  }
-}
-
-/** Of Kysely, when the app has closed. What the engine cannot do the pool has already said. */
+/** Runs `work`, and reports errors as the contract of a store requires. */
 async function attempt<T> (work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (error) {
-    if (error instanceof Error && /driver has already been destroyed/.test(error.message)) throw storeUnavailable(error)
-    throw error
+    throw translate(error)
   }
 }

@@ -1,29 +1,32 @@
 import type { Store } from '../store.js'
 
-/** Milliseconds for which one look at the file is good, within a turn of the event loop. */
+/** Milliseconds for which one look at the file is valid, within one turn of the event loop. */
 const LOOK_HOLDS = 1
 
-/** Of all files that this process writes. */
+/** How often this process has committed, to any file. */
 let commits = 0
 
-/** Says that this process has committed: what is open beside it on the same file looks again. */
+/** Counts a commit of this process, so that its other stores on the same file look again. */
 export function noteCommit (): void {
   commits++
 }
 
 /**
- * Tells what other processes have committed to a file, by the number that SQLite counts their commits with (PRAGMA data_version).
- * To read it takes a look at the file, several system calls, so that one look serves what comes in the same turn of the event loop, and a
- * millisecond at most: by so much a commit of another process may be missed. Requests that the kernel reports together were sent before the
- * look that they share; but one may have begun before and end after it, a thousand connections are reported in parts, and a look that
- * was made for something else (a timer, a commit of ours) is followed by requests.
- * @param readVersion - throws where the file cannot be looked at.
+ * Reports what other processes have committed to a file. SQLite counts their commits (PRAGMA data_version). Reading
+ * that number takes several system calls. So one look at the file serves all requests in the same turn of the event
+ * loop, for at most a millisecond. For that long, a commit of another process may go unnoticed.
+ *
+ * Usually the requests that the kernel reports together were sent before the look that they share. There are three
+ * exceptions, and the millisecond limits them. A request may begin before the look and end after it. The kernel reports
+ * a thousand connections in several parts. A look for something else (a timer, a commit of this process) may come
+ * before the requests of its turn.
+ * @param readVersion - throws if it cannot read the file.
  */
 export function createFileChanges (readVersion: () => unknown): Pick<Store, 'changed' | 'asOf'> & { forget (): void } {
   let version = readVersion()
-  let told = version
+  let reported = version
   let lookedAt = performance.now()
-  let toldAt = lookedAt
+  let reportedAt = lookedAt
   let isThisTurn = false
   let seenCommits = commits
 
@@ -45,19 +48,19 @@ export function createFileChanges (readVersion: () => unknown): Pick<Store, 'cha
   return {
     changed () {
       look()
-      toldAt = lookedAt
-      if (version === told) return false
-      told = version
+      reportedAt = lookedAt
+      if (version === reported) return false
+      reported = version
       return true
     },
     asOf () {
       try {
         look()
-        if (version === told) toldAt = lookedAt
+        if (version === reported) reportedAt = lookedAt
       } catch {
-        // `changed` throws it: here it is only asked since when.
+        // `changed` throws this error. This method only returns the moment of the last success.
       }
-      return toldAt
+      return reportedAt
     },
     forget
   }

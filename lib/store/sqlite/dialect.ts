@@ -6,13 +6,16 @@ export interface SqliteHandle extends SqliteDatabase {
   readonly inTransaction: boolean
 }
 
-/** Statements that are kept prepared. The program has fewer; what comes and goes are lists of different lengths. */
+/** The most statements that stay prepared. The program has fewer, except for lists of different lengths. */
 const MOST_STATEMENTS = 256
 
-/** Characters. A longer text is a list of many rows, hardly ever of the same length again, and a statement takes as much memory as its text. */
+/**
+ * The most characters of a statement that stays prepared. A longer one is a list of many rows, hardly ever of the same
+ * length again, and a statement takes as much memory as its text.
+ */
 const LONGEST_TEXT = 4_096
 
-/** SQLite as Kysely's dialect has it, but with one writer that begins as one, and with statements that are prepared once. */
+/** Kysely's dialect, except that a transaction begins as the only writer, and that each statement is prepared once. */
 export class SingleWriterDialect extends SqliteDialect {
   readonly #database: SqliteHandle
 
@@ -30,14 +33,19 @@ export class SingleWriterDialect extends SqliteDialect {
   }
 }
 
-/** SQLite's schema changes are transactional; run so, ten processes that start at once migrate one after the other. */
+/**
+ * SQLite's schema changes are transactional. So ten processes that start at the same time migrate one after the other.
+ */
 class TransactionalAdapter extends SqliteAdapter {
   override get supportsTransactionalDdl (): boolean {
     return true
   }
 }
 
-/** Kysely's own prepares each statement anew each time, and wakes everybody who waits for the connection when it becomes free. */
+/**
+ * Kysely's own driver prepares each statement every time. When the connection becomes free, it wakes every caller that
+ * waits for it.
+ */
 function createDriver (database: SqliteHandle): Driver {
   const connection = createConnection(database)
   const waiting: Array<() => void> = []
@@ -50,7 +58,7 @@ function createDriver (database: SqliteHandle): Driver {
   return {
     async init () {},
     async acquireConnection () {
-      // Whoever lets go hands it over to the one who has waited longest: nobody can come between.
+      // `releaseConnection` hands the connection to the caller that has waited longest, so no other can come first.
       if (isHeld) await new Promise<void>(resolve => { waiting.push(resolve) })
       isHeld = true
       return connection
@@ -60,11 +68,11 @@ function createDriver (database: SqliteHandle): Driver {
       if (next === undefined) isHeld = false
       else next()
     },
-    // A transaction that begins as a reader loses its place to another process's commit when it first writes.
+    // A transaction that begins as a reader fails at its first write if another process has committed meanwhile.
     beginTransaction: () => execute('begin immediate'),
     commitTransaction: () => execute('commit'),
     async rollbackTransaction () {
-      // A full disk has already rolled back: doing it again would throw, and hide why.
+      // A full disk has already caused a rollback. A second one would throw and hide the reason.
       if (database.inTransaction) await execute('rollback')
     },
     async destroy () {
@@ -97,7 +105,7 @@ function createConnection (database: SqliteHandle): DatabaseConnection {
       return { numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid), rows: [] }
     },
     async * streamQuery<Row> ({ sql, parameters }: CompiledQuery): AsyncIterableIterator<QueryResult<Row>> {
-      // Not one of those that are kept: it is in use until its last row was read.
+      // Not a statement that stays prepared, because it is in use until the last row has been read.
       for (const row of database.prepare(sql).iterate(parameters)) yield { rows: [row as Row] }
     }
   }

@@ -5,15 +5,18 @@ import { isLocked, translate } from './errors.js'
 import type { Store } from '../store.js'
 import type { Tables } from '../tables.js'
 
-/** Milliseconds after which a group takes no more: until it is committed, the event loop does nothing else. */
+/** Milliseconds after which a group accepts no more transactions. The event loop does nothing else until its commit. */
 const LONGEST_GROUP = 2
 
-/** Milliseconds between two tries while another process holds the file. */
+/** Milliseconds between two attempts while another process has locked the file. */
 const SHORTEST_PAUSE = 2
 const LONGEST_PAUSE = 50
 
-/** Undoes a group of which nothing is left: its pages were touched all the same, and a commit would write them and wait for the disk. */
-const NOTHING_DONE = new Error('Nothing of the group is left to be committed')
+/**
+ * Rolls back a group in which every transaction has failed. They have still touched pages, and a commit would write
+ * those and wait for the disk.
+ */
+const NOTHING_DONE = new Error('Every transaction of the group has failed')
 
 /** A transaction that waits for its turn. */
 interface Waiting {
@@ -28,21 +31,26 @@ type Outcome =
   | { value: unknown }
   | { error: unknown }
 
-/** The connection of better-sqlite3 that the groups are run on. */
+/** The connection of better-sqlite3 on which the groups run. */
 export interface GroupConnection extends Pick<SqliteDatabase, 'prepare'> {
   readonly inTransaction: boolean
 }
 
 /**
- * Gives `Store.transaction`, which commits in groups: a commit waits for the disk, and one wait is enough for all that were asked for in the same
- * turn of the event loop. They run one after the other, in the order in which they were asked for, each inside a savepoint: one that throws is
- * undone alone. Nobody hears of an outcome, good or bad, before the commit: what one decides may rest on what those before it have written.
- * @param patience - milliseconds that each waits for another process to let go of the file.
+ * Creates `Store.transaction`, which commits in groups. A commit waits for the disk, and one wait is enough for all
+ * transactions that were requested in the same turn of the event loop. They run one after the other, in the order of
+ * the requests. Each runs in a savepoint, so one that throws is rolled back alone. No caller gets a result or an error
+ * before the commit, because a transaction may decide on the basis of what the previous ones have written.
+ * @param patience - milliseconds for which each waits until another process unlocks the file.
  */
-export function createGroups (db: Kysely<Tables>, connection: GroupConnection, { patience }: { patience: number }): Store['transaction'] {
+export function createGroups (
+  db: Kysely<Tables>,
+  connection: GroupConnection,
+  { patience }: { patience: number }
+): Store['transaction'] {
   const queue: Waiting[] = []
   let isLed = false
-  /** How many of the queue have begun, each of them in the open transaction. */
+  /** How many transactions of the queue have begun. They all run inside the open transaction of the group. */
   let begun = 0
   const begin = connection.prepare('savepoint work')
   const undo = connection.prepare('rollback to work')
@@ -55,7 +63,7 @@ export function createGroups (db: Kysely<Tables>, connection: GroupConnection, {
       end.run([])
       return { value }
     } catch (error) {
-      // SQLite itself has undone all of it, the others' too: a full disk, or one that fails.
+      // SQLite itself has rolled back the whole group, because the disk is full or has failed.
       if (!connection.inTransaction) throw error
       undo.run([])
       end.run([])
@@ -89,7 +97,7 @@ export function createGroups (db: Kysely<Tables>, connection: GroupConnection, {
 
   function refuseOverdue (error: unknown): void {
     const now = performance.now()
-    // The oldest come first.
+    // The queue is in the order of the requests, so the deadlines are too.
     const patient = queue.findIndex(({ deadline }) => now <= deadline)
     refuse(queue.splice(0, patient === -1 ? queue.length : patient), error)
   }
@@ -97,7 +105,8 @@ export function createGroups (db: Kysely<Tables>, connection: GroupConnection, {
   async function lead (): Promise<void> {
     let pause = SHORTEST_PAUSE
     while (queue.length > 0) {
-      // What is read from sockets in this turn has all been asked for when the next one begins; and between two groups others get theirs.
+      // By the next turn, every request that was read from a socket in this turn has asked for its transaction. Between
+      // two groups, the event loop also gets time for other work.
       await nextTurn()
       try {
         const outcomes = await commitGroup()
@@ -113,7 +122,8 @@ export function createGroups (db: Kysely<Tables>, connection: GroupConnection, {
           await delay(pause)
           pause = Math.min(pause * 2, LONGEST_PAUSE)
         } else {
-          // Nothing of the group is there. Where not even a transaction could be begun, it is the first one's bad luck.
+          // Nothing of the group was committed. If not even its transaction could begin, the first caller gets the
+          // error.
           refuse(queue.splice(0, Math.max(begun, 1)), error)
         }
       }

@@ -1,42 +1,45 @@
 import { closeSync, openSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import Database from 'better-sqlite3'
-import { DATABASE_OPTION } from '../database-url.js'
 import { Kysely } from '../kysely.js'
 import { migrate, requireSchema } from '../migrations.js'
-import type { Dialectal } from '../migrations.js'
+import { DATABASE_OPTION, storeUnavailable } from '../store.js'
+import type { OpenOptions, Store } from '../store.js'
+import type { Tables } from '../tables.js'
 import { assertMatchingBuild } from './build.js'
 import { createFileChanges } from './changes.js'
 import { SingleWriterDialect } from './dialect.js'
 import { isLocked, translate } from './errors.js'
 import { createGroups } from './group-commit.js'
-import { storeUnavailable } from '../store.js'
-import type { OpenOptions, Store } from '../store.js'
-import type { Tables } from '../tables.js'
+import { schemaDialect } from './schema.js'
 
-/** How long a request waits for another process to let go of the file, in milliseconds. */
+/** Milliseconds for which a request waits until another process unlocks the file. */
 const LOCK_PATIENCE = 5_000
 
-/** SQLite before this one can corrupt a WAL database (https://sqlite.org/wal.html, "The WAL-Reset Bug"). */
+/** Older versions of SQLite can corrupt a WAL database (https://sqlite.org/wal.html, "The WAL-Reset Bug"). */
 const OLDEST_SQLITE = [3, 51, 3] as const
 
 /**
- * Opens (or makes) a SQLite database and brings its schema up to date.
+ * Opens or creates a SQLite database, and brings its schema up to date.
  * @param file - a path, or `:memory:`.
- * @throws Error that names the option `database` where the file cannot be opened or is no database.
+ * @throws Error that names the option `database` if the file cannot be opened or is not a database.
  */
-export async function openSqlite (file: string, { name = DATABASE_OPTION, mustExist = false }: Pick<OpenOptions, 'name' | 'mustExist'> = {}): Promise<Store> {
+export async function openSqlite (
+  file: string,
+  { name = DATABASE_OPTION, mustExist = false }: Pick<OpenOptions, 'name' | 'mustExist'> = {}
+): Promise<Store> {
   const named = { file, name, mustExist }
   const database = await connectPatiently(named)
   const db = new Kysely<Tables>({ dialect: new SingleWriterDialect(database) })
   try {
     if (mustExist) await requireSchema(db)
-    await migrate(db, DIALECT)
+    await migrate(db, schemaDialect)
   } catch (error) {
     await db.destroy()
     throw cannotOpen(named, error)
   }
-  // better-sqlite3 waits for a lock synchronously, and with it every request: from here on we wait ourselves.
+  // better-sqlite3 waits for a lock synchronously, which would block every request. From here on, the store waits
+  // itself.
   database.pragma('busy_timeout = 0')
 
   const dataVersion = database.prepare('PRAGMA data_version').pluck()
@@ -51,10 +54,10 @@ export async function openSqlite (file: string, { name = DATABASE_OPTION, mustEx
   return {
     read: work => patiently(() => work(db)),
     transaction: createGroups(db, database, { patience: LOCK_PATIENCE }),
-    // The processes on one file take turns step by step: two that do the same work share it.
-    alone: work => work(),
+    // Processes on one file take turns with each step, so two that do the same work share it.
+    onOneNode: work => work(),
     changed: changes.changed,
-    async ask () {
+    async poll () {
       changes.forget()
     },
     asOf: changes.asOf,
@@ -67,14 +70,14 @@ export async function openSqlite (file: string, { name = DATABASE_OPTION, mustEx
   }
 }
 
-/** A file, what errors call it, and whether it must be there. */
+/** A file, its name in errors, and whether it must exist. */
 interface Named {
   file: string
   name: string
   mustExist: boolean
 }
 
-/** The switch to WAL does not wait for another process that makes it in the same moment: it is tried again. */
+/** Connects, and tries again. The switch to WAL does not wait for another process that switches at the same moment. */
 async function connectPatiently (named: Named): Promise<Database.Database> {
   const deadline = performance.now() + LOCK_PATIENCE
   for (;;) {
@@ -101,10 +104,10 @@ function connect (named: Named): Database.Database {
     const version = String(database.prepare('select sqlite_version()').pluck().get())
     if (isOlder(version)) throw new Error(`SQLite ${version} can corrupt a WAL database; update better-sqlite3`)
     database.pragma('journal_mode = WAL')
-    // After the switch to WAL better-sqlite3 has lowered this to NORMAL, with which the last commits die with the power.
+    // better-sqlite3 lowers this to NORMAL after the switch to WAL. Then a power cut would lose the last commits.
     database.pragma('synchronous = FULL')
     database.pragma('foreign_keys = ON')
-    // What a savepoint would undo: a read-only container has no folder for such files.
+    // SQLite keeps what a savepoint may undo in temporary files, and a read-only container has no folder for them.
     database.pragma('temp_store = MEMORY')
     return database
   } catch (error) {
@@ -113,12 +116,14 @@ function connect (named: Named): Database.Database {
   }
 }
 
-/** Makes the file, for its mode: it holds password hashes. SQLite gives the files beside it the same. */
+/**
+ * Creates the file with a private mode, because it holds password hashes. SQLite gives its other files the same mode.
+ */
 function createPrivately (file: string): void {
   try {
     closeSync(openSync(file, 'ax', 0o600))
   } catch {
-    // It is there, or cannot be: opening it tells.
+    // The file exists already, or cannot be created. In both cases, opening it shows which.
   }
 }
 
@@ -136,21 +141,14 @@ function cannotOpen ({ file, name, mustExist }: Named, cause: unknown): Error {
   const hint = /NODE_MODULE_VERSION|bindings|ERR_DLOPEN_FAILED/.test(reason)
     ? 'better-sqlite3 was not built for this version of Node.js: run `npm rebuild better-sqlite3`'
     : isLocked(cause)
-      ? 'another process holds it: try again when that has let go'
+      ? 'another process has locked it: try again when that process has finished'
       : mustExist
         ? 'give the path of the database of a service'
         : "give the path of a SQLite database in a folder that exists and can be written, or ':memory:'"
   return new Error(`${name} names '${file}', which cannot be opened: ${reason}; ${hint}`, { cause })
 }
 
-const DIALECT: Dialectal = {
-  text: 'text',
-  addSequence: table => table.addColumn('seq', 'integer', column => column.primaryKey().autoIncrement()),
-  // `PRAGMA data_version` tells of each commit.
-  async announceChanges () {}
-}
-
-/** Runs `work` again while another process holds the lock; turns what the engine cannot do into `store_unavailable`. */
+/** Repeats `work` while another process holds the lock. Reports other failures of the engine as `store_unavailable`. */
 async function patiently<T> (work: () => Promise<T>): Promise<T> {
   const deadline = performance.now() + LOCK_PATIENCE
   for (let pause = 2; ; pause = Math.min(pause * 2, 50)) {

@@ -11,7 +11,10 @@ import { selectUsers } from '../list.js'
 
 const PAGE = 1_000
 
-/** Makes `Users.exportAll`: each page is one read, so that nobody waits, and the whole is as of no one moment. */
+/**
+ * Makes `Users.exportAll`. Each page is a read of its own, so the export blocks no other work. As a whole it does not
+ * show the users at one moment.
+ */
 export function createUserExport ({ store, ledger }: { store: Store, ledger: Ledger }) {
   return async function * exportAll (by: Actor = HOST): AsyncGenerator<UserRecord[]> {
     await ledger.write(({ record }) => record({ type: 'users_exported', actor: by }))

@@ -4,23 +4,27 @@ import { USER_COLUMNS } from '../../../schemas/users.js'
 import type { UserRecord } from '../../../schemas/users.js'
 import { readLines } from './text-lines.js'
 import type { Line } from './text-lines.js'
-import type { ImportRow } from './import.js'
+import type { ImportRow } from './candidate.js'
 
-/** How a file of users is written: a JSON object on each line, or CSV (RFC 4180) under a line with the names of the columns. */
+/** The format of a file of users: a JSON object on each line, or CSV (RFC 4180) whose first line names the columns. */
 export type UserFileFormat = 'ndjson' | 'csv'
 
-/** A row that cannot be read, and why: the second half of a sentence. */
+/** A row that cannot be read. */
 export interface UnreadableRow {
   line: number
+  /** The reason, as a clause that can follow `line 3: `. */
   problem: string
 }
 
-/** The file as a whole cannot be read. The message says why, and nothing of what is in it. */
+/** The file as a whole cannot be read. The message gives the reason and never quotes the file. */
 export class UserFileError extends Error {
   override readonly name = 'UserFileError'
 }
 
-/** Reads the rows of a file of users, one after the other, however long it is. Throws a UserFileError where the columns are not named. */
+/**
+ * Reads the rows of a file of users one by one, so the file may have any length. Throws a UserFileError if the first
+ * line of CSV does not name the columns.
+ */
 export function readUserFile (chunks: AsyncIterable<Buffer>, format: UserFileFormat): AsyncGenerator<ImportRow | UnreadableRow> {
   return format === 'csv' ? readCsv(chunks) : readNdjson(chunks)
 }
@@ -36,16 +40,17 @@ function readJson (line: number, text: string): ImportRow | UnreadableRow {
   try {
     return { line, value: JSON.parse(text) }
   } catch {
-    return { line, problem: 'it is no JSON' }
+    return { line, problem: 'it is not JSON' }
   }
 }
 
-/** How many lines a record may be spread over, by line breaks between quotes. */
+/** The maximum number of lines of one record, which may have line breaks between quotes. */
 const MOST_LINES = 10
 
 /**
- * Record by record, and not the whole file in one stream, so that one bad row is one. But where a quote may be open nothing is a row any more: what follows may
- * be text of one cell, in which a user of another system has written rows of their choice.
+ * Parses each record on its own, not the file as one stream, so that a bad row does not affect the rows after it. But
+ * if a quote may be open, it stops: the text that follows may belong to one cell, in which a user of another system has
+ * written rows of their choice.
  */
 async function * readCsv (chunks: AsyncIterable<Buffer>): AsyncGenerator<ImportRow | UnreadableRow> {
   let columns: string[] | undefined
@@ -56,7 +61,7 @@ async function * readCsv (chunks: AsyncIterable<Buffer>): AsyncGenerator<ImportR
     }
     const { line, cells, problem } = record
     if (problem !== undefined) yield { line, problem }
-    else if (cells.length !== columns.length) yield { line, problem: `it has ${cells.length} columns, where the first line names ${columns.length}` }
+    else if (cells.length !== columns.length) yield { line, problem: `it has ${cells.length} columns, but the first line names ${columns.length}` }
     else yield { line, value: toValue(columns, cells) }
   }
 }
@@ -86,7 +91,7 @@ async function * readCsvRecords (chunks: AsyncIterable<Buffer>): AsyncGenerator<
     }
     let { line, text, problem } = first
     let count = 1
-    // An odd number of quotes: one is open at the end of the line, or there is one too many.
+    // If the number of quotes is odd, one is open at the end of the line, or there is one too many.
     while (problem === undefined && quotesIn(text) % 2 === 1) {
       const next = count < MOST_LINES ? await peek(count) : undefined
       if (next === undefined || next.problem !== undefined) problem = 'it has a quote that is not closed'
@@ -109,23 +114,30 @@ function readRecord (line: number, text: string): CsvRecord {
   try {
     const records = parse(text, { relax_column_count: true, record_delimiter: ['\r\n', '\n'] }) as string[][]
     const [cells] = records
-    return records.length === 1 && cells !== undefined ? { line, cells } : { line, cells: [], problem: 'its quotes are not those of CSV' }
+    return records.length === 1 && cells !== undefined ? { line, cells } : { line, cells: [], problem: 'its quotes are not valid CSV' }
   } catch {
-    return { line, cells: [], problem: 'its quotes are not those of CSV' }
+    return { line, cells: [], problem: 'its quotes are not valid CSV' }
   }
 }
 
 function readHeader ({ cells, problem }: CsvRecord): string[] {
-  const known = `the columns are ${USER_COLUMNS.join(', ')}`
-  if (problem !== undefined) throw new UserFileError(`The first line does not name the columns: ${problem}; ${known}`)
+  const known = USER_COLUMNS.join(', ')
+  if (problem !== undefined) {
+    throw new UserFileError(`The first line does not name the columns: ${problem}. Use these names: ${known}`)
+  }
   const unknown = cells.findIndex(name => !(USER_COLUMNS as string[]).includes(name))
-  // The name itself may be a password, in a file without this line.
-  if (unknown !== -1) throw new UserFileError(`The first line must name the columns, and what it has in place ${unknown + 1} is none: ${known}`)
-  if (new Set(cells).size !== cells.length) throw new UserFileError('The first line names a column twice: leave one of the two out')
+  if (unknown !== -1) {
+    // The message does not quote the name: in a file without a header line, it may be a password.
+    const problem = `name ${unknown + 1} is not a known column`
+    throw new UserFileError(`The first line must name the columns, but ${problem}. Use these names: ${known}`)
+  }
+  if (new Set(cells).size !== cells.length) {
+    throw new UserFileError('The first line names a column twice: remove one of the two')
+  }
   return cells
 }
 
-/** An empty cell says nothing, but for the scopes: there are none. */
+/** An empty cell counts as a missing member, except in `scopes`, where it means no scopes. */
 function toValue (columns: readonly string[], cells: readonly string[]): Record<string, unknown> {
   const value: Record<string, unknown> = {}
   for (const [index, name] of columns.entries()) {
@@ -140,8 +152,13 @@ function readBoolean (text: string): unknown {
   return text === 'true' ? true : text === 'false' ? false : text
 }
 
-/** Users as text that `readUserFile` reads. The first line of CSV names the columns: `isFirst` where these users come first in the file. */
-export function formatUsers (users: readonly UserRecord[], format: UserFileFormat, { isFirst }: { isFirst: boolean }): string {
+/**
+ * Formats users as text that `readUserFile` can read.
+ * @param options.isFirst - whether these users are the first in the file. If so, CSV begins with the column names.
+ */
+export function formatUsers (
+  users: readonly UserRecord[], format: UserFileFormat, { isFirst }: { isFirst: boolean }
+): string {
   if (format === 'ndjson') return users.map(user => `${JSON.stringify(user)}\n`).join('')
   const rows = users.map(({ scopes = [], disabled, ...user }) => ({ ...user, scopes: scopes.join(' '), disabled: String(disabled) }))
   return stringify(rows, { header: isFirst, columns: EXPORTED_COLUMNS })

@@ -1,20 +1,21 @@
-/** Bytes: far more than any row of ours. */
+/** Far more than the row of one user needs. */
 const MAX_LINE_BYTES = 64 * 1024
 
 const LINE_FEED = 0x0A
 const CARRIAGE_RETURN = 0x0D
 
-/** A line without its end. With a `problem` (the second half of a sentence) it could not be read, and its text is empty. */
+/** A line without its line break. */
 export interface Line {
   /** From 1. */
   line: number
   text: string
+  /** Why the line cannot be read, as a clause that can follow `line 3: `. The text is then empty. */
   problem?: string
 }
 
 /**
- * The lines of a text in UTF-8, with or without a byte order mark, that end with LF or CRLF. However long it and its lines are, little of it is held: of a line
- * that is too long, nothing.
+ * Reads the lines of UTF-8 text, with or without a byte order mark. Lines end with LF or CRLF. It holds little in
+ * memory, however long the text and its lines are, and nothing of a line that is too long.
  */
 export async function * readLines (chunks: AsyncIterable<Buffer>): AsyncGenerator<Line> {
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
@@ -33,7 +34,7 @@ export async function * readLines (chunks: AsyncIterable<Buffer>): AsyncGenerato
       const text = decoder.decode(bytes.at(-1) === CARRIAGE_RETURN ? bytes.subarray(0, -1) : bytes)
       return { line, text: line === 1 ? text.replace(/^\uFEFF/, '') : text }
     } catch {
-      return { line, text: '', problem: 'it is no valid UTF-8' }
+      return { line, text: '', problem: 'it is not valid UTF-8' }
     }
   }
 

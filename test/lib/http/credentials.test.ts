@@ -79,7 +79,7 @@ t.test('challenges: bare without credentials, else code, sentence and scope', as
   t.equal(challengeOf(new LatchkeyError('unauthenticated')), 'Bearer')
   t.equal(challengeOf(new LatchkeyError('token_expired')), 'Bearer error="invalid_token", error_description="The access token expired."')
   t.equal(challengeOf(new LatchkeyError('insufficient_scope', { scope: 'admin items:read' })),
-    'Bearer error="insufficient_scope", error_description="The access token lacks a scope that this needs.", scope="admin items:read"')
+    'Bearer error="insufficient_scope", error_description="The access token lacks a required scope.", scope="admin items:read"')
   t.equal(challengeOf(new LatchkeyError('username_taken')), 'Bearer error="invalid_request", error_description="This username is taken."')
   for (const code of ERROR_CODES) t.match(challengeOf(new LatchkeyError(code)), /^Bearer( error="[a-z_]+", error_description="[^"\\]+")?$/, code)
 })

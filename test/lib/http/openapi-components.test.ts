@@ -21,5 +21,5 @@ t.test('titled schemas become components, nested ones too; examples are left alo
 })
 
 t.test('two schemas of one name stop the document', async t => {
-  t.throws(() => nameComponents({ paths: { a: { title: 'A', type: 'string' }, b: { title: 'A', type: 'number' } } }), /Two schemas .* called A/)
+  t.throws(() => nameComponents({ paths: { a: { title: 'A', type: 'string' }, b: { title: 'A', type: 'number' } } }), /Two different schemas .* have the title A/)
 })

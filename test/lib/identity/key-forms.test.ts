@@ -260,7 +260,7 @@ t.test('a public key is read in the forms in which consoles show it', async t =>
     parseVerifyOnlyKey(der(createPublicKey(ec.privateKey), 'spki')).identity,
     'to sign with, from DER'
   )
-  t.throws(() => parseSigningKey(der(ec.publicKey, 'spki')), /it is a public key, which signs nothing/)
+  t.throws(() => parseSigningKey(der(ec.publicKey, 'spki')), /it is a public key, which cannot sign/)
 })
 
 t.test('each refusal names the remedy', async t => {

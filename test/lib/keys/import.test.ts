@@ -32,7 +32,7 @@ t.test('keys to sign with, in each form: pending like a rotation, or at once', a
     const { keys, tokens } = await openKeys(world, { algorithm })
     const key = await keys.importSigningKey(Buffer.from(`${text}\n`))
     t.match(key, { algorithm, state: 'pending', activatesAt: world.wall() + KEY_LEAD }, name)
-    await t.rejects(keys.importSigningKey(Buffer.from(text)), { code: 'duplicate_key', message: `This very key is here already: it is ${key.kid}, and there is nothing to do` }, name)
+    await t.rejects(keys.importSigningKey(Buffer.from(text)), { code: 'duplicate_key', message: `This key exists already as ${key.kid}: there is nothing to do` }, name)
     world.wall.move(KEY_LEAD)
     const token = await tokens.sign(await world.sessions.start(await world.addUser()))
     t.equal(JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString()).kid, key.kid, name)
@@ -59,7 +59,7 @@ t.test('at once, under its own name, and what stands in the way', async t => {
 t.test('a key of another algorithm than the configured one: a sentence that says what to do', async t => {
   const { keys } = await openKeys(await createWorld(t))
   await t.rejects(keys.importSigningKey(Buffer.from(pem(rsa.privateKey))), {
-    code: 'invalid_key', message: 'The key is for RS256 or PS256, and the service signs with ES256: set the option algorithm (LATCHKEY_ALGORITHM) to RS256 or PS256, or give a key for ES256'
+    code: 'invalid_key', message: 'The key is for RS256 or PS256, but the service signs with ES256: set the option algorithm (LATCHKEY_ALGORITHM) to RS256 or PS256, or give a key for ES256'
   })
   await t.rejects(keys.importSigningKey(Buffer.from(jwk(ed.privateKey, { alg: 'EdDSA' }))), { message: /The key is for EdDSA/ })
   t.equal((await keys.list()).length, 1)
@@ -72,7 +72,7 @@ t.test('RFC 7518 3.3: what is no key to sign with', async t => {
   const oldStyle = rsa.privateKey.export({ type: 'pkcs1', format: 'pem', cipher: 'aes-128-cbc', passphrase: 'x' }).toString()
   const mismatched = { ...ec.privateKey.export({ format: 'jwk' }), ...(({ x, y }) => ({ x, y }))(generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' })) }
   const table: Array<[string, string | Buffer, RegExp]> = [
-    ['a public PEM', pem(ec.publicKey, 'spki'), /it is a public key, which signs nothing: give the private one, or import it to verify only/],
+    ['a public PEM', pem(ec.publicKey, 'spki'), /it is a public key, which cannot sign: give the private one, or import it to verify only/],
     ['a public JWK', jwk(ec.publicKey), /it is a public key/],
     ['P-384', pem(p384), /its curve is secp384r1, and must be P-256/], ['a P-384 JWK', jwk(p384), /curve/],
     ['RSA of 1024 bits', pem(small), /RSA key of 1024 bits, and must have 2048 to 4096/],
@@ -88,10 +88,10 @@ t.test('RFC 7518 3.3: what is no key to sign with', async t => {
     ['broken JSON', '{"kty":', /not valid JSON/], ['a set', JSON.stringify({ keys: [JSON.parse(jwk(ec.privateKey))] }), /it is a set of keys/],
     ['a JWK of no kind', '{}', /it has no kty/],
     ['a JWK of an unknown kind', JSON.stringify({ kty: 'XX', d: 'AA' }), /it cannot be read/],
-    ['a JWK to encrypt with', jwk(ec.privateKey, { use: 'enc' }), /its use is 'enc'/], ['a JWK that may not sign', jwk(ec.privateKey, { key_ops: ['verify'] }), /key_ops do not have 'sign'/], ['key_ops that are no list', jwk(ec.privateKey, { key_ops: 'sign' }), /key_ops/],
-    ['a JWK for ES384', jwk(ec.privateKey, { alg: 'ES384' }), /its alg must be one of/], ['an EC JWK that says RS256', jwk(ec.privateKey, { alg: 'RS256' }), /it is for ES256, and cannot be used with RS256/], ['a JWK whose kid is no text', jwk(ec.privateKey, { kid: 1 }), /its kid is not a text/], ['a JWK whose kid is odd', jwk(ec.privateKey, { kid: 'a b' }), /its kid must have/],
-    ['halves that do not belong together', JSON.stringify(mismatched), /do not belong together|cannot be read/],
-    ['a short HMAC JWK', JSON.stringify({ kty: 'oct', k: 'AAAA' }), /the secret has 3 bytes, and must have at least 32/], ['an HMAC JWK without its k', JSON.stringify({ kty: 'oct' }), /its k is missing/], ['an HMAC JWK that is no base64url', JSON.stringify({ kty: 'oct', k: '*' }), /not base64url/]
+    ['a JWK to encrypt with', jwk(ec.privateKey, { use: 'enc' }), /its use is 'enc'/], ['a JWK that may not sign', jwk(ec.privateKey, { key_ops: ['verify'] }), /key_ops do not include 'sign'/], ['key_ops that are no list', jwk(ec.privateKey, { key_ops: 'sign' }), /key_ops/],
+    ['a JWK for ES384', jwk(ec.privateKey, { alg: 'ES384' }), /its alg must be one of/], ['an EC JWK that says RS256', jwk(ec.privateKey, { alg: 'RS256' }), /it is for ES256, and cannot be used with RS256/], ['a JWK whose kid is no text', jwk(ec.privateKey, { kid: 1 }), /its kid is not text/], ['a JWK whose kid is odd', jwk(ec.privateKey, { kid: 'a b' }), /its kid must have/],
+    ['halves that do not belong together', JSON.stringify(mismatched), /halves do not match|cannot be read/],
+    ['a short HMAC JWK', JSON.stringify({ kty: 'oct', k: 'AAAA' }), /the secret has 3 bytes, and must have at least 32/], ['an HMAC JWK without its k', JSON.stringify({ kty: 'oct' }), /its k, the secret itself, is missing/], ['an HMAC JWK that is no base64url', JSON.stringify({ kty: 'oct', k: '*' }), /not base64url/]
   ]
   for (const [name, content, says] of table) {
     t.throws(() => parseSigningKey(Buffer.from(content)), { name: 'KeyError', code: 'invalid_key', message: says }, name)
@@ -134,7 +134,7 @@ t.test('RFC 7518 3.2: secrets to verify with: text or base64url, never too short
     ['not confirmed, in base64url', bytes.toString('base64url'), { base64url: true }, /with --algorithm HS256/],
     ['a broken PEM', `-----BEGIN PUBLIC KEY-----\n${text}\n-----END PUBLIC KEY-----`, secret, /cannot be read/],
     ['broken JSON', `{"k": "${text}"`, secret, /not valid JSON/],
-    ['a JWK to encrypt with', jwk(ec.publicKey, { key_ops: ['encrypt'] }), {}, /key_ops do not have 'verify'/],
+    ['a JWK to encrypt with', jwk(ec.publicKey, { key_ops: ['encrypt'] }), {}, /key_ops do not include 'verify'/],
     ['UTF-16', text.split('').join('\0'), secret, /not UTF-8 text/]
   ]
   for (const [name, content, hints, says] of table) t.throws(() => parseVerifyOnlyKey(Buffer.from(content), hints), { code: 'invalid_key', message: says }, name)

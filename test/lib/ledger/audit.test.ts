@@ -41,13 +41,9 @@ t.test('what an account goes through is in the trail: who, whom, from where, and
   await sessions.endOthers(alice.id, four.sessionId)
   await sessions.endAll(alice.id, COMMAND)
   await users.setScopes(alice.id, ['items:read'], by)
-  await t.rejects(
-    users.changePassword(alice.id, 'wrong', 'marble otter sings at noon 2', {
-      keepSession: three.sessionId,
-      address: '192.0.2.7'
-    }),
-    { code: 'wrong_password' }
-  )
+  await t.rejects(users.changePassword(alice.id, {
+    current: 'wrong', password: 'marble otter sings at noon 2', keepSession: three.sessionId, address: '192.0.2.7'
+  }), { code: 'wrong_password' })
   await users.setPassword(alice.id, 'marble otter sings at noon 2', by)
   await users.disable(alice.id, by)
   await users.enable(alice.id, by)
@@ -134,7 +130,7 @@ t.test('wrong current passwords are counted after the first ones', async t => {
   const { world, audit } = await createTrail(t)
   const alice = await world.addUser()
   for (let turn = 0; turn < 30; turn++) {
-    await t.rejects(world.users.changePassword(alice.id, 'wrong', PASSWORD, { keepSession: undefined }))
+    await t.rejects(world.users.changePassword(alice.id, { current: 'wrong', password: PASSWORD, keepSession: undefined }))
   }
   t.equal((await audit.list({ type: 'password_change_failed' })).length, 20)
   world.wall.move(MINUTE)

@@ -110,15 +110,15 @@ const BOOLEANS = ['yes', 'true', '', 1, 0, null, [], {}]
 
 t.test('wrong values: each message names the option, its variable and what is legal', async t => {
   const table: Array<[name: string, variable: string | undefined, expects: string, values: unknown[]]> = [
-    ['issuer', 'LATCHKEY_ISSUER', 'an http or https URL without query and fragment', ['', 'auth.example.com',
+    ['issuer', 'LATCHKEY_ISSUER', 'an http or https URL without a query or fragment', ['', 'auth.example.com',
       'ftp://a', 'https://', 'http://[', 'https://a:99999', 'https://a?b', 'https://a#b', 'https://a b',
       'javascript:alert(1)', 5, null, true, [], {}]],
     ['audience', 'LATCHKEY_AUDIENCE', 'a name or a list of names', ['', [], [''], ['a', 'a'], ['a', 5], 5, null, {}, true]],
     ['database', 'LATCHKEY_DATABASE', "the path of a SQLite database, ':memory:', or a URL such as postgres://user:password@host:5432/database", ['', 'postgres://', 'postgres://a b', 'mysql://localhost', 'file://a.db', 5, null, {}, []]],
     ['revocationBound', 'LATCHKEY_REVOCATION_BOUND', 'a duration from 100ms to 1h', [...DURATIONS, '99ms', '61m', '2h', '1d']],
-    ['secret', 'LATCHKEY_SECRET', 'at least 32 bytes of text, or a list of such', ['', 'short', 'x'.repeat(31), 'é'.repeat(15), [], [''], [SECRET, 'short'], [SECRET, 5], 5, null, {}, true]],
+    ['secret', 'LATCHKEY_SECRET', 'at least 32 bytes of text, or a list of such texts', ['', 'short', 'x'.repeat(31), 'é'.repeat(15), [], [''], [SECRET, 'short'], [SECRET, 5], 5, null, {}, true]],
     ['algorithm', 'LATCHKEY_ALGORITHM', 'ES256, RS256, PS256, EdDSA, HS256', ['none', 'es256', 'HS512', 'ES384', '', 5, null, ['ES256']]],
-    ['scopes', 'LATCHKEY_SCOPES', 'names of printable ASCII without spaces, quotes and backslashes, each with a description', [{ 'a b': 'x' }, { '"': 'x' }, { '\\': 'x' }, { '': 'x' }, { é: 'x' }, { admin: 5 }, { admin: null }, ['admin'], 'admin', null, 5]],
+    ['scopes', 'LATCHKEY_SCOPES', 'names in printable ASCII without spaces, double quotes or backslashes, each with a description', [{ 'a b': 'x' }, { '"': 'x' }, { '\\': 'x' }, { '': 'x' }, { é: 'x' }, { admin: 5 }, { admin: null }, ['admin'], 'admin', null, 5]],
     ['accessTokenTtl', 'LATCHKEY_ACCESS_TOKEN_TTL', DURATION, DURATIONS],
     ['refreshIdleTtl', 'LATCHKEY_REFRESH_IDLE_TTL', DURATION, DURATIONS],
     ['sessionTtl', 'LATCHKEY_SESSION_TTL', DURATION, DURATIONS],
@@ -206,7 +206,7 @@ t.test('a password in the URL of a database is not shown either', async t => {
 t.test('with PostgreSQL there is no file for a secret to be made in: it must be given', async t => {
   for (const database of ['postgres://latchkey:hunter2@db.example.com/auth', 'POSTGRESQL://db/auth?sslmode=require']) {
     const message = messageOf(() => readOptions({ database }))
-    t.match(message, 'with PostgreSQL the option secret (LATCHKEY_SECRET) must be given, and be the same on every node')
+    t.match(message, 'with PostgreSQL, the option secret (LATCHKEY_SECRET) is required and must be the same on every node')
     t.notMatch(message, 'hunter2')
     t.equal(readOptions({ database, secret: SECRET }).database, database)
   }
@@ -328,8 +328,8 @@ t.test('the environment: values out of bounds name option and variable', async t
     [{ LATCHKEY_BCRYPT_COST: '99' }, /^Latchkey: the option bcryptCost \(LATCHKEY_BCRYPT_COST\) is 99: it must be a whole number from 4 to 20$/],
     [{ LATCHKEY_AUDIENCE: ' , ' }, /^Latchkey: the option audience \(LATCHKEY_AUDIENCE\) is \[\]: it must be/],
     [{ LATCHKEY_SECRET: 'hunter2' }, /^Latchkey: the option secret \(LATCHKEY_SECRET\) has 7 bytes/],
-    [{ LATCHKEY_SECRET: ',' }, /^Latchkey: the option secret \(LATCHKEY_SECRET\) is none: it must be/],
-    [{ LATCHKEY_SCOPES: 'admin,two words' }, /^Latchkey: the option scopes \(LATCHKEY_SCOPES\) is .*: it must be names of printable ASCII/],
+    [{ LATCHKEY_SECRET: ',' }, /^Latchkey: the option secret \(LATCHKEY_SECRET\) is invalid: it must be/],
+    [{ LATCHKEY_SCOPES: 'admin,two words' }, /^Latchkey: the option scopes \(LATCHKEY_SCOPES\) is .*: it must be names in printable ASCII/],
     [{ LATCHKEY_PREFIX: 'auth' }, /^Latchkey: the option prefix \(LATCHKEY_PREFIX\) is "auth": it must be a path such as \/auth$/]
   ]
   for (const [env, message] of table) t.match(messageOf(() => readOptions(optionsFromEnvironment(env).options)), message)
@@ -367,7 +367,7 @@ t.test('every option has a description and its legal values in words: docs/refer
 
 t.test('status lists that nobody could verify are refused', async t => {
   t.equal(messageOf(() => readOptions({ statusList: true, algorithm: 'HS256' })),
-    'Latchkey: the option statusList (LATCHKEY_STATUS_LIST) must be false where the option algorithm (LATCHKEY_ALGORITHM) is HS256: nobody else could verify the lists')
+    'Latchkey: the option statusList (LATCHKEY_STATUS_LIST) must be false if the option algorithm (LATCHKEY_ALGORITHM) is HS256, because only Latchkey could verify the lists')
   t.equal(readOptions({ statusList: true, algorithm: 'EdDSA' }).statusList, true)
   t.equal(readOptions({ statusList: false, algorithm: 'HS256' }).statusList, false)
 })

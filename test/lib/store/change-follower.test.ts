@@ -5,7 +5,7 @@ import type { Store } from '../../../lib/store/store.js'
 
 /** A store whose `changed` says what the test wants, in turn, and false from then on. */
 function storeThatSays (...answers: Array<boolean | undefined>): Store {
-  const store: Partial<Store> = { changed: () => answers.length === 0 ? false : answers.shift(), ask: async () => {}, asOf: () => 0 }
+  const store: Partial<Store> = { changed: () => answers.length === 0 ? false : answers.shift(), poll: async () => {}, asOf: () => 0 }
   return store as Store
 }
 
@@ -45,7 +45,7 @@ t.test('a store that cannot tell is asked; one that takes too long to answer is 
   t.equal(loads, 1, 'nothing to load')
 
   const slow = createFollower(storeThatSays(undefined, undefined))
-  await t.rejects(slow.refresh() ?? Promise.resolve(), { message: 'The store answers too slowly to tell what is revoked' })
+  await t.rejects(slow.refresh() ?? Promise.resolve(), { message: 'The store answers too slowly, so it is unknown which tokens are revoked' })
 })
 
 t.test('a load that fails is done again by the next call', async t => {
@@ -60,7 +60,7 @@ t.test('a load that fails is done again by the next call', async t => {
 
 t.test('a load that took longer than the bound is not believed: the store is asked, and what it tells is loaded too', async t => {
   let asked = 0
-  const store = { ...storeThatSays(true, true), ask: async () => { asked++ } }
+  const store = { ...storeThatSays(true, true), poll: async () => { asked++ } }
   const follower = createFollower(store, { bound: 20 })
   const takes = [50, 0]
   let loads = 0
@@ -72,7 +72,7 @@ t.test('a load that took longer than the bound is not believed: the store is ask
   t.equal(asked, 1)
   t.equal(loads, 2)
 
-  const hopeless = createFollower({ ...storeThatSays(true, true), ask: async () => {} }, { bound: 20 })
+  const hopeless = createFollower({ ...storeThatSays(true, true), poll: async () => {} }, { bound: 20 })
   hopeless.follow(async () => { await delay(50) })
-  await t.rejects(hopeless.refresh() ?? Promise.resolve(), { message: 'The store answers too slowly to tell what is revoked' })
+  await t.rejects(hopeless.refresh() ?? Promise.resolve(), { message: 'The store answers too slowly, so it is unknown which tokens are revoked' })
 })

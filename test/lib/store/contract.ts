@@ -74,7 +74,7 @@ export function testContract (t: Test, { connect, duplicate, mistake }: Engine):
     const database = connect(t)
     const [one, two] = [await openStore(t, database), await openStore(t, database)]
     const hears = async (): Promise<boolean | undefined> => {
-      await two.ask()
+      await two.poll()
       return two.changed()
     }
     await hears()
@@ -109,7 +109,7 @@ export function testContract (t: Test, { connect, duplicate, mistake }: Engine):
     const first = await openStore(t, database)
     const second = await openStore(t, database)
     await second.transaction(trx => trx.insertInto('rules').values({ kind: 'token', value: 'a', issued_before: null, expires_at: 1 }).execute())
-    await first.ask()
+    await first.poll()
     t.equal(first.changed(), true)
   })
 
@@ -119,7 +119,7 @@ export function testContract (t: Test, { connect, duplicate, mistake }: Engine):
     await t.rejects(names(store), UNAVAILABLE, 'read')
     await t.rejects(write(store, 'late'), UNAVAILABLE, 'transaction')
     await t.rejects(async () => {
-      if (store.changed() === undefined) await store.ask()
+      if (store.changed() === undefined) await store.poll()
     }, UNAVAILABLE, 'changed')
     await t.resolves(store.close(), 'closing twice')
   })
@@ -198,8 +198,8 @@ export function testContract (t: Test, { connect, duplicate, mistake }: Engine):
 
   t.test('work that is done alone gives its result, its error, and its place to the next', async t => {
     const store = await openStore(t, connect(t))
-    t.equal(await store.alone(async () => 'done'), 'done')
-    await t.rejects(store.alone(async () => { throw new Error('not done') }), { message: 'not done' })
-    t.equal(await store.alone(async () => await store.transaction(async trx => (await trx.selectFrom('meta').selectAll().execute()).length)), 0)
+    t.equal(await store.onOneNode(async () => 'done'), 'done')
+    await t.rejects(store.onOneNode(async () => { throw new Error('not done') }), { message: 'not done' })
+    t.equal(await store.onOneNode(async () => await store.transaction(async trx => (await trx.selectFrom('meta').selectAll().execute()).length)), 0)
   })
 }

@@ -301,7 +301,9 @@ t.test('setting the password and enabling the account let the owner in again, fr
     t.equal(await attempt(throttle, await throttle.findLoginBucket('bob', STRANGER), 'in'), 'too_many_failures', 'and nobody else')
   }
   await fail(throttle, await throttle.findLoginBucket('alice', STRANGER), 11)
-  await users.changePassword(alice.id, 'another walrus cobalt lantern', 'a third walrus cobalt lantern', { keepSession: 'x' })
+  await users.changePassword(alice.id, {
+    current: 'another walrus cobalt lantern', password: 'a third walrus cobalt lantern', keepSession: 'x'
+  })
   t.equal(await attempt(throttle, await throttle.findLoginBucket('alice', STRANGER), 'in'), 'too_many_failures', 'the own change of it forgives no stranger')
 })
 

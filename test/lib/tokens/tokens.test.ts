@@ -277,7 +277,7 @@ t.test('the host\'s claims are added, never over ours', async t => {
 
 t.test('what is signed verifies: a token too long to be verified is not handed out', async t => {
   const { tokens, grant } = await build(t)
-  await t.rejects(tokens.sign({ ...grant, scopes: Array.from({ length: 1_000 }, (_, index) => `scope:${index}`) }), /more than 8192: too many scopes are granted/)
+  await t.rejects(tokens.sign({ ...grant, scopes: Array.from({ length: 1_000 }, (_, index) => `scope:${index}`) }), /more than 8192: grant fewer scopes/)
 })
 
 t.test('revoked: at once, cached or not, by token, session and user', async t => {
@@ -341,7 +341,7 @@ t.test('where the revocations cannot be told the answer is 503, never yes, and i
     const ledger = { readTime: async () => {} }
     const revocations = { isRevoked: () => false, additions: () => 0 }
     const tokens = createTokens({ keyring: createFixedKeyring([createJwtKey(key)]), catalogue: CATALOGUE, issuer: ISSUER, audience: [AUDIENCE], accessTokenTtl: MINUTE, clock, follower: { refresh }, ledger, revocations })
-    const expected = { code: 'revocation_unknown', statusCode: 503, retryAfter: 1, cause, message: 'It cannot be told whether this token was revoked: try again in a moment.' }
+    const expected = { code: 'revocation_unknown', statusCode: 503, retryAfter: 1, cause, message: "The token's revocation status is currently unknown: try again in a moment." }
     await t.rejects(async () => await tokens.verify(token), expected, name)
     await t.rejects(async () => await tokens.verify(token), expected, `${name}, again`)
   }

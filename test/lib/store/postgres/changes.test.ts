@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import t from 'tap'
 import type { Test } from 'tap'
 import { followChanges } from '../../../../lib/store/postgres/changes.js'
-import type { ChangesRow } from '../../../../lib/store/postgres/changes.js'
+import type { ChangesRow } from '../../../../lib/store/postgres/connection.js'
 
 // What the answers of the server mean, where there is no other connection to hear anything on.
 
@@ -35,19 +35,19 @@ t.test('the same number of another server is another commit', async t => {
   const { changes, answers } = await follow(t)
   t.equal(changes.changed(), undefined, 'nothing is known before there was an answer')
   answers.push({ number: 6, standby: false, started: 1_000 })
-  await changes.ask()
+  await changes.poll()
   t.equal(changes.changed(), true)
   t.equal(changes.changed(), false)
   const epoch = changes.epoch()
   answers.push({ number: 6, standby: false, started: 1_000 })
-  await changes.ask()
+  await changes.poll()
   t.equal(changes.changed(), false)
   t.equal(changes.epoch(), epoch)
 
   let told = 0
   changes.onChange(() => { told++ })
   answers.push({ number: 6, standby: false, started: 2_000 })
-  await changes.ask()
+  await changes.poll()
   t.equal(told, 1)
   t.equal(changes.changed(), true, 'a server that took over without the last commit has given its number to another')
   t.ok(changes.epoch() > epoch)
@@ -57,7 +57,7 @@ t.test('the same number of another server is another commit', async t => {
 t.test('a connection that reaches another server makes all that is known a question again, and is the only kind that is used from then on', async t => {
   const { changes, answers, dropped } = await follow(t)
   answers.push({ number: 6, standby: false, started: 1_000 })
-  await changes.ask()
+  await changes.poll()
   t.equal(changes.changed(), true)
   changes.meet(1_000)
   t.equal(changes.changed(), false, 'the same one')
@@ -67,7 +67,7 @@ t.test('a connection that reaches another server makes all that is known a quest
   t.equal(changes.changed(), true)
   t.equal(changes.changed(), undefined, 'what the other one has confirmed says nothing of this one')
   answers.push({ number: 6, standby: false, started: 2_000 })
-  await changes.ask()
+  await changes.poll()
   t.equal(dropped(), 1)
   t.equal(changes.changed(), false)
 })
@@ -75,10 +75,10 @@ t.test('a connection that reaches another server makes all that is known a quest
 t.test('a number that goes back on one server is of other commits too', async t => {
   const { changes, answers } = await follow(t)
   answers.push({ number: 6, standby: false, started: 1_000 }, { number: 5, standby: false, started: 1_000 })
-  await changes.ask()
+  await changes.poll()
   const epoch = changes.epoch()
   t.equal(changes.changed(), true)
-  await changes.ask()
+  await changes.poll()
   t.equal(changes.changed(), true)
   t.ok(changes.epoch() > epoch)
 })
@@ -86,22 +86,22 @@ t.test('a number that goes back on one server is of other commits too', async t 
 t.test('a standby is not believed, whatever it says', async t => {
   const { changes, answers } = await follow(t)
   answers.push({ number: 6, standby: true, started: 1_000 })
-  await t.rejects(changes.ask(), { message: 'The database is a standby: it does not know what is committed now' })
+  await t.rejects(changes.poll(), { message: 'The database is a standby, so it does not know the latest commits' })
   t.equal(changes.changed(), undefined)
 })
 
 t.test('there is nothing yet where nothing was ever revoked; nothing is known where there is no answer, and after the end', async t => {
   const { changes, answers } = await follow(t)
   answers.push({ number: null, standby: false, started: 1_000 })
-  await changes.ask()
+  await changes.poll()
   changes.changed()
   t.equal(changes.changed(), false)
   t.ok(performance.now() - changes.asOf() < 60_000)
   answers.push(Promise.reject(new Error('it is gone')))
-  await t.rejects(changes.ask(), { message: 'it is gone' })
+  await t.rejects(changes.poll(), { message: 'it is gone' })
   await changes.close()
   t.equal(changes.changed(), undefined)
   answers.push({ number: null, standby: false, started: 1_000 })
-  await changes.ask()
+  await changes.poll()
   t.equal(changes.changed(), undefined)
 })

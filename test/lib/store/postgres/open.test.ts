@@ -57,16 +57,16 @@ t.test('only one does what is done alone; the others do nothing, and do it when 
   const gate = createGate()
   let isRunning = (): void => {}
   const running = new Promise<void>(resolve => { isRunning = resolve })
-  const first = one.alone(async () => {
+  const first = one.onOneNode(async () => {
     isRunning()
     await gate.pass()
     return 'one'
   })
   await running
-  t.equal(await two.alone(async () => 'two'), undefined)
+  t.equal(await two.onOneNode(async () => 'two'), undefined)
   gate.open()
   t.equal(await first, 'one')
-  t.equal(await two.alone(async () => 'two'), 'two')
+  t.equal(await two.onOneNode(async () => 'two'), 'two')
 })
 
 t.test('a connection that is killed in the middle of a transaction: 503, nothing of it, and the next one works', async t => {
@@ -97,11 +97,11 @@ t.test('what cannot be undone is not half done: a standby that refuses to write 
 t.test('what a role without rights may say on the channel is not believed: it is only asked sooner', async t => {
   const url = createDatabase()
   const store = await openStore(t, url)
-  await store.ask()
+  await store.poll()
   store.changed()
   const epoch = store.epoch()
   for (let round = 0; round < 8; round++) queryPostgres(url, `notify latchkey, '${9_007_199_254_740_000 + round}'`, [])
-  await store.ask()
+  await store.poll()
   t.equal(store.changed(), false)
   t.equal(store.epoch(), epoch)
 })
@@ -112,7 +112,7 @@ t.test('a database that is set back beneath a node: what is revoked after that i
   const fill = (kind: string): unknown => queryPostgres(url, `insert into rules (kind, value, expires_at) select 'token', '${kind}-' || n, 9000000000000000 from generate_series(1, 12000) as n`, [])
   fill('before')
   const hear = async (): Promise<void> => {
-    await two.store.ask()
+    await two.store.poll()
     await two.follower.refresh()
   }
   await hear()
@@ -142,7 +142,7 @@ t.test('writers that wait for their turn keep no reader from asking', async t =>
   })
   await writing
   const waiting = Array.from({ length: 30 }, () => store.transaction(async trx => await trx.selectFrom('meta').selectAll().execute()))
-  await store.ask()
+  await store.poll()
   t.same(await store.read(db => db.selectFrom('users').selectAll().execute()), [])
   gate.open()
   await first

@@ -21,17 +21,17 @@ t.test('NDJSON: a line that cannot be read is one bad row', async t => {
   const text = ['\ufeff{"username":"alice"}\r', '', '{"username":"b', 'nonsense', '[1]', '   \r', '{"username":"\u{1F600}"}', `{"username":"${LONG}"}`, '{"username":"last"}'].join('\n')
   t.same(await read(text, 'ndjson'), [
     { line: 1, value: { username: 'alice' } },
-    { line: 3, problem: 'it is no JSON' },
-    { line: 4, problem: 'it is no JSON' },
+    { line: 3, problem: 'it is not JSON' },
+    { line: 4, problem: 'it is not JSON' },
     { line: 5, value: [1] },
     { line: 7, value: { username: '\u{1F600}' } },
     { line: 8, problem: 'it is longer than 65536 bytes' },
     { line: 9, value: { username: 'last' } }
   ])
   const bytes = Buffer.concat([Buffer.from('{"username":"'), Buffer.from([0xFF]), Buffer.from('"}\n{"username":"b"}\n')])
-  t.same(await read(bytes, 'ndjson', 1), [{ line: 1, problem: 'it is no valid UTF-8' }, { line: 2, value: { username: 'b' } }])
+  t.same(await read(bytes, 'ndjson', 1), [{ line: 1, problem: 'it is not valid UTF-8' }, { line: 2, value: { username: 'b' } }])
   t.same(await read('', 'ndjson'), [])
-  t.same(await read(`${'['.repeat(60_000)}\n`, 'ndjson', 1_000), [{ line: 1, problem: 'it is no JSON' }])
+  t.same(await read(`${'['.repeat(60_000)}\n`, 'ndjson', 1_000), [{ line: 1, problem: 'it is not JSON' }])
 })
 
 t.test('CSV: quotes, line breaks, and bad rows among good ones', async t => {
@@ -53,9 +53,9 @@ t.test('CSV: quotes, line breaks, and bad rows among good ones', async t => {
     { line: 3, value: { username: 'bob "the" b', password_hash: 'h\n2', scopes: [], disabled: false } },
     { line: 6, value: { username: 'dave', password_hash: 'h4', scopes: [] } },
     { line: 7, value: { username: 'frank', password_hash: 'h6', scopes: [], disabled: 'TRUE' } },
-    { line: 8, problem: 'its quotes are not those of CSV' },
-    { line: 9, problem: 'it has 2 columns, where the first line names 4' },
-    { line: 10, problem: 'it has 5 columns, where the first line names 4' },
+    { line: 8, problem: 'its quotes are not valid CSV' },
+    { line: 9, problem: 'it has 2 columns, but the first line names 4' },
+    { line: 10, problem: 'it has 5 columns, but the first line names 4' },
     { line: 11, value: { username: 'kim', password_hash: '\u{1F600}', scopes: [] } }
   ])
   t.same(await read('', 'csv'), [])
@@ -65,10 +65,10 @@ t.test('CSV: what may stand between quotes is never taken for rows, whatever som
   const attacker = 'attacker,hash,users:write'
   for (const [name, cell, problem] of [
     ['many lines', Buffer.from(`"evil${'\n'.repeat(10)}${attacker}\n"`), 'it has a quote that is not closed'],
-    ['no UTF-8 on the line with the quote', Buffer.concat([Buffer.from('"evil'), Buffer.from([0xFF]), Buffer.from(`\n${attacker}\n"`)]), 'it is no valid UTF-8'],
+    ['no UTF-8 on the line with the quote', Buffer.concat([Buffer.from('"evil'), Buffer.from([0xFF]), Buffer.from(`\n${attacker}\n"`)]), 'it is not valid UTF-8'],
     ['no UTF-8 on a later line', Buffer.concat([Buffer.from('"evil\n'), Buffer.from([0xFF]), Buffer.from(`\n${attacker}\n"`)]), 'it has a quote that is not closed'],
     ['a long line', Buffer.from(`"evil${LONG}\n${attacker}\n"`), 'it is longer than 65536 bytes'],
-    ['a stray quote', Buffer.from(`ca"rol,,\n${attacker}\n"x`), 'its quotes are not those of CSV']
+    ['a stray quote', Buffer.from(`ca"rol,,\n${attacker}\n"x`), 'its quotes are not valid CSV']
   ] as const) {
     const rows = await read(Buffer.concat([Buffer.from('username,password_hash,scopes\nalice,h1,\n'), cell, Buffer.from(',h2,\nbob,h3,\n')]), 'csv')
     t.same(rows, [{ line: 2, value: { username: 'alice', password_hash: 'h1', scopes: [] } }, { line: 3, problem: `${problem}; nothing from here on was read` }], name)
@@ -77,8 +77,8 @@ t.test('CSV: what may stand between quotes is never taken for rows, whatever som
 
 t.test('CSV without the names of the columns is refused, and what stands there is not told', async t => {
   for (const [text, says] of [
-    ['alice,hunter2hunter2\n', /in place 1 is none: the columns are id, username/],
-    ['username,hunter2hunter2\n', /in place 2 is none/],
+    ['alice,hunter2hunter2\n', /name 1 is not a known column\. Use these names: id, username/],
+    ['username,hunter2hunter2\n', /name 2 is not a known column/],
     ['username,password,username\n', /twice/],
     ['"username\nx,y\n', /^The first line does not name the columns: it has a quote/]
   ] as const) {

@@ -18,9 +18,9 @@ t.test('a row is taken whole, or refused with a reason that tells nothing of it'
     [{ username: 'bob', password: PASSWORD, id: 'bob@example.com', scopes: ['items:read', 'admin', 'admin'], disabled: true, created_at: '2020-02-29T12:00:00+01:00' }, undefined],
     [{ username: 'v1', password_hash: `$bcrypt-sha256$2a,4${HASH.slice(6, 29)}$${HASH.slice(29)}` }, undefined],
     [{ username: '2y', password_hash: HASH.replace('$2b$', '$2y$') }, undefined],
-    [{ username: 'ALICE', password_hash: HASH }, /^its username is that of line 1; letter case does not matter$/],
+    [{ username: 'ALICE', password_hash: HASH }, /^it has the username of line 1; letter case does not matter$/],
     [{ username: '\uff21lice', password_hash: HASH }, /line 1/],
-    [{ username: 'x', password_hash: HASH.replace('$2b$', '$2x$') }, /^its password_hash is none that can be taken: bcrypt/],
+    [{ username: 'x', password_hash: HASH.replace('$2b$', '$2x$') }, /^its password_hash is not supported: use bcrypt/],
     [{ username: 'x', password_hash: HASH.replace('$04$', '$31$') }, /cost of 4 to 20/],
     [{ username: 'x', password_hash: HASH.replace('$04$', '$03$') }, /password_hash/],
     [{ username: 'x', password_hash: HASH.slice(0, -1) }, /password_hash/],
@@ -29,8 +29,8 @@ t.test('a row is taken whole, or refused with a reason that tells nothing of it'
     [{ username: 'x', password_hash: '' }, /password_hash/],
     [{ username: 'x', password: 'a secret one' }, /^its password was rejected: it is shorter than 15 characters$/],
     [{ username: 'xxxxxxxxxxxxxxxx', password: 'xxxxxxxxxxxxxxxx' }, /rejected/],
-    [{ username: 'x', password: PASSWORD, password_hash: HASH }, /^it has both password and password_hash: give one$/],
-    [{ username: 'x' }, /^it has neither password_hash nor password, which a new user needs$/],
+    [{ username: 'x', password: PASSWORD, password_hash: HASH }, /^it has both password and password_hash: give only one$/],
+    [{ username: 'x' }, /^it has neither password_hash nor password: a new user needs one of them$/],
     [{ password_hash: HASH }, /^it has no username$/],
     [{ username: ' x', password_hash: HASH }, /^a username cannot begin or end with a space/],
     [{ username: 'x\u202ey', password_hash: HASH }, /username/],
@@ -40,21 +40,21 @@ t.test('a row is taken whole, or refused with a reason that tells nothing of it'
     [{ username: 'x', password_hash: HASH, scopes: ['items:read', 'root'] }, /^unknown scope 'root': the catalogue has /],
     [{ username: 'x', password_hash: HASH, scopes: 'items:read' }, /^its scopes must be a list of at most 256 names of scopes$/],
     [{ username: 'x', password_hash: HASH, disabled: 'false' }, /^its disabled must be true or false$/],
-    [{ username: 'x', password_hash: HASH, created_at: '2020-02-30T00:00:00Z' }, /^its created_at must be a moment/],
-    [{ username: 'x', password_hash: HASH, created_at: '2016-12-31T23:59:60Z' }, /^its created_at must be a moment/],
-    [{ username: 'x', password_hash: HASH, created_at: '2026-11-03T12:00:00+05' }, /^its created_at must be a moment/],
+    [{ username: 'x', password_hash: HASH, created_at: '2020-02-30T00:00:00Z' }, /^its created_at must be a date and time/],
+    [{ username: 'x', password_hash: HASH, created_at: '2016-12-31T23:59:60Z' }, /^its created_at must be a date and time/],
+    [{ username: 'x', password_hash: HASH, created_at: '2026-11-03T12:00:00+05' }, /^its created_at must be a date and time/],
     [{ username: 'x', password_hash: HASH, id: 'latchkey' }, /^its id must be/],
-    [{ username: 'x1', password_hash: HASH, created_at: '2999-01-01T00:00:00Z' }, /^its created_at lies in the future$/],
-    [{ username: 'x2', password_hash: HASH, id: 'bob@example.com' }, /^its id is that of another user$/],
-    [{ username: 'x3', password_hash: HASH, id: (await world.users.findByName('taken'))?.id }, /^its id is that of another user$/],
+    [{ username: 'x1', password_hash: HASH, created_at: '2999-01-01T00:00:00Z' }, /^its created_at is in the future$/],
+    [{ username: 'x2', password_hash: HASH, id: 'bob@example.com' }, /^its id belongs to another user$/],
+    [{ username: 'x3', password_hash: HASH, id: (await world.users.findByName('taken'))?.id }, /^its id belongs to another user$/],
     [{ username: 'x', password_hash: HASH, id: 'lkc_0198' }, /^its id must be /],
     [{ username: 'x', password_hash: HASH, id: 'me' }, /^its id must be /],
     [{ username: 'x', password_hash: HASH, id: '../x' }, /^its id must be /],
-    [{ username: 'x', password_hash: HASH, pasword: 'a secret one' }, /^it has a member that is none of id, username/],
-    [JSON.parse(`{"username":"x","password_hash":"${HASH}","__proto__":{}}`), /^it has a member that is none of/],
-    [null, /^it is no JSON object$/],
-    [[], /^it is no JSON object$/],
-    ['x', /^it is no JSON object$/]
+    [{ username: 'x', password_hash: HASH, pasword: 'a secret one' }, /^it has a member other than id, username/],
+    [JSON.parse(`{"username":"x","password_hash":"${HASH}","__proto__":{}}`), /^it has a member other than/],
+    [null, /^it is not a JSON object$/],
+    [[], /^it is not a JSON object$/],
+    ['x', /^it is not a JSON object$/]
   ]
   const outcomes = await world.users.startImport({}, COMMAND)(rowsOf(...table.map(([value]) => value)))
   t.equal(outcomes.length, table.length)
@@ -135,7 +135,7 @@ t.test('decides as of the transaction: who came, or changed the password, while 
   await world.users.setPassword(alice.id, 'another lantern walrus cobalt')
   await world.users.add({ username: 'bob', password: 'another lantern walrus cobalt' })
   gate.open()
-  t.match(await imported, [{ status: 'refused', reason: /changed in the same moment/ }, { status: 'updated' }])
+  t.match(await imported, [{ status: 'refused', reason: /changed during the import/ }, { status: 'updated' }])
   t.equal(await world.users.authenticate('alice', PASSWORD), null)
   t.ok(await world.users.authenticate('bob', PASSWORD), 'update is what was asked for')
 })

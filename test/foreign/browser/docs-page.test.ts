@@ -2,12 +2,12 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import type { Locator, Page } from 'playwright-core'
-import { PASSWORD } from '../helper.js'
-import { buildService } from '../service/support.js'
+import { PASSWORD } from '../../helper.js'
+import { buildService } from '../../service/support.js'
 import { launch, skip, watch } from './support.js'
 
 /** Not committed: what the page looked like in the last run. */
-const ARTIFACTS = join(import.meta.dirname, '..', '..', '..', 'artifacts')
+const ARTIFACTS = join(import.meta.dirname, '..', '..', '..', '..', 'artifacts')
 
 // On a busy machine a page of this size takes its time, also where no .taprc says so.
 t.setTimeout(120_000)

@@ -7,7 +7,8 @@ import t from 'tap'
 import ts from 'typescript'
 
 const run = promisify(execFile)
-const root = join(import.meta.dirname, '..', '..')
+const root = join(import.meta.dirname, '..', '..', '..')
+const FOREIGN = join(root, 'test', 'foreign', 'node_modules')
 const manifest = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as {
   bin: Record<string, string>, dependencies: Record<string, string>, peerDependencies: Record<string, string>
 }
@@ -44,14 +45,14 @@ const paths = packed.files.map(({ path }) => path)
 await mkdir(unpacked, { recursive: true })
 await run('tar', ['-xzf', tarball, '--strip-components=1', '-C', unpacked])
 await writeFile(join(consumer, 'package.json'), '{ "private": true, "type": "module" }')
-await cp(join(root, 'test', 'consumer'), consumer, { recursive: true })
+await cp(join(root, 'test', 'foreign', 'consumer'), consumer, { recursive: true })
 // What an install would bring, and no more: an import that package.json does not declare finds nothing.
 for (const name of [...Object.keys(manifest.dependencies), ...Object.keys(manifest.peerDependencies), '@types/node']) await link(name)
 
-async function link (name: string): Promise<void> {
+async function link (name: string, packages = join(root, 'node_modules')): Promise<void> {
   const path = join(consumer, 'node_modules', name)
   await mkdir(dirname(path), { recursive: true })
-  await symlink(join(root, 'node_modules', name), path)
+  await symlink(join(packages, name), path)
 }
 
 /** The last one of each kind: the next one need not parse its files again. */
@@ -135,7 +136,7 @@ t.test('@arethetypeswrong/cli finds nothing', async t => {
   // On a copy: attw deletes a tarball of the name that it would pack itself.
   const copy = join(temporary, 'copy.tgz')
   await cp(tarball, copy)
-  const { code, output } = await node(join(root, 'node_modules', '@arethetypeswrong', 'cli', 'dist', 'index.js'), [copy, '--profile', 'esm-only', '--no-emoji'], temporary)
+  const { code, output } = await node(join(FOREIGN, '@arethetypeswrong', 'cli', 'dist', 'index.js'), [copy, '--profile', 'esm-only', '--no-emoji'], temporary)
   t.equal(code, 0, code === 0 ? 'clean' : output)
 })
 
@@ -156,8 +157,9 @@ t.test('a consumer compiles against the packed types, the decorators among them,
 })
 
 t.test('a consumer that has declared its scopes: a misspelt one does not compile', async t => {
-  for (const name of ['tstyche', 'typescript']) await link(name)
-  const { code, output } = await node(join(root, 'node_modules', 'tstyche', 'build', 'bin.js'), [], consumer)
+  await link('tstyche', FOREIGN)
+  await link('typescript')
+  const { code, output } = await node(join(FOREIGN, 'tstyche', 'build', 'bin.js'), [], consumer)
   t.equal(code, 0, output)
   t.match(output, /Test files: +1 passed/, 'the tests were found')
 })

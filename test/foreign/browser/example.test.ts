@@ -1,9 +1,9 @@
 import t from 'tap'
 import type { BrowserContext, Page, Response } from 'playwright-core'
 import type { FastifyInstance } from 'fastify'
-import { build, buildOther, listen, PASSWORD } from '../../examples/browser/server.js'
-import { createTestClock } from '../helper.js'
-import type { TestClock } from '../helper.js'
+import { build, buildOther, listen, PASSWORD } from '../../../examples/browser/server.js'
+import { createTestClock } from '../../helper.js'
+import type { TestClock } from '../../helper.js'
 import { holdTogether, launch, skip, watch } from './support.js'
 
 // The program in examples/browser, and what a browser makes of our cookies.

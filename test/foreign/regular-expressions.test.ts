@@ -10,7 +10,7 @@ import ts from 'typescript'
 // each regular expression of ours gets 64 KiB of what is likely to be its worst input. A quadratic one needs seconds for it.
 
 /** The sources, not `dist`, because they hold what a person wrote. */
-const root = join(import.meta.dirname, '..', '..')
+const root = join(import.meta.dirname, '..', '..', '..')
 const FOLDERS = ['lib', 'plugins', 'routes', 'schemas', 'verifier', 'client', 'commands']
 const FILES = ['app.ts', 'server.ts', 'cli.ts']
 const LENGTH = 64 * 1024

@@ -5,8 +5,8 @@ import type { RulesetDefinition } from '@stoplight/spectral-core'
 import spectralRulesets from '@stoplight/spectral-rulesets'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import t from 'tap'
-import { FORMATS } from '../lib/identity/json-formats.js'
-import { documentUrl, makeDocument } from '../scripts/document.js'
+import { FORMATS } from '../../lib/identity/json-formats.js'
+import { documentUrl, makeDocument, makeTypes, typesUrl } from '../../scripts/document.js'
 
 // The committed document, which the clients are generated from. `npm run openapi` makes it anew.
 
@@ -30,6 +30,10 @@ const operations = Object.values(document.paths).flatMap(path => Object.values(p
 
 t.test('openapi.json is current', async t => {
   t.equal(text, await makeDocument(), 'run: npm run openapi')
+})
+
+t.test('the types of the client are those of openapi.json', async t => {
+  t.equal(await readFile(typesUrl, 'utf8'), makeTypes(text), 'run: npm run openapi')
 })
 
 t.test('every operation has a name, words, and an example of each body and each answer that agrees with its schema', async t => {

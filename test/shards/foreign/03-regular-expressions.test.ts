@@ -1,6 +1,6 @@
 // Written by npm run shards: see scripts/shards.ts.
 import t from 'tap'
-import '../../regular-expressions.test.js'
+import '../../foreign/regular-expressions.test.js'
 
 // A file sets the limit for itself alone.
 t.setTimeout(600_000)

@@ -7,7 +7,7 @@ import verifier, { authenticate as authenticateRemote } from '../../verifier/plu
 import { bearer, logIn, logInWithCookies, PASSWORD, TEST_OPTIONS } from '../helper.js'
 import { createHost } from '../routes/support.js'
 import { createIssuer } from '../verifier/support.js'
-import { launch, skip } from '../browser/support.js'
+import { launch, skip } from './browser/support.js'
 
 // A WebSocket handshake is a GET. A page of another site can start one, and can read the messages.
 

@@ -1,4 +1,4 @@
-// An app that has installed the packed fastify-latchkey: test/package.test.ts compiles and runs this in an empty folder.
+// An app that has installed the packed fastify-latchkey: test/foreign/package.test.ts compiles and runs this in an empty folder.
 import Fastify from 'fastify'
 import latchkey, { authenticate, authenticateOptional, latchkey as byName, requireScopes } from 'fastify-latchkey'
 import { createTestClock, testOptions, withTestKit } from 'fastify-latchkey/testing'

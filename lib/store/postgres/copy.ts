@@ -1,0 +1,40 @@
+import { randomInt } from 'node:crypto'
+import { LatchkeyError } from '../../errors.js'
+import type { CopyEngine } from '../copy/engine.js'
+import { TABLES } from '../copy/tables.js'
+import { sql } from '../kysely.js'
+import { translate } from './errors.js'
+
+/** Settings that end a transaction if it takes long, or is idle for long. Older servers do not have all of them. */
+const LIMITS = ['idle_in_transaction_session_timeout', 'transaction_timeout']
+
+export const copyEngine: CopyEngine = {
+  mostParameters: 65_535,
+  holdsNul: false,
+  async wait (trx) {
+    await sql`select set_config(name, '0', true) from pg_settings where name in (${sql.join(LIMITS)})`.execute(trx)
+  },
+  async hold (trx) {
+    // Latchkey's own writers already wait for their turn. This lock stops all others, so every page shows the same
+    // moment.
+    await sql`lock table ${sql.join(TABLES.map(table => sql.table(table)))} in share mode`.execute(trx)
+    const mark = randomInt(2 ** 47)
+    await sql`select pg_advisory_xact_lock(${mark}::bigint)`.execute(trx)
+    return mark
+  },
+  // A database may have several names and addresses, but it has only one set of advisory locks.
+  async isMarked (db, mark) {
+    const { rows } = await sql<{ free: boolean }>`select pg_try_advisory_xact_lock(${mark}::bigint) as free`.execute(db)
+    return rows[0]?.free !== true
+  },
+  async lastNumber (trx, table) {
+    const sequence = sql`pg_get_serial_sequence(${table}, 'seq')::regclass`
+    const { rows } = await sql<{ last: number | null }>`select pg_sequence_last_value(${sequence}) as last`.execute(trx)
+    return rows[0]?.last ?? 0
+  },
+  async continueAfter (trx, table, last) {
+    if (last > 0) await sql`select setval(pg_get_serial_sequence(${table}, 'seq'), ${last}::bigint)`.execute(trx)
+  },
+  translate,
+  isAway: error => error instanceof Error && error.cause instanceof LatchkeyError
+}

@@ -1,0 +1,22 @@
+import { closeSessions, forgetEnded, inSteps } from '../revocation/session-ending.js'
+import { assertAnotherAdministrator, findChangeable, isAdministrator, isLimited } from './authority.js'
+import type { Principal } from './authority.js'
+import type { UsersContext } from './context.js'
+import { toStoredUser } from './stored-user.js'
+import type { StoredUser } from './stored-user.js'
+
+/** `Users.remove`. */
+export async function removeUser ({ revocations }: UsersContext, id: string, by: Principal): Promise<StoredUser> {
+  return await inSteps(revocations, async write => {
+    const { trx, record } = write
+    const { account: row } = await findChangeable(trx, id, by)
+    if (isLimited(by) && isAdministrator(row)) await assertAnotherAdministrator(trx, id)
+    if (!await forgetEnded(trx, id)) return { more: write.progress }
+    const step = await closeSessions(write, { userId: id, spare: by.sessionId })
+    if ('more' in step) return step
+    await forgetEnded(trx, id)
+    await trx.deleteFrom('users').where('id', '=', id).execute()
+    await record({ type: 'user_removed', actor: by, subject: id, details: { username: row.username } })
+    return { result: toStoredUser(row) }
+  })
+}

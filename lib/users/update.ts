@@ -1,0 +1,56 @@
+import { LatchkeyError } from '../errors.js'
+import { assertMayGrant, parseScope } from '../identity/scopes.js'
+import { inSteps } from '../revocation/session-ending.js'
+import { assertAnotherAdministrator, findChangeable, isAdministrator, isLimited } from './authority.js'
+import type { Principal } from './authority.js'
+import { changeRow, writeChange } from './change.js'
+import type { UsersContext } from './context.js'
+import { callerOf, hashAcceptable } from './new-password.js'
+import { toScope } from './rows.js'
+import { toStoredUser } from './stored-user.js'
+import type { StoredUser } from './stored-user.js'
+
+/** A change of an account. Only the members that are present change. */
+export interface UserChange {
+  /** All scopes of the user from now on. */
+  scopes?: readonly string[]
+  /** Whether the user is prevented from logging in. */
+  disabled?: boolean
+  password?: string
+}
+
+/** `Users.update`. */
+export async function updateUser (
+  context: UsersContext, id: string, { scopes, disabled, password, by }: UserChange & { by: Principal }
+): Promise<StoredUser> {
+  const { revocations, throttle, catalogue } = context
+  const scope = scopes === undefined ? undefined : toScope(scopes, catalogue)
+  const passwordHash = password === undefined ? undefined : await hashFor(context, id, { password, by })
+  const changed = await inSteps(revocations, async write => {
+    const { account: before, authority } = await findChangeable(write.trx, id, by)
+    const change = { scope, disabled, passwordHash }
+    const after = changeRow(before, change, write.now)
+    assertMayGrant(authority, parseScope(after.scope))
+    const isDemoted = isAdministrator(before) && !isAdministrator(after)
+    if (isLimited(by) && isDemoted) await assertAnotherAdministrator(write.trx, id)
+    return await writeChange(write, { before, after, change }, { throttle, by })
+  })
+  return toStoredUser(changed)
+}
+
+/**
+ * Hashes a password that `by` sets for another account. If `by` may not set it, this costs no hash and reveals nothing
+ * about the password policy.
+ */
+async function hashFor (
+  context: UsersContext, id: string, { password, by }: { password: string, by: Principal }
+): Promise<string> {
+  // ASVS 6.2.3: a stolen token must not be enough to take over the account for good.
+  if (by.kind === 'user' && by.id === id) {
+    throw new LatchkeyError('invalid_request', {
+      message: 'You cannot change your own password here: use PUT /users/me/password, which requires the current one.'
+    })
+  }
+  const { account } = await context.store.read(db => findChangeable(db, id, by))
+  return await hashAcceptable(context, { password, username: account.username }, callerOf(by))
+}

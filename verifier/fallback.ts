@@ -1,0 +1,35 @@
+import type { AuthenticatedUser } from '../lib/identity/access-token.js'
+import { LatchkeyError } from '../lib/errors.js'
+import type { Revocations } from '../lib/revocation/revocations.js'
+import type { Clock } from '../lib/time/clock.js'
+import { createTokenVerification } from '../lib/tokens/verification.js'
+import type { TimeReader, VerificationKeys } from '../lib/tokens/verification.js'
+import type { Introspection } from './introspection.js'
+import type { Reporter } from './reporter.js'
+
+/**
+ * Creates the check that asks the service about each token while the feed is stale. It accepts every key that was read,
+ * because the service itself judges which keys are still valid. Because its keys differ, it has its own cache.
+ */
+export function createFallback ({ introspection, reporter, ...sources }: {
+  keys: VerificationKeys
+  clock: Clock
+  ledger: TimeReader
+  revocations: Pick<Revocations, 'isRevoked' | 'additions'>
+  introspection: Introspection
+  reporter: Reporter
+}): (token: string) => Promise<AuthenticatedUser> {
+  const offline = createTokenVerification({ ...sources, follower: { refresh: () => undefined } })
+  return async function askService (token) {
+    await offline.verify(token)
+    try {
+      await introspection.assertLive(token)
+    } catch (cause) {
+      if (cause instanceof LatchkeyError) throw cause
+      reporter.failed(cause)
+      throw new LatchkeyError('revocation_unknown', { cause, retryAfter: 1 })
+    }
+    // While the service answered, the token may have expired, or the feed may have sent a revocation.
+    return await offline.verify(token)
+  }
+}
