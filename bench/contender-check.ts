@@ -7,7 +7,7 @@ const ITEM = '{"id":1,"name":"Lamp","price":12.5}'
 const ANSWER_LIMIT = 10_000
 
 /** `ok`, `not offered`, or `wrong: ` with the actual result. */
-export type Verdict = 'ok' | 'not offered' | `wrong: ${string}`
+type Verdict = 'ok' | 'not offered' | `wrong: ${string}`
 
 /** The verdicts on the login and on requests with each of the headers. */
 export type Verdicts = Record<'good' | 'expired' | 'forged' | 'revoked' | 'login', Verdict>

@@ -1,4 +1,4 @@
-// Made from openapi.json by npm run openapi.
+// Generated from openapi.json by npm run openapi.
 
 export interface paths {
     "/audit": {
@@ -9,8 +9,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Who did what to whom, from where, and whether it worked; the newest first
-         * @description In pages. Entries are kept for the time of the option `auditRetention`.
+         * Read the audit trail, newest first
+         * @description Who did what to whom, from where, and whether it succeeded. Returns one page at a time. The option `auditRetention` sets how long entries are kept.
          */
         get: operations["readAuditTrail"];
         put?: never;
@@ -29,14 +29,14 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The machine clients, the oldest first
-         * @description In pages, without their secrets.
+         * List the machine clients, oldest first
+         * @description Returns one page at a time, without the secrets.
          */
         get: operations["listClients"];
         put?: never;
         /**
-         * Register a machine client; its secret is shown this once
-         * @description Only the hash of the secret is kept. A built-in scope is given only by who has it.
+         * Register a machine client and show its secret once
+         * @description Only the hash of the secret is stored. Callers can grant only built-in scopes that they have.
          */
         post: operations["addClient"];
         delete?: never;
@@ -53,15 +53,15 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * A machine client
-         * @description Without its secret.
+         * Read a machine client
+         * @description Returns the client without its secret.
          */
         get: operations["readClient"];
         put?: never;
         post?: never;
         /**
-         * Delete a machine client, with every session and token
-         * @description Its tokens die with it, and its id is not given again.
+         * Delete a machine client with all its sessions and tokens
+         * @description The tokens are invalid at once. The id is never used again.
          */
         delete: operations["removeClient"];
         options?: never;
@@ -79,8 +79,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Give a machine client a new secret, which is shown this once; the old one and the access tokens made before are dead
-         * @description For a secret that has leaked: there is no time in which both are valid.
+         * Replace the secret of a machine client and show the new secret once
+         * @description For a secret that has leaked. The old secret and the access tokens issued before are invalid at once, so the two secrets are never valid together. Sessions continue.
          */
         post: operations["rotateClientSecret"];
         delete?: never;
@@ -97,8 +97,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Whether the process answers
-         * @description For a supervisor that restarts what does not answer.
+         * Check whether the process responds
+         * @description For a supervisor that restarts a process that does not respond.
          */
         get: operations["checkLive"];
         put?: never;
@@ -117,8 +117,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Whether the store answers and every revocation in it is known here
-         * @description For a load balancer: 503 while the database is not available, or revocations could not be read. Both answers say how old is what is known of them: the member `revocation_index_age`, or the sentence in `detail`.
+         * Check whether the database responds and this process knows every revocation in it
+         * @description For a load balancer. Responds 503 while the database is not available or its revocations cannot be read. Both responses report the age of the revocation index: in `revocation_index_age`, or in the text of `detail`.
          */
         get: operations["checkReady"];
         put?: never;
@@ -139,8 +139,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Whether an access or refresh token is live, and what it says
-         * @description RFC 7662. A machine client hears of its own tokens, holders of `tokens:introspect` of all. Of anything that is not live it says no more than that.
+         * Check whether an access or refresh token is live, and read what it contains
+         * @description RFC 7662. A machine client can introspect its own tokens, and a holder of `tokens:introspect` all tokens. For any other token, and for one that is not live, the response contains only `active: false`.
          */
         post: operations["introspectToken"];
         delete?: never;
@@ -159,8 +159,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Log in a browser: the tokens go into HttpOnly cookies
-         * @description Sets the cookies `access_token` and `refresh_token`, HttpOnly and, unless configured otherwise, `Secure` with the prefix `__Host-`. A session that the browser had before ends.
+         * Log in from a browser and receive the tokens in HttpOnly cookies
+         * @description Sets the cookies `access_token` and `refresh_token`. They are HttpOnly and, unless configured otherwise, `Secure` with the prefix `__Host-`. If the browser already had a session, that session ends.
          */
         post: operations["logIn"];
         delete?: never;
@@ -179,8 +179,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * End this session, all others, or all, and clear the cookies
-         * @description Works with an expired access token while the refresh cookie is there, and may be repeated. `others` leaves this session and its cookies as they are.
+         * End this session, all other sessions, or all sessions, and clear the cookies
+         * @description Accepts an expired access token if the request carries the refresh cookie. The request can be repeated. `others` leaves this session and its cookies unchanged.
          */
         post: operations["logOut"];
         delete?: never;
@@ -197,8 +197,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The metrics, in the text format of Prometheus
-         * @description Only where the option `metrics` is on.
+         * Read the metrics in the text format of Prometheus
+         * @description Exists only if the option `metrics` is on.
          */
         get: operations["readMetrics"];
         put?: never;
@@ -219,8 +219,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Exchange a refresh token, from the cookie or from the body, for its successor
-         * @description Without a token in the body it takes the cookie and sets new ones. Parallel and repeated requests within the grace get the same successor; a later use of an old token ends its session.
+         * Exchange a refresh token from the cookie or the body for its successor
+         * @description If the body has no token, the route reads the cookie and sets new cookies. Parallel and repeated requests within the grace period receive the same successor. Any other use of an old token ends its session.
          */
         post: operations["refresh"];
         delete?: never;
@@ -239,8 +239,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Make an account, without scopes
-         * @description Only where the option `registration` is on. Scopes cannot be asked for: an administrator grants them.
+         * Create an account without scopes
+         * @description Exists only if the option `registration` is on. The request cannot ask for scopes, because only an administrator can grant them.
          */
         post: operations["register"];
         delete?: never;
@@ -257,8 +257,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * What is revoked, as it happens or in pages
-         * @description As server-sent events for whoever accepts `text/event-stream`, for at most five minutes: reconnect, and go on after `Last-Event-ID`. Else as a page, for a poll with `If-None-Match`. What is newer than the `as_of` of the last answer the receiver does not know yet.
+         * Follow revocations as they happen, or read them page by page
+         * @description If the request accepts `text/event-stream`, the response is a stream of server-sent events that ends after at most five minutes: reconnect with `Last-Event-ID` to continue. Otherwise the response is a page, which you can poll with `If-None-Match`. Revocations newer than the `as_of` of the latest response are not yet known to the receiver.
          */
         get: operations["followRevocations"];
         put?: never;
@@ -280,7 +280,7 @@ export interface paths {
         put?: never;
         /**
          * Revoke an access token, or a refresh token with its whole session
-         * @description RFC 7009. The answer is the same for unknown, expired and dead tokens, and comes when the revocation is durable and in force. Tokens of a machine client need its authentication.
+         * @description RFC 7009. The response is sent once the revocation is durable and in force. It is the same for unknown, expired and revoked tokens. To revoke a token of a machine client, that client must authenticate.
          */
         post: operations["revokeToken"];
         delete?: never;
@@ -297,8 +297,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The own live sessions, the last used first
-         * @description With where and when they began; `current` is that of this request.
+         * List your live sessions, most recently used first
+         * @description Shows when and from where each session started. `current` marks the session of this request.
          */
         get: operations["listOwnSessions"];
         put?: never;
@@ -320,8 +320,8 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * End one of the own sessions
-         * @description Its access tokens die with it.
+         * End one of your sessions
+         * @description The access tokens of the session are invalid at once.
          */
         delete: operations["endOwnSession"];
         options?: never;
@@ -337,8 +337,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Which sessions have ended, for verifiers of access tokens
-         * @description A Status List Token (draft-ietf-oauth-status-list-21): of a bit for each session, 1 once it has ended. Access tokens say in `status` which list and which bit is theirs. Only where the option `statusList` is on.
+         * Read a signed list of ended sessions, for verifiers of access tokens
+         * @description A Status List Token (draft-ietf-oauth-status-list-21). It has one bit for each session, which is 1 once the session has ended. The claim `status` of an access token names its list and its bit. Exists only if the option `statusList` is on.
          */
         get: operations["readStatusList"];
         put?: never;
@@ -359,8 +359,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Get an access token for a password, for a refresh token, or for a machine client itself
-         * @description RFC 6749. Takes a form, or the same members as JSON. A user gets the scopes that are granted, or the fewer asked for; a machine client gets no refresh token. The parallel or repeated exchange of a refresh token within the grace gets the same successor.
+         * Get an access token with a password, a refresh token, or the credentials of a machine client
+         * @description RFC 6749. Takes a form, or the same members as JSON. The token carries all granted scopes, or the subset that the request asks for. `client_credentials` returns no refresh token. Parallel and repeated exchanges of a refresh token within the grace period receive the same successor.
          */
         post: operations["createToken"];
         delete?: never;
@@ -377,22 +377,22 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * A user
-         * @description As it is stored, without its password hash.
+         * Read a user
+         * @description Returns the account as it is stored, without its password hash.
          */
         get: operations["readUser"];
         put?: never;
         post?: never;
         /**
-         * Delete a user with every session and token
-         * @description The last enabled user with `users:write` stays.
+         * Delete a user with all sessions and tokens
+         * @description The last enabled user with `users:write` cannot be deleted.
          */
         delete: operations["removeUser"];
         options?: never;
         head?: never;
         /**
-         * Change scopes, disable, enable, set a password: all of it or nothing
-         * @description Taking away a scope kills the access tokens of the user; a new password or `disabled` ends every session too. A built-in scope is given or taken only by who has it.
+         * Replace the scopes, disable or enable the account, or set its password
+         * @description All changes in a request are made, or none. Removing a scope revokes the access tokens of the user. A new password or `disabled` also ends every session. Callers can grant only built-in scopes that they have, and cannot change a user who has others.
          */
         patch: operations["changeUser"];
         trace?: never;
@@ -405,14 +405,14 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The users, by name
-         * @description In pages; `search` is for how the username begins.
+         * List the users by name
+         * @description Returns one page at a time. `search` matches the beginning of the username.
          */
         get: operations["listUsers"];
         put?: never;
         /**
          * Add a user
-         * @description A built-in scope is given only by who has it.
+         * @description Callers can grant only built-in scopes that they have.
          */
         post: operations["addUser"];
         delete?: never;
@@ -429,8 +429,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The user whose token this is
-         * @description As it is stored: scopes granted after the token was made are here, and not in the token.
+         * Read your own account
+         * @description Returns the current account, including scopes that were granted after the token was issued.
          */
         get: operations["readOwnUser"];
         put?: never;
@@ -450,8 +450,8 @@ export interface paths {
         };
         get?: never;
         /**
-         * Change the own password; every other session ends
-         * @description Asks for the current password. The session of this request goes on.
+         * Change your own password and end all your other sessions
+         * @description Requires the current password. The session of this request continues.
          */
         put: operations["changeOwnPassword"];
         post?: never;
@@ -469,15 +469,15 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The live sessions of a user, the last used first
-         * @description As their owner sees them.
+         * List the live sessions of a user, most recently used first
+         * @description Shows what the user sees at `GET /sessions`.
          */
         get: operations["listSessionsOfUser"];
         put?: never;
         post?: never;
         /**
-         * Log a user out everywhere: every session and every access token ends
-         * @description Effective at once, and durable when it is answered.
+         * Log a user out everywhere: end every session and every access token
+         * @description The response is sent once this is durable and in force.
          */
         delete: operations["logOutUser"];
         options?: never;
@@ -493,8 +493,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The public keys that access tokens are verified with
-         * @description RFC 7517. May be cached for as long as `Cache-Control` says: a key is published that long before it signs.
+         * Read the public keys that verify access tokens
+         * @description RFC 7517. Clients can cache the keys for as long as `Cache-Control` allows, because each key is published that long before it signs.
          */
         get: operations["readKeys"];
         put?: never;
@@ -513,8 +513,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Where the endpoints are and what they support (RFC 8414)
-         * @description RFC 8414. Also at the root of the host, before the path of the issuer.
+         * Read the endpoints of this server and what they support
+         * @description RFC 8414. Also served at the root of the host, at the well-known path followed by the path of the issuer.
          */
         get: operations["readServerMetadata"];
         put?: never;
@@ -529,16 +529,16 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
-        /** @description A user, as the user may see it. */
+        /** @description The account of a user, as the user sees it. */
         Account: {
             id: string;
             username: string;
-            /** @description All that is granted; a token may carry fewer. */
+            /** @description All granted scopes. A token can carry fewer. */
             scopes: string[];
         };
         /** @description An entry of the audit trail. */
         AuditEntry: {
-            /** @description Its place in the trail: a later entry has a greater one. */
+            /** @description The position in the trail. A later entry has a greater id. */
             id: number;
             /** Format: date-time */
             at: string;
@@ -557,14 +557,14 @@ export interface components {
                 [key: string]: unknown;
             };
         };
-        /** @description A page of the audit trail, the newest first. */
+        /** @description A page of the audit trail, newest first. */
         AuditPage: {
             events: components["schemas"]["AuditEntry"][];
             next: string | null;
         };
         /** @description A machine client. */
         Client: {
-            /** @description The `client_id`; given by us. */
+            /** @description The `client_id`, which Latchkey generates. */
             id: string;
             name: string;
             /** @description Scopes, separated by spaces. */
@@ -576,14 +576,14 @@ export interface components {
             /** Format: date-time */
             secret_changed_at: string;
         };
-        /** @description A page of clients, the oldest first. */
+        /** @description A page of clients, oldest first. */
         ClientPage: {
             clients: components["schemas"]["Client"][];
             next: string | null;
         };
         /** @description A machine client with its secret. */
         ClientWithSecret: {
-            /** @description The `client_id`; given by us. */
+            /** @description The `client_id`, which Latchkey generates. */
             id: string;
             name: string;
             /** @description Scopes, separated by spaces. */
@@ -594,17 +594,17 @@ export interface components {
             created_at: string;
             /** Format: date-time */
             secret_changed_at: string;
-            /** @description The `client_secret`. It is shown this once: only its hash is kept. */
+            /** @description The `client_secret`. It is shown only once, because only its hash is stored. */
             secret: string;
         };
-        /** @description Done; also where there was nothing to do. */
+        /** @description Done, or there was nothing to do. */
         Done: Record<string, never>;
-        /** @description All is well. */
+        /** @description The process responds. */
         Health: {
             /** @enum {string} */
             status: "ok";
         };
-        /** @description What the token says, where it is live. */
+        /** @description What the token contains, if it is live. */
         IntrospectResponse: {
             active: boolean;
             /** @description Scopes, separated by spaces. */
@@ -612,9 +612,9 @@ export interface components {
             client_id?: string;
             /** @enum {string} */
             token_type?: "bearer";
-            /** @description Seconds. */
+            /** @description Seconds since the epoch. */
             exp?: number;
-            /** @description Seconds. */
+            /** @description Seconds since the epoch. */
             iat?: number;
             sub?: string;
             aud?: string | string[];
@@ -647,7 +647,7 @@ export interface components {
             /** @description Scopes, separated by spaces. */
             scope?: string;
         };
-        /** @description Who logged in; the tokens are in the cookies. */
+        /** @description The user who logged in. The tokens are in the cookies. */
         LoginResponse: {
             user: components["schemas"]["Account"];
             /** @description Scopes, separated by spaces. */
@@ -675,7 +675,7 @@ export interface components {
             username: string;
             /** Format: password */
             password: string;
-            /** @description All scopes that the user is to have. */
+            /** @description All scopes of the user. */
             scopes?: string[];
         };
         /** @description An OAuth error (RFC 6749 section 5.2). */
@@ -697,11 +697,11 @@ export interface components {
             detail: string;
             code: string;
         };
-        /** @description Requests can be served. */
+        /** @description The process can serve requests. */
         Readiness: {
             /** @enum {string} */
             status: "ok";
-            /** @description Seconds since it was last known here that there is no revocation in the database but those in memory. With SQLite 0, with PostgreSQL at most the bound. */
+            /** @description Seconds since the revocation index of this process was last known to be complete. 0 with SQLite, at most the bound with PostgreSQL. */
             revocation_index_age: number;
         };
         RefreshRequest: {
@@ -715,30 +715,30 @@ export interface components {
             /** Format: password */
             password: string;
         };
-        /** @description Rules in the order in which they were made. A receiver only ever adds. */
+        /** @description Rules in the order in which they were created. A receiver only ever adds rules. */
         RevocationPage: {
-            /** @description What to give as `after` for what comes next. */
+            /** @description The `after` of the next request. */
             cursor: string;
-            /** @description Whether there was more already: only without it the receiver has everything. */
+            /** @description Whether there are more rules. The receiver has all rules only if this is false. */
             more: boolean;
-            /** @description The `kid` of each key that verifies now. */
+            /** @description The `kid` of each key that currently verifies tokens. */
             keys: string[];
             rules: components["schemas"]["RevocationRule"][];
         };
-        /** @description A rule that kills tokens. */
+        /** @description A rule that revokes tokens. */
         RevocationRule: {
             /**
-             * @description Which claim `value` is compared with: `jti`, `sid`, `sub` or `client_id`.
+             * @description The claim that `value` is compared with: `jti`, `sid`, `sub` or `client_id`.
              * @enum {unknown}
              */
             kind: "token" | "session" | "user" | "client";
             value: string;
-            /** @description Milliseconds since the epoch: tokens issued before are dead. Absent: whenever they were issued. */
+            /** @description Milliseconds since the epoch. Only tokens issued earlier are revoked. If absent, all are. */
             issued_before?: number;
-            /** @description Milliseconds since the epoch: when the last token that the rule could kill has expired. */
+            /** @description Milliseconds since the epoch. By then, every token that the rule revokes has expired. */
             expires_at: number;
         };
-        /** @description Where the endpoints are and what they support. */
+        /** @description The endpoints of this server and what they support. */
         ServerMetadata: {
             issuer: string;
             token_endpoint: string;
@@ -752,7 +752,7 @@ export interface components {
             revocation_endpoint_auth_methods_supported: string[];
             introspection_endpoint: string;
             introspection_endpoint_auth_methods_supported: string[];
-            /** @description An extension: where a verifier follows what is revoked. */
+            /** @description An extension: the URL at which verifiers follow revocations. */
             revocation_feed_endpoint: string;
             service_documentation?: string;
         };
@@ -771,10 +771,10 @@ export interface components {
             expires_at: string;
             user_agent: string | null;
             address: string | null;
-            /** @description Whether this request belongs to it. */
+            /** @description Whether this request belongs to the session. */
             current: boolean;
         };
-        /** @description Live sessions, the last used first. */
+        /** @description Live sessions, most recently used first. */
         SessionList: {
             sessions: components["schemas"]["Session"][];
         };
@@ -786,7 +786,7 @@ export interface components {
             client_secret?: string;
         };
         TokenRequest: {
-            /** @description password, refresh_token or client_credentials. May be left out with a username, as FastAPI clients do. */
+            /** @description password, refresh_token or client_credentials. With a username it can be left out, as FastAPI clients do. */
             grant_type?: string;
             /** @description The username; letter case does not matter. */
             username?: string;
@@ -806,18 +806,18 @@ export interface components {
             token_type: "bearer";
             /** @description The lifetime of the access token, in seconds. */
             expires_in: number;
-            /** @description Not for client_credentials: RFC 6749 section 4.4.3. */
+            /** @description Absent for client_credentials (RFC 6749 section 4.4.3). */
             refresh_token?: string;
             /** @description Scopes, separated by spaces. */
             scope: string;
         };
-        /** @description A user, as an administrator may see it. */
+        /** @description A user, as an administrator sees it. */
         User: {
             id: string;
             username: string;
-            /** @description All that is granted. */
+            /** @description All granted scopes. */
             scopes: string[];
-            /** @description Whether it is kept from logging in. */
+            /** @description Whether the user is prevented from logging in. */
             disabled: boolean;
             /** Format: date-time */
             created_at: string;
@@ -830,9 +830,9 @@ export interface components {
             next: string | null;
         };
         UserPatch: {
-            /** @description All scopes that the user is to have. */
+            /** @description All scopes of the user. */
             scopes?: string[];
-            /** @description Whether the user is kept from logging in. */
+            /** @description Whether to prevent the user from logging in. */
             disabled?: boolean;
             /** Format: password */
             password?: string;
@@ -851,15 +851,15 @@ export interface operations {
             query?: {
                 type?: "login" | "login_failed" | "refresh" | "refresh_token_reuse" | "token_revoked" | "tokens_revoked" | "session_ended" | "sessions_ended" | "user_added" | "users_exported" | "user_removed" | "user_disabled" | "user_enabled" | "scopes_changed" | "password_changed" | "key_added" | "key_activated" | "key_revoked" | "keys_resealed" | "attempts_blocked" | "client_added" | "client_removed" | "client_secret_rotated" | "client_authentication_failed" | "client_token" | "password_change_failed";
                 outcome?: "success" | "failure";
-                /** @description The id of the user or client that did it. */
+                /** @description The id of the user or client that acted. */
                 actor?: string;
-                /** @description The id of the user, client or key that it happened to. */
+                /** @description The id of the affected user, client or key. */
                 subject?: string;
                 since?: string;
                 until?: string;
                 /** @description The `next` of the previous page. */
                 cursor?: string;
-                /** @description How many entries, 1 to 1000. Default 100. */
+                /** @description The maximum number of entries, from 1 to 1000. Default 100. */
                 limit?: string;
             };
             header?: never;
@@ -868,7 +868,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A page of the audit trail, the newest first. */
+            /** @description A page of the audit trail, newest first. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -900,7 +900,7 @@ export interface operations {
                 };
             };
             /**
-             * @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send one.
+             * @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send only one.
              *
              *     `invalid_request`: The request is malformed.
              */
@@ -931,7 +931,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `insufficient_scope`: The access token lacks a scope that this needs. */
+            /** @description `insufficient_scope`: The access token lacks a required scope. */
             403: {
                 headers: {
                     /** @description How to authenticate (RFC 6750 section 3). */
@@ -952,7 +952,7 @@ export interface operations {
                 };
             };
             /**
-             * @description `revocation_unknown`: It cannot be told whether this token was revoked: try again in a moment.
+             * @description `revocation_unknown`: The token's revocation status is currently unknown: try again in a moment.
              *
              *     `store_unavailable`: The database is not available: try again in a moment.
              */
@@ -971,9 +971,9 @@ export interface operations {
     listClients: {
         parameters: {
             query?: {
-                /** @description The `client_id`; given by us. */
+                /** @description The `client_id`, which Latchkey generates. */
                 cursor?: string;
-                /** @description How many entries, 1 to 1000. Default 100. */
+                /** @description The maximum number of entries, from 1 to 1000. Default 100. */
                 limit?: string;
             };
             header?: never;
@@ -982,7 +982,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A page of clients, the oldest first. */
+            /** @description A page of clients, oldest first. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1009,7 +1009,7 @@ export interface operations {
                 };
             };
             /**
-             * @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send one.
+             * @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send only one.
              *
              *     `invalid_request`: The request is malformed.
              */
@@ -1040,7 +1040,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `insufficient_scope`: The access token lacks a scope that this needs. */
+            /** @description `insufficient_scope`: The access token lacks a required scope. */
             403: {
                 headers: {
                     /** @description How to authenticate (RFC 6750 section 3). */
@@ -1061,7 +1061,7 @@ export interface operations {
                 };
             };
             /**
-             * @description `revocation_unknown`: It cannot be told whether this token was revoked: try again in a moment.
+             * @description `revocation_unknown`: The token's revocation status is currently unknown: try again in a moment.
              *
              *     `store_unavailable`: The database is not available: try again in a moment.
              */
@@ -1121,7 +1121,7 @@ export interface operations {
             /**
              * @description `invalid_request`: The request is malformed.
              *
-             *     `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send one.
+             *     `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send only one.
              *
              *     `invalid_scope`: A requested scope is unknown or was not granted.
              */
@@ -1153,9 +1153,9 @@ export interface operations {
                 };
             };
             /**
-             * @description `insufficient_scope`: The access token lacks a scope that this needs.
+             * @description `insufficient_scope`: The access token lacks a required scope.
              *
-             *     `cross_site_request`: A request from another site may not use the cookies of this one.
+             *     `cross_site_request`: A request from another site cannot use the cookies of this site.
              */
             403: {
                 headers: {
@@ -1195,7 +1195,7 @@ export interface operations {
                 };
             };
             /**
-             * @description `revocation_unknown`: It cannot be told whether this token was revoked: try again in a moment.
+             * @description `revocation_unknown`: The token's revocation status is currently unknown: try again in a moment.
              *
              *     `store_unavailable`: The database is not available: try again in a moment.
              */
@@ -1216,7 +1216,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The `client_id`; given by us. */
+                /** @description The `client_id`, which Latchkey generates. */
                 id: string;
             };
             cookie?: never;
@@ -1245,7 +1245,7 @@ export interface operations {
                 };
             };
             /**
-             * @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send one.
+             * @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send only one.
              *
              *     `invalid_request`: The request is malformed.
              */
@@ -1276,7 +1276,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `insufficient_scope`: The access token lacks a scope that this needs. */
+            /** @description `insufficient_scope`: The access token lacks a required scope. */
             403: {
                 headers: {
                     /** @description How to authenticate (RFC 6750 section 3). */
@@ -1287,7 +1287,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not_found`: There is nothing here. */
+            /** @description `not_found`: This resource does not exist. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -1306,7 +1306,7 @@ export interface operations {
                 };
             };
             /**
-             * @description `revocation_unknown`: It cannot be told whether this token was revoked: try again in a moment.
+             * @description `revocation_unknown`: The token's revocation status is currently unknown: try again in a moment.
              *
              *     `store_unavailable`: The database is not available: try again in a moment.
              */
@@ -1327,7 +1327,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The `client_id`; given by us. */
+                /** @description The `client_id`, which Latchkey generates. */
                 id: string;
             };
             cookie?: never;
@@ -1342,7 +1342,7 @@ export interface operations {
                 content?: never;
             };
             /**
-             * @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send one.
+             * @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send only one.
              *
              *     `invalid_request`: The request is malformed.
              */
@@ -1374,9 +1374,9 @@ export interface operations {
                 };
             };
             /**
-             * @description `insufficient_scope`: The access token lacks a scope that this needs.
+             * @description `insufficient_scope`: The access token lacks a required scope.
              *
-             *     `cross_site_request`: A request from another site may not use the cookies of this one.
+             *     `cross_site_request`: A request from another site cannot use the cookies of this site.
              */
             403: {
                 headers: {
@@ -1388,7 +1388,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not_found`: There is nothing here. */
+            /** @description `not_found`: This resource does not exist. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -1407,7 +1407,7 @@ export interface operations {
                 };
             };
             /**
-             * @description `revocation_unknown`: It cannot be told whether this token was revoked: try again in a moment.
+             * @description `revocation_unknown`: The token's revocation status is currently unknown: try again in a moment.
              *
              *     `store_unavailable`: The database is not available: try again in a moment.
              */
@@ -1428,7 +1428,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The `client_id`; given by us. */
+                /** @description The `client_id`, which Latchkey generates. */
                 id: string;
             };
             cookie?: never;
@@ -1458,7 +1458,7 @@ export interface operations {
                 };
             };
             /**
-             * @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send one.
+             * @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send only one.
              *
              *     `invalid_request`: The request is malformed.
              */
@@ -1490,9 +1490,9 @@ export interface operations {
                 };
             };
             /**
-             * @description `insufficient_scope`: The access token lacks a scope that this needs.
+             * @description `insufficient_scope`: The access token lacks a required scope.
              *
-             *     `cross_site_request`: A request from another site may not use the cookies of this one.
+             *     `cross_site_request`: A request from another site cannot use the cookies of this site.
              */
             403: {
                 headers: {
@@ -1504,7 +1504,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not_found`: There is nothing here. */
+            /** @description `not_found`: This resource does not exist. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -1541,7 +1541,7 @@ export interface operations {
                 };
             };
             /**
-             * @description `revocation_unknown`: It cannot be told whether this token was revoked: try again in a moment.
+             * @description `revocation_unknown`: The token's revocation status is currently unknown: try again in a moment.
              *
              *     `store_unavailable`: The database is not available: try again in a moment.
              */
@@ -1566,7 +1566,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description All is well. */
+            /** @description The process responds. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1580,7 +1580,7 @@ export interface operations {
                     "application/json": components["schemas"]["Health"];
                 };
             };
-            /** @description `headers_too_large`: The request has too many headers, or too long ones. */
+            /** @description `headers_too_large`: The request has too many headers, or they are too long. */
             431: {
                 headers: {
                     [name: string]: unknown;
@@ -1620,7 +1620,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Requests can be served. */
+            /** @description The process can serve requests. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1635,7 +1635,7 @@ export interface operations {
                     "application/json": components["schemas"]["Readiness"];
                 };
             };
-            /** @description `headers_too_large`: The request has too many headers, or too long ones. */
+            /** @description `headers_too_large`: The request has too many headers, or they are too long. */
             431: {
                 headers: {
                     [name: string]: unknown;
@@ -1654,7 +1654,7 @@ export interface operations {
                 };
             };
             /**
-             * @description `revocation_unknown`: It cannot be told whether this token was revoked: try again in a moment.
+             * @description `revocation_unknown`: The token's revocation status is currently unknown: try again in a moment.
              *
              *     `store_unavailable`: The database is not available: try again in a moment.
              */
@@ -1696,7 +1696,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description What the token says, where it is live. */
+            /** @description What the token contains, if it is live. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1708,7 +1708,7 @@ export interface operations {
             /**
              * @description `invalid_request`: The request is malformed.
              *
-             *     `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send one.
+             *     `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send only one.
              */
             400: {
                 headers: {
@@ -1739,7 +1739,7 @@ export interface operations {
                     "application/json": components["schemas"]["OAuthError"];
                 };
             };
-            /** @description `insufficient_scope`: The access token lacks a scope that this needs. */
+            /** @description `insufficient_scope`: The access token lacks a required scope. */
             403: {
                 headers: {
                     /** @description How to authenticate (RFC 6750 section 3). */
@@ -1789,7 +1789,7 @@ export interface operations {
                 };
             };
             /**
-             * @description `revocation_unknown`: It cannot be told whether this token was revoked: try again in a moment.
+             * @description `revocation_unknown`: The token's revocation status is currently unknown: try again in a moment.
              *
              *     `store_unavailable`: The database is not available: try again in a moment.
              */
@@ -1824,7 +1824,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Who logged in; the tokens are in the cookies. */
+            /** @description The user who logged in. The tokens are in the cookies. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1871,7 +1871,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `cross_site_request`: A request from another site may not use the cookies of this one. */
+            /** @description `cross_site_request`: A request from another site cannot use the cookies of this site. */
             403: {
                 headers: {
                     /** @description How to authenticate (RFC 6750 section 3). */
@@ -1925,9 +1925,9 @@ export interface operations {
                 };
             };
             /**
-             * @description `overloaded`: Too many sign-ins are waiting: try again in a moment.
+             * @description `overloaded`: Too many logins are waiting: try again in a moment.
              *
-             *     `account_changed`: The account was changed at the same moment: try again.
+             *     `account_changed`: The account was changed at the same time: try again.
              *
              *     `store_unavailable`: The database is not available: try again in a moment.
              */
@@ -1971,7 +1971,7 @@ export interface operations {
             /**
              * @description `invalid_request`: The request is malformed.
              *
-             *     `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send one.
+             *     `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send only one.
              */
             400: {
                 headers: {
@@ -1982,9 +1982,9 @@ export interface operations {
                 };
             };
             /**
-             * @description `user_required`: This is for users: the access token is a machine client's own.
+             * @description `user_required`: The access token belongs to a machine client: use the token of a user.
              *
-             *     `cross_site_request`: A request from another site may not use the cookies of this one.
+             *     `cross_site_request`: A request from another site cannot use the cookies of this site.
              */
             403: {
                 headers: {
@@ -2024,7 +2024,7 @@ export interface operations {
                 };
             };
             /**
-             * @description `revocation_unknown`: It cannot be told whether this token was revoked: try again in a moment.
+             * @description `revocation_unknown`: The token's revocation status is currently unknown: try again in a moment.
              *
              *     `store_unavailable`: The database is not available: try again in a moment.
              */
@@ -2059,7 +2059,7 @@ export interface operations {
                     "text/plain": string;
                 };
             };
-            /** @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send one. */
+            /** @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send only one. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2087,7 +2087,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `insufficient_scope`: The access token lacks a scope that this needs. */
+            /** @description `insufficient_scope`: The access token lacks a required scope. */
             403: {
                 headers: {
                     /** @description How to authenticate (RFC 6750 section 3). */
@@ -2108,7 +2108,7 @@ export interface operations {
                 };
             };
             /**
-             * @description `revocation_unknown`: It cannot be told whether this token was revoked: try again in a moment.
+             * @description `revocation_unknown`: The token's revocation status is currently unknown: try again in a moment.
              *
              *     `store_unavailable`: The database is not available: try again in a moment.
              */
@@ -2137,7 +2137,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description What the token in the body, or the cookie, was exchanged for. */
+            /** @description The new tokens, or the user if the new tokens are in cookies. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2174,7 +2174,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `cross_site_request`: A request from another site may not use the cookies of this one. */
+            /** @description `cross_site_request`: A request from another site cannot use the cookies of this site. */
             403: {
                 headers: {
                     /** @description How to authenticate (RFC 6750 section 3). */
@@ -2244,7 +2244,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description A user, as the user may see it. */
+            /** @description The account of a user, as the user sees it. */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -2324,7 +2324,7 @@ export interface operations {
                 };
             };
             /**
-             * @description `overloaded`: Too many sign-ins are waiting: try again in a moment.
+             * @description `overloaded`: Too many logins are waiting: try again in a moment.
              *
              *     `store_unavailable`: The database is not available: try again in a moment.
              */
@@ -2343,15 +2343,15 @@ export interface operations {
     followRevocations: {
         parameters: {
             query?: {
-                /** @description The `cursor` of the page before. One that this store has not made begins at the start. An event stream takes `Last-Event-ID` instead. */
+                /** @description The `cursor` of the previous page. A cursor that this database did not issue starts at the beginning. An event stream takes `Last-Event-ID` instead. */
                 after?: string;
-                /** @description How many rules a page has at most, 1 to 1000. Default 1000. */
+                /** @description The maximum number of rules in a page, from 1 to 1000. Default 1000. */
                 limit?: string;
             };
             header?: {
-                /** @description Of an event stream: the `id` of the last event that arrived. */
+                /** @description For an event stream: the `id` of the last event received. */
                 "last-event-id"?: string;
-                /** @description Of a page: the `ETag` of the last one. */
+                /** @description For a page: the `ETag` of the previous response. */
                 "if-none-match"?: string;
             };
             path?: never;
@@ -2359,14 +2359,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Rules in the order in which they were made. A receiver only ever adds. */
+            /** @description Rules in the order in which they were created. A receiver only ever adds rules. */
             200: {
                 headers: {
-                    /** @description Milliseconds from the arrival of the request to the moment as of which this is all that was revoked; it may be negative. */
+                    /** @description Milliseconds from the arrival of the request to the moment up to which the response includes every revocation. It can be negative. */
                     "revocation-as-of"?: number;
-                    /** @description The clock of the service, in milliseconds since the epoch. */
+                    /** @description The current time of the service, in milliseconds since the epoch. */
                     "revocation-time"?: number;
-                    /** @description Changes with what the page says. */
+                    /** @description Changes whenever the content of the page changes. */
                     etag?: string;
                     [name: string]: unknown;
                 };
@@ -2378,18 +2378,18 @@ export interface operations {
             /** @description Nothing has changed. */
             304: {
                 headers: {
-                    /** @description Milliseconds from the arrival of the request to the moment as of which this is all that was revoked; it may be negative. */
+                    /** @description Milliseconds from the arrival of the request to the moment up to which the response includes every revocation. It can be negative. */
                     "revocation-as-of"?: number;
-                    /** @description The clock of the service, in milliseconds since the epoch. */
+                    /** @description The current time of the service, in milliseconds since the epoch. */
                     "revocation-time"?: number;
-                    /** @description Changes with what the page says. */
+                    /** @description Changes whenever the content of the page changes. */
                     etag?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
             };
             /**
-             * @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send one.
+             * @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send only one.
              *
              *     `invalid_request`: The request is malformed.
              */
@@ -2420,7 +2420,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `insufficient_scope`: The access token lacks a scope that this needs. */
+            /** @description `insufficient_scope`: The access token lacks a required scope. */
             403: {
                 headers: {
                     /** @description How to authenticate (RFC 6750 section 3). */
@@ -2441,7 +2441,7 @@ export interface operations {
                 };
             };
             /**
-             * @description `revocation_unknown`: It cannot be told whether this token was revoked: try again in a moment.
+             * @description `revocation_unknown`: The token's revocation status is currently unknown: try again in a moment.
              *
              *     `feed_unavailable`: Too many clients are connected to the revocation feed: try again in a moment.
              *
@@ -2485,7 +2485,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Done; also where there was nothing to do. */
+            /** @description Done, or there was nothing to do. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2498,7 +2498,7 @@ export interface operations {
             /**
              * @description `invalid_request`: The request is malformed.
              *
-             *     `token_of_another_client`: The token was made for another client: only that one can revoke it.
+             *     `token_of_another_client`: The token was issued to another client: only that client can revoke it.
              */
             400: {
                 headers: {
@@ -2579,7 +2579,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Live sessions, the last used first. */
+            /** @description Live sessions, most recently used first. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2605,7 +2605,7 @@ export interface operations {
                     "application/json": components["schemas"]["SessionList"];
                 };
             };
-            /** @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send one. */
+            /** @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send only one. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2633,7 +2633,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `user_required`: This is for users: the access token is a machine client's own. */
+            /** @description `user_required`: The access token belongs to a machine client: use the token of a user. */
             403: {
                 headers: {
                     /** @description How to authenticate (RFC 6750 section 3). */
@@ -2654,7 +2654,7 @@ export interface operations {
                 };
             };
             /**
-             * @description `revocation_unknown`: It cannot be told whether this token was revoked: try again in a moment.
+             * @description `revocation_unknown`: The token's revocation status is currently unknown: try again in a moment.
              *
              *     `store_unavailable`: The database is not available: try again in a moment.
              */
@@ -2689,7 +2689,7 @@ export interface operations {
                 content?: never;
             };
             /**
-             * @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send one.
+             * @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send only one.
              *
              *     `invalid_request`: The request is malformed.
              */
@@ -2721,9 +2721,9 @@ export interface operations {
                 };
             };
             /**
-             * @description `user_required`: This is for users: the access token is a machine client's own.
+             * @description `user_required`: The access token belongs to a machine client: use the token of a user.
              *
-             *     `cross_site_request`: A request from another site may not use the cookies of this one.
+             *     `cross_site_request`: A request from another site cannot use the cookies of this site.
              */
             403: {
                 headers: {
@@ -2735,7 +2735,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not_found`: There is nothing here. */
+            /** @description `not_found`: This resource does not exist. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2754,7 +2754,7 @@ export interface operations {
                 };
             };
             /**
-             * @description `revocation_unknown`: It cannot be told whether this token was revoked: try again in a moment.
+             * @description `revocation_unknown`: The token's revocation status is currently unknown: try again in a moment.
              *
              *     `store_unavailable`: The database is not available: try again in a moment.
              */
@@ -2784,7 +2784,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The list: a JWT with the `typ` of `statuslist+jwt`, signed with a key of the JWKS. */
+            /** @description The list: a JWT with the `typ` `statuslist+jwt`, signed with a key of the JWKS. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2794,7 +2794,7 @@ export interface operations {
                     "application/statuslist+jwt": string;
                 };
             };
-            /** @description The list that the client has (`If-None-Match`) is the current one. */
+            /** @description The client already has the current list (`If-None-Match`). */
             304: {
                 headers: {
                     [name: string]: unknown;
@@ -2810,7 +2810,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not_found`: There is nothing here. */
+            /** @description `not_found`: This resource does not exist. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2838,7 +2838,7 @@ export interface operations {
                 };
             };
             /**
-             * @description `revocation_unknown`: It cannot be told whether this token was revoked: try again in a moment.
+             * @description `revocation_unknown`: The token's revocation status is currently unknown: try again in a moment.
              *
              *     `store_unavailable`: The database is not available: try again in a moment.
              */
@@ -2961,9 +2961,9 @@ export interface operations {
                 };
             };
             /**
-             * @description `overloaded`: Too many sign-ins are waiting: try again in a moment.
+             * @description `overloaded`: Too many logins are waiting: try again in a moment.
              *
-             *     `account_changed`: The account was changed at the same moment: try again.
+             *     `account_changed`: The account was changed at the same time: try again.
              *
              *     `store_unavailable`: The database is not available: try again in a moment.
              */
@@ -2990,7 +2990,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A user, as an administrator may see it. */
+            /** @description A user, as an administrator sees it. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3013,7 +3013,7 @@ export interface operations {
                 };
             };
             /**
-             * @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send one.
+             * @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send only one.
              *
              *     `invalid_request`: The request is malformed.
              */
@@ -3044,7 +3044,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `insufficient_scope`: The access token lacks a scope that this needs. */
+            /** @description `insufficient_scope`: The access token lacks a required scope. */
             403: {
                 headers: {
                     /** @description How to authenticate (RFC 6750 section 3). */
@@ -3055,7 +3055,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not_found`: There is nothing here. */
+            /** @description `not_found`: This resource does not exist. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3074,7 +3074,7 @@ export interface operations {
                 };
             };
             /**
-             * @description `revocation_unknown`: It cannot be told whether this token was revoked: try again in a moment.
+             * @description `revocation_unknown`: The token's revocation status is currently unknown: try again in a moment.
              *
              *     `store_unavailable`: The database is not available: try again in a moment.
              */
@@ -3109,7 +3109,7 @@ export interface operations {
                 content?: never;
             };
             /**
-             * @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send one.
+             * @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send only one.
              *
              *     `invalid_request`: The request is malformed.
              */
@@ -3141,9 +3141,9 @@ export interface operations {
                 };
             };
             /**
-             * @description `insufficient_scope`: The access token lacks a scope that this needs.
+             * @description `insufficient_scope`: The access token lacks a required scope.
              *
-             *     `cross_site_request`: A request from another site may not use the cookies of this one.
+             *     `cross_site_request`: A request from another site cannot use the cookies of this site.
              */
             403: {
                 headers: {
@@ -3155,7 +3155,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not_found`: There is nothing here. */
+            /** @description `not_found`: This resource does not exist. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3164,7 +3164,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `last_administrator`: This is the last enabled user with users:write: make another one first. */
+            /** @description `last_administrator`: This is the last enabled user with users:write. Grant that scope to another user first. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -3183,7 +3183,7 @@ export interface operations {
                 };
             };
             /**
-             * @description `revocation_unknown`: It cannot be told whether this token was revoked: try again in a moment.
+             * @description `revocation_unknown`: The token's revocation status is currently unknown: try again in a moment.
              *
              *     `store_unavailable`: The database is not available: try again in a moment.
              */
@@ -3222,7 +3222,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description A user, as an administrator may see it. */
+            /** @description A user, as an administrator sees it. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3247,7 +3247,7 @@ export interface operations {
             /**
              * @description `invalid_request`: The request is malformed.
              *
-             *     `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send one.
+             *     `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send only one.
              *
              *     `invalid_scope`: A requested scope is unknown or was not granted.
              *
@@ -3281,9 +3281,9 @@ export interface operations {
                 };
             };
             /**
-             * @description `insufficient_scope`: The access token lacks a scope that this needs.
+             * @description `insufficient_scope`: The access token lacks a required scope.
              *
-             *     `cross_site_request`: A request from another site may not use the cookies of this one.
+             *     `cross_site_request`: A request from another site cannot use the cookies of this site.
              */
             403: {
                 headers: {
@@ -3295,7 +3295,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not_found`: There is nothing here. */
+            /** @description `not_found`: This resource does not exist. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3304,7 +3304,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `last_administrator`: This is the last enabled user with users:write: make another one first. */
+            /** @description `last_administrator`: This is the last enabled user with users:write. Grant that scope to another user first. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -3341,9 +3341,9 @@ export interface operations {
                 };
             };
             /**
-             * @description `revocation_unknown`: It cannot be told whether this token was revoked: try again in a moment.
+             * @description `revocation_unknown`: The token's revocation status is currently unknown: try again in a moment.
              *
-             *     `overloaded`: Too many sign-ins are waiting: try again in a moment.
+             *     `overloaded`: Too many logins are waiting: try again in a moment.
              *
              *     `store_unavailable`: The database is not available: try again in a moment.
              */
@@ -3362,11 +3362,11 @@ export interface operations {
     listUsers: {
         parameters: {
             query?: {
-                /** @description How the username begins; letter case does not matter. */
+                /** @description The beginning of the username. Letter case does not matter. */
                 search?: string;
-                /** @description The `next` of the page before. */
+                /** @description The `next` of the previous page. */
                 cursor?: string;
-                /** @description How many entries, 1 to 1000. Default 100. */
+                /** @description The maximum number of entries, from 1 to 1000. Default 100. */
                 limit?: string;
             };
             header?: never;
@@ -3403,7 +3403,7 @@ export interface operations {
                 };
             };
             /**
-             * @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send one.
+             * @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send only one.
              *
              *     `invalid_request`: The request is malformed.
              */
@@ -3434,7 +3434,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `insufficient_scope`: The access token lacks a scope that this needs. */
+            /** @description `insufficient_scope`: The access token lacks a required scope. */
             403: {
                 headers: {
                     /** @description How to authenticate (RFC 6750 section 3). */
@@ -3455,7 +3455,7 @@ export interface operations {
                 };
             };
             /**
-             * @description `revocation_unknown`: It cannot be told whether this token was revoked: try again in a moment.
+             * @description `revocation_unknown`: The token's revocation status is currently unknown: try again in a moment.
              *
              *     `store_unavailable`: The database is not available: try again in a moment.
              */
@@ -3493,7 +3493,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description A user, as an administrator may see it. */
+            /** @description A user, as an administrator sees it. */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -3518,7 +3518,7 @@ export interface operations {
             /**
              * @description `invalid_request`: The request is malformed.
              *
-             *     `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send one.
+             *     `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send only one.
              *
              *     `invalid_scope`: A requested scope is unknown or was not granted.
              *
@@ -3552,9 +3552,9 @@ export interface operations {
                 };
             };
             /**
-             * @description `insufficient_scope`: The access token lacks a scope that this needs.
+             * @description `insufficient_scope`: The access token lacks a required scope.
              *
-             *     `cross_site_request`: A request from another site may not use the cookies of this one.
+             *     `cross_site_request`: A request from another site cannot use the cookies of this site.
              */
             403: {
                 headers: {
@@ -3603,9 +3603,9 @@ export interface operations {
                 };
             };
             /**
-             * @description `revocation_unknown`: It cannot be told whether this token was revoked: try again in a moment.
+             * @description `revocation_unknown`: The token's revocation status is currently unknown: try again in a moment.
              *
-             *     `overloaded`: Too many sign-ins are waiting: try again in a moment.
+             *     `overloaded`: Too many logins are waiting: try again in a moment.
              *
              *     `store_unavailable`: The database is not available: try again in a moment.
              */
@@ -3630,7 +3630,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A user, as the user may see it. */
+            /** @description The account of a user, as the user sees it. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3649,7 +3649,7 @@ export interface operations {
                     "application/json": components["schemas"]["Account"];
                 };
             };
-            /** @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send one. */
+            /** @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send only one. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3677,7 +3677,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `user_required`: This is for users: the access token is a machine client's own. */
+            /** @description `user_required`: The access token belongs to a machine client: use the token of a user. */
             403: {
                 headers: {
                     /** @description How to authenticate (RFC 6750 section 3). */
@@ -3698,7 +3698,7 @@ export interface operations {
                 };
             };
             /**
-             * @description `revocation_unknown`: It cannot be told whether this token was revoked: try again in a moment.
+             * @description `revocation_unknown`: The token's revocation status is currently unknown: try again in a moment.
              *
              *     `store_unavailable`: The database is not available: try again in a moment.
              */
@@ -3743,7 +3743,7 @@ export interface operations {
             /**
              * @description `invalid_request`: The request is malformed.
              *
-             *     `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send one.
+             *     `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send only one.
              *
              *     `password_rejected`: The new password does not meet the policy.
              */
@@ -3775,9 +3775,9 @@ export interface operations {
                 };
             };
             /**
-             * @description `user_required`: This is for users: the access token is a machine client's own.
+             * @description `user_required`: The access token belongs to a machine client: use the token of a user.
              *
-             *     `cross_site_request`: A request from another site may not use the cookies of this one.
+             *     `cross_site_request`: A request from another site cannot use the cookies of this site.
              *
              *     `wrong_password`: The current password is incorrect.
              */
@@ -3791,7 +3791,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not_found`: There is nothing here. */
+            /** @description `not_found`: This resource does not exist. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3843,11 +3843,11 @@ export interface operations {
                 };
             };
             /**
-             * @description `revocation_unknown`: It cannot be told whether this token was revoked: try again in a moment.
+             * @description `revocation_unknown`: The token's revocation status is currently unknown: try again in a moment.
              *
-             *     `overloaded`: Too many sign-ins are waiting: try again in a moment.
+             *     `overloaded`: Too many logins are waiting: try again in a moment.
              *
-             *     `account_changed`: The account was changed at the same moment: try again.
+             *     `account_changed`: The account was changed at the same time: try again.
              *
              *     `store_unavailable`: The database is not available: try again in a moment.
              */
@@ -3874,7 +3874,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Live sessions, the last used first. */
+            /** @description Live sessions, most recently used first. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3901,7 +3901,7 @@ export interface operations {
                 };
             };
             /**
-             * @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send one.
+             * @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send only one.
              *
              *     `invalid_request`: The request is malformed.
              */
@@ -3932,7 +3932,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `insufficient_scope`: The access token lacks a scope that this needs. */
+            /** @description `insufficient_scope`: The access token lacks a required scope. */
             403: {
                 headers: {
                     /** @description How to authenticate (RFC 6750 section 3). */
@@ -3943,7 +3943,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not_found`: There is nothing here. */
+            /** @description `not_found`: This resource does not exist. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3962,7 +3962,7 @@ export interface operations {
                 };
             };
             /**
-             * @description `revocation_unknown`: It cannot be told whether this token was revoked: try again in a moment.
+             * @description `revocation_unknown`: The token's revocation status is currently unknown: try again in a moment.
              *
              *     `store_unavailable`: The database is not available: try again in a moment.
              */
@@ -3997,7 +3997,7 @@ export interface operations {
                 content?: never;
             };
             /**
-             * @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send one.
+             * @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send only one.
              *
              *     `invalid_request`: The request is malformed.
              */
@@ -4029,9 +4029,9 @@ export interface operations {
                 };
             };
             /**
-             * @description `insufficient_scope`: The access token lacks a scope that this needs.
+             * @description `insufficient_scope`: The access token lacks a required scope.
              *
-             *     `cross_site_request`: A request from another site may not use the cookies of this one.
+             *     `cross_site_request`: A request from another site cannot use the cookies of this site.
              */
             403: {
                 headers: {
@@ -4043,7 +4043,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not_found`: There is nothing here. */
+            /** @description `not_found`: This resource does not exist. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4062,7 +4062,7 @@ export interface operations {
                 };
             };
             /**
-             * @description `revocation_unknown`: It cannot be told whether this token was revoked: try again in a moment.
+             * @description `revocation_unknown`: The token's revocation status is currently unknown: try again in a moment.
              *
              *     `store_unavailable`: The database is not available: try again in a moment.
              */
@@ -4111,7 +4111,7 @@ export interface operations {
                     "application/json": components["schemas"]["Jwks"];
                 };
             };
-            /** @description `headers_too_large`: The request has too many headers, or too long ones. */
+            /** @description `headers_too_large`: The request has too many headers, or they are too long. */
             431: {
                 headers: {
                     [name: string]: unknown;
@@ -4151,7 +4151,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Where the endpoints are and what they support. */
+            /** @description The endpoints of this server and what they support. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4193,7 +4193,7 @@ export interface operations {
                     "application/json": components["schemas"]["ServerMetadata"];
                 };
             };
-            /** @description `headers_too_large`: The request has too many headers, or too long ones. */
+            /** @description `headers_too_large`: The request has too many headers, or they are too long. */
             431: {
                 headers: {
                     [name: string]: unknown;

@@ -8,7 +8,7 @@ import { kLimitAttempts } from './rate-limit.js'
 import { kThrottle } from './throttle.js'
 
 /** Authenticates the client of a request: see `createClientAuthentication`. */
-export type AuthenticateClient = (
+type AuthenticateClient = (
   request: FastifyRequest, reply: FastifyReply, body: ClientRequest['body']
 ) => Promise<Client | undefined>
 

@@ -12,7 +12,7 @@ import { kTokens } from './jwt.js'
 import { kSettings } from './settings.js'
 
 /** The HTTP of every login and refresh. */
-export interface Issuing {
+interface Issuing {
   /** Where a login comes from. */
   senderOf (request: FastifyRequest): Sender
   /** The answer that carries the tokens (RFC 6749 section 5.1); without a refresh token where the grant has none. */

@@ -20,7 +20,7 @@ const LONGEST_PAUSE = 60_000
 const KEYS_LIFE = 3_600_000
 
 /** The result of reading the JWKS. */
-export interface JwksReading extends JwkSet {
+interface JwksReading extends JwkSet {
   /** Milliseconds. Undefined if the service does not send it. */
   maxAge: number | undefined
 }

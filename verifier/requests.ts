@@ -16,7 +16,7 @@ export class UnexpectedAnswer extends Error {
 }
 
 /** A request for JSON. The limit on its size is the same for all requests. */
-export interface JsonRequest {
+interface JsonRequest {
   method?: 'GET' | 'POST'
   headers?: Record<string, string>
   /** The fields of a form. */
@@ -26,7 +26,7 @@ export interface JsonRequest {
 }
 
 /** A response with a JSON object. */
-export interface JsonAnswer {
+interface JsonAnswer {
   members: Record<string, unknown>
   headers: Headers
   /** How long it may be cached, in milliseconds. Undefined if the service does not say. */

@@ -12,7 +12,7 @@ import type { Events, NewEvent } from './events.js'
  * Records events as part of a transaction. The audit trail keeps them with it, and listeners are called after its
  * commit.
  */
-export type RecordEvent = (...events: NewEvent[]) => Promise<void>
+type RecordEvent = (...events: NewEvent[]) => Promise<void>
 
 /** A write transaction of the ledger. */
 export interface LedgerWrite {

@@ -21,7 +21,7 @@ export interface PasswordOptions {
 }
 
 /** The result of `verify`. */
-export interface Verification {
+interface Verification {
   /** Whether the password belongs to the hash. */
   valid: boolean
   /** Whether to store a new hash of this password now. Never true if `valid` is false. */

@@ -19,7 +19,7 @@ export interface Sender {
 }
 
 /** What a login presents. `client` has authenticated. It is undefined for a first-party app. */
-export interface Credentials {
+interface Credentials {
   username: string
   password: string
   scope?: string

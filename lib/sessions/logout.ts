@@ -6,7 +6,7 @@ import type { Tokens } from '../tokens/tokens.js'
 import type { Sessions } from './sessions.js'
 
 /** The tokens of a request that logs out. */
-export interface Held {
+interface Held {
   accessToken: string | undefined
   /** Undefined too if the request has an `Authorization` header: a bad header must not borrow the cookie's session. */
   refreshToken: string | undefined
@@ -14,7 +14,7 @@ export interface Held {
 }
 
 /** Which sessions end. */
-export type LogoutTarget = 'this' | 'others' | 'all'
+type LogoutTarget = 'this' | 'others' | 'all'
 
 /** The session that a request speaks for. A token of an older system speaks for a user without a session. */
 type Spoken =

@@ -15,7 +15,7 @@ import { makeRoom } from './limit.js'
 import { createSessionRow } from './rows.js'
 
 /** What a login says of the session that it begins: see `Sessions.start`. */
-export interface StartRequest {
+interface StartRequest {
   client?: Client
   askedAt?: number
   scope?: string

@@ -5,8 +5,7 @@ import { deflateSync, inflateSync } from 'node:zlib'
 /** How many bits hold the status of one token. */
 export type StatusBits = 1 | 2 | 4 | 8
 
-/** Section 7.1. Any further status would also reveal more to outsiders (section 12.8). */
-export const VALID = 0
+/** Section 7.1: 0 is valid. Any further status would also reveal more to outsiders (section 12.8). */
 export const INVALID = 1
 
 /** A list as in section 4.2. */

@@ -11,7 +11,7 @@ export interface StatusClaim {
 }
 
 /** The place of a session in the lists, as its row stores it. */
-export type StatusPlace = Pick<SessionsTable, 'status_list' | 'status_index'>
+type StatusPlace = Pick<SessionsTable, 'status_list' | 'status_index'>
 
 /**
  * The entries of a list: 16 KiB before compression, and at most about that after it. A smaller list hides a session

@@ -21,7 +21,7 @@ export interface Attempter extends Omit<NewEvent, 'type' | 'details'> {
 export type Settle = (write: Pick<LedgerWrite, 'trx' | 'now'>) => Promise<void>
 
 /** The two steps of an attempt that ends in a transaction: see `Throttle.attemptAndWrite`. */
-export interface Steps<Checked, Result> {
+interface Steps<Checked, Result> {
   check (): Promise<Checked>
   write (checked: Checked, settle: Settle): Promise<Result>
 }

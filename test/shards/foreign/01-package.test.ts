@@ -2,5 +2,5 @@
 import t from 'tap'
 import '../../foreign/package.test.js'
 
-// A file sets the limit for itself alone.
+// The timeout in a test file only covers that file.
 t.setTimeout(600_000)

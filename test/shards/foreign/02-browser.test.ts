@@ -4,5 +4,5 @@ import '../../foreign/browser/docs-page.test.js'
 import '../../foreign/browser/example.test.js'
 import '../../foreign/websocket.test.js'
 
-// A file sets the limit for itself alone.
+// The timeout in a test file only covers that file.
 t.setTimeout(600_000)

@@ -7,5 +7,5 @@ import '../../foreign/openapi.test.js'
 import '../../foreign/status-list.test.js'
 import '../../foreign/verifiers.test.js'
 
-// A file sets the limit for itself alone.
+// The timeout in a test file only covers that file.
 t.setTimeout(600_000)

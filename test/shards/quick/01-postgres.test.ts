@@ -7,5 +7,5 @@ import '../../postgres/queries.test.js'
 import '../../postgres/store.test.js'
 import '../../postgres/takeover.test.js'
 
-// A file sets the limit for itself alone.
+// The timeout in a test file only covers that file.
 t.setTimeout(600_000)

@@ -2,6 +2,7 @@
 import t from 'tap'
 import '../../lib/clients/names.test.js'
 import '../../lib/errors.test.js'
+import '../../lib/grants/exchange.test.js'
 import '../../lib/http/credentials.test.js'
 import '../../lib/http/cross-site.test.js'
 import '../../lib/http/cursor.test.js'
@@ -59,5 +60,5 @@ import '../../lib/users/transfer/file.test.js'
 import '../../lib/users/transfer/import.test.js'
 import '../../lib/users/users.test.js'
 
-// A file sets the limit for itself alone.
+// The timeout in a test file only covers that file.
 t.setTimeout(600_000)

@@ -22,5 +22,5 @@ import '../../routes/token.test.js'
 import '../../routes/users.test.js'
 import '../../routes/well-known.test.js'
 
-// A file sets the limit for itself alone.
+// The timeout in a test file only covers that file.
 t.setTimeout(600_000)

@@ -19,5 +19,5 @@ import '../../plugins/throttle.test.js'
 import '../../plugins/users.test.js'
 import '../../plugins/validation.test.js'
 
-// A file sets the limit for itself alone.
+// The timeout in a test file only covers that file.
 t.setTimeout(600_000)

@@ -11,5 +11,5 @@ import '../../commands/terminal.test.js'
 import '../../commands/users-import.test.js'
 import '../../commands/users.test.js'
 
-// A file sets the limit for itself alone.
+// The timeout in a test file only covers that file.
 t.setTimeout(600_000)

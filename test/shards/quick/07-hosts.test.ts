@@ -10,5 +10,5 @@ import '../../hosts/shell.test.js'
 import '../../hosts/siblings.test.js'
 import '../../hosts/swagger.test.js'
 
-// A file sets the limit for itself alone.
+// The timeout in a test file only covers that file.
 t.setTimeout(600_000)

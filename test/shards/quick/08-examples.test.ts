@@ -13,5 +13,5 @@ import '../../examples/resource-server.test.js'
 import '../../examples/verifier.test.js'
 import '../../testing/kit.test.js'
 
-// A file sets the limit for itself alone.
+// The timeout in a test file only covers that file.
 t.setTimeout(600_000)

@@ -14,5 +14,5 @@ import '../../standards/jose.test.js'
 import '../../standards/nist.test.js'
 import '../../standards/oauth.test.js'
 
-// A file sets the limit for itself alone.
+// The timeout in a test file only covers that file.
 t.setTimeout(600_000)

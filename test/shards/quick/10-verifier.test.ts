@@ -16,5 +16,5 @@ import '../../verifier/service.test.js'
 import '../../verifier/settings.test.js'
 import '../../verifier/verifier.test.js'
 
-// A file sets the limit for itself alone.
+// The timeout in a test file only covers that file.
 t.setTimeout(600_000)

@@ -6,5 +6,5 @@ import '../../service/log.test.js'
 import '../../service/revocation-feed.test.js'
 import '../../service/shell.test.js'
 
-// A file sets the limit for itself alone.
+// The timeout in a test file only covers that file.
 t.setTimeout(600_000)
