@@ -34,6 +34,6 @@ t.test('each example says on top what it shows, is in examples/README.md with it
     t.resolves(access(`${program.replace(/^dist\//, '')}.ts`), `${file} says how it is run: ${command}`)
     t.ok(readme.includes(`](${file})`) && readme.includes(`\`node ${program}.js\``), `${file} is in the table`)
     const test = file.split(/[/.]/)[0] ?? ''
-    t.resolves(Promise.any([access(`test/examples/${test}.test.ts`), access(`test/${test}/example.test.ts`)]), `${file} has a test`)
+    t.resolves(Promise.any([access(`test/examples/${test}.test.ts`), access(`test/foreign/${test}/example.test.ts`)]), `${file} has a test`)
   }
 })

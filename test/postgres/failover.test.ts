@@ -46,7 +46,7 @@ t.test('a node that is cut off says 503 after the bound, and knows all when it i
     const ready = await fetch(`${far.url}/health/ready`)
     t.equal(ready.status, 503)
     const { detail } = await ready.json() as { detail: string }
-    const age = Number(/last known ([\d.]+) seconds ago/.exec(detail)?.[1])
+    const age = Number(/last complete ([\d.]+) seconds ago/.exec(detail)?.[1])
     t.ok(age > BOUND / 1_000 && age <= (performance.now() - cutAt) / 1_000 + 1, `it says how old what it knows is: ${detail}`)
     t.equal((await fetch(`${far.url}/health/live`)).status, 200)
     const unanswered = await login

@@ -49,17 +49,17 @@ t.test('ASVS 6.3.8: unknown user, wrong password and disabled user get the same 
 
 t.test('ASVS 6.3.8: the time of the answer does not tell an unknown user from a wrong password', async t => {
   const { app } = await build(t, { bcryptCost: 9 })
-  const took: Record<string, number[]> = { alice: [], nobody: [] }
-  for (let round = 0; round < 5; round++) {
-    for (const username of ['alice', 'nobody']) {
+  // The shortest time of each, because noise only adds. On a busy machine it takes more rounds to find it.
+  const shortest = { alice: Infinity, nobody: Infinity }
+  const isAlike = (): boolean => shortest.nobody > shortest.alice / 2 && shortest.nobody < shortest.alice * 2
+  for (let round = 0; round < 5 || (round < 50 && !isAlike()); round++) {
+    for (const username of ['alice', 'nobody'] as const) {
       const start = performance.now()
       await app.inject({ method: 'POST', url: '/login', payload: { username, password: 'wrong' } })
-      took[username]?.push(performance.now() - start)
+      shortest[username] = Math.min(shortest[username], performance.now() - start)
     }
   }
-  // The least of each: noise only adds.
-  const [known = 0, unknown = 0] = [took.alice, took.nobody].map(times => Math.min(...(times ?? [])))
-  t.ok(unknown > known / 2 && unknown < known * 2, `${known.toFixed(1)} ms and ${unknown.toFixed(1)} ms`)
+  t.ok(isAlike(), `${shortest.alice.toFixed(1)} ms and ${shortest.nobody.toFixed(1)} ms`)
 })
 
 t.test('ASVS 7.2.4: whoever logs in anew leaves the session that this browser had, and no other', async t => {
