@@ -121,7 +121,11 @@ function decorateServices (app: FastifyInstance, scope: FastifyInstance): void {
   const builtInUsers = scope[kBuiltInUsers]
   app.decorate('latchkey', {
     get users () {
-      if (builtInUsers === undefined) throw new Error('This app manages its users itself (option users): use its own user store instead of app.latchkey.users')
+      if (builtInUsers === undefined) {
+        throw new Error(
+          'This app manages its users itself (option users): use its own user store instead of app.latchkey.users'
+        )
+      }
       return builtInUsers
     },
     sessions: scope[kSessions],

@@ -39,12 +39,19 @@ function describeRequest ({ method, url, ip }: FastifyRequest) {
  * @param service - see `readServiceOptions`.
  * @param limits - tests set shorter ones, so that they need not wait.
  */
-export async function buildServer (options: LatchkeyOptions, { trustProxy, logLevel }: Required<ServiceOptions>, limits: Limits = LIMITS): Promise<FastifyInstance> {
+export async function buildServer (
+  options: LatchkeyOptions,
+  { trustProxy, logLevel }: Required<ServiceOptions>,
+  limits: Limits = LIMITS
+): Promise<FastifyInstance> {
   const app = fastify({
     logger: {
       level: logLevel,
       // Headers are not logged. Should that change, their secrets still stay out of the log.
-      redact: ['req.headers.authorization', 'req.headers.cookie', 'res.headers["set-cookie"]', '*.password', '*.token', '*.refresh_token', '*.access_token'],
+      redact: [
+        'req.headers.authorization', 'req.headers.cookie', 'res.headers["set-cookie"]', '*.password', '*.token',
+        '*.refresh_token', '*.access_token'
+      ],
       serializers: { req: describeRequest }
     },
     logController: new OneLinePerRequest(),
@@ -53,10 +60,18 @@ export async function buildServer (options: LatchkeyOptions, { trustProxy, logLe
     requestTimeout: limits.requestTimeout,
     keepAliveTimeout: limits.keepAliveTimeout,
     connectionTimeout: limits.connectionTimeout,
-    http: { maxHeaderSize: limits.head, headersTimeout: limits.headersTimeout, connectionsCheckingInterval: limits.checkInterval },
+    http: {
+      maxHeaderSize: limits.head,
+      headersTimeout: limits.headersTimeout,
+      connectionsCheckingInterval: limits.checkInterval
+    },
     clientErrorHandler: refuseConnection,
     frameworkErrors (_error, request, reply) {
-      sendProblem(new LatchkeyError('invalid_request', { message: 'The URL cannot be read.' }), request, reply.headers(LEAST_HEADERS))
+      sendProblem(
+        new LatchkeyError('invalid_request', { message: 'The URL cannot be read.' }),
+        request,
+        reply.headers(LEAST_HEADERS)
+      )
       request.log.info({ req: request, status: reply.statusCode }, 'request')
     }
   })

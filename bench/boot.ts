@@ -37,7 +37,12 @@ const peer = (name: string): string => fileURLToPath(new URL(`../../bench/peers/
 const SERVICE = { program: fileURLToPath(new URL('../cli.js', import.meta.url)), args: ['serve'], path: '/health/live' }
 
 const ALONE: Contender = { name: 'Fastify alone', program: peer('fastify-alone'), args: [], path: '/' }
-const IMPORTS: Contender = { name: 'Fastify and the same imports', program: peer('fastify-imports'), args: [], path: '/' }
+const IMPORTS: Contender = {
+  name: 'Fastify and the same imports',
+  program: peer('fastify-imports'),
+  args: [],
+  path: '/'
+}
 const SECOND: Contender = { name: 'the service, on its database', ...SERVICE, again: true }
 const FIRST: Contender = { name: 'the service, first start', ...SERVICE }
 const CONTENDERS = [ALONE, IMPORTS, SECOND, FIRST]
@@ -74,10 +79,17 @@ export async function measureBoot ({ rounds, quick }: Effort): Promise<Section> 
  * Starts a program and sends it one request. `stop` waits for the given milliseconds, ends the program, and returns the
  * memory that it held.
  */
-async function start ({ program, args, path }: Contender, folder: string): Promise<Omit<Sample, 'memory'> & { stop: (idle: number) => Promise<number> }> {
+async function start (
+  { program, args, path }: Contender,
+  folder: string
+): Promise<Omit<Sample, 'memory'> & { stop: (idle: number) => Promise<number> }> {
   const { pidusage } = await loadTools()
   const began = performance.now()
-  const child = spawn(process.execPath, [program, ...args], { cwd: folder, env: { PATH: process.env.PATH, PORT: '0' }, stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, [program, ...args], {
+    cwd: folder,
+    env: { PATH: process.env.PATH, PORT: '0' },
+    stdio: ['ignore', 'pipe', 'inherit']
+  })
   try {
     const origin = await originOf(child)
     const response = await fetch(origin + path)
@@ -122,7 +134,8 @@ async function end (child: ChildProcess): Promise<void> {
 }
 
 function describe (samples: ReadonlyMap<Contender, readonly Sample[]>): Section {
-  const of = (contender: Contender, key: keyof Sample): number[] => (samples.get(contender) ?? []).map(sample => sample[key])
+  const of = (contender: Contender, key: keyof Sample): number[] =>
+    (samples.get(contender) ?? []).map(sample => sample[key])
   function ratios (contender: Contender, base: Contender, key: keyof Sample): number[] {
     return ratiosOf(samples.get(contender) ?? [], samples.get(base) ?? [], sample => sample[key])
   }
@@ -134,7 +147,11 @@ function describe (samples: ReadonlyMap<Contender, readonly Sample[]>): Section 
     says: (ratios: string[]) => string
   }): Section['verdicts'][number] {
     const all = keys.map(key => ratios(contender, base, key))
-    return { target: `${target}: at most ${MOST} x`, measured: says(all.map(values => spread(values, 2))), met: all.every(values => median(values) <= MOST) }
+    return {
+      target: `${target}: at most ${MOST} x`,
+      measured: says(all.map(values => spread(values, 2))),
+      met: all.every(values => median(values) <= MOST)
+    }
   }
 
   const inTime = ([ms, cpu]: string[]): string => `${ms} x the time, ${cpu} x the processor time`
@@ -161,9 +178,13 @@ function describe (samples: ReadonlyMap<Contender, readonly Sample[]>): Section 
       })
     ],
     notes: [
-      'Cells show the median (min to max) of the rounds, and each ratio is computed within its round. Processor time covers all threads until the first response.',
+      'Cells show the median (min to max) of the rounds, and each ratio is computed within its round. Processor ' +
+        'time covers all threads until the first response.',
       'The first start also creates the tables, a key and the first administrator.',
-      'About 34 MiB of an idle service are the young generation of V8. It grows while modules are loaded, and V8 releases that memory late or never. Fastify with the same imports has it too, and reaches the limit even without Latchkey. `NODE_OPTIONS=--max-semi-space-size=4` limits it to 8 MiB, and a start then takes about 5 % more processor time.'
+      'About 34 MiB of an idle service are the young generation of V8. It grows while modules are loaded, and V8 ' +
+        'releases that memory late or never. Fastify with the same imports has it too, and reaches the limit even ' +
+        'without Latchkey. `NODE_OPTIONS=--max-semi-space-size=4` limits it to 8 MiB, and a start then takes about ' +
+        '5 % more processor time.'
     ]
   }
 }

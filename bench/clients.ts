@@ -69,7 +69,12 @@ async function storm ({ task, clients }: { task: Task, clients: number }): Promi
   // A refresh token works once, so store the latest ones for the next run.
   if (task.kind === 'refresh') writeFileSync(task.refreshTokens, refreshTokens.join('\n'))
   times.sort((a, b) => a - b)
-  parentPort?.postMessage({ count: times.length, rate: times.length / seconds, p50: percentile(times, 0.5), p99: percentile(times, 0.99) } satisfies Storm)
+  parentPort?.postMessage({
+    count: times.length,
+    rate: times.length / seconds,
+    p50: percentile(times, 0.5),
+    p99: percentile(times, 0.99)
+  } satisfies Storm)
 }
 
 function createSender (task: Task, client: number, refreshTokens: string[]): () => Promise<void> {
@@ -104,13 +109,23 @@ function nextAddress (): string {
 
 async function send (agent: Agent, url: string, { method, path, headers, body }: Login): Promise<string> {
   return await new Promise((resolve, reject) => {
-    const outgoing = request(url + path, { method, agent, headers: { ...headers, 'content-length': Buffer.byteLength(body) } }, response => {
-      let text = ''
-      response.setEncoding('utf8').on('data', chunk => { text += chunk }).on('end', () => {
-        if ((response.statusCode ?? 0) < 300) resolve(text)
-        else reject(new Error(`${path} answered ${response.statusCode}: ${text.slice(0, 200)}`))
-      }).on('error', reject)
-    })
+    const outgoing = request(
+      url + path,
+      { method, agent, headers: { ...headers, 'content-length': Buffer.byteLength(body) } },
+      response => {
+        let text = ''
+        response
+          .setEncoding('utf8')
+          .on('data', chunk => {
+            text += chunk
+          })
+          .on('end', () => {
+            if ((response.statusCode ?? 0) < 300) resolve(text)
+            else reject(new Error(`${path} answered ${response.statusCode}: ${text.slice(0, 200)}`))
+          })
+          .on('error', reject)
+      }
+    )
     outgoing.on('error', reject).end(body)
   })
 }

@@ -19,7 +19,10 @@ export async function checkContender ({ url, headers, login }: Announcement): Pr
     expired: await judge(fetchItem(url, headers.expired), isRefusal),
     forged: await judge(fetchItem(url, headers.forged), isRefusal),
     revoked: await judge(fetchItem(url, headers.revoked), isRefusal),
-    login: await judge(login && send(url + login.path, { method: login.method, headers: login.headers, body: login.body }), isSuccess)
+    login: await judge(
+      login && send(url + login.path, { method: login.method, headers: login.headers, body: login.body }),
+      isSuccess
+    )
   }
 }
 

@@ -48,7 +48,10 @@ export interface RunningContender extends Announcement {
  * @throws if it exits early, prints something else, or prints nothing for 30 seconds. The message includes the end of
  *   its standard error.
  */
-export async function startProgram ([program, ...args]: Command, env: NodeJS.ProcessEnv = {}): Promise<RunningContender> {
+export async function startProgram (
+  [program, ...args]: Command,
+  env: NodeJS.ProcessEnv = {}
+): Promise<RunningContender> {
   const child = spawn(program, args, { env: { ...environment(), ...env }, stdio: 'pipe' })
   let tail = ''
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => { tail = (tail + chunk).slice(-TAIL) })
@@ -90,6 +93,8 @@ function environment (): NodeJS.ProcessEnv {
 
 function readAnnouncement (line: string): Announcement {
   const announcement = JSON.parse(line) as Announcement
-  if (typeof announcement.url !== 'string' || typeof announcement.headers?.good !== 'object') throw new Error(`it announced ${line.slice(0, 200)}`)
+  if (typeof announcement.url !== 'string' || typeof announcement.headers?.good !== 'object') {
+    throw new Error(`it announced ${line.slice(0, 200)}`)
+  }
   return announcement
 }

@@ -20,7 +20,8 @@ const PEERS = join(ROOT, 'bench', 'peers')
 const PROBE_LIMIT = 10_000
 
 /** Whether a contender can run here: the command and its versions, or the reason why not. */
-type Availability = { command: Command, notes: string, reason?: undefined } | { command: undefined, notes: '', reason: string }
+type Availability =
+  { command: Command, notes: string, reason?: undefined } | { command: undefined, notes: '', reason: string }
 
 /**
  * A contender: the `name` that starts it, the `title` for a table, and either the `command` with `notes` on its
@@ -35,16 +36,52 @@ interface Entry {
 }
 
 const ENTRIES: Entry[] = [
-  { name: 'latchkey', title: 'Latchkey', find: async () => available(['fastify', '@fastify/jwt', 'better-sqlite3'], [process.execPath, join(import.meta.dirname, 'latchkey.js')]) },
+  {
+    name: 'latchkey',
+    title: 'Latchkey',
+    find: async () =>
+      available(
+        ['fastify', '@fastify/jwt', 'better-sqlite3'],
+        [process.execPath, join(import.meta.dirname, 'latchkey.js')]
+      )
+  },
   { name: 'fastify', title: 'Fastify alone, no authentication', find: () => peer(['fastify'], 'fastify.js') },
-  { name: 'fastify-jwt-hs256', title: '@fastify/jwt, HS256', find: () => peer(['fastify', '@fastify/jwt', 'bcryptjs'], 'fastify-jwt.js', 'HS256') },
-  { name: 'fastify-jwt-es256', title: '@fastify/jwt, ES256', find: () => peer(['fastify', '@fastify/jwt', 'bcryptjs'], 'fastify-jwt.js', 'ES256') },
-  { name: 'fastify-jwt-blacklist', title: '@fastify/jwt, HS256, blacklist in SQLite', find: () => peer(['fastify', '@fastify/jwt', 'bcryptjs', 'better-sqlite3'], 'fastify-jwt-blacklist.js') },
-  { name: 'express-passport', title: 'Express, passport-jwt, HS256', find: () => peer(['express', 'passport', 'passport-jwt', 'jsonwebtoken'], 'express-passport.js') },
-  { name: 'express-passport-key-object', title: 'Express, passport-jwt, HS256, key read once', find: () => peer(['express', 'passport', 'passport-jwt', 'jsonwebtoken'], 'express-passport.js', 'key-object') },
+  {
+    name: 'fastify-jwt-hs256',
+    title: '@fastify/jwt, HS256',
+    find: () => peer(['fastify', '@fastify/jwt', 'bcryptjs'], 'fastify-jwt.js', 'HS256')
+  },
+  {
+    name: 'fastify-jwt-es256',
+    title: '@fastify/jwt, ES256',
+    find: () => peer(['fastify', '@fastify/jwt', 'bcryptjs'], 'fastify-jwt.js', 'ES256')
+  },
+  {
+    name: 'fastify-jwt-blacklist',
+    title: '@fastify/jwt, HS256, blacklist in SQLite',
+    find: () => peer(['fastify', '@fastify/jwt', 'bcryptjs', 'better-sqlite3'], 'fastify-jwt-blacklist.js')
+  },
+  {
+    name: 'express-passport',
+    title: 'Express, passport-jwt, HS256',
+    find: () => peer(['express', 'passport', 'passport-jwt', 'jsonwebtoken'], 'express-passport.js')
+  },
+  {
+    name: 'express-passport-key-object',
+    title: 'Express, passport-jwt, HS256, key read once',
+    find: () => peer(['express', 'passport', 'passport-jwt', 'jsonwebtoken'], 'express-passport.js', 'key-object')
+  },
   { name: 'hono', title: 'Hono, hono/jwt, HS256', find: () => peer(['hono', '@hono/node-server'], 'hono.js') },
-  { name: 'better-auth', title: 'better-auth, session in SQLite', find: () => peer(['better-auth', 'fastify', 'better-sqlite3'], 'better-auth.js') },
-  { name: 'better-auth-cookie-cache', title: 'better-auth, session in its cookie cache', find: () => peer(['better-auth', 'fastify', 'better-sqlite3'], 'better-auth.js', 'cookie-cache') },
+  {
+    name: 'better-auth',
+    title: 'better-auth, session in SQLite',
+    find: () => peer(['better-auth', 'fastify', 'better-sqlite3'], 'better-auth.js')
+  },
+  {
+    name: 'better-auth-cookie-cache',
+    title: 'better-auth, session in its cookie cache',
+    find: () => peer(['better-auth', 'fastify', 'better-sqlite3'], 'better-auth.js', 'cookie-cache')
+  },
   { name: 'fastapi', title: 'FastAPI tutorial, python-jose, HS256', find: findFastApi }
 ]
 
@@ -57,9 +94,15 @@ export async function listContenders (): Promise<Contender[]> {
  * Starts a contender by its name, with additional arguments, and waits until it is ready.
  * @throws if the name is unknown, if the contender cannot run here, or if `startProgram` throws.
  */
-export async function startContender (name: string, args: string[] = [], env: NodeJS.ProcessEnv = {}): Promise<RunningContender> {
+export async function startContender (
+  name: string,
+  args: string[] = [],
+  env: NodeJS.ProcessEnv = {}
+): Promise<RunningContender> {
   const entry = ENTRIES.find(entry => entry.name === name)
-  if (entry === undefined) throw new Error(`Unknown contender '${name}'. Choose from: ${ENTRIES.map(({ name }) => name).join(', ')}.`)
+  if (entry === undefined) {
+    throw new Error(`Unknown contender '${name}'. Choose from: ${ENTRIES.map(({ name }) => name).join(', ')}.`)
+  }
   const { command, reason } = await entry.find()
   if (command === undefined) throw new Error(reason)
   return await startProgram([...command, ...args], env)
@@ -70,9 +113,13 @@ export async function startContender (name: string, args: string[] = [], env: No
  * sentence that names the required modules. The first `python3` on the PATH may not be the system's, which has Debian's
  * packages.
  */
-export async function findPython (candidates: string[] = ['python3', '/usr/bin/python3']): Promise<{ program: string, versions: string } | { reason: string }> {
+export async function findPython (
+  candidates: string[] = ['python3', '/usr/bin/python3']
+): Promise<{ program: string, versions: string } | { reason: string }> {
   for (const program of candidates) {
-    const found = await promisify(execFile)(program, ['-c', PYTHON_PROBE], { timeout: PROBE_LIMIT }).catch(() => undefined)
+    const found = await promisify(execFile)(program, ['-c', PYTHON_PROBE], { timeout: PROBE_LIMIT }).catch(
+      () => undefined
+    )
     if (found !== undefined) return { program, versions: found.stdout.trim() }
   }
   return {
@@ -110,7 +157,13 @@ async function peer (packages: string[], file: string, ...args: string[]): Promi
 
 function available (packages: string[], command: Command): Availability {
   const missing = packages.filter(name => findManifest(name) === undefined)
-  if (missing.length > 0) return { command: undefined, notes: '', reason: `${missing.join(', ')} is not installed: run npm install in bench/peers.` }
+  if (missing.length > 0) {
+    return {
+      command: undefined,
+      notes: '',
+      reason: `${missing.join(', ')} is not installed: run npm install in bench/peers.`
+    }
+  }
   return { command, notes: packages.map(name => `${name} ${versionOf(name)}`).join(', ') }
 }
 

@@ -22,19 +22,26 @@ interface Spelling {
 
 const SQLITE: Spelling = {
   numbers: (from, to) => sql`(select key + ${from} as n from json_each(${`[${'0,'.repeat(to - from - 1)}0]`}))`,
-  id: kind => sql`printf('%08x-%04x-7%03x-8%03x-%s', n, ${kind}, abs(random()) % 4096, abs(random()) % 4096, lower(hex(randomblob(6))))`
+  id: kind =>
+    sql`printf('%08x-%04x-7%03x-8%03x-%s', n, ${kind}, abs(random()) % 4096, abs(random()) % 4096, lower(hex(randomblob(6))))`
 }
 
 const POSTGRES: Spelling = {
   numbers: (from, to) => sql`generate_series(${sql.lit(from)}, ${sql.lit(to - 1)}) as n`,
-  id: kind => sql`lpad(to_hex(n), 8, '0') || '-' || lpad(to_hex(${sql.lit(kind)}), 4, '0') || '-7' || substr(md5(random()::text), 1, 3) || '-8' || substr(md5(random()::text), 1, 3) || '-' || substr(md5(random()::text), 1, 12)`,
+  id: kind =>
+    sql`lpad(to_hex(n), 8, '0') || '-' || lpad(to_hex(${sql.lit(kind)}), 4, '0') || '-7' || substr(md5(random()::text), 1, 3) || '-8' || substr(md5(random()::text), 1, 3) || '-' || substr(md5(random()::text), 1, 12)`,
   analyze: sql`analyze`
 }
 
 const SPELLINGS: Record<EngineName, Spelling> = { SQLite: SQLITE, PostgreSQL: POSTGRES }
 
-/** Fills a store, after its migrations, with so many users, live sessions, and live rules of all kinds. Default: none. */
-export async function fillStore (database: string, { users = 0, sessions = 0, rules = 0 }: { users?: number, sessions?: number, rules?: number }): Promise<void> {
+/**
+ * Fills a store, after its migrations, with so many users, live sessions, and live rules of all kinds. Default: none.
+ */
+export async function fillStore (
+  database: string,
+  { users = 0, sessions = 0, rules = 0 }: { users?: number, sessions?: number, rules?: number }
+): Promise<void> {
   const { numbers, id, analyze } = SPELLINGS[engineOf(database).name]
   const store = await openStore(database, { bound: 60_000, log: () => {} })
   const now = Date.now()
@@ -43,12 +50,33 @@ export async function fillStore (database: string, { users = 0, sessions = 0, ru
       await store.transaction(trx => insert(numbers(at, Math.min(rows, at + STEP))).execute(trx as Kysely<Tables>))
     }
   }
-  await fill(users, from => sql`insert into users (id, username, username_key, password_hash, password_changed_at, scope, created_at, updated_at)
-    select ${id(1)}, 'filler-' || n, 'filler-' || n, '', ${sql.lit(now)}, '', ${sql.lit(now)}, ${sql.lit(now)} from ${from}`)
-  await fill(sessions, from => sql`insert into sessions (id, user_id, client_id, scope, nonce, generation, rotated_at, created_at, last_used_at, idle_expires_at, expires_at)
-    select ${id(2)}, 'user-' || (n / 2), 'latchkey', 'items:read', 'nonce', 1, ${sql.lit(now)}, ${sql.lit(now)}, ${sql.lit(now)}, ${sql.lit(now + 30 * DAY)}, ${sql.lit(now + 90 * DAY)} from ${from}`)
-  await fill(rules, from => sql`insert into rules (kind, value, session_id, issued_before, expires_at)
-    select case n % 4 when 0 then 'token' when 1 then 'user' else 'session' end, ${id(3)}, null, case n % 4 when 1 then ${sql.lit(now)} end, ${sql.lit(now + DAY)} from ${from}`)
+  await fill(
+    users,
+    from => sql`insert into users (id, username, username_key, password_hash, password_changed_at, scope, created_at, updated_at)
+    select ${id(1)}, 'filler-' || n, 'filler-' || n, '', ${sql.lit(
+      now
+    )}, '', ${sql.lit(now)}, ${sql.lit(now)} from ${from}`
+  )
+  await fill(
+    sessions,
+    from => sql`insert into sessions (id, user_id, client_id, scope, nonce, generation, rotated_at, created_at, last_used_at, idle_expires_at, expires_at)
+    select ${id(2)}, 'user-' || (n / 2), 'latchkey', 'items:read', 'nonce', 1, ${sql.lit(
+      now
+    )}, ${sql.lit(now)}, ${sql.lit(now)}, ${sql.lit(
+      now + 30 * DAY
+    )}, ${sql.lit(now + 90 * DAY)} from ${from}`
+  )
+  await fill(
+    rules,
+    from => sql`insert into rules (kind, value, session_id, issued_before, expires_at)
+    select case n % 4 when 0 then 'token' when 1 then 'user' else 'session' end, ${id(
+      3
+    )}, null, case n % 4 when 1 then ${sql.lit(
+      now
+    )} end, ${sql.lit(
+      now + DAY
+    )} from ${from}`
+  )
   if (analyze !== undefined) await store.read(db => analyze.execute(db))
   await store.close()
 }

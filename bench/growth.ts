@@ -42,10 +42,18 @@ async function measureAll (parameters: string[]): Promise<void> {
       const folder = await mkdtemp(join(tmpdir(), 'latchkey-scale-'))
       const database = engine === 'sqlite' ? join(folder, 'scale.db') : await createDatabase(server ?? '')
       try {
-        const child = fork(new URL(import.meta.url), [database, String(count)], { execArgv: ['--expose-gc', '--enable-source-maps'] })
+        const child = fork(new URL(import.meta.url), [database, String(count)], {
+          execArgv: ['--expose-gc', '--enable-source-maps']
+        })
         const [measured] = await once(child, 'message') as [Measured]
         await once(child, 'exit')
-        console.log([engine.padEnd(10), String(count).padStart(7), ...Object.values(measured).map((value: number) => value.toFixed(2).padStart(11))].join(' '))
+        console.log(
+          [
+            engine.padEnd(10),
+            String(count).padStart(7),
+            ...Object.values(measured).map((value: number) => value.toFixed(2).padStart(11))
+          ].join(' ')
+        )
       } finally {
         await rm(folder, { recursive: true, force: true })
         if (engine === 'postgres') await dropDatabase(database)
@@ -83,7 +91,13 @@ async function run (url: string, text: string): Promise<void> {
 
 async function open (database: string): Promise<FastifyInstance> {
   const app = fastify() as FastifyInstance
-  await app.register(latchkey, { database, secret: 'a secret of the benchmark, of more than 32 bytes', bcryptCost: 4, rateLimit: false, scopes: { 'items:read': 'Read items' } })
+  await app.register(latchkey, {
+    database,
+    secret: 'a secret of the benchmark, of more than 32 bytes',
+    bcryptCost: 4,
+    rateLimit: false,
+    scopes: { 'items:read': 'Read items' }
+  })
   app.get('/items', { preHandler: app.requireScopes('items:read') }, async () => 'items')
   await app.ready()
   return app
@@ -91,7 +105,9 @@ async function open (database: string): Promise<FastifyInstance> {
 
 async function measureOne (database: string, count: number): Promise<void> {
   const first = await open(database)
-  for (let number = 0; number < ROUNDS; number++) await first.latchkey.users.add({ username: `user-${number}`, password: PASSWORD, scopes: ['items:read'] })
+  for (let number = 0; number < ROUNDS; number++) {
+    await first.latchkey.users.add({ username: `user-${number}`, password: PASSWORD, scopes: ['items:read'] })
+  }
   await first.close()
   await fillStore(database, { users: count, sessions: 2 * count, rules: count })
 
@@ -108,7 +124,10 @@ async function measureOne (database: string, count: number): Promise<void> {
     tokens.push(await post(app, '/token', { grant_type: 'password', username: `user-${number}`, password: PASSWORD }))
   })
   const refresh = await median(async number => {
-    tokens[number] = await post(app, '/token', { grant_type: 'refresh_token', refresh_token: tokens[number]?.refresh_token ?? '' })
+    tokens[number] = await post(app, '/token', {
+      grant_type: 'refresh_token',
+      refresh_token: tokens[number]?.refresh_token ?? ''
+    })
   })
   await median(number => call(app, tokens[number]?.access_token, 200))
   const guarded = await median(number => call(app, tokens[number]?.access_token, 200))
@@ -121,7 +140,11 @@ async function measureOne (database: string, count: number): Promise<void> {
   process.send?.(measured, () => process.disconnect())
 }
 
-async function post (app: FastifyInstance, url: string, payload: Record<string, string>): Promise<{ access_token: string, refresh_token: string }> {
+async function post (
+  app: FastifyInstance,
+  url: string,
+  payload: Record<string, string>
+): Promise<{ access_token: string, refresh_token: string }> {
   const response = await app.inject({ method: 'POST', url, payload })
   if (response.statusCode !== 200) throw new Error(`${url}: ${response.statusCode} ${response.body}`)
   return response.json()

@@ -30,7 +30,10 @@ const QUICK: Effort = { rounds: 1, seconds: 0.5, quick: true }
 
 const REPORT = fileURLToPath(new URL('../../bench/README.md', import.meta.url))
 
-const { values, positionals } = parseArgs({ options: { quick: { type: 'boolean', default: false } }, allowPositionals: true })
+const { values, positionals } = parseArgs({
+  options: { quick: { type: 'boolean', default: false } },
+  allowPositionals: true
+})
 const unknown = positionals.filter(name => !(name in CHAPTERS))
 if (unknown.length > 0) {
   console.error(`Unknown chapter '${unknown.join("', '")}'. Choose from: ${Object.keys(CHAPTERS).join(', ')}.`)
@@ -47,7 +50,9 @@ for (const [name, measure] of Object.entries(CHAPTERS)) {
   sections.push(section)
 }
 const minutes = ((performance.now() - begun) / 60_000).toFixed(1)
-if (positionals.length === 0 && !values.quick) await writeFile(REPORT, await toReport(sections, { date: new Date(), minutes, rounds: WHOLE.rounds }))
+if (positionals.length === 0 && !values.quick) {
+  await writeFile(REPORT, await toReport(sections, { date: new Date(), minutes, rounds: WHOLE.rounds }))
+}
 console.error(`${sections.flatMap(({ verdicts }) => verdicts).filter(({ met }) => !met).length} targets were missed. ` +
   `The run took ${minutes} minutes.`)
 

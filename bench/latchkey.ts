@@ -59,23 +59,35 @@ await fillStore(database, { rules: Number(values.rules) })
 const app = await open()
 const url = await app.listen({ host: '127.0.0.1', port: 0 })
 const logins: Login[] = []
-for (const username of users) logins.push(await post('/token', { grant_type: 'password', username, password: PASSWORD }))
+for (const username of users) {
+  logins.push(await post('/token', { grant_type: 'password', username, password: PASSWORD }))
+}
 const good = logins[0] as Login
 const revoked = await post('/token', { grant_type: 'password', username: users[0] as string, password: PASSWORD })
 await post('/revoke', { token: revoked.access_token })
 
-console.log(JSON.stringify({
-  url,
-  headers: {
-    good: bearer(good.access_token),
-    expired: bearer(await sign(Date.now() - HOUR)),
-    forged: bearer(forge(good.access_token)),
-    revoked: bearer(revoked.access_token)
-  },
-  login: { method: 'POST', path: '/token', headers: FORM, body: String(new URLSearchParams({ grant_type: 'password', username: users[0] as string, password: PASSWORD })) },
-  tokens: writeLines('tokens', await signMany(Number(values.tokens))),
-  refreshTokens: writeLines('refresh-tokens', logins.map(login => login.refresh_token))
-}))
+console.log(
+  JSON.stringify({
+    url,
+    headers: {
+      good: bearer(good.access_token),
+      expired: bearer(await sign(Date.now() - HOUR)),
+      forged: bearer(forge(good.access_token)),
+      revoked: bearer(revoked.access_token)
+    },
+    login: {
+      method: 'POST',
+      path: '/token',
+      headers: FORM,
+      body: String(new URLSearchParams({ grant_type: 'password', username: users[0] as string, password: PASSWORD }))
+    },
+    tokens: writeLines('tokens', await signMany(Number(values.tokens))),
+    refreshTokens: writeLines(
+      'refresh-tokens',
+      logins.map(login => login.refresh_token)
+    )
+  })
+)
 
 process.stdin.resume().on('end', end)
 process.on('SIGTERM', end)
@@ -87,7 +99,12 @@ async function end (): Promise<void> {
 
 async function open (): Promise<FastifyInstance> {
   const app = fastify() as FastifyInstance
-  await app.register(latchkey, { database, secret: 'a secret of the benchmark, of more than 32 bytes', bcryptCost: Number(values.cost), scopes: { 'items:read': 'Read items' } })
+  await app.register(latchkey, {
+    database,
+    secret: 'a secret of the benchmark, of more than 32 bytes',
+    bcryptCost: Number(values.cost),
+    scopes: { 'items:read': 'Read items' }
+  })
   app.get('/items/:id', {
     preHandler: app.requireScopes('items:read'),
     schema: { response: { 200: Type.Object({ id: Type.Integer(), name: Type.String(), price: Type.Number() }) } }
@@ -121,7 +138,14 @@ async function post (path: string, members: Record<string, string>): Promise<Log
 /** Signs an access token of the first session, as if a login or refresh had issued it at this time. */
 async function sign (issuedAt: number): Promise<string> {
   const { sub, sid } = JSON.parse(Buffer.from(good.access_token.split('.')[1] as string, 'base64url').toString())
-  return await app.latchkey.tokens.sign({ user: { id: sub }, sessionId: sid, clientId: 'latchkey', scopes: ['items:read'], issuedAt, claims: {} })
+  return await app.latchkey.tokens.sign({
+    user: { id: sub },
+    sessionId: sid,
+    clientId: 'latchkey',
+    scopes: ['items:read'],
+    issuedAt,
+    claims: {}
+  })
 }
 
 async function signMany (count: number): Promise<string[]> {

@@ -50,7 +50,12 @@ export async function runLoad (target: Target, seconds: number): Promise<Load> {
   // wrk accepts whole seconds only.
   const wholeSeconds = Math.ceil(seconds)
   const before = await readCpu(target.pid)
-  const { requests, seconds: took, p99, failed } = GENERATOR === 'wrk' ? await runWrk(target, wholeSeconds) : await runAutocannon(target, wholeSeconds)
+  const {
+    requests,
+    seconds: took,
+    p99,
+    failed
+  } = GENERATOR === 'wrk' ? await runWrk(target, wholeSeconds) : await runAutocannon(target, wholeSeconds)
   const cpu = await readCpu(target.pid) - before
   if (failed > 0 || requests === 0) throw new Error(`${failed} of ${requests} requests to ${target.url} failed`)
   return { rate: requests / took, cpu: cpu / requests, p99 }
@@ -64,8 +69,14 @@ export async function readCpu (pid: number): Promise<number> {
 
 async function runWrk ({ url, headers, tokens }: Target, seconds: number): Promise<Seen> {
   const { stdout } = await promisify(execFile)('wrk', [
-    '-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, '-s', SCRIPT, ...Object.entries(headers).map(([name, value]) => `-H${name}: ${value}`), url,
-    ...tokens === undefined ? [] : ['--', tokens]
+    '-t1',
+    `-c${CONNECTIONS}`,
+    `-d${seconds}s`,
+    '-s',
+    SCRIPT,
+    ...Object.entries(headers).map(([name, value]) => `-H${name}: ${value}`),
+    url,
+    ...(tokens === undefined ? [] : ['--', tokens])
   ])
   return JSON.parse(stdout.trim().split('\n').at(-1) as string)
 }
@@ -83,7 +94,15 @@ async function runAutocannon ({ url, headers, tokens }: Target, seconds: number)
     // row.
     setupClient (client) {
       const own = lines.splice(0, share)
-      if (own.length > 0) client.setRequests(own.map(token => ({ method: 'GET', path: new URL(url).pathname, headers: { ...headers, authorization: `Bearer ${token}` } })))
+      if (own.length > 0) {
+        client.setRequests(
+          own.map(token => ({
+            method: 'GET',
+            path: new URL(url).pathname,
+            headers: { ...headers, authorization: `Bearer ${token}` }
+          }))
+        )
+      }
     }
   })
   const { latency, requests, errors, timeouts, non2xx, duration } = result

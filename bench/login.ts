@@ -77,20 +77,34 @@ export async function measureLogin ({ rounds, seconds, quick }: Effort): Promise
     await bare.stop()
     for (const { contender } of running.values()) await contender.stop()
   }
-  return await describe(new Map([...running].map(([title, { rounds }]) => [title, rounds])), { skipped, single, stalls, floor, quick })
+  return await describe(new Map([...running].map(([title, { rounds }]) => [title, rounds])), {
+    skipped,
+    single,
+    stalls,
+    floor,
+    quick
+  })
 }
 
 /**
  * The other contenders are measured for a shorter time, because their results are clear. One of them needs ten times
  * the requested time to respond.
  */
-async function measureRound ({ contender: { url, headers }, login }: { contender: RunningContender, login: Login }, { seconds, isOwn }: { seconds: number, isOwn: boolean }): Promise<Round> {
+async function measureRound (
+  { contender: { url, headers }, login }: { contender: RunningContender, login: Login },
+  { seconds, isOwn }: { seconds: number, isOwn: boolean }
+): Promise<Round> {
   const probed = { url, headers: headers.good, seconds: isOwn ? 4 * seconds : seconds / 2 }
   const task = { kind: 'login', url, login } as const
   const quiet = await probe(probed)
   const storm = startStorm(task, CLIENTS)
   const stormy = await probe(probed)
-  return { quiet, stormy, beside: await storm.stop(), alone: isOwn ? await runStorm(task, CLIENTS, 2_000 * seconds) : undefined }
+  return {
+    quiet,
+    stormy,
+    beside: await storm.stop(),
+    alone: isOwn ? await runStorm(task, CLIENTS, 2_000 * seconds) : undefined
+  }
 }
 
 /**
@@ -100,7 +114,9 @@ async function measureRound ({ contender: { url, headers }, login }: { contender
 async function measureFloor ({ url, headers }: RunningContender, seconds: number): Promise<Floor> {
   const probed = { url, headers: headers.good, seconds: 2 * seconds }
   const quiet = await probe(probed)
-  const programs = Array.from({ length: availableParallelism() }, () => spawn(process.execPath, ['-e', 'for (;;);'], { stdio: 'ignore' }))
+  const programs = Array.from({ length: availableParallelism() }, () =>
+    spawn(process.execPath, ['-e', 'for (;;);'], { stdio: 'ignore' })
+  )
   try {
     for (const { pid } of programs) if (pid !== undefined) setPriority(pid, constants.priority.PRIORITY_BELOW_NORMAL)
     return { quiet, beside: await probe(probed) }
@@ -138,37 +154,105 @@ function hashRate (seconds: number): number {
   return count / ((performance.now() - begun) / 1_000)
 }
 
-async function describe (contenders: ReadonlyMap<string, readonly Round[]>, { skipped, single, stalls, floor, quick }: { skipped: Section['rows'], single: number[], stalls: Stalls[], floor: Floor[], quick: boolean }): Promise<Section> {
+async function describe (
+  contenders: ReadonlyMap<string, readonly Round[]>,
+  { skipped, single, stalls, floor, quick }: {
+    skipped: Section['rows']
+    single: number[]
+    stalls: Stalls[]
+    floor: Floor[]
+    quick: boolean
+  }
+): Promise<Section> {
   const own = [...contenders.values()][0] ?? []
   const cores = availableParallelism()
   const wait = own.map(({ quiet, stormy }) => stormy.p99 / quiet.p99)
   const rate = own.map(({ alone }, round) => (alone?.rate ?? NaN) / ((single[round] ?? NaN) * cores))
   const verdicts = [
-    { target: `p99 of protected requests while ${CLIENTS} clients log in: at most ${MOST_WAIT} x the p99 without logins`, measured: `${spread(wait, 1)} x`, met: median(wait) <= MOST_WAIT },
-    { target: `while they log in, the event loop never blocks for more than ${MOST_STALL} ms`, measured: `longest of a round ${spread(stalls.map(({ stormy }) => stormy), 1)} ms; idle ${spread(stalls.map(({ idle }) => idle), 1)} ms`, met: Math.max(...stalls.map(({ stormy }) => stormy)) <= MOST_STALL },
-    { target: `logins: at least ${LEAST_RATE} of ${cores} cores x bcryptjs in one thread`, measured: spread(rate, 2), met: median(rate) >= LEAST_RATE }
+    {
+      target:
+        `p99 of protected requests while ${CLIENTS} clients log in: at most ${MOST_WAIT} x the p99 without logins`,
+      measured: `${spread(wait, 1)} x`,
+      met: median(wait) <= MOST_WAIT
+    },
+    {
+      target: `while they log in, the event loop never blocks for more than ${MOST_STALL} ms`,
+      measured: `longest of a round ${spread(
+        stalls.map(({ stormy }) => stormy),
+        1
+      )} ms; idle ${spread(
+        stalls.map(({ idle }) => idle),
+        1
+      )} ms`,
+      met: Math.max(...stalls.map(({ stormy }) => stormy)) <= MOST_STALL
+    },
+    {
+      target: `logins: at least ${LEAST_RATE} of ${cores} cores x bcryptjs in one thread`,
+      measured: spread(rate, 2),
+      met: median(rate) >= LEAST_RATE
+    }
   ]
   return {
     title: 'Logins',
-    columns: ['quiet p99 ms', 'p99 ms while 8 log in', 'max ms while 8 log in', 'logins/s with requests', 'logins/s alone'],
+    columns: [
+      'quiet p99 ms', 'p99 ms while 8 log in', 'max ms while 8 log in', 'logins/s with requests', 'logins/s alone'
+    ],
     rows: [
       ...[...contenders].map(([name, rounds]) => ({
         name,
         cells: [
-          spread(rounds.map(({ quiet }) => quiet.p99), 1), spread(rounds.map(({ stormy }) => stormy.p99), 1), spread(rounds.map(({ stormy }) => stormy.max)),
-          spread(rounds.map(({ beside }) => beside.rate), 1), rounds.some(({ alone }) => alone === undefined) ? '' : spread(rounds.map(({ alone }) => alone?.rate ?? NaN), 1)
+          spread(rounds.map(({ quiet }) => quiet.p99), 1), spread(
+            rounds.map(({ stormy }) => stormy.p99),
+            1
+          ), spread(rounds.map(({ stormy }) => stormy.max)),
+          spread(
+            rounds.map(({ beside }) => beside.rate),
+            1
+          ), rounds.some(({ alone }) => alone === undefined)
+            ? ''
+            : spread(
+              rounds.map(({ alone }) => alone?.rate ?? NaN),
+              1
+            )
         ]
       })),
-      { name: `Fastify alone, beside ${cores} programs of low priority`, cells: [spread(floor.map(({ quiet }) => quiet.p99), 1), spread(floor.map(({ beside }) => beside.p99), 1), spread(floor.map(({ beside }) => beside.max)), '', ''] },
+      {
+        name: `Fastify alone, beside ${cores} programs of low priority`,
+        cells: [
+          spread(floor.map(({ quiet }) => quiet.p99), 1),
+          spread(floor.map(({ beside }) => beside.p99), 1),
+          spread(floor.map(({ beside }) => beside.max)),
+          '',
+          ''
+        ]
+      },
       { name: `bcryptjs in one thread, cost ${COST}`, cells: ['', '', '', '', spread(single, 1)] },
       ...skipped
     ],
     verdicts,
     notes: [
-      'In the row before the last, no client logs in. Instead, programs with the low priority of the hashing threads compute beside a server that checks nothing. Its requests wait only until the scheduler of the system gives a core back. No server can wait less.',
-      'Protected requests arrive at a steady 200 per second, whether or not the earlier ones were answered. All except better-auth (scrypt) hash with bcrypt at cost 10. FastAPI uses a native bcrypt in C.',
-      'The measuring programs run on the same machine. With few cores they take some of the time that hashing could use. A login commits three times, and the event loop blocks while the disk writes.',
-      ...quick || verdicts.every(({ met }) => met) ? [] : [await profile('Where the time of the event loop goes while 8 clients log in', ['--cost', String(COST)], ({ url, login }) => login === undefined ? Promise.resolve() : runStorm({ kind: 'login', url, login }, CLIENTS, 4_000))]
+      'In the row before the last, no client logs in. Instead, programs with the low priority of the hashing ' +
+        'threads compute beside a server that checks nothing. Its requests wait only until the scheduler of the ' +
+        'system gives a core back. No server can wait less.',
+      'Protected requests arrive at a steady 200 per second, whether or not the earlier ones were answered. All ' +
+        'except better-auth (scrypt) hash with bcrypt at cost 10. FastAPI uses a native bcrypt in C.',
+      'The measuring programs run on the same machine. With few cores they take some of the time that hashing ' +
+        'could use. A login commits three times, and the event loop blocks while the disk writes.',
+      ...quick || verdicts.every(({ met }) => met)
+        ? []
+        : [
+            await profile(
+              'Where the time of the event loop goes while 8 clients log in',
+              ['--cost', String(COST)],
+              ({ url, login }) => login === undefined
+                ? Promise.resolve()
+                : runStorm(
+                  { kind: 'login', url, login },
+                  CLIENTS,
+                  4_000
+                )
+            )
+          ]
     ]
   }
 }

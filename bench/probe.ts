@@ -37,7 +37,9 @@ interface Probed {
  */
 export async function probe (probed: Probed): Promise<Waits> {
   const child = fork(fileURLToPath(import.meta.url), [JSON.stringify(probed)])
-  const failed = once(child, 'exit').then(([code]) => { throw new Error(`The probe of ${probed.url} exited with code ${code}`) })
+  const failed = once(child, 'exit').then(([code]) => {
+    throw new Error(`The probe of ${probed.url} exited with code ${code}`)
+  })
   failed.catch(() => {}) // The process also exits after its message.
   const [waits] = await Promise.race([once(child, 'message'), failed]) as [Waits]
   return waits

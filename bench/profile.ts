@@ -21,13 +21,26 @@ interface CpuProfile {
  * @param work - the work to profile. The time before it does not count.
  * @returns a sentence that lists the places. Each package counts as one place.
  */
-export async function profile (title: string, args: string[], work: (contender: RunningContender) => Promise<unknown>): Promise<string> {
+export async function profile (
+  title: string,
+  args: string[],
+  work: (contender: RunningContender) => Promise<unknown>
+): Promise<string> {
   const [latchkey] = await listContenders()
   if (latchkey?.command === undefined) throw new Error('The first contender must be Latchkey')
   const [node, ...program] = latchkey.command
   const folder = await mkdtemp(join(tmpdir(), 'latchkey-profile-'))
   try {
-    const contender = await startProgram([node, '--cpu-prof', '--cpu-prof-interval', '200', '--cpu-prof-dir', folder, ...program, ...args])
+    const contender = await startProgram([
+      node,
+      '--cpu-prof',
+      '--cpu-prof-interval',
+      '200',
+      '--cpu-prof-dir',
+      folder,
+      ...program,
+      ...args
+    ])
     const begun = performance.now()
     try {
       await work(contender)
@@ -43,7 +56,9 @@ export async function profile (title: string, args: string[], work: (contender: 
 
 /** Reads the longest profile, which is that of the main thread. Each thread writes one. */
 async function readProfile (folder: string): Promise<CpuProfile> {
-  const profiles = await Promise.all((await readdir(folder)).map(async name => JSON.parse(await readFile(join(folder, name), 'utf8')) as CpuProfile))
+  const profiles = await Promise.all(
+    (await readdir(folder)).map(async name => JSON.parse(await readFile(join(folder, name), 'utf8')) as CpuProfile)
+  )
   const [main] = profiles.sort((a, b) => (b.endTime - b.startTime) - (a.endTime - a.startTime))
   if (main === undefined) throw new Error('The contender wrote no profile')
   return main
@@ -62,7 +77,11 @@ function describe ({ startTime, endTime, nodes, samples, timeDeltas }: CpuProfil
     times.set(place, (times.get(place) ?? 0) + time)
     total += time
   }
-  return [...times].sort(([, a], [, b]) => b - a).slice(0, PLACES).map(([place, time]) => `${place} ${(100 * time / total).toFixed(1)} %`).join(', ')
+  return [...times]
+    .sort(([, a], [, b]) => b - a)
+    .slice(0, PLACES)
+    .map(([place, time]) => `${place} ${((100 * time) / total).toFixed(1)} %`)
+    .join(', ')
 }
 
 /** Returns a package, a part of Node.js, a file of Latchkey, or a function of the engine. */
@@ -71,5 +90,9 @@ function placeOf ({ functionName, url }: { functionName: string, url: string }):
   if (inPackage !== undefined) return inPackage
   const ours = /\/dist\/(.+)\.js$/.exec(url)?.[1]
   if (ours !== undefined) return `${ours}.ts`
-  return url.startsWith('node:') ? url.split('/').slice(0, 2).join('/') : functionName === '' ? '(native)' : functionName
+  return url.startsWith('node:')
+    ? url.split('/').slice(0, 2).join('/')
+    : functionName === ''
+      ? '(native)'
+      : functionName
 }

@@ -47,7 +47,11 @@ export async function measureProtected ({ rounds, seconds, quick }: Effort): Pro
     const { entries, failures, latchkey } = await startAll(running, { rules, rounds })
     const signature: number[] = []
     // Not counted: this lets V8 compile the programs.
-    if (!quick) for (const { targets: [target] } of entries.filter(({ isRenewed }) => !isRenewed)) await runLoad(target as Target, 2 * seconds)
+    if (!quick) {
+      for (const {
+        targets: [target]
+      } of entries.filter(({ isRenewed }) => !isRenewed)) { await runLoad(target as Target, 2 * seconds) }
+    }
     for (let round = 0; round < rounds; round++) {
       for (const { targets, isRenewed, loads } of entries) {
         const target = targets[round] as Target
@@ -63,15 +67,25 @@ export async function measureProtected ({ rounds, seconds, quick }: Effort): Pro
   }
 }
 
-async function startAll (running: RunningContender[], { rules, rounds }: { rules: number, rounds: number }): Promise<{ entries: Entry[], failures: Section['rows'], latchkey: RunningContender }> {
+async function startAll (
+  running: RunningContender[],
+  { rules, rounds }: { rules: number, rounds: number }
+): Promise<{ entries: Entry[], failures: Section['rows'], latchkey: RunningContender }> {
   const failures: Section['rows'] = []
   const entries: Entry[] = []
   const contenders = await listContenders()
   const started = await Promise.all(contenders.map(async ({ name, reason }) => {
     if (reason !== undefined) return undefined
-    const args = name === 'latchkey' ? ['--rules', String(rules), '--tokens', NEW_TOKENS] : name === 'fastify-jwt-blacklist' ? [String(rules)] : []
+    const args =
+      name === 'latchkey'
+        ? ['--rules', String(rules), '--tokens', NEW_TOKENS]
+        : name === 'fastify-jwt-blacklist'
+          ? [String(rules)]
+          : []
     try {
-      const copies = await Promise.all(Array.from({ length: RENEWED.includes(name) ? rounds : 1 }, () => startContender(name, args)))
+      const copies = await Promise.all(
+        Array.from({ length: RENEWED.includes(name) ? rounds : 1 }, () => startContender(name, args))
+      )
       running.push(...copies)
       return copies
     } catch (error) {
@@ -81,21 +95,59 @@ async function startAll (running: RunningContender[], { rules, rounds }: { rules
   for (const [at, { name, title, reason }] of contenders.entries()) {
     const copies = started[at]
     if (copies === undefined || copies instanceof Error) {
-      failures.push({ name: title, cells: [copies === undefined ? `skipped: ${reason}` : `fails: ${copies.message.split('\n', 1)[0]}`] })
+      failures.push({
+        name: title,
+        cells: [copies === undefined ? `skipped: ${reason}` : `fails: ${copies.message.split('\n', 1)[0]}`]
+      })
       continue
     }
     const verdicts = await checkContender(copies[0] as RunningContender)
     const wrong = Object.entries(verdicts).filter(([, verdict]) => verdict.startsWith('wrong'))
-    if (wrong.length > 0) failures.push({ name: title, cells: [`fails: ${wrong.map(([check, verdict]) => `${check}: ${verdict}`).join('; ')}`] })
-    else entries.push({ name: title, targets: Array.from({ length: rounds }, (_, round) => toTarget(copies[round] ?? copies[0] as RunningContender)), isRenewed: RENEWED.includes(name), verdicts, loads: [] })
+    if (wrong.length > 0) {
+      failures.push({
+        name: title,
+        cells: [`fails: ${wrong.map(([check, verdict]) => `${check}: ${verdict}`).join('; ')}`]
+      })
+    } else {
+      entries.push({
+        name: title,
+        targets: Array.from({ length: rounds }, (_, round) =>
+          toTarget(copies[round] ?? (copies[0] as RunningContender))
+        ),
+        isRenewed: RENEWED.includes(name),
+        verdicts,
+        loads: []
+      })
+    }
   }
   const [copies] = started
   const [own, bare] = entries
-  if (copies === undefined || copies instanceof Error || own === undefined || bare === undefined || failures.some(({ name }) => name === contenders[0]?.title)) throw new Error(`Latchkey itself responds incorrectly: ${JSON.stringify(failures)}`)
+  if (
+    copies === undefined ||
+    copies instanceof Error ||
+    own === undefined ||
+    bare === undefined ||
+    failures.some(({ name }) => name === contenders[0]?.title)
+  ) { throw new Error(`Latchkey itself responds incorrectly: ${JSON.stringify(failures)}`) }
   for (const [round, target] of bare.targets.entries()) target.headers = own.targets[round]?.headers ?? {}
-  entries.splice(1, 0,
-    { ...own, name: 'Latchkey, by cookie', isRenewed: false, targets: own.targets.map(target => ({ ...target, headers: { cookie: toCookie(target.headers) } })), loads: [] },
-    { ...own, name: 'Latchkey, every token new', isRenewed: false, targets: own.targets.map((target, round) => ({ ...target, headers: {}, tokens: copies[round]?.tokens })), loads: [] })
+  entries.splice(
+    1,
+    0,
+    {
+      ...own,
+      name: 'Latchkey, by cookie',
+      isRenewed: false,
+      targets: own.targets.map(target => ({ ...target, headers: { cookie: toCookie(target.headers) } })),
+      loads: []
+    },
+    {
+      ...own,
+      name: 'Latchkey, every token new',
+      isRenewed: false,
+      targets: own.targets.map((target, round) => ({ ...target, headers: {}, tokens: copies[round]?.tokens })),
+      loads: []
+    }
+  )
   return { entries, failures, latchkey: copies[0] as RunningContender }
 }
 
@@ -111,26 +163,59 @@ function toCookie ({ authorization = '' }: Target['headers']): string {
 async function timeSignature ({ url, headers }: RunningContender): Promise<number> {
   const { keys } = await (await fetch(`${url}/.well-known/jwks.json`)).json() as { keys: JsonWebKey[] }
   const key = createPublicKey({ key: keys[0] as JsonWebKey, format: 'jwk' })
-  const [header, payload, encoded] = (headers.good.authorization ?? '').slice('Bearer '.length).split('.') as [string, string, string]
+  const [header, payload, encoded] = (headers.good.authorization ?? '').slice('Bearer '.length).split('.') as [
+    string,
+    string,
+    string
+  ]
   const begun = process.cpuUsage()
   for (let count = 0; count < SIGNATURES; count++) {
-    if (!verify('sha256', Buffer.from(`${header}.${payload}`), { key, dsaEncoding: 'ieee-p1363' }, Buffer.from(encoded, 'base64url'))) throw new Error('The signature is invalid')
+    if (
+      !verify(
+        'sha256',
+        Buffer.from(`${header}.${payload}`),
+        { key, dsaEncoding: 'ieee-p1363' },
+        Buffer.from(encoded, 'base64url')
+      )
+    ) { throw new Error('The signature is invalid') }
   }
   const { user, system } = process.cpuUsage(begun)
   return (user + system) / 1_000 / SIGNATURES
 }
 
-async function describe (entries: Entry[], failures: Section['rows'], { signature, rules, quick }: { signature: number[], rules: number, quick: boolean }): Promise<Section> {
+async function describe (
+  entries: Entry[],
+  failures: Section['rows'],
+  { signature, rules, quick }: { signature: number[], rules: number, quick: boolean }
+): Promise<Section> {
   const [seen, cookie, fresh, bare] = entries.map(({ loads }) => loads) as [Load[], Load[], Load[], Load[]]
   const rate = ratiosOf(seen, bare, load => load.rate)
   const more = seen.map((load, round) => (load.cpu - (bare[round]?.cpu ?? NaN)) * 1_000)
   const above = fresh.map((load, round) => (load.cpu - (seen[round]?.cpu ?? NaN)) / (signature[round] ?? NaN))
   const byCookie = ratiosOf(cookie, seen, load => load.rate)
   const verdicts = [
-    { target: `a token verified before, ${rules.toLocaleString('en')} rules: at least ${LEAST_RATE} of the rate of Fastify alone`, measured: spread(rate, 2), met: median(rate) >= LEAST_RATE },
-    { target: `the same token: at most ${MOST_CPU} µs more processor time than Fastify alone`, measured: `${spread(more, 1)} µs`, met: median(more) <= MOST_CPU },
-    { target: `every token new: at most ${MOST_SIGNATURES} x the signature check (${(median(signature) * 1_000).toFixed(1)} µs) in addition`, measured: `${spread(above, 2)} x`, met: median(above) <= MOST_SIGNATURES },
-    { target: `by cookie: at least ${LEAST_COOKIE_RATE} of the rate by header`, measured: spread(byCookie, 2), met: median(byCookie) >= LEAST_COOKIE_RATE }
+    {
+      target:
+
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                    `a token verified before, ${rules.toLocaleString('en')} rules: at least ${LEAST_RATE} of the rate of Fastify alone`,
+      measured: spread(rate, 2),
+      met: median(rate) >= LEAST_RATE
+    },
+    {
+      target: `the same token: at most ${MOST_CPU} µs more processor time than Fastify alone`,
+      measured: `${spread(more, 1)} µs`,
+      met: median(more) <= MOST_CPU
+    },
+    {
+      target: `every token new: at most ${MOST_SIGNATURES} x the signature check (${(median(signature) * 1_000).toFixed(1)} µs) in addition`,
+      measured: `${spread(above, 2)} x`,
+      met: median(above) <= MOST_SIGNATURES
+    },
+    {
+      target: `by cookie: at least ${LEAST_COOKIE_RATE} of the rate by header`,
+      measured: spread(byCookie, 2),
+      met: median(byCookie) >= LEAST_COOKIE_RATE
+    }
   ]
   return {
     title: 'A protected request',

@@ -57,9 +57,13 @@ export async function measureRefresh ({ rounds, seconds, quick }: Effort): Promi
   try {
     const shim = await compileShim(folder)
     disks.push(await startOn('this disk', { folder, shim, pause: 0 }))
-    if (shim !== undefined && !quick) disks.push(await startOn(`a disk that takes ${PAUSE} ms longer`, { folder, shim, pause: PAUSE }))
+    if (shim !== undefined && !quick) {
+      disks.push(await startOn(`a disk that takes ${PAUSE} ms longer`, { folder, shim, pause: PAUSE }))
+    }
     // Not counted: the program is slower until V8 has compiled it.
-    for (const { contender: { url, refreshTokens = '' } } of disks) await runStorm({ kind: 'refresh', url, refreshTokens }, Math.max(...CLIENTS), 2_000 * seconds)
+    for (const {
+      contender: { url, refreshTokens = '' }
+    } of disks) { await runStorm({ kind: 'refresh', url, refreshTokens }, Math.max(...CLIENTS), 2_000 * seconds) }
     for (let round = 0; round < rounds; round++) {
       loop.push(Number((await run(process.execPath, [source('peers/commit-and-sign.js'), String(seconds)])).stdout))
       for (const disk of disks) await measureRound(disk, seconds)
@@ -75,10 +79,16 @@ export async function measureRefresh ({ rounds, seconds, quick }: Effort): Promi
 async function compileShim (folder: string): Promise<string | undefined> {
   const shim = join(folder, 'slow-fsync.so')
   if (process.platform !== 'linux') return undefined
-  return await run('cc', ['-shared', '-fPIC', '-O2', '-o', shim, source('slow-fsync.c'), '-ldl']).then(() => shim, () => undefined)
+  return await run('cc', ['-shared', '-fPIC', '-O2', '-o', shim, source('slow-fsync.c'), '-ldl']).then(
+    () => shim,
+    () => undefined
+  )
 }
 
-async function startOn (name: string, { folder, shim, pause }: { folder: string, shim: string | undefined, pause: number }): Promise<Disk> {
+async function startOn (
+  name: string,
+  { folder, shim, pause }: { folder: string, shim: string | undefined, pause: number }
+): Promise<Disk> {
   const counter = join(folder, `syncs-${pause}`)
   const file = await open(counter, 'w')
   await file.write(Buffer.alloc(8))
@@ -101,7 +111,11 @@ async function measureRound ({ contender, countSyncs, refreshed, beside }: Disk,
     const [cpu, syncs] = [await readCpu(pid), await countSyncs()]
     const storm = await runStorm(task, clients, seconds * 1_000)
     const after = await countSyncs()
-    runs.push({ ...storm, cpu: (await readCpu(pid) - cpu) / storm.count, perSync: syncs === undefined || after === undefined ? undefined : storm.count / (after - syncs) })
+    runs.push({
+      ...storm,
+      cpu: ((await readCpu(pid)) - cpu) / storm.count,
+      perSync: syncs === undefined || after === undefined ? undefined : storm.count / (after - syncs)
+    })
   }
   const probed = { url, headers: headers.good, seconds: 2 * seconds }
   const quiet = await probe(probed)
@@ -118,12 +132,25 @@ async function describe (disks: readonly Disk[], loop: number[], quick: boolean)
   const best = rates.reduce((one, other) => median(one) >= median(other) ? one : other)
   const grouped = here.refreshed.get(Math.max(...CLIENTS))?.map(({ perSync }) => perSync ?? NaN) ?? []
   const verdicts = [
-    { target: `refreshes: at least ${LEAST_RATE} of a bare loop that commits one row and signs one token`, measured: `${spread(best, 2)} (${CLIENTS.map((clients, at) => `${clients} ${clients === 1 ? 'client' : 'clients'}: ${spread(rates[at] ?? [], 2)}`).join('; ')})`, met: median(best) >= LEAST_RATE },
-    { target: 'under load, more than one refresh per fsync', measured: Number.isNaN(median(grouped)) ? 'not counted here' : spread(grouped, 1), met: median(grouped) > 1 }
+    {
+      target: `refreshes: at least ${LEAST_RATE} of a bare loop that commits one row and signs one token`,
+      measured: `${spread(best, 2)} (${CLIENTS.map((clients, at) => `${clients} ${clients === 1
+        ? 'client'
+        : 'clients'}: ${spread(rates[at] ?? [], 2)}`).join('; ')})`,
+      met: median(best) >= LEAST_RATE
+    },
+    {
+      target: 'under load, more than one refresh per fsync',
+      measured: Number.isNaN(median(grouped)) ? 'not counted here' : spread(grouped, 1),
+      met: median(grouped) > 1
+    }
   ]
   return {
     title: 'Refreshes',
-    columns: ['refreshes/s', 'x the bare loop', 'processor µs', 'per fsync', 'p50 ms', 'p99 ms', 'protected p99 ms, quiet', 'while 8 refresh', 'max'],
+    columns: [
+      'refreshes/s', 'x the bare loop', 'processor µs', 'per fsync', 'p50 ms', 'p99 ms', 'protected p99 ms, quiet',
+      'while 8 refresh', 'max'
+    ],
     rows: [
       { name: 'the bare loop, no server', cells: [spread(loop), '1', '', '1', '', '', '', '', ''] },
       ...disks.flatMap(({ name, refreshed, beside }) => [...refreshed].map(([clients, runs]) => ({
@@ -132,18 +159,40 @@ async function describe (disks: readonly Disk[], loop: number[], quick: boolean)
           spread(runs.map(({ rate }) => rate)),
           median(toLoop(runs)).toFixed(2),
           spread(runs.map(({ cpu }) => cpu * 1_000)),
-          runs.every(({ perSync }) => perSync !== undefined) ? median(runs.map(({ perSync }) => perSync ?? NaN)).toFixed(1) : '',
+          runs.every(({ perSync }) => perSync !== undefined)
+            ? median(runs.map((
+              { perSync }
+            ) => perSync ?? NaN)).toFixed(1)
+            : '',
           median(runs.map(({ p50 }) => p50)).toFixed(1),
           median(runs.map(({ p99 }) => p99)).toFixed(1),
-          ...clients === BESIDE ? [spread(beside.map(({ quiet }) => quiet.p99), 1), spread(beside.map(({ stormy }) => stormy.p99), 1), spread(beside.map(({ stormy }) => stormy.max), 1)] : ['', '', '']
+          ...clients === BESIDE
+            ? [
+                spread(beside.map(({ quiet }) => quiet.p99), 1),
+                spread(beside.map(({ stormy }) => stormy.p99), 1),
+                spread(beside.map(({ stormy }) => stormy.max), 1)
+              ]
+            : ['', '', '']
         ]
       })))
     ],
     verdicts,
     notes: [
-      'SQLite runs with `synchronous = FULL`, so every response comes after its commit is on the disk. Each client has one refresh in progress. A refresh writes the row of the session and the latest time. The bare loop is not a server and receives no requests.',
-      disks.length > 1 ? 'The slow disk is the same disk, with a library that delays each fsync (bench/slow-fsync.c).' : 'The slow disk was not measured. It needs Linux, a C compiler (cc), and a run without --quick.',
-      ...quick || verdicts.every(({ met }) => met) ? [] : [await profile('Where the processor time goes while 8 clients refresh', ['--users', '8', '--cost', '4'], ({ url, refreshTokens = '' }) => runStorm({ kind: 'refresh', url, refreshTokens }, 8, 3_000))]
+      'SQLite runs with `synchronous = FULL`, so every response comes after its commit is on the disk. Each ' +
+        'client has one refresh in progress. A refresh writes the row of the session and the latest time. The bare ' +
+        'loop is not a server and receives no requests.',
+      disks.length > 1
+        ? 'The slow disk is the same disk, with a library that delays each fsync (bench/slow-fsync.c).'
+        : 'The slow disk was not measured. It needs Linux, a C compiler (cc), and a run without --quick.',
+      ...quick || verdicts.every(({ met }) => met)
+        ? []
+        : [
+            await profile(
+              'Where the processor time goes while 8 clients refresh',
+              ['--users', '8', '--cost', '4'],
+              ({ url, refreshTokens = '' }) => runStorm({ kind: 'refresh', url, refreshTokens }, 8, 3_000)
+            )
+          ]
     ]
   }
 }

@@ -6,9 +6,14 @@ import { GENERATOR } from './load.js'
 import type { Section } from './section.js'
 
 /** The report as Markdown: the machine, the targets, the tables, and how to read them. */
-export async function toReport (sections: readonly Section[], { date, minutes, rounds }: { date: Date, minutes: string, rounds: number }): Promise<string> {
+export async function toReport (
+  sections: readonly Section[],
+  { date, minutes, rounds }: { date: Date, minutes: string, rounds: number }
+): Promise<string> {
   const contenders = await listContenders()
-  const verdicts = sections.flatMap(({ title, verdicts }) => verdicts.map(({ target, measured, met }) => [title, target, measured, met ? 'met' : '**missed**']))
+  const verdicts = sections.flatMap(({ title, verdicts }) =>
+    verdicts.map(({ target, measured, met }) => [title, target, measured, met ? 'met' : '**missed**'])
+  )
   return [
     '# Benchmark',
     '',
@@ -16,13 +21,20 @@ export async function toReport (sections: readonly Section[], { date, minutes, r
     '',
     `Measured on ${date.toISOString().slice(0, 10)} in ${minutes} minutes, on ${cpus().length} x ${cpus()[0]?.model.trim()}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, ${process.platform} ${process.arch}. The load came from ${await nameGenerator()}.`,
     '',
-    ...contenders.map(({ title, reason, notes }) => `- ${title}: ${reason === undefined ? `${notes}${notes.startsWith('python') ? '' : `, Node.js ${process.versions.node}`}` : `skipped. ${reason}`}`),
+    ...contenders.map((
+      { title, reason, notes }
+    ) => `- ${title}: ${reason === undefined
+      ? `${notes}${notes.startsWith('python') ? '' : `, Node.js ${process.versions.node}`}`
+      : `skipped. ${reason}`}`),
     '',
     '## How to read it',
     '',
     `Each contender is a server in its own process. Another process sends it requests over loopback. In each of ${rounds} rounds the contenders run one after the other. A cell shows the median of the rounds, with the minimum and the maximum in brackets.`,
-    'Compare figures within one table only, because another run or machine gives different ones. The ratio `x` is computed within each round. The processor time covers the whole process of the server, and varies less than the rate.',
-    'Nothing is switched off for the benchmark. Tokens are checked for expiry, revocation, audience and scope, commits are durable, and password attempts are limited.',
+    'Compare figures within one table only, because another run or machine gives different ones. The ratio `x` is ' +
+      'computed within each round. The processor time covers the whole process of the server, and varies less than ' +
+      'the rate.',
+    'Nothing is switched off for the benchmark. Tokens are checked for expiry, revocation, audience and scope, ' +
+      'commits are durable, and password attempts are limited.',
     '',
     '## Targets',
     '',
@@ -32,11 +44,23 @@ export async function toReport (sections: readonly Section[], { date, minutes, r
 }
 
 function toMarkdown ({ title, columns, rows, notes }: Section): string[] {
-  return ['', `## ${title}`, '', ...toTable(['', ...columns], rows.map(({ name, cells }) => [name, ...cells, ...Array<string>(columns.length - cells.length).fill('')])), '', ...notes.flatMap(note => [note, '']).slice(0, -1)]
+  return [
+    '',
+    `## ${title}`,
+    '',
+    ...toTable(
+      ['', ...columns],
+      rows.map(({ name, cells }) => [name, ...cells, ...Array<string>(columns.length - cells.length).fill('')])
+    ),
+    '',
+    ...notes.flatMap(note => [note, '']).slice(0, -1)
+  ]
 }
 
 function toTable (heads: string[], lines: string[][]): string[] {
-  return [heads, heads.map((_, column) => column === 0 ? '---' : '---:'), ...lines].map(cells => `| ${cells.join(' | ')} |`)
+  return [heads, heads.map((_, column) => (column === 0 ? '---' : '---:')), ...lines].map(
+    cells => `| ${cells.join(' | ')} |`
+  )
 }
 
 async function nameGenerator (): Promise<string> {

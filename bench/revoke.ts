@@ -50,7 +50,9 @@ export async function measureRevoke ({ rounds }: Effort): Promise<Section> {
 }
 
 async function revoke (token: string, one: string, two: string): Promise<Revoked> {
-  for (const url of [one, two]) if (await ask(url, token) !== 200) throw new Error('A token was rejected before it was revoked')
+  for (const url of [one, two]) {
+    if ((await ask(url, token)) !== 200) throw new Error('A token was rejected before it was revoked')
+  }
   const begun = performance.now()
   const response = await fetch(`${one}/revoke`, { method: 'POST', body: new URLSearchParams({ token }) })
   await response.text()
@@ -77,13 +79,38 @@ async function ask (url: string, token: string): Promise<number> {
 function describe (revoked: Revoked[][]): Section {
   const sum = (which: 0 | 1): number => revoked.flat().reduce((count, { letIn }) => count + letIn[which], 0)
   const count = revoked.flat().length
-  const verdict = (target: string, letIn: number): Section['verdicts'][number] => ({ target, measured: `${count} tokens, ${letIn} requests accepted afterwards`, met: letIn === 0 })
+  const verdict = (target: string, letIn: number): Section['verdicts'][number] => ({
+    target,
+    measured: `${count} tokens, ${letIn} requests accepted afterwards`,
+    met: letIn === 0
+  })
   return {
     title: 'From revoked to refused',
-    columns: ['ms until the revocation is acknowledged, p50', 'accepted afterwards here', 'accepted afterwards by the other process'],
-    rows: [{ name: 'POST /revoke', cells: [spread(revoked.map(results => median(results.map(({ took }) => took))), 1), String(sum(0)), String(sum(1))] }],
-    verdicts: [verdict('refused at the next request of the same process', sum(0)), verdict('refused at the next request of another process on the same file', sum(1))],
-    notes: ['Both processes have accepted the token before, so both have it in their cache of verified tokens. ' +
-      'Acknowledged means committed and flushed to disk (fsync).']
+    columns: [
+      'ms until the revocation is acknowledged, p50',
+      'accepted afterwards here',
+      'accepted afterwards by the other process'
+    ],
+    rows: [
+      {
+        name: 'POST /revoke',
+        cells: [
+          spread(
+            revoked.map(results => median(results.map(({ took }) => took))),
+            1
+          ),
+          String(sum(0)),
+          String(sum(1))
+        ]
+      }
+    ],
+    verdicts: [
+      verdict('refused at the next request of the same process', sum(0)),
+      verdict('refused at the next request of another process on the same file', sum(1))
+    ],
+    notes: [
+      'Both processes have accepted the token before, so both have it in their cache of verified tokens. ' +
+        'Acknowledged means committed and flushed to disk (fsync).'
+    ]
   }
 }

@@ -44,13 +44,21 @@ interface Index {
 }
 
 function createSets (): Index {
-  const sets = { token: new Set<string>(), session: new Set<string>(), user: new Set<string>(), client: new Set<string>() }
+  const sets = {
+    token: new Set<string>(),
+    session: new Set<string>(),
+    user: new Set<string>(),
+    client: new Set<string>()
+  }
   return {
     add ({ kind, value }) {
       sets[kind].add(value)
     },
     isRevoked: ({ tokenId, sessionId, userId, clientId }) =>
-      sets.token.has(tokenId) || (sessionId !== undefined && sets.session.has(sessionId)) || sets.user.has(userId) || sets.client.has(clientId)
+      sets.token.has(tokenId) ||
+      (sessionId !== undefined && sets.session.has(sessionId)) ||
+      sets.user.has(userId) ||
+      sets.client.has(clientId)
   }
 }
 
@@ -71,15 +79,29 @@ function createIds (count: number): Buffer {
 /** Returns a flat string, as from a database. A string concatenated from parts takes several times the memory. */
 function idAt (ids: Buffer, at: number): string {
   const hex = ids.toString('hex', at * 16, at * 16 + 16)
-  return Buffer.from(`${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`).toString('latin1')
+  return Buffer.from(
+    `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
+  ).toString('latin1')
 }
 
 /** Creates a token with new strings, as if parsed from a request. `revoked` is the index of a rule that revokes it. */
 function parseToken (ids: Buffer, revoked: number | undefined): Revocable {
-  const token: Record<string, unknown> = { token: randomUUID(), session: randomUUID(), user: randomUUID(), client: 'web-frontend', issuedAt: NOW - 1_000 }
+  const token: Record<string, unknown> = {
+    token: randomUUID(),
+    session: randomUUID(),
+    user: randomUUID(),
+    client: 'web-frontend',
+    issuedAt: NOW - 1_000
+  }
   if (revoked !== undefined) token[KINDS[revoked % KINDS.length] as string] = idAt(ids, revoked)
   const parsed = JSON.parse(JSON.stringify(token)) as Record<Rule['kind'], string> & { issuedAt: number }
-  return { tokenId: parsed.token, sessionId: parsed.session, userId: parsed.user, clientId: parsed.client, issuedAt: parsed.issuedAt }
+  return {
+    tokenId: parsed.token,
+    sessionId: parsed.session,
+    userId: parsed.user,
+    clientId: parsed.client,
+    issuedAt: parsed.issuedAt
+  }
 }
 
 /** Returns the used memory in bytes. The memory of typed arrays is freed only a moment after the garbage collection. */
@@ -135,7 +157,15 @@ async function measure (create: () => Index, ids: Buffer): Promise<Cost> {
 }
 
 function toRow (name: string, { memory, hit, miss, filled }: Cost): Section['rows'][number] {
-  return { name, cells: [`${(memory / 1e6).toFixed(1)} MB`, `${hit.toFixed(0)} ns`, `${miss.toFixed(0)} ns`, `${filled.toFixed(0)} ms`] }
+  return {
+    name,
+    cells: [
+      `${(memory / 1e6).toFixed(1)} MB`,
+      `${hit.toFixed(0)} ns`,
+      `${miss.toFixed(0)} ns`,
+      `${filled.toFixed(0)} ms`
+    ]
+  }
 }
 
 /**
@@ -184,7 +214,10 @@ let largest: Cost | undefined
 for (const count of COUNTS) {
   const ids = createIds(count)
   largest = await measure(createRevocationIndex, ids)
-  rows.push(toRow(`the index, ${count.toLocaleString('en')} rules`, largest), toRow(`sets of strings, ${count.toLocaleString('en')} rules`, await measure(createSets, ids)))
+  rows.push(
+    toRow(`the index, ${count.toLocaleString('en')} rules`, largest),
+    toRow(`sets of strings, ${count.toLocaleString('en')} rules`, await measure(createSets, ids))
+  )
 }
 const boots: Array<{ took: number, longest: number }> = []
 for (let boot = 0; boot < BOOTS; boot++) boots.push(await timeBoot(MOST))
@@ -201,7 +234,11 @@ const section: Section = {
     { target: 'memory: at most 64 MB', measured: `${(memory / 1e6).toFixed(1)} MB`, met: memory <= 64e6 },
     { target: 'load at boot, SQLite: at most 1.5 s', measured: `${spread(took, 2)} s`, met: median(took) <= 1.5 }
   ],
-  notes: [`A look-up covers the four ids in a token: its own and those of its session, its user and its client. It waits for memory, and waits longer if there are more rules. For a token that was verified before, a request makes a look-up only if a rule has been added since the previous one. While the rules were loaded, the event loop was blocked for at most ${spread(boots.map(boot => boot.longest))} ms.`]
+  notes: [
+    `A look-up covers the four ids in a token: its own and those of its session, its user and its client. It waits for memory, and waits longer if there are more rules. For a token that was verified before, a request makes a look-up only if a rule has been added since the previous one. While the rules were loaded, the event loop was blocked for at most ${spread(
+      boots.map(boot => boot.longest)
+    )} ms.`
+  ]
 }
 if (process.send === undefined) console.log(toText(section))
 else process.send(section)

@@ -33,7 +33,9 @@ export function percentile (sorted: readonly number[], share: number): number {
 
 /** Formats the median and the spread: `12.3 (11.9 to 14.0)`. */
 export function spread (values: readonly number[], digits = 0): string {
-  const [middle, least, most] = [median(values), Math.min(...values), Math.max(...values)].map(value => value.toFixed(digits))
+  const [middle, least, most] = [median(values), Math.min(...values), Math.max(...values)].map(value =>
+    value.toFixed(digits)
+  )
   return `${middle} (${least} to ${most})`
 }
 
@@ -50,9 +52,16 @@ export function toText ({ title, columns, rows, verdicts, notes }: Section): str
   const lines = [['', ...columns], ...rows.map(({ name, cells }) => [name, ...cells])]
   const widths = lines[0]?.map((_, column) => Math.max(...lines.map(line => line[column]?.length ?? 0))) ?? []
   return [
-    title, '',
-    ...lines.map(line => line.map((cell, column) => column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0)).join('  ')), '',
-    ...verdicts.map(({ target, measured, met }) => `${met ? 'met   ' : 'missed'}  ${target}: ${measured}`), '',
+    title,
+    '',
+    ...lines.map(line =>
+      line
+        .map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0)))
+        .join('  ')
+    ),
+    '',
+    ...verdicts.map(({ target, measured, met }) => `${met ? 'met   ' : 'missed'}  ${target}: ${measured}`),
+    '',
     ...notes
   ].join('\n')
 }

@@ -12,13 +12,25 @@ const JSON_BODY = { 'content-type': 'application/json' }
 export function createBearerSession ({ store, ...surroundings }: Surroundings & { store: TokenStore }): Session {
   const { base, send, now, onSessionEnd } = surroundings
 
-  async function keep ({ access_token: accessToken, refresh_token: refreshToken, expires_in: expiresIn }: TokenResponse, login: string): Promise<void> {
-    if (refreshToken === undefined) throw new TypeError('The response has no refresh token: check that url is the URL of the service')
+  async function keep (
+    { access_token: accessToken, refresh_token: refreshToken, expires_in: expiresIn }: TokenResponse,
+    login: string
+  ): Promise<void> {
+    if (refreshToken === undefined) {
+      throw new TypeError('The response has no refresh token: check that url is the URL of the service')
+    }
     await store.write({ accessToken, refreshToken, login, refreshAt: now() + refreshDelay(expiresIn * 1_000) })
   }
 
   async function post (path: string, init: RequestInit): Promise<Response> {
-    const response = await send(new Request(base + path, { method: 'POST', redirect: 'error', signal: AbortSignal.timeout(REQUEST_TIMEOUT), ...init }))
+    const response = await send(
+      new Request(base + path, {
+        method: 'POST',
+        redirect: 'error',
+        signal: AbortSignal.timeout(REQUEST_TIMEOUT),
+        ...init
+      })
+    )
     if (!response.ok) throw await toResponseError(response)
     return response
   }
@@ -43,7 +55,10 @@ export function createBearerSession ({ store, ...surroundings }: Surroundings & 
       const tokens = await store.read()
       if (tokens === undefined) return false
       if (tokens.accessToken !== used) return true
-      const outcome = await sendRefresh<TokenResponse>(surroundings, { headers: JSON_BODY, body: JSON.stringify({ refresh_token: tokens.refreshToken }) })
+      const outcome = await sendRefresh<TokenResponse>(surroundings, {
+        headers: JSON_BODY,
+        body: JSON.stringify({ refresh_token: tokens.refreshToken })
+      })
       // A process that shares the store but not the lock may have stored newer tokens meanwhile. Keep those.
       const kept = await store.read()
       if (kept?.refreshToken !== tokens.refreshToken) return kept !== undefined
@@ -67,7 +82,12 @@ export function createBearerSession ({ store, ...surroundings }: Surroundings & 
       if (tokens === undefined) return
       // The refresh token can end its session even after the access token has expired.
       if (target === 'this') await post('/revoke', { body: new URLSearchParams({ token: tokens.refreshToken }) })
-      else await post('/logout', { headers: { ...JSON_BODY, authorization: `Bearer ${tokens.accessToken}` }, body: JSON.stringify({ target }) })
+      else {
+        await post('/logout', {
+          headers: { ...JSON_BODY, authorization: `Bearer ${tokens.accessToken}` },
+          body: JSON.stringify({ target })
+        })
+      }
       if (target !== 'others') await store.write(undefined)
     }
   }

@@ -30,7 +30,16 @@ export function createCookieSession (surroundings: Surroundings): Session {
   }
 
   async function post (path: string, body: object): Promise<Response> {
-    const response = await send(new Request(base + path, { method: 'POST', redirect: 'error', signal: AbortSignal.timeout(REQUEST_TIMEOUT), headers: JSON_BODY, body: JSON.stringify(body), credentials }))
+    const response = await send(
+      new Request(base + path, {
+        method: 'POST',
+        redirect: 'error',
+        signal: AbortSignal.timeout(REQUEST_TIMEOUT),
+        headers: JSON_BODY,
+        body: JSON.stringify(body),
+        credentials
+      })
+    )
     if (!response.ok) throw await toResponseError(response)
     return response
   }
@@ -40,7 +49,9 @@ export function createCookieSession (surroundings: Surroundings): Session {
    * tabs may arrive too late.
    */
   async function isLive (): Promise<boolean> {
-    const response = await send(new Request(`${base}/users/me`, { credentials, signal: AbortSignal.timeout(REQUEST_TIMEOUT) }))
+    const response = await send(
+      new Request(`${base}/users/me`, { credentials, signal: AbortSignal.timeout(REQUEST_TIMEOUT) })
+    )
     await response.body?.cancel()
     return response.status !== 401
   }

@@ -75,14 +75,23 @@ export interface Client {
 const CREDENTIAL_ROUTES = ['/token', '/login', '/refresh', '/register', '/revoke']
 
 /** Creates a client of the service, for Node.js and browsers. */
-export function createClient ({ url, transport = 'bearer', origins = [], store, onSessionEnd = () => {}, fetch: send = request => fetch(request), now = Date.now }: ClientOptions): Client {
+export function createClient (
+  {
+    url, transport = 'bearer', origins = [], store, onSessionEnd = () => {}, fetch: send = request => fetch(request),
+    now = Date.now
+  }: ClientOptions
+): Client {
   const base = trimSlashes(new URL(url, pageUrl()).href)
   const allowed = [base, ...origins].map(origin => new URL(origin).origin)
   // Tabs that share tokens must refresh them one at a time. With tokens in memory, each tab has its own session.
   const isShared = transport === 'cookie' || store !== undefined
-  const lock = (isShared ? findTabLock(`latchkey:${base}`) : undefined) ?? (store === undefined ? createLock() : lockOf(store))
+  const lock =
+    (isShared ? findTabLock(`latchkey:${base}`) : undefined) ?? (store === undefined ? createLock() : lockOf(store))
   const surroundings = { base, send, now, onSessionEnd }
-  const session: Session = transport === 'cookie' ? createCookieSession(surroundings) : createBearerSession({ ...surroundings, store: store ?? createMemoryStore() })
+  const session: Session =
+    transport === 'cookie'
+      ? createCookieSession(surroundings)
+      : createBearerSession({ ...surroundings, store: store ?? createMemoryStore() })
 
   let refreshing: Promise<boolean> | undefined
 
@@ -93,9 +102,15 @@ export function createClient ({ url, transport = 'bearer', origins = [], store, 
   }
 
   async function authenticated (request: Request): Promise<Response> {
-    if (!allowed.includes(new URL(request.url).origin)) throw new TypeError(`${new URL(request.url).origin} must not receive the token: add it to the option origins if you trust it`)
+    if (!allowed.includes(new URL(request.url).origin)) {
+      throw new TypeError(
+        `${new URL(request.url).origin} must not receive the token: add it to the option origins if you trust it`
+      )
+    }
     if (request.headers.has('authorization')) return await send(request)
-    if (CREDENTIAL_ROUTES.some(path => request.url === base + path)) return await send(transport === 'cookie' ? await session.authenticate(request) : request)
+    if (CREDENTIAL_ROUTES.some(path => request.url === base + path)) {
+      return await send(transport === 'cookie' ? await session.authenticate(request) : request)
+    }
     if (await session.isDue()) await refresh(await session.mark())
     const [used, login] = [await session.mark(), await session.login()]
     const response = await send(await session.authenticate(request.clone()))
@@ -116,7 +131,9 @@ export function createClient ({ url, transport = 'bearer', origins = [], store, 
 
   return {
     async logIn ({ username, password, scopes }) {
-      return await lock(() => session.logIn({ username, password, ...scopes !== undefined && { scope: scopes.join(' ') } }))
+      return await lock(() =>
+        session.logIn({ username, password, ...(scopes !== undefined && { scope: scopes.join(' ') }) })
+      )
     },
     async logOut (target = 'this') {
       if (target !== 'this') await assertLive()

@@ -57,13 +57,23 @@ export const REQUEST_TIMEOUT = 30_000
  * token, and a client that sends the rotated token after the grace period is treated as a thief. Returns the response,
  * `over` if the session has ended, or undefined if the outcome is unknown.
  */
-export async function sendRefresh<Body extends { expires_in: number }> ({ base, send }: Surroundings, init: RequestInit): Promise<Body | 'over' | undefined> {
+export async function sendRefresh<Body extends { expires_in: number }> (
+  { base, send }: Surroundings,
+  init: RequestInit
+): Promise<Body | 'over' | undefined> {
   const started = performance.now()
   for (const delay of [0, ...RETRY_AFTER]) {
     if (performance.now() - started + delay > LAST_TRY) return undefined
     if (delay > 0) await new Promise(resolve => setTimeout(resolve, delay))
     try {
-      const response = await send(new Request(`${base}/refresh`, { method: 'POST', redirect: 'error', signal: AbortSignal.timeout(TRY_TIMEOUT), ...init }))
+      const response = await send(
+        new Request(`${base}/refresh`, {
+          method: 'POST',
+          redirect: 'error',
+          signal: AbortSignal.timeout(TRY_TIMEOUT),
+          ...init
+        })
+      )
       // Read the body inside the try: a truncated response or the page of a gateway counts as no response.
       const body = await response.json() as Body & { code?: string }
       if (response.status === 401) return 'over'

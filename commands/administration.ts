@@ -41,7 +41,9 @@ export function addAdministration (program: Command): void {
   addClientsRotateSecret(clients)
   addClientsRemove(clients)
   addSessionsRevoke(program.command('sessions').description('End the sessions of users.'))
-  const keys = program.command('keys').description('List, rotate, revoke and import the keys that access tokens are signed and verified with.')
+  const keys = program
+    .command('keys')
+    .description('List, rotate, revoke and import the keys that access tokens are signed and verified with.')
   addKeysList(keys)
   addKeysRotate(keys)
   addKeysRevoke(keys)

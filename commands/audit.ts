@@ -23,12 +23,17 @@ interface AuditOptions extends OutputOptions {
 
 /** `latchkey audit`. */
 export function addAudit (program: Command): void {
-  program.command('audit')
+  program
+    .command('audit')
     .description('Show the audit trail, newest first: who did what to whom, from where, and whether it succeeded.')
     .option('--user <name>', 'only what happened to this user')
     .option('--type <type>', 'only events of this type, for example login_failed; docs/reference/events.md lists them')
     .addOption(new Option('--outcome <outcome>', 'only events with this outcome').choices(['success', 'failure']))
-    .option('--since <when>', 'only events since a time (2026-11-03T12:00:00Z), or within a duration (24h, 7d)', parseSince)
+    .option(
+      '--since <when>',
+      'only events since a time (2026-11-03T12:00:00Z), or within a duration (24h, 7d)',
+      parseSince
+    )
     .option('--limit <count>', 'the maximum number of entries', parseCount, 100)
     .option('--json', 'print a JSON array')
     .addHelpText('after', example('latchkey audit --outcome failure --since 24h'))
@@ -59,7 +64,15 @@ async function showAudit ({ user: name, type, outcome, since, limit, ...options 
 
 function toRow ({ at, type, outcome, actor, subject, details }: AuditEntry): string[] {
   const pairs = Object.entries(details).map(([name, value]) => `${name}=${[value].flat().join(',')}`).join(' ')
-  return [new Date(at).toISOString(), type, outcome, actor.id ?? actor.kind, actor.address ?? '-', subject ?? '-', pairs]
+  return [
+    new Date(at).toISOString(),
+    type,
+    outcome,
+    actor.id ?? actor.kind,
+    actor.address ?? '-',
+    subject ?? '-',
+    pairs
+  ]
 }
 
 function parseSince (text: string): (now: number) => number {

@@ -9,12 +9,23 @@ import { CommandError } from './failure.js'
 export async function requireClient ({ clients }: Latchkey, id: string, { database }: Settings): Promise<Client> {
   const client = await clients.find(id)
   if (client !== null) return client
-  throw new CommandError('not_found', `There is no client '${id}' in ${describeDatabase(database)}: 'latchkey clients list' lists all clients`, { exitCode: EXIT_CODES.notFound })
+  throw new CommandError(
+    'not_found',
+    `There is no client '${id}' in ${describeDatabase(database)}: 'latchkey clients list' lists all clients`,
+    { exitCode: EXIT_CODES.notFound }
+  )
 }
 
 /** A client as `--json` prints it. */
 export function toData ({ id, name, scopes, grants, createdAt, secretChangedAt }: Client): object {
-  return { id, name, scopes, grants, created_at: new Date(createdAt).toISOString(), secret_changed_at: new Date(secretChangedAt).toISOString() }
+  return {
+    id,
+    name,
+    scopes,
+    grants,
+    created_at: new Date(createdAt).toISOString(),
+    secret_changed_at: new Date(secretChangedAt).toISOString()
+  }
 }
 
 /** The id and secret of a client, in words. */

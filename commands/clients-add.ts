@@ -12,17 +12,25 @@ import { collect, requireScopes } from './user.js'
 
 /** `latchkey clients add`. */
 export function addClientsAdd (clients: Command): void {
-  clients.command('add')
+  clients
+    .command('add')
     .description('Register a machine client, and print its id and its secret.')
     .argument('<name>', 'a display name')
     .option('--scope <scope>', 'a scope to grant; repeatable', collect)
-    .option('--grant <grant>', 'a grant type that it may use at POST /token: client_credentials (default) or password; repeatable', collect)
+    .option(
+      '--grant <grant>',
+      'a grant type that it may use at POST /token: client_credentials (default) or password; repeatable',
+      collect
+    )
     .option('--json', 'print the client as JSON, with its secret')
     .addHelpText('after', example('latchkey clients add billing --scope tokens:introspect'))
     .action(addClient)
 }
 
-async function addClient (name: string, options: OutputOptions & { scope?: string[], grant?: string[] }): Promise<void> {
+async function addClient (
+  name: string,
+  options: OutputOptions & { scope?: string[], grant?: string[] }
+): Promise<void> {
   const { scope: scopes = [], grant } = options
   await requireName(name)
   const grants = grant === undefined ? undefined : await readGrants(grant)
@@ -37,7 +45,9 @@ async function readGrants (names: readonly string[]): Promise<ClientGrant[]> {
   const { CLIENT_GRANTS } = await import('../schemas/grants.js')
   return names.map(name => {
     const grant = CLIENT_GRANTS.find(known => known === name)
-    if (grant === undefined) throw new InvalidArgumentError(`There is no grant type '${name}'. Choose from: ${CLIENT_GRANTS.join(', ')}`)
+    if (grant === undefined) {
+      throw new InvalidArgumentError(`There is no grant type '${name}'. Choose from: ${CLIENT_GRANTS.join(', ')}`)
+    }
     return grant
   })
 }

@@ -20,7 +20,13 @@ export function addClientsList (clients: Command): void {
 async function listClients (options: OutputOptions): Promise<void> {
   await withLatchkey(async ({ clients }) => {
     const found = await readAll(clients)
-    const rows = found.map(client => [client.id, client.name, new Date(client.createdAt).toISOString(), client.grants.join(' '), client.scopes.join(' ')])
+    const rows = found.map(client => [
+      client.id,
+      client.name,
+      new Date(client.createdAt).toISOString(),
+      client.grants.join(' '),
+      client.scopes.join(' ')
+    ])
     print(options, { data: found.map(toData), text: toColumns(['ID', 'NAME', 'CREATED', 'GRANTS', 'SCOPES'], rows) })
   })
 }

@@ -17,5 +17,7 @@ async function answer (prompt: string): Promise<string> {
   if (!wantsJson()) process.stderr.write(`${prompt}\n`)
   const line = await readLine()
   if (line !== '') return line
-  throw new CommandError('usage', 'There is no answer on standard input: pipe y in, or use --yes', { exitCode: EXIT_CODES.usage })
+  throw new CommandError('usage', 'There is no answer on standard input: pipe y in, or use --yes', {
+    exitCode: EXIT_CODES.usage
+  })
 }

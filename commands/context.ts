@@ -19,7 +19,10 @@ export async function withLatchkey (
   const { readOptions } = await import('../lib/options/options.js')
   const settings = readOptions(options)
   if (settings.database === ':memory:') {
-    throw new CommandError('no_database', "LATCHKEY_DATABASE is ':memory:', which no other process can open: set it to the path of the service's database")
+    throw new CommandError(
+      'no_database',
+      "LATCHKEY_DATABASE is ':memory:', which no other process can open: set it to the path of the service's database"
+    )
   }
   const [{ fastify }, { default: latchkey }, { kRepair, kServicesOnly }] = await Promise.all([
     import('fastify'),

@@ -22,21 +22,33 @@ interface CopyOptions extends OutputOptions {
 /** Milliseconds. Only the copy waits for these connections, so they may take longer than those of a service. */
 const PATIENCE = 60_000
 
-const ERROR_EXIT_CODES: Partial<Record<CopyErrorCode, ExitCode>> = { same_database: EXIT_CODES.usage, store_unavailable: EXIT_CODES.unavailable }
+const ERROR_EXIT_CODES: Partial<Record<CopyErrorCode, ExitCode>> = {
+  same_database: EXIT_CODES.usage,
+  store_unavailable: EXIT_CODES.unavailable
+}
 
 /** `latchkey copy`. */
 export function addCopy (program: Command): void {
-  program.command('copy')
-    .description('Copy everything from one database to another, for example from SQLite to PostgreSQL. ' +
-      'Sessions and tokens keep working. Stop the service first, then start it on the new database. ' +
-      'Never use the old one again, because a revocation in one is missing in the other. The source is only read, ' +
-      'except that its schema is brought up to date. The target must be empty. It receives everything or nothing, ' +
-      'so after a failure you can run the command again.')
+  program
+    .command('copy')
+    .description(
+      'Copy everything from one database to another, for example from SQLite to PostgreSQL. ' +
+        'Sessions and tokens keep working. Stop the service first, then start it on the new database. ' +
+        'Never use the old one again, because a revocation in one is missing in the other. The source is only read, ' +
+        'except that its schema is brought up to date. The target must be empty. It receives everything or nothing, ' +
+        'so after a failure you can run the command again.'
+    )
     .requiredOption('--from <database>', 'the database to read: the path of a SQLite file, or postgres://...')
-    .requiredOption('--to <database>', 'the new database: a path or a URL. Others can read arguments, ' +
-      'so leave the password out of a URL. Set PGPASSWORD, or use ~/.pgpass')
+    .requiredOption(
+      '--to <database>',
+      'the new database: a path or a URL. Others can read arguments, ' +
+        'so leave the password out of a URL. Set PGPASSWORD, or use ~/.pgpass'
+    )
     .option('--json', 'print the counts and hashes as JSON')
-    .addHelpText('after', example('latchkey copy --from ./latchkey.db --to postgres://latchkey@db.example.com/latchkey'))
+    .addHelpText(
+      'after',
+      example('latchkey copy --from ./latchkey.db --to postgres://latchkey@db.example.com/latchkey')
+    )
     .action(copy)
 }
 
@@ -70,7 +82,10 @@ async function copy (options: CopyOptions): Promise<void> {
     await printCopied(options, tables)
   } catch (cause) {
     if (!(cause instanceof CopyError)) throw cause
-    throw new CommandError(cause.code, cause.message, { exitCode: ERROR_EXIT_CODES[cause.code] ?? EXIT_CODES.failed, cause })
+    throw new CommandError(cause.code, cause.message, {
+      exitCode: ERROR_EXIT_CODES[cause.code] ?? EXIT_CODES.failed,
+      cause
+    })
   } finally {
     for (const store of opened) await store.close()
   }
@@ -79,10 +94,16 @@ async function copy (options: CopyOptions): Promise<void> {
 /** Returns the name of a database for messages. Rejects a database that exists in memory only. */
 function nameOf (side: 'from' | 'to', database: string): string {
   if (database !== '' && database !== ':memory:') return `--${side} ${describeDatabase(database)}`
-  throw new CommandError('usage', `--${side} '${database}' is not a stored database: use the path of a SQLite file, or postgres://...`, { exitCode: EXIT_CODES.usage })
+  throw new CommandError(
+    'usage',
+    `--${side} '${database}' is not a stored database: use the path of a SQLite file, or postgres://...`,
+    { exitCode: EXIT_CODES.usage }
+  )
 }
 
-/** The exit code shows whether it is worth trying again: the server is not available, or a process has locked the file. */
+/**
+ * The exit code shows whether it is worth trying again: the server is not available, or a process has locked the file.
+ */
 function cannotOpen ({ isAway }: CopyEngine, error: unknown): CommandError {
   const exitCode = isAway(error) ? EXIT_CODES.unavailable : EXIT_CODES.failed
   return new CommandError('cannot_open', (error as Error).message, { exitCode, cause: error })
@@ -98,14 +119,26 @@ async function isSameFile (one: string, other: string): Promise<boolean> {
 }
 
 /** Shows one progress bar for copying and one for reading back, because their speeds differ. */
-function createReport ({ json }: OutputOptions): { report: (phase: 'copy' | 'check', rows: number, total: number) => void, end: () => void } {
+function createReport ({ json }: OutputOptions): {
+  report: (phase: 'copy' | 'check', rows: number, total: number) => void
+  end: () => void
+} {
   let current: { phase: string, progress: Progress } | undefined
   return {
     report (phase, rows, total) {
       if (current?.phase !== phase) {
         current?.progress.end()
-        current = { phase, progress: createProgress(process.stderr, () => performance.now(), { isQuiet: json === true }) }
-        if (json !== true) current.progress.say(phase === 'copy' ? `latchkey: copying ${count(total)} rows` : `latchkey: reading ${count(total)} rows back and comparing them`)
+        current = {
+          phase,
+          progress: createProgress(process.stderr, () => performance.now(), { isQuiet: json === true })
+        }
+        if (json !== true) {
+          current.progress.say(
+            phase === 'copy'
+              ? `latchkey: copying ${count(total)} rows`
+              : `latchkey: reading ${count(total)} rows back and comparing them`
+          )
+        }
       }
       current.progress.report(rows, total === 0 ? undefined : rows / total)
     },
@@ -118,10 +151,15 @@ async function printCopied (options: CopyOptions, tables: CopiedTable[]): Promis
   const rows = tables.reduce((sum, table) => sum + table.rows, 0)
   const isFile = engineOf(options.to).fileOf(options.to) !== undefined
   const text = [
-    toColumns(['TABLE', 'ROWS', 'SHA-256'], tables.map(({ table, rows, sha256 }) => [table, String(rows), sha256])),
+    toColumns(
+      ['TABLE', 'ROWS', 'SHA-256'],
+      tables.map(({ table, rows, sha256 }) => [table, String(rows), sha256])
+    ),
     `Copied ${count(rows)} rows from ${from} to ${to}, read them back, and found them identical.`,
     '',
-    `Now start the service with LATCHKEY_DATABASE set to ${isFile ? '' : 'the URL of '}${to}, and with the same secret:`,
+    `Now start the service with LATCHKEY_DATABASE set to ${isFile
+      ? ''
+      : 'the URL of '}${to}, and with the same secret:`,
     `  ${await describeSecret(options.from)}`,
     `Never start it on ${from} again: keep it as a backup, or remove it.`
   ]

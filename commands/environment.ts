@@ -11,7 +11,9 @@ export async function readEnvironment (): Promise<{ options: LatchkeyOptions, se
   const { optionsFromEnvironment } = await import('../lib/options/options.js')
   const { options, service, unread } = optionsFromEnvironment(process.env)
   for (const name of unread) {
-    if (!name.startsWith('LATCHKEY_TEST_')) warn('unread_variable', `the variable ${name} is unknown and has no effect: check its spelling`)
+    if (!name.startsWith('LATCHKEY_TEST_')) {
+      warn('unread_variable', `the variable ${name} is unknown and has no effect: check its spelling`)
+    }
   }
   return { options, service }
 }
@@ -22,6 +24,10 @@ function loadEnvFile (): void {
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException
     if (code === 'ENOENT') return
-    throw new CommandError('invalid_env_file', `The file .env in the working directory cannot be read (${message}): fix or remove it`, { cause })
+    throw new CommandError(
+      'invalid_env_file',
+      `The file .env in the working directory cannot be read (${message}): fix or remove it`,
+      { cause }
+    )
   }
 }

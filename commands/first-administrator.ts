@@ -13,7 +13,10 @@ export interface FirstAdministrator {
  * Creates the first administrator if there is no user yet, otherwise returns undefined. The user is stored durably when
  * the promise resolves.
  */
-export async function addFirstAdministrator ({ users, scopes }: Latchkey, { passwordMinLength }: { passwordMinLength: number }): Promise<FirstAdministrator | undefined> {
+export async function addFirstAdministrator (
+  { users, scopes }: Latchkey,
+  { passwordMinLength }: { passwordMinLength: number }
+): Promise<FirstAdministrator | undefined> {
   const password = generateLongPassword(passwordMinLength)
   const user = await users.addFirst({
     username: USERNAME,

@@ -41,12 +41,22 @@ export function addKeysImport (keys: Command): void {
     .option('--now', 'let it sign at once, without waiting until verifiers have read it')
     .option('--verify-only', 'accept the tokens of an older system; the key is not published and never signs')
     .option('--kid <kid>', 'the kid in the header of tokens; default: that of the JWK, otherwise a new one')
-    .addOption(new Option('--algorithm <algorithm>', 'the algorithm of the key; required for an HS256 secret, and for RSA with PS256')
+    .addOption(new Option(
+      '--algorithm <algorithm>',
+      'the algorithm of the key; required for an HS256 secret, and for RSA with PS256'
+    )
       .choices(ALGORITHMS))
     .option('--base64url', 'the HS256 secret is base64url or base64; otherwise the text of the file is the secret')
     .option('--issuer <issuer>', 'with --verify-only: the required iss of its tokens')
-    .option('--audience <audience>', 'with --verify-only: the required aud of its tokens; default: no aud, or one from the option audience')
-    .option('--scope <scope>', "with --verify-only: a scope that its tokens may carry; repeatable; default: the app's own", collect)
+    .option(
+      '--audience <audience>',
+      'with --verify-only: the required aud of its tokens; default: no aud, or one from the option audience'
+    )
+    .option(
+      '--scope <scope>',
+      "with --verify-only: a scope that its tokens may carry; repeatable; default: the app's own",
+      collect
+    )
     .option('--until <duration>', 'with --verify-only: how long its tokens are accepted, for example 30d; default: 90d')
     .option('--json', 'print the key as JSON')
     .addHelpText('after', example(
@@ -63,19 +73,33 @@ async function importKey (file: string, options: ImportOptions): Promise<void> {
     requireScopes(latchkey, options.scope ?? [])
     const content = await readKeyFile(file)
     const key = await take(latchkey, content, { ...options, until })
-    print(options, { data: toData(key), text: `Imported the ${key.algorithm} key ${key.kid}, which ${describeNext(key)}.` })
+    print(options, {
+      data: toData(key),
+      text: `Imported the ${key.algorithm} key ${key.kid}, which ${describeNext(key)}.`
+    })
   })
 }
 
 async function readUntil (options: ImportOptions): Promise<number | undefined> {
-  const misplaced = options.verifyOnly === true ? (options.now === true ? 'now' : undefined) : VERIFY_ONLY.find(name => options[name] !== undefined)
+  const misplaced =
+    options.verifyOnly === true
+      ? options.now === true
+        ? 'now'
+        : undefined
+      : VERIFY_ONLY.find(name => options[name] !== undefined)
   if (misplaced !== undefined) {
-    throw new CommandError('usage', `--${misplaced} ${misplaced === 'now' ? 'cannot be used' : 'can only be used'} with --verify-only; see --help`, { exitCode: EXIT_CODES.usage })
+    throw new CommandError(
+      'usage',
+      `--${misplaced} ${misplaced === 'now' ? 'cannot be used' : 'can only be used'} with --verify-only; see --help`,
+      { exitCode: EXIT_CODES.usage }
+    )
   }
   if (options.until === undefined) return undefined
   const { readDuration } = await import('../lib/options/durations.js')
   const until = readDuration(options.until)
-  if (until === undefined) throw new CommandError('usage', '--until must be a duration such as 12h or 90d', { exitCode: EXIT_CODES.usage })
+  if (until === undefined) {
+    throw new CommandError('usage', '--until must be a duration such as 12h or 90d', { exitCode: EXIT_CODES.usage })
+  }
   return until
 }
 
@@ -84,13 +108,30 @@ async function readKeyFile (file: string): Promise<Buffer> {
   try {
     return await readFile(file)
   } catch (cause) {
-    throw new CommandError('invalid_key', `The file ${file} cannot be read (${(cause as Error).message}): use the path of the key, or - for standard input`, { cause })
+    throw new CommandError(
+      'invalid_key',
+      `The file ${file} cannot be read (${(cause as Error).message}): use the path of the key, or - for standard input`,
+      { cause }
+    )
   }
 }
 
-async function take ({ keys }: Latchkey, content: Buffer, options: Omit<ImportOptions, 'until'> & { until: number | undefined }): Promise<KeyView> {
+async function take (
+  { keys }: Latchkey,
+  content: Buffer,
+  options: Omit<ImportOptions, 'until'> & { until: number | undefined }
+): Promise<KeyView> {
   const { kid, algorithm, base64url, issuer, audience, scope, until } = options
   return options.verifyOnly === true
-    ? await keys.importVerifyOnlyKey(content, { kid, algorithm, base64url, issuer, audience, scopes: scope, until, by: COMMAND })
+    ? await keys.importVerifyOnlyKey(content, {
+      kid,
+      algorithm,
+      base64url,
+      issuer,
+      audience,
+      scopes: scope,
+      until,
+      by: COMMAND
+    })
     : await keys.importSigningKey(content, { kid, algorithm, immediately: options.now, by: COMMAND })
 }

@@ -26,7 +26,11 @@ async function revokeKey (kid: string, options: OutputOptions & { yes?: boolean 
   await withLatchkey(async ({ keys }, { database }) => {
     const key = (await keys.list()).find(key => key.kid === kid)
     if (key === undefined) {
-      throw new CommandError('not_found', `There is no key '${kid}' in ${describeDatabase(database)}: 'latchkey keys list' lists all keys`, { exitCode: EXIT_CODES.notFound })
+      throw new CommandError(
+        'not_found',
+        `There is no key '${kid}' in ${describeDatabase(database)}: 'latchkey keys list' lists all keys`,
+        { exitCode: EXIT_CODES.notFound }
+      )
     }
     await requireYes(options, `The key ${describeNext(key)}. Revoke it and all tokens that it signed?`)
     const revoked = await keys.revoke(kid, COMMAND)

@@ -9,11 +9,17 @@ import type { OutputOptions } from './output.js'
 
 /** `latchkey keys rotate`. */
 export function addKeysRotate (keys: Command): void {
-  keys.command('rotate')
-    .description('Create the next signing key. It is published at once, and signs a few minutes later, ' +
-      'when all verifiers have had time to read it. The previous key verifies until its last token expires. ' +
-      'No user is logged out.')
-    .option('--now', 'let it sign at once; verifiers that cache the published keys may reject its tokens for a few minutes')
+  keys
+    .command('rotate')
+    .description(
+      'Create the next signing key. It is published at once, and signs a few minutes later, ' +
+        'when all verifiers have had time to read it. The previous key verifies until its last token expires. ' +
+        'No user is logged out.'
+    )
+    .option(
+      '--now',
+      'let it sign at once; verifiers that cache the published keys may reject its tokens for a few minutes'
+    )
     .option('--json', 'print what was done, and the key, as JSON')
     .addHelpText('after', example('latchkey keys rotate'))
     .action(rotateKeys)
@@ -32,5 +38,7 @@ function describe (outcome: RotationOutcome, { kid, state, activatesAt }: KeyVie
       'Nothing was changed. To let it sign at once, use --now.'
   }
   if (outcome === 'activated') return `The pending key ${kid} now signs.`
-  return state === 'pending' ? `Created the key ${kid}, which signs from ${toText(activatesAt)}.` : `Created the key ${kid}, which now signs.`
+  return state === 'pending'
+    ? `Created the key ${kid}, which signs from ${toText(activatesAt)}.`
+    : `Created the key ${kid}, which now signs.`
 }

@@ -6,8 +6,11 @@ import type { OutputOptions } from './output.js'
 
 /** `latchkey migrate`. */
 export function addMigrate (program: Command): void {
-  program.command('migrate')
-    .description('Create the database if it does not exist, and bring its schema up to date. All other commands do this too.')
+  program
+    .command('migrate')
+    .description(
+      'Create the database if it does not exist, and bring its schema up to date. All other commands do this too.'
+    )
     .option('--json', 'print the result as JSON')
     .addHelpText('after', example('latchkey migrate'))
     .action(migrate)
@@ -16,6 +19,9 @@ export function addMigrate (program: Command): void {
 async function migrate (options: OutputOptions): Promise<void> {
   // Opening the database brings its schema up to date.
   await withLatchkey(async (_latchkey, { database }) => {
-    print(options, { data: { database: describeDatabase(database), schema: 'current' }, text: `The schema of ${describeDatabase(database)} is up to date.` })
+    print(options, {
+      data: { database: describeDatabase(database), schema: 'current' },
+      text: `The schema of ${describeDatabase(database)} is up to date.`
+    })
   })
 }

@@ -13,16 +13,27 @@ const TIMEOUT = 10_000
 const MOST_SHOWN = 20
 
 export function addOpenapi (program: Command): void {
-  program.command('openapi')
+  program
+    .command('openapi')
     .description('Print the OpenAPI document of this configuration, or compare a deployed one with it.')
-    .option('--url <url>', 'fetch this document, for example https://auth.example.com/openapi.json, and fail if it differs')
-    .addHelpText('after', example('latchkey openapi > openapi.json', 'latchkey openapi --url https://auth.example.com/openapi.json'))
+    .option(
+      '--url <url>',
+      'fetch this document, for example https://auth.example.com/openapi.json, and fail if it differs'
+    )
+    .addHelpText(
+      'after',
+      example('latchkey openapi > openapi.json', 'latchkey openapi --url https://auth.example.com/openapi.json')
+    )
     .action(openapi)
 }
 
 async function openapi ({ url }: { url?: string }): Promise<void> {
   if (url !== undefined && !/^https?:$/.test(URL.canParse(url) ? new URL(url).protocol : '')) {
-    throw new CommandError('invalid_url', `'${url}' is not an http or https URL: use one such as https://auth.example.com/openapi.json`, { exitCode: EXIT_CODES.usage })
+    throw new CommandError(
+      'invalid_url',
+      `'${url}' is not an http or https URL: use one such as https://auth.example.com/openapi.json`,
+      { exitCode: EXIT_CODES.usage }
+    )
   }
   const { options } = await readEnvironment()
   const expected = await readDocument(options)
@@ -32,7 +43,9 @@ async function openapi ({ url }: { url?: string }): Promise<void> {
   }
 
   const { default: diff } = await import('microdiff')
-  const differences = diff(expected, await fetchDocument(url)).map(({ type, path }) => `  ${DIFFERENCES[type]} ${printable(path.join(' > '))}`)
+  const differences = diff(expected, await fetchDocument(url)).map(
+    ({ type, path }) => `  ${DIFFERENCES[type]} ${printable(path.join(' > '))}`
+  )
   if (differences.length === 0) {
     process.stdout.write(`${url} matches the document of this version and configuration.\n`)
     return
@@ -54,7 +67,12 @@ async function fetchDocument (url: string): Promise<object> {
     if (typeof document !== 'object' || document === null) throw new Error('the response is not a JSON object')
     return document
   } catch (cause) {
-    const reason = cause instanceof Error && cause.cause instanceof Error ? cause.cause.message : (cause as Error).message
-    throw new CommandError('unreachable', `The document at ${url} cannot be read (${reason}): use the URL of openapi.json of a running service`, { exitCode: EXIT_CODES.unavailable, cause })
+    const reason =
+      cause instanceof Error && cause.cause instanceof Error ? cause.cause.message : (cause as Error).message
+    throw new CommandError(
+      'unreachable',
+      `The document at ${url} cannot be read (${reason}): use the URL of openapi.json of a running service`,
+      { exitCode: EXIT_CODES.unavailable, cause }
+    )
   }
 }

@@ -18,7 +18,11 @@ export function print ({ json }: OutputOptions, { data, text }: { data: unknown,
 
 /** Prints a warning on standard error. The command continues. */
 export function warn (code: string, message: string): void {
-  process.stderr.write(wantsJson() ? `${JSON.stringify({ warning: code, message })}\n` : `latchkey: ${paint(process.stderr, 'yellow', 'warning:')} ${message}\n`)
+  process.stderr.write(
+    wantsJson()
+      ? `${JSON.stringify({ warning: code, message })}\n`
+      : `latchkey: ${paint(process.stderr, 'yellow', 'warning:')} ${message}\n`
+  )
 }
 
 /** The examples below the help of a command. */

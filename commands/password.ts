@@ -17,7 +17,9 @@ export async function readNewPassword (): Promise<string> {
 async function askTwice (): Promise<string> {
   const password = await ask({ prompt: 'Password:', silent: true, replace: '*' })
   const again = await ask({ prompt: 'Repeat it:', silent: true, replace: '*' })
-  if (password !== again) throw new CommandError('passwords_differ', 'The two passwords differ: nothing was changed. Try again')
+  if (password !== again) {
+    throw new CommandError('passwords_differ', 'The two passwords differ: nothing was changed. Try again')
+  }
   return password
 }
 
@@ -47,7 +49,12 @@ async function closed (): Promise<never> {
 
 async function readPassword (): Promise<string> {
   const line = await readLine()
-  if (line === '') throw new CommandError('no_password', 'There is no password on standard input: pipe one in, or run the command in a terminal')
+  if (line === '') {
+    throw new CommandError(
+      'no_password',
+      'There is no password on standard input: pipe one in, or run the command in a terminal'
+    )
+  }
   return line
 }
 
@@ -66,7 +73,9 @@ export async function readLine (): Promise<string> {
 function toText (bytes: Buffer): string {
   const end = bytes.indexOf('\n')
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(end === -1 ? bytes : bytes.subarray(0, end))
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(
+      end === -1 ? bytes : bytes.subarray(0, end)
+    )
   } catch (cause) {
     throw new CommandError('invalid_input', 'Standard input is not valid UTF-8: convert it first', { cause })
   }

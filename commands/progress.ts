@@ -27,7 +27,11 @@ export interface Progress {
  * @param now - milliseconds.
  * @param options - `isQuiet`: show no progress, only the lines of `say`. Default: false.
  */
-export function createProgress (output: Output, now: () => number, { isQuiet = false }: { isQuiet?: boolean } = {}): Progress {
+export function createProgress (
+  output: Output,
+  now: () => number,
+  { isQuiet = false }: { isQuiet?: boolean } = {}
+): Progress {
   const began = now()
   let last = output.isTTY ? -Infinity : began
   let isDrawn = false
@@ -81,6 +85,10 @@ export function count (number: number): string {
 /** Formats milliseconds as minutes and seconds, with hours if there are any. */
 function clockTime (milliseconds: number): string {
   const seconds = Math.max(0, Math.ceil(milliseconds / 1_000))
-  const [hours, minutes, rest] = [Math.floor(seconds / 3_600), Math.floor(seconds / 60) % 60, String(seconds % 60).padStart(2, '0')]
+  const [hours, minutes, rest] = [
+    Math.floor(seconds / 3_600),
+    Math.floor(seconds / 60) % 60,
+    String(seconds % 60).padStart(2, '0')
+  ]
   return hours === 0 ? `${minutes}:${rest}` : `${hours}:${String(minutes).padStart(2, '0')}:${rest}`
 }

@@ -19,6 +19,9 @@ async function reseal (options: OutputOptions): Promise<void> {
   await withLatchkey(async ({ keys }) => {
     const { resealed, unchanged } = await keys.reseal(COMMAND)
     const others = unchanged === 0 ? '' : ` ${unchanged} already ${unchanged === 1 ? 'was' : 'were'}.`
-    print(options, { data: { resealed, unchanged }, text: `Sealed ${resealed} ${resealed === 1 ? 'key' : 'keys'} with the first secret.${others}` })
+    print(options, {
+      data: { resealed, unchanged },
+      text: `Sealed ${resealed} ${resealed === 1 ? 'key' : 'keys'} with the first secret.${others}`
+    })
   })
 }

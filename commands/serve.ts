@@ -15,8 +15,11 @@ const PATIENCE = 25_000
 
 /** `latchkey serve`. */
 export function addServe (program: Command): void {
-  program.command('serve')
-    .description('Run the service. If there is no user yet, create the first administrator and print the password, once.')
+  program
+    .command('serve')
+    .description(
+      'Run the service. If there is no user yet, create the first administrator and print the password, once.'
+    )
     .addHelpText('after', example('PORT=8080 LATCHKEY_DATABASE=./auth.db latchkey serve'))
     .action(serve)
 }
@@ -48,7 +51,11 @@ async function serve (): Promise<void> {
  * Listens, and returns the administrator if it created one. If it fails, it closes everything, because open handles
  * would keep the process alive.
  */
-async function start (app: FastifyInstance, settings: Settings, serviceOptions: { host: string, port: number }): Promise<Awaited<ReturnType<typeof addFirstAdministrator>>> {
+async function start (
+  app: FastifyInstance,
+  settings: Settings,
+  serviceOptions: { host: string, port: number }
+): Promise<Awaited<ReturnType<typeof addFirstAdministrator>>> {
   let administrator: Awaited<ReturnType<typeof addFirstAdministrator>>
   try {
     await app.ready()
@@ -68,22 +75,35 @@ async function listen (app: FastifyInstance, { host, port }: { host: string, por
   try {
     await app.listen({ host, port })
   } catch (cause) {
-    throw new CommandError('cannot_listen', describeListenError(cause as NodeJS.ErrnoException, { host, port }), { cause })
+    throw new CommandError('cannot_listen', describeListenError(cause as NodeJS.ErrnoException, { host, port }), {
+      cause
+    })
   }
 }
 
-function describeListenError ({ code, message }: NodeJS.ErrnoException, { host, port }: { host: string, port: number }): string {
+function describeListenError (
+  { code, message }: NodeJS.ErrnoException,
+  { host, port }: { host: string, port: number }
+): string {
   switch (code) {
-    case 'EADDRINUSE': return `Port ${port} of ${host} is used by another program: stop that program, or choose another port (PORT)`
-    case 'EACCES': return `This user may not use port ${port}: choose one above 1023 (PORT)`
+    case 'EADDRINUSE':
+      return `Port ${port} of ${host} is used by another program: stop that program, or choose another port (PORT)`
+    case 'EACCES':
+      return `This user may not use port ${port}: choose one above 1023 (PORT)`
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
-    case 'EAI_AGAIN': return `HOST is '${host}', which is not an address of this machine: set it to one such as 127.0.0.1 or 0.0.0.0`
-    default: return `The service cannot listen on port ${port} of ${host} (${message}): choose another address or port (HOST, PORT)`
+    case 'EAI_AGAIN':
+      return `HOST is '${host}', which is not an address of this machine: set it to one such as 127.0.0.1 or 0.0.0.0`
+    default:
+      return `The service cannot listen on port ${port} of ${host} (${message}): choose another address or port (HOST, PORT)`
   }
 }
 
-function warnAboutSettings (app: FastifyInstance, { issuer, cookiesSecure }: Settings, { defaultIssuer }: { defaultIssuer: string }): void {
+function warnAboutSettings (
+  app: FastifyInstance,
+  { issuer, cookiesSecure }: Settings,
+  { defaultIssuer }: { defaultIssuer: string }
+): void {
   if (!cookiesSecure) {
     app.log.warn('cookies are not Secure (LATCHKEY_COOKIES_SECURE=false), so anyone on the network ' +
       'path can read them: use this for development only')

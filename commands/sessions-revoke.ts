@@ -32,6 +32,9 @@ async function revokeSessions (name: string, options: OutputOptions & { session?
       }
       ended = 1
     }
-    print(options, { data: { username, ended }, text: `Ended ${ended} ${ended === 1 ? 'session' : 'sessions'} of ${username}.` })
+    print(options, {
+      data: { username, ended },
+      text: `Ended ${ended} ${ended === 1 ? 'session' : 'sessions'} of ${username}.`
+    })
   })
 }

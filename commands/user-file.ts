@@ -6,7 +6,10 @@ import { CommandError } from './failure.js'
 
 /** The option `--format`. It repeats the formats of lib/users/transfer/file.ts, which only the command itself loads. */
 export function formatOption (): Option {
-  return new Option('--format <format>', 'the format of the file; default: its file name extension').choices(['ndjson', 'csv'] satisfies UserFileFormat[])
+  return new Option('--format <format>', 'the format of the file; default: its file name extension').choices([
+    'ndjson',
+    'csv'
+  ] satisfies UserFileFormat[])
 }
 
 /** Returns the format of a file: the given one, otherwise that of its file name extension. */
@@ -15,5 +18,9 @@ export function formatOf (file: string, given: UserFileFormat | undefined): User
   const extension = extname(file).toLowerCase()
   if (extension === '.ndjson' || extension === '.jsonl') return 'ndjson'
   if (extension === '.csv') return 'csv'
-  throw new CommandError('usage', `The name '${file}' does not end with .ndjson or .csv: use --format ndjson or --format csv`, { exitCode: EXIT_CODES.usage })
+  throw new CommandError(
+    'usage',
+    `The name '${file}' does not end with .ndjson or .csv: use --format ndjson or --format csv`,
+    { exitCode: EXIT_CODES.usage }
+  )
 }

@@ -24,7 +24,11 @@ export function collect (text: string, before: string[] = []): string[] {
 export async function requireUser ({ users }: Latchkey, name: string, { database }: Settings): Promise<StoredUser> {
   const user = await users.findByName(name)
   if (user !== null) return user
-  throw new CommandError('not_found', `There is no user '${name}' in ${describeDatabase(database)}: 'latchkey users list' lists all users`, { exitCode: EXIT_CODES.notFound })
+  throw new CommandError(
+    'not_found',
+    `There is no user '${name}' in ${describeDatabase(database)}: 'latchkey users list' lists all users`,
+    { exitCode: EXIT_CODES.notFound }
+  )
 }
 
 /** Rejects unknown scopes, before the command asks for a password. */

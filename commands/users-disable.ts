@@ -19,6 +19,9 @@ async function disableUser (name: string, options: OutputOptions): Promise<void>
   await withLatchkey(async (latchkey, settings) => {
     const { id } = await requireUser(latchkey, name, settings)
     const user = await latchkey.users.disable(id, COMMAND)
-    print(options, { data: toData(user), text: `Disabled ${user.username}. All sessions and tokens of the user are invalid.` })
+    print(options, {
+      data: toData(user),
+      text: `Disabled ${user.username}. All sessions and tokens of the user are invalid.`
+    })
   })
 }

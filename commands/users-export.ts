@@ -14,17 +14,29 @@ import { formatOf, formatOption } from './user-file.js'
 
 /** `latchkey users export`. */
 export function addUsersExport (users: Command): void {
-  users.command('export')
-    .description("Write all users with their password hashes to a new file of mode 0600, in the format of 'users import'.")
+  users
+    .command('export')
+    .description(
+      "Write all users with their password hashes to a new file of mode 0600, in the format of 'users import'."
+    )
     .argument('[file]', 'the file to create; default: standard output, which requires --with-hashes and --format')
     .addOption(formatOption())
     .option('--with-hashes', 'confirm that standard output receives the password hashes')
     .option('--json', 'print the number of exported users as JSON')
-    .addHelpText('after', example('latchkey users export users.ndjson', 'latchkey users export --with-hashes --format csv | gpg --encrypt --recipient ops > users.csv.gpg'))
+    .addHelpText(
+      'after',
+      example(
+        'latchkey users export users.ndjson',
+        'latchkey users export --with-hashes --format csv | gpg --encrypt --recipient ops > users.csv.gpg'
+      )
+    )
     .action(exportUsers)
 }
 
-async function exportUsers (file: string | undefined, options: OutputOptions & { format?: UserFileFormat, withHashes?: boolean }): Promise<void> {
+async function exportUsers (
+  file: string | undefined,
+  options: OutputOptions & { format?: UserFileFormat, withHashes?: boolean }
+): Promise<void> {
   if (file === undefined && options.withHashes !== true) {
     throw new CommandError('usage', 'The export contains password hashes: name a file, or use --with-hashes to write ' +
       "them to standard output. 'latchkey users list' shows users without them", { exitCode: EXIT_CODES.usage })
@@ -36,7 +48,12 @@ async function exportUsers (file: string | undefined, options: OutputOptions & {
       return
     }
     const count = await writeFile(users, format, file)
-    print(options, { data: { file, users: count }, text: `Wrote ${count} ${count === 1 ? 'user' : 'users'} with their password hashes to ${file}. Keep this file secret.` })
+    print(options, {
+      data: { file, users: count },
+      text: `Wrote ${count} ${count === 1
+        ? 'user'
+        : 'users'} with their password hashes to ${file}. Keep this file secret.`
+    })
   })
 }
 

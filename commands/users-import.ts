@@ -24,30 +24,54 @@ type Counts = Record<RowOutcome['status'], number>
 
 /** `latchkey users import`. */
 export function addUsersImport (users: Command): void {
-  users.command('import')
-    .description('Add the users of a file, with their password hashes (bcrypt, or bcrypt_sha256 of passlib) or with ' +
-      'passwords that are hashed now. Existing users are left unchanged. A bad row is reported, ' +
-      'and the others are imported. Importing a file again continues where it stopped.')
-    .argument('<file>', 'NDJSON or CSV, with username, password_hash or password, and optionally id, scopes, ' +
-      "disabled and created_at; '-' is standard input")
+  users
+    .command('import')
+    .description(
+      'Add the users of a file, with their password hashes (bcrypt, or bcrypt_sha256 of passlib) or with ' +
+        'passwords that are hashed now. Existing users are left unchanged. A bad row is reported, ' +
+        'and the others are imported. Importing a file again continues where it stopped.'
+    )
+    .argument(
+      '<file>',
+      'NDJSON or CSV, with username, password_hash or password, and optionally id, scopes, ' +
+        "disabled and created_at; '-' is standard input"
+    )
     .addOption(formatOption())
-    .option('--update', 'change existing users to match their rows; a new password or disabling logs the user out, ' +
-      'and losing a scope invalidates the access tokens')
+    .option(
+      '--update',
+      'change existing users to match their rows; a new password or disabling logs the user out, ' +
+        'and losing a scope invalidates the access tokens'
+    )
     .option('--strict', 'stop at the first bad row; the rows before it are imported')
     .option('--dry-run', 'check every row and write nothing')
     .option('--json', 'print the counts as JSON')
-    .addHelpText('after', example('latchkey users import users.ndjson --dry-run', "psql -c '\\copy (select ...) to stdout csv header' | latchkey users import - --format csv"))
+    .addHelpText(
+      'after',
+      example(
+        'latchkey users import users.ndjson --dry-run',
+        "psql -c '\\copy (select ...) to stdout csv header' | latchkey users import - --format csv"
+      )
+    )
     .action(importUsers)
 }
 
-async function importUsers (file: string, options: OutputOptions & ImportOptions & { format?: UserFileFormat }): Promise<void> {
+async function importUsers (
+  file: string,
+  options: OutputOptions & ImportOptions & { format?: UserFileFormat }
+): Promise<void> {
   const format = formatOf(file, options.format)
   const source = await openSource(file)
   try {
     await withLatchkey(async ({ users }, { bcryptCost }) => {
       const progress = createProgress(process.stderr, () => performance.now(), { isQuiet: options.json === true })
       const counts: Counts = { added: 0, updated: 0, unchanged: 0, kept: 0, refused: 0 }
-      const reader = await createReader(source, format, { progress, counts, bcryptCost, isStrict: options.strict === true, json: options.json === true })
+      const reader = await createReader(source, format, {
+        progress,
+        counts,
+        bcryptCost,
+        isStrict: options.strict === true,
+        json: options.json === true
+      })
       await reader.readAll(users.startImport(options, COMMAND)).finally(progress.end)
       report(counts, options)
       if (reader.costly > 0) {
@@ -69,7 +93,9 @@ interface Source {
 }
 
 async function openSource (file: string): Promise<Source> {
-  if (file === '-') return { chunks: process.stdin as AsyncIterable<Buffer>, part: () => undefined, close: async () => {} }
+  if (file === '-') {
+    return { chunks: process.stdin as AsyncIterable<Buffer>, part: () => undefined, close: async () => {} }
+  }
   let handle: FileHandle
   let size: number
   try {
@@ -89,8 +115,21 @@ async function openSource (file: string): Promise<Source> {
   return { chunks: read(), part: () => size === 0 ? undefined : done / size, close: () => handle.close() }
 }
 
-async function createReader ({ chunks, part }: Source, format: UserFileFormat, { progress, counts, bcryptCost, isStrict, json }: { progress: Progress, counts: Counts, bcryptCost: number, isStrict: boolean, json: boolean }) {
-  const [{ readUserFile, UserFileError }, { costOf }] = await Promise.all([import('../lib/users/transfer/file.js'), import('../lib/passwords/hash-format.js')])
+async function createReader (
+  { chunks, part }: Source,
+  format: UserFileFormat,
+  { progress, counts, bcryptCost, isStrict, json }: {
+    progress: Progress
+    counts: Counts
+    bcryptCost: number
+    isStrict: boolean
+    json: boolean
+  }
+) {
+  const [{ readUserFile, UserFileError }, { costOf }] = await Promise.all([
+    import('../lib/users/transfer/file.js'),
+    import('../lib/passwords/hash-format.js')
+  ])
   let batch: ImportRow[] = []
   let hashed = 0
   let done = 0
@@ -153,7 +192,9 @@ function report (counts: Counts, options: OutputOptions & ImportOptions): void {
 }
 
 function describeRefused ({ refused }: Counts, { strict }: ImportOptions): string {
-  if (strict === true) return 'Stopped at a bad row: fix it and import the file again. The rows before it are already imported'
+  if (strict === true) {
+    return 'Stopped at a bad row: fix it and import the file again. The rows before it are already imported'
+  }
   return `${refused} ${refused === 1 ? 'row was' : 'rows were'} refused: fix ${refused === 1 ? 'it' : 'them'} and ` +
     'import the file again. Existing users are left unchanged'
 }

@@ -21,7 +21,13 @@ export function addUsersList (users: Command): void {
 async function listUsers (options: OutputOptions & { limit?: number }): Promise<void> {
   await withLatchkey(async ({ users }) => {
     const found = await readAll(users, options.limit ?? Infinity)
-    const rows = found.map(user => [user.username, user.disabled ? 'disabled' : 'enabled', new Date(user.createdAt).toISOString(), user.id, user.scopes.join(' ')])
+    const rows = found.map(user => [
+      user.username,
+      user.disabled ? 'disabled' : 'enabled',
+      new Date(user.createdAt).toISOString(),
+      user.id,
+      user.scopes.join(' ')
+    ])
     print(options, { data: found.map(toData), text: toColumns(['NAME', 'STATE', 'CREATED', 'ID', 'SCOPES'], rows) })
   })
 }

@@ -22,6 +22,9 @@ async function removeUser (name: string, options: OutputOptions & { yes?: boolea
     const { id, username } = await requireUser(latchkey, name, settings)
     await requireYes(options, `Remove ${username} permanently?`)
     const user = await latchkey.users.remove(id, COMMAND)
-    print(options, { data: toData(user), text: `Removed ${user.username}. All sessions and tokens of the user are invalid.` })
+    print(options, {
+      data: toData(user),
+      text: `Removed ${user.username}. All sessions and tokens of the user are invalid.`
+    })
   })
 }

@@ -21,6 +21,9 @@ async function setPassword (name: string, options: OutputOptions): Promise<void>
   await withLatchkey(async (latchkey, settings) => {
     const { id } = await requireUser(latchkey, name, settings)
     const user = await latchkey.users.setPassword(id, await readNewPassword(), COMMAND)
-    print(options, { data: toData(user), text: `Set the password of ${user.username}. All sessions of the user have ended.` })
+    print(options, {
+      data: toData(user),
+      text: `Set the password of ${user.username}. All sessions of the user have ended.`
+    })
   })
 }

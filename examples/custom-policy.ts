@@ -95,7 +95,8 @@ export async function build (options: LatchkeyOptions = {}): Promise<FastifyInst
     const session = (await app.latchkey.sessions.list(id)).find(session => session.id === sessionId)
     if (session !== undefined && now() - session.createdAt < 5 * MINUTE) return true
     throw refuse(401, 'Log in again for this.', {
-      'www-authenticate': 'Bearer error="insufficient_user_authentication", error_description="Log in again for this.", max_age="300"'
+      'www-authenticate':
+        'Bearer error="insufficient_user_authentication", error_description="Log in again for this.", max_age="300"'
     })
   }
 
@@ -103,7 +104,13 @@ export async function build (options: LatchkeyOptions = {}): Promise<FastifyInst
     preHandler: [app.requireScopes('notes:write'), ...allow(request => typeof request.user.claims.tenant === 'string')],
     schema: { body: { type: 'object', required: ['text'], properties: { text: { type: 'string', maxLength: 1_000 } } } }
   }, async ({ user, body }, reply) => {
-    const note: Note = { id: String(++count), tenant: String(user.claims.tenant), owner: user.id, text: body.text, createdAt: now() }
+    const note: Note = {
+      id: String(++count),
+      tenant: String(user.claims.tenant),
+      owner: user.id,
+      text: body.text,
+      createdAt: now()
+    }
     notes.set(note.id, note)
     return reply.code(201).send(note)
   })
@@ -126,7 +133,11 @@ export async function build (options: LatchkeyOptions = {}): Promise<FastifyInst
     return reply.code(204).send()
   })
 
-  for (const [username, tenant, scopes] of [['ada', 'north', ['notes:write']], ['bob', 'north', ['notes:write', 'moderate']], ['eve', 'south', ['notes:write', 'moderate']]] as const) {
+  for (const [username, tenant, scopes] of [
+    ['ada', 'north', ['notes:write']],
+    ['bob', 'north', ['notes:write', 'moderate']],
+    ['eve', 'south', ['notes:write', 'moderate']]
+  ] as const) {
     const { id } = await app.latchkey.users.add({ username, password: PASSWORD, scopes })
     tenants.set(id, tenant)
   }

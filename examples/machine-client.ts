@@ -38,9 +38,12 @@ export type Call = (path: string, init?: CallInit) => Promise<Response>
  */
 const MARGIN = 30_000
 
-export function createMachineClient ({ api, tokenEndpoint, id, secret, scope, now = Date.now }: MachineClientOptions): Call {
+export function createMachineClient (
+  { api, tokenEndpoint, id, secret, scope, now = Date.now }: MachineClientOptions
+): Call {
   // RFC 6749 section 2.3.1: form-encode both before joining them.
-  const authorization = `Basic ${Buffer.from(`${encodeURIComponent(id)}:${encodeURIComponent(secret)}`).toString('base64')}`
+  const authorization =
+    `Basic ${Buffer.from(`${encodeURIComponent(id)}:${encodeURIComponent(secret)}`).toString('base64')}`
 
   /** The token, or the pending request for it, so that concurrent calls share one request. */
   let held: { token: Promise<string>, usableUntil: number } | undefined
@@ -78,7 +81,8 @@ export function createMachineClient ({ api, tokenEndpoint, id, secret, scope, no
     if (url.origin !== new URL(api).origin) {
       throw new TypeError(`${url.origin} is not the origin of the API, so it must not receive the token`)
     }
-    const send = (token: string): Promise<Response> => fetch(url, { ...init, headers: { ...init.headers, authorization: `Bearer ${token}` }, redirect: 'manual' })
+    const send = (token: string): Promise<Response> =>
+      fetch(url, { ...init, headers: { ...init.headers, authorization: `Bearer ${token}` }, redirect: 'manual' })
 
     const used = getToken()
     const response = await send(await used)
@@ -91,11 +95,18 @@ export function createMachineClient ({ api, tokenEndpoint, id, secret, scope, no
 }
 
 /** Builds an API to call, and registers the client. */
-export async function build (options: LatchkeyOptions = {}): Promise<{ app: FastifyInstance, id: string, secret: string }> {
+export async function build (options: LatchkeyOptions = {}): Promise<{
+  app: FastifyInstance
+  id: string
+  secret: string
+}> {
   const app = fastify()
   await app.register(latchkey, { database: ':memory:', scopes: { 'reports:read': 'Read reports' }, ...options })
   // The token belongs to no user. Its `id` is the id of the client.
-  app.get('/reports', { preHandler: app.requireScopes('reports:read') }, async ({ user }) => ({ for: user.id, reports: [] }))
+  app.get('/reports', { preHandler: app.requireScopes('reports:read') }, async ({ user }) => ({
+    for: user.id,
+    reports: []
+  }))
   const { client, secret } = await app.latchkey.clients.add({ name: 'nightly', scopes: ['reports:read'] })
   return { app, id: client.id, secret }
 }

@@ -77,18 +77,27 @@ export async function build (accounts: Accounts, options: LatchkeyOptions = {}):
 
   // A refresh would notice that the account is gone. End the sessions as well, so that the access tokens stop working
   // now and not after 15 minutes.
-  app.delete<{ Params: { id: string } }>('/people/:id', { preHandler: app.requireScopes('people:write') }, async (request, reply) => {
-    accounts.remove(request.params.id)
-    await app.latchkey.sessions.endAll(request.params.id)
-    return reply.code(204).send()
-  })
+  app.delete<{ Params: { id: string } }>(
+    '/people/:id',
+    { preHandler: app.requireScopes('people:write') },
+    async (request, reply) => {
+      accounts.remove(request.params.id)
+      await app.latchkey.sessions.endAll(request.params.id)
+      return reply.code(204).send()
+    }
+  )
 
   return app
 }
 
 if (process.argv[1] === import.meta.filename) {
   const accounts = createAccounts()
-  await accounts.add({ username: 'ada', password: 'difference engines hum', tenant: 'analytical', scopes: ['people:write'] })
+  await accounts.add({
+    username: 'ada',
+    password: 'difference engines hum',
+    tenant: 'analytical',
+    scopes: ['people:write']
+  })
   const app = await build(accounts)
   await app.listen({ port: 3000 })
   console.log(`Log in as ada, then set TOKEN to the access_token of the response:

@@ -15,8 +15,14 @@ export class LatchkeyError extends Error {
   /** The response headers of a rejection by a guard. Fastify's own error handler sends them. */
   headers: Record<string, string> | undefined
 
-  constructor (code: ErrorCode, details: { message?: string, cause?: unknown, retryAfter?: number, scope?: string } = {}) {
-    super(details.message ?? describeError(code).message, details.cause === undefined ? undefined : { cause: details.cause })
+  constructor (
+    code: ErrorCode,
+    details: { message?: string, cause?: unknown, retryAfter?: number, scope?: string } = {}
+  ) {
+    super(
+      details.message ?? describeError(code).message,
+      details.cause === undefined ? undefined : { cause: details.cause }
+    )
     this.code = code
     const { status, oauth } = describeError(code)
     this.statusCode = status

@@ -17,5 +17,8 @@ declare module 'fastify' {
  * `lib/ledger/ledger.ts`.
  */
 export default fp(async function latchkeyAudit (app) {
-  app.decorate(kAudit, createAudit({ store: app[kStore], clock: app[kClock], retention: app[kSettings].auditRetention }))
+  app.decorate(
+    kAudit,
+    createAudit({ store: app[kStore], clock: app[kClock], retention: app[kSettings].auditRetention })
+  )
 }, { name: 'latchkey-audit', fastify: '5.x', dependencies: ['latchkey-database'] })

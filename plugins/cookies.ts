@@ -30,7 +30,10 @@ export interface Cookies {
    * Sets both cookies. Lifetimes are in seconds. Throws if the access token is too long for a browser to keep, because
    * the login would seem to have worked.
    */
-  set (reply: FastifyReply, tokens: { accessToken: string, accessTtl: number, refreshToken: string, refreshTtl: number }): void
+  set (
+    reply: FastifyReply,
+    tokens: { accessToken: string, accessTtl: number, refreshToken: string, refreshTtl: number }
+  ): void
   /** Removes both cookies. It uses the attributes that they were set with, or a browser would keep them. */
   clear (reply: FastifyReply): void
 }
@@ -47,7 +50,9 @@ export default fp(async function latchkeyCookies (app) {
 }, { name: 'latchkey-cookies', fastify: '5.x', dependencies: ['latchkey-settings'] })
 
 /** Makes the transport. */
-export async function createCookies ({ cookiesSecure: secure, trustedOrigins }: Pick<Settings, 'cookiesSecure' | 'trustedOrigins'>): Promise<Cookies> {
+export async function createCookies (
+  { cookiesSecure: secure, trustedOrigins }: Pick<Settings, 'cookiesSecure' | 'trustedOrigins'>
+): Promise<Cookies> {
   const { parseCookie, serializeCookie } = await isolate(fastifyCookie, {})
   const attributes = { httpOnly: true, secure, sameSite: 'lax', path: '/' } as const
   const accessName = `${secure ? '__Host-' : ''}access_token`
@@ -108,7 +113,12 @@ export async function createCookies ({ cookiesSecure: secure, trustedOrigins }: 
       ])
     },
     clear (reply) {
-      reply.header('set-cookie', [accessName, refreshName].map(name => serializeCookie(name, '', { ...attributes, maxAge: 0, expires: new Date(0) })))
+      reply.header(
+        'set-cookie',
+        [accessName, refreshName].map(name =>
+          serializeCookie(name, '', { ...attributes, maxAge: 0, expires: new Date(0) })
+        )
+      )
     }
   }
 }

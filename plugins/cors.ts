@@ -46,15 +46,19 @@ export default fp(async function latchkeyCors (app) {
     methodsOf.set(route.url, methods)
 
     // Every caller gets 204 and `Allow` (RFC 9110 section 9.3.7). Only allowed origins get the permission.
-    this.options(route.routePath, { schema: { hide: true }, prefixTrailingSlash: 'slash' }, function answerPreflight (request, reply) {
-      const names = [...methods].join(', ')
-      reply.code(204).header('allow', names)
-      if (isAllowed(request)) {
-        reply.header('access-control-allow-methods', names)
-        reply.header('access-control-allow-headers', ALLOWED)
-        reply.header('access-control-max-age', MAX_AGE)
+    this.options(
+      route.routePath,
+      { schema: { hide: true }, prefixTrailingSlash: 'slash' },
+      function answerPreflight (request, reply) {
+        const names = [...methods].join(', ')
+        reply.code(204).header('allow', names)
+        if (isAllowed(request)) {
+          reply.header('access-control-allow-methods', names)
+          reply.header('access-control-allow-headers', ALLOWED)
+          reply.header('access-control-max-age', MAX_AGE)
+        }
+        reply.send()
       }
-      reply.send()
-    })
+    )
   })
 }, { name: 'latchkey-cors', fastify: '5.x', dependencies: ['latchkey-settings'] })

@@ -33,7 +33,10 @@ export function allowCaching (reply: FastifyReply): void {
  * scope has a prefix, or if the path is taken, for example by a sibling with the same issuer. A reverse proxy can then
  * send that path to the route of the same name under our prefix.
  */
-export function serveAtRoot (app: FastifyInstance, { issuer, metadata }: { issuer: string, metadata: Static<typeof ServerMetadata> }): void {
+export function serveAtRoot (
+  app: FastifyInstance,
+  { issuer, metadata }: { issuer: string, metadata: Static<typeof ServerMetadata> }
+): void {
   const url = metadataPath(issuer)
   // A path with characters that are special to the router, or with %, would match other paths or none.
   if (app.prefix !== '' || !/^[A-Za-z0-9._~/-]+$/.test(url) || app.hasRoute({ method: 'GET', url })) return

@@ -17,10 +17,17 @@ export default fp(async function latchkeyDocsPage (app) {
     return pathname === `${app.prefix}/docs` || pathname.startsWith(`${app.prefix}/docs/`)
   }
 
-  async function sendFromPage ({ url, headers: { 'if-none-match': known } }: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  async function sendFromPage (
+    { url, headers: { 'if-none-match': known } }: FastifyRequest,
+    reply: FastifyReply
+  ): Promise<FastifyReply> {
     if (!isOfPage(url)) throw new LatchkeyError('not_found')
     const page = await app[kDocumentation]()
-    const { statusCode, headers, rawPayload } = await page.inject({ method: 'GET', url, headers: known === undefined ? {} : { 'if-none-match': known } })
+    const { statusCode, headers, rawPayload } = await page.inject({
+      method: 'GET',
+      url,
+      headers: known === undefined ? {} : { 'if-none-match': known }
+    })
     if (statusCode >= 500) throw new Error(`The docs page answered ${statusCode}: ${rawPayload.toString()}`)
     if (statusCode >= 400) throw new LatchkeyError('not_found')
     // Ranges are not served. The whole is also a valid response to a request for one.

@@ -8,7 +8,9 @@ import { nameComponents } from '../lib/http/openapi-components.js'
 import type { Settings } from '../lib/options/options.js'
 import { securitySchemes } from '../lib/http/security-schemes.js'
 
-const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  version: string
+}
 
 const TAGS = [
   { name: 'tokens', description: 'The OAuth endpoints: get, exchange, revoke and inspect tokens.' },
@@ -46,7 +48,11 @@ const preferHeader: FastifySwaggerUiConfigOptions['requestInterceptor'] = functi
  * @param routes - with their prefix in their URLs. Hidden routes are left out.
  * @param prefix - the prefix of the page.
  */
-export async function documentRoutes (routes: readonly RouteOptions[], settings: Settings, prefix: string): Promise<FastifyInstance> {
+export async function documentRoutes (
+  routes: readonly RouteOptions[],
+  settings: Settings,
+  prefix: string
+): Promise<FastifyInstance> {
   const app = fastify({ logger: false, exposeHeadRoutes: false })
   await app.register(fastifySwagger, {
     openapi: {
@@ -75,7 +81,12 @@ export async function documentRoutes (routes: readonly RouteOptions[], settings:
     routePrefix: `${prefix}/docs`,
     staticCSP: POLICY,
     // This layout has no bar at the top. The logo of the bar has an inline style, and its field loads other documents.
-    uiConfig: { layout: 'BaseLayout', persistAuthorization: false, validatorUrl: null, requestInterceptor: preferHeader },
+    uiConfig: {
+      layout: 'BaseLayout',
+      persistAuthorization: false,
+      validatorUrl: null,
+      requestInterceptor: preferHeader
+    },
     // The page is a first-party app. It has no registered client, and asks for no scope that the user has not ticked.
     initOAuth: { clientId: '', scopes: [] }
   })
@@ -83,7 +94,9 @@ export async function documentRoutes (routes: readonly RouteOptions[], settings:
   app.setValidatorCompiler(() => () => true)
   app.setSerializerCompiler(() => () => '')
   for (const { method, url, schema } of routes) {
-    if (method !== 'HEAD' && schema?.hide !== true) app.route({ method, url, schema, handler: (_request, reply) => reply.callNotFound() })
+    if (method !== 'HEAD' && schema?.hide !== true) {
+      app.route({ method, url, schema, handler: (_request, reply) => reply.callNotFound() })
+    }
   }
   await app.ready()
   return app

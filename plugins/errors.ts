@@ -35,7 +35,10 @@ export function sendOAuthError (cause: unknown, request: FastifyRequest, reply: 
   const error = toPresentable(cause, request)
   setHeaders(error, reply)
   if (error.code === 'invalid_client') reply.header('www-authenticate', 'Basic realm="latchkey"')
-  const message = error.code === 'unsupported_media_type' ? 'The content type must be application/x-www-form-urlencoded or application/json.' : error.message
+  const message =
+    error.code === 'unsupported_media_type'
+      ? 'The content type must be application/x-www-form-urlencoded or application/json.'
+      : error.message
   reply.headers({ pragma: 'no-cache', 'content-type': 'application/json; charset=utf-8' })
   reply.code(oauthStatusOf(error)).send(oauthErrorOf({ ...error, message }))
 }
@@ -45,7 +48,10 @@ function setHeaders (error: Presentable, reply: FastifyReply): void {
   reply.header('cache-control', 'no-store')
   // RFC 9110 section 15.5.2: a 401 always has a challenge. The guards have set theirs.
   if (error.statusCode === 401 && !reply.hasHeader('www-authenticate')) {
-    reply.header('www-authenticate', error instanceof LatchkeyError && error.oauth === 'invalid_token' ? challengeOf(error) : 'Bearer')
+    reply.header(
+      'www-authenticate',
+      error instanceof LatchkeyError && error.oauth === 'invalid_token' ? challengeOf(error) : 'Bearer'
+    )
   }
   // RFC 6750 section 3. The guards cannot set this challenge if the missing scope depends on what the request changes.
   const isScopeMissing = error instanceof LatchkeyError && error.code === 'insufficient_scope'
@@ -72,22 +78,39 @@ function translate (cause: unknown): Presentable {
   if (cause instanceof LatchkeyError) return cause
   if (cause instanceof PasswordQueueFullError) return new LatchkeyError('overloaded', { cause, retryAfter: 2 })
   const { validation, validationContext, statusCode, code, message } = (cause ?? {}) as Partial<FastifyError>
-  if (validation?.[0] !== undefined) return new LatchkeyError('invalid_request', { message: describeViolation(validation[0], validationContext) })
-  if (typeof statusCode !== 'number' || statusCode < 400 || statusCode > 499) return new LatchkeyError('internal_error', { cause })
+  if (validation?.[0] !== undefined) {
+    return new LatchkeyError('invalid_request', { message: describeViolation(validation[0], validationContext) })
+  }
+  if (typeof statusCode !== 'number' || statusCode < 400 || statusCode > 499) {
+    return new LatchkeyError('internal_error', { cause })
+  }
   if (statusCode === 413) return new LatchkeyError('payload_too_large')
   if (statusCode === 415) return new LatchkeyError('unsupported_media_type')
   if (statusCode === 429) return new LatchkeyError('too_many_requests')
   // The parser's message may quote the body.
-  if (code?.startsWith('FST_ERR_CTP_')) return new LatchkeyError('invalid_request', { message: 'The request body cannot be read.' })
+  if (code?.startsWith('FST_ERR_CTP_')) {
+    return new LatchkeyError('invalid_request', { message: 'The request body cannot be read.' })
+  }
   // A hook of the host that refuses requests to our routes does so in its own words.
-  return { statusCode, code: code ?? 'refused', oauth: 'invalid_request', message: message ?? STATUS_CODES[statusCode] ?? '', retryAfter: undefined }
+  return {
+    statusCode,
+    code: code ?? 'refused',
+    oauth: 'invalid_request',
+    message: message ?? STATUS_CODES[statusCode] ?? '',
+    retryAfter: undefined
+  }
 }
 
 /** Describes a violation in one sentence. It names the field and never its value, which may be a password. */
-function describeViolation ({ instancePath, keyword, params, message }: NonNullable<FastifyError['validation']>[number], context = 'body'): string {
+function describeViolation (
+  { instancePath, keyword, params, message }: NonNullable<FastifyError['validation']>[number],
+  context = 'body'
+): string {
   const field = instancePath.slice(1).replaceAll('/', '.')
   if (keyword === 'required') return `The ${context} lacks the member '${params.missingProperty}'.`
-  if (keyword === 'additionalProperties') return `The ${context} has an unknown member '${String(params.additionalProperty).slice(0, 64)}'.`
+  if (keyword === 'additionalProperties') {
+    return `The ${context} has an unknown member '${String(params.additionalProperty).slice(0, 64)}'.`
+  }
   const expected = EXPECTED[String(params.pattern ?? params.format)]
   if (expected !== undefined) return `'${field}' in the ${context} must be ${expected}.`
   // The pattern itself means nothing to most people.

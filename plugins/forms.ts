@@ -19,19 +19,25 @@ export default fp(async function latchkeyForms (app) {
     const query = request.query as Record<string, unknown>
     const found = SECRETS.find(name => query[name] !== undefined)
     if (found === undefined) return
-    throw new LatchkeyError('invalid_request', { message: `Send the parameter '${found}' in the body, never in the URL.` })
+    throw new LatchkeyError('invalid_request', {
+      message: `Send the parameter '${found}' in the body, never in the URL.`
+    })
   })
-  app.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'buffer', bodyLimit: BODY_LIMIT }, (_request, body, done) => {
-    const text = decodeUtf8(body as Buffer)
-    if (text === undefined) return done(notUtf8())
-    try {
-      // It agrees with the parser about what is well-formed, but throws if the text is not.
-      decodeURIComponent(text)
-    } catch {
-      return done(notUtf8())
+  app.addContentTypeParser(
+    'application/x-www-form-urlencoded',
+    { parseAs: 'buffer', bodyLimit: BODY_LIMIT },
+    (_request, body, done) => {
+      const text = decodeUtf8(body as Buffer)
+      if (text === undefined) return done(notUtf8())
+      try {
+        // It agrees with the parser about what is well-formed, but throws if the text is not.
+        decodeURIComponent(text)
+      } catch {
+        return done(notUtf8())
+      }
+      // RFC 6749 section 3.2: a parameter without a value counts as omitted.
+      const given = Object.entries(parseQuery(text, '&', '=', { maxKeys: 100 })).filter(([, value]) => value !== '')
+      done(null, Object.fromEntries(given))
     }
-    // RFC 6749 section 3.2: a parameter without a value counts as omitted.
-    const given = Object.entries(parseQuery(text, '&', '=', { maxKeys: 100 })).filter(([, value]) => value !== '')
-    done(null, Object.fromEntries(given))
-  })
+  )
 }, { name: 'latchkey-forms', fastify: '5.x' })

@@ -79,25 +79,38 @@ type Check<User> = (authenticator: Authenticator, request: FastifyRequest) => Us
 
 /** Makes the guards of one source. */
 export function createGuards (source: GuardSource): OwnGuards {
-  const authenticate = createGuard<AuthenticatedUser>('authenticate', { source, check: (authenticator, request) => authenticator.authenticate(request) })
+  const authenticate = createGuard<AuthenticatedUser>('authenticate', {
+    source,
+    check: (authenticator, request) => authenticator.authenticate(request)
+  })
   const authenticateOptional = createGuard('authenticateOptional', { source, check: checkOptional, isOptional: true })
 
   return {
     authenticate,
     authenticateOptional,
     requireScopes (...scopes) {
-      if (scopes.length === 0) throw new TypeError('requireScopes() needs at least one scope. To require none, use authenticate.')
+      if (scopes.length === 0) {
+        throw new TypeError('requireScopes() needs at least one scope. To require none, use authenticate.')
+      }
       if (!scopes.every(scope => typeof scope === 'string')) {
         throw new TypeError("requireScopes() takes the names of scopes, for example requireScopes('items:read').")
       }
       source.authenticator?.assertKnown(scopes)
-      return createGuard('requireScopes', { source, check: createScopeCheck(scopes, source), early: authenticate, scopes })
+      return createGuard('requireScopes', {
+        source,
+        check: createScopeCheck(scopes, source),
+        early: authenticate,
+        scopes
+      })
     },
     requireUser: createGuard('requireUser', { source, check: checkUser, early: authenticate })
   }
 }
 
-function checkOptional (authenticator: Authenticator, request: FastifyRequest): AuthenticatedUser | undefined | Promise<AuthenticatedUser | undefined> {
+function checkOptional (
+  authenticator: Authenticator,
+  request: FastifyRequest
+): AuthenticatedUser | undefined | Promise<AuthenticatedUser | undefined> {
   try {
     return authenticator.authenticate(request)
   } catch (error) {
@@ -115,7 +128,10 @@ function createScopeCheck (scopes: readonly string[], source: GuardSource): Chec
   })
 }
 
-function checkUser (authenticator: Authenticator, request: FastifyRequest): AuthenticatedUser | Promise<AuthenticatedUser> {
+function checkUser (
+  authenticator: Authenticator,
+  request: FastifyRequest
+): AuthenticatedUser | Promise<AuthenticatedUser> {
   return follow(authenticator.authenticate(request), user => {
     if (isClient(user)) throw new LatchkeyError('user_required')
     return user
@@ -127,7 +143,9 @@ function follow<Value> (outcome: Value | Promise<Value>, next: (value: Value) =>
 }
 
 /** Makes one guard that works in every form in which an app may call it. */
-function createGuard<User extends AuthenticatedUser | undefined> (name: string, { source, check, early, scopes = [], isOptional = false }: {
+function createGuard<User extends AuthenticatedUser | undefined> (name: string, {
+  source, check, early, scopes = [], isOptional = false
+}: {
   source: GuardSource
   check: Check<User>
   early?: Guard
@@ -186,7 +204,11 @@ function createGuard<User extends AuthenticatedUser | undefined> (name: string, 
     const call = function (request: FastifyRequest, reply: FastifyReply, done?: Done): void | Promise<User> {
       return typeof done === 'function' ? run(request, reply, done) : wait(request, reply)
     } as Guard<User>
-    return Object.defineProperties(call, { name: { value: name }, bind: { value: bind }, [kRequirement]: { get: () => requirement } })
+    return Object.defineProperties(call, {
+      name: { value: name },
+      bind: { value: bind },
+      [kRequirement]: { get: () => requirement }
+    })
   }
 
   function assertUsable (instance: FastifyInstance): void {
@@ -222,7 +244,9 @@ function isInstance (value: unknown): value is FastifyInstance {
 
 /** Fastify's own error handler sends `headers`. For any other error handler, `sendChallenge` sends them. */
 function withHeaders (error: unknown): Error {
-  if (!(error instanceof LatchkeyError)) return error instanceof Error ? error : new Error('A guard could not check the token', { cause: error })
+  if (!(error instanceof LatchkeyError)) {
+    return error instanceof Error ? error : new Error('A guard could not check the token', { cause: error })
+  }
   error.headers = {
     ...(error.statusCode < 500 ? { 'www-authenticate': challengeOf(error) } : {}),
     ...(error.retryAfter === undefined ? {} : { 'retry-after': String(error.retryAfter) })
@@ -231,7 +255,10 @@ function withHeaders (error: unknown): Error {
 }
 
 /** Ends a request whose guard was not awaited, as soon as possible, because the handler may already run. */
-function refuseUnawaited (name: string, { error, request, reply }: { error: unknown, request: FastifyRequest, reply: FastifyReply }): void {
+function refuseUnawaited (
+  name: string,
+  { error, request, reply }: { error: unknown, request: FastifyRequest, reply: FastifyReply }
+): void {
   request.log.error(
     `${name}() refused a request, but nothing awaited it: the route is not protected. ` +
     'Use the guard as a hook, or await it.'

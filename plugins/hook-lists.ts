@@ -7,7 +7,15 @@ const EFFECTIVE = ['onRequest', 'preValidation', 'preHandler'] as const
  * The hooks in which a guard would protect nothing although it looks like protection. They run too late, or with other
  * arguments.
  */
-export const INEFFECTIVE = ['preParsing', 'preSerialization', 'onSend', 'onResponse', 'onError', 'onTimeout', 'onRequestAbort'] as const
+export const INEFFECTIVE = [
+  'preParsing',
+  'preSerialization',
+  'onSend',
+  'onResponse',
+  'onError',
+  'onTimeout',
+  'onRequestAbort'
+] as const
 
 /** Returns the functions that an instance has for each hook. Fastify exposes them only under its own symbol. */
 function hooksOf (instance: FastifyInstance): Partial<Record<string, unknown[]>> {
@@ -30,5 +38,7 @@ export function assertEffective (instance: FastifyInstance, guard: unknown): voi
 
 /** Makes the error for a guard that protects nothing. */
 export function ineffective (place: string): TypeError {
-  return new TypeError(`A guard protects nothing as ${place}. Use it as an onRequest, preValidation or preHandler hook.`)
+  return new TypeError(
+    `A guard protects nothing as ${place}. Use it as an onRequest, preValidation or preHandler hook.`
+  )
 }

@@ -49,7 +49,13 @@ export default fp(async function latchkeyIssuing (app) {
     async sendTokens (reply, grant) {
       const accessToken = await tokens.sign(grant)
       forbidCaching(reply)
-      return { access_token: accessToken, token_type: 'bearer', expires_in: accessTtl, ...(grant.refreshToken === undefined ? {} : { refresh_token: grant.refreshToken }), scope: formatScope(grant.scopes) }
+      return {
+        access_token: accessToken,
+        token_type: 'bearer',
+        expires_in: accessTtl,
+        ...(grant.refreshToken === undefined ? {} : { refresh_token: grant.refreshToken }),
+        scope: formatScope(grant.scopes)
+      }
     },
     async sendCookies (reply, grant) {
       const accessToken = await tokens.sign(grant)

@@ -21,7 +21,10 @@ export function createJwtKeyMaker ({ issuer, audience }: { issuer: string, audie
  * Makes a key with our type, issuer and audience pinned, and every claim required. Rejects if the key does not verify
  * what it signs.
  */
-async function toJwtKey (key: SigningKey, { issuer, audience }: { issuer: string, audience: readonly string[] }): Promise<JwtKey> {
+async function toJwtKey (
+  key: SigningKey,
+  { issuer, audience }: { issuer: string, audience: readonly string[] }
+): Promise<JwtKey> {
   const options: FastifyJWTOptions = {
     secret: typeof key.private === 'string' ? { private: key.private, public: key.public } : key.private,
     sign: { algorithm: key.algorithm, kid: key.kid, header: { alg: key.algorithm, typ: 'at+jwt' } },

@@ -47,7 +47,9 @@ export default fp(async function latchkeyMetrics (app) {
 
   app.addHook('onResponse', function observeRequest (request: FastifyRequest, reply: FastifyReply, done) {
     // A healthy event stream lasts for minutes, and would look like a slow response.
-    if (reply.getHeader('content-type') !== 'text/event-stream') duration.observe(labelsOf(request, reply), reply.elapsedTime / 1_000)
+    if (reply.getHeader('content-type') !== 'text/event-stream') {
+      duration.observe(labelsOf(request, reply), reply.elapsedTime / 1_000)
+    }
     if (reply.statusCode === 429) throttled.inc()
     done()
   })
@@ -57,7 +59,10 @@ export default fp(async function latchkeyMetrics (app) {
  * Returns the labels of a request. They never contain text from the client, because each new value would make a new
  * series, which this process and every reader of the metrics would keep forever.
  */
-function labelsOf ({ method, routeOptions, is404 }: FastifyRequest, { statusCode }: FastifyReply): { method: string, route: string, status: string } {
+function labelsOf (
+  { method, routeOptions, is404 }: FastifyRequest,
+  { statusCode }: FastifyReply
+): { method: string, route: string, status: string } {
   return {
     method: KNOWN_METHODS.has(method) ? method : 'other',
     route: is404 ? 'unknown' : routeOptions.url ?? 'unknown',

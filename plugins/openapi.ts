@@ -62,11 +62,19 @@ function joinHostDocument (app: FastifyInstance): void {
       ...route.config,
       swaggerTransform (document) {
         if ('swaggerObject' in document) {
-          const definitions = Object.fromEntries(Object.keys(schemes).map(name => [name, { type: 'apiKey' as const, name: name === 'cookie' ? 'Cookie' : 'Authorization', in: 'header' }]))
+          const definitions = Object.fromEntries(
+            Object.keys(schemes).map(name => [
+              name,
+              { type: 'apiKey' as const, name: name === 'cookie' ? 'Cookie' : 'Authorization', in: 'header' }
+            ])
+          )
           document.swaggerObject.securityDefinitions = { ...definitions, ...document.swaggerObject.securityDefinitions }
         } else {
           document.openapiObject.components = { ...document.openapiObject.components }
-          document.openapiObject.components.securitySchemes = { ...schemes, ...document.openapiObject.components.securitySchemes } as typeof schemes
+          document.openapiObject.components.securitySchemes = {
+            ...schemes,
+            ...document.openapiObject.components.securitySchemes
+          } as typeof schemes
         }
         return { schema: document.schema, url: document.url }
       }

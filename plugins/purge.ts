@@ -96,4 +96,8 @@ export default fp(async function latchkeyPurge (app) {
       app.log.warn({ err: error }, 'the time could not be stored; the time of the last write remains')
     }
   })
-}, { name: 'latchkey-purge', fastify: '5.x', dependencies: ['latchkey-database', 'latchkey-keys', 'latchkey-sessions', 'latchkey-audit'] })
+}, {
+  name: 'latchkey-purge',
+  fastify: '5.x',
+  dependencies: ['latchkey-database', 'latchkey-keys', 'latchkey-sessions', 'latchkey-audit']
+})

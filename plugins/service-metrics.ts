@@ -21,7 +21,8 @@ export default fp(async function latchkeyServiceMetrics (app) {
   // Only the type and the outcome of an event are counted. The audit trail has the actor, the subject and the address.
   const events = new Counter({
     name: 'latchkey_events_total',
-    help: 'Security events since the start: logins, failures, refreshes, reuse of refresh tokens, revocations and others',
+    help:
+      'Security events since the start: logins, failures, refreshes, reuse of refresh tokens, revocations and others',
     labelNames: ['type', 'outcome'],
     registers
   })
@@ -57,4 +58,10 @@ export default fp(async function latchkeyServiceMetrics (app) {
     registers,
     async collect () { age.set((await lookAtIndex()).seconds) }
   })
-}, { name: 'latchkey-service-metrics', fastify: '5.x', dependencies: ['latchkey-metrics', 'latchkey-events', 'latchkey-passwords', 'latchkey-revocations', 'latchkey-revocation-feed'] })
+}, {
+  name: 'latchkey-service-metrics',
+  fastify: '5.x',
+  dependencies: [
+    'latchkey-metrics', 'latchkey-events', 'latchkey-passwords', 'latchkey-revocations', 'latchkey-revocation-feed'
+  ]
+})

@@ -39,4 +39,8 @@ export default fp(async function latchkeyUsers (app) {
     : undefined
   app.decorate(kBuiltInUsers, builtIn)
   app.decorate(kUsers, users === undefined ? builtIn as Users : encloseDirectory(users))
-}, { name: 'latchkey-users', fastify: '5.x', dependencies: ['latchkey-passwords', 'latchkey-revocations', 'latchkey-throttle'] })
+}, {
+  name: 'latchkey-users',
+  fastify: '5.x',
+  dependencies: ['latchkey-passwords', 'latchkey-revocations', 'latchkey-throttle']
+})

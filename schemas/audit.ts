@@ -21,7 +21,10 @@ export const AuditEntryView = Type.Object({
 /** A page of the audit trail, newest first. */
 export const AuditPage = Type.Object({
   events: Type.Array(AuditEntryView),
-  next: Type.Union([Type.String({ description: 'The `cursor` of the next page, or null on the last page.' }), Type.Null()])
+  next: Type.Union([
+    Type.String({ description: 'The `cursor` of the next page, or null on the last page.' }),
+    Type.Null()
+  ])
 }, {
   title: 'AuditPage',
   description: 'A page of the audit trail, newest first.',
@@ -42,13 +45,20 @@ export const AuditPage = Type.Object({
 })
 
 /** The query of `GET /audit`. */
-export const AuditQuery = Type.Object({
-  type: Type.Optional(Type.Enum(EVENT_TYPES)),
-  outcome: Type.Optional(Type.Enum(['success', 'failure'])),
-  actor: Type.Optional(Type.String({ minLength: 1, maxLength: 256, description: 'The id of the user or client that acted.' })),
-  subject: Type.Optional(Type.String({ minLength: 1, maxLength: 256, description: 'The id of the affected user, client or key.' })),
-  since: Type.Optional(DateTime),
-  until: Type.Optional(DateTime),
-  cursor: Type.Optional(Type.String({ pattern: PLACE_PATTERN, description: 'The `next` of the previous page.' })),
-  limit: Type.Optional(PageLimit)
-}, { additionalProperties: false })
+export const AuditQuery = Type.Object(
+  {
+    type: Type.Optional(Type.Enum(EVENT_TYPES)),
+    outcome: Type.Optional(Type.Enum(['success', 'failure'])),
+    actor: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 256, description: 'The id of the user or client that acted.' })
+    ),
+    subject: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 256, description: 'The id of the affected user, client or key.' })
+    ),
+    since: Type.Optional(DateTime),
+    until: Type.Optional(DateTime),
+    cursor: Type.Optional(Type.String({ pattern: PLACE_PATTERN, description: 'The `next` of the previous page.' })),
+    limit: Type.Optional(PageLimit)
+  },
+  { additionalProperties: false }
+)

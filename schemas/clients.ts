@@ -7,7 +7,10 @@ import { CLIENT_GRANTS } from './grants.js'
 /** The prefix of every client id. No user id has it. */
 export const CLIENT_ID_PREFIX = 'lkc_'
 
-const ClientId = Type.String({ pattern: `^${CLIENT_ID_PREFIX}[0-9a-f]{32}$`, description: 'The `client_id`, which Latchkey generates.' })
+const ClientId = Type.String({
+  pattern: `^${CLIENT_ID_PREFIX}[0-9a-f]{32}$`,
+  description: 'The `client_id`, which Latchkey generates.'
+})
 
 const Grants = Type.Array(Type.Enum([...CLIENT_GRANTS]), {
   minItems: 1,
@@ -48,19 +51,39 @@ export const ClientView = Type.Object({
 export type ClientView = Static<typeof ClientView>
 
 /** The same with its secret, for the one response that shows it. */
-export const ClientWithSecret = Type.Object({
-  ...ClientView.properties,
-  secret: Type.String({ description: 'The `client_secret`. It is shown only once, because only its hash is stored.' })
-}, { title: 'ClientWithSecret', description: 'A machine client with its secret.', examples: [{ ...EXAMPLE_CLIENT, secret: EXAMPLE.clientSecret }] })
+export const ClientWithSecret = Type.Object(
+  {
+    ...ClientView.properties,
+    secret: Type.String({ description: 'The `client_secret`. It is shown only once, because only its hash is stored.' })
+  },
+  {
+    title: 'ClientWithSecret',
+    description: 'A machine client with its secret.',
+    examples: [{ ...EXAMPLE_CLIENT, secret: EXAMPLE.clientSecret }]
+  }
+)
 
 /** A page of clients, oldest first. */
-export const ClientPage = Type.Object({
-  clients: Type.Array(ClientView),
-  next: Type.Union([Type.String({ description: 'The `cursor` of the next page, or null on the last page.' }), Type.Null()])
-}, { title: 'ClientPage', description: 'A page of clients, oldest first.', examples: [{ clients: [EXAMPLE_CLIENT], next: null }] })
+export const ClientPage = Type.Object(
+  {
+    clients: Type.Array(ClientView),
+    next: Type.Union([
+      Type.String({ description: 'The `cursor` of the next page, or null on the last page.' }),
+      Type.Null()
+    ])
+  },
+  {
+    title: 'ClientPage',
+    description: 'A page of clients, oldest first.',
+    examples: [{ clients: [EXAMPLE_CLIENT], next: null }]
+  }
+)
 
 /** The query of `GET /clients`. */
-export const ClientQuery = Type.Object({ cursor: Type.Optional(ClientId), limit: Type.Optional(PageLimit) }, { additionalProperties: false })
+export const ClientQuery = Type.Object(
+  { cursor: Type.Optional(ClientId), limit: Type.Optional(PageLimit) },
+  { additionalProperties: false }
+)
 
 /** The body of `POST /clients`. */
 export const ClientRequest = Type.Object({

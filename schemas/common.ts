@@ -4,7 +4,11 @@ import { Type } from 'typebox'
 export const SCOPE_PATTERN = '^[\\x21\\x23-\\x5B\\x5D-\\x7E]+$'
 
 /** Scopes separated by spaces (RFC 6749 section 3.3). Empty if there are none. */
-export const Scope = Type.String({ maxLength: 2_048, pattern: '^[\\x20\\x21\\x23-\\x5B\\x5D-\\x7E]*$', description: 'Scopes, separated by spaces.' })
+export const Scope = Type.String({
+  maxLength: 2_048,
+  pattern: '^[\\x20\\x21\\x23-\\x5B\\x5D-\\x7E]*$',
+  description: 'Scopes, separated by spaces.'
+})
 
 export const MAX_USERNAME_LENGTH = 128
 

@@ -150,13 +150,18 @@ export function describeError (code: ErrorCode): ErrorDescription {
 }
 
 /** Returns the problem document of an error. */
-export function problemOf ({ statusCode, message, code }: { statusCode: number, message: string, code: string }): Problem {
+export function problemOf (
+  { statusCode, message, code }: { statusCode: number, message: string, code: string }
+): Problem {
   return { type: 'about:blank', title: STATUS_CODES[statusCode] ?? 'Error', status: statusCode, detail: message, code }
 }
 
 /** The same for an OAuth endpoint. RFC 6749 section 5.2 allows printable ASCII except double quote and backslash. */
 export function oauthErrorOf ({ oauth, message }: { oauth: string | undefined, message: string }): OAuthError {
-  return { error: oauth ?? 'invalid_request', error_description: message.replace(/[^\x20\x21\x23-\x5B\x5D-\x7E]/g, "'") }
+  return {
+    error: oauth ?? 'invalid_request',
+    error_description: message.replace(/[^\x20\x21\x23-\x5B\x5D-\x7E]/g, "'")
+  }
 }
 
 /**

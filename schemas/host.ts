@@ -26,4 +26,7 @@ export interface UserDirectory {
 }
 
 /** Adds the host's claims to an access token (option `claims`). It is called at each login and refresh. */
-export type ClaimsHook = (user: User, scopes: readonly string[]) => Record<string, unknown> | Promise<Record<string, unknown>>
+export type ClaimsHook = (
+  user: User,
+  scopes: readonly string[]
+) => Record<string, unknown> | Promise<Record<string, unknown>>

@@ -22,7 +22,9 @@ const Duration = (description: string, byDefault: string, env: string) => Type.O
   expects: 'a duration such as 900s, 15m or 30d'
 }))
 
-const Origin = Type.String({ pattern: '^https?://([A-Za-z0-9-]+(\\.[A-Za-z0-9-]+)*|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?$' })
+const Origin = Type.String({
+  pattern: '^https?://([A-Za-z0-9-]+(\\.[A-Za-z0-9-]+)*|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?$'
+})
 
 /**
  * What `app.register(latchkey, options)` takes. Every option has a default. The service reads the same options from its
@@ -41,7 +43,10 @@ export const Options = Type.Object({
     expects: 'an http or https URL without a query or fragment'
   })),
   /** The `aud` of every token: the API or APIs that it is for. Default: the issuer. */
-  audience: Type.Optional(Type.Union([Type.String({ minLength: 1 }), Type.Array(Type.String({ minLength: 1 }), { minItems: 1, uniqueItems: true })], {
+  audience: Type.Optional(Type.Union([
+    Type.String({ minLength: 1 }),
+    Type.Array(Type.String({ minLength: 1 }), { minItems: 1, uniqueItems: true })
+  ], {
     description: 'The `aud` of every token: the API or APIs that it is for. Default: the issuer.',
     env: 'LATCHKEY_AUDIENCE',
     list: true,
@@ -347,7 +352,12 @@ export interface LatchkeyOptions extends Omit<Static<typeof Options>, 'scopes'> 
 }
 
 /** The options that are on in the service and off in the plugin, because only a service needs them. */
-export const SERVICE_DEFAULTS = { docs: true, securityHeaders: true, shedLoad: true, metrics: true } as const satisfies LatchkeyOptions
+export const SERVICE_DEFAULTS = {
+  docs: true,
+  securityHeaders: true,
+  shedLoad: true,
+  metrics: true
+} as const satisfies LatchkeyOptions
 
 /** The options that only the service takes, from its environment. */
 export const ServiceOptions = Type.Object({

@@ -4,7 +4,14 @@ import type { ErrorCode, StatusOf } from './errors.js'
 import { OAuthError, Problem } from './problems.js'
 
 /** The errors of a guard. */
-export const GUARDED = ['ambiguous_credentials', 'unauthenticated', 'invalid_token', 'token_expired', 'token_revoked', 'revocation_unknown'] as const satisfies ErrorCode[]
+export const GUARDED = [
+  'ambiguous_credentials',
+  'unauthenticated',
+  'invalid_token',
+  'token_expired',
+  'token_revoked',
+  'revocation_unknown'
+] as const satisfies ErrorCode[]
 
 /** The errors of a guard that requires scopes. */
 export const SCOPED = [...GUARDED, 'insufficient_scope'] as const satisfies ErrorCode[]
@@ -16,13 +23,27 @@ export const BODY = ['invalid_request', 'payload_too_large', 'unsupported_media_
 const ALWAYS = ['internal_error', 'store_unavailable'] as const satisfies ErrorCode[]
 
 /** Returns the `response` entries of a route for these errors and those in `ALWAYS`, each with an example. */
-export function problems<const Codes extends readonly ErrorCode[]> (...codes: Codes): Record<StatusOf<Codes[number] | typeof ALWAYS[number]>, typeof Problem> {
-  return toResponses([...codes, ...ALWAYS], { schema: Problem, mediaType: 'application/problem+json', statusOf: ({ statusCode }) => statusCode, show: problemOf })
+export function problems<const Codes extends readonly ErrorCode[]> (
+  ...codes: Codes
+): Record<StatusOf<Codes[number] | typeof ALWAYS[number]>, typeof Problem> {
+  return toResponses([...codes, ...ALWAYS], {
+    schema: Problem,
+    mediaType: 'application/problem+json',
+    statusOf: ({ statusCode }) => statusCode,
+    show: problemOf
+  })
 }
 
 /** The same for an OAuth endpoint. */
-export function oauthErrors<const Codes extends readonly ErrorCode[]> (...codes: Codes): Record<StatusOf<Codes[number] | typeof ALWAYS[number]>, typeof OAuthError> {
-  return toResponses([...codes, ...ALWAYS], { schema: OAuthError, mediaType: 'application/json', statusOf: oauthStatusOf, show: oauthErrorOf })
+export function oauthErrors<const Codes extends readonly ErrorCode[]> (
+  ...codes: Codes
+): Record<StatusOf<Codes[number] | typeof ALWAYS[number]>, typeof OAuthError> {
+  return toResponses([...codes, ...ALWAYS], {
+    schema: OAuthError,
+    mediaType: 'application/json',
+    statusOf: oauthStatusOf,
+    show: oauthErrorOf
+  })
 }
 
 /** An error as the functions of `schemas/errors.ts` take it. */
@@ -41,15 +62,30 @@ interface Form<Schema extends TSchema> {
 }
 
 /** Fastify takes a schema for each media type, but its types allow only one for each status, hence the cast. */
-function toResponses<Status extends number, Schema extends TSchema> (codes: ErrorCode[], { schema, mediaType, statusOf, show }: Form<Schema>): Record<Status, Schema> {
-  const errors = [...new Set(codes)].map(code => ({ ...describeError(code), code, statusCode: describeError(code).status }))
+function toResponses<Status extends number, Schema extends TSchema> (
+  codes: ErrorCode[],
+  { schema, mediaType, statusOf, show }: Form<Schema>
+): Record<Status, Schema> {
+  const errors = [...new Set(codes)].map(code => ({
+    ...describeError(code),
+    code,
+    statusCode: describeError(code).status
+  }))
   return Object.fromEntries([...new Set(errors.map(statusOf))].map(status => {
     const these = errors.filter(error => statusOf(error) === status)
-    return [status, {
-      description: these.map(({ code, message }) => `\`${code}\`: ${message}`).join('\n\n'),
-      headers: HEADERS[status],
-      content: { [mediaType]: { schema, examples: Object.fromEntries(these.map(error => [error.code, { value: show(error) }])) } }
-    }]
+    return [
+      status,
+      {
+        description: these.map(({ code, message }) => `\`${code}\`: ${message}`).join('\n\n'),
+        headers: HEADERS[status],
+        content: {
+          [mediaType]: {
+            schema,
+            examples: Object.fromEntries(these.map(error => [error.code, { value: show(error) }]))
+          }
+        }
+      }
+    ]
   })) as unknown as Record<Status, Schema>
 }
 
@@ -57,4 +93,9 @@ const CHALLENGE = { 'WWW-Authenticate': { type: 'string', description: 'How to a
 const RETRY_AFTER = { 'Retry-After': { type: 'integer', description: 'Seconds to wait.' } }
 
 /** The headers of an error response, by status. */
-const HEADERS: Record<number, object | undefined> = { 401: CHALLENGE, 403: CHALLENGE, 429: RETRY_AFTER, 503: RETRY_AFTER }
+const HEADERS: Record<number, object | undefined> = {
+  401: CHALLENGE,
+  403: CHALLENGE,
+  429: RETRY_AFTER,
+  503: RETRY_AFTER
+}

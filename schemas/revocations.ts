@@ -31,24 +31,35 @@ export const RevocationRule = Type.Object({
 
 const EXAMPLE_RULES = [
   { kind: 'session' as const, value: EXAMPLE.sessionId, expires_at: Date.parse(EXAMPLE.moment) + 900_000 },
-  { kind: 'user' as const, value: EXAMPLE.userId, issued_before: Date.parse(EXAMPLE.moment), expires_at: Date.parse(EXAMPLE.moment) + 900_000 }
+  {
+    kind: 'user' as const,
+    value: EXAMPLE.userId,
+    issued_before: Date.parse(EXAMPLE.moment),
+    expires_at: Date.parse(EXAMPLE.moment) + 900_000
+  }
 ]
 
 const EXAMPLE_PAGE = { cursor: '2n9c4a7zq1-mwxf1jm9-42', more: false, keys: ['1'], rules: EXAMPLE_RULES }
-const EXAMPLE_EVENTS = `event: rules\nid: 2n9c4a7zq1-mwxf1jm9-42\ndata: ${JSON.stringify({ rules: EXAMPLE_RULES })}\n\n` +
+const EXAMPLE_EVENTS =
+  `event: rules\nid: 2n9c4a7zq1-mwxf1jm9-42\ndata: ${JSON.stringify({ rules: EXAMPLE_RULES })}\n\n` +
   `event: state\ndata: ${JSON.stringify({ as_of: 3, time: Date.parse(EXAMPLE.moment), keys: ['1'] })}\n\n`
 
 /** A page of the rules, for a receiver that polls. */
-export const RevocationPage = Type.Object({
-  cursor: Type.String({ description: 'The `after` of the next request.' }),
-  more: Type.Boolean({ description: 'Whether there are more rules. The receiver has all rules only if this is false.' }),
-  keys: Type.Array(Type.String(), { description: 'The `kid` of each key that currently verifies tokens.' }),
-  rules: Type.Array(RevocationRule)
-}, {
-  title: 'RevocationPage',
-  description: 'Rules in the order in which they were created. A receiver only ever adds rules.',
-  examples: [EXAMPLE_PAGE]
-})
+export const RevocationPage = Type.Object(
+  {
+    cursor: Type.String({ description: 'The `after` of the next request.' }),
+    more: Type.Boolean({
+      description: 'Whether there are more rules. The receiver has all rules only if this is false.'
+    }),
+    keys: Type.Array(Type.String(), { description: 'The `kid` of each key that currently verifies tokens.' }),
+    rules: Type.Array(RevocationRule)
+  },
+  {
+    title: 'RevocationPage',
+    description: 'Rules in the order in which they were created. A receiver only ever adds rules.',
+    examples: [EXAMPLE_PAGE]
+  }
+)
 
 /** The same as server-sent events. */
 export const RevocationEvents = Type.String({
@@ -59,17 +70,23 @@ export const RevocationEvents = Type.String({
 
 /** The request headers that the feed reads. */
 export const FeedHeaders = Type.Object({
-  'last-event-id': Type.Optional(Type.String({ description: 'For an event stream: the `id` of the last event received.' })),
+  'last-event-id': Type.Optional(
+    Type.String({ description: 'For an event stream: the `id` of the last event received.' })
+  ),
   'if-none-match': Type.Optional(Type.String({ description: 'For a page: the `ETag` of the previous response.' }))
 })
 
 const AS_OF = {
   'revocation-as-of': {
     type: 'integer',
-    description: 'Milliseconds from the arrival of the request to the moment up to which the response includes every ' +
+    description:
+      'Milliseconds from the arrival of the request to the moment up to which the response includes every ' +
       'revocation. It can be negative.'
   },
-  'revocation-time': { type: 'integer', description: 'The current time of the service, in milliseconds since the epoch.' },
+  'revocation-time': {
+    type: 'integer',
+    description: 'The current time of the service, in milliseconds since the epoch.'
+  },
   etag: { type: 'string', description: 'Changes whenever the content of the page changes.' }
 }
 

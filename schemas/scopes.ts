@@ -15,7 +15,14 @@
 export interface Scopes {}
 
 /** The scopes that Latchkey's own routes require. */
-export type BuiltInScope = 'users:read' | 'users:write' | 'clients:write' | 'tokens:introspect' | 'revocations:read' | 'audit:read' | 'metrics:read'
+export type BuiltInScope =
+  | 'users:read'
+  | 'users:write'
+  | 'clients:write'
+  | 'tokens:introspect'
+  | 'revocations:read'
+  | 'audit:read'
+  | 'metrics:read'
 
 /** The name of a scope: a built-in or declared one, or any string if the app has declared none. */
 export type Scope = [keyof Scopes] extends [never] ? string : BuiltInScope | Extract<keyof Scopes, string>

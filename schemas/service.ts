@@ -2,17 +2,28 @@ import { Type } from 'typebox'
 import { EXAMPLE } from './examples.js'
 
 /** The response of `GET /health/live`. */
-export const Health = Type.Object({ status: Type.Literal('ok') }, { title: 'Health', description: 'The process responds.', examples: [{ status: 'ok' }] })
+export const Health = Type.Object(
+  { status: Type.Literal('ok') },
+  { title: 'Health', description: 'The process responds.', examples: [{ status: 'ok' }] }
+)
 
 /** The response of `GET /health/ready`, for load balancers. */
-export const Readiness = Type.Object({
-  status: Type.Literal('ok'),
-  revocation_index_age: Type.Number({
-    minimum: 0,
-    description: 'Seconds since the revocation index of this process was last known to be complete. 0 with SQLite, at ' +
-      'most the bound with PostgreSQL.'
-  })
-}, { title: 'Readiness', description: 'The process can serve requests.', examples: [{ status: 'ok', revocation_index_age: 0.123 }] })
+export const Readiness = Type.Object(
+  {
+    status: Type.Literal('ok'),
+    revocation_index_age: Type.Number({
+      minimum: 0,
+      description:
+        'Seconds since the revocation index of this process was last known to be complete. 0 with SQLite, at ' +
+        'most the bound with PostgreSQL.'
+    })
+  },
+  {
+    title: 'Readiness',
+    description: 'The process can serve requests.',
+    examples: [{ status: 'ok', revocation_index_age: 0.123 }]
+  }
+)
 
 /** RFC 7517 section 5. Only public members are listed, because the serializer drops all others. */
 export const Jwks = Type.Object({
@@ -32,7 +43,17 @@ export const Jwks = Type.Object({
   description: 'The public keys (RFC 7517 section 5).',
   examples: [{
     // RFC 7517 appendix A.1.
-    keys: [{ kty: 'EC', kid: '1', alg: 'ES256', use: 'sig', crv: 'P-256', x: 'MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4', y: '4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM' }]
+    keys: [
+      {
+        kty: 'EC',
+        kid: '1',
+        alg: 'ES256',
+        use: 'sig',
+        crv: 'P-256',
+        x: 'MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4',
+        y: '4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM'
+      }
+    ]
   }]
 })
 
@@ -43,7 +64,10 @@ export const NoContent = Type.Null({ description: 'Done.' })
 export const Done = Type.Object({}, { title: 'Done', description: 'Done, or there was nothing to do.', examples: [{}] })
 
 /** The text format of Prometheus. */
-export const Metrics = Type.String({ description: 'Metrics in the text format of Prometheus.', examples: ['latchkey_revocation_rules 0'] })
+export const Metrics = Type.String({
+  description: 'Metrics in the text format of Prometheus.',
+  examples: ['latchkey_revocation_rules 0']
+})
 
 /** RFC 8414 section 2. */
 export const ServerMetadata = Type.Object({
@@ -58,7 +82,9 @@ export const ServerMetadata = Type.Object({
   revocation_endpoint_auth_methods_supported: Type.Array(Type.String()),
   introspection_endpoint: Type.String(),
   introspection_endpoint_auth_methods_supported: Type.Array(Type.String()),
-  revocation_feed_endpoint: Type.String({ description: 'An extension: the URL at which verifiers follow revocations.' }),
+  revocation_feed_endpoint: Type.String({
+    description: 'An extension: the URL at which verifiers follow revocations.'
+  }),
   service_documentation: Type.Optional(Type.String())
 }, {
   title: 'ServerMetadata',

@@ -33,6 +33,13 @@ export const SessionView = Type.Object({
   current: Type.Boolean({ description: 'Whether this request belongs to the session.' })
 }, { title: 'Session', description: 'A live session.' })
 
-export const SessionList = Type.Object({ sessions: Type.Array(SessionView) }, { title: 'SessionList', description: 'Live sessions, most recently used first.', examples: [{ sessions: [EXAMPLE_SESSION] }] })
+export const SessionList = Type.Object(
+  { sessions: Type.Array(SessionView) },
+  {
+    title: 'SessionList',
+    description: 'Live sessions, most recently used first.',
+    examples: [{ sessions: [EXAMPLE_SESSION] }]
+  }
+)
 
 export const SessionParams = Type.Object({ id: Uuid })

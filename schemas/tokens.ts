@@ -37,7 +37,13 @@ export const TokenRequest = Type.Object({
   }))
 })
 
-const EXAMPLE_TOKENS = { access_token: EXAMPLE.accessToken, token_type: 'bearer', expires_in: 900, refresh_token: EXAMPLE.refreshToken, scope: EXAMPLE.scope }
+const EXAMPLE_TOKENS = {
+  access_token: EXAMPLE.accessToken,
+  token_type: 'bearer',
+  expires_in: 900,
+  refresh_token: EXAMPLE.refreshToken,
+  scope: EXAMPLE.scope
+}
 const EXAMPLE_LOGIN = { user: EXAMPLE_ACCOUNT, scope: EXAMPLE.scope, expires_in: 900 }
 
 /** RFC 6749 section 5.1. */
@@ -54,11 +60,18 @@ export const TokenResponse = Type.Object({
 })
 
 /** The body of `POST /login`. */
-export const LoginRequest = Type.Object({
-  username: Username,
-  password: Password,
-  scope: Type.Optional(Scope)
-}, { title: 'LoginRequest', additionalProperties: false, examples: [{ username: EXAMPLE.username, password: EXAMPLE.password }] })
+export const LoginRequest = Type.Object(
+  {
+    username: Username,
+    password: Password,
+    scope: Type.Optional(Scope)
+  },
+  {
+    title: 'LoginRequest',
+    additionalProperties: false,
+    examples: [{ username: EXAMPLE.username, password: EXAMPLE.password }]
+  }
+)
 
 /** The response to a browser. The tokens are in cookies that no script can read. */
 export const LoginResponse = Type.Object({
@@ -142,6 +155,11 @@ export const IntrospectResponse = Type.Object({
 export type IntrospectResponse = Static<typeof IntrospectResponse>
 
 /** The body of `POST /logout`. An empty object or no body means `this`. */
-export const LogoutRequest = Type.Object({
-  target: Type.Optional(Type.Enum(['this', 'others', 'all'], { description: 'Which sessions end: this one, all others, or all.' }))
-}, { title: 'LogoutRequest', additionalProperties: false, examples: [{ target: 'this' }] })
+export const LogoutRequest = Type.Object(
+  {
+    target: Type.Optional(
+      Type.Enum(['this', 'others', 'all'], { description: 'Which sessions end: this one, all others, or all.' })
+    )
+  },
+  { title: 'LogoutRequest', additionalProperties: false, examples: [{ target: 'this' }] }
+)

@@ -14,12 +14,31 @@ export const Account = Type.Object({
 export type Account = Static<typeof Account>
 
 /** The body of `POST /register`. It can never ask for scopes. */
-export const RegisterRequest = Type.Object({ username: NewUsername, password: NewPassword }, { title: 'RegisterRequest', additionalProperties: false, examples: [{ username: EXAMPLE.username, password: EXAMPLE.password }] })
+export const RegisterRequest = Type.Object(
+  { username: NewUsername, password: NewPassword },
+  {
+    title: 'RegisterRequest',
+    additionalProperties: false,
+    examples: [{ username: EXAMPLE.username, password: EXAMPLE.password }]
+  }
+)
 
 /** The body of `PUT /users/me/password`. */
-export const PasswordChange = Type.Object({ current_password: Password, new_password: NewPassword }, { title: 'PasswordChange', additionalProperties: false, examples: [{ current_password: EXAMPLE.password, new_password: EXAMPLE.newPassword }] })
+export const PasswordChange = Type.Object(
+  { current_password: Password, new_password: NewPassword },
+  {
+    title: 'PasswordChange',
+    additionalProperties: false,
+    examples: [{ current_password: EXAMPLE.password, new_password: EXAMPLE.newPassword }]
+  }
+)
 
-const EXAMPLE_USER = { ...EXAMPLE_ACCOUNT, disabled: false, created_at: EXAMPLE.earlier, password_changed_at: EXAMPLE.earlier }
+const EXAMPLE_USER = {
+  ...EXAMPLE_ACCOUNT,
+  disabled: false,
+  created_at: EXAMPLE.earlier,
+  password_changed_at: EXAMPLE.earlier
+}
 
 /** A user, as an administrator sees it. */
 export const UserView = Type.Object({
@@ -32,32 +51,68 @@ export const UserView = Type.Object({
 }, { title: 'User', description: 'A user, as an administrator sees it.', examples: [EXAMPLE_USER] })
 
 /** A page of users, by name. */
-export const UserPage = Type.Object({
-  users: Type.Array(UserView),
-  next: Type.Union([Type.String({ description: 'The `cursor` of the next page, or null on the last page.' }), Type.Null()])
-}, { title: 'UserPage', description: 'A page of users, by name.', examples: [{ users: [EXAMPLE_USER], next: null }] })
+export const UserPage = Type.Object(
+  {
+    users: Type.Array(UserView),
+    next: Type.Union([
+      Type.String({ description: 'The `cursor` of the next page, or null on the last page.' }),
+      Type.Null()
+    ])
+  },
+  { title: 'UserPage', description: 'A page of users, by name.', examples: [{ users: [EXAMPLE_USER], next: null }] }
+)
 
 /** The query of `GET /users`. */
-export const UsersQuery = Type.Object({
-  search: Type.Optional(Type.String({ minLength: 1, maxLength: MAX_USERNAME_LENGTH, pattern: '^[^\\p{Cs}]*$', description: 'The beginning of the username. Letter case does not matter.' })),
-  cursor: Type.Optional(Type.String({ maxLength: 1_024, pattern: '^[A-Za-z0-9_-]+$', description: 'The `next` of the previous page.' })),
-  limit: Type.Optional(PageLimit)
-}, { additionalProperties: false })
+export const UsersQuery = Type.Object(
+  {
+    search: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: MAX_USERNAME_LENGTH,
+        pattern: '^[^\\p{Cs}]*$',
+        description: 'The beginning of the username. Letter case does not matter.'
+      })
+    ),
+    cursor: Type.Optional(
+      Type.String({ maxLength: 1_024, pattern: '^[A-Za-z0-9_-]+$', description: 'The `next` of the previous page.' })
+    ),
+    limit: Type.Optional(PageLimit)
+  },
+  { additionalProperties: false }
+)
 
 /** The id can be any text, because the host chooses the ids of its own accounts. */
 export const UserParams = Type.Object({ id: Type.String() })
 
-const Scopes = Type.Array(Type.String({ minLength: 1, maxLength: 256, pattern: SCOPE_PATTERN }), { maxItems: 256, description: 'All scopes of the user.' })
+const Scopes = Type.Array(Type.String({ minLength: 1, maxLength: 256, pattern: SCOPE_PATTERN }), {
+  maxItems: 256,
+  description: 'All scopes of the user.'
+})
 
 /** The body of `POST /users`. */
-export const NewUser = Type.Object({ username: NewUsername, password: NewPassword, scopes: Type.Optional(Scopes) }, { title: 'NewUser', additionalProperties: false, examples: [{ username: EXAMPLE.username, password: EXAMPLE.password, scopes: ['items:read'] }] })
+export const NewUser = Type.Object(
+  { username: NewUsername, password: NewPassword, scopes: Type.Optional(Scopes) },
+  {
+    title: 'NewUser',
+    additionalProperties: false,
+    examples: [{ username: EXAMPLE.username, password: EXAMPLE.password, scopes: ['items:read'] }]
+  }
+)
 
 /** The body of `PATCH /users/:id`. All changes are made, or none. */
-export const UserPatch = Type.Object({
-  scopes: Type.Optional(Scopes),
-  disabled: Type.Optional(Type.Boolean({ description: 'Whether to prevent the user from logging in.' })),
-  password: Type.Optional(NewPassword)
-}, { title: 'UserPatch', additionalProperties: false, minProperties: 1, examples: [{ scopes: ['items:read'], disabled: false }] })
+export const UserPatch = Type.Object(
+  {
+    scopes: Type.Optional(Scopes),
+    disabled: Type.Optional(Type.Boolean({ description: 'Whether to prevent the user from logging in.' })),
+    password: Type.Optional(NewPassword)
+  },
+  {
+    title: 'UserPatch',
+    additionalProperties: false,
+    minProperties: 1,
+    examples: [{ scopes: ['items:read'], disabled: false }]
+  }
+)
 
 /**
  * A user in a file of `latchkey users import` and `latchkey users export`. The description of a member completes an
@@ -76,10 +131,20 @@ export const UserRecord = Type.Object({
     description: `text of 1 to ${MAX_USERNAME_LENGTH} characters`
   }),
   password_hash: Type.Optional(Type.String({ maxLength: 128, description: 'text' })),
-  password: Type.Optional(Type.String({ minLength: 1, maxLength: 1_024, description: 'text of 1 to 1,024 characters' })),
-  scopes: Type.Optional(Type.Array(Type.String({ minLength: 1, maxLength: 256 }), { maxItems: 256, description: 'a list of at most 256 names of scopes' })),
+  password: Type.Optional(Type.String({
+    minLength: 1,
+    maxLength: 1_024,
+    description: 'text of 1 to 1,024 characters'
+  })),
+  scopes: Type.Optional(Type.Array(
+    Type.String({ minLength: 1, maxLength: 256 }),
+    { maxItems: 256, description: 'a list of at most 256 names of scopes' }
+  )),
   disabled: Type.Optional(Type.Boolean({ description: 'true or false' })),
-  created_at: Type.Optional(Type.String({ format: 'date-time', description: 'a date and time such as 2026-11-03T12:00:00Z' }))
+  created_at: Type.Optional(Type.String({
+    format: 'date-time',
+    description: 'a date and time such as 2026-11-03T12:00:00Z'
+  }))
 }, { additionalProperties: false })
 export type UserRecord = Static<typeof UserRecord>
 

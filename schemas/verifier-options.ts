@@ -25,7 +25,10 @@ export const VerifierOptions = Type.Object({
     expects: 'an https URL without a query or fragment, or an http URL of this machine (127.0.0.1, localhost, [::1])'
   }),
   /** The required `aud` of tokens, or a list of which tokens must have at least one. Default: the issuer. */
-  audience: Type.Optional(Type.Union([Type.String({ minLength: 1 }), Type.Array(Type.String({ minLength: 1 }), { minItems: 1, uniqueItems: true })], {
+  audience: Type.Optional(Type.Union([
+    Type.String({ minLength: 1 }),
+    Type.Array(Type.String({ minLength: 1 }), { minItems: 1, uniqueItems: true })
+  ], {
     description: 'The required `aud` of tokens, or a list of which tokens must have at least one. Default: the issuer.',
     expects: 'a name or a list of names'
   })),
@@ -128,6 +131,9 @@ export type VerifierOptions = Static<typeof VerifierOptions>
 const { cookies, trustedOrigins } = Options.properties
 
 /** What `app.register(verifier, options)` takes: the same options, and those for tokens in cookies. */
-export const VerifierPluginOptions = Type.Object({ ...VerifierOptions.properties, cookies, trustedOrigins }, { additionalProperties: false })
+export const VerifierPluginOptions = Type.Object(
+  { ...VerifierOptions.properties, cookies, trustedOrigins },
+  { additionalProperties: false }
+)
 
 export type VerifierPluginOptions = Static<typeof VerifierPluginOptions>

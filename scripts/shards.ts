@@ -21,7 +21,16 @@ const QUICK: Record<string, readonly string[]> = {
   commands: ['commands', 'cli.test.ts'],
   hosts: ['hosts'],
   examples: ['examples', 'testing', 'client/client.test.ts', 'dockerfile.test.ts'],
-  standards: ['standards', 'docs.test.ts', 'project.test.ts', 'readme.test.ts', 'schemas.test.ts', 'architecture.test.ts', 'shards.test.ts', 'bench/report.test.ts'],
+  standards: [
+    'standards',
+    'docs.test.ts',
+    'project.test.ts',
+    'readme.test.ts',
+    'schemas.test.ts',
+    'architecture.test.ts',
+    'shards.test.ts',
+    'bench/report.test.ts'
+  ],
   verifier: ['verifier', 'vectors', 'model'],
   service: ['service']
 }

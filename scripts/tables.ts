@@ -32,15 +32,24 @@ export async function renderPages (read: (path: string) => Promise<string>): Pro
     options: optionsTable(Options),
     verifier: optionsTable(VerifierOptions),
     environment: environmentTable(),
-    ...await servedTables(),
+    ...(await servedTables()),
     errors: errorsTable(),
     events: eventsTable(),
-    scopes: table(['scope', 'allows its holder to'], Object.entries(BUILT_IN_SCOPES).map(([scope, description]) => [code(scope), description])),
+    scopes: table(
+      ['scope', 'allows its holder to'],
+      Object.entries(BUILT_IN_SCOPES).map(([scope, description]) => [code(scope), description])
+    ),
     ...commandTables()
   }
   const pages = Object.entries(PAGES).map(async ([name, parts]) => {
     const path = `docs/reference/${name}`
-    return [path, parts.reduce((text, part) => replaceTable(text, { path, name: part, content: tables[part] ?? '' }), await read(path))] as const
+    return [
+      path,
+      parts.reduce(
+        (text, part) => replaceTable(text, { path, name: part, content: tables[part] ?? '' }),
+        await read(path)
+      )
+    ] as const
   })
   return Object.fromEntries(await Promise.all(pages))
 }
@@ -59,13 +68,23 @@ function optionsTable (options: TSchema): string {
 }
 
 function environmentTable (): string {
-  return table(['variable', 'option', 'legal values', 'default'], [...leaves(Options as OptionSchema), ...leaves(ServiceOptions as OptionSchema)]
-    .filter(([, schema]) => schema.env !== undefined)
-    .map(([name, schema]) => [code(schema.env ?? ''), code(name), schema.list === true ? `${schema.expects}; separate several with commas` : schema.expects ?? '', defaultOf({ ...schema, ...serviceDefault(name) })]))
+  return table(
+    ['variable', 'option', 'legal values', 'default'],
+    [...leaves(Options as OptionSchema), ...leaves(ServiceOptions as OptionSchema)]
+      .filter(([, schema]) => schema.env !== undefined)
+      .map(([name, schema]) => [
+        code(schema.env ?? ''),
+        code(name),
+        schema.list === true ? `${schema.expects}; separate several with commas` : (schema.expects ?? ''),
+        defaultOf({ ...schema, ...serviceDefault(name) })
+      ])
+  )
 }
 
 function serviceDefault (name: string): { default?: unknown } {
-  return Object.hasOwn(SERVICE_DEFAULTS, name) ? { default: SERVICE_DEFAULTS[name as keyof typeof SERVICE_DEFAULTS] } : {}
+  return Object.hasOwn(SERVICE_DEFAULTS, name)
+    ? { default: SERVICE_DEFAULTS[name as keyof typeof SERVICE_DEFAULTS] }
+    : {}
 }
 
 /** Returns every option. The name of an option inside an object is its path. */
@@ -81,10 +100,21 @@ function defaultOf ({ default: value }: OptionSchema): string {
 /** Returns the tables that describe what a running instance serves. */
 async function servedTables (): Promise<{ routes: string, metrics: string }> {
   const app = fastify()
-  await app.register(latchkey, { database: ':memory:', bcryptCost: 4, docs: true, registration: true, metrics: true, statusList: true })
+  await app.register(latchkey, {
+    database: ':memory:',
+    bcryptCost: 4,
+    docs: true,
+    registration: true,
+    metrics: true,
+    statusList: true
+  })
   const document = await app.inject('/openapi.json')
   const { users, sessions, tokens } = app.latchkey
-  const scraper = await users.add({ username: 'scraper', password: 'marble otter sings at noon', scopes: ['metrics:read'] })
+  const scraper = await users.add({
+    username: 'scraper',
+    password: 'marble otter sings at noon',
+    scopes: ['metrics:read']
+  })
   const token = await tokens.sign(await sessions.start(scraper))
   const exposition = await app.inject({ url: '/metrics', headers: { authorization: `Bearer ${token}` } })
   await app.close()
@@ -95,9 +125,17 @@ interface Document {
 }
 
 function routesTable ({ paths }: Document): string {
-  const rows = Object.entries(paths).flatMap(([path, operations]) => Object.entries(operations)
-    .map(([method, { summary, security }]) => [code(`${method.toUpperCase()} ${path}`), whoOf(security), summary ?? '']))
-  return table(['route', 'who may call it', 'what it does'], rows.sort(([a], [b]) => String(a?.split(' ')[1]).localeCompare(String(b?.split(' ')[1]))))
+  const rows = Object.entries(paths).flatMap(([path, operations]) =>
+    Object.entries(operations).map(([method, { summary, security }]) => [
+      code(`${method.toUpperCase()} ${path}`),
+      whoOf(security),
+      summary ?? ''
+    ])
+  )
+  return table(
+    ['route', 'who may call it', 'what it does'],
+    rows.sort(([a], [b]) => String(a?.split(' ')[1]).localeCompare(String(b?.split(' ')[1])))
+  )
 }
 
 /**
@@ -106,7 +144,10 @@ function routesTable ({ paths }: Document): string {
 function metricsTable (exposition: string): string {
   const ours = [...exposition.matchAll(/^# HELP (latchkey_\w+) (.+)\n# TYPE \1 (\w+)$/gm)]
     .map(([, name = '', help = '', type = '']) => [code(name + labelsOf(exposition, name)), type, help])
-  return table(['metric', 'type', 'meaning'], [...ours, ['`process_*`, `nodejs_*`', '', 'CPU, memory, event loop, garbage collection']])
+  return table(
+    ['metric', 'type', 'meaning'],
+    [...ours, ['`process_*`, `nodejs_*`', '', 'CPU, memory, event loop, garbage collection']]
+  )
 }
 
 /** Returns the names of a metric's labels, except the bounds of a histogram. */
@@ -144,9 +185,23 @@ function commandTables (): Record<string, string> {
   addAdministration(program)
   const verbs = verbsOf(program)
   return {
-    verbs: table(['command', 'what it does'], verbs.map(({ path, command }) => [code([path, ...command.registeredArguments.map(argumentOf)].join(' ')), command.description()])),
-    'verb-options': table(['command', 'option', 'meaning'], verbs.flatMap(({ path, command }) => command.options.map(({ flags, description }) => [code(path), code(flags), description]))),
-    'exit-codes': table(['exit code', 'meaning'], Object.entries(MEANINGS).map(([exitCode, meaning]) => [code(exitCode), meaning]))
+    verbs: table(
+      ['command', 'what it does'],
+      verbs.map(({ path, command }) => [
+        code([path, ...command.registeredArguments.map(argumentOf)].join(' ')),
+        command.description()
+      ])
+    ),
+    'verb-options': table(
+      ['command', 'option', 'meaning'],
+      verbs.flatMap(({ path, command }) =>
+        command.options.map(({ flags, description }) => [code(path), code(flags), description])
+      )
+    ),
+    'exit-codes': table(
+      ['exit code', 'meaning'],
+      Object.entries(MEANINGS).map(([exitCode, meaning]) => [code(exitCode), meaning])
+    )
   }
 }
 
@@ -154,7 +209,9 @@ interface Verb { path: string, command: Command }
 
 function verbsOf (command: Command, before = ''): Verb[] {
   const path = `${before}${command.name()}`
-  return command.commands.length === 0 ? [{ path, command }] : command.commands.flatMap(verb => verbsOf(verb, `${path} `))
+  return command.commands.length === 0
+    ? [{ path, command }]
+    : command.commands.flatMap(verb => verbsOf(verb, `${path} `))
 }
 
 function argumentOf (argument: Argument): string {

@@ -28,5 +28,7 @@ if (readMark() !== current) {
 const ENTRIES = 'test/shards'
 
 for (const file of readdirSync(join('dist', ENTRIES), { recursive: true, encoding: 'utf8' })) {
-  if (file.endsWith('.test.js') && !existsSync(join(ENTRIES, file.replace(/\.js$/, '.ts')))) rmSync(join('dist', ENTRIES, file))
+  if (file.endsWith('.test.js') && !existsSync(join(ENTRIES, file.replace(/\.js$/, '.ts')))) {
+    rmSync(join('dist', ENTRIES, file))
+  }
 }

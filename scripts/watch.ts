@@ -7,7 +7,9 @@ import { spawn } from 'node:child_process'
 //   npm run test:watch dist/test/lib/identity/scopes.test.js
 
 const program = process.argv.slice(2)
-if (program.length === 0) throw new Error('watch: the file to run is missing: add it, for example dist/test/lib/identity/scopes.test.js')
+if (program.length === 0) {
+  throw new Error('watch: the file to run is missing: add it, for example dist/test/lib/identity/scopes.test.js')
+}
 
 const compiler = spawn('tsc', ['--build', '--watch', '--preserveWatchOutput'], { stdio: 'inherit' })
 const child = spawn(process.execPath, ['--enable-source-maps', '--watch', ...program], { stdio: 'inherit' })

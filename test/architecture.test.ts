@@ -28,7 +28,8 @@ const MAY_IMPORT: Record<string, string[]> = {
 }
 
 /**
- * What a folder of lib/ may import of the others, besides `errors.ts` and the schemas. A folder stands below those that it imports.
+ * What a folder of lib/ may import of the others, besides `errors.ts` and the schemas. A folder stands below those that
+ * it imports.
  */
 const DOMAINS: Record<string, string[]> = {
   time: [],
@@ -64,7 +65,9 @@ const SHARED_TYPES = 'schemas/scopes.ts'
 /** Folders whose rules know nothing of the framework. */
 const PURE = ['schemas', 'lib']
 
-const isFramework = (name: string): boolean => name === 'fastify' || name === 'fastify-plugin' || name.startsWith('@fastify/')
+const isFramework = (
+  name: string
+): boolean => name === 'fastify' || name === 'fastify-plugin' || name.startsWith('@fastify/')
 
 /** The folder of lib/ that a file is in; undefined for a file beside them, and for one elsewhere. */
 const domainOf = (file: string): string | undefined => /^lib\/([\w-]+)\//.exec(file)?.[1]
@@ -76,7 +79,11 @@ function domainViolation (file: string, target: string): string | undefined {
   if (from === undefined) return `${file} imports ${target}: a file beside the folders of lib/ needs none of them`
   const allowed = DOMAINS[from]
   if (allowed === undefined) return `lib/${from} is a folder that test/architecture.test.ts does not know: give it its place in DOMAINS`
-  return allowed.includes(to) ? undefined : `${file} imports ${target}: lib/${from} may import only ${allowed.join(', ')}`
+  return allowed.includes(
+    to
+  )
+    ? undefined
+    : `${file} imports ${target}: lib/${from} may import only ${allowed.join(', ')}`
 }
 
 /** What is wrong with an import of an engine. Code that needs one asks `engineOf`. */
@@ -100,24 +107,48 @@ function violationsOf (file: string, text: string): string[] {
   const layer = layerOf(file)
   if (layer === 'test') return []
   const allowed = MAY_IMPORT[layer]
-  if (allowed === undefined) return [`${file} is in no layer that test/architecture.test.ts knows: give '${layer}' its place in MAY_IMPORT`]
+  if (allowed === undefined) {
+    return [
+    `${file} is in no layer that test/architecture.test.ts knows: give '${layer}' its place in MAY_IMPORT`
+    ]
+  }
 
   const found: string[] = []
   for (const { fileName: name } of ts.preProcessFile(text, true, true).importedFiles) {
-    const target = name.startsWith('.') ? posix.normalize(posix.join(posix.dirname(file), name)).replace(/\.js$/, '.ts') : undefined
+    const target = name.startsWith('.')
+      ? posix.normalize(posix.join(
+        posix.dirname(file), name
+      )).replace(/\.js$/, '.ts')
+      : undefined
     const targetLayer = target !== undefined ? layerOf(target) : layerOfEntry(name)
-    if (targetLayer !== undefined && !allowed.includes(targetLayer) && !(layer === 'client' && target === SHARED_TYPES)) {
+    if (targetLayer !== undefined && !allowed.includes(
+      targetLayer
+    ) && !(layer === 'client' && target === SHARED_TYPES)) {
       found.push(`${file} imports '${name}': ${layer} may import only ${allowed.join(', ')}`)
     }
     const violation = target === undefined ? undefined : domainViolation(file, target)
     if (violation !== undefined) found.push(violation)
     if (PURE.includes(layer) && isFramework(name)) found.push(`${file} imports '${name}': ${layer} knows no framework`)
     // Who verifies without Fastify must not need it.
-    if (layer === 'verifier' && file !== 'verifier/plugin.ts' && (isFramework(name) || targetLayer === 'plugins')) found.push(`${file} imports '${name}': only verifier/plugin.ts knows the framework`)
-    if (layer === 'lib' && /^(node:)?process$/.test(name)) found.push(`${file} imports '${name}': lib does not touch the environment`)
+    if (layer === 'verifier' && file !== 'verifier/plugin.ts' && (isFramework(
+      name
+    ) || targetLayer === 'plugins')) {
+      found.push(
+      `${file} imports '${name}': only verifier/plugin.ts knows the framework`
+      )
+    }
+    if (layer === 'lib' && /^(node:)?process$/.test(name)) {
+      found.push(
+      `${file} imports '${name}': lib does not touch the environment`
+      )
+    }
     const engine = target === undefined ? undefined : engineViolation(file, target)
     if (engine !== undefined) found.push(engine)
-    if (name === 'better-sqlite3' && file !== 'lib/store/sqlite/open.ts') found.push(`${file} imports '${name}': only lib/store/sqlite/open.ts may`)
+    if (name === 'better-sqlite3' && file !== 'lib/store/sqlite/open.ts') {
+      found.push(
+      `${file} imports '${name}': only lib/store/sqlite/open.ts may`
+      )
+    }
   }
   if (layer === 'lib' && readsEnvironment(ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true))) {
     found.push(`${file} reads process.env: lib does not touch the environment`)
@@ -144,7 +175,11 @@ async function listSources (folder: string): Promise<string[]> {
 
 t.test('each source file imports only what its layer may', async t => {
   const top = await readdir(root, { withFileTypes: true })
-  const folders = top.filter(entry => entry.isDirectory() && !entry.name.startsWith('.') && !['dist', 'node_modules', 'test'].includes(entry.name))
+  const folders = top.filter(
+    entry => entry.isDirectory() && !entry.name.startsWith('.') && ![
+      'dist', 'node_modules', 'test'
+    ].includes(entry.name)
+  )
   const sources = [
     ...top.filter(entry => entry.isFile() && entry.name.endsWith('.ts')).map(entry => entry.name),
     ...(await Promise.all(folders.map(({ name }) => listSources(name)))).flat()
@@ -158,15 +193,28 @@ t.test('each source file imports only what its layer may', async t => {
 
 t.test('the check finds what it is there for', async t => {
   const table: Array<[file: string, text: string, says: RegExp | undefined]> = [
-    ['lib/store/a.ts', "import { x } from '../users/users.js'", /^lib\/store\/a\.ts imports lib\/users\/users\.ts: lib\/store may import only time$/],
+    [
+      'lib/store/a.ts', "import { x } from '../users/users.js'",
+      /^lib\/store\/a\.ts imports lib\/users\/users\.ts: lib\/store may import only time$/
+    ],
     ['lib/other/a.ts', "import { x } from '../store/store.js'", /give it its place in DOMAINS/],
     ['lib/a.ts', "import { x } from './store/store.js'", /a file beside the folders of lib\/ needs none of them/],
-    ['lib/users/a.ts', "import type { x } from '../store/store.js'\nimport { y } from '../errors.js'\nimport { z } from './transfer/file.js'", undefined],
-    ['lib/a.ts', "import { x } from '../plugins/keys.js'", /^lib\/a\.ts imports '\.\.\/plugins\/keys\.js': lib may import only schemas, lib$/],
+    [
+      'lib/users/a.ts',
+      "import type { x } from '../store/store.js'\nimport { y } from '../errors.js'\nimport { z } from './transfer/file.js'",
+      undefined
+    ],
+    [
+      'lib/a.ts', "import { x } from '../plugins/keys.js'",
+      /^lib\/a\.ts imports '\.\.\/plugins\/keys\.js': lib may import only schemas, lib$/
+    ],
     ['lib/a.ts', "import type { X } from '../plugins/keys.js'", /plugins\/keys/],
     ['lib/a.ts', "const x = await import('../app.js')", /app\.js/],
     ['lib/deep/a.ts', "export { x } from '../../routes/a.js'", /routes/],
-    ['lib/a.ts', "import type { FastifyInstance } from 'fastify'", /^lib\/a\.ts imports 'fastify': lib knows no framework$/],
+    [
+      'lib/a.ts', "import type { FastifyInstance } from 'fastify'",
+      /^lib\/a\.ts imports 'fastify': lib knows no framework$/
+    ],
     ['schemas/a.ts', "import fp from 'fastify-plugin'", /fastify-plugin/],
     ['schemas/a.ts', "import type { X } from '@fastify/type-provider-typebox'", /type-provider/],
     ['schemas/a.ts', "import { x } from '../lib/a.js'", /schemas may import only schemas$/],
@@ -187,14 +235,20 @@ t.test('the check finds what it is there for', async t => {
     ['elsewhere/a.ts', '', /MAY_IMPORT/],
     ['lib/a.ts', "import { x } from '../schemas/a.js'\n// process.env\nconst y = process.pid", undefined],
     ['lib/store/sqlite/open.ts', "import Database from 'better-sqlite3'", undefined],
-    ['commands/a.ts', "import { x } from '../lib/store/postgres/url.js'", /only lib\/store\/engines\.ts may import an engine$/],
+    [
+      'commands/a.ts', "import { x } from '../lib/store/postgres/url.js'",
+      /only lib\/store\/engines\.ts may import an engine$/
+    ],
     ['lib/store/copy/a.ts', "import { x } from '../sqlite/errors.js'", /may import an engine$/],
     ['lib/store/engines.ts', "import { x } from './sqlite/engine.js'", undefined],
     ['routes/a/index.ts', "import { x } from '../../plugins/a.js'\nimport { fastify } from 'fastify'", undefined],
     ['examples/a.ts', "import latchkey from 'fastify-latchkey'", undefined],
     ['examples/a.ts', "import { withTestKit } from 'fastify-latchkey/testing'", undefined],
     ['app.ts', "import { withTestKit } from 'fastify-latchkey/testing'", /app may import only/],
-    ['verifier/a.ts', "import type { FastifyInstance } from 'fastify'", /^verifier\/a\.ts imports 'fastify': only verifier\/plugin\.ts knows the framework$/],
+    [
+      'verifier/a.ts', "import type { FastifyInstance } from 'fastify'",
+      /^verifier\/a\.ts imports 'fastify': only verifier\/plugin\.ts knows the framework$/
+    ],
     ['verifier/a.ts', "import { x } from '../plugins/guards.js'", /only verifier\/plugin\.ts knows/],
     ['verifier/plugin.ts', "import fp from 'fastify-plugin'\nimport { x } from '../plugins/guards.js'", undefined],
     ['verifier/plugin.ts', "import app from '../app.js'", /verifier may import only schemas, lib, plugins, verifier$/],
@@ -210,7 +264,9 @@ t.test('the check finds what it is there for', async t => {
 })
 
 t.test('no file imports itself, by whatever way round', async t => {
-  const sources = (await Promise.all(Object.keys(MAY_IMPORT).filter(layer => !['app', 'server', 'cli'].includes(layer)).map(listSources))).flat()
+  const sources = (await Promise.all(
+    Object.keys(MAY_IMPORT).filter(layer => !['app', 'server', 'cli'].includes(layer)).map(listSources)
+  )).flat()
   const imports = new Map<string, string[]>()
   for (const file of [...sources, 'app.ts', 'server.ts', 'cli.ts']) {
     const { importedFiles } = ts.preProcessFile(await readFile(join(root, file), 'utf8'), true, true)
@@ -230,7 +286,9 @@ t.test('no file imports itself, by whatever way round', async t => {
 })
 
 t.test('each folder of lib/ has its place, and is imported by none that it imports', async t => {
-  const folders = (await readdir(join(root, 'lib'), { withFileTypes: true })).filter(entry => entry.isDirectory()).map(({ name }) => name)
+  const folders = (await readdir(
+    join(root, 'lib'), { withFileTypes: true }
+  )).filter(entry => entry.isDirectory()).map(({ name }) => name)
   t.strictSame(Object.keys(DOMAINS).sort(), folders.sort())
   for (const [folder, allowed] of Object.entries(DOMAINS)) {
     for (const other of allowed) t.notOk(DOMAINS[other]?.includes(folder), `${folder} and ${other}`)
@@ -257,18 +315,25 @@ t.test('the verifier needs no framework and no database: nothing that it loads l
 t.test('every folder of routes is there, and every file in it is a plugin that autoload takes', async t => {
   const files = await listSources('routes')
   const folders = (await readdir(join(root, 'routes'), { recursive: true, withFileTypes: true }))
-    .filter(entry => entry.isDirectory()).map(entry => relative(root, join(entry.parentPath, entry.name)).split(sep).join('/'))
+    .filter(entry => entry.isDirectory()).map(
+      entry => relative(root, join(entry.parentPath, entry.name)).split(sep).join('/')
+    )
   t.ok(folders.length > 0)
   for (const folder of folders) {
     t.ok(files.some(file => file.startsWith(`${folder}/`)), `${folder} holds a route`)
   }
   for (const file of files) {
     t.not(dirname(file), 'routes', `${file} is in a folder of its resource`)
-    const { default: plugin, ...others } = await import(pathToFileURL(join(root, 'dist', file.replace(/\.ts$/, '.js'))).href)
+    const { default: plugin, ...others } = await import(
+      pathToFileURL(join(root, 'dist', file.replace(/\.ts$/, '.js'))).href
+    )
     t.type(plugin, 'function', `${file} has a plugin as its default export`)
     t.notOk(plugin[Symbol.for('skip-override')], `${file} is encapsulated: no fp()`)
     t.not(plugin.name, '', `${file} names its plugin`)
-    t.strictSame(Object.keys(others).filter(name => name !== 'autoPrefix'), [], `${file} exports nothing else: what others need lives elsewhere`)
+    t.strictSame(
+      Object.keys(others).filter(name => name !== 'autoPrefix'), [],
+      `${file} exports nothing else: what others need lives elsewhere`
+    )
     if (others.autoPrefix !== undefined) t.match(others.autoPrefix, /^\/[^/]/, `${file} has a prefix that is a path`)
   }
 })

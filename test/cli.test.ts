@@ -10,17 +10,39 @@ t.jobs = 2
 
 t.test('as a process of its own: the exit code, both outputs, and what is piped in', async t => {
   const directory = t.testdir({ '.env': 'LATCHKEY_DATABASE=./piped.db\n' })
-  t.match(await start(directory, ['users', 'add', 'alice', '--json'], { input: 'marble otter sings at noon\n' }), { code: 0, stdout: /"username": "alice"/, stderr: '' })
-  t.match(await start(directory, ['users', 'add', 'alice'], { input: 'marble otter sings at noon\n' }), { code: 1, stdout: '', stderr: /^latchkey: This username is taken.*\n$/ })
-  t.match(await start(directory, ['users', 'lst']), { code: 2, stdout: '', stderr: /^latchkey: .*Did you mean list\?.*\n$/ })
-  t.match(await run(directory, ['users', 'list', '--json']), { code: 0, stdout: /"username": "alice"/ }, 'and as all other tests run it')
+  t.match(
+    await start(directory, ['users', 'add', 'alice', '--json'], { input: 'marble otter sings at noon\n' }),
+    { code: 0, stdout: /"username": "alice"/, stderr: '' }
+  )
+  t.match(
+    await start(directory, ['users', 'add', 'alice'], { input: 'marble otter sings at noon\n' }),
+    { code: 1, stdout: '', stderr: /^latchkey: This username is taken.*\n$/ }
+  )
+  t.match(
+    await start(directory, ['users', 'lst']), { code: 2, stdout: '', stderr: /^latchkey: .*Did you mean list\?.*\n$/ }
+  )
+  t.match(
+    await run(directory, ['users', 'list', '--json']), { code: 0, stdout: /"username": "alice"/ },
+    'and as all other tests run it'
+  )
 })
 
 t.test('shows its version, and help with the exit codes', async t => {
   const directory = t.testdir()
-  const { version } = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+  const { version } = JSON.parse(
+    await readFile(new URL('../../package.json', import.meta.url), 'utf8')
+  ) as { version: string }
   t.match(await run(directory, ['--version']), { code: 0, stdout: `${version}\n`, stderr: '' })
-  t.match(await run(directory, ['--help']), { code: 0, stdout: /serve[\s\S]*users[\s\S]*sessions[\s\S]*keys[\s\S]*migrate[\s\S]*Exit codes:\n {2}0 .*\n {2}1 .*\n {2}2 .*\n {2}3 .*\n {2}4 /, stderr: '' })
+  t.match(
+    await run(directory, ['--help']),
+    {
+      code: 0,
+      stdout:
+
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                          /serve[\s\S]*users[\s\S]*sessions[\s\S]*keys[\s\S]*migrate[\s\S]*Exit codes:\n {2}0 .*\n {2}1 .*\n {2}2 .*\n {2}3 .*\n {2}4 /,
+      stderr: ''
+    }
+  )
 })
 
 const VERBS = [

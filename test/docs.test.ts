@@ -10,15 +10,16 @@ import { EVENT_TYPES } from '../schemas/events.js'
 import { run } from './commands/support.js'
 import { build, PASSWORD } from './helper.js'
 
-// Every block of code in README.md, docs/ and the pages about the project is compiled, run or parsed here, and every link
-// is followed.
+// Every block of code in README.md, docs/ and the pages about the project is compiled, run or parsed here, and every
+// link is followed.
 
 const root = join(import.meta.dirname, '..', '..')
 const execute = promisify(execFile)
 
 /**
- * What a TypeScript block may take for granted: `<!-- with: app, userId -->` before it. `<!-- alone, with: app -->` compiles it by itself, for
- * what it declares would hold in all the others. A line that ends with `// error TS1234` must not compile.
+ * What a TypeScript block may take for granted: `<!-- with: app, userId -->` before it. `<!-- alone, with: app -->`
+ * compiles it by itself, for what it declares would hold in all the others. A line that ends with `// error TS1234`
+ * must not compile.
  */
 const GIVEN: Record<string, string> = {
   app: "declare const app: import('fastify').FastifyInstance;",
@@ -27,7 +28,9 @@ const GIVEN: Record<string, string> = {
   secret: 'declare const secret: string;',
   password: 'declare const password: string;',
   check: "declare const check: import('fastify-latchkey').UserDirectory['authenticate'];",
-  accounts: "declare const accounts: { check: import('fastify-latchkey').UserDirectory['authenticate'], byId: import('fastify-latchkey').UserDirectory['find'] };",
+  accounts:
+
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                              "declare const accounts: { check: import('fastify-latchkey').UserDirectory['authenticate'], byId: import('fastify-latchkey').UserDirectory['find'] };",
   tenantOf: 'declare const tenantOf: (userId: string) => string;'
 }
 
@@ -76,7 +79,10 @@ function expectedErrors (block: Block): string[] {
   return [...block.code.matchAll(/\/\/ error (TS\d+)$/gm)].map(([, code]) => `${block.file} ${code}`)
 }
 
-/** Compiles blocks together, as files at the root of the package, where its own name leads to its types; returns what is wrong. */
+/**
+ * Compiles blocks together, as files at the root of the package, where its own name leads to its types; returns what is
+ * wrong.
+ */
 function createCompiler (): (blocks: readonly Block[]) => string[] {
   const options: ts.CompilerOptions = { strict: true, noEmit: true, skipLibCheck: true, target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.NodeNext, types: ['node'] }
   const host = ts.createCompilerHost(options)

@@ -38,7 +38,10 @@ export const ON_POSTGRES = process.env.LATCHKEY_TEST_ENGINE === 'postgres'
 /** A service's secret that the tests know. */
 export const SECRET = 'a secret of the tests, of more than 32 bytes'
 
-/** The options that make a test quick and quiet: cheap hashes, no limit on attempts, and a database that is new each time they are spread, in memory where it can be. */
+/**
+ * The options that make a test quick and quiet: cheap hashes, no limit on attempts, and a database that is new each
+ * time they are spread, in memory where it can be.
+ */
 export const TEST_OPTIONS = {
   get database (): string { return ON_POSTGRES ? createDatabase() : ':memory:' },
   ...(ON_POSTGRES ? { secret: SECRET } : {}),
@@ -48,16 +51,21 @@ export const TEST_OPTIONS = {
 } as const satisfies LatchkeyOptions
 
 /**
- * A host app with Latchkey in it and two routes of its own, closed when the test ends. `alice` has `admin` and `items:read`,
- * `bob` has `items:read`; they are there unless the host brings its own users.
+ * A host app with Latchkey in it and two routes of its own, closed when the test ends. `alice` has `admin` and
+ * `items:read`, `bob` has `items:read`; they are there unless the host brings its own users.
  */
-export async function build (t: Test, options: LatchkeyOptions = {}, server: FastifyServerOptions = {}): Promise<{ app: FastifyInstance, clock: TestClock }> {
+export async function build (
+  t: Test, options: LatchkeyOptions = {}, server: FastifyServerOptions = {}
+): Promise<{ app: FastifyInstance, clock: TestClock }> {
   const clock = createTestClock()
   const app = fastify({ logger: false, ...server } as FastifyServerOptions) as FastifyInstance
   t.teardown(() => app.close())
   askBefore(app)
   await app.register(latchkey, { ...TEST_OPTIONS, now: clock, ...options })
-  app.get('/protected-route', { onRequest: app.authenticate }, async request => ({ id: request.user.id, scopes: request.user.scopes }))
+  app.get(
+    '/protected-route', { onRequest: app.authenticate },
+    async request => ({ id: request.user.id, scopes: request.user.scopes })
+  )
   app.post('/protected-route', { onRequest: app.authenticate }, async request => ({ id: request.user.id }))
   app.get('/admin/', { preHandler: app.requireScopes('admin') }, async request => ({ id: request.user.id }))
   await app.ready()
@@ -66,8 +74,9 @@ export async function build (t: Test, options: LatchkeyOptions = {}, server: Fas
 }
 
 /**
- * With SQLite the next request knows what another process has committed. With PostgreSQL some request within the bound does: a test of two
- * nodes must not hang on which, so each request asks before it begins. What happens within the bound is for test/postgres.
+ * With SQLite the next request knows what another process has committed. With PostgreSQL some request within the bound
+ * does: a test of two nodes must not hang on which, so each request asks before it begins. What happens within the
+ * bound is for test/postgres.
  */
 export function askBefore (app: FastifyInstance): void {
   if (!ON_POSTGRES) return
@@ -79,7 +88,9 @@ export function askBefore (app: FastifyInstance): void {
   })
 }
 
-/** Adds users by their hashes. A check of their password would load dictionaries, which takes longer than most tests. */
+/**
+ * Adds users by their hashes. A check of their password would load dictionaries, which takes longer than most tests.
+ */
 export async function addUsers (app: FastifyInstance, names: readonly string[] = ['alice', 'bob']): Promise<void> {
   const { users } = app.latchkey
   if (await users.findByName('alice') !== null) return
@@ -98,14 +109,27 @@ export interface TokenBody {
 }
 
 /** Posts a form, as RFC 6749 has it. */
-export async function postForm (app: FastifyInstance, url: string, form: Record<string, string>, headers: Record<string, string> = {}): Promise<LightMyRequestResponse> {
-  return await app.inject({ method: 'POST', url, headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers }, payload: new URLSearchParams(form).toString() })
+export async function postForm (
+  app: FastifyInstance, url: string, form: Record<string, string>, headers: Record<string, string> = {}
+): Promise<LightMyRequestResponse> {
+  return await app.inject({
+    method: 'POST',
+    url,
+    headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers },
+    payload: new URLSearchParams(form).toString()
+  })
 }
 
 /** Logs in at `POST /token` and returns the tokens. */
-export async function logIn (app: FastifyInstance, username = 'alice', form: Record<string, string> = {}): Promise<TokenBody> {
+export async function logIn (
+  app: FastifyInstance, username = 'alice', form: Record<string, string> = {}
+): Promise<TokenBody> {
   const response = await postForm(app, '/token', { grant_type: 'password', username, password: PASSWORD, ...form })
-  if (response.statusCode !== 200) throw new Error(`Logging in ${username} failed: ${response.statusCode} ${response.body}`)
+  if (response.statusCode !== 200) {
+    throw new Error(
+    `Logging in ${username} failed: ${response.statusCode} ${response.body}`
+    )
+  }
   return response.json()
 }
 
@@ -117,7 +141,11 @@ export function bearer (token: string): { authorization: string } {
 /** Logs in at `POST /login` and returns the `Cookie` header that a browser would send from then on. */
 export async function logInWithCookies (app: FastifyInstance, username = 'alice'): Promise<{ cookie: string }> {
   const response = await app.inject({ method: 'POST', url: '/login', payload: { username, password: PASSWORD } })
-  if (response.statusCode !== 200) throw new Error(`Logging in ${username} failed: ${response.statusCode} ${response.body}`)
+  if (response.statusCode !== 200) {
+    throw new Error(
+    `Logging in ${username} failed: ${response.statusCode} ${response.body}`
+    )
+  }
   return { cookie: cookieHeader(response) }
 }
 

@@ -11,8 +11,14 @@ t.test('the generated tables of docs/reference are current: run `npm run docs`',
 
 t.test('docs/README.md links every page of docs', async t => {
   const contents = await readFile('docs/README.md', 'utf8')
-  const pages = (await readdir('docs', { recursive: true })).filter(file => file.endsWith('.md') && file !== 'README.md')
-  for (const page of pages.filter(page => !page.startsWith(`decisions${sep}`))) t.ok(contents.includes(`](${page.replaceAll(sep, '/')})`), page)
+  const pages = (await readdir('docs', { recursive: true })).filter(
+    file => file.endsWith('.md') && file !== 'README.md'
+  )
+  for (const page of pages.filter(page => !page.startsWith(`decisions${sep}`))) {
+    t.ok(
+      contents.includes(`](${page.replaceAll(sep, '/')})`), page
+    )
+  }
 })
 
 t.test('the README has the two commands first', async t => {
@@ -28,12 +34,17 @@ t.test('each example says on top what it shows, is in examples/README.md with it
   const files = (await readdir('examples', { recursive: true })).filter(file => /(?<!\.test)\.ts$/.test(file))
   t.ok(files.includes('plugin.ts') && files.includes(join('resource-server', 'demo.ts')), 'the examples are found')
   for (const file of files) {
-    const [, does = '', command = ''] = /^((?:\/\/ .+\n){1,3})\/\/\n\/\/ {3}(.+)\n/.exec(await readFile(join('examples', file), 'utf8')) ?? []
+    const [, does = '', command = ''] = /^((?:\/\/ .+\n){1,3})\/\/\n\/\/ {3}(.+)\n/.exec(
+      await readFile(join('examples', file), 'utf8')
+    ) ?? []
     t.not(does, '', `${file} begins with what it does`)
     const program = /node (dist\/examples\/\S+)\.js$/.exec(command)?.[1] ?? ''
     t.resolves(access(`${program.replace(/^dist\//, '')}.ts`), `${file} says how it is run: ${command}`)
     t.ok(readme.includes(`](${file})`) && readme.includes(`\`node ${program}.js\``), `${file} is in the table`)
     const test = file.split(/[/.]/)[0] ?? ''
-    t.resolves(Promise.any([access(`test/examples/${test}.test.ts`), access(`test/foreign/${test}/example.test.ts`)]), `${file} has a test`)
+    t.resolves(
+      Promise.any([access(`test/examples/${test}.test.ts`), access(`test/foreign/${test}/example.test.ts`)]),
+      `${file} has a test`
+    )
   }
 })

@@ -6,7 +6,8 @@ import type { RouteOptions } from 'fastify'
 import latchkey from '../app.js'
 import { FORMATS } from '../lib/identity/json-formats.js'
 
-// The schemas are checked here and not by each process that starts, which would pay for it with a twentieth of its time.
+// The schemas are checked here and not by each process that starts, which would pay for it with a twentieth of its
+// time.
 
 const ajv = new Ajv({ strict: false, formats: FORMATS })
 ajv.addKeyword({ keyword: 'callable', schemaType: 'array' })
@@ -14,7 +15,8 @@ ajv.addKeyword({ keyword: 'callable', schemaType: 'array' })
 const folder = new URL('../schemas/', import.meta.url)
 
 function isSchema (value: unknown): value is object {
-  return typeof value === 'object' && value !== null && ('type' in value || 'anyOf' in value) && !('properties' in value && value.properties === undefined)
+  return typeof value === 'object' && value !== null && ('type' in value || 'anyOf' in value) &&
+    !('properties' in value && value.properties === undefined)
 }
 
 t.test('every schema that is exported is one', async t => {
@@ -26,7 +28,9 @@ t.test('every schema that is exported is one', async t => {
       t.doesNotThrow(() => ajv.compile(value), `${name} of ${file}`)
     }
   }
-  for (const name of ['Options', 'ServiceOptions', 'VerifierOptions', 'UserRecord', 'TokenRequest', 'Problem']) t.ok(found.includes(name), `${name} is among them`)
+  for (const name of [
+    'Options', 'ServiceOptions', 'VerifierOptions', 'UserRecord', 'TokenRequest', 'Problem'
+  ]) t.ok(found.includes(name), `${name} is among them`)
 })
 
 t.test('every schema of a route is one', async t => {
@@ -34,7 +38,9 @@ t.test('every schema of a route is one', async t => {
   t.teardown(() => app.close())
   const routes: RouteOptions[] = []
   app.addHook('onRoute', route => { routes.push(route) })
-  await app.register(latchkey, { database: ':memory:', registration: true, metrics: true, statusList: true, rateLimit: true })
+  await app.register(
+    latchkey, { database: ':memory:', registration: true, metrics: true, statusList: true, rateLimit: true }
+  )
   await app.ready()
   t.ok(routes.length > 30)
   for (const { method, url, schema = {} } of routes) {

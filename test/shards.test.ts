@@ -10,7 +10,13 @@ t.test('each test file is in exactly one entry, and the entries are current: `np
   t.strictSame(left, [])
   const files = shards.flatMap(shard => shard.files)
   t.strictSame(files.filter((file, index) => files.indexOf(file) !== index), [])
-  const written = (await readdir(join(root, 'test/shards'), { recursive: true })).filter(file => file.endsWith('.ts')).sort()
+  const written = (await readdir(
+    join(root, 'test/shards'), { recursive: true }
+  )).filter(file => file.endsWith('.ts')).sort()
   t.strictSame(written, shards.map(({ name }) => `${name}.test.ts`).sort())
-  for (const shard of shards) t.equal(await readFile(join(root, 'test/shards', `${shard.name}.test.ts`), 'utf8'), renderShard(shard), shard.name)
+  for (const shard of shards) {
+    t.equal(
+      await readFile(join(root, 'test/shards', `${shard.name}.test.ts`), 'utf8'), renderShard(shard), shard.name
+    )
+  }
 })

@@ -22,7 +22,9 @@ export function createTestClock (start: number = Date.now()): TestClock {
     advance (duration: string | number) {
       const milliseconds = typeof duration === 'string' ? readDuration(duration) : duration
       if (milliseconds === undefined || !(milliseconds >= 0 && milliseconds < Infinity)) {
-        throw new TypeError(`advance() takes milliseconds or a duration such as 900s, 15m or 30d, not ${String(duration)}`)
+        throw new TypeError(
+          `advance() takes milliseconds or a duration such as 900s, 15m or 30d, not ${String(duration)}`
+        )
       }
       time += milliseconds
     }

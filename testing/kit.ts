@@ -45,7 +45,11 @@ export function withTestKit<App extends TestableApp> (app: App): App & TestKit {
   async function readServices (): Promise<Latchkey> {
     const registered: { latchkey?: Latchkey } = app
     if (registered.latchkey === undefined) await app.ready()
-    if (registered.latchkey === undefined) throw new TypeError('withTestKit() was given an app without Latchkey: pass the app or scope on which Latchkey is registered')
+    if (registered.latchkey === undefined) {
+      throw new TypeError(
+        'withTestKit() was given an app without Latchkey: pass the app or scope on which Latchkey is registered'
+      )
+    }
     return registered.latchkey
   }
 
@@ -67,12 +71,20 @@ export function withTestKit<App extends TestableApp> (app: App): App & TestKit {
 
   async function findUser (services: Latchkey, who: TestUser): Promise<User> {
     const users = builtInUsers(services)
-    if (typeof who === 'string' && users === undefined) throw new TypeError(`This app manages its users itself (option users): pass a user instead of the name ${who}`)
+    if (typeof who === 'string' && users === undefined) {
+      throw new TypeError(`This app manages its users itself (option users): pass a user instead of the name ${who}`)
+    }
     const user = typeof who === 'string' || 'id' in who ? who : await findUserWith(services, users, who.scopes)
     if (users === undefined) return user as User
     // Read the user again, because the one that the test holds may be out of date.
     const account = typeof user === 'string' ? await users.findByName(user) : await users.findById(user.id)
-    if (account === null) throw new TypeError(`There is no user ${typeof user === 'string' ? user : user.username}: add the user with app.latchkey.users.add()`)
+    if (account === null) {
+      throw new TypeError(
+        `There is no user ${typeof user === 'string'
+          ? user
+          : user.username}: add the user with app.latchkey.users.add()`
+      )
+    }
     return account
   }
 

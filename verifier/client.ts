@@ -54,9 +54,19 @@ export function createServiceClient ({ credentials, endpoint, scope, requests, t
 
   async function fetchToken (): Promise<HeldToken> {
     const since = readMoment(time)
-    const { members } = await requests.json(endpoint(), { method: 'POST', headers: basic, form: { grant_type: 'client_credentials', scope } })
+    const { members } = await requests.json(endpoint(), {
+      method: 'POST',
+      headers: basic,
+      form: { grant_type: 'client_credentials', scope }
+    })
     const { access_token: text, expires_in: seconds, token_type: type } = members
-    if (typeof text !== 'string' || typeof type !== 'string' || type.toLowerCase() !== 'bearer' || typeof seconds !== 'number' || !(seconds > 0)) {
+    if (
+      typeof text !== 'string' ||
+      typeof type !== 'string' ||
+      type.toLowerCase() !== 'bearer' ||
+      typeof seconds !== 'number' ||
+      !(seconds > 0)
+    ) {
       throw new Error('The token endpoint did not return a usable access token')
     }
     isConfirmed = true

@@ -40,7 +40,12 @@ async function discover (issuer: string, requests: Requests): Promise<ServiceMet
     if (value === undefined) return undefined
     const target = typeof value === 'string' && URL.canParse(value) ? new URL(value) : undefined
     const mayLeave = name === 'jwks_uri' && target?.protocol === 'https:'
-    if (target === undefined || target.username !== '' || target.password !== '' || (target.origin !== origin && !mayLeave)) {
+    if (
+      target === undefined ||
+      target.username !== '' ||
+      target.password !== '' ||
+      (target.origin !== origin && !mayLeave)
+    ) {
       throw new Error(`The metadata at ${url} contains a ${name} that is not at ${origin}`)
     }
     return target.href
@@ -49,7 +54,9 @@ async function discover (issuer: string, requests: Requests): Promise<ServiceMet
   const jwksUri = read('jwks_uri')
   if (jwksUri === undefined) throw new Error(`The metadata at ${url} has no jwks_uri`)
   const scopes = members.scopes_supported ?? []
-  if (!Array.isArray(scopes) || !scopes.every(scope => typeof scope === 'string')) throw new Error(`The metadata at ${url} has a scopes_supported that is not a list of names`)
+  if (!Array.isArray(scopes) || !scopes.every(scope => typeof scope === 'string')) {
+    throw new Error(`The metadata at ${url} has a scopes_supported that is not a list of names`)
+  }
   return {
     jwksUri,
     tokenEndpoint: read('token_endpoint'),

@@ -45,7 +45,10 @@ export function openEventStream ({ url, headers, requests, time, silence, onEven
 
   async function read (): Promise<never> {
     expect(OPENING)
-    const response = await requests.open(url, { headers: { accept: 'text/event-stream', 'cache-control': 'no-cache', ...headers }, signal: abort.signal })
+    const response = await requests.open(url, {
+      headers: { accept: 'text/event-stream', 'cache-control': 'no-cache', ...headers },
+      signal: abort.signal
+    })
     const type = response.headers.get('content-type') ?? ''
     if (!/^text\/event-stream\s*(;|$)/i.test(type)) throw new Error(`${url} did not respond with an event stream`)
     const parser = createParser({

@@ -138,7 +138,11 @@ function takeRules (receiver: Receiver, { data, id }: EventSourceMessage): void 
 function assertClocksAgree ({ time, bound }: Receiver, sent: Moment): void {
   const now = readMoment(time)
   const apart = Math.abs((now.wall - sent.wall) - (now.stopwatch - sent.stopwatch))
-  if (apart > bound / 4) throw new Error(`The clock of this machine was set, or the machine slept: its two clocks differ by ${Math.round(apart)} ms`)
+  if (apart > bound / 4) {
+    throw new Error(
+      `The clock of this machine was set, or the machine slept: its two clocks differ by ${Math.round(apart)} ms`
+    )
+  }
 }
 
 /** Returns the age of the state, in milliseconds. */

@@ -35,7 +35,10 @@ export function createFreshness (time: Stopwatches, bound: number): Freshness {
       const now = readMoment(time)
       const elapsed = asOf - Math.abs(asOf) * DRIFT
       // Never in the future: a stopwatch may stop while its machine sleeps, so the sum can exceed its current reading.
-      const next = { wall: Math.min(sent.wall + elapsed, now.wall), stopwatch: Math.min(sent.stopwatch + elapsed, now.stopwatch) }
+      const next = {
+        wall: Math.min(sent.wall + elapsed, now.wall),
+        stopwatch: Math.min(sent.stopwatch + elapsed, now.stopwatch)
+      }
       const isNewest = known === undefined || next.stopwatch >= known.stopwatch
       if (isNewest) known = next
       return { age: ageOf(next, time), isNewest }

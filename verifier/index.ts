@@ -70,7 +70,17 @@ export interface Verifier {
  * @throws TypeError if an option is invalid. The message names the option and its legal values.
  */
 export function createVerifier (options: VerifierOptions): Verifier {
-  const { issuer, audience, credentials, revocationBound: bound, whenStale, scopes, log, fetch, time } = readVerifierOptions(options)
+  const {
+    issuer,
+    audience,
+    credentials,
+    revocationBound: bound,
+    whenStale,
+    scopes,
+    log,
+    fetch,
+    time
+  } = readVerifierOptions(options)
   const requests = createRequests(fetch)
   const discovery = createDiscovery(issuer, requests)
   const clock = createClock(time.wall, time.stopwatch)
@@ -83,14 +93,23 @@ export function createVerifier (options: VerifierOptions): Verifier {
   const readiness = createReadiness()
   const keys = createKeySource({
     async read () {
-      const { members, maxAge } = await requests.json(discovery.endpoint('jwksUri'), { headers: { 'cache-control': 'no-cache' } })
+      const { members, maxAge } = await requests.json(discovery.endpoint('jwksUri'), {
+        headers: { 'cache-control': 'no-cache' }
+      })
       return { ...readJwks(members, { issuer, audience }), maxAge }
     },
     time,
     onRead: noteIfAccepting,
     onFailure: reporter.failed
   })
-  const status = createRevocationStatus({ issuer, hasFeed: credentials !== undefined, keys, freshness, reporter, closed: closing.signal })
+  const status = createRevocationStatus({
+    issuer,
+    hasFeed: credentials !== undefined,
+    keys,
+    freshness,
+    reporter,
+    closed: closing.signal
+  })
   // Without a feed, no heartbeat carries the time of the service.
   const ledger = { readTime: credentials === undefined ? async () => {} : heartbeats.next }
   const revocations = { isRevoked: index.isRevoked, additions: index.additions }
@@ -112,13 +131,33 @@ export function createVerifier (options: VerifierOptions): Verifier {
     time,
     onConfirmed: noteIfAccepting
   })
-  const introspection = client && asking
-    ? createIntrospection({ endpoint: () => discovery.endpoint('introspectionEndpoint'), client, requests, time, bound })
-    : undefined
-  const fallback = introspection && createFallback({ keys: keys.all, clock, ledger, revocations, introspection, reporter })
-  const feed = client && createFeed({
-    endpoint: () => discovery.endpoint('feedEndpoint'), client, requests, time, bound, index, clock, keys, freshness, onState: noteState, onFailure: reporter.failed
-  })
+  const introspection =
+    client && asking
+      ? createIntrospection({
+        endpoint: () => discovery.endpoint('introspectionEndpoint'),
+        client,
+        requests,
+        time,
+        bound
+      })
+      : undefined
+  const fallback =
+    introspection && createFallback({ keys: keys.all, clock, ledger, revocations, introspection, reporter })
+  const feed =
+    client &&
+    createFeed({
+      endpoint: () => discovery.endpoint('feedEndpoint'),
+      client,
+      requests,
+      time,
+      bound,
+      index,
+      clock,
+      keys,
+      freshness,
+      onState: noteState,
+      onFailure: reporter.failed
+    })
 
   function noteState (): void {
     heartbeats.note()
@@ -126,7 +165,11 @@ export function createVerifier (options: VerifierOptions): Verifier {
   }
 
   function isAccepting (): boolean {
-    return !closing.signal.aborted && keys.areThere() && (status.isKnown() || (fallback !== undefined && client?.isConfirmed() === true))
+    return (
+      !closing.signal.aborted &&
+      keys.areThere() &&
+      (status.isKnown() || (fallback !== undefined && client?.isConfirmed() === true))
+    )
   }
 
   function noteIfAccepting (): void {
@@ -136,11 +179,24 @@ export function createVerifier (options: VerifierOptions): Verifier {
   }
 
   function recover (error: unknown, token: string): Promise<AuthenticatedUser> {
-    if (closing.signal.aborted || fallback === undefined || !(error instanceof LatchkeyError) || error.code !== 'revocation_unknown') throw error
+    if (
+      closing.signal.aborted ||
+      fallback === undefined ||
+      !(error instanceof LatchkeyError) ||
+      error.code !== 'revocation_unknown'
+    ) { throw error }
     return fallback(token)
   }
 
-  start({ discovery, needed: endpointsFor({ feed, fallback }), keys, feed, reporter, pause, closed: closing.signal }).catch(reporter.failed)
+  start({
+    discovery,
+    needed: endpointsFor({ feed, fallback }),
+    keys,
+    feed,
+    reporter,
+    pause,
+    closed: closing.signal
+  }).catch(reporter.failed)
 
   return {
     ready: () => readiness.promise,
@@ -156,7 +212,12 @@ export function createVerifier (options: VerifierOptions): Verifier {
     },
     status () {
       const age = freshness.age()
-      return { accepting: isAccepting(), fresh: freshness.isFresh(), age: age === Infinity ? undefined : age, error: reporter.error() }
+      return {
+        accepting: isAccepting(),
+        fresh: freshness.isFresh(),
+        age: age === Infinity ? undefined : age,
+        error: reporter.error()
+      }
     },
     scopes: () => scopes === undefined ? discovery.scopes() : Object.keys({ ...BUILT_IN_SCOPES, ...scopes }),
     close () {

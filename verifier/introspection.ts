@@ -46,8 +46,18 @@ export function createIntrospection ({ endpoint, client, requests, time, bound }
   async function ask (token: string, asked: Moment): Promise<Answer> {
     // The service tells a client without the scope that every token is inactive, which would log everyone out.
     await client.confirm()
-    const { members: { active }, headers } = await requests.json(endpoint(), { method: 'POST', headers: client.basic, form: { token, token_type_hint: 'access_token' }, timeout: bound })
-    if (typeof active !== 'boolean') throw new Error('The introspection response does not say whether the token is active')
+    const {
+      members: { active },
+      headers
+    } = await requests.json(endpoint(), {
+      method: 'POST',
+      headers: client.basic,
+      form: { token, token_type_hint: 'access_token' },
+      timeout: bound
+    })
+    if (typeof active !== 'boolean') {
+      throw new Error('The introspection response does not say whether the token is active')
+    }
     const asOf = readInteger(headers.get('revocation-as-of'))
     if (asOf === undefined) throw new Error('The introspection response has no valid Revocation-As-Of header')
     // Never later than the question.

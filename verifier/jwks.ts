@@ -37,9 +37,14 @@ export interface JwkSet {
  * section 5 says, it skips unusable keys: keys for another use or algorithm, keys whose type does not match the
  * algorithm, keys of the wrong length, and all keys that share a name. Throws if it is not a JWK set.
  */
-export function readJwks (members: Record<string, unknown>, profile: { issuer: string, audience: readonly string[] }): JwkSet {
+export function readJwks (
+  members: Record<string, unknown>,
+  profile: { issuer: string, audience: readonly string[] }
+): JwkSet {
   const { keys: list } = members
-  if (!Array.isArray(list) || list.length > MAX_KEYS) throw new Error('The JWKS has no list of keys, or has more than a hundred keys')
+  if (!Array.isArray(list) || list.length > MAX_KEYS) {
+    throw new Error('The JWKS has no list of keys, or has more than a hundred keys')
+  }
   const keys = new Map<string, VerificationKey>()
   const kids = new Set<string>()
   for (const jwk of list as unknown[]) {
@@ -60,7 +65,10 @@ function kidOf (jwk: unknown): string | undefined {
   return typeof kid === 'string' && kid !== '' ? kid : undefined
 }
 
-function toKey (jwk: JsonWebKey, profile: { issuer: string, audience: readonly string[] }): VerificationKey | undefined {
+function toKey (
+  jwk: JsonWebKey,
+  profile: { issuer: string, audience: readonly string[] }
+): VerificationKey | undefined {
   const { kty, alg, use, crv, key_ops: operations } = jwk
   const kind = typeof alg === 'string' && Object.hasOwn(KINDS, alg) ? KINDS[alg] : undefined
   if (kind === undefined || kty !== kind.kty || crv !== kind.crv) return undefined

@@ -133,7 +133,9 @@ export function createKeySource ({ read, time, onRead, onFailure }: KeySourceOpt
     load,
     loadIfDue () {
       if (loading !== undefined) return background
-      if (failures > 0 ? hasPaused(pauseAfter(failures - 1)) : readAt === undefined || ageOf(readAt, time) >= maxAge) return loadInBackground()
+      if (failures > 0 ? hasPaused(pauseAfter(failures - 1)) : readAt === undefined || ageOf(readAt, time) >= maxAge) {
+        return loadInBackground()
+      }
       return undefined
     },
     vouch (names) {

@@ -25,7 +25,12 @@ export function readRules (data: string): Rule[] {
 /** Reads the `data` of a `state` event. Throws if it is malformed. */
 export function readState (data: string): FeedState {
   const { as_of: asOf, time, keys } = parse(data)
-  if (!Number.isSafeInteger(asOf) || !isTime(time) || !Array.isArray(keys) || !keys.every(kid => typeof kid === 'string')) throw new Error('The feed sent a malformed state')
+  if (
+    !Number.isSafeInteger(asOf) ||
+    !isTime(time) ||
+    !Array.isArray(keys) ||
+    !keys.every(kid => typeof kid === 'string')
+  ) { throw new Error('The feed sent a malformed state') }
   return { asOf: asOf as number, time, keys }
 }
 
@@ -39,8 +44,18 @@ function parse (data: string): Record<string, unknown> {
 }
 
 function toRule (value: unknown): Rule {
-  const { kind, value: name, issued_before: issuedBefore = null, expires_at: expiresAt } = (value ?? {}) as Record<string, unknown>
-  if (!KINDS.includes(kind) || typeof name !== 'string' || !(issuedBefore === null || isTime(issuedBefore)) || !isTime(expiresAt)) {
+  const {
+    kind,
+    value: name,
+    issued_before: issuedBefore = null,
+    expires_at: expiresAt
+  } = (value ?? {}) as Record<string, unknown>
+  if (
+    !KINDS.includes(kind) ||
+    typeof name !== 'string' ||
+    !(issuedBefore === null || isTime(issuedBefore)) ||
+    !isTime(expiresAt)
+  ) {
     throw new Error('The feed sent a malformed rule, or one of an unknown kind')
   }
   return { kind: kind as Rule['kind'], value: name, issuedBefore, expiresAt }

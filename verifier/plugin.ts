@@ -17,7 +17,9 @@ import type { Verifier } from './index.js'
  */
 const BOOT_WAIT = 3_000
 
-const checkOptions = createOptionCheck<VerifierPluginOptions & Required<Pick<VerifierPluginOptions, 'cookies' | 'trustedOrigins'>>>(VerifierPluginOptions)
+const checkOptions = createOptionCheck<
+  VerifierPluginOptions & Required<Pick<VerifierPluginOptions, 'cookies' | 'trustedOrigins'>>
+>(VerifierPluginOptions)
 
 const hostGuards = createHostGuards('fastify-latchkey/verifier/plugin')
 export const { authenticate, authenticateOptional, requireScopes } = hostGuards
@@ -29,16 +31,27 @@ export const { authenticate, authenticateOptional, requireScopes } = hostGuards
  */
 const latchkeyVerifier: FastifyPluginAsync<VerifierPluginOptions> = async function latchkeyVerifier (app, given) {
   const { cookies: { secure = true }, trustedOrigins, ...options } = checkOptions(given)
-  const cookies = await createCookies({ cookiesSecure: secure, trustedOrigins: readOrigins('trustedOrigins', trustedOrigins) })
+  const cookies = await createCookies({
+    cookiesSecure: secure,
+    trustedOrigins: readOrigins('trustedOrigins', trustedOrigins)
+  })
   const verifier = createVerifier({ log: app.log, ...options })
   app.addHook('onClose', () => verifier.close())
   // The schemes that its document would need are those of the service.
   secureRoutes(app, () => false)
 
-  hostGuards.register(app, createAuthenticator({ tokens: verifier, cookies, assertKnown: createScopeCheck(app, verifier) }))
+  hostGuards.register(
+    app,
+    createAuthenticator({ tokens: verifier, cookies, assertKnown: createScopeCheck(app, verifier) })
+  )
   await waitFor(verifier)
   const { accepting, error } = verifier.status()
-  if (!accepting) app.log.warn({ reason: error }, 'starting without the service that issues the tokens: guarded routes respond 503 until it can be reached')
+  if (!accepting) {
+    app.log.warn(
+      { reason: error },
+      'starting without the service that issues the tokens: guarded routes respond 503 until it can be reached'
+    )
+  }
 }
 
 /**
@@ -47,11 +60,14 @@ const latchkeyVerifier: FastifyPluginAsync<VerifierPluginOptions> = async functi
  */
 function createScopeCheck (app: FastifyInstance, verifier: Verifier): (scopes: readonly string[]) => void {
   return function assertKnown (scopes) {
-    const check = (names: readonly string[]): void => assertKnownScopes(scopes, Object.fromEntries(names.map(name => [name, name])))
+    const check = (names: readonly string[]): void =>
+      assertKnownScopes(scopes, Object.fromEntries(names.map(name => [name, name])))
     const names = verifier.scopes()
     if (names !== undefined) return check(names)
     verifier.ready().then(() => check(verifier.scopes() ?? [])).catch((error: unknown) => {
-      if (error instanceof RangeError) app.log.error({ err: error }, 'a guard requires a scope that no token can have: correct its name')
+      if (error instanceof RangeError) {
+        app.log.error({ err: error }, 'a guard requires a scope that no token can have: correct its name')
+      }
     })
   }
 }
@@ -63,7 +79,10 @@ async function waitFor (verifier: Verifier): Promise<void> {
   clearTimeout(timer)
 }
 
-const plugin: FastifyPluginAsync<VerifierPluginOptions> = fp(latchkeyVerifier, { name: 'fastify-latchkey-verifier', fastify: '5.x' })
+const plugin: FastifyPluginAsync<VerifierPluginOptions> = fp(latchkeyVerifier, {
+  name: 'fastify-latchkey-verifier',
+  fastify: '5.x'
+})
 export default plugin
 export { plugin as verifier }
 

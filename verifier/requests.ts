@@ -62,7 +62,10 @@ export function createRequests (fetch: typeof globalThis.fetch): Requests {
     }
     if (response.status === 200) return response
     const error = await readError(response)
-    throw new UnexpectedAnswer(response.status, `${url} answers ${response.status}${error === undefined ? '' : ` ${error}`}`)
+    throw new UnexpectedAnswer(
+      response.status,
+      `${url} answers ${response.status}${error === undefined ? '' : ` ${error}`}`
+    )
   }
 
   return {
@@ -80,7 +83,11 @@ export function createRequests (fetch: typeof globalThis.fetch): Requests {
           signal: abort.signal
         })
         const text = await readText(response, url)
-        return { members: parseObject(text, url), headers: response.headers, maxAge: maxAgeOf(response.headers.get('cache-control')) }
+        return {
+          members: parseObject(text, url),
+          headers: response.headers,
+          maxAge: maxAgeOf(response.headers.get('cache-control'))
+        }
       } finally {
         clearTimeout(timer)
         underWay.delete(abort)
@@ -122,7 +129,9 @@ function parseObject (text: string, url: string): Record<string, unknown> {
   try {
     value = JSON.parse(text)
   } catch {}
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Error(`The response of ${url} is not a JSON object`)
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new Error(`The response of ${url} is not a JSON object`)
+  }
   return value as Record<string, unknown>
 }
 

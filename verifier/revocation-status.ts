@@ -30,7 +30,9 @@ export function createRevocationStatus ({ issuer, hasFeed, keys, freshness, repo
   function whyUnknown (): string {
     if (!hasFeed) return `the keys of ${issuer} have not been read for too long`
     const age = freshness.age()
-    return age === Infinity ? 'the feed has not sent the revocations yet' : `the known revocations are ${Math.round(age)} ms old, which is more than the bound`
+    return age === Infinity
+      ? 'the feed has not sent the revocations yet'
+      : `the known revocations are ${Math.round(age)} ms old, which is more than the bound`
   }
 
   return {

@@ -28,7 +28,9 @@ export interface VerifierSettings {
 /** Milliseconds. Heartbeats come every 200, and one may be late. */
 const SHORTEST_BOUND = 500
 
-const checkOptions = createOptionCheck<VerifierOptions & Required<Pick<VerifierOptions, 'revocations' | 'revocationBound' | 'whenStale'>>>(VerifierOptions)
+const checkOptions = createOptionCheck<
+  VerifierOptions & Required<Pick<VerifierOptions, 'revocations' | 'revocationBound' | 'whenStale'>>
+>(VerifierOptions)
 
 const SILENCE: VerifierLog = { info () {}, warn () {} }
 
@@ -41,9 +43,17 @@ export function readVerifierOptions (given: unknown): VerifierSettings {
   const { issuer, audience = issuer, clientId, clientSecret, revocations, whenStale, scopes, log = SILENCE } = options
   if (revocations === 'none') {
     for (const name of ['clientId', 'clientSecret'] as const) {
-      if (options[name] !== undefined) throw new TypeError(`Latchkey: the option ${name} has no effect with revocations: 'none': remove one of the two`)
+      if (options[name] !== undefined) {
+        throw new TypeError(
+          `Latchkey: the option ${name} has no effect with revocations: 'none': remove one of the two`
+        )
+      }
     }
-    if (whenStale === 'introspect') throw new TypeError("Latchkey: the option whenStale has no effect with revocations: 'none': remove one of the two")
+    if (whenStale === 'introspect') {
+      throw new TypeError(
+        "Latchkey: the option whenStale has no effect with revocations: 'none': remove one of the two"
+      )
+    }
   }
   const credentials = clientId === undefined || clientSecret === undefined ? undefined : { clientId, clientSecret }
   if (revocations === 'feed' && credentials === undefined) {

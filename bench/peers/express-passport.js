@@ -36,12 +36,22 @@ function requireScope (scope) {
   }
 }
 
-app.get('/items/1', passport.authenticate('jwt', { session: false }), requireScope('items:read'), (request, response) => {
-  response.json(ITEM)
-})
+app.get(
+  '/items/1',
+  passport.authenticate('jwt', { session: false }),
+  requireScope('items:read'),
+  (request, response) => {
+    response.json(ITEM)
+  }
+)
 
 function bearer (key, expiresIn) {
-  const token = jwt.sign({ scope: 'items:read' }, key, { subject: 'johndoe', issuer: ISSUER, audience: AUDIENCE, expiresIn })
+  const token = jwt.sign({ scope: 'items:read' }, key, {
+    subject: 'johndoe',
+    issuer: ISSUER,
+    audience: AUDIENCE,
+    expiresIn
+  })
   return { authorization: `Bearer ${token}` }
 }
 

@@ -37,23 +37,40 @@ export async function createApp (algorithm, { trusted } = {}) {
   await app.register(fastifyJwt, {
     secret: makeSecret[algorithm](),
     sign: { algorithm, iss: ISSUER, aud: AUDIENCE, expiresIn: LIFETIME },
-    verify: { algorithms: [algorithm], allowedIss: ISSUER, allowedAud: AUDIENCE, requiredClaims: ['exp', 'iss', 'aud'] },
+    verify: {
+      algorithms: [algorithm],
+      allowedIss: ISSUER,
+      allowedAud: AUDIENCE,
+      requiredClaims: ['exp', 'iss', 'aud']
+    },
     trusted
   })
 
   const users = new Map([['johndoe', { scope: 'items:read', passwordHash: await bcrypt.hash(PASSWORD, 10) }]])
 
-  app.post('/login', {
-    schema: {
-      body: { type: 'object', required: ['username', 'password'], properties: { username: { type: 'string' }, password: { type: 'string' } } },
-      response: { 200: { type: 'object', required: ['access_token'], properties: { access_token: { type: 'string' } } } }
+  app.post(
+    '/login',
+    {
+      schema: {
+        body: {
+          type: 'object',
+          required: ['username', 'password'],
+          properties: { username: { type: 'string' }, password: { type: 'string' } }
+        },
+        response: {
+          200: { type: 'object', required: ['access_token'], properties: { access_token: { type: 'string' } } }
+        }
+      }
+    },
+    async (request, reply) => {
+      const { username, password } = request.body
+      const user = users.get(username)
+      if (user === undefined || !(await bcrypt.compare(password, user.passwordHash))) {
+        return reply.code(401).send({ message: 'Incorrect username or password' })
+      }
+      return { access_token: app.jwt.sign({ sub: username, scope: user.scope, jti: randomUUID() }) }
     }
-  }, async (request, reply) => {
-    const { username, password } = request.body
-    const user = users.get(username)
-    if (user === undefined || !await bcrypt.compare(password, user.passwordHash)) return reply.code(401).send({ message: 'Incorrect username or password' })
-    return { access_token: app.jwt.sign({ sub: username, scope: user.scope, jti: randomUUID() }) }
-  })
+  )
 
   const login = {
     method: 'POST',

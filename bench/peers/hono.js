@@ -15,28 +15,47 @@ const AUDIENCE = 'https://items.example.com'
 const secret = await makeSecret()
 
 function makeSecret () {
-  return webcrypto.subtle.importKey('raw', randomBytes(32), { name: 'HMAC', hash: 'SHA-256' }, false, ['sign', 'verify'])
+  return webcrypto.subtle.importKey('raw', randomBytes(32), { name: 'HMAC', hash: 'SHA-256' }, false, [
+    'sign',
+    'verify'
+  ])
 }
 
 const app = new Hono()
 
 function requireScope (scope) {
   return async (context, next) => {
-    if (!context.get('jwtPayload').scope.split(' ').includes(scope)) return context.json({ message: 'Missing scope' }, 403)
+    if (!context.get('jwtPayload').scope.split(' ').includes(scope)) {
+      return context.json({ message: 'Missing scope' }, 403)
+    }
     await next()
   }
 }
 
-app.use('/items/*', jwt({ secret, alg: 'HS256', verification: { iss: ISSUER, aud: AUDIENCE } }), requireScope('items:read'))
+app.use(
+  '/items/*',
+  jwt({ secret, alg: 'HS256', verification: { iss: ISSUER, aud: AUDIENCE } }),
+  requireScope('items:read')
+)
 
 app.get('/items/1', context => context.json(ITEM))
 
 async function bearer (key, lifetime) {
   const now = Math.floor(Date.now() / 1000)
-  const token = await sign({ sub: 'johndoe', scope: 'items:read', iss: ISSUER, aud: AUDIENCE, iat: now, exp: now + lifetime }, key, 'HS256')
+  const token = await sign(
+    { sub: 'johndoe', scope: 'items:read', iss: ISSUER, aud: AUDIENCE, iat: now, exp: now + lifetime },
+    key,
+    'HS256'
+  )
   return { authorization: `Bearer ${token}` }
 }
 
-const headers = { good: await bearer(secret, 3600), expired: await bearer(secret, -3600), forged: await bearer(await makeSecret(), 3600) }
+const headers = {
+  good: await bearer(secret, 3600),
+  expired: await bearer(secret, -3600),
+  forged: await bearer(await makeSecret(), 3600)
+}
 
-serve({ fetch: app.fetch, hostname: '127.0.0.1', port: 0 }, ({ port }) => announce({ url: `http://127.0.0.1:${port}`, headers }))
+serve({ fetch: app.fetch, hostname: '127.0.0.1', port: 0 }, ({ port }) =>
+  announce({ url: `http://127.0.0.1:${port}`, headers })
+)

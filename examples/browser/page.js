@@ -3,7 +3,15 @@ import { createClient, ResponseError } from './client.js'
 // The origin of the API. '' is the origin of the page.
 const { api } = document.documentElement.dataset
 const client = createClient({ url: `${api}/auth`, transport: 'cookie' })
-const [message, login, account, add, load, logout, notes] = ['message', 'login', 'account', 'add', 'load', 'logout', 'notes'].map(id => document.getElementById(id))
+const [message, login, account, add, load, logout, notes] = [
+  'message',
+  'login',
+  'account',
+  'add',
+  'load',
+  'logout',
+  'notes'
+].map(id => document.getElementById(id))
 
 /** Shows the login form, or the notes. */
 function show (isLoggedIn, text) {

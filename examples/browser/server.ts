@@ -33,7 +33,13 @@ const PAGES = [
 
 /** Bundles the client into one file for the page. In your project, use the bundler that builds the rest of the page. */
 async function bundleClient (): Promise<string> {
-  const { outputFiles } = await bundle({ entryPoints: [fileURLToPath(import.meta.resolve('fastify-latchkey/client'))], bundle: true, minify: true, format: 'esm', write: false })
+  const { outputFiles } = await bundle({
+    entryPoints: [fileURLToPath(import.meta.resolve('fastify-latchkey/client'))],
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    write: false
+  })
   return outputFiles[0]?.text ?? ''
 }
 
@@ -79,13 +85,19 @@ export async function build (other: string, options: LatchkeyOptions = {}): Prom
 
     // Accepts a form, which any site can make a browser send. The guard rejects a form that another site sends with our
     // cookies.
-    scope.post<{ Body: { text: string } }>('/notes', {
-      onRequest: app.authenticate,
-      schema: { body: { type: 'object', required: ['text'], properties: { text: { type: 'string', maxLength: 1_000 } } } }
-    }, async ({ user, body }, reply) => {
-      notesOf.set(user.id, [...notesOf.get(user.id) ?? [], body.text])
-      return reply.code(201).send(notesOf.get(user.id))
-    })
+    scope.post<{ Body: { text: string } }>(
+      '/notes',
+      {
+        onRequest: app.authenticate,
+        schema: {
+          body: { type: 'object', required: ['text'], properties: { text: { type: 'string', maxLength: 1_000 } } }
+        }
+      },
+      async ({ user, body }, reply) => {
+        notesOf.set(user.id, [...(notesOf.get(user.id) ?? []), body.text])
+        return reply.code(201).send(notesOf.get(user.id))
+      }
+    )
   })
 
   await servePages(app, () => '')

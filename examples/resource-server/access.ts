@@ -53,15 +53,23 @@ const TIMEOUT = 5_000
  * valid.
  */
 const TOKEN_FAULTS = [
-  errors.JWTExpired, errors.JWTClaimValidationFailed, errors.JWTInvalid, errors.JWSInvalid, errors.JWSSignatureVerificationFailed,
-  errors.JOSEAlgNotAllowed, errors.JOSENotSupported, errors.JWKSNoMatchingKey, errors.JWKSMultipleMatchingKeys
+  errors.JWTExpired,
+  errors.JWTClaimValidationFailed,
+  errors.JWTInvalid,
+  errors.JWSInvalid,
+  errors.JWSSignatureVerificationFailed,
+  errors.JOSEAlgNotAllowed,
+  errors.JOSENotSupported,
+  errors.JWKSNoMatchingKey,
+  errors.JWKSMultipleMatchingKeys
 ]
 
 /** Discovers the endpoints of the service and creates the guards. Rejects if the service cannot be reached. */
 export async function createAccess ({ issuer, audience, client }: AccessOptions): Promise<Access> {
   const { jwksUri, introspectionEndpoint } = await discover(issuer)
   const keys = createRemoteJWKSet(jwksUri, { cacheMaxAge: KEYS_MAX_AGE, timeoutDuration: TIMEOUT })
-  const authorization = `Basic ${Buffer.from(`${encodeURIComponent(client.id)}:${encodeURIComponent(client.secret)}`).toString('base64')}`
+  const authorization =
+    `Basic ${Buffer.from(`${encodeURIComponent(client.id)}:${encodeURIComponent(client.secret)}`).toString('base64')}`
 
   async function verify (token: string): Promise<Claims> {
     try {
@@ -85,7 +93,13 @@ export async function createAccess ({ issuer, audience, client }: AccessOptions)
   async function isLive (token: string): Promise<boolean> {
     try {
       const body = new URLSearchParams({ token, token_type_hint: 'access_token' })
-      const response = await fetch(introspectionEndpoint, { method: 'POST', headers: { authorization }, body, signal: AbortSignal.timeout(TIMEOUT), redirect: 'error' })
+      const response = await fetch(introspectionEndpoint, {
+        method: 'POST',
+        headers: { authorization },
+        body,
+        signal: AbortSignal.timeout(TIMEOUT),
+        redirect: 'error'
+      })
       if (response.status !== 200) throw new Error(`The introspection endpoint answered ${response.status}`)
       const { active } = await response.json() as { active?: unknown }
       return active === true

@@ -16,7 +16,10 @@ const PASSWORD = randomBytes(12).toString('base64url')
 export const AUDIENCE = 'https://items.example.com'
 
 /** Builds the service with a user and the API's machine client. `latchkey serve` and two other commands do the same. */
-export async function buildService (options: LatchkeyOptions = {}): Promise<{ service: FastifyInstance, client: { id: string, secret: string } }> {
+export async function buildService (options: LatchkeyOptions = {}): Promise<{
+  service: FastifyInstance
+  client: { id: string, secret: string }
+}> {
   const service = fastify()
   await service.register(latchkey, {
     database: ':memory:',
@@ -25,7 +28,10 @@ export async function buildService (options: LatchkeyOptions = {}): Promise<{ se
     ...options
   })
   await service.latchkey.users.add({ username: 'alice', password: PASSWORD, scopes: ['items:read', 'items:write'] })
-  const { client: { id }, secret } = await service.latchkey.clients.add({ name: 'items', scopes: ['tokens:introspect'] })
+  const {
+    client: { id },
+    secret
+  } = await service.latchkey.clients.add({ name: 'items', scopes: ['tokens:introspect'] })
   return { service, client: { id, secret } }
 }
 

@@ -14,7 +14,10 @@ export async function build (options: AccessOptions): Promise<FastifyInstance> {
   // Checks the token alone. This sends no request to the service, which may be down. In return, the API does not notice
   // a revocation, a logout or a disabled account before the token expires: 15 minutes at most, unless `accessTokenTtl`
   // differs.
-  app.get('/items', { onRequest: requireScope('items:read') }, async ({ claims }) => ({ owner: claims.sub, items: ['lamp'] }))
+  app.get('/items', { onRequest: requireScope('items:read') }, async ({ claims }) => ({
+    owner: claims.sub,
+    items: ['lamp']
+  }))
 
   // For routes where 15 minutes are too long: asks the service each time, and rejects the request if it cannot ask.
   app.delete('/items', { onRequest: requireLive('items:write') }, async (_request, reply) => reply.code(204).send())
@@ -31,7 +34,11 @@ function need (name: string): string {
 
 if (process.argv[1] === import.meta.filename) {
   const issuer = need('ISSUER')
-  const app = await build({ issuer, audience: process.env.AUDIENCE ?? issuer, client: { id: need('CLIENT_ID'), secret: need('CLIENT_SECRET') } })
+  const app = await build({
+    issuer,
+    audience: process.env.AUDIENCE ?? issuer,
+    client: { id: need('CLIENT_ID'), secret: need('CLIENT_SECRET') }
+  })
   await app.listen({ port: 3001 })
   console.log('Listening on http://127.0.0.1:3001')
 }

@@ -26,9 +26,17 @@ export interface Client {
 }
 
 /** Builds the service with a user and the API's machine client. `latchkey serve` and two other commands do the same. */
-export async function buildService (options: LatchkeyOptions = {}): Promise<{ service: FastifyInstance, client: Client }> {
+export async function buildService (options: LatchkeyOptions = {}): Promise<{
+  service: FastifyInstance
+  client: Client
+}> {
   const service = fastify()
-  await service.register(latchkey, { database: ':memory:', audience: AUDIENCE, scopes: { 'items:read': 'Read items' }, ...options })
+  await service.register(latchkey, {
+    database: ':memory:',
+    audience: AUDIENCE,
+    scopes: { 'items:read': 'Read items' },
+    ...options
+  })
   await service.latchkey.users.add({ username: 'alice', password: PASSWORD, scopes: ['items:read'] })
   // Only this scope: the API may read revocations and nothing else.
   const { client: { id }, secret } = await service.latchkey.clients.add({ name: 'items', scopes: ['revocations:read'] })
@@ -36,9 +44,18 @@ export async function buildService (options: LatchkeyOptions = {}): Promise<{ se
 }
 
 /** Starts the API in its own process. Returns its URL when it listens. */
-export async function startApi ({ issuer, client, port }: { issuer: string, client: Client, port: number }): Promise<{ url: string, child: ChildProcess }> {
+export async function startApi (
+  { issuer, client, port }: { issuer: string, client: Client, port: number }
+): Promise<{ url: string, child: ChildProcess }> {
   const child = spawn(process.execPath, [...process.execArgv, join(import.meta.dirname, 'server.js')], {
-    env: { ...process.env, ISSUER: issuer, AUDIENCE, CLIENT_ID: client.id, CLIENT_SECRET: client.secret, PORT: String(port) },
+    env: {
+      ...process.env,
+      ISSUER: issuer,
+      AUDIENCE,
+      CLIENT_ID: client.id,
+      CLIENT_SECRET: client.secret,
+      PORT: String(port)
+    },
     stdio: ['ignore', 'pipe', 'inherit']
   })
   for await (const line of createInterface({ input: child.stdout })) {

@@ -16,7 +16,10 @@ export async function build (options: VerifierPluginOptions): Promise<FastifyIns
   // The same guards as in an app with the full plugin. They send no request to the service. While the revocation status
   // is unknown, they respond 503.
   app.get('/me', { onRequest: app.authenticate }, async ({ user }) => ({ id: user.id, scopes: user.scopes }))
-  app.get('/items', { preHandler: app.requireScopes('items:read') }, async ({ user }) => ({ owner: user.id, items: ['lamp'] }))
+  app.get('/items', { preHandler: app.requireScopes('items:read') }, async ({ user }) => ({
+    owner: user.id,
+    items: ['lamp']
+  }))
 
   return app
 }
@@ -30,6 +33,11 @@ function need (name: string): string {
 
 if (process.argv[1] === import.meta.filename) {
   const issuer = need('ISSUER')
-  const app = await build({ issuer, audience: process.env.AUDIENCE ?? issuer, clientId: need('CLIENT_ID'), clientSecret: need('CLIENT_SECRET') })
+  const app = await build({
+    issuer,
+    audience: process.env.AUDIENCE ?? issuer,
+    clientId: need('CLIENT_ID'),
+    clientSecret: need('CLIENT_SECRET')
+  })
   console.log(`Listening on ${await app.listen({ host: '127.0.0.1', port: Number(process.env.PORT ?? 3001) })}`)
 }

@@ -73,14 +73,17 @@ export async function assertCurrent (db: Queryable, { id, secretChangedAt }: Cli
   }
 }
 
-/** The holder of a client's secret has its scopes, so a user or a client cannot give a secret that carries more than their own token. */
+/**
+ * The holder of a client's secret has its scopes, so a user or a client cannot give a secret that carries more than
+ * their own token.
+ */
 function assertMayManage (by: Principal, scopes: readonly string[]): void {
   if (isLimited(by)) assertMayGrant(by.scopes ?? [], scopes)
 }
 
 /**
- * Hashed once, without salt: that and a slow hash are for what people choose. Of 256 random bits nobody makes a table, and nobody
- * tries them all; a hash that is quick lets a client authenticate with every request.
+ * Hashed once, without salt: that and a slow hash are for what people choose. Of 256 random bits nobody makes a table,
+ * and nobody tries them all; a hash that is quick lets a client authenticate with every request.
  */
 function hashSecret (secret: string): Buffer {
   return createHash('sha256').update(secret).digest()
@@ -190,7 +193,12 @@ export function createClients ({ store, clock, ledger, revocations, catalogue }:
       const client = toClient(row)
       await ledger.write(async ({ trx, record }) => {
         await trx.insertInto('clients').values(row).execute()
-        await record({ type: 'client_added', actor: by, subject: row.id, details: { name, scopes: client.scopes, grants: client.grants } })
+        await record({
+          type: 'client_added',
+          actor: by,
+          subject: row.id,
+          details: { name, scopes: client.scopes, grants: client.grants }
+        })
       })
       return { client, secret }
     },
@@ -200,7 +208,8 @@ export function createClients ({ store, clock, ledger, revocations, catalogue }:
       const client = await revocations.write(async ({ trx, revoke, now, record }) => {
         const row = await requireRow(trx, id)
         assertMayManage(by, parseScope(row.scope))
-        // Two changes in one millisecond are two all the same: what authenticated before the first must not pass for the second.
+        // Two changes in one millisecond are two all the same: what authenticated before the first must not pass for
+        // the second.
         const changed = {
           secret_hash: hashSecret(secret).toString('base64url'),
           secret_changed_at: Math.max(now, toMoment(row.secret_changed_at) + 1),
@@ -230,7 +239,12 @@ export function createClients ({ store, clock, ledger, revocations, catalogue }:
       const scopes = narrowScope(client.scopes, scope)
       return await ledger.write(async ({ trx, now, record }) => {
         await assertCurrent(trx, client)
-        await record({ type: 'client_token', actor: asClient(client.id, address ?? null), subject: client.id, clientId: client.id })
+        await record({
+          type: 'client_token',
+          actor: asClient(client.id, address ?? null),
+          subject: client.id,
+          clientId: client.id
+        })
         return { user: { id: client.id }, sessionId: undefined, clientId: client.id, scopes, claims: {}, issuedAt: now }
       })
     }

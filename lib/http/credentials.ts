@@ -61,11 +61,18 @@ export interface ClientCredentials {
  * still repeat the id. `invalid_client` if the id or the secret is missing, because an unchecked id or secret must not
  * seem to be verified.
  */
-export function readClient (authorization: string | undefined, { client_id: id = '', client_secret: secret = '' }: { client_id?: string, client_secret?: string }): ClientCredentials | undefined {
+export function readClient (
+  authorization: string | undefined,
+  { client_id: id = '', client_secret: secret = '' }: { client_id?: string, client_secret?: string }
+): ClientCredentials | undefined {
   const basic = /^Basic\b/i.test(authorization ?? '') ? readBasic(authorization) : { id: '', secret: '' }
   if (basic === undefined) throw new LatchkeyError('invalid_client')
   const isBasic = basic.id !== '' || basic.secret !== ''
-  if (isBasic && (secret !== '' || (id !== '' && id !== basic.id))) throw new LatchkeyError('invalid_request', { message: 'The client authenticates in two ways: use HTTP Basic or the body, not both.' })
+  if (isBasic && (secret !== '' || (id !== '' && id !== basic.id))) {
+    throw new LatchkeyError('invalid_request', {
+      message: 'The client authenticates in two ways: use HTTP Basic or the body, not both.'
+    })
+  }
   const credentials = isBasic ? basic : { id, secret }
   if (credentials.id === '' && credentials.secret === '') return undefined
   if (credentials.id === '' || credentials.secret === '') throw new LatchkeyError('invalid_client')

@@ -18,7 +18,10 @@ export interface RequestOrigin {
  * pass too, because no browser of this decade sends them.
  * @param trustedOrigins - origins (`https://app.example.com`) that may use the cookies.
  */
-export function isCrossSite ({ method, fetchSite, origin, host, isUpgrade }: RequestOrigin, trustedOrigins: ReadonlySet<string>): boolean {
+export function isCrossSite (
+  { method, fetchSite, origin, host, isUpgrade }: RequestOrigin,
+  trustedOrigins: ReadonlySet<string>
+): boolean {
   if (!isUpgrade && (method === 'GET' || method === 'HEAD' || method === 'OPTIONS')) return false
   if (origin !== undefined && trustedOrigins.has(origin)) return false
   if (fetchSite !== undefined) return fetchSite !== 'same-origin' && fetchSite !== 'none'

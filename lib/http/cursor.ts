@@ -10,5 +10,7 @@ export function parseCursor (cursor: string): string {
   const position = Buffer.from(cursor, 'base64url').toString()
   // Other spellings, and bytes that are not UTF-8, change in the round trip.
   if (position !== '' && formatCursor(position) === cursor) return position
-  throw new LatchkeyError('invalid_request', { message: 'The cursor is invalid: use the value of next on the previous page.' })
+  throw new LatchkeyError('invalid_request', {
+    message: 'The cursor is invalid: use the value of next on the previous page.'
+  })
 }

@@ -15,13 +15,19 @@ export function nameComponents (document: { paths?: object, components?: { schem
     if (Array.isArray(value)) return value.map(replace)
     if (typeof value !== 'object' || value === null) return value
     // Examples contain values, not schemas, and an object among them may have a member `title`.
-    const whole = Object.fromEntries(Object.entries(value).filter(isPortable).map(([key, part]) => [key, key === 'example' || key === 'examples' ? part : replace(part)]))
+    const whole = Object.fromEntries(
+      Object.entries(value)
+        .filter(isPortable)
+        .map(([key, part]) => [key, key === 'example' || key === 'examples' ? part : replace(part)])
+    )
     return isNamed(whole) ? refer(whole) : whole
   }
 
   function refer ({ title, examples, ...schema }: Schema & { title: string }): Schema {
     const known = named[title]
-    if (known !== undefined && JSON.stringify(known) !== JSON.stringify(schema)) throw new Error(`Two different schemas of the OpenAPI document have the title ${title}: rename one`)
+    if (known !== undefined && JSON.stringify(known) !== JSON.stringify(schema)) {
+      throw new Error(`Two different schemas of the OpenAPI document have the title ${title}: rename one`)
+    }
     named[title] = schema
     return { $ref: `#/components/schemas/${title}` }
   }

@@ -13,7 +13,10 @@ export type SecurityScheme = { description: string } & (
 )
 
 /** The ways to send an access token, and to authenticate as a machine client, as components of an OpenAPI document. */
-export function securitySchemes ({ catalogue, cookiesSecure, passwordGrant }: Settings, prefix: string): Record<string, SecurityScheme> {
+export function securitySchemes (
+  { catalogue, cookiesSecure, passwordGrant }: Settings,
+  prefix: string
+): Record<string, SecurityScheme> {
   const endpoint = { tokenUrl: `${prefix}/token`, scopes: { ...catalogue } }
   return {
     oauth2: {

@@ -23,7 +23,9 @@ const CLIENT_AUTHENTICATION = ['client_secret_basic', 'client_secret_post']
 /**
  * Returns the server metadata (RFC 8414 section 2). `issuer` is the option, character for character (section 3.3).
  */
-export function createServerMetadata ({ issuer, prefix, catalogue, docs }: MetadataSource): Static<typeof ServerMetadata> {
+export function createServerMetadata (
+  { issuer, prefix, catalogue, docs }: MetadataSource
+): Static<typeof ServerMetadata> {
   const base = baseOf(issuer, prefix)
   return {
     issuer,

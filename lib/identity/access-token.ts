@@ -34,7 +34,19 @@ export interface AuthenticatedUser {
 }
 
 /** Claims that only Latchkey sets. */
-export const RESERVED_CLAIMS = ['iss', 'sub', 'aud', 'client_id', 'exp', 'iat', 'nbf', 'jti', 'sid', 'scope', 'status'] as const
+export const RESERVED_CLAIMS = [
+  'iss',
+  'sub',
+  'aud',
+  'client_id',
+  'exp',
+  'iat',
+  'nbf',
+  'jti',
+  'sid',
+  'scope',
+  'status'
+] as const
 
 /** The claims that every access token must have. A user's token must also have `sid`. */
 export const REQUIRED_CLAIMS = ['iss', 'sub', 'aud', 'client_id', 'exp', 'iat', 'jti', 'scope'] as const

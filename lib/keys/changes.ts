@@ -25,7 +25,14 @@ export async function prepareKey (algorithm: Algorithm, sealKey: Buffer, now: nu
 export function sealSigningKey (
   { kid, algorithm, text }: { kid: string, algorithm: Algorithm, text: string }, sealKey: Buffer, now: number
 ): PreparedKey {
-  const sealed = sealKeyText(sealKey, text, { kid, algorithm, activates_at: now, issuer: null, audience: null, scope: null })
+  const sealed = sealKeyText(sealKey, text, {
+    kid,
+    algorithm,
+    activates_at: now,
+    issuer: null,
+    audience: null,
+    scope: null
+  })
   return { kid, algorithm, sealed, created_at: now }
 }
 
@@ -41,23 +48,49 @@ export interface KeyChange extends Write {
  * comes from elsewhere.
  */
 export async function insertSigner (
-  { trx, record, by }: KeyChange, key: PreparedKey, { activatesAt, imported }: { activatesAt: number, imported: boolean }
+  { trx, record, by }: KeyChange, key: PreparedKey, { activatesAt, imported }: {
+    activatesAt: number
+    imported: boolean
+  }
 ): Promise<void> {
-  await trx.insertInto('keys').values({
-    ...key, activates_at: activatesAt, retires_at: null, expires_at: null, revoked_at: null, issuer: null, audience: null, scope: null
-  }).execute()
+  await trx
+    .insertInto('keys')
+    .values({
+      ...key,
+      activates_at: activatesAt,
+      retires_at: null,
+      expires_at: null,
+      revoked_at: null,
+      issuer: null,
+      audience: null,
+      scope: null
+    })
+    .execute()
   await retireOthers(trx, key, activatesAt)
-  await record({ type: 'key_added', actor: by, subject: key.kid, details: { algorithm: key.algorithm, activatesAt: new Date(activatesAt).toISOString(), imported } })
+  await record({
+    type: 'key_added',
+    actor: by,
+    subject: key.kid,
+    details: { algorithm: key.algorithm, activatesAt: new Date(activatesAt).toISOString(), imported }
+  })
 }
 
 /** Activates a pending key, so that it signs at once. */
-export async function activate ({ trx, record, by }: KeyChange, key: Pick<KeysTable, 'kid' | 'algorithm'>, now: number): Promise<void> {
+export async function activate (
+  { trx, record, by }: KeyChange,
+  key: Pick<KeysTable, 'kid' | 'algorithm'>,
+  now: number
+): Promise<void> {
   await trx.updateTable('keys').set({ activates_at: now }).where('kid', '=', key.kid).execute()
   await retireOthers(trx, key, now)
   await record({ type: 'key_activated', actor: by, subject: key.kid })
 }
 
-async function retireOthers (trx: Transaction<Tables>, { kid, algorithm }: Pick<KeysTable, 'kid' | 'algorithm'>, at: number): Promise<void> {
+async function retireOthers (
+  trx: Transaction<Tables>,
+  { kid, algorithm }: Pick<KeysTable, 'kid' | 'algorithm'>,
+  at: number
+): Promise<void> {
   await trx.updateTable('keys')
     .set({ retires_at: at, expires_at: expiryOf(at, await readMeta(trx, 'access_token_ttl')) })
     .where('algorithm', '=', algorithm).where('kid', '!=', kid)
@@ -79,8 +112,12 @@ export async function promoteOrInsert (
 
 /** Cancels the retirement of a key whose successor was revoked before it signed. */
 export async function unretire (trx: Transaction<Tables>, successor: KeyRow): Promise<void> {
-  await trx.updateTable('keys').set({ retires_at: null, expires_at: null })
-    .where('algorithm', '=', successor.algorithm).where('retires_at', '=', successor.activates_at).where('revoked_at', 'is', null)
+  await trx
+    .updateTable('keys')
+    .set({ retires_at: null, expires_at: null })
+    .where('algorithm', '=', successor.algorithm)
+    .where('retires_at', '=', successor.activates_at)
+    .where('revoked_at', 'is', null)
     .execute()
 }
 

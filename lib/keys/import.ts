@@ -173,7 +173,12 @@ function ofJwk (jwk: JsonWebKey, purpose: Purpose): Material {
   }
   const isPrivate = jwk.d !== undefined
   assertUsable(isPrivate, purpose)
-  return { key: read(() => isPrivate ? createPrivateKey({ key: jwk, format: 'jwk' }) : createPublicKey({ key: jwk, format: 'jwk' })), jwk }
+  return {
+    key: read(() =>
+      isPrivate ? createPrivateKey({ key: jwk, format: 'jwk' }) : createPublicKey({ key: jwk, format: 'jwk' })
+    ),
+    jwk
+  }
 }
 
 function assertUsable (isPrivate: boolean, purpose: Purpose): void {

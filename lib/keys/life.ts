@@ -55,7 +55,11 @@ export interface Candidate extends KeyLife {
 }
 
 /** Returns the key that signs: of the active keys of the algorithm, the one that was activated last. */
-export function findSigner<Key extends Candidate> (keys: readonly Key[], algorithm: Algorithm, now: number): Key | undefined {
+export function findSigner<Key extends Candidate> (
+  keys: readonly Key[],
+  algorithm: Algorithm,
+  now: number
+): Key | undefined {
   let signer: Key | undefined
   for (const key of keys) {
     if (key.algorithm !== algorithm || key.activatesAt === null || stateOf(key, now) !== 'active') continue
@@ -65,7 +69,11 @@ export function findSigner<Key extends Candidate> (keys: readonly Key[], algorit
 }
 
 /** Returns the key of the algorithm that will sign next, if there is one. */
-export function findPending<Key extends Candidate> (keys: readonly Key[], algorithm: Algorithm, now: number): Key | undefined {
+export function findPending<Key extends Candidate> (
+  keys: readonly Key[],
+  algorithm: Algorithm,
+  now: number
+): Key | undefined {
   return keys.find(key => key.algorithm === algorithm && stateOf(key, now) === 'pending')
 }
 

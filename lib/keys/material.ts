@@ -68,7 +68,9 @@ export type SealContext = Pick<KeysTable, 'kid' | 'algorithm' | 'activates_at' |
 
 function contextOf ({ kid, algorithm, activates_at: activatesAt, issuer, audience, scope }: SealContext): string {
   // Others have the secret of an older system too. Someone who can write to the store must not be able to make it sign.
-  return activatesAt === null ? JSON.stringify(['verify-only', kid, algorithm, issuer, audience, scope]) : `${kid} ${algorithm}`
+  return activatesAt === null
+    ? JSON.stringify(['verify-only', kid, algorithm, issuer, audience, scope])
+    : `${kid} ${algorithm}`
 }
 
 /** Seals the text of a key for its row. */
@@ -106,7 +108,10 @@ export function toSigningKey ({ kid, algorithm }: Pick<KeysTable, 'kid' | 'algor
 }
 
 /** Makes a key of an older system from its text. */
-export function toVerifyOnlyKey ({ kid, algorithm, issuer, audience, scope }: SealContext, text: string): VerifyOnlyKey {
+export function toVerifyOnlyKey (
+  { kid, algorithm, issuer, audience, scope }: SealContext,
+  text: string
+): VerifyOnlyKey {
   return {
     kid,
     algorithm: algorithm as Algorithm,

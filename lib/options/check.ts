@@ -32,9 +32,13 @@ ajv.addKeyword({
 export function createOptionCheck<T> (options: TSchema): (given: unknown) => T {
   const schema = options as OptionSchema
   const validate = ajv.compile<T>(options)
-  const groups = Object.entries(schema.properties ?? {}).filter(([, property]) => property.properties !== undefined).map(([name]) => name)
+  const groups = Object.entries(schema.properties ?? {})
+    .filter(([, property]) => property.properties !== undefined)
+    .map(([name]) => name)
   return function checkOptions (given) {
-    if (typeof given !== 'object' || given === null || Array.isArray(given)) throw new TypeError('Latchkey: the options must be an object')
+    if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+      throw new TypeError('Latchkey: the options must be an object')
+    }
     const options: Record<string, unknown> = { ...given }
     for (const [name, value] of Object.entries(options)) if (value === undefined) delete options[name]
     for (const name of groups) options[name] = Object.hasOwn(options, name) ? copyOf(options[name]) : {}
@@ -49,12 +53,16 @@ function refusal (schema: OptionSchema, errors: ErrorObject[], options: unknown)
   const path = (error?.instancePath ?? '').split('/').slice(1)
   if (error?.keyword === 'required' && path.length === 0) {
     const missing = String(error.params.missingProperty)
-    return new TypeError(`Latchkey: the option ${missing} is missing: it must be ${schema.properties?.[missing]?.expects}`)
+    return new TypeError(
+      `Latchkey: the option ${missing} is missing: it must be ${schema.properties?.[missing]?.expects}`
+    )
   }
   if (error?.keyword === 'additionalProperties' && path.length < 2 && path[0] !== 'scopes') {
     const owner = path.length === 0 ? schema : schema.properties?.[path[0] ?? '']
     const unknown = [...path, error.params.additionalProperty].join('.')
-    return new TypeError(`Latchkey: there is no option ${unknown}; the options are ${Object.keys(owner?.properties ?? {}).join(', ')}`)
+    return new TypeError(
+      `Latchkey: there is no option ${unknown}; the options are ${Object.keys(owner?.properties ?? {}).join(', ')}`
+    )
   }
   let option: OptionSchema | undefined = schema
   let value: unknown = options
@@ -69,8 +77,13 @@ function refusal (schema: OptionSchema, errors: ErrorObject[], options: unknown)
   const name = known.join('.')
   const variable = option?.env === undefined ? '' : ` (${option.env})`
   // This message may end up anywhere, so it must not show a secret. The URL of a database contains one too.
-  const isSecret = name === 'secret' || name === 'clientSecret' || (name === 'database' && String(value).includes('://'))
-  const shown = !isSecret ? `is ${show(value)}` : name === 'database' ? `is a URL of ${show(String(value).split('://', 1)[0])}` : 'is invalid'
+  const isSecret =
+    name === 'secret' || name === 'clientSecret' || (name === 'database' && String(value).includes('://'))
+  const shown = !isSecret
+    ? `is ${show(value)}`
+    : name === 'database'
+      ? `is a URL of ${show(String(value).split('://', 1)[0])}`
+      : 'is invalid'
   return new TypeError(`Latchkey: the option ${name}${variable} ${shown}: it must be ${option?.expects}`)
 }
 

@@ -175,7 +175,11 @@ export function readServiceOptions (given: ServiceOptions): Required<ServiceOpti
  * that begin with `LATCHKEY_` but set no option, because a misspelt one must not be ignored silently. Throws a
  * TypeError for a value of the wrong type.
  */
-export function optionsFromEnvironment (env: NodeJS.ProcessEnv): { options: LatchkeyOptions, service: ServiceOptions, unread: string[] } {
+export function optionsFromEnvironment (env: NodeJS.ProcessEnv): {
+  options: LatchkeyOptions
+  service: ServiceOptions
+  unread: string[]
+} {
   return {
     options: fromEnvironment(Options as OptionSchema, env) as LatchkeyOptions,
     service: fromEnvironment(ServiceOptions as OptionSchema, env) as ServiceOptions,
@@ -183,7 +187,10 @@ export function optionsFromEnvironment (env: NodeJS.ProcessEnv): { options: Latc
   }
 }
 
-const ENVIRONMENT_NAMES = new Set([...environmentNames(Options as OptionSchema), ...environmentNames(ServiceOptions as OptionSchema)])
+const ENVIRONMENT_NAMES = new Set([
+  ...environmentNames(Options as OptionSchema),
+  ...environmentNames(ServiceOptions as OptionSchema)
+])
 
 function environmentNames (schema: OptionSchema): string[] {
   return Object.values(schema.properties ?? {}).flatMap(property => property.env ?? environmentNames(property))
@@ -209,6 +216,8 @@ function fromText (schema: OptionSchema, text: string, env: string): unknown {
   }
   if (schema.type === 'boolean' && (text === 'true' || text === 'false')) return text === 'true'
   if (schema.type === 'integer' && /^\d{1,9}$/.test(text)) return Number(text)
-  if (schema.type === 'boolean' || schema.type === 'integer') throw new TypeError(`Latchkey: ${env} is '${text}': it must be ${schema.expects}`)
+  if (schema.type === 'boolean' || schema.type === 'integer') {
+    throw new TypeError(`Latchkey: ${env} is '${text}': it must be ${schema.expects}`)
+  }
   return text
 }

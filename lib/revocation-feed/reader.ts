@@ -33,7 +33,9 @@ export interface FeedReader {
 }
 
 /** Creates the reader of a process. It has read nothing yet. */
-export function createFeedReader ({ store, cursors, clock }: { store: Store, cursors: FeedCursors, clock: Clock }): FeedReader {
+export function createFeedReader (
+  { store, cursors, clock }: { store: Store, cursors: FeedCursors, clock: Clock }
+): FeedReader {
   let head: number | undefined
   // The latest rules: those after `recentFrom`, up to `head`.
   let recent: FeedRow[] = []
@@ -43,7 +45,9 @@ export function createFeedReader ({ store, cursors, clock }: { store: Store, cur
 
   function toEvent (rows: readonly FeedRow[]): FeedEvent | undefined {
     const rules = toWire(rows, clock.now())
-    return rules.length === 0 ? undefined : { event: 'rules', id: cursors.format(rows.at(-1)?.seq ?? 0), data: JSON.stringify({ rules }) }
+    return rules.length === 0
+      ? undefined
+      : { event: 'rules', id: cursors.format(rows.at(-1)?.seq ?? 0), data: JSON.stringify({ rules }) }
   }
 
   function keep (rows: readonly FeedRow[]): void {
@@ -78,7 +82,9 @@ export function createFeedReader ({ store, cursors, clock }: { store: Store, cur
     async take (position) {
       const end = head ?? position
       if (position >= recentFrom) {
-        if (shared?.from !== position) shared = { from: position, event: toEvent(recent.filter(({ seq }) => seq > position)) }
+        if (shared?.from !== position) {
+          shared = { from: position, event: toEvent(recent.filter(({ seq }) => seq > position)) }
+        }
         return { position: end, event: shared.event }
       }
       // A stream that is far behind must not delay the others.

@@ -58,7 +58,8 @@ export function createFeedCursors (storeId: number, epoch: () => number): FeedCu
     format: position => `${prefixOf()}${position}`,
     parse (cursor) {
       const prefix = prefixOf()
-      const [, digits] = cursor?.startsWith(prefix) === true ? /^(0|[1-9][0-9]{0,14})$/.exec(cursor.slice(prefix.length)) ?? [] : []
+      const [, digits] =
+        cursor?.startsWith(prefix) === true ? (/^(0|[1-9][0-9]{0,14})$/.exec(cursor.slice(prefix.length)) ?? []) : []
       return digits === undefined ? 0 : Number(digits)
     }
   }

@@ -22,8 +22,8 @@ export function mayClientKnow ({ id, scopes }: Client): MayKnow {
 /** Says whether a token is live. */
 export interface Inspector {
   /**
-   * Looks at an access or a refresh token, and changes nothing. Not live, and told in the same words: what is expired, revoked or
-   * unknown, and what `mayKnow` keeps from the one who asks. Throws a 503 where it cannot be told.
+   * Looks at an access or a refresh token, and changes nothing. Not live, and told in the same words: what is expired,
+   * revoked or unknown, and what `mayKnow` keeps from the one who asks. Throws a 503 where it cannot be told.
    */
   inspect (token: string, mayKnow: MayKnow): Promise<IntrospectResponse>
 }
@@ -40,7 +40,10 @@ export function createInspector ({ store, clock, tokens, users, refreshKeys, ref
   refreshGrace: number
   issuer: string
 }): Inspector {
-  /** As the guards see it: a session that ended and a user who was disabled have left rules. Undefined: no guard would let it pass. */
+  /**
+   * As the guards see it: a session that ended and a user who was disabled have left rules. Undefined: no guard would
+   * let it pass.
+   */
   async function inspectAccessToken (token: string, mayKnow: MayKnow): Promise<IntrospectResponse | undefined> {
     try {
       const { iss, sub, aud, client_id: clientId, exp, iat, jti, sid, scope } = (await tokens.verify(token)).claims
@@ -53,8 +56,8 @@ export function createInspector ({ store, clock, tokens, users, refreshKeys, ref
   }
 
   /**
-   * As a refresh would: the predecessor is live within its grace, because it gets its successor. A client that lost that answer, and
-   * were told that its token is dead, would throw its user out.
+   * As a refresh would: the predecessor is live within its grace, because it gets its successor. A client that lost
+   * that answer, and were told that its token is dead, would throw its user out.
    */
   async function inspectRefreshToken (token: string, mayKnow: MayKnow): Promise<IntrospectResponse> {
     const found = await store.read(db => findAuthentic(db, refreshKeys, token))
@@ -64,7 +67,11 @@ export function createInspector ({ store, clock, tokens, users, refreshKeys, ref
     const standing = standingOf(session, generation, { now, refreshGrace })
     const user = standing === 'reused' ? null : await users.find(session.user_id)
     if (user === null) return INACTIVE
-    const end = Math.min(session.idle_expires_at, session.expires_at, standing === 'retry' ? session.rotated_at + refreshGrace : Infinity)
+    const end = Math.min(
+      session.idle_expires_at,
+      session.expires_at,
+      standing === 'retry' ? session.rotated_at + refreshGrace : Infinity
+    )
     return {
       active: true,
       scope: formatScope(parseScope(session.scope).filter(name => user.scopes.includes(name))),
@@ -79,7 +86,8 @@ export function createInspector ({ store, clock, tokens, users, refreshKeys, ref
 
   return {
     async inspect (token, mayKnow) {
-      // Never both: the two kinds cannot be mistaken for each other, and a hint could only save work that is not worth saving.
+      // Never both: the two kinds cannot be mistaken for each other, and a hint could only save work that is not worth
+      // saving.
       return await inspectAccessToken(token, mayKnow) ?? await inspectRefreshToken(token, mayKnow)
     }
   }

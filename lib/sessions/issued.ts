@@ -18,15 +18,18 @@ export interface Grant extends AccessGrant {
 /** What is asked for before a transaction that makes a grant. */
 export type Prepared = Pick<Grant, 'scopes' | 'claims'>
 
-/** Characters of JSON. A browser drops a cookie of more than 4,096 bytes (RFC 6265bis section 5.6), and a third is added by base64. */
+/**
+ * Characters of JSON. A browser drops a cookie of more than 4,096 bytes (RFC 6265bis section 5.6), and a third is added
+ * by base64.
+ */
 const MAX_CLAIMS_LENGTH = 2_048
 
 /** From an account and a session to what is handed out. */
 export interface Grants {
   /**
-   * The scopes of the token to be, and the host's claims for it: asked for before the transaction, which must not wait for
-   * somebody else's code, and before the refresh token is rotated, which must not be lost to a failure of that code.
-   * Throws `invalid_scope` where `scope` asks for more than `granted`.
+   * The scopes of the token to be, and the host's claims for it: asked for before the transaction, which must not wait
+   * for somebody else's code, and before the refresh token is rotated, which must not be lost to a failure of that
+   * code. Throws `invalid_scope` where `scope` asks for more than `granted`.
    */
   prepare (user: User, granted: readonly string[], scope: string | undefined): Promise<Prepared>
   /** @param issuedAt - milliseconds. */
@@ -38,14 +41,24 @@ export interface Grants {
  * @param refreshKeys - the first one makes the refresh tokens.
  * @param status - undefined: the tokens refer to no status list.
  */
-export function createGrants ({ claims, refreshKeys, status }: { claims: ClaimsHook | undefined, refreshKeys: readonly [Buffer, ...Buffer[]], status: StatusReferences | undefined }): Grants {
+export function createGrants (
+  { claims, refreshKeys, status }: {
+    claims: ClaimsHook | undefined
+    refreshKeys: readonly [Buffer, ...Buffer[]]
+    status: StatusReferences | undefined
+  }
+): Grants {
   return {
     async prepare (user, granted, scope) {
       const scopes = narrowScope(granted, scope)
       try {
         const added = await claims?.(user, scopes) ?? {}
         const length = JSON.stringify(added).length
-        if (length > MAX_CLAIMS_LENGTH) throw new RangeError(`The option claims gave ${length} characters of JSON: with more than ${MAX_CLAIMS_LENGTH} a token does not fit into a cookie`)
+        if (length > MAX_CLAIMS_LENGTH) {
+          throw new RangeError(
+            `The option claims gave ${length} characters of JSON: with more than ${MAX_CLAIMS_LENGTH} a token does not fit into a cookie`
+          )
+        }
         return { scopes, claims: added }
       } catch (cause) {
         throw new LatchkeyError('internal_error', { cause })

@@ -33,6 +33,10 @@ export async function makeRoom (write: WriteStep, userId: string, max: number): 
 function byUse (now: number) {
   const endOf = (session: Ending): number => Math.min(session.expires_at, session.idle_expires_at)
   return function compare (a: Ending, b: Ending): number {
-    return Number(now < endOf(b)) - Number(now < endOf(a)) || toMoment(b.last_used_at) - toMoment(a.last_used_at) || (a.id < b.id ? 1 : -1)
+    return (
+      Number(now < endOf(b)) - Number(now < endOf(a)) ||
+      toMoment(b.last_used_at) - toMoment(a.last_used_at) ||
+      (a.id < b.id ? 1 : -1)
+    )
   }
 }

@@ -41,17 +41,21 @@ export async function listSessions (
     const current = await unended.where('id', '=', currentId).executeTakeFirst()
     if (current !== undefined) rows.splice(-1, 1, current)
   }
-  const live = rows.filter(row => typeof row.id === 'string' && isAhead(row.idle_expires_at, now) && isAhead(row.expires_at, now))
-  return live.sort((a, b) => toMoment(b.last_used_at) - toMoment(a.last_used_at) || (a.id < b.id ? 1 : -1)).map(row => ({
-    id: row.id,
-    clientId: toText(row.client_id),
-    scopes: parseScope(row.scope),
-    createdAt: toMoment(row.created_at),
-    lastUsedAt: toMoment(row.last_used_at),
-    expiresAt: row.expires_at,
-    userAgent: toNullableText(row.user_agent),
-    address: toNullableText(row.address)
-  }))
+  const live = rows.filter(
+    row => typeof row.id === 'string' && isAhead(row.idle_expires_at, now) && isAhead(row.expires_at, now)
+  )
+  return live
+    .sort((a, b) => toMoment(b.last_used_at) - toMoment(a.last_used_at) || (a.id < b.id ? 1 : -1))
+    .map(row => ({
+      id: row.id,
+      clientId: toText(row.client_id),
+      scopes: parseScope(row.scope),
+      createdAt: toMoment(row.created_at),
+      lastUsedAt: toMoment(row.last_used_at),
+      expiresAt: row.expires_at,
+      userAgent: toNullableText(row.user_agent),
+      address: toNullableText(row.address)
+    }))
 }
 
 function isAhead (value: unknown, now: number): boolean {

@@ -19,11 +19,20 @@ export async function purgeSessions (store: Store, clock: Clock, limit: number):
   return true
 }
 
-/** Deletes up to `limit` sessions that are over, with their access tokens, for more than a day, and the status lists that spoke of no others; tells whether there may be more. */
+/**
+ * Deletes up to `limit` sessions that are over, with their access tokens, for more than a day, and the status lists
+ * that spoke of no others; tells whether there may be more.
+ */
 async function deleteSessions (trx: Transaction<Tables>, now: number, limit: number): Promise<boolean> {
   // An access token may outlive its session: what ends the session must still find it.
   const over = now - RULE_RETENTION - await readMeta(trx, 'access_token_ttl')
-  const rows = await trx.selectFrom('sessions').select(['id', 'status_list']).where('idle_expires_at', '<', over).orderBy('idle_expires_at').limit(limit).execute()
+  const rows = await trx
+    .selectFrom('sessions')
+    .select(['id', 'status_list'])
+    .where('idle_expires_at', '<', over)
+    .orderBy('idle_expires_at')
+    .limit(limit)
+    .execute()
   if (rows.length === 0) return false
   await trx.deleteFrom('sessions').where('id', 'in', rows.map(({ id }) => id)).execute()
   const lists = [...new Set(rows.map(row => row.status_list).filter(list => list !== null))]

@@ -12,16 +12,19 @@ const PREFIX = 'lkr_'
 const LENGTH = 16 + 6 + 32
 
 /**
- * The refresh token of a session's generation: `lkr_` and base64url of session id, generation and MAC. It is derived, not
- * stored, so a retry gets the same successor, and a leaked database mints nothing: the MAC key comes from the service's
- * secret and the session's random nonce. 256 bits of MAC: RFC 6749 section 10.10.
+ * The refresh token of a session's generation: `lkr_` and base64url of session id, generation and MAC. It is derived,
+ * not stored, so a retry gets the same successor, and a leaked database mints nothing: the MAC key comes from the
+ * service's secret and the session's random nonce. 256 bits of MAC: RFC 6749 section 10.10.
  */
 export function formatRefreshToken (key: Buffer, nonce: string, sessionId: string, generation: number): string {
   const name = nameOf(sessionId, generation)
   return PREFIX + Buffer.concat([name, macOf(key, nonce, name)]).toString('base64url')
 }
 
-/** Splits a refresh token, or returns undefined: for another length, alphabet or prefix, and for a second spelling of the same bytes. */
+/**
+ * Splits a refresh token, or returns undefined: for another length, alphabet or prefix, and for a second spelling of
+ * the same bytes.
+ */
 export function parseRefreshToken (token: string): RefreshTokenParts | undefined {
   if (token.length !== PREFIX.length + LENGTH * 4 / 3 || !token.startsWith(PREFIX)) return undefined
   const bytes = Buffer.from(token.slice(PREFIX.length), 'base64url')
@@ -34,7 +37,11 @@ export function parseRefreshToken (token: string): RefreshTokenParts | undefined
 }
 
 /** Whether one of the keys made this token's MAC. */
-export function isAuthentic (keys: readonly Buffer[], nonce: string, { sessionId, generation, mac }: RefreshTokenParts): boolean {
+export function isAuthentic (
+  keys: readonly Buffer[],
+  nonce: string,
+  { sessionId, generation, mac }: RefreshTokenParts
+): boolean {
   const name = nameOf(sessionId, generation)
   return keys.some(key => timingSafeEqual(macOf(key, nonce, name), mac))
 }

@@ -10,7 +10,9 @@ import type { Place } from '../throttle/throttle.js'
 /** A row of the sessions. */
 export type SessionRow = Selectable<SessionsTable>
 
-const selectSession = createStatement((db, { id }: { id: string }) => db.selectFrom('sessions').selectAll().where('id', '=', id))
+const selectSession = createStatement((db, { id }: { id: string }) =>
+  db.selectFrom('sessions').selectAll().where('id', '=', id)
+)
 
 /**
  * Returns the session with this id, which may be over. A damaged row is not a session, so nothing is issued for it. It
@@ -44,12 +46,32 @@ function isSound (row: SessionRow): boolean {
 /** What a refresh changes of a session. */
 export type Rotation = Pick<SessionRow, 'generation' | 'rotated_at' | 'last_used_at' | 'idle_expires_at'>
 
-const updateSession = createStatement((db, { id, current, generation, rotated_at: rotatedAt, last_used_at: lastUsedAt, idle_expires_at: idleExpiresAt }: Rotation & { id: string, current: number }) => db.updateTable('sessions')
-  .set({ generation, rotated_at: rotatedAt, last_used_at: lastUsedAt, idle_expires_at: idleExpiresAt })
-  .where('id', '=', id).where('generation', '=', current).where('ended_at', 'is', null))
+const updateSession = createStatement(
+  (
+    db,
+    {
+      id,
+      current,
+      generation,
+      rotated_at: rotatedAt,
+      last_used_at: lastUsedAt,
+      idle_expires_at: idleExpiresAt
+    }: Rotation & { id: string, current: number }
+  ) =>
+    db
+      .updateTable('sessions')
+      .set({ generation, rotated_at: rotatedAt, last_used_at: lastUsedAt, idle_expires_at: idleExpiresAt })
+      .where('id', '=', id)
+      .where('generation', '=', current)
+      .where('ended_at', 'is', null)
+)
 
 /** Gives a session its next generation; tells whether it was there, not ended, and at the generation `current`. */
-export async function rotateSession (db: Queryable, { id, generation: current }: SessionRow, rotation: Rotation): Promise<boolean> {
+export async function rotateSession (
+  db: Queryable,
+  { id, generation: current }: SessionRow,
+  rotation: Rotation
+): Promise<boolean> {
   return (await updateSession(db, { ...rotation, id, current })).numAffectedRows === 1n
 }
 

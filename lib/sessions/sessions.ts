@@ -34,22 +34,28 @@ export interface Sessions {
    */
   start: Start
   /**
-   * Exchanges a refresh token for its successor. The immediate predecessor gets the same successor within the grace: a lost
-   * race, a lost response and a retry all end there. Anything older is reuse, and ends the session.
-   * Throws `invalid_refresh_token`, or `invalid_scope` (without rotating) where `scope` asks for more than was granted.
-   * @param request.client - the registered client that asks. A session is refreshed by the client that it is for and by nobody else (RFC 6749
-   * section 6); to others every token of it is invalid, and nothing happens to it. Default: none, a first-party app.
+   * Exchanges a refresh token for its successor. The immediate predecessor gets the same successor within the grace: a
+   * lost race, a lost response and a retry all end there. Anything older is reuse, and ends the session. Throws
+   * `invalid_refresh_token`, or `invalid_scope` (without rotating) where `scope` asks for more than was granted.
+   * @param request.client - the registered client that asks. A session is refreshed by the client that it is for and by
+   * nobody else (RFC 6749 section 6); to others every token of it is invalid, and nothing happens to it. Default: none,
+   * a first-party app.
    */
   refresh: Refresh
   /**
-   * The session that a refresh token belongs to, whether that token is current or not; undefined where it is not ours or the session
-   * was ended. One that is not `live` has expired: it gives no right to anything, but an access token of it may live, and whoever wants
-   * it ended must be able to.
+   * The session that a refresh token belongs to, whether that token is current or not; undefined where it is not ours
+   * or the session was ended. One that is not `live` has expired: it gives no right to anything, but an access token of
+   * it may live, and whoever wants it ended must be able to.
    */
-  identify (refreshToken: string): Promise<{ sessionId: string, userId: string, clientId: string, live: boolean } | undefined>
+  identify (refreshToken: string): Promise<{
+    sessionId: string
+    userId: string
+    clientId: string
+    live: boolean
+  } | undefined>
   /**
-   * Ends one access token. A session that has had a thousand of its tokens ended within about a day is ended whole, and of a client that
-   * did so with its own all are ended: nobody must fill the store with rules, and the index with them.
+   * Ends one access token. A session that has had a thousand of its tokens ended within about a day is ended whole, and
+   * of a client that did so with its own all are ended: nobody must fill the store with rules, and the index with them.
    */
   endToken (claims: AccessTokenClaims, by?: Actor): Promise<void>
   /**
@@ -57,16 +63,24 @@ export interface Sessions {
    * @param currentId - a session that must not be left out if there are more. Default: none.
    */
   list (userId: string, currentId?: string): Promise<Session[]>
-  /** Ends one session of the user; tells whether it was live. Its refresh and access tokens are dead when the promise resolves. */
+  /**
+   * Ends one session of the user; tells whether it was live. Its refresh and access tokens are dead when the promise
+   * resolves.
+   */
   end (userId: string, sessionId: string, by?: Actor): Promise<boolean>
-  /** Ends every session of the user but one; all where the token that asks belongs to none. Returns how many were live. */
+  /**
+   * Ends every session of the user but one; all where the token that asks belongs to none. Returns how many were live.
+   */
   endOthers (userId: string, sessionId: string | undefined, by?: Actor): Promise<number>
   /**
-   * Ends every session of the user, and every access token. Returns how many sessions were live. Throws `insufficient_scope` or `not_found` where
-   * another user or a client asks for it who may not change that user.
+   * Ends every session of the user, and every access token. Returns how many sessions were live. Throws
+   * `insufficient_scope` or `not_found` where another user or a client asks for it who may not change that user.
    */
   endAll (userId: string, by?: Principal): Promise<number>
-  /** Deletes up to `limit` sessions that are over, with their access tokens, for more than a day; tells whether there may be more. */
+  /**
+   * Deletes up to `limit` sessions that are over, with their access tokens, for more than a day; tells whether there
+   * may be more.
+   */
   purge (limit: number): Promise<boolean>
 }
 
@@ -85,7 +99,9 @@ export function createSessions (context: SessionContext): Sessions {
     const account = await users.find(userId)
     // One that may not log in any more can have sessions all the same.
     if (account !== null) assertMayGrant(by.scopes ?? [], account.scopes)
-    else if ((await store.read(db => listSessions(db, { userId }, clock.now()))).length === 0) throw new LatchkeyError('not_found', { message: 'There is no such user.' })
+    else if ((await store.read(db => listSessions(db, { userId }, clock.now()))).length === 0) {
+      throw new LatchkeyError('not_found', { message: 'There is no such user.' })
+    }
   }
 
   return {
@@ -96,7 +112,12 @@ export function createSessions (context: SessionContext): Sessions {
       const found = await store.read(db => findAuthentic(db, refreshKeys, refreshToken))
       if (found === undefined || found.session.ended_at !== null) return undefined
       const { session } = found
-      return { sessionId: session.id, userId: session.user_id, clientId: session.client_id, live: isLive(session, clock.now()) }
+      return {
+        sessionId: session.id,
+        userId: session.user_id,
+        clientId: session.client_id,
+        live: isLive(session, clock.now())
+      }
     },
 
     endToken: createTokenEnding({ clock, ledger, revocations }),

@@ -52,7 +52,9 @@ function arrayOf (bits: StatusBits, bytes: Uint8Array): StatusArray {
 
   /** Returns where a status is. The lowest bits of a byte come first. */
   function placeOf (index: number): { byte: number, shift: number } {
-    if (!Number.isInteger(index) || index < 0 || index >= size) throw new RangeError(`A status list of ${size} entries has no index ${index}`)
+    if (!Number.isInteger(index) || index < 0 || index >= size) {
+      throw new RangeError(`A status list of ${size} entries has no index ${index}`)
+    }
     return { byte: Math.floor(index / perByte), shift: index % perByte * bits }
   }
 
@@ -60,7 +62,9 @@ function arrayOf (bits: StatusBits, bytes: Uint8Array): StatusArray {
     bits,
     size,
     set (index, status) {
-      if (!Number.isInteger(status) || status < 0 || status > mask) throw new RangeError(`A status of ${bits} bits cannot be ${status}`)
+      if (!Number.isInteger(status) || status < 0 || status > mask) {
+        throw new RangeError(`A status of ${bits} bits cannot be ${status}`)
+      }
       const { byte, shift } = placeOf(index)
       bytes[byte] = ((bytes[byte] ?? 0) & ~(mask << shift)) | status << shift
     },

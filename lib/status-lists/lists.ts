@@ -199,7 +199,7 @@ function readEnded (
       .orderBy('ended_at')
       .orderBy('status_index')
       .limit(STEP)
-      .$narrowType<{ status_index: number; ended_at: number }>()
+      .$narrowType<{ status_index: number, ended_at: number }>()
       .execute()
   )
 }

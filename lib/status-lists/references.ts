@@ -48,7 +48,9 @@ export function listUri (base: string, id: string): string {
  * @param base - the URL that the routes are under.
  * @param pick - returns a random whole number below the one given. Default: `randomInt` of node:crypto.
  */
-export function createStatusReferences ({ base, pick = randomInt }: { base: string, pick?: (below: number) => number }): StatusReferences {
+export function createStatusReferences (
+  { base, pick = randomInt }: { base: string, pick?: (below: number) => number }
+): StatusReferences {
   async function openList (trx: Transaction<Tables>, now: number): Promise<{ id: string, given: number }> {
     const open = await trx
       .selectFrom('status_lists')
@@ -73,14 +75,27 @@ export function createStatusReferences ({ base, pick = randomInt }: { base: stri
       for (let tries = 0; tries < TRIES; tries++) {
         const index = pick(LIST_SIZE)
         // The store runs one writer at a time, so an index that is free here stays free until the commit.
-        const taken = await trx.selectFrom('sessions').select('id').where('status_list', '=', id).where('status_index', '=', index).executeTakeFirst()
+        const taken = await trx
+          .selectFrom('sessions')
+          .select('id')
+          .where('status_list', '=', id)
+          .where('status_index', '=', index)
+          .executeTakeFirst()
         if (taken !== undefined) continue
-        await trx.updateTable('status_lists').set({ given: given + 1, open: given + 1 < CAPACITY ? 1 : null }).where('id', '=', id).execute()
+        await trx
+          .updateTable('status_lists')
+          .set({ given: given + 1, open: given + 1 < CAPACITY ? 1 : null })
+          .where('id', '=', id)
+          .execute()
         return { status_list: id, status_index: index }
       }
       throw new Error(`No free index was found in the status list ${id}: ${given} of ${LIST_SIZE} are given`)
     },
-    claimOf: ({ status_list: list, status_index: index }) => list === null || index === null ? undefined : { status_list: { idx: index, uri: listUri(base, list) } }
+    claimOf: ({ status_list: list, status_index: index }) => list === null || index === null
+      ? undefined
+      : {
+          status_list: { idx: index, uri: listUri(base, list) }
+        }
   }
 }
 

@@ -7,20 +7,29 @@ const FREE = 10
 /** Consecutive failures after which no more are let through: NIST SP 800-63B-4 section 3.2.2. */
 const MOST = 100
 
-/** The wait after the first failure that costs something; it doubles with each one that follows, up to the longest. Milliseconds. */
+/**
+ * The wait after the first failure that costs something; it doubles with each one that follows, up to the longest.
+ * Milliseconds.
+ */
 const FIRST_WAIT = SECOND
 const LONGEST_WAIT = HOUR
 
-/** How long a failure is remembered after the last attempt, in milliseconds; how long a bucket is closed after the last failure of all. */
+/**
+ * How long a failure is remembered after the last attempt, in milliseconds; how long a bucket is closed after the last
+ * failure of all.
+ */
 const MEMORY = 24 * HOUR
 
 /**
- * Attempts of one bucket that may be under way at once while failures cost nothing. With the free failures they are fewer than the
- * most: whoever sends a thousand guesses at once gets no more out of it than with one after the other.
+ * Attempts of one bucket that may be under way at once while failures cost nothing. With the free failures they are
+ * fewer than the most: whoever sends a thousand guesses at once gets no more out of it than with one after the other.
  */
 export const AT_ONCE = 64
 
-/** An attempt under way for longer than this, in milliseconds, is lost: the process that made it has died, and it counts as a failure. */
+/**
+ * An attempt under way for longer than this, in milliseconds, is lost: the process that made it has died, and it counts
+ * as a failure.
+ */
 const LOST = 300 * SECOND
 
 /** What is known of the attempts on one bucket. Times are milliseconds. */
@@ -65,8 +74,8 @@ export function isCredible ({ failures, pending, lastAttemptAt, blockedUntil }: 
 }
 
 /**
- * Whether one more attempt may begin: the milliseconds to wait where it may not, else the attempts with the new one among those under
- * way, which is written down before the password is looked at.
+ * Whether one more attempt may begin: the milliseconds to wait where it may not, else the attempts with the new one
+ * among those under way, which is written down before the password is looked at.
  */
 export function begin (before: Attempts | undefined, now: number): { wait: number } | { attempts: Attempts } {
   const { failures, pending, blockedUntil } = asOf(before, now)
@@ -77,7 +86,10 @@ export function begin (before: Attempts | undefined, now: number): { wait: numbe
 }
 
 /** The attempts after the one that began at `begunAt` has ended; undefined where there is nothing left to remember. */
-export function settle (before: Attempts | undefined, { begunAt, outcome, now }: { begunAt: number, outcome: Outcome, now: number }): Attempts | undefined {
+export function settle (
+  before: Attempts | undefined,
+  { begunAt, outcome, now }: { begunAt: number, outcome: Outcome, now: number }
+): Attempts | undefined {
   const { failures, pending, lastAttemptAt, blockedUntil } = asOf(before, now)
   const place = pending.indexOf(begunAt)
   const others = pending.filter((_time, index) => index !== place)
@@ -85,7 +97,12 @@ export function settle (before: Attempts | undefined, { begunAt, outcome, now }:
     // One that was given up for lost is counted already.
     const isCounted = place === -1 && now >= begunAt + LOST && failures > 0
     const total = Math.min(failures + (isCounted ? 0 : 1), MOST)
-    return { failures: total, pending: others, lastAttemptAt: now, blockedUntil: Math.max(blockedUntil, now + waitAfter(total)) }
+    return {
+      failures: total,
+      pending: others,
+      lastAttemptAt: now,
+      blockedUntil: Math.max(blockedUntil, now + waitAfter(total))
+    }
   }
   const left = outcome === 'succeeded' ? { failures: 0, blockedUntil: 0 } : { failures, blockedUntil }
   return left.failures === 0 && others.length === 0 ? undefined : { ...left, pending: others, lastAttemptAt }
@@ -98,5 +115,10 @@ function asOf (attempts: Attempts | undefined, now: number): Attempts {
   if (lost === 0) return attempts
   const failures = Math.min(attempts.failures + lost, MOST)
   // No wait for what was lost: the guesser has learnt nothing. The last of all closes the bucket all the same.
-  return { ...attempts, failures, pending, blockedUntil: failures === MOST ? expiryOf(attempts) : attempts.blockedUntil }
+  return {
+    ...attempts,
+    failures,
+    pending,
+    blockedUntil: failures === MOST ? expiryOf(attempts) : attempts.blockedUntil
+  }
 }

@@ -35,7 +35,9 @@ export interface Buckets {
    * refresh token, because a thief of an access token must not close that one to the owner.
    */
   changeBucket (sessionId: string): Bucket
-  /** Returns the bucket of a machine client's secret, one for each network, so that no other network can lock it out. */
+  /**
+   * Returns the bucket of a machine client's secret, one for each network, so that no other network can lock it out.
+   */
   clientBucket (clientId: string, address: string | undefined): Bucket
   /**
    * Returns the bucket for a wrong secret, usually the one of `clientBucket`. Networks that fail after a thousand

@@ -53,8 +53,12 @@ export function verifyForeign (
   token: string, header: TokenHeader, { keyring, audience, catalogue, now }: ForeignRules
 ): CheckedToken | undefined {
   const { alg, typ, kid } = header.members
-  if (typeof alg !== 'string' || !TYPES.includes(typ) || (kid !== undefined && typeof kid !== 'string')) return undefined
-  if (!Object.keys(header.members).every(name => HEADER_MEMBERS.includes(name)) || !isCanonical(header)) return undefined
+  if (typeof alg !== 'string' || !TYPES.includes(typ) || (kid !== undefined && typeof kid !== 'string')) {
+    return undefined
+  }
+  if (!Object.keys(header.members).every(name => HEADER_MEMBERS.includes(name)) || !isCanonical(header)) {
+    return undefined
+  }
   for (const held of keyring.findVerifyOnly(alg, kid, now)) {
     const payload = verify(held, token)
     // The signature is right, so no other key can vouch for the token.
@@ -109,7 +113,9 @@ function judge ({ token, payload, held, audience, catalogue }: SignedToken): Che
  */
 function isAccessToken (claims: Record<string, unknown>): boolean {
   if (ID_TOKEN_CLAIMS.some(name => Object.hasOwn(claims, name))) return false
-  return KIND_CLAIMS.every(name => !Object.hasOwn(claims, name) || ACCESS_KINDS.includes(String(claims[name]).toLowerCase()))
+  return KIND_CLAIMS.every(
+    name => !Object.hasOwn(claims, name) || ACCESS_KINDS.includes(String(claims[name]).toLowerCase())
+  )
 }
 
 /** Whether a claim is a NumericDate (RFC 7519 section 2). Libraries in other languages write fractions too. */
@@ -136,7 +142,11 @@ function readScopes ({ scope, scopes }: Record<string, unknown>): string[] | und
  * has the scope. It does not decide what they may do to Latchkey, because its `users:write` meant something else. An
  * import can allow that.
  */
-function isGranted (scope: string, allowed: readonly string[] | null, catalogue: Readonly<Record<string, string>>): boolean {
+function isGranted (
+  scope: string,
+  allowed: readonly string[] | null,
+  catalogue: Readonly<Record<string, string>>
+): boolean {
   if (!Object.hasOwn(catalogue, scope)) return false
   return allowed === null ? !Object.hasOwn(BUILT_IN_SCOPES, scope) : allowed.includes(scope)
 }

@@ -7,7 +7,10 @@ import { REQUIRED_CLAIMS } from '../identity/access-token.js'
  * our clock and accepts a token at `exp` itself. It has a cache, because the library's would accept what a removed key
  * signed.
  */
-export function jwtProfileOf (algorithm: Algorithm, { issuer, audience }: { issuer: string, audience: readonly string[] }) {
+export function jwtProfileOf (
+  algorithm: Algorithm,
+  { issuer, audience }: { issuer: string, audience: readonly string[] }
+) {
   return {
     algorithms: [algorithm],
     checkTyp: 'at+jwt',

@@ -44,7 +44,9 @@ export interface Tokens extends Pick<TokenVerification, 'verify' | 'decode'> {
  * @param accessTokenTtl - milliseconds.
  * @param catalogue - the known scopes.
  */
-export function createTokens ({ keyring, issuer, audience, catalogue, accessTokenTtl, clock, follower, ledger, revocations }: {
+export function createTokens ({
+  keyring, issuer, audience, catalogue, accessTokenTtl, clock, follower, ledger, revocations
+}: {
   keyring: Keyring
   issuer: string
   audience: readonly string[]
@@ -72,7 +74,9 @@ export function createTokens ({ keyring, issuer, audience, catalogue, accessToke
       await refresh()
       const iat = Math.floor(grant.issuedAt / 1000)
       const token = keyring.signer(clock.now()).sign({
-        ...Object.fromEntries(Object.entries(grant.claims).filter(([claim]) => !(RESERVED_CLAIMS as readonly string[]).includes(claim))),
+        ...Object.fromEntries(
+          Object.entries(grant.claims).filter(([claim]) => !(RESERVED_CLAIMS as readonly string[]).includes(claim))
+        ),
         iss: issuer,
         sub: grant.user.id,
         aud,

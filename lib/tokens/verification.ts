@@ -237,7 +237,14 @@ function toVerifiedToken (claims: AccessTokenClaims, keyExpiresAt: number): Veri
   const { sub, scope, sid, jti, client_id: clientId, iat, exp } = claims
   const named = timeOfId(jti)
   return {
-    user: Object.freeze({ id: sub, scopes: Object.freeze(parseScope(scope)), sessionId: sid, tokenId: jti, clientId, claims }),
+    user: Object.freeze({
+      id: sub,
+      scopes: Object.freeze(parseScope(scope)),
+      sessionId: sid,
+      tokenId: jti,
+      clientId,
+      claims
+    }),
     revocable: {
       tokenId: jti,
       sessionId: sid,

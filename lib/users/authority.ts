@@ -21,7 +21,9 @@ export function isLimited ({ kind }: Principal): boolean {
 }
 
 /** Whether an account is an administrator: it can log in, and it can change accounts. */
-export function isAdministrator ({ scope, disabled_at: disabledAt }: Pick<UsersTable, 'scope' | 'disabled_at'>): boolean {
+export function isAdministrator (
+  { scope, disabled_at: disabledAt }: Pick<UsersTable, 'scope' | 'disabled_at'>
+): boolean {
   return disabledAt === null && parseScope(scope).includes('users:write')
 }
 
@@ -46,10 +48,19 @@ async function readGranted (db: Queryable, { kind, id, sessionId }: Principal): 
     if (client === undefined) throw new LatchkeyError('token_revoked')
     return parseScope(client.scope)
   }
-  const account = await db.selectFrom('users').select(['scope', 'disabled_at']).where('id', '=', String(id)).executeTakeFirst()
-  const session = sessionId === undefined ? undefined : await db.selectFrom('sessions').select('ended_at').where('id', '=', sessionId).executeTakeFirst()
+  const account = await db
+    .selectFrom('users')
+    .select(['scope', 'disabled_at'])
+    .where('id', '=', String(id))
+    .executeTakeFirst()
+  const session =
+    sessionId === undefined
+      ? undefined
+      : await db.selectFrom('sessions').select('ended_at').where('id', '=', sessionId).executeTakeFirst()
   // The token of an older system names no session of ours, and is still valid.
-  if (account === undefined || account.disabled_at !== null || (session !== undefined && session.ended_at !== null)) throw new LatchkeyError('token_revoked')
+  if (account === undefined || account.disabled_at !== null || (session !== undefined && session.ended_at !== null)) {
+    throw new LatchkeyError('token_revoked')
+  }
   return parseScope(account.scope)
 }
 
@@ -58,7 +69,10 @@ async function readGranted (db: Queryable, { kind, id, sessionId }: Principal): 
  * `not_found`. Throws `insufficient_scope` if the account has authority that `by` lacks, because `by` could take that
  * over by setting the password.
  */
-export async function findChangeable (db: Queryable, id: string, by: Principal): Promise<{ account: Selectable<UsersTable>, authority: readonly string[] }> {
+export async function findChangeable (db: Queryable, id: string, by: Principal): Promise<{
+  account: Selectable<UsersTable>
+  authority: readonly string[]
+}> {
   const authority = await readAuthority(db, by)
   const account = await requireAccount(db, id)
   assertMayGrant(authority, parseScope(account.scope))
@@ -78,6 +92,12 @@ export async function requireAccount (db: Queryable, id: string): Promise<Select
  * command line and the host app can add another administrator, so do not call it for them.
  */
 export async function assertAnotherAdministrator (db: Queryable, id: string): Promise<void> {
-  const another = await db.selectFrom('users').select('id').where('administrator', 'is not', null).where('id', '!=', id).limit(1).executeTakeFirst()
+  const another = await db
+    .selectFrom('users')
+    .select('id')
+    .where('administrator', 'is not', null)
+    .where('id', '!=', id)
+    .limit(1)
+    .executeTakeFirst()
   if (another === undefined) throw new LatchkeyError('last_administrator')
 }

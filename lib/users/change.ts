@@ -30,10 +30,16 @@ export function changedAt ({ password_changed_at: before }: UsersTable, now: num
 }
 
 /** Returns the row after a change. */
-export function changeRow (before: Selectable<UsersTable>, { scope = before.scope, disabled, passwordHash }: AccountChange, now: number): Selectable<UsersTable> {
+export function changeRow (
+  before: Selectable<UsersTable>,
+  { scope = before.scope, disabled, passwordHash }: AccountChange,
+  now: number
+): Selectable<UsersTable> {
   const after = { ...before, scope, updated_at: now }
   if (disabled !== undefined) after.disabled_at = disabled ? before.disabled_at ?? now : null
-  if (passwordHash !== undefined) Object.assign(after, { password_hash: passwordHash, password_changed_at: changedAt(before, now) })
+  if (passwordHash !== undefined) {
+    Object.assign(after, { password_hash: passwordHash, password_changed_at: changedAt(before, now) })
+  }
   after.administrator = markOf(after)
   return after
 }

@@ -40,7 +40,9 @@ export function selectUsers (
 }
 
 /** Returns a user as the routes show it to an administrator. */
-export function toUserView ({ id, username, scopes, disabled, createdAt, passwordChangedAt }: StoredUser): Static<typeof UserView> {
+export function toUserView (
+  { id, username, scopes, disabled, createdAt, passwordChangedAt }: StoredUser
+): Static<typeof UserView> {
   return {
     id,
     username,

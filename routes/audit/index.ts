@@ -39,7 +39,17 @@ const auditRoutes: FastifyPluginAsyncTypebox = async function auditRoutes (app) 
 }
 
 function toView ({ id, at, type, outcome, actor, subject, sessionId, clientId, details }: AuditEntry) {
-  return { id, at: new Date(at).toISOString(), type, outcome, actor, subject, session_id: sessionId, client_id: clientId, details }
+  return {
+    id,
+    at: new Date(at).toISOString(),
+    type,
+    outcome,
+    actor,
+    subject,
+    session_id: sessionId,
+    client_id: clientId,
+    details
+  }
 }
 
 export default auditRoutes

@@ -5,7 +5,14 @@ import type { Client } from '../../lib/clients/clients.js'
 import { formatScope, parseScope } from '../../lib/identity/scopes.js'
 import { kGuards } from '../../plugins/authentication.js'
 import { kClients } from '../../plugins/clients.js'
-import { ClientPage, ClientParams, ClientQuery, ClientRequest, ClientView, ClientWithSecret } from '../../schemas/clients.js'
+import {
+  ClientPage,
+  ClientParams,
+  ClientQuery,
+  ClientRequest,
+  ClientView,
+  ClientWithSecret
+} from '../../schemas/clients.js'
 import { BODY, SCOPED, problems } from '../../schemas/responses.js'
 import { NoContent } from '../../schemas/service.js'
 
@@ -95,7 +102,14 @@ const clientRoutes: FastifyPluginAsyncTypebox = async function clientRoutes (app
 }
 
 function toView ({ id, name, scopes, grants, createdAt, secretChangedAt }: Client): ClientView {
-  return { id, name, scope: formatScope(scopes), grants, created_at: new Date(createdAt).toISOString(), secret_changed_at: new Date(secretChangedAt).toISOString() }
+  return {
+    id,
+    name,
+    scope: formatScope(scopes),
+    grants,
+    created_at: new Date(createdAt).toISOString(),
+    secret_changed_at: new Date(secretChangedAt).toISOString()
+  }
 }
 
 function withSecret (reply: FastifyReply, { client, secret }: { client: Client, secret: string }) {

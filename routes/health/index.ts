@@ -35,13 +35,24 @@ const health: FastifyPluginAsyncTypebox = async function health (app) {
     // This comes before any other query, because a database server that is cut off keeps other queries waiting for
     // longer.
     const { seconds, error } = await lookAtIndex()
-    const message = (reason: string): string => `${reason}. The revocation index was last complete ${seconds} seconds ago.`
-    if (error !== undefined) throw new LatchkeyError('revocation_unknown', { message: message('The revocations in the database cannot be read'), cause: error, retryAfter: 1 })
+    const message = (reason: string): string =>
+      `${reason}. The revocation index was last complete ${seconds} seconds ago.`
+    if (error !== undefined) {
+      throw new LatchkeyError('revocation_unknown', {
+        message: message('The revocations in the database cannot be read'),
+        cause: error,
+        retryAfter: 1
+      })
+    }
     try {
       await store.poll()
       await store.read(db => db.selectFrom('meta').select('name').limit(1).execute())
     } catch (cause) {
-      throw new LatchkeyError('store_unavailable', { message: message('The database is not available'), cause, retryAfter: 1 })
+      throw new LatchkeyError('store_unavailable', {
+        message: message('The database is not available'),
+        cause,
+        retryAfter: 1
+      })
     }
     return { status: 'ok' as const, revocation_index_age: seconds }
   })

@@ -25,9 +25,17 @@ const introspect: FastifyPluginAsyncTypebox = async function introspect (app) {
   const requireAll = app[kGuards].requireScopes(KNOWS_ALL)
 
   /** Which tokens the caller may introspect: a registered client its own, a holder of the scope all of them. */
-  async function authorize (request: FastifyRequest, reply: FastifyReply, body: Static<typeof IntrospectRequest>): Promise<MayKnow> {
+  async function authorize (
+    request: FastifyRequest,
+    reply: FastifyReply,
+    body: Static<typeof IntrospectRequest>
+  ): Promise<MayKnow> {
     if (isBearer(request.headers.authorization)) {
-      if (readClient(undefined, body) !== undefined) throw new LatchkeyError('invalid_request', { message: 'The request authenticates in two ways: send an access token or client credentials, not both.' })
+      if (readClient(undefined, body) !== undefined) {
+        throw new LatchkeyError('invalid_request', {
+          message: 'The request authenticates in two ways: send an access token or client credentials, not both.'
+        })
+      }
       await requireAll(request, reply)
       return () => true
     }
@@ -56,7 +64,10 @@ const introspect: FastifyPluginAsyncTypebox = async function introspect (app) {
     // promise that it saw all of them.
     const moment = await reachMoment(follower, stopwatch)
     // As in the feed: a verifier that enforces a bound must know how old the answer was when this node gave it.
-    reply.header('cache-control', 'no-store').header('pragma', 'no-cache').header('revocation-as-of', Math.floor(moment - arrivedAt))
+    reply
+      .header('cache-control', 'no-store')
+      .header('pragma', 'no-cache')
+      .header('revocation-as-of', Math.floor(moment - arrivedAt))
     return await inspector.inspect(request.body.token, mayKnow)
   })
 }

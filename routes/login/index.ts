@@ -22,7 +22,13 @@ const login: FastifyPluginAsyncTypebox = async function login (app) {
         'otherwise, `Secure` with the prefix `__Host-`. If the browser already had a session, that session ends.',
       tags: ['browser'],
       body: LoginRequest,
-      response: { 200: LoginResponse, ...problems(...BODY, 'invalid_scope', 'invalid_credentials', 'cross_site_request', 'too_many_requests', 'too_many_failures', 'overloaded', 'account_changed') }
+      response: {
+        200: LoginResponse,
+        ...problems(
+          ...BODY, 'invalid_scope', 'invalid_credentials', 'cross_site_request', 'too_many_requests',
+          'too_many_failures', 'overloaded', 'account_changed'
+        )
+      }
     },
     onRequest: app[kLimitAttempts]
   }, async (request, reply) => {

@@ -32,7 +32,10 @@ const logout: FastifyPluginAsyncTypebox = async function logout (app) {
         'repeated. `others` leaves this session and its cookies unchanged.',
       tags: ['browser', 'sessions'],
       body: LogoutRequest,
-      response: { 204: NoContent, ...problems(...BODY, 'ambiguous_credentials', 'user_required', 'cross_site_request', 'revocation_unknown') }
+      response: {
+        204: NoContent,
+        ...problems(...BODY, 'ambiguous_credentials', 'user_required', 'cross_site_request', 'revocation_unknown')
+      }
     },
     preValidation: allowNoBody
   }, async (request, reply) => {

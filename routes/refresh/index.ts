@@ -20,7 +20,10 @@ const refresh: FastifyPluginAsyncTypebox = async function refresh (app) {
         'requests within the grace period receive the same successor. Any other use of an old token ends its session.',
       tags: ['browser', 'tokens'],
       body: RefreshRequest,
-      response: { 200: RefreshResponse, ...problems(...BODY, 'invalid_scope', 'unauthenticated', 'invalid_refresh_token', 'cross_site_request') }
+      response: {
+        200: RefreshResponse,
+        ...problems(...BODY, 'invalid_scope', 'unauthenticated', 'invalid_refresh_token', 'cross_site_request')
+      }
     },
     preValidation: allowNoBody
   }, async (request, reply) => {

@@ -18,7 +18,10 @@ const register: FastifyPluginAsyncTypebox = async function register (app) {
         'an administrator can grant them.',
       tags: ['users'],
       body: RegisterRequest,
-      response: { 201: Account, ...problems(...BODY, 'password_rejected', 'username_taken', 'too_many_requests', 'overloaded') }
+      response: {
+        201: Account,
+        ...problems(...BODY, 'password_rejected', 'username_taken', 'too_many_requests', 'overloaded')
+      }
     },
     onRequest: app[kLimitAttempts]
   }, async (request, reply) => {

@@ -35,7 +35,9 @@ const revocationRoutes: FastifyPluginAsyncTypebox = async function revocationRou
     varyBy(reply, 'Accept')
 
     if (acceptsEvents(headers.accept)) {
-      if (request.method === 'HEAD') return sendNothing(reply.type('text/event-stream').header('cache-control', 'no-store'))
+      if (request.method === 'HEAD') {
+        return sendNothing(reply.type('text/event-stream').header('cache-control', 'no-store'))
+      }
       const after = headers['last-event-id']
       const token = cookies.readAccessToken(request)
       sendEvents(reply, onEnd => feed.open({ after, arrivedAt, token, owner: userOf(request).id, onEnd }))
@@ -44,7 +46,12 @@ const revocationRoutes: FastifyPluginAsyncTypebox = async function revocationRou
 
     const { page, moment, time } = await feed.read({ after: query.after, limit: Number(query.limit ?? 1_000) })
     const etag = `"${createHash('sha256').update(JSON.stringify(page)).digest('base64url')}"`
-    reply.headers({ etag, 'cache-control': 'private, no-cache', 'revocation-as-of': Math.floor(moment - arrivedAt), 'revocation-time': time })
+    reply.headers({
+      etag,
+      'cache-control': 'private, no-cache',
+      'revocation-as-of': Math.floor(moment - arrivedAt),
+      'revocation-time': time
+    })
     if (isKnown(headers['if-none-match'], etag)) return sendNothing(reply.code(304))
     return reply.send(page)
   })

@@ -25,21 +25,30 @@ const sessionRoutes: FastifyPluginAsyncTypebox = async function sessionRoutes (a
     return { sessions: (await sessions.list(userId, sessionId)).map(session => toSessionView(session, sessionId)) }
   })
 
-  app.delete('/:id', {
-    schema: {
-      operationId: 'endOwnSession',
-      summary: 'End one of your sessions',
-      description: 'The access tokens of the session are invalid at once.',
-      tags: ['sessions'],
-      params: SessionParams,
-      response: { 204: NoContent, ...problems(...GUARDED, 'invalid_request', 'user_required', 'cross_site_request', 'not_found') }
+  app.delete(
+    '/:id',
+    {
+      schema: {
+        operationId: 'endOwnSession',
+        summary: 'End one of your sessions',
+        description: 'The access tokens of the session are invalid at once.',
+        tags: ['sessions'],
+        params: SessionParams,
+        response: {
+          204: NoContent,
+          ...problems(...GUARDED, 'invalid_request', 'user_required', 'cross_site_request', 'not_found')
+        }
+      },
+      preHandler: requireUser
     },
-    preHandler: requireUser
-  }, async (request, reply) => {
-    // The response must not reveal whether the session of another user exists.
-    if (!await sessions.end(userOf(request).id, request.params.id, actorOf(request))) throw new LatchkeyError('not_found', { message: 'There is no such session.' })
-    return reply.code(204).send(null)
-  })
+    async (request, reply) => {
+      // The response must not reveal whether the session of another user exists.
+      if (!(await sessions.end(userOf(request).id, request.params.id, actorOf(request)))) {
+        throw new LatchkeyError('not_found', { message: 'There is no such session.' })
+      }
+      return reply.code(204).send(null)
+    }
+  )
 }
 
 export default sessionRoutes

@@ -3,7 +3,13 @@ import { LatchkeyError } from '../../lib/errors.js'
 import { isKnown } from '../../lib/http/etag.js'
 import { kStatusLists } from '../../plugins/status-lists.js'
 import { problems } from '../../schemas/responses.js'
-import { NotModified, STATUS_LIST_TYPE, StatusListParams, StatusListQuery, StatusListToken } from '../../schemas/status-lists.js'
+import {
+  NotModified,
+  STATUS_LIST_TYPE,
+  StatusListParams,
+  StatusListQuery,
+  StatusListToken
+} from '../../schemas/status-lists.js'
 
 const statusLists: FastifyPluginAsyncTypebox = async function statusLists (app) {
   const lists = app[kStatusLists]
@@ -20,7 +26,11 @@ const statusLists: FastifyPluginAsyncTypebox = async function statusLists (app) 
       produces: [STATUS_LIST_TYPE],
       params: StatusListParams,
       querystring: StatusListQuery,
-      response: { 200: StatusListToken, 304: NotModified, ...problems('not_found', 'invalid_request', 'history_not_kept', 'revocation_unknown') }
+      response: {
+        200: StatusListToken,
+        304: NotModified,
+        ...problems('not_found', 'invalid_request', 'history_not_kept', 'revocation_unknown')
+      }
     }
   }, async (request, reply) => {
     // Section 8.4: the client would take the current list for the list at the time that it asked for.

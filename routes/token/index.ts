@@ -31,7 +31,14 @@ const token: FastifyPluginAsyncTypebox = async function token (app) {
       consumes: ['application/x-www-form-urlencoded', 'application/json'],
       security: [{ client: [] }, {}],
       body: TokenRequest,
-      response: { 200: TokenResponse, ...oauthErrors(...BODY, 'invalid_scope', 'unsupported_grant_type', 'unauthorized_client', 'invalid_credentials', 'invalid_refresh_token', 'invalid_client', 'too_many_requests', 'too_many_failures', 'overloaded', 'account_changed') }
+      response: {
+        200: TokenResponse,
+        ...oauthErrors(
+          ...BODY, 'invalid_scope', 'unsupported_grant_type', 'unauthorized_client', 'invalid_credentials',
+          'invalid_refresh_token', 'invalid_client', 'too_many_requests', 'too_many_failures', 'overloaded',
+          'account_changed'
+        )
+      }
     },
     async preHandler (request, reply) {
       if (isGuess(request.body)) await limitAttempts.call(app, request, reply)

@@ -29,35 +29,59 @@ const account: FastifyPluginAsyncTypebox = async function account (app) {
     return toUserView(user)
   })
 
-  app.patch('/:id', {
-    schema: {
-      operationId: 'changeUser',
-      summary: 'Replace the scopes, disable or enable the account, or set its password',
-      description: 'All changes in a request are made, or none. Removing a scope revokes the access tokens of the ' +
-        'user. A new password or `disabled` also ends every session. Callers can grant only built-in scopes that ' +
-        'they have, and cannot change a user who has others.',
-      tags: ['users'],
-      params: UserParams,
-      body: UserPatch,
-      response: { 200: UserView, ...problems(...BODY, ...SCOPED, 'invalid_scope', 'password_rejected', 'cross_site_request', 'not_found', 'last_administrator', 'overloaded') }
+  app.patch(
+    '/:id',
+    {
+      schema: {
+        operationId: 'changeUser',
+        summary: 'Replace the scopes, disable or enable the account, or set its password',
+        description:
+          'All changes in a request are made, or none. Removing a scope revokes the access tokens of the ' +
+          'user. A new password or `disabled` also ends every session. Callers can grant only built-in scopes that ' +
+          'they have, and cannot change a user who has others.',
+        tags: ['users'],
+        params: UserParams,
+        body: UserPatch,
+        response: {
+          200: UserView,
+          ...problems(
+            ...BODY,
+            ...SCOPED,
+            'invalid_scope',
+            'password_rejected',
+            'cross_site_request',
+            'not_found',
+            'last_administrator',
+            'overloaded'
+          )
+        }
+      },
+      preHandler: requireScopes('users:write')
     },
-    preHandler: requireScopes('users:write')
-  }, async (request) => toUserView(await users.update(request.params.id, request.body, actorOf(request))))
+    async request => toUserView(await users.update(request.params.id, request.body, actorOf(request)))
+  )
 
-  app.delete('/:id', {
-    schema: {
-      operationId: 'removeUser',
-      summary: 'Delete a user with all sessions and tokens',
-      description: 'The last enabled user with `users:write` cannot be deleted.',
-      tags: ['users'],
-      params: UserParams,
-      response: { 204: NoContent, ...problems(...SCOPED, 'invalid_request', 'cross_site_request', 'not_found', 'last_administrator') }
+  app.delete(
+    '/:id',
+    {
+      schema: {
+        operationId: 'removeUser',
+        summary: 'Delete a user with all sessions and tokens',
+        description: 'The last enabled user with `users:write` cannot be deleted.',
+        tags: ['users'],
+        params: UserParams,
+        response: {
+          204: NoContent,
+          ...problems(...SCOPED, 'invalid_request', 'cross_site_request', 'not_found', 'last_administrator')
+        }
+      },
+      preHandler: requireScopes('users:write')
     },
-    preHandler: requireScopes('users:write')
-  }, async (request, reply) => {
-    await users.remove(request.params.id, actorOf(request))
-    return reply.code(204).send(null)
-  })
+    async (request, reply) => {
+      await users.remove(request.params.id, actorOf(request))
+      return reply.code(204).send(null)
+    }
+  )
 }
 
 export default account

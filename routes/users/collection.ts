@@ -23,27 +23,49 @@ const usersRoutes: FastifyPluginAsyncTypebox = async function usersRoutes (app) 
     preHandler: requireScopes('users:read')
   }, async (request) => {
     const { search, cursor, limit = '100' } = request.query
-    const found = await users.list({ search, after: cursor === undefined ? undefined : parseCursor(cursor), limit: Number(limit) + 1 })
+    const found = await users.list({
+      search,
+      after: cursor === undefined ? undefined : parseCursor(cursor),
+      limit: Number(limit) + 1
+    })
     const page = found.slice(0, Number(limit))
     const last = page.at(-1)
-    return { users: page.map(toUserView), next: last !== undefined && found.length > page.length ? formatCursor(last.username) : null }
+    return {
+      users: page.map(toUserView),
+      next: last !== undefined && found.length > page.length ? formatCursor(last.username) : null
+    }
   })
 
-  app.post('', {
-    schema: {
-      operationId: 'addUser',
-      summary: 'Add a user',
-      description: 'Callers can grant only built-in scopes that they have.',
-      tags: ['users'],
-      body: NewUser,
-      response: { 201: UserView, ...problems(...BODY, ...SCOPED, 'invalid_scope', 'password_rejected', 'cross_site_request', 'username_taken', 'overloaded') }
+  app.post(
+    '',
+    {
+      schema: {
+        operationId: 'addUser',
+        summary: 'Add a user',
+        description: 'Callers can grant only built-in scopes that they have.',
+        tags: ['users'],
+        body: NewUser,
+        response: {
+          201: UserView,
+          ...problems(
+            ...BODY,
+            ...SCOPED,
+            'invalid_scope',
+            'password_rejected',
+            'cross_site_request',
+            'username_taken',
+            'overloaded'
+          )
+        }
+      },
+      preHandler: requireScopes('users:write')
     },
-    preHandler: requireScopes('users:write')
-  }, async (request, reply) => {
-    const user = await users.add(request.body, actorOf(request))
-    reply.code(201)
-    return toUserView(user)
-  })
+    async (request, reply) => {
+      const user = await users.add(request.body, actorOf(request))
+      reply.code(201)
+      return toUserView(user)
+    }
+  )
 }
 
 export default usersRoutes

@@ -40,7 +40,13 @@ const me: FastifyPluginAsyncTypebox = async function me (app) {
       description: 'Requires the current password. The session of this request continues.',
       tags: ['users'],
       body: PasswordChange,
-      response: { 204: NoContent, ...problems(...BODY, ...GUARDED, 'password_rejected', 'user_required', 'cross_site_request', 'wrong_password', 'not_found', 'too_many_requests', 'too_many_failures', 'overloaded', 'account_changed') }
+      response: {
+        204: NoContent,
+        ...problems(
+          ...BODY, ...GUARDED, 'password_rejected', 'user_required', 'cross_site_request', 'wrong_password',
+          'not_found', 'too_many_requests', 'too_many_failures', 'overloaded', 'account_changed'
+        )
+      }
     },
     onRequest: [app[kLimitAttempts], authenticate],
     preHandler: requireUser

@@ -32,7 +32,8 @@ const userSessions: FastifyPluginAsyncTypebox = async function userSessions (app
     const found = await sessions.list(id, sessionId)
     // `find` of the host returns null for an account that may no longer log in, but the account can still have
     // sessions.
-    const isThere = found.length > 0 || await (builtInUsers === undefined ? users.find(id) : builtInUsers.findById(id)) !== null
+    const isThere =
+      found.length > 0 || (await (builtInUsers === undefined ? users.find(id) : builtInUsers.findById(id))) !== null
     if (!isThere) throw new LatchkeyError('not_found', { message: 'There is no such user.' })
     return { sessions: found.map(session => toSessionView(session, sessionId)) }
   })

@@ -31,5 +31,23 @@ export default [
       '@typescript-eslint/no-explicit-any': 'error',
       '@typescript-eslint/consistent-type-imports': 'error'
     }
+  },
+  {
+    ignores: ['test/**'],
+    rules: {
+      'max-len': ['error', { code: 120, ignoreUrls: true, ignoreRegExpLiterals: true }],
+      'max-lines': ['error', 300],
+      'max-lines-per-function': ['error', 100],
+      'max-params': ['error', 3]
+    }
+  },
+  {
+    // A title of a test, a query and an expected text stay in one piece, so that a search finds them.
+    files: ['test/**'],
+    rules: {
+      'max-len': ['error', {
+        code: 120, ignoreUrls: true, ignoreRegExpLiterals: true, ignoreStrings: true, ignoreTemplateLiterals: true
+      }]
+    }
   }
 ]

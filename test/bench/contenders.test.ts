@@ -7,7 +7,8 @@ import type { Test } from 'tap'
 import { checkContender, findPython, listContenders, startContender, startProgram } from '../../bench/contenders.js'
 import type { Announcement, Verdicts } from '../../bench/contenders.js'
 
-// Real processes. Those whose packages are not installed are skipped: `npm install` in bench/peers, and python3-fastapi.
+// Real processes. Those whose packages are not installed are skipped: `npm install` in bench/peers, and
+// python3-fastapi.
 
 const NONE = { expired: 'not offered', forged: 'not offered', revoked: 'not offered', login: 'not offered' } as const
 const STATELESS = { expired: 'ok', forged: 'ok', revoked: 'not offered', login: 'not offered' } as const
@@ -59,8 +60,13 @@ t.test('no peer leaves a file behind, also when it is told to end by a signal', 
   t.same(await readdir(process.env.TMPDIR ?? ''), [])
 })
 
-/** A server that answers each request with the status that its header `as` names, 200 without one; and what it announces. */
-async function serve (t: Test, { body = '{"id":1,"name":"Lamp","price":12.5}', type = 'application/json' } = {}): Promise<Announcement> {
+/**
+ * A server that answers each request with the status that its header `as` names, 200 without one; and what it
+ * announces.
+ */
+async function serve (
+  t: Test, { body = '{"id":1,"name":"Lamp","price":12.5}', type = 'application/json' } = {}
+): Promise<Announcement> {
   const server = createServer((request, response) => {
     if (request.headers.as === 'nothing') request.socket.destroy()
     else response.writeHead(Number(request.headers.as ?? 200), { 'content-type': type }).end(body)
@@ -70,7 +76,9 @@ async function serve (t: Test, { body = '{"id":1,"name":"Lamp","price":12.5}', t
   const { port } = server.address() as AddressInfo
   const refused = { as: '401' }
   const login = { method: 'POST', path: '/login', headers: { as: '204' }, body: '' }
-  return { url: `http://127.0.0.1:${port}`, headers: { good: {}, expired: refused, forged: refused, revoked: refused }, login }
+  return {
+    url: `http://127.0.0.1:${port}`, headers: { good: {}, expired: refused, forged: refused, revoked: refused }, login
+  }
 }
 
 t.test('a contender that does not do what it announces is found out', async t => {
@@ -84,12 +92,24 @@ t.test('a contender that does not do what it announces is found out', async t =>
     const failing = { ...honest, headers: { ...honest.headers, [what]: { as: '500' } } }
     t.same(await checkContender(failing), { ...right, [what]: 'wrong: got 500' }, `it fails on what is ${what}`)
     const { [what]: _left, ...others } = honest.headers
-    t.same(await checkContender({ ...honest, headers: others }), { ...right, [what]: 'not offered' }, `it announces nothing that is ${what}`)
+    t.same(
+      await checkContender({ ...honest, headers: others }), { ...right, [what]: 'not offered' },
+      `it announces nothing that is ${what}`
+    )
   }
 
-  t.match(await checkContender({ ...honest, headers: { ...honest.headers, good: { as: '401' } } }), { ...right, good: 'wrong: got 401' })
-  t.match(await checkContender({ ...honest, headers: { ...honest.headers, good: { as: 'nothing' } } }), { ...right, good: /^wrong: no answer, / })
-  t.match(await checkContender({ ...honest, login: { method: 'POST', path: '/login', headers: { as: '403' }, body: '' } }), { ...right, login: 'wrong: got 403' })
+  t.match(
+    await checkContender({ ...honest, headers: { ...honest.headers, good: { as: '401' } } }),
+    { ...right, good: 'wrong: got 401' }
+  )
+  t.match(
+    await checkContender({ ...honest, headers: { ...honest.headers, good: { as: 'nothing' } } }),
+    { ...right, good: /^wrong: no answer, / }
+  )
+  t.match(
+    await checkContender({ ...honest, login: { method: 'POST', path: '/login', headers: { as: '403' }, body: '' } }),
+    { ...right, login: 'wrong: got 403' }
+  )
   t.match(await checkContender(await serve(t, { body: '{"id":1}' })), { ...right, good: 'wrong: got {"id":1}' })
   t.match(await checkContender(await serve(t, { type: 'text/html' })), { ...right, good: 'wrong: got text/html' })
 })
@@ -111,11 +131,24 @@ t.test('a program that accepts a forged token is found out through its own annou
 
 t.test('what cannot be started says why', async t => {
   const node = (script: string): [string, ...string[]] => [process.execPath, '-e', script]
-  await t.rejects(startProgram(node('console.error("no such table"); process.exitCode = 3')), { message: /it exited with code 3 before it was ready\nno such table\n$/ })
-  await t.rejects(startProgram(node('console.log("It listens"); setInterval(() => {}, 1000)')), { message: /not valid JSON/ })
+  await t.rejects(
+    startProgram(node('console.error("no such table"); process.exitCode = 3')),
+    { message: /it exited with code 3 before it was ready\nno such table\n$/ }
+  )
+  await t.rejects(
+    startProgram(node('console.log("It listens"); setInterval(() => {}, 1000)')), { message: /not valid JSON/ }
+  )
   await t.rejects(startProgram(node('console.log("{}"); setInterval(() => {}, 1000)')), { message: /it announced {}/ })
   await t.rejects(startProgram(['latchkey-no-such-program']), { message: /^latchkey-no-such-program: .*ENOENT/ })
-  await t.rejects(startContender('fastify-jwt-blacklist', ['many']), { message: /bench\/peers\/fastify-jwt-blacklist\.js many: it exited with code 1 before/ })
-  await t.rejects(startContender('oauth2orize'), { message: /^Unknown contender 'oauth2orize'\. Choose from: latchkey, fastify, / })
-  t.match(await findPython(['latchkey-no-such-program', process.execPath]), { reason: /^None of latchkey-no-such-program, .* has fastapi, .*\. On Debian, run apt-get install python3-/ })
+  await t.rejects(
+    startContender('fastify-jwt-blacklist', ['many']),
+    { message: /bench\/peers\/fastify-jwt-blacklist\.js many: it exited with code 1 before/ }
+  )
+  await t.rejects(
+    startContender('oauth2orize'), { message: /^Unknown contender 'oauth2orize'\. Choose from: latchkey, fastify, / }
+  )
+  t.match(
+    await findPython(['latchkey-no-such-program', process.execPath]),
+    { reason: /^None of latchkey-no-such-program, .* has fastapi, .*\. On Debian, run apt-get install python3-/ }
+  )
 })

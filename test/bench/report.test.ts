@@ -17,7 +17,9 @@ const SECTION: Section = {
 t.test('the report that is kept here was written by this program: it has each contender of today', async t => {
   const report = await readFile(join(import.meta.dirname, '..', '..', '..', 'bench', 'README.md'), 'utf8')
   t.match(report, /^# Benchmark\n\n<!-- Written by `npm run bench`. Do not edit. -->\n/)
-  const written = (await toReport([], { date: new Date(0), minutes: '1', rounds: 5 })).split('## How to read it')[1]?.split('## Targets')[0] ?? ''
+  const written = (await toReport(
+    [], { date: new Date(0), minutes: '1', rounds: 5 }
+  )).split('## How to read it')[1]?.split('## Targets')[0] ?? ''
   t.ok(report.includes(written), 'how it is read')
   for (const { title } of await listContenders()) t.ok(report.includes(`\n- ${title}: `), title)
 })

@@ -49,7 +49,11 @@ const CREDENTIALS = { username: 'alice', password: PASSWORD }
 function createJar (): (request: Request) => Promise<Response> {
   const jar = new Map<string, string>()
   return async request => {
-    if (request.credentials === 'include' && jar.size > 0) request.headers.set('cookie', [...jar].map(([name, value]) => `${name}=${value}`).join('; '))
+    if (request.credentials === 'include' && jar.size > 0) {
+      request.headers.set(
+        'cookie', [...jar].map(([name, value]) => `${name}=${value}`).join('; ')
+      )
+    }
     const response = await fetch(request)
     for (const cookie of response.headers.getSetCookie()) {
       const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(cookie) ?? []
@@ -81,7 +85,9 @@ for (const transport of ['bearer', 'cookie'] as const) {
     t.equal(data?.username, 'alice')
     t.equal((await client.fetch(`${url}/protected-route`)).status, 200)
     t.equal((await client.fetch(`${url}/admin/`)).status, 403)
-    const posted = await client.fetch(`${url}/protected-route`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{}' })
+    const posted = await client.fetch(
+      `${url}/protected-route`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{}' }
+    )
     t.equal(posted.status, 200)
     await client.logOut()
     const alice = await app.latchkey.users.findByName('alice')
@@ -136,7 +142,9 @@ for (const transport of ['bearer', 'cookie'] as const) {
     t.equal(ended, 1)
     t.ok(seen().includes('POST /refresh 401'))
     await client.logOut()
-    await t.rejects(client.logOut('all'), { name: 'ResponseError', status: 401 }, 'it cannot end others, and does not say that it did')
+    await t.rejects(
+      client.logOut('all'), { name: 'ResponseError', status: 401 }, 'it cannot end others, and does not say that it did'
+    )
     await client.logIn(CREDENTIALS)
     t.equal((await client.api.GET('/users/me')).response.status, 200, 'and the next one begins as the first')
   })
@@ -158,7 +166,15 @@ for (const transport of ['bearer', 'cookie'] as const) {
     const { connect } = await listen(t)
     const client = connect(options())
     const code = transport === 'bearer' ? 'invalid_grant' : 'invalid_credentials'
-    await t.rejects(client.logIn({ ...CREDENTIALS, password: 'wrong' }), { name: 'ResponseError', status: transport === 'bearer' ? 400 : 401, code, message: 'The username or password is incorrect.' })
+    await t.rejects(
+      client.logIn({ ...CREDENTIALS, password: 'wrong' }),
+      {
+        name: 'ResponseError',
+        status: transport === 'bearer' ? 400 : 401,
+        code,
+        message: 'The username or password is incorrect.'
+      }
+    )
   })
 }
 
@@ -200,11 +216,16 @@ t.test('clients of one store, as tabs are, take what another has refreshed', asy
 
 t.test('a refresh whose answer was lost is sent again for as long as the service gives the same successor', async t => {
   const { app, clock, connect } = await listen(t)
-  // Nobody knows whether it arrived: a connection that breaks before and after, an answer that breaks off, a page of some gateway.
+  // Nobody knows whether it arrived: a connection that breaks before and after, an answer that breaks off, a page of
+  // some gateway.
   const losses = [
     async (request: Request) => { await fetch(request); throw new TypeError('fetch failed') },
     async () => { throw new TypeError('fetch failed') },
-    async (request: Request) => new Response((await fetch(request)).body?.pipeThrough(new TransformStream({ transform (_chunk, controller) { controller.error(new TypeError('terminated')) } })) ?? null),
+    async (request: Request) => new Response(
+      (await fetch(request)).body?.pipeThrough(new TransformStream({
+        transform (_chunk, controller) { controller.error(new TypeError('terminated')) }
+      })) ?? null
+    ),
     async () => new Response('<h1>Welcome to the hotel</h1>')
   ]
   const tries: string[] = []
@@ -267,7 +288,9 @@ t.test('introspection is authenticated as all other routes are, and refreshed fo
   await client.logIn({ ...CREDENTIALS, username: 'inspector' })
   const bob = await app.latchkey.users.findByName('bob')
   const inspect = async (): Promise<boolean | undefined> => {
-    const token = await app.latchkey.tokens.sign(await app.latchkey.sessions.start(bob ?? { id: 'bob', username: 'bob', scopes: [] }))
+    const token = await app.latchkey.tokens.sign(
+      await app.latchkey.sessions.start(bob ?? { id: 'bob', username: 'bob', scopes: [] })
+    )
     return (await client.api.POST('/introspect', { body: { token } })).data?.active
   }
   t.equal(await inspect(), true)
@@ -309,7 +332,11 @@ t.test('while no refresh succeeds the token is used for as long as it lives, and
   let isDown = false
   let ended = 0
   const client = connect({
-    fetch: async request => isDown && request.url.endsWith('/refresh') ? Response.json({ code: 'store_unavailable' }, { status: 503 }) : await fetch(request),
+    fetch: async request => isDown && request.url.endsWith('/refresh')
+      ? Response.json(
+        { code: 'store_unavailable' }, { status: 503 }
+      )
+      : await fetch(request),
     onSessionEnd () { ended += 1 }
   })
   await client.logIn(CREDENTIALS)
@@ -340,7 +367,9 @@ t.test('a call of one user is not sent again as the next, who logged in while it
     }
   })
   await client.logIn(CREDENTIALS)
-  const call = client.fetch(`${url}/protected-route`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{}' })
+  const call = client.fetch(
+    `${url}/protected-route`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{}' }
+  )
   await arrived
   await client.logOut()
   await client.logIn({ ...CREDENTIALS, username: 'bob' })
@@ -358,8 +387,14 @@ t.test('a token goes to the origins of the client only, and not over one that th
   }
   const client = connect({ fetch: record, origins: ['https://api.example.com'] })
   await client.logIn(CREDENTIALS)
-  for (const elsewhere of ['https://evil.example', 'http://api.example.com/', 'https://api.example.com.evil.example', 'https://api.example.com:8443/', `${url}@evil.example/`]) {
-    await t.rejects(client.fetch(elsewhere), { name: 'TypeError', message: /must not receive the token|includes credentials/ }, elsewhere)
+  for (const elsewhere of [
+    'https://evil.example', 'http://api.example.com/', 'https://api.example.com.evil.example',
+    'https://api.example.com:8443/', `${url}@evil.example/`
+  ]) {
+    await t.rejects(
+      client.fetch(elsewhere), { name: 'TypeError', message: /must not receive the token|includes credentials/ },
+      elsewhere
+    )
   }
   t.equal(sent.length, 1)
   await client.fetch('https://api.example.com/items')
@@ -369,12 +404,26 @@ t.test('a token goes to the origins of the client only, and not over one that th
 })
 
 t.test('what a proxy in between says is an error too', async t => {
-  const client = createClient({ url: 'https://auth.example.com', fetch: async () => new Response('<h1>Bad gateway</h1>', { status: 502 }) })
-  await t.rejects(client.logIn(CREDENTIALS), { name: 'ResponseError', status: 502, code: 'unknown', message: 'The service answered 502.' } satisfies Partial<ResponseError>)
+  const client = createClient({
+    url: 'https://auth.example.com', fetch: async () => new Response('<h1>Bad gateway</h1>', { status: 502 })
+  })
+  await t.rejects(
+    client.logIn(CREDENTIALS),
+    {
+      name: 'ResponseError', status: 502, code: 'unknown', message: 'The service answered 502.'
+    } satisfies Partial<ResponseError>
+  )
 })
 
 t.test(`it takes at most ${BUDGET} bytes of a page, gzipped, with all that it imports`, async t => {
-  const { outputFiles: [file] } = await bundle({ entryPoints: [new URL('../../client/index.js', import.meta.url).pathname], bundle: true, minify: true, format: 'esm', platform: 'browser', write: false })
+  const { outputFiles: [file] } = await bundle({
+    entryPoints: [new URL('../../client/index.js', import.meta.url).pathname],
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    platform: 'browser',
+    write: false
+  })
   const size = gzipSync(file?.contents ?? '').length
   t.ok(size > 1000 && size <= BUDGET, `${size} bytes`)
 })

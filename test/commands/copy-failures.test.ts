@@ -23,7 +23,10 @@ async function createGate (t: Test, url: string): Promise<{ reached (): Promise<
   await client.query('begin; lock table events in share mode')
   return {
     async reached () {
-      while ((await query(url, 'select from pg_locks where not granted and database = (select oid from pg_database where datname = current_database())')).length === 0) await delay(10)
+      while ((await query(
+        url,
+        'select from pg_locks where not granted and database = (select oid from pg_database where datname = current_database())'
+      )).length === 0) await delay(10)
     },
     async release () {
       await client.query('rollback')
@@ -32,7 +35,9 @@ async function createGate (t: Test, url: string): Promise<{ reached (): Promise<
 }
 
 t.test('a copy that breaks off leaves nothing, can be run again, and lets nobody write to the source meanwhile', async t => {
-  const { directory, file } = await createSource(t, Array.from({ length: 1_500 }, (_, number) => addUser(`user-${number}`)).join(''))
+  const { directory, file } = await createSource(
+    t, Array.from({ length: 1_500 }, (_, number) => addUser(`user-${number}`)).join('')
+  )
   const url = await createDatabase()
   // Its tables are to be there, and nothing in them.
   await run(directory, ['copy', '--from', file, '--to', url])
@@ -40,7 +45,9 @@ t.test('a copy that breaks off leaves nothing, can be run again, and lets nobody
   const args = ['copy', '--from', file, '--to', url]
 
   let gate = await createGate(t, url)
-  const killed = spawn(NODE[0], [...NODE.slice(1), CLI, ...args], { cwd: directory, env: environment(), stdio: 'ignore' })
+  const killed = spawn(
+    NODE[0], [...NODE.slice(1), CLI, ...args], { cwd: directory, env: environment(), stdio: 'ignore' }
+  )
   await gate.reached()
   const writer = new Database(file, { timeout: 0 })
   t.teardown(() => writer.close())
@@ -55,12 +62,22 @@ t.test('a copy that breaks off leaves nothing, can be run again, and lets nobody
   const cut = start(directory, args)
   await gate.reached()
   await server.crash()
-  t.match(await cut, { code: 4, stdout: '', stderr: /\nlatchkey: --to postgres:.* is not available \(.*\); nothing was copied: run the command again.*\n$/ })
+  t.match(
+    await cut,
+    {
+      code: 4,
+      stdout: '',
+      stderr: /\nlatchkey: --to postgres:.* is not available \(.*\); nothing was copied: run the command again.*\n$/
+    }
+  )
   await server.start()
   t.equal(await countUsers(url), 0)
 
   t.match(await run(directory, args), { code: 0, stdout: /Copied 1,50\d rows/ })
-  t.same(await query(url, 'select scope, count(*)::int from users group by scope'), [{ scope: 'written since', count: 1_500 }])
+  t.same(
+    await query(url, 'select scope, count(*)::int from users group by scope'),
+    [{ scope: 'written since', count: 1_500 }]
+  )
 })
 
 /** Two databases on the server: one with alice in it, and one with the tables and without rows. */
@@ -72,7 +89,9 @@ async function createPair (t: Test): Promise<{ directory: string, file: string, 
   return { directory, file, from, to }
 }
 
-const terminate = (url: string): string => `select pg_terminate_backend(pid) from pg_stat_activity where datname = '${url.split('/').at(-1) ?? ''}'`
+const terminate = (
+  url: string
+): string => `select pg_terminate_backend(pid) from pg_stat_activity where datname = '${url.split('/').at(-1) ?? ''}'`
 
 t.test('nobody writes to a source server meanwhile, and what a new database has counted does not stay', async t => {
   const { directory, file, from, to } = await createPair(t)
@@ -101,7 +120,9 @@ t.test('a source server that is lost is noticed, and nothing is committed', asyn
 })
 
 /** The two sides of a copy without the command line, whose patience no test has. */
-async function openSides (t: Test, databases: { from: string, to: string }): Promise<{ source: CopySide, target: CopySide }> {
+async function openSides (
+  t: Test, databases: { from: string, to: string }
+): Promise<{ source: CopySide, target: CopySide }> {
   const [source, target] = await Promise.all((['from', 'to'] as const).map(async side => {
     const store = await openStore(databases[side], { bound: 1_000, log: () => {}, patience: 300 })
     t.teardown(() => store.close())
@@ -129,7 +150,9 @@ t.test('a source server waits as long as the target needs', async t => {
 t.test('a source server that is lost while everything is read back: somebody may have written to it since', async t => {
   const databases = await createPair(t)
   const { source, target } = await openSides(t, databases)
-  const script = "import pg from 'pg'; const client = new pg.Client(process.argv[1]); await client.connect(); await client.query(process.argv[2]); await client.end()"
+  const script =
+
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                  "import pg from 'pg'; const client = new pg.Client(process.argv[1]); await client.connect(); await client.query(process.argv[2]); await client.end()"
   let isLost = false
   function report (phase: 'copy' | 'check'): void {
     if (phase === 'copy' || isLost) return

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 
-// A process that runs the command line again and again: see `run` in support.ts. What a start of Node.js costs, and what the
-// verbs load, is paid once; each run evaluates cli.js anew, from the arguments to the exit code.
+// A process that runs the command line again and again: see `run` in support.ts. What a start of Node.js costs, and
+// what the verbs load, is paid once; each run evaluates cli.js anew, from the arguments to the exit code.
 
 /** One run. */
 export interface Task {
@@ -32,7 +32,11 @@ async function perform ({ id, directory, args, env, input }: Task): Promise<void
   for (const [name, value] of Object.entries(env)) if (value !== undefined) process.env[name] = value
   process.argv = [...process.argv.slice(0, 2), ...args]
   process.exitCode = 0
-  Object.defineProperty(process, 'stdin', { configurable: true, value: Readable.from(input.length === 0 ? [] : [Buffer.from(input)], { objectMode: false }) })
+  Object.defineProperty(
+    process,
+    'stdin',
+    { configurable: true, value: Readable.from(input.length === 0 ? [] : [Buffer.from(input)], { objectMode: false }) }
+  )
   const said = { stdout: listen(process.stdout), stderr: listen(process.stderr) }
   try {
     await import(`../../cli.js?${id}`)

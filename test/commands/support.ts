@@ -15,14 +15,16 @@ export interface Outcome {
 }
 
 /**
- * How a child is started without the hooks of the test runner, which triple the time that a process takes to start and come back
- * with every spawn whatever its environment: `env` takes them away again, and becomes the process.
+ * How a child is started without the hooks of the test runner, which triple the time that a process takes to start and
+ * come back with every spawn whatever its environment: `env` takes them away again, and becomes the process.
  */
 export const NODE = ['env', '-u', 'NODE_OPTIONS', process.execPath] as const
 
 /** The environment of a child: without what is ours, and without proxies, which curl would ask. */
 export function environment (env: Record<string, string> = {}): Record<string, string | undefined> {
-  const clean = Object.entries(process.env).filter(([name]) => !/^(LATCHKEY_.*|HOST|PORT|NODE_V8_COVERAGE|_TAPJS_.*|.*_proxy)$/i.test(name))
+  const clean = Object.entries(process.env).filter((
+    [name]
+  ) => !/^(LATCHKEY_.*|HOST|PORT|NODE_V8_COVERAGE|_TAPJS_.*|.*_proxy)$/i.test(name))
   return { ...Object.fromEntries(clean), LATCHKEY_BCRYPT_COST: '4', PORT: '0', ...env }
 }
 
@@ -32,8 +34,13 @@ export interface Given {
   input?: string | Buffer
 }
 
-/** Starts the command line as a process of its own, in `directory`, to its end, with nothing of ours in its environment but `env`. */
-export async function start (directory: string, args: string[], { env = {}, input = '' }: Given = {}): Promise<Outcome> {
+/**
+ * Starts the command line as a process of its own, in `directory`, to its end, with nothing of ours in its environment
+ * but `env`.
+ */
+export async function start (
+  directory: string, args: string[], { env = {}, input = '' }: Given = {}
+): Promise<Outcome> {
   const child = spawn(NODE[0], [...NODE.slice(1), CLI, ...args], { cwd: directory, env: environment(env) })
   const outcome: Outcome = { code: null, stdout: '', stderr: '' }
   child.stdout.on('data', chunk => { outcome.stdout += chunk })
@@ -50,8 +57,8 @@ let host: ChildProcess | undefined
 let runs = 0
 
 /**
- * Runs the command line as `start` does, in a process that all runs of a test file share and that is not this one: a start costs a
- * second, and what it proves beyond this, test/cli.test.ts proves once.
+ * Runs the command line as `start` does, in a process that all runs of a test file share and that is not this one: a
+ * start costs a second, and what it proves beyond this, test/cli.test.ts proves once.
  */
 export async function run (directory: string, args: string[], { env = {}, input = '' }: Given = {}): Promise<Outcome> {
   const process = host ??= startHost()
@@ -71,7 +78,10 @@ export async function run (directory: string, args: string[], { env = {}, input 
 }
 
 function startHost (): ChildProcess {
-  const child = spawn(NODE[0], [...NODE.slice(1), fileURLToPath(new URL('./host.js', import.meta.url))], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], serialization: 'advanced', env: environment() })
+  const child = spawn(
+    NODE[0], [...NODE.slice(1), fileURLToPath(new URL('./host.js', import.meta.url))],
+    { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], serialization: 'advanced', env: environment() }
+  )
   child.setMaxListeners(0)
   t.teardown(() => child.kill())
   return child

@@ -8,7 +8,12 @@ import { CLI, environment, NODE, run } from './support.js'
 // What people see at a terminal, and what a pipe gets instead.
 
 function createOutput (isTTY: boolean) {
-  const output = { text: '', isTTY, hasColors: () => isTTY, write: (text: string | Uint8Array) => { output.text += String(text); return true } }
+  const output = {
+    text: '',
+    isTTY,
+    hasColors: () => isTTY,
+    write: (text: string | Uint8Array) => { output.text += String(text); return true }
+  }
   return output
 }
 
@@ -26,7 +31,10 @@ t.test('the progress: a bar on a terminal, lines elsewhere', async t => {
     if (isTTY) {
       t.equal(at(0, 0, 0), `[\x1b[32m\x1b[39m${'-'.repeat(24)}] 0 rows, 0 %`)
       t.equal(at(50, 100, 0.01), '', 'not more often than anybody sees')
-      t.equal(at(5_000, 45_000, 0.5), `\r\x1b[K[\x1b[32m${'#'.repeat(12)}\x1b[39m${'-'.repeat(12)}] 45,000 rows, 50 %, 9,000 rows/s, 0:05 left`)
+      t.equal(
+        at(5_000, 45_000, 0.5),
+        `\r\x1b[K[\x1b[32m${'#'.repeat(12)}\x1b[39m${'-'.repeat(12)}] 45,000 rows, 50 %, 9,000 rows/s, 0:05 left`
+      )
       output.text = ''
       progress.say('latchkey: line 7: it is not JSON')
       t.equal(output.text, '\r\x1b[Klatchkey: line 7: it is not JSON\n')
@@ -47,7 +55,9 @@ t.test('the progress: a bar on a terminal, lines elsewhere', async t => {
 })
 
 t.test('columns are aligned where a character takes two places or none, and nothing in them moves the terminal', async t => {
-  const lines = toColumns(['NAME', 'STATE'], [['\u6f22\u5b57', 'a'], ['e\u0301', 'b'], ['\u{1F600}', 'c'], ['\x1b[2J\u202ex', 'd']]).split('\n')
+  const lines = toColumns(
+    ['NAME', 'STATE'], [['\u6f22\u5b57', 'a'], ['e\u0301', 'b'], ['\u{1F600}', 'c'], ['\x1b[2J\u202ex', 'd']]
+  ).split('\n')
   t.same(lines, ['NAME    STATE', '\u6f22\u5b57    a', 'e\u0301       b', '\u{1F600}      c', '?[2J?x  d'])
   t.equal(paint(createOutput(false), 'red', 'x'), 'x')
   t.equal(paint(createOutput(true), 'red', 'x'), '\x1b[31mx\x1b[39m')
@@ -56,7 +66,16 @@ t.test('columns are aligned where a character takes two places or none, and noth
 t.test('questions are answered by pipe', async t => {
   const directory = t.testdir()
   await run(directory, ['users', 'add', 'alice'], { input: 'marble otter sings at noon' })
-  t.match(await run(directory, ['users', 'remove', 'alice']), { code: 2, stdout: '', stderr: /^Remove alice permanently\? \[y\/N\]\nlatchkey: There is no answer on standard input: pipe y in, or use --yes\n$/ })
+  t.match(
+    await run(directory, ['users', 'remove', 'alice']),
+    {
+      code: 2,
+      stdout: '',
+      stderr:
+
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                          /^Remove alice permanently\? \[y\/N\]\nlatchkey: There is no answer on standard input: pipe y in, or use --yes\n$/
+    }
+  )
   for (const input of ['n\n', '\n\ny\n', 'yesterday\n']) t.match((await run(directory, ['users', 'remove', 'alice'], { input })).code, /^[12]$/, input)
   t.match(await run(directory, ['users', 'remove', 'alice'], { input: 'n\n' }), { code: 1, stdout: '', stderr: /Canceled: nothing was changed\. To continue, answer y or use --yes\n$/ })
   t.match(await run(directory, ['users', 'list', '--json']), { stdout: /alice/ })

@@ -11,8 +11,14 @@ const line = (value: object): string => `${JSON.stringify(value)}\n`
 
 t.test('import: bad rows are told with their lines and stop nothing; again, nothing changes; update, strict and dry run', async t => {
   const directory = t.testdir({
-    'users.ndjson': line({ username: 'alice', password_hash: HASH, scopes: ['users:read'], id: 'old-1' }) + 'nonsense\n' + line({ username: 'bob', password: 'a bad one' }) + line({ username: 'carol', password: PASSWORD }),
-    'more.csv': `username,password_hash,scopes,disabled\r\nalice,${HASH},users:read audit:read,\r\n"dave"x,${HASH},,\r\nerin,${HASH.replace('$04$', '$12$')},,true\r\n`,
+    'users.ndjson': line({
+      username: 'alice', password_hash: HASH, scopes: ['users:read'], id: 'old-1'
+    }) + 'nonsense\n' + line({
+      username: 'bob', password: 'a bad one'
+    }) + line({ username: 'carol', password: PASSWORD }),
+    'more.csv':
+
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                            `username,password_hash,scopes,disabled\r\nalice,${HASH},users:read audit:read,\r\n"dave"x,${HASH},,\r\nerin,${HASH.replace('$04$', '$12$')},,true\r\n`,
     'bad.csv': `alice,${HASH}\n`
   })
   const dry = await run(directory, ['users', 'import', 'users.ndjson', '--dry-run'])

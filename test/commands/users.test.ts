@@ -8,26 +8,42 @@ t.jobs = 2
 
 t.test('users are added, listed, changed and removed', async t => {
   const directory = t.testdir()
-  t.match(await run(directory, ['users', 'add', 'alice', '--scope', 'users:write', '--scope', 'users:read'], { input: `${PASSWORD}\r\nnot part of it\n` }),
-    { code: 0, stdout: 'Added alice with the scopes users:read, users:write.\n', stderr: '' })
+  t.match(await run(
+    directory, ['users', 'add', 'alice', '--scope', 'users:write', '--scope', 'users:read'],
+    { input: `${PASSWORD}\r\nnot part of it\n` }
+  ),
+  { code: 0, stdout: 'Added alice with the scopes users:read, users:write.\n', stderr: '' })
   const bob = await run(directory, ['users', 'add', 'bob', '--json'], { input: PASSWORD })
   t.match(bob, { code: 0, stderr: '' })
-  t.match(JSON.parse(bob.stdout), { id: String, username: 'bob', scopes: [], disabled: false, created_at: /^\d{4}-.*Z$/ })
+  t.match(
+    JSON.parse(bob.stdout), { id: String, username: 'bob', scopes: [], disabled: false, created_at: /^\d{4}-.*Z$/ }
+  )
 
   const list = await run(directory, ['users', 'list', '--json'])
   const users = JSON.parse(list.stdout) as object[]
   t.match(users, [{ username: 'alice', scopes: ['users:read', 'users:write'] }, { username: 'bob' }])
-  t.same(Object.keys(users[0] ?? {}), ['id', 'username', 'scopes', 'disabled', 'created_at'], 'and no password, no hash')
+  t.same(
+    Object.keys(users[0] ?? {}), ['id', 'username', 'scopes', 'disabled', 'created_at'], 'and no password, no hash'
+  )
   t.equal(JSON.parse((await run(directory, ['users', 'list', '--json', '--limit', '1'])).stdout).length, 1)
 
-  t.match(await run(directory, ['users', 'set-scopes', 'ALICE', 'audit:read']), { code: 0, stdout: 'alice now has the scopes audit:read.\n' })
+  t.match(
+    await run(directory, ['users', 'set-scopes', 'ALICE', 'audit:read']),
+    { code: 0, stdout: 'alice now has the scopes audit:read.\n' }
+  )
   t.match(await run(directory, ['users', 'disable', 'bob']), { code: 0, stdout: /^Disabled bob/ })
   const columns = await run(directory, ['users', 'list'])
   t.match(columns.stdout, /^NAME {3}STATE {5}CREATED .*SCOPES\nalice {2}enabled .*audit:read\nbob {4}disabled .*\n$/)
   t.match(JSON.parse((await run(directory, ['users', 'enable', 'bob', '--json'])).stdout), { disabled: false })
-  t.match(await run(directory, ['users', 'set-password', 'bob'], { input: 'another walrus cobalt lantern\n' }), { code: 0, stdout: /^Set the password of bob/ })
+  t.match(
+    await run(directory, ['users', 'set-password', 'bob'], { input: 'another walrus cobalt lantern\n' }),
+    { code: 0, stdout: /^Set the password of bob/ }
+  )
   t.match(JSON.parse((await run(directory, ['users', 'remove', 'bob', '--yes', '--json'])).stdout), { username: 'bob' })
-  t.match(await run(directory, ['users', 'enable', 'bob']), { code: 3, stdout: '', stderr: /^latchkey: There is no user 'bob' in \.\/latchkey\.db: .*\n$/ })
+  t.match(
+    await run(directory, ['users', 'enable', 'bob']),
+    { code: 3, stdout: '', stderr: /^latchkey: There is no user 'bob' in \.\/latchkey\.db: .*\n$/ }
+  )
 })
 
 t.test('what is refused says why and what to do, and changes nothing', async t => {
@@ -37,8 +53,17 @@ t.test('what is refused says why and what to do, and changes nothing', async t =
     ['username_taken', ['users', 'add', 'Alice'], PASSWORD, 1, /taken: choose another/],
     ['unknown_scope', ['users', 'add', 'bob', '--scope', 'admin'], PASSWORD, 1, /'admin'.*LATCHKEY_SCOPES/],
     ['password_rejected', ['users', 'add', 'bob'], 'short\n', 1, /rejected: it is shorter than 15 characters; choose/],
-    ['password_rejected', ['users', 'add', 'bob'], 'abcdefghijklmnopqrst\n', 1, /rejected: it is too easy to guess: it contains a simple sequence of characters\. Choose a longer one, or several unrelated words\.$/m],
-    ['invalid_username', ['users', 'add', 'bob\uFE0F'], PASSWORD, 2, /cannot contain U\+FE0F \(a variation selector\): choose another one/],
+    [
+      'password_rejected',
+      ['users', 'add', 'bob'],
+      'abcdefghijklmnopqrst\n',
+      1,
+      /rejected: it is too easy to guess: it contains a simple sequence of characters\. Choose a longer one, or several unrelated words\.$/m
+    ],
+    [
+      'invalid_username', ['users', 'add', 'bob\uFE0F'], PASSWORD, 2,
+      /cannot contain U\+FE0F \(a variation selector\): choose another one/
+    ],
     ['no_password', ['users', 'add', 'bob'], '\nsecond line is no password\n', 1, /standard input/],
     ['invalid_input', ['users', 'add', 'bob'], Buffer.from([0xff, 0xfe, 0x0a]), 1, /UTF-8/],
     ['not_found', ['users', 'set-password', 'nobody'], PASSWORD, 3, /nobody/],
@@ -50,10 +75,17 @@ t.test('what is refused says why and what to do, and changes nothing', async t =
     t.equal(stdout, '')
     t.match(JSON.parse(stderr), { error, message: sentence })
   }
-  t.match(JSON.parse((await run(directory, ['users', 'list', '--json'])).stdout).map(({ username }: { username: string }) => username), ['alice'])
+  t.match(
+    JSON.parse(
+      (await run(directory, ['users', 'list', '--json'])).stdout
+    ).map(({ username }: { username: string }) => username),
+    ['alice']
+  )
 })
 
 t.test('a database that cannot be used is exit code 1', async t => {
-  t.match(await run(t.testdir({ 'latchkey.db': 'this is no database, however long one looks at it' }), ['users', 'list']),
-    { code: 1, stdout: '', stderr: /^latchkey: .*LATCHKEY_DATABASE.*not a database.*\n$/ })
+  t.match(await run(
+    t.testdir({ 'latchkey.db': 'this is no database, however long one looks at it' }), ['users', 'list']
+  ),
+  { code: 1, stdout: '', stderr: /^latchkey: .*LATCHKEY_DATABASE.*not a database.*\n$/ })
 })

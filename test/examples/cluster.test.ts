@@ -33,8 +33,14 @@ const nodes = Object.entries(compose.services).filter(([name]) => name.startsWit
 const [, node] = nodes[0] as [string, ComposeService]
 
 /** As Compose does it: `${NAME:?message}` must be given, `${NAME:-default}` need not. */
-function interpolate (environment: ComposeService['environment'], given: Record<string, string>): Record<string, string> {
-  return Object.fromEntries(Object.entries(environment).map(([name, value]) => [name, String(value).replaceAll(/\$\{(\w+):([?-])([^}]*)\}/g, (_match, variable: string, kind: string, text: string) => {
+function interpolate (
+  environment: ComposeService['environment'], given: Record<string, string>
+): Record<string, string> {
+  return Object.fromEntries(Object.entries(environment).map((
+    [name, value]
+  ) => [name, String(value).replaceAll(/\$\{(\w+):([?-])([^}]*)\}/g, (
+    _match, variable: string, kind: string, text: string
+  ) => {
     const known = given[variable] ?? (kind === '-' ? text : undefined)
     if (known === undefined) throw new Error(`${variable} is missing`)
     return known
@@ -55,7 +61,9 @@ t.test('three nodes of one environment, which the service takes as it is', async
   t.equal(settings.database, `postgres://latchkey:${GIVEN.POSTGRES_PASSWORD}@postgres:5432/latchkey`)
   t.match(readServiceOptions(service), { host: '0.0.0.0', port: 3000, trustProxy: ['172.31.250.2'] })
   for (const name of Object.keys(GIVEN)) {
-    t.throws(() => interpolate(node.environment, { ...GIVEN, [name]: undefined as never }), new RegExp(`${name} is missing`))
+    t.throws(
+      () => interpolate(node.environment, { ...GIVEN, [name]: undefined as never }), new RegExp(`${name} is missing`)
+    )
     t.match(readme, new RegExp(`${name}=%s`))
   }
 })
@@ -64,8 +72,13 @@ t.test('the database of the URL is that of the container, and only the proxy can
   const { proxy, postgres } = compose.services as Record<'proxy' | 'postgres', ComposeService>
   const url = new URL(interpolate(node.environment, GIVEN).LATCHKEY_DATABASE ?? '')
   const { POSTGRES_USER, POSTGRES_PASSWORD, POSTGRES_DB } = interpolate(postgres.environment, GIVEN)
-  t.strictSame([url.hostname, url.username, url.password, url.pathname], ['postgres', POSTGRES_USER, POSTGRES_PASSWORD, `/${POSTGRES_DB}`])
-  t.strictSame(Object.entries(compose.services).filter(([, { ports }]) => ports !== undefined).map(([name]) => name), ['proxy'])
+  t.strictSame(
+    [url.hostname, url.username, url.password, url.pathname],
+    ['postgres', POSTGRES_USER, POSTGRES_PASSWORD, `/${POSTGRES_DB}`]
+  )
+  t.strictSame(
+    Object.entries(compose.services).filter(([, { ports }]) => ports !== undefined).map(([name]) => name), ['proxy']
+  )
   t.match(node.depends_on, { postgres: { condition: 'service_healthy' } })
   t.strictSame(Object.keys(proxy.depends_on ?? {}), nodes.map(([name]) => name))
 })
@@ -74,7 +87,9 @@ t.test('the proxy has all nodes, by the port on which they listen, and the addre
   const { proxy } = compose.services as Record<'proxy', ComposeService>
   const [, upstreams = ''] = /reverse_proxy (.+) \{/.exec(caddyfile) ?? []
   t.strictSame(upstreams.split(' '), nodes.map(([name, { environment }]) => `${name}:${environment.PORT}`))
-  const { ipv4_address: address } = (proxy.networks as Record<string, { ipv4_address: string }>).inside ?? { ipv4_address: '' }
+  const {
+    ipv4_address: address
+  } = (proxy.networks as Record<string, { ipv4_address: string }>).inside ?? { ipv4_address: '' }
   t.equal(node.environment.LATCHKEY_TRUST_PROXY, address)
   const [network = '', prefix] = compose.networks.inside?.ipam.config[0]?.subnet.split('/') ?? []
   const subnet = new BlockList()
@@ -96,7 +111,9 @@ t.test('the health checks ask what there is, and hear what it says', async t => 
   const { port } = app.server.address() as AddressInfo
   const url = `127.0.0.1:${node.environment.PORT}${path}`
   t.ok(command.some(text => text.includes(url)))
-  const check = async (): Promise<void> => await runHealthCheck(command.map(text => text.replace(url, `127.0.0.1:${port}${path}`)))
+  const check = async (): Promise<void> => await runHealthCheck(command.map(
+    text => text.replace(url, `127.0.0.1:${port}${path}`)
+  ))
   await t.resolves(check())
   app.server.close()
   app.server.closeAllConnections()

@@ -7,7 +7,9 @@ import { createTestClock, testOptions, withTestKit } from '../../testing/index.j
 import type { TestClock, TestKit } from '../../testing/index.js'
 import { bearer, logIn } from '../helper.js'
 
-async function build (t: Test): Promise<{ app: FastifyInstance & TestKit, clock: TestClock, write: (who: string) => Promise<string> }> {
+async function build (t: Test): Promise<{
+  app: FastifyInstance & TestKit, clock: TestClock, write: (who: string) => Promise<string>
+}> {
   const clock = createTestClock()
   const app = withTestKit(await buildExample({ ...testOptions, now: clock }))
   t.teardown(() => app.close())
@@ -37,9 +39,13 @@ t.test('a note is for its tenant: for others it is not there', async t => {
 
   const nowhere = { scopes: ['moderate', 'notes:write'] }
   t.equal((await app.injectAs(nowhere, url)).statusCode, 404, 'an account without a tenant')
-  t.equal((await app.injectAs(nowhere, '/notes/99')).statusCode, 404, 'undefined is not the tenant of what is not there')
+  t.equal(
+    (await app.injectAs(nowhere, '/notes/99')).statusCode, 404, 'undefined is not the tenant of what is not there'
+  )
   t.equal((await app.injectAs(nowhere, { method: 'POST', url: '/notes', payload: { text: 'x' } })).statusCode, 403)
-  t.equal((await app.injectAs({ scopes: [] }, { method: 'POST', url: '/notes', payload: { text: 'x' } })).statusCode, 403)
+  t.equal(
+    (await app.injectAs({ scopes: [] }, { method: 'POST', url: '/notes', payload: { text: 'x' } })).statusCode, 403
+  )
 })
 
 t.test('a note is changed by its owner for ten minutes, by a moderator of the tenant at any time', async t => {
@@ -60,13 +66,17 @@ t.test('the last step up: who logged in a while ago does so again, and a refresh
   const remove = (token: string) => app.inject({ method: 'DELETE', url: '/notes', headers: bearer(token) })
   const tokens = await logIn(app, 'bob', { password: PASSWORD })
   clock.advance('5m')
-  const { access_token: refreshed } = (await app.inject({ method: 'POST', url: '/refresh', payload: { refresh_token: tokens.refresh_token } })).json()
+  const { access_token: refreshed } = (await app.inject({
+    method: 'POST', url: '/refresh', payload: { refresh_token: tokens.refresh_token }
+  })).json()
   for (const token of [tokens.access_token, refreshed]) {
     const response = await remove(token)
     t.equal(response.statusCode, 401)
     t.match(response.headers['www-authenticate'], /^Bearer error="insufficient_user_authentication", .*max_age="300"$/)
   }
-  t.equal((await app.injectAs('ada', { method: 'DELETE', url: '/notes' })).statusCode, 403, 'no moderator, however lately')
+  t.equal(
+    (await app.injectAs('ada', { method: 'DELETE', url: '/notes' })).statusCode, 403, 'no moderator, however lately'
+  )
   t.equal((await app.injectAs('eve', { method: 'DELETE', url: '/notes' })).statusCode, 204, 'of another tenant')
   t.equal((await app.injectAs('bob', url)).statusCode, 200, 'whose notes alone are gone')
   t.equal((await remove((await logIn(app, 'bob', { password: PASSWORD })).access_token)).statusCode, 204)
@@ -78,7 +88,9 @@ t.test('either: only true is a yes, what throws refuses, and nothing is no', asy
   const rule = (value: unknown): Rule => () => value as boolean
   const fails: Rule = () => { throw new Error('the tenants are down') }
   t.equal(await either(rule(false), rule(Promise.resolve(true)))(request), true)
-  for (const value of [false, undefined, null, 1, 'true', {}, Promise.resolve(false), Promise.resolve({})]) t.equal(await either(rule(value))(request), false)
+  for (const value of [
+    false, undefined, null, 1, 'true', {}, Promise.resolve(false), Promise.resolve({})
+  ]) t.equal(await either(rule(value))(request), false)
   t.equal(await either()(request), false)
   await t.rejects(async () => await either(fails, rule(true))(request), /down/)
 })

@@ -8,7 +8,9 @@ import { createTestClock, testOptions, withTestKit } from '../../testing/index.j
 import type { TestClock, TestKit } from '../../testing/index.js'
 import { bearer, cookieHeader, logIn, postForm } from '../helper.js'
 
-async function build (t: Test, options: LatchkeyOptions = {}): Promise<{ app: FastifyInstance & TestKit, clock: TestClock }> {
+async function build (t: Test, options: LatchkeyOptions = {}): Promise<{
+  app: FastifyInstance & TestKit, clock: TestClock
+}> {
   const clock = createTestClock()
   const app = withTestKit(await buildExample({ ...testOptions, now: clock, ...options }))
   t.teardown(() => app.close())
@@ -25,12 +27,25 @@ t.test('generate a token: POST /token takes the form of OAuth2PasswordRequestFor
   for (const [what, form] of [
     ['with grant_type', { grant_type: 'password' }],
     ['without grant_type, as FastAPI clients send it', {}],
-    ['with the empty members that FastAPI clients send', { grant_type: 'password', scope: '', client_id: '', client_secret: '' }]
+    [
+      'with the empty members that FastAPI clients send',
+      { grant_type: 'password', scope: '', client_id: '', client_secret: '' }
+    ]
   ] as const) {
     const response = await postForm(app, '/token', { username: 'johndoe', password: PASSWORD, ...form })
     t.equal(response.statusCode, 200, what)
     t.equal(response.headers['cache-control'], 'no-store', what)
-    t.match(response.json(), { access_token: /^[\w-]+\.[\w-]+\.[\w-]+$/, token_type: 'bearer', expires_in: 1800, refresh_token: /^lkr_/, scope: 'items me' }, what)
+    t.match(
+      response.json(),
+      {
+        access_token: /^[\w-]+\.[\w-]+\.[\w-]+$/,
+        token_type: 'bearer',
+        expires_in: 1800,
+        refresh_token: /^lkr_/,
+        scope: 'items me'
+      },
+      what
+    )
   }
 
   const wrong = await postForm(app, '/token', { username: 'johndoe', password: 'not the right password' })
@@ -80,7 +95,10 @@ t.test('GET /users/me and GET /protected-route: 401 without a token, the user wi
   for (const url of ['/users/me', '/protected-route', '/users/me/items']) {
     const response = await app.inject(url)
     t.equal(response.statusCode, 401, url)
-    t.equal(response.headers['www-authenticate'], 'Bearer', `${url}: RFC 6750 section 3.1 wants no error where nothing was sent`)
+    t.equal(
+      response.headers['www-authenticate'], 'Bearer',
+      `${url}: RFC 6750 section 3.1 wants no error where nothing was sent`
+    )
   }
 
   const me = await app.injectAs('johndoe', '/users/me')
@@ -103,8 +121,18 @@ t.test('expiry: an expired token is 401, and the answer says so', async t => {
 
 t.test('refresh: the refresh token outlives the access token and gives a new one', async t => {
   for (const [what, refresh] of [
-    ['POST /refresh', (app: FastifyInstance, refresh_token: string) => app.inject({ method: 'POST', url: '/refresh', payload: { refresh_token } })],
-    ['POST /token', (app: FastifyInstance, refresh_token: string) => postForm(app, '/token', { grant_type: 'refresh_token', refresh_token })]
+    [
+      'POST /refresh',
+      (app: FastifyInstance, refresh_token: string) => app.inject({
+        method: 'POST', url: '/refresh', payload: { refresh_token }
+      })
+    ],
+    [
+      'POST /token',
+      (app: FastifyInstance, refresh_token: string) => postForm(
+        app, '/token', { grant_type: 'refresh_token', refresh_token }
+      )
+    ]
   ] as const) {
     const { app, clock } = await build(t)
     const first = await logIn(app, 'johndoe', { password: PASSWORD })
@@ -123,7 +151,9 @@ t.test('refresh: the refresh token outlives the access token and gives a new one
     clock.advance('11s')
     t.not((await refresh(app, first.refresh_token)).statusCode, 200, `${what}: reuse after the grace`)
     t.not((await refresh(app, second.refresh_token)).statusCode, 200, `${what}: reuse ended the session`)
-    t.equal(await statusOf(app, '/protected-route', bearer(second.access_token)), 401, `${what}: with its access tokens`)
+    t.equal(
+      await statusOf(app, '/protected-route', bearer(second.access_token)), 401, `${what}: with its access tokens`
+    )
   }
 })
 
@@ -133,7 +163,11 @@ t.test('cookies: the protected routes work with them alone', async t => {
   t.equal(login.statusCode, 200)
   t.notMatch(login.body, /token/, 'no token in the body')
   t.equal(login.cookies.length, 2)
-  for (const cookie of login.cookies) t.match(cookie, { name: /^__Host-/, httpOnly: true, secure: true, sameSite: 'Lax', path: '/' })
+  for (const cookie of login.cookies) {
+    t.match(
+      cookie, { name: /^__Host-/, httpOnly: true, secure: true, sameSite: 'Lax', path: '/' }
+    )
+  }
 
   const headers = { cookie: cookieHeader(login) }
   for (const url of ['/protected-route', '/users/me', '/admin/']) t.equal(await statusOf(app, url, headers), 200, url)
@@ -145,7 +179,13 @@ t.test('cookies: the protected routes work with them alone', async t => {
   const renewed = { cookie: cookieHeader(refreshed) }
   t.equal(await statusOf(app, '/protected-route', renewed), 200)
 
-  t.equal((await app.inject({ method: 'POST', url: '/logout', headers: { ...renewed, 'sec-fetch-site': 'cross-site' } })).statusCode, 403, 'not from another site')
+  t.equal(
+    (await app.inject({
+      method: 'POST', url: '/logout', headers: { ...renewed, 'sec-fetch-site': 'cross-site' }
+    })).statusCode,
+    403,
+    'not from another site'
+  )
   t.equal((await app.inject({ method: 'POST', url: '/logout', headers: renewed })).statusCode, 204)
   t.equal(await statusOf(app, '/protected-route', renewed), 401)
 })
@@ -163,7 +203,10 @@ t.test('revoke: the next call with that token is 401, also after a restart', asy
     const response = await app.inject({ url: '/protected-route', headers: bearer(revoked.access_token) })
     t.equal(response.statusCode, 401, when)
     t.match(response.headers['www-authenticate'], /revoked/, when)
-    t.equal(await statusOf(app, '/protected-route', bearer(ended.access_token)), 401, `${when}: a refresh token takes its access token along`)
+    t.equal(
+      await statusOf(app, '/protected-route', bearer(ended.access_token)), 401,
+      `${when}: a refresh token takes its access token along`
+    )
     t.equal(await statusOf(app, '/protected-route', bearer(kept.access_token)), 200, `${when}: the others live`)
   }
   await check(app, 'at once')

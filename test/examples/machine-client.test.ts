@@ -34,7 +34,9 @@ async function listen (t: Test, options: LatchkeyOptions = {}): Promise<Bed> {
   }))
   t.teardown(() => app.close())
   const api = await app.listen({ host: '127.0.0.1', port: 0 })
-  const connect = (options: Partial<MachineClientOptions> = {}): Call => createMachineClient({ api, tokenEndpoint: `${api}/token`, id, secret, now: clock, ...options })
+  const connect = (options: Partial<MachineClientOptions> = {}): Call => createMachineClient({
+    api, tokenEndpoint: `${api}/token`, id, secret, now: clock, ...options
+  })
   return { app: withTestKit(app), clock, api, id, call: connect(), connect, requests, tokens }
 }
 
@@ -84,7 +86,9 @@ t.test('after a 401 another token, once', async t => {
 t.test('without a token nothing is called; the next call asks again', async t => {
   const { connect, requests } = await listen(t)
   await t.rejects(connect({ secret: 'wrong' })('/reports'), { message: 'The token request failed: 401 invalid_client' })
-  await t.rejects(connect({ scope: 'everything' })('/reports'), { message: 'The token request failed: 400 invalid_scope' })
+  await t.rejects(
+    connect({ scope: 'everything' })('/reports'), { message: 'The token request failed: 400 invalid_scope' }
+  )
   t.strictSame(requests.filter(request => request.includes('/reports')), [])
 
   const { call: later, app } = await listen(t)
@@ -98,7 +102,9 @@ t.test('without a token nothing is called; the next call asks again', async t =>
 
 t.test('the token goes to the API and to nobody else', async t => {
   const { call, requests } = await listen(t)
-  for (const path of ['http://127.0.0.1:1/', '//evil.example/', 'https://evil.example/reports']) await t.rejects(call(path), /is not the origin of the API/, path)
+  for (const path of [
+    'http://127.0.0.1:1/', '//evil.example/', 'https://evil.example/reports'
+  ]) await t.rejects(call(path), /is not the origin of the API/, path)
   t.strictSame(requests, [])
   t.equal((await call('/away')).status, 302, 'a redirect is not followed')
 })

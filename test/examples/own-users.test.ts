@@ -19,21 +19,28 @@ interface Bed {
 async function build (t: Test, options: LatchkeyOptions = {}): Promise<Bed> {
   const clock = createTestClock()
   const accounts = createAccounts()
-  const ada = await accounts.add({ username: 'ada', password: PASSWORD, tenant: 'analytical', scopes: ['people:write', 'users:read'] })
+  const ada = await accounts.add({
+    username: 'ada', password: PASSWORD, tenant: 'analytical', scopes: ['people:write', 'users:read']
+  })
   const bob = await accounts.add({ username: 'bob', password: PASSWORD, tenant: 'burgers', scopes: [] })
   const app = withTestKit(await buildExample(accounts, { ...testOptions, now: clock, ...options }))
   t.teardown(() => app.close())
   return { app, clock, accounts, ada, bob }
 }
 
-const refresh = (app: FastifyInstance, refresh_token: string) => app.inject({ method: 'POST', url: '/refresh', payload: { refresh_token } })
+const refresh = (app: FastifyInstance, refresh_token: string) => app.inject({
+  method: 'POST', url: '/refresh', payload: { refresh_token }
+})
 const get = (app: FastifyInstance, url: string, token: string) => app.inject({ url, headers: bearer(token) })
 
 t.test('the accounts of the app log in by form and by cookie', async t => {
   const { app, ada } = await build(t)
   const tokens = await logIn(app, 'ada')
   t.equal(tokens.scope, 'people:write users:read')
-  t.same((await get(app, '/users/me', tokens.access_token)).json(), { id: ada.id, username: 'ada', scopes: ['people:write', 'users:read'] }, 'the profile, and no hash')
+  t.same(
+    (await get(app, '/users/me', tokens.access_token)).json(),
+    { id: ada.id, username: 'ada', scopes: ['people:write', 'users:read'] }, 'the profile, and no hash'
+  )
 
   const login = await app.inject({ method: 'POST', url: '/login', payload: { username: 'ada', password: PASSWORD } })
   t.same(login.json().user, { id: ada.id, username: 'ada', scopes: ['people:write', 'users:read'] })
@@ -48,7 +55,10 @@ t.test('the accounts of the app log in by form and by cookie', async t => {
 t.test('a login gets what the app grants, and never more', async t => {
   const { app, ada } = await build(t)
   const fewer = await logIn(app, 'ada', { scope: 'users:read' })
-  t.equal((await app.inject({ method: 'DELETE', url: `/people/${ada.id}`, headers: bearer(fewer.access_token) })).statusCode, 403)
+  t.equal(
+    (await app.inject({ method: 'DELETE', url: `/people/${ada.id}`, headers: bearer(fewer.access_token) })).statusCode,
+    403
+  )
   const more = await postForm(app, '/token', { username: 'bob', password: PASSWORD, scope: 'people:write' })
   t.equal(more.json().error, 'invalid_scope')
   t.equal((await app.inject({ method: 'DELETE', url: `/people/${ada.id}` })).statusCode, 401)
@@ -69,9 +79,15 @@ t.test('refresh rotates, a retry gets the same successor, reuse ends that sessio
 
 t.test('revoke and logout: this, others, all', async t => {
   const { app, ada, bob: other } = await build(t)
-  const logOut = (token: string, target: string) => app.inject({ method: 'POST', url: '/logout', headers: bearer(token), payload: { target } })
-  const [a, b, c, d] = [await logIn(app, 'ada'), await logIn(app, 'ada'), await logIn(app, 'ada'), await logIn(app, 'ada')]
-  const alive = async (): Promise<number[]> => await Promise.all([a, b, c, d].map(async ({ access_token: token }) => (await get(app, '/documents', token)).statusCode))
+  const logOut = (token: string, target: string) => app.inject({
+    method: 'POST', url: '/logout', headers: bearer(token), payload: { target }
+  })
+  const [a, b, c, d] = [
+    await logIn(app, 'ada'), await logIn(app, 'ada'), await logIn(app, 'ada'), await logIn(app, 'ada')
+  ]
+  const alive = async (): Promise<number[]> => await Promise.all([a, b, c, d].map(async (
+    { access_token: token }
+  ) => (await get(app, '/documents', token)).statusCode))
 
   await postForm(app, '/revoke', { token: a.access_token })
   t.same(await alive(), [401, 200, 200, 200], 'the token')
@@ -116,7 +132,10 @@ t.test('scopes taken away shrink the next token, scopes given do not widen a ses
   accounts.setScopes(ada.id, ['users:read'])
   const next = (await refresh(app, tokens.refresh_token)).json()
   t.equal(next.scope, 'users:read')
-  t.equal((await app.inject({ method: 'DELETE', url: `/people/${bob.id}`, headers: bearer(next.access_token) })).statusCode, 403)
+  t.equal(
+    (await app.inject({ method: 'DELETE', url: `/people/${bob.id}`, headers: bearer(next.access_token) })).statusCode,
+    403
+  )
 
   const bobs = await logIn(app, 'bob')
   accounts.setScopes(bob.id, ['people:write'])
@@ -133,7 +152,19 @@ t.test('the claims of the app are in the token, at login and at refresh', async 
 })
 
 t.test('claims never replace the reserved ones', async t => {
-  const reserved = { iss: 'x', sub: 'root', aud: 'x', client_id: 'x', exp: 9_999_999_999, iat: 1, nbf: 9_999_999_999, jti: 'x', sid: 'x', scope: 'people:write', status: 'x' }
+  const reserved = {
+    iss: 'x',
+    sub: 'root',
+    aud: 'x',
+    client_id: 'x',
+    exp: 9_999_999_999,
+    iat: 1,
+    nbf: 9_999_999_999,
+    jti: 'x',
+    sid: 'x',
+    scope: 'people:write',
+    status: 'x'
+  }
   const { app, bob } = await build(t, { claims: async () => ({ ...reserved, tenant: 'evil' }) })
   const { access_token: token, expires_in: expiresIn } = await logIn(app, 'bob')
   const claims = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString())
@@ -142,7 +173,11 @@ t.test('claims never replace the reserved ones', async t => {
   t.equal(claims.scope, '')
   t.equal(claims.exp, claims.iat + expiresIn)
   t.notOk('nbf' in claims)
-  for (const claim of ['iss', 'aud', 'client_id', 'jti', 'sid', 'iat']) t.not(claims[claim], reserved[claim as keyof typeof reserved], claim)
+  for (const claim of ['iss', 'aud', 'client_id', 'jti', 'sid', 'iat']) {
+    t.not(
+      claims[claim], reserved[claim as keyof typeof reserved], claim
+    )
+  }
   t.equal((await get(app, '/documents', token)).statusCode, 200)
 })
 
@@ -154,7 +189,9 @@ t.test('a claims function that throws is a 500 that tells nothing, and hands out
 })
 
 t.test('accounts that throw are a 500 that tells nothing', async t => {
-  const { app } = await build(t, { users: { authenticate: async () => { throw new Error('ldap://secret is down') }, find: async () => null } })
+  const { app } = await build(
+    t, { users: { authenticate: async () => { throw new Error('ldap://secret is down') }, find: async () => null } }
+  )
   for (const url of ['/token', '/login']) {
     const response = await app.inject({ method: 'POST', url, payload: { username: 'bob', password: PASSWORD } })
     t.equal(response.statusCode, 500, url)
@@ -164,8 +201,20 @@ t.test('accounts that throw are a 500 that tells nothing', async t => {
 
 t.test('passwords and registration are the business of the app', async t => {
   const { app, ada } = await build(t, { registration: true })
-  const password = await app.injectAs(ada, { method: 'PUT', url: '/users/me/password', payload: { current_password: PASSWORD, new_password: 'another fine walrus lantern' } })
+  const password = await app.injectAs(
+    ada,
+    {
+      method: 'PUT',
+      url: '/users/me/password',
+      payload: { current_password: PASSWORD, new_password: 'another fine walrus lantern' }
+    }
+  )
   t.equal(password.statusCode, 404)
-  t.equal((await app.inject({ method: 'POST', url: '/register', payload: { username: 'eve', password: PASSWORD } })).statusCode, 404)
+  t.equal(
+    (await app.inject({
+      method: 'POST', url: '/register', payload: { username: 'eve', password: PASSWORD }
+    })).statusCode,
+    404
+  )
   t.throws(() => app.latchkey.users, /option users/)
 })

@@ -51,7 +51,11 @@ interface Answer { status: number, challenge: string | null, body: unknown }
 async function call (api: string, token?: string, method = 'GET'): Promise<Answer> {
   const response = await fetch(`${api}/items`, { method, headers: token === undefined ? {} : bearer(token) })
   const text = await response.text()
-  return { status: response.status, challenge: response.headers.get('www-authenticate'), body: text === '' ? undefined : JSON.parse(text) }
+  return {
+    status: response.status,
+    challenge: response.headers.get('www-authenticate'),
+    body: text === '' ? undefined : JSON.parse(text)
+  }
 }
 
 t.test('a good token passes, by the published keys alone; every other one gets its challenge', async t => {
@@ -67,7 +71,10 @@ t.test('a good token passes, by the published keys alone; every other one gets i
   t.match(await call(api), { status: 401, challenge: 'Bearer' }, 'no token: RFC 6750 section 3.1')
   const basic = await fetch(`${api}/items`, { headers: { authorization: 'Basic YTpi' } })
   t.equal(basic.headers.get('www-authenticate'), 'Bearer')
-  t.match(await call(api, await service.createTestToken({ scopes: ['items:write'] })), { status: 403, challenge: 'Bearer error="insufficient_scope", scope="items:read"' })
+  t.match(
+    await call(api, await service.createTestToken({ scopes: ['items:write'] })),
+    { status: 403, challenge: 'Bearer error="insufficient_scope", scope="items:read"' }
+  )
   t.match(await call(api, await service.createTestToken({ scopes: [] })), { status: 403 }, 'no scope at all')
 
   const claims = claimsOf(token)
@@ -75,13 +82,18 @@ t.test('a good token passes, by the published keys alone; every other one gets i
   const [first, payload, signature] = token.split('.')
   // Signed by the very key, which no attacker has: what else is checked.
   const { key, publicPem } = openSigningKey(database)
-  const sign = (changes: object, kind: object = {}): string => mint('ES256', key, { ...header, ...kind }, { ...claims, ...changes })
+  const sign = (changes: object, kind: object = {}): string => mint(
+    'ES256', key, { ...header, ...kind }, { ...claims, ...changes }
+  )
   t.match(await call(api, sign({})), { status: 200 }, 'as the service signs')
   const { privateKey } = await generateKeyPair('ES256')
   const table: Array<[what: string, token: string]> = [
     ['no JWT', 'secret'],
     ['no signature', `${first}.${payload}.`],
-    ['another subject', `${first}.${Buffer.from(JSON.stringify({ ...claims, sub: 'mallory' })).toString('base64url')}.${signature}`],
+    [
+      'another subject',
+      `${first}.${Buffer.from(JSON.stringify({ ...claims, sub: 'mallory' })).toString('base64url')}.${signature}`
+    ],
     ['another key', await new SignJWT(claims).setProtectedHeader({ ...header, alg: 'ES256' }).sign(privateKey)],
     ['the public key as a secret', mint('HS256', Buffer.from(publicPem), { ...header, alg: 'HS256' }, claims)],
     ['alg none', `${Buffer.from(JSON.stringify({ ...header, alg: 'none' })).toString('base64url')}.${payload}.`],
@@ -90,17 +102,25 @@ t.test('a good token passes, by the published keys alone; every other one gets i
     ['another kind of JWT', sign({}, { typ: 'JWT' })],
     ['no kind', sign({}, { typ: undefined })],
     ['not yet', sign({ nbf: Number(claims.exp) })],
-    ...['sub', 'exp', 'iat', 'jti', 'client_id', 'scope'].map((claim): [string, string] => [`no ${claim}`, sign({ [claim]: undefined })])
+    ...['sub', 'exp', 'iat', 'jti', 'client_id', 'scope'].map(
+      (claim): [string, string] => [`no ${claim}`, sign({ [claim]: undefined })]
+    )
   ]
   for (const [what, bad] of table) {
-    t.match(await call(api, bad), { status: 401, challenge: 'Bearer error="invalid_token", error_description="The access token is invalid."' }, what)
+    t.match(
+      await call(api, bad),
+      { status: 401, challenge: 'Bearer error="invalid_token", error_description="The access token is invalid."' }, what
+    )
   }
   t.match(await call(api, sign({ scope: ['items:read'] })), { status: 403 }, 'a scope that is no text')
 
   wait(15 * MINUTE - 1_000)
   t.match(await call(api, token), { status: 200 })
   wait(7_000) // Five seconds are for clocks that stand apart.
-  t.match(await call(api, token), { status: 401, challenge: 'Bearer error="invalid_token", error_description="The access token expired."' })
+  t.match(
+    await call(api, token),
+    { status: 401, challenge: 'Bearer error="invalid_token", error_description="The access token expired."' }
+  )
 })
 
 t.test('what is revoked goes on until it expires where nobody asks, and ends at once where somebody does', async t => {
@@ -109,12 +129,18 @@ t.test('what is revoked goes on until it expires where nobody asks, and ends at 
   t.match(await call(api, token, 'DELETE'), { status: 204 })
   await service.revoke(token)
   t.match(await call(api, token), { status: 200 }, 'by the keys')
-  t.match(await call(api, token, 'DELETE'), { status: 401, challenge: 'Bearer error="invalid_token", error_description="The access token was revoked."' }, 'by asking')
+  t.match(
+    await call(api, token, 'DELETE'),
+    { status: 401, challenge: 'Bearer error="invalid_token", error_description="The access token was revoked."' },
+    'by asking'
+  )
   wait(16 * MINUTE)
   t.match(await call(api, token), { status: 401 }, 'expired')
 
   const asked = count('/introspect')
-  for (const bad of [undefined, 'secret', token, await service.createTestToken({ scopes: ['items:read'] })]) await call(api, bad, 'DELETE')
+  for (const bad of [
+    undefined, 'secret', token, await service.createTestToken({ scopes: ['items:read'] })
+  ]) await call(api, bad, 'DELETE')
   t.equal(count('/introspect'), asked, 'nobody asks for what does not pass by itself')
 })
 
@@ -143,9 +169,15 @@ t.test('while the service is down, tokens pass by the keys that were read, and n
   t.match(await call(api, token), { status: 200 })
   await service.close()
   t.match(await call(api, token), { status: 200 })
-  t.match(await call(api, token, 'DELETE'), { status: 503, challenge: null, body: { message: /^The status of the token is currently unknown/ } })
+  t.match(
+    await call(api, token, 'DELETE'),
+    { status: 503, challenge: null, body: { message: /^The status of the token is currently unknown/ } }
+  )
   wait(6 * MINUTE)
-  t.match(await call(api, token), { status: 503, challenge: null }, 'nor without keys: 401 would have the client throw a good token away')
+  t.match(
+    await call(api, token), { status: 503, challenge: null },
+    'nor without keys: 401 would have the client throw a good token away'
+  )
   await t.rejects(build({ issuer, audience: AUDIENCE, client }), 'and another one does not start')
 })
 
@@ -153,8 +185,13 @@ t.test('credentials that the service does not take refuse, and metadata of anoth
   const { issuer, client, service } = await listen(t)
   const server = await build({ issuer, audience: AUDIENCE, client: { ...client, secret: 'wrong' } })
   t.teardown(() => server.close())
-  const response = await server.inject({ method: 'DELETE', url: '/items', headers: bearer(await service.createTestToken('alice')) })
+  const response = await server.inject({
+    method: 'DELETE', url: '/items', headers: bearer(await service.createTestToken('alice'))
+  })
   t.equal(response.statusCode, 503)
   t.notMatch(response.body, /client|wrong/)
-  await t.rejects(build({ issuer: issuer.replace('127.0.0.1', 'localhost'), audience: AUDIENCE, client }), /is not the metadata of the issuer/)
+  await t.rejects(
+    build({ issuer: issuer.replace('127.0.0.1', 'localhost'), audience: AUDIENCE, client }),
+    /is not the metadata of the issuer/
+  )
 })

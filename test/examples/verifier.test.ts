@@ -35,7 +35,9 @@ async function start (t: Test): Promise<{ service: FastifyInstance, issuer: stri
 
 async function logIn (issuer: string): Promise<string> {
   const body = new URLSearchParams({ username: 'alice', password: PASSWORD })
-  const { access_token: token } = await (await fetch(`${issuer}/token`, { method: 'POST', body })).json() as { access_token: string }
+  const { access_token: token } = await (await fetch(
+    `${issuer}/token`, { method: 'POST', body }
+  )).json() as { access_token: string }
   return token
 }
 
@@ -43,7 +45,11 @@ interface Answer { status: number, challenge: string | null, body: Record<string
 
 async function call (api: string, token?: string, path = '/items'): Promise<Answer> {
   const response = await fetch(api + path, { headers: token === undefined ? {} : bearer(token) })
-  return { status: response.status, challenge: response.headers.get('www-authenticate'), body: await response.json() as Record<string, unknown> }
+  return {
+    status: response.status,
+    challenge: response.headers.get('www-authenticate'),
+    body: await response.json() as Record<string, unknown>
+  }
 }
 
 /** The first answer that is not 200, and how long after `since` the last request was sent that got one. */
@@ -65,7 +71,10 @@ t.test('log in at the service, call the API, revoke at the service: the API refu
   t.match(await call(api, token, '/me'), { status: 200, body: { id: alice?.id, scopes: ['items:read'] } })
   t.match(await call(api), { status: 401, challenge: 'Bearer' })
   t.match(await call(api, `${token}x`), { status: 401, challenge: /error="invalid_token"/ })
-  t.match(await call(api, await withTestKit(service).createTestToken({ scopes: [] })), { status: 403, challenge: /error="insufficient_scope".*scope="items:read"/ })
+  t.match(
+    await call(api, await withTestKit(service).createTestToken({ scopes: [] })),
+    { status: 403, challenge: /error="insufficient_scope".*scope="items:read"/ }
+  )
 
   const revoked = await fetch(`${issuer}/revoke`, { method: 'POST', body: new URLSearchParams({ token }) })
   const acknowledged = performance.now()
@@ -82,13 +91,18 @@ t.test('without the service the API refuses after the bound, and says that it do
   t.match(await call(api, token), { status: 200 })
   await service.close()
   const { refusal, lastYes } = await firstRefusal(() => call(api, token), performance.now())
-  t.match(refusal, { status: 503, challenge: null, body: { code: 'revocation_unknown' } }, 'no challenge: the token may be good')
+  t.match(
+    refusal, { status: 503, challenge: null, body: { code: 'revocation_unknown' } },
+    'no challenge: the token may be good'
+  )
   t.ok(lastYes <= BOUND, `the last yes was ${lastYes} ms after the service had closed`)
 })
 
 t.test('a misspelt scope stops the boot, and with a wrong secret nobody gets in', async t => {
   const { issuer } = await start(t)
-  const app = await build({ issuer, audience: 'https://items.example.com', clientId: 'lkc_nobody', clientSecret: 'wrong' })
+  const app = await build({
+    issuer, audience: 'https://items.example.com', clientId: 'lkc_nobody', clientSecret: 'wrong'
+  })
   t.teardown(() => app.close())
   t.throws(() => app.requireScopes('itms:read'), /Unknown scope 'itms:read'/)
   const response = await app.inject({ url: '/items', headers: bearer(await logIn(issuer)) })

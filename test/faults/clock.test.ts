@@ -11,7 +11,10 @@ const MINUTE = 60_000
 const HOUR = 60 * MINUTE
 const DAY = 24 * HOUR
 
-/** How far the clock is off at the start, and by how much what each SIGCONT (which nothing else listens to) makes of that. */
+/**
+ * How far the clock is off at the start, and by how much what each SIGCONT (which nothing else listens to) makes of
+ * that.
+ */
 function preload (offset: number, jumps: readonly number[]): string[] {
   const script = `
     const now = Date.now
@@ -30,7 +33,11 @@ interface Promises {
 async function expectDead (t: Test, { url }: Service, { dead }: Promises, when: string): Promise<void> {
   for (const [name, { accessToken, refreshToken }] of Object.entries(dead)) {
     t.equal((await askMe(url, accessToken))?.status, 401, `${when}: ${name}`)
-    if (refreshToken !== undefined) t.equal((await askRefresh(url, refreshToken))?.status, 400, `${when}: ${name}, its refresh token`)
+    if (refreshToken !== undefined) {
+      t.equal(
+        (await askRefresh(url, refreshToken))?.status, 400, `${when}: ${name}, its refresh token`
+      )
+    }
   }
 }
 
@@ -40,7 +47,9 @@ async function expectLife (t: Test, { url }: Service, promises: Promises, when: 
   t.equal((await askMe(url, login.access_token))?.status, 200, `${when}: a new token works at once`)
   const refreshed = await askRefresh(url, login.refresh_token)
   t.equal(refreshed?.status, 200, `${when}: refresh`)
-  const successor = { accessToken: String(refreshed?.body?.access_token), refreshToken: String(refreshed?.body?.refresh_token) }
+  const successor = {
+    accessToken: String(refreshed?.body?.access_token), refreshToken: String(refreshed?.body?.refresh_token)
+  }
   t.equal((await askMe(url, successor.accessToken))?.status, 200)
   t.equal((await askRevoke(url, login.access_token))?.status, 200)
   t.equal((await askMe(url, login.access_token))?.status, 401, `${when}: revoked`)
@@ -85,7 +94,9 @@ t.test('a clock that jumps both ways, while the service runs and between its sta
   const second = await serve(t, directory, { env, nodeArgs: preload(-400 * DAY, [0]) })
   t.match(second.output, /the clock of this machine is behind/, 'the log says so')
   t.equal((await askMe(second.url, kept.access_token))?.status, 401)
-  t.equal((await askMe(second.url, beforeKill.access_token))?.status, 200, 'a token of before the kill is not in the future')
+  t.equal(
+    (await askMe(second.url, beforeKill.access_token))?.status, 200, 'a token of before the kill is not in the future'
+  )
   await expectDead(t, second, promises, 'restarted 400 days back')
   await expectLife(t, second, promises, 'restarted 400 days back')
   await jump(second, 0)

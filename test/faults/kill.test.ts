@@ -52,7 +52,10 @@ async function forEach<T> (list: readonly T[], work: (item: T) => Promise<void>)
 interface Session {
   id: string
   transport: 'body' | 'cookie'
-  /** `unknown`: an end was asked for and not answered, or something else was under way beside it. The database settles it. */
+  /**
+   * `unknown`: an end was asked for and not answered, or something else was under way beside it. The database settles
+   * it.
+   */
   state: 'live' | 'ended' | 'unknown'
   /** Every refresh token that was ever received, by generation. */
   refreshTokens: Map<number, string>
@@ -107,7 +110,11 @@ function show (answer: Answer | undefined): string {
 function receive (session: Session, accessToken: string, refreshToken: string): void {
   const generation = parseRefreshToken(refreshToken)?.generation ?? -1
   const known = session.refreshTokens.get(generation)
-  if (known !== undefined && known !== refreshToken) violate(`session ${session.id} has two successors of generation ${generation}`)
+  if (known !== undefined && known !== refreshToken) {
+    violate(
+    `session ${session.id} has two successors of generation ${generation}`
+    )
+  }
   session.refreshTokens.set(generation, refreshToken)
   session.current = refreshToken
   session.accessTokens.set(accessToken, 'live')
@@ -115,9 +122,15 @@ function receive (session: Session, accessToken: string, refreshToken: string): 
 
 /** The tokens of an answer: in its body, or in its cookies. */
 function tokensOf ({ body, headers }: Answer): { accessToken: string, refreshToken: string } | undefined {
-  if (typeof body?.access_token === 'string') return { accessToken: body.access_token, refreshToken: String(body.refresh_token) }
+  if (typeof body?.access_token === 'string') {
+    return {
+      accessToken: body.access_token, refreshToken: String(body.refresh_token)
+    }
+  }
   const cookies = headers.getSetCookie().map(cookie => cookie.split(';', 1)[0] ?? '')
-  const valueOf = (name: string): string | undefined => cookies.find(cookie => cookie.startsWith(`${name}=`))?.slice(name.length + 1)
+  const valueOf = (name: string): string | undefined => cookies.find(
+    cookie => cookie.startsWith(`${name}=`)
+  )?.slice(name.length + 1)
   const accessToken = valueOf('__Host-access_token')
   const refreshToken = valueOf('__Host-refresh_token')
   return accessToken === undefined || refreshToken === undefined ? undefined : { accessToken, refreshToken }
@@ -188,7 +201,11 @@ function createActions (service: Service, answered: () => void) {
     const answer = await count(askMe(url, accessToken))
     if (answer === undefined) return
     figures['dead tokens presented']++
-    if (answer.status !== 401 || answer.body?.code !== 'token_revoked') violate(`${why}, and its access token gets ${show(answer)}`)
+    if (answer.status !== 401 || answer.body?.code !== 'token_revoked') {
+      violate(
+      `${why}, and its access token gets ${show(answer)}`
+      )
+    }
   }
 
   async function revokeAccess (session: Session, accessToken: string): Promise<void> {
@@ -204,11 +221,23 @@ function createActions (service: Service, answered: () => void) {
   async function end (client: Client, session: Session): Promise<void> {
     session.state = 'unknown'
     const way = client.random()
-    const accessToken = pick(client.random, [...session.accessTokens].filter(([, state]) => state === 'live').map(([token]) => token))
+    const accessToken = pick(
+      client.random, [...session.accessTokens].filter(([, state]) => state === 'live').map(([token]) => token)
+    )
     const byRefreshToken = way < 0.5 || (session.transport === 'body' && accessToken === undefined)
     const request = byRefreshToken
       ? askRevoke(url, pick(client.random, [...session.refreshTokens.values()]) ?? '')
-      : call(url, '/logout', { headers: session.transport === 'cookie' ? { cookie: `__Host-refresh_token=${session.current}` } : { authorization: `Bearer ${accessToken}` } })
+      : call(
+        url,
+        '/logout',
+        {
+          headers: session.transport === 'cookie'
+            ? {
+                cookie: `__Host-refresh_token=${session.current}`
+              }
+            : { authorization: `Bearer ${accessToken}` }
+        }
+      )
     const answer = await count(request)
     if (answer === undefined) return
     if (answer.status !== (byRefreshToken ? 200 : 204)) return violate(`end of a session: ${show(answer)}`)
@@ -222,7 +251,11 @@ function createActions (service: Service, answered: () => void) {
   async function endMany (client: Client): Promise<void> {
     const live = client.sessions.filter(({ state }) => state === 'live')
     const [speaker, busy, ...idle] = live
-    const accessToken = speaker === undefined ? undefined : [...speaker.accessTokens].find(([, state]) => state === 'live')?.[0]
+    const accessToken = speaker === undefined
+      ? undefined
+      : [...speaker.accessTokens].find((
+          [, state]
+        ) => state === 'live')?.[0]
     if (speaker === undefined || accessToken === undefined) return
     const target = client.random() < 0.5 ? 'others' : 'all'
     for (const session of live) session.state = 'unknown'
@@ -249,9 +282,15 @@ function createActions (service: Service, answered: () => void) {
     const live = client.sessions.filter(({ state }) => state === 'live')
     const session = pick(random, live)
     const dice = random()
-    if (session === undefined || (dice < 0.2 && live.length < MOST_SESSIONS)) return await logInto(client, random() < 0.5 ? 'body' : 'cookie')
+    if (session === undefined || (dice < 0.2 && live.length < MOST_SESSIONS)) {
+      return await logInto(
+        client, random() < 0.5 ? 'body' : 'cookie'
+      )
+    }
     if (dice < 0.6) return await refresh(session, 1 + Math.floor(random() * 3))
-    const accessToken = pick(random, [...session.accessTokens].filter(([, state]) => state === 'live').map(([token]) => token))
+    const accessToken = pick(
+      random, [...session.accessTokens].filter(([, state]) => state === 'live').map(([token]) => token)
+    )
     if (dice < 0.8 && accessToken !== undefined) return await revokeAccess(session, accessToken)
     if (dice < 0.95) return await end(client, session)
     await endMany(client)
@@ -264,9 +303,21 @@ type Actions = ReturnType<typeof createActions>
 
 /** Settles against the database what was unknown, and finds rotations that were acknowledged and are lost. */
 function settle (session: Session, row: Row | undefined, isRuled: (tokenId: string) => boolean): void {
-  if (row === undefined) return violate(`the login that began session ${session.id} was acknowledged, and it is not there`)
-  if (session.state === 'ended' && row.ended_at === null) return violate(`session ${session.id} was ended, acknowledged, and is live`)
-  if (session.state === 'live' && row.ended_at !== null) return violate(`session ${session.id} is ended, and nobody asked for it`)
+  if (row === undefined) {
+    return violate(
+    `the login that began session ${session.id} was acknowledged, and it is not there`
+    )
+  }
+  if (session.state === 'ended' && row.ended_at === null) {
+    return violate(
+    `session ${session.id} was ended, acknowledged, and is live`
+    )
+  }
+  if (session.state === 'live' && row.ended_at !== null) {
+    return violate(
+    `session ${session.id} is ended, and nobody asked for it`
+    )
+  }
   if (session.state === 'unknown') {
     figures['unanswered ends settled']++
     if (row.ended_at !== null) figures['of them ended']++
@@ -274,7 +325,11 @@ function settle (session: Session, row: Row | undefined, isRuled: (tokenId: stri
   }
   const latest = Math.max(...session.refreshTokens.keys())
   const most = session.isUnanswered ? latest + 1 : latest
-  if (row.generation < latest || row.generation > most) violate(`session ${session.id} is at generation ${row.generation}: received ${latest}, unanswered ${session.isUnanswered}`)
+  if (row.generation < latest || row.generation > most) {
+    violate(
+    `session ${session.id} is at generation ${row.generation}: received ${latest}, unanswered ${session.isUnanswered}`
+    )
+  }
   for (const [token, state] of session.accessTokens) {
     if (state === 'unknown') session.accessTokens.set(token, isRuled(claimsOf(token).jti) ? 'revoked' : 'live')
   }
@@ -302,7 +357,9 @@ async function replayAll (session: Session, actions: Actions): Promise<void> {
 }
 
 /** After a restart: what was acknowledged before holds. */
-async function check (service: Service, file: string, clients: readonly Client[], graves: string[], random: () => number): Promise<void> {
+async function check (
+  service: Service, file: string, clients: readonly Client[], graves: string[], random: () => number
+): Promise<void> {
   const actions = createActions(service, () => {})
   // A second reader beside the service: opened while the service was dead it would be we who recover the log.
   const database = new Database(file, { readonly: true })
@@ -328,12 +385,18 @@ async function check (service: Service, file: string, clients: readonly Client[]
       else {
         const answer = await actions.count(askMe(service.url, token))
         figures['live tokens presented']++
-        if (answer?.status !== 200) violate(`a login or refresh was acknowledged, and its access token gets ${show(answer)}`)
+        if (answer?.status !== 200) {
+          violate(
+          `a login or refresh was acknowledged, and its access token gets ${show(answer)}`
+          )
+        }
       }
     }
     if (session.isUnanswered) {
       figures['unanswered refreshes retried']++
-      if ((rows.get(session.id) ?? 0) > Math.max(...session.refreshTokens.keys())) figures['of them already committed']++
+      if ((rows.get(session.id) ?? 0) > Math.max(
+        ...session.refreshTokens.keys()
+      )) figures['of them already committed']++
       await actions.refresh(session, 1)
     }
   })
@@ -348,12 +411,19 @@ async function check (service: Service, file: string, clients: readonly Client[]
     }
     for (const token of new Set([session.current, [...session.refreshTokens.values()][0] ?? ''])) {
       const answer = await actions.presentCurrent(session, token)
-      if (answer?.status === 200) violate(`session ${session.id} was ended, and a refresh token of it gets ${show(answer)}`)
+      if (answer?.status === 200) {
+        violate(
+        `session ${session.id} was ended, and a refresh token of it gets ${show(answer)}`
+        )
+      }
     }
   })
   for (const client of clients) client.sessions = client.sessions.filter(({ state }) => state === 'live')
   // Those of the lives before the last one.
-  await forEach(Array.from({ length: Math.min(graves.length, 50) }, () => pick(random, graves) ?? ''), token => actions.mustBeDead(token, 'it was dead some restarts ago'))
+  await forEach(
+    Array.from({ length: Math.min(graves.length, 50) }, () => pick(random, graves) ?? ''),
+    token => actions.mustBeDead(token, 'it was dead some restarts ago')
+  )
   if (service.hasExited) violate(`the service ended by itself: ${service.output.slice(-500)}${service.errors}`)
 }
 
@@ -388,7 +458,10 @@ t.test(`killed ${KILLS} times under load, it keeps all that it acknowledged (see
   const random = createRandom(SEED)
   const directory = t.testdir()
   const file = join(directory, 'latchkey.db')
-  const clients: Client[] = Array.from({ length: CLIENTS }, (_, index) => ({ username: `client${index}`, random: createRandom(SEED + 1 + index), sessions: [] }))
+  const clients: Client[] = Array.from(
+    { length: CLIENTS },
+    (_, index) => ({ username: `client${index}`, random: createRandom(SEED + 1 + index), sessions: [] })
+  )
   const graves: string[] = []
 
   let service = await serve(t, directory)
@@ -412,10 +485,20 @@ t.test(`killed ${KILLS} times under load, it keeps all that it acknowledged (see
   }
   const actions = createActions(service, () => {})
   await forEach(graves, token => actions.mustBeDead(token, 'it was dead at some restart'))
-  for (const { username } of clients) t.equal((await askToken(service.url, username))?.status, 200, `${username} can log in`)
+  for (const { username } of clients) {
+    t.equal(
+      (await askToken(service.url, username))?.status, 200, `${username} can log in`
+    )
+  }
   t.equal(service.errors, '')
   t.same(violations, [])
-  if (KILLS >= 4) t.ok(figures['refreshes acknowledged'] > 0 && figures['sessions ended by logout'] + figures['sessions ended by revocation'] > 0, 'there was something to check')
+  if (KILLS >= 4) {
+    t.ok(
+      figures['refreshes acknowledged'] > 0 &&
+      figures['sessions ended by logout'] + figures['sessions ended by revocation'] > 0,
+      'there was something to check'
+    )
+  }
   t.comment(Object.entries(figures).map(([name, figure]) => `${name}: ${figure}`).join(', '))
 })
 

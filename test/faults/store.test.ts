@@ -7,20 +7,26 @@ import Database from 'better-sqlite3'
 import t from 'tap'
 import type { Test } from 'tap'
 import type { TokenBody } from '../helper.js'
-import { askMe, askRefresh, askRevoke, askToken, call, isPending, launch, logIn, register, serve, stop } from './support.js'
+import {
+  askMe, askRefresh, askRevoke, askToken, call, isPending, launch, logIn, register, serve, stop
+} from './support.js'
 import type { Answer, Service } from './support.js'
 
 // The running service while its database is locked, full, read-only or no database at all.
 //   node dist/test/faults/store.test.js
 
 const isRoot = process.getuid?.() === 0
-/** No request that needs no write may take longer while writers wait, in milliseconds: a synchronous wait takes 5,000. */
+/**
+ * No request that needs no write may take longer while writers wait, in milliseconds: a synchronous wait takes 5,000.
+ */
 const PROMPT = 1_500
 
 t.jobs = 4
 t.setTimeout(300_000)
 
-/** Accounts with a session each, and what writes: a login, a refresh, both revocations and a logout, of one user each. */
+/**
+ * Accounts with a session each, and what writes: a login, a refresh, both revocations and a logout, of one user each.
+ */
 const USERS = ['reader', 'refreshes', 'revokes', 'ends', 'leaves'] as const
 type Tokens = Record<typeof USERS[number], TokenBody>
 
@@ -56,7 +62,10 @@ async function expectState (t: Test, url: string, tokens: Tokens, state: 'done' 
 function expectRefusal (t: Test, name: string, answer: Answer | undefined): void {
   t.equal(answer?.status, 503, name)
   t.match(answer?.headers.get('retry-after'), /^\d+$/, `${name}: Retry-After`)
-  t.equal(answer?.body?.code ?? answer?.body?.error, answer?.body?.code === undefined ? 'temporarily_unavailable' : 'store_unavailable')
+  t.equal(
+    answer?.body?.code ?? answer?.body?.error,
+    answer?.body?.code === undefined ? 'temporarily_unavailable' : 'store_unavailable'
+  )
   t.notMatch(JSON.stringify(answer?.body), /SQLITE|sqlite|disk|latchkey\.db/, 'and nothing of the engine')
 }
 
@@ -111,7 +120,11 @@ t.test('while another process holds the lock, writers wait and get their answer 
   t.ok(await isPending(answered), 'no writer has an answer')
   await expectState(t, url, tokens, 'undone')
   held.release()
-  for (const [name, answer] of Object.entries(writes)) t.equal((await answer)?.status, name === 'logout' ? 204 : 200, name)
+  for (const [name, answer] of Object.entries(writes)) {
+    t.equal(
+      (await answer)?.status, name === 'logout' ? 204 : 200, name
+    )
+  }
   await expectState(t, url, tokens, 'done')
 })
 
@@ -125,7 +138,11 @@ t.test('a lock held longer than 5 s: 503 with Retry-After, nothing of it is kept
   const held = lock(t, file)
   const writes = write(url, tokens)
   // A second service on the same file.
-  const start = expectNoStart(t, directory, /^latchkey: The option database \(LATCHKEY_DATABASE\) names '.*', which cannot be opened: database is locked.*\n$/)
+  const start = expectNoStart(
+    t,
+    directory,
+    /^latchkey: The option database \(LATCHKEY_DATABASE\) names '.*', which cannot be opened: database is locked.*\n$/
+  )
   const state = { isOver: false }
   const over = Promise.all(Object.values(writes)).finally(() => { state.isOver = true })
   let calls = 0
@@ -149,7 +166,11 @@ t.test('a lock held longer than 5 s: 503 with Retry-After, nothing of it is kept
   held.release()
   t.same(rowsOf(file, 'select * from sessions order by id'), sessions)
   t.same(rowsOf(file, 'select * from rules'), [])
-  for (const [name, answer] of Object.entries(write(url, tokens))) t.equal((await answer)?.status, name === 'logout' ? 204 : 200, `${name}, again`)
+  for (const [name, answer] of Object.entries(write(url, tokens))) {
+    t.equal(
+      (await answer)?.status, name === 'logout' ? 204 : 200, `${name}, again`
+    )
+  }
   await expectState(t, url, tokens, 'done')
   t.equal(service.errors, '')
 })
@@ -164,7 +185,9 @@ async function expectNoStart (t: Test, directory: string, sentence: RegExp): Pro
 }
 
 /** Revocations until the first that is refused: those that were acknowledged, and the one that was not. */
-async function revokeUntilRefused (t: Test, url: string, username: string, logins: TokenBody[]): Promise<{ revoked: TokenBody[], refused: Answer | undefined }> {
+async function revokeUntilRefused (
+  t: Test, url: string, username: string, logins: TokenBody[]
+): Promise<{ revoked: TokenBody[], refused: Answer | undefined }> {
   const revoked: TokenBody[] = []
   for (const login of logins) {
     const answer = await askRevoke(url, login.refresh_token)
@@ -185,7 +208,9 @@ async function revokeUntilRefused (t: Test, url: string, username: string, login
  * The whole of it, whatever it is that keeps the file from growing; the service is killed at the end.
  * @returns what the next life of the service must honour.
  */
-async function fillAndFree (t: Test, service: Service, { fill, free }: { fill (): void, free (): void }): Promise<Acknowledged> {
+async function fillAndFree (
+  t: Test, service: Service, { fill, free }: { fill (): void, free (): void }
+): Promise<Acknowledged> {
   const { url } = service
   const tokens = await enrol(url)
   const logins: TokenBody[] = []
@@ -193,7 +218,8 @@ async function fillAndFree (t: Test, service: Service, { fill, free }: { fill ()
   fill()
   const { revoked, refused } = await revokeUntilRefused(t, url, 'reader', logins)
   expectRefusal(t, 'the first write that does not fit', refused)
-  // A login needs the most room of all, and one revocation may still fit where it did not: the answer says which it was.
+  // A login needs the most room of all, and one revocation may still fit where it did not: the answer says which it
+  // was.
   const answers: Record<string, Answer | undefined> = {}
   for (const [name, promise] of Object.entries(write(url, tokens))) {
     const answer = answers[name] = await promise
@@ -202,13 +228,23 @@ async function fillAndFree (t: Test, service: Service, { fill, free }: { fill ()
   const isRefused = (name: string): boolean => answers[name]?.status === 503
   t.ok(isRefused('login'))
   t.equal((await askMe(url, tokens.reader.access_token))?.status, 200, 'a protected call goes on')
-  t.equal((await askMe(url, tokens.revokes.access_token))?.status, isRefused('revocation of an access token') ? 200 : 401)
+  t.equal(
+    (await askMe(url, tokens.revokes.access_token))?.status, isRefused('revocation of an access token') ? 200 : 401
+  )
   t.equal((await askMe(url, tokens.ends.access_token))?.status, isRefused('revocation of a session') ? 200 : 401)
   t.equal((await askMe(url, tokens.leaves.access_token))?.status, isRefused('logout') ? 200 : 401)
-  for (const { access_token: token } of revoked) t.equal((await askMe(url, token))?.status, 401, 'what was acknowledged is in force')
+  for (const { access_token: token } of revoked) {
+    t.equal(
+      (await askMe(url, token))?.status, 401, 'what was acknowledged is in force'
+    )
+  }
 
   free()
-  for (const [name, answer] of Object.entries(write(url, tokens))) t.equal((await answer)?.status, name === 'logout' ? 204 : 200, `${name}, without a restart`)
+  for (const [name, answer] of Object.entries(write(url, tokens))) {
+    t.equal(
+      (await answer)?.status, name === 'logout' ? 204 : 200, `${name}, without a restart`
+    )
+  }
   await expectState(t, url, tokens, 'done')
   service.kill('SIGKILL')
   await service.exited
@@ -222,13 +258,20 @@ interface Acknowledged {
 }
 
 /** What was acknowledged around a full disk is kept by the next life of the service. */
-async function expectKept (t: Test, { url }: Service, directory: string, { tokens, dead, live }: Acknowledged): Promise<void> {
+async function expectKept (
+  t: Test, { url }: Service, directory: string, { tokens, dead, live }: Acknowledged
+): Promise<void> {
   t.equal(integrityOf(join(directory, 'latchkey.db')), 'ok')
   await expectState(t, url, tokens, 'done')
   for (const { access_token: token } of dead) t.equal((await askMe(url, token))?.status, 401, 'dead')
   const ends = [...live.slice(0, 20), ...live.slice(-20)]
-  const statuses = await Promise.all(ends.map(async ({ refresh_token: token }) => (await askRefresh(url, token))?.status))
-  t.ok(statuses.length > 0 && statuses.every(status => status === 200), `the first and the last of ${live.length} logins, some of them the last that fitted`)
+  const statuses = await Promise.all(ends.map(async (
+    { refresh_token: token }
+  ) => (await askRefresh(url, token))?.status))
+  t.ok(
+    statuses.length > 0 && statuses.every(status => status === 200),
+    `the first and the last of ${live.length} logins, some of them the last that fitted`
+  )
 }
 
 const noTmpfs = tryMount()
@@ -238,8 +281,11 @@ function tryMount (): false | string {
   if (!isRoot) return 'only root can mount a small file system'
   const directory = mkdtempSync(join(tmpdir(), 'latchkey-mount-'))
   try {
-    const { status, stderr, error } = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', directory], { encoding: 'utf8' })
-    if (error !== undefined || status !== 0) return `no file system can be mounted here: ${error?.message ?? stderr.trim()}`
+    const { status, stderr, error } = spawnSync(
+      'mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', directory], { encoding: 'utf8' }
+    )
+    if (error !== undefined ||
+      status !== 0) return `no file system can be mounted here: ${error?.message ?? stderr.trim()}`
     spawnSync('umount', [directory])
     return false
   } finally {
@@ -250,7 +296,9 @@ function tryMount (): false | string {
 /** A directory on a file system of `size`; unmounted when the test ends. */
 function mount (t: Test, size: string): string {
   const directory = mkdtempSync(join(tmpdir(), 'latchkey-full-'))
-  const { status, stderr } = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', directory], { encoding: 'utf8' })
+  const { status, stderr } = spawnSync(
+    'mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', directory], { encoding: 'utf8' }
+  )
   if (status !== 0) throw new Error(stderr)
   t.teardown(() => {
     const { status, stderr } = spawnSync('umount', [directory], { encoding: 'utf8' })
@@ -274,7 +322,9 @@ function fillDisk (filler: string): void {
   }
 }
 
-t.test('a full disk: what writes is 503, protected calls go on, and it recovers without a restart when there is room', { skip: noTmpfs }, async t => {
+t.test('a full disk: what writes is 503, protected calls go on, and it recovers without a restart when there is room', {
+  skip: noTmpfs
+}, async t => {
   const directory = mount(t, '2m')
   const filler = join(directory, 'filler')
   const acknowledged = await fillAndFree(t, await serve(t, directory), {
@@ -295,7 +345,9 @@ t.test('a full disk: what writes is 503, protected calls go on, and it recovers 
   await expectKept(t, await serve(t, directory), directory, acknowledged)
 })
 
-t.test('a first start on a full disk ends with one sentence, and the next one begins anew', { skip: noTmpfs }, async t => {
+t.test('a first start on a full disk ends with one sentence, and the next one begins anew', {
+  skip: noTmpfs
+}, async t => {
   const directory = mount(t, '512k')
   const filler = join(directory, 'filler')
   fillDisk(filler)
@@ -303,7 +355,10 @@ t.test('a first start on a full disk ends with one sentence, and the next one be
   rmSync(filler)
   const { url } = await serve(t, directory)
   t.equal((await register(url, 'alice'))?.status, 201)
-  t.same(readdirSync(directory).filter(name => !name.startsWith('latchkey.db') && name !== 'latchkey.secret'), [], 'no half-made files')
+  t.same(
+    readdirSync(directory).filter(name => !name.startsWith('latchkey.db') && name !== 'latchkey.secret'), [],
+    'no half-made files'
+  )
 })
 
 const noPrlimit = spawnSync('prlimit', ['--version']).error !== undefined && 'prlimit (util-linux) is not installed'
@@ -312,7 +367,9 @@ t.test('a file that may not grow (a quota): the same', { skip: noPrlimit }, asyn
   const directory = t.testdir()
   const service = await serve(t, directory)
   function limit (size: string): void {
-    const { status, stderr } = spawnSync('prlimit', ['--pid', String(service.pid), `--fsize=${size}:unlimited`], { encoding: 'utf8' })
+    const { status, stderr } = spawnSync(
+      'prlimit', ['--pid', String(service.pid), `--fsize=${size}:unlimited`], { encoding: 'utf8' }
+    )
     if (status !== 0) throw new Error(stderr)
   }
   const acknowledged = await fillAndFree(t, service, {
@@ -326,14 +383,24 @@ t.test('a file that may not grow (a quota): the same', { skip: noPrlimit }, asyn
 function findOtherUser (): { prefix: string[], id: number } | string {
   if (!isRoot) return { prefix: [], id: process.getuid?.() ?? 0 }
   const prefix = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups']
-  const { error, status, stderr } = spawnSync('setpriv', [...prefix.slice(1), process.execPath, '-e', `require('node:fs').readFileSync(${JSON.stringify(import.meta.filename)})`], { encoding: 'utf8' })
-  if (error !== undefined || status !== 0) return `root ignores file modes, and the service cannot be run as another user: ${error?.message ?? stderr.trim().split('\n')[0]}`
+  const { error, status, stderr } = spawnSync(
+    'setpriv',
+    [
+      ...prefix.slice(1), process.execPath, '-e',
+      `require('node:fs').readFileSync(${JSON.stringify(import.meta.filename)})`
+    ],
+    { encoding: 'utf8' }
+  )
+  if (error !== undefined ||
+    status !== 0) return `root ignores file modes, and the service cannot be run as another user: ${error?.message ?? stderr.trim().split('\n')[0]}`
   return { prefix, id: 65_534 }
 }
 
 const other = findOtherUser()
 
-t.test('a database made read-only: a running service goes on and loses nothing, a start ends with one sentence', { skip: typeof other === 'string' ? other : false }, async t => {
+t.test('a database made read-only: a running service goes on and loses nothing, a start ends with one sentence', {
+  skip: typeof other === 'string' ? other : false
+}, async t => {
   if (typeof other === 'string') return
   const directory = mkdtempSync(join(tmpdir(), 'latchkey-modes-'))
   t.teardown(() => rmSync(directory, { recursive: true, force: true }))
@@ -349,7 +416,10 @@ t.test('a database made read-only: a running service goes on and loses nothing, 
   // The files are open: modes are looked at when they are opened. Either answer would do, as long as it is kept.
   const outcome: Record<string, number | undefined> = {}
   for (const [name, answer] of Object.entries(write(service.url, tokens))) outcome[name] = (await answer)?.status
-  t.same(outcome, { login: 200, refresh: 200, 'revocation of an access token': 200, 'revocation of a session': 200, logout: 204 })
+  t.same(
+    outcome,
+    { login: 200, refresh: 200, 'revocation of an access token': 200, 'revocation of a session': 200, logout: 204 }
+  )
   await expectState(t, service.url, tokens, 'done')
   service.kill('SIGKILL')
   await service.exited
@@ -362,7 +432,10 @@ t.test('a database made read-only: a running service goes on and loses nothing, 
   for (const file of files) chmodSync(file, 0o600)
   const again = await serve(t, directory, { prefix })
   await expectState(t, again.url, tokens, 'done')
-  t.equal((await askRefresh(again.url, tokens.refreshes.refresh_token))?.status, 200, 'also the refresh whose answer was thrown away')
+  t.equal(
+    (await askRefresh(again.url, tokens.refreshes.refresh_token))?.status, 200,
+    'also the refresh whose answer was thrown away'
+  )
 })
 
 t.test('a database replaced by garbage, cut off or overwritten in its middle, while stopped: never a start that forgets', async t => {
@@ -373,7 +446,8 @@ t.test('a database replaced by garbage, cut off or overwritten in its middle, wh
   t.equal((await askRevoke(first.url, tokens.revokes.access_token))?.status, 200)
   t.equal(await stop(first), 0)
   const whole = readFileSync(file)
-  const sentence = /^latchkey: The option database \(LATCHKEY_DATABASE\) names '.*latchkey\.db', which cannot be opened: .*\n$/
+  const sentence =
+    /^latchkey: The option database \(LATCHKEY_DATABASE\) names '.*latchkey\.db', which cannot be opened: .*\n$/
   const garbage = {
     'text where the database was': Buffer.from('This is not the database that you are looking for.\n'.repeat(500)),
     'the head gone': Buffer.concat([Buffer.alloc(4_096, 0xa5), whole.subarray(4_096)]),

@@ -32,12 +32,16 @@ export interface Launch {
 }
 
 /**
- * Becomes the command behind it, in the same process. tap hooks into every process that is spawned, whatever environment it is
- * given: what it preloads triples the time of a start, writes into folders, and ends a process that meets its file size limit.
+ * Becomes the command behind it, in the same process. tap hooks into every process that is spawned, whatever
+ * environment it is given: what it preloads triples the time of a start, writes into folders, and ends a process that
+ * meets its file size limit.
  */
 const UNHOOKED = process.platform === 'win32' ? [] : ['env', '-u', 'NODE_OPTIONS']
 
-/** What makes the service quick here, and lets a test make accounts. The long lifetimes: what is refused was revoked, not late. */
+/**
+ * What makes the service quick here, and lets a test make accounts. The long lifetimes: what is refused was revoked,
+ * not late.
+ */
 const DEFAULTS = {
   LATCHKEY_BCRYPT_COST: '4',
   LATCHKEY_RATE_LIMIT: 'false',
@@ -47,9 +51,13 @@ const DEFAULTS = {
 }
 
 /** Starts the service in `directory` without waiting for it. It is killed when the test ends, should it still run. */
-export function launch (t: Test, directory: string, { env = {}, nodeArgs = [], prefix = [], args = ['serve'] }: Launch = {}): Omit<Service, 'url'> {
+export function launch (
+  t: Test, directory: string, { env = {}, nodeArgs = [], prefix = [], args = ['serve'] }: Launch = {}
+): Omit<Service, 'url'> {
   const [command = '', ...rest] = [...UNHOOKED, ...prefix, process.execPath, ...nodeArgs, CLI, ...args]
-  const child: ChildProcess = spawn(command, rest, { cwd: directory, env: environment({ ...DEFAULTS, ...env }), stdio: ['ignore', 'pipe', 'pipe'] })
+  const child: ChildProcess = spawn(
+    command, rest, { cwd: directory, env: environment({ ...DEFAULTS, ...env }), stdio: ['ignore', 'pipe', 'pipe'] }
+  )
   let output = ''
   let errors = ''
   let hasExited = false
@@ -91,7 +99,9 @@ export function launch (t: Test, directory: string, { env = {}, nodeArgs = [], p
       watchers.add(look)
       look()
       try {
-        return await Promise.race([found, exited.then(code => { throw new Error(`The service ended with ${code}: ${output}${errors}`) })])
+        return await Promise.race([
+          found, exited.then(code => { throw new Error(`The service ended with ${code}: ${output}${errors}`) })
+        ])
       } finally {
         watchers.delete(look)
       }
@@ -146,7 +156,9 @@ interface Outgoing {
   json?: object
 }
 
-async function callOnce (url: string, path: string, { method = 'POST', headers = {}, form, json }: Outgoing): Promise<Answer | undefined> {
+async function callOnce (
+  url: string, path: string, { method = 'POST', headers = {}, form, json }: Outgoing
+): Promise<Answer | undefined> {
   const start = performance.now()
   let response: Response
   try {
@@ -191,7 +203,11 @@ export async function askMe (url: string, accessToken: string): Promise<Answer |
 /** Logs in; throws where that does not work. */
 export async function logIn (url: string, username: string): Promise<TokenBody> {
   const answer = await askToken(url, username)
-  if (answer?.status !== 200) throw new Error(`Logging in ${username} failed: ${answer?.status} ${JSON.stringify(answer?.body)}`)
+  if (answer?.status !== 200) {
+    throw new Error(
+    `Logging in ${username} failed: ${answer?.status} ${JSON.stringify(answer?.body)}`
+    )
+  }
   return answer.body as unknown as TokenBody
 }
 

@@ -22,24 +22,40 @@ async function validate (as: oauth.AuthorizationServer, token: string): Promise<
   return await oauth.validateJwtAccessToken(as, request, as.issuer, INSECURE)
 }
 
-for (const [how, createAuthentication] of [['client_secret_basic', oauth.ClientSecretBasic], ['client_secret_post', oauth.ClientSecretPost]] as const) {
+for (const [how, createAuthentication] of [
+  ['client_secret_basic', oauth.ClientSecretBasic], ['client_secret_post', oauth.ClientSecretPost]
+] as const) {
   t.test(`oauth4webapi with ${how}: discovery, own token, login, refresh, introspection, revocation`, async t => {
     const { app, issuer } = await serve(t)
     const registered = await addClient(app, { grants: ['client_credentials', 'password'] })
-    const [client, authentication, as] = [{ client_id: registered.id }, createAuthentication(registered.secret), await discover(issuer)]
+    const [client, authentication, as] = [
+      { client_id: registered.id }, createAuthentication(registered.secret), await discover(issuer)
+    ]
 
-    const own = await oauth.processClientCredentialsResponse(as, client, await oauth.clientCredentialsGrantRequest(as, client, authentication, { scope: 'items:read' }, INSECURE))
+    const own = await oauth.processClientCredentialsResponse(
+      as, client,
+      await oauth.clientCredentialsGrantRequest(as, client, authentication, { scope: 'items:read' }, INSECURE)
+    )
     t.match(own, { token_type: 'bearer', expires_in: 900, scope: 'items:read', refresh_token: undefined })
     t.match(await validate(as, own.access_token), { sub: registered.id, client_id: registered.id, scope: 'items:read' })
 
-    const login = await oauth.processGenericTokenEndpointResponse(as, client, await oauth.genericTokenEndpointRequest(as, client, authentication, 'password', LOGIN, INSECURE))
-    const refreshed = await oauth.processRefreshTokenResponse(as, client, await oauth.refreshTokenGrantRequest(as, client, authentication, login.refresh_token ?? '', INSECURE))
+    const login = await oauth.processGenericTokenEndpointResponse(
+      as, client, await oauth.genericTokenEndpointRequest(as, client, authentication, 'password', LOGIN, INSECURE)
+    )
+    const refreshed = await oauth.processRefreshTokenResponse(
+      as, client, await oauth.refreshTokenGrantRequest(as, client, authentication, login.refresh_token ?? '', INSECURE)
+    )
     t.not(refreshed.refresh_token, login.refresh_token)
     t.match(await validate(as, refreshed.access_token), { client_id: registered.id, scope: 'items:read' })
 
     const introspect = async (token: string): Promise<oauth.IntrospectionResponse> =>
-      await oauth.processIntrospectionResponse(as, client, await oauth.introspectionRequest(as, client, authentication, token, INSECURE))
-    t.match(await introspect(own.access_token), { active: true, sub: registered.id, client_id: registered.id, iss: issuer, token_type: 'bearer' })
+      await oauth.processIntrospectionResponse(
+        as, client, await oauth.introspectionRequest(as, client, authentication, token, INSECURE)
+      )
+    t.match(
+      await introspect(own.access_token),
+      { active: true, sub: registered.id, client_id: registered.id, iss: issuer, token_type: 'bearer' }
+    )
     t.match(await introspect(refreshed.refresh_token ?? ''), { active: true, client_id: registered.id })
     for (const token of [own.access_token, refreshed.refresh_token ?? '']) {
       await oauth.processRevocationResponse(await oauth.revocationRequest(as, client, authentication, token, INSECURE))
@@ -55,27 +71,45 @@ t.test('oauth4webapi takes our refusals as what they are', async t => {
   const [client, as] = [{ client_id: registered.id }, await discover(issuer)]
   const refusal = async (authentication: oauth.ClientAuth, scope?: string): Promise<unknown> => {
     const parameters = new URLSearchParams(scope === undefined ? {} : { scope })
-    return await oauth.processClientCredentialsResponse(as, client, await oauth.clientCredentialsGrantRequest(as, client, authentication, parameters, INSECURE))
+    return await oauth.processClientCredentialsResponse(
+      as, client, await oauth.clientCredentialsGrantRequest(as, client, authentication, parameters, INSECURE)
+    )
   }
   await t.rejects(refusal(oauth.ClientSecretPost('wrong')), { cause: [{ scheme: 'basic' }] }, 'a challenge')
-  const error: unknown = await refusal(oauth.ClientSecretBasic(registered.secret), 'admin').catch((reason: unknown) => reason)
+  const error: unknown = await refusal(
+    oauth.ClientSecretBasic(registered.secret), 'admin'
+  ).catch((reason: unknown) => reason)
   t.match(error, { error: 'invalid_scope', status: 400 })
   await t.rejects(validate(as, 'a.b.c'))
 })
 
-for (const [how, createAuthentication] of [['client_secret_basic', openid.ClientSecretBasic], ['client_secret_post', openid.ClientSecretPost]] as const) {
+for (const [how, createAuthentication] of [
+  ['client_secret_basic', openid.ClientSecretBasic], ['client_secret_post', openid.ClientSecretPost]
+] as const) {
   t.test(`openid-client with ${how}: discovery, own token, login, refresh, introspection, revocation`, async t => {
     const { app, issuer } = await serve(t)
     const registered = await addClient(app, { grants: ['client_credentials', 'password'] })
-    const config = await openid.discovery(new URL(issuer), registered.id, undefined, createAuthentication(registered.secret), { algorithm: 'oauth2', execute: [openid.allowInsecureRequests] })
-    t.match(config.serverMetadata(), { issuer, introspection_endpoint: `${issuer}/introspect`, grant_types_supported: ['client_credentials', 'refresh_token'] })
+    const config = await openid.discovery(
+      new URL(issuer), registered.id, undefined, createAuthentication(registered.secret),
+      { algorithm: 'oauth2', execute: [openid.allowInsecureRequests] }
+    )
+    t.match(
+      config.serverMetadata(),
+      {
+        issuer,
+        introspection_endpoint: `${issuer}/introspect`,
+        grant_types_supported: ['client_credentials', 'refresh_token']
+      }
+    )
 
     const own = await openid.clientCredentialsGrant(config, { scope: 'items:read' })
     t.match(own, { token_type: 'bearer', scope: 'items:read' })
     const login = await openid.genericGrantRequest(config, 'password', LOGIN)
     const refreshed = await openid.refreshTokenGrant(config, login.refresh_token ?? '')
     t.match(await openid.tokenIntrospection(config, refreshed.access_token), { active: true, client_id: registered.id })
-    const response = await openid.fetchProtectedResource(config, own.access_token, new URL(`${issuer}/protected-route`), 'GET')
+    const response = await openid.fetchProtectedResource(
+      config, own.access_token, new URL(`${issuer}/protected-route`), 'GET'
+    )
     t.strictSame(await response.json(), { id: registered.id })
     for (const token of [own.access_token, refreshed.refresh_token ?? '']) {
       await openid.tokenRevocation(config, token)

@@ -8,8 +8,8 @@ import t from 'tap'
 import ts from 'typescript'
 import { build, PASSWORD } from '../helper.js'
 
-// Clients that others generate from openapi.json compile, and speak with the service. Their output stays inside the project,
-// where it finds what it imports.
+// Clients that others generate from openapi.json compile, and speak with the service. Their output stays inside the
+// project, where it finds what it imports.
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 const folder = join(root, '.tap', 'generated')
@@ -63,7 +63,9 @@ function compile (files: string[]): string[] {
     rootDir: folder
   })
   const { diagnostics } = program.emit()
-  return [...ts.getPreEmitDiagnostics(program), ...diagnostics].map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n'))
+  return [...ts.getPreEmitDiagnostics(program), ...diagnostics].map((
+    { messageText }
+  ) => ts.flattenDiagnosticMessageText(messageText, '\n'))
 }
 
 t.test('clients of other generators compile, log in, call, refresh and revoke', async t => {
@@ -89,7 +91,9 @@ t.test('clients of other generators compile, log in, call, refresh and revoke', 
 
   t.strictSame(compile(Object.keys(PROGRAMS).map(name => join(folder, `${name}-program.ts`))), [])
   for (const name of Object.keys(PROGRAMS)) {
-    const { run } = await import(pathToFileURL(join(folder, 'out', `${name}-program.js`)).href) as { run (url: string, password: string): Promise<string[]> }
+    const { run } = await import(
+      pathToFileURL(join(folder, 'out', `${name}-program.js`)).href
+    ) as { run (url: string, password: string): Promise<string[]> }
     t.strictSame(await run(url, PASSWORD), ['items:read', 'alice', 'token_revoked'], name)
   }
 })

@@ -39,7 +39,9 @@ t.test('the types of the client are those of openapi.json', async t => {
 t.test('every operation has a name, words, and an example of each body and each answer that agrees with its schema', async t => {
   const ajv = new Ajv2020({ strict: false, formats: FORMATS })
   ajv.addSchema({ ...document, $id: 'openapi.json' })
-  const localRef = (schema: object): object => JSON.parse(JSON.stringify(schema).replaceAll('"#/', '"openapi.json#/')) as object
+  const localRef = (schema: object): object => JSON.parse(JSON.stringify(schema).replaceAll(
+    '"#/', '"openapi.json#/'
+  )) as object
 
   const checkMedia = (name: string, content: Record<string, Media>): void => {
     for (const { schema, example, examples } of Object.values(content)) {
@@ -54,7 +56,9 @@ t.test('every operation has a name, words, and an example of each body and each 
     if (requestBody !== undefined) checkMedia(operationId, requestBody.content)
     for (const [status, response] of Object.entries(responses)) {
       t.not(response.description, 'Default Response', `${operationId} ${status}`)
-      t.equal(response.content === undefined, ['204', '304'].includes(status), `${operationId} ${status} says what it sends`)
+      t.equal(
+        response.content === undefined, ['204', '304'].includes(status), `${operationId} ${status} says what it sends`
+      )
       checkMedia(`${operationId} ${status}`, response.content ?? {})
     }
   }
@@ -62,15 +66,32 @@ t.test('every operation has a name, words, and an example of each body and each 
 
 t.test('schemas are named, once, and errors have the media type that they are sent with', async t => {
   const names = Object.keys(document.components.schemas)
-  for (const name of ['Account', 'Problem', 'OAuthError', 'TokenRequest', 'TokenResponse', 'User', 'UserPage', 'Session', 'Client']) t.ok(names.includes(name), name)
+  for (const name of [
+    'Account', 'Problem', 'OAuthError', 'TokenRequest', 'TokenResponse', 'User', 'UserPage', 'Session', 'Client'
+  ]) t.ok(names.includes(name), name)
   t.notMatch(text, /def-\d|"title": "(Account|Problem)"/)
-  t.strictSame(operations.find(({ operationId }) => operationId === 'logIn')?.responses['401']?.content?.['application/problem+json']?.schema, { $ref: '#/components/schemas/Problem' })
-  t.strictSame(operations.find(({ operationId }) => operationId === 'createToken')?.responses['400']?.content?.['application/json']?.schema, { $ref: '#/components/schemas/OAuthError' })
+  t.strictSame(
+    operations.find((
+      { operationId }
+    ) => operationId === 'logIn')?.responses['401']?.content?.['application/problem+json']?.schema,
+    { $ref: '#/components/schemas/Problem' }
+  )
+  t.strictSame(
+    operations.find((
+      { operationId }
+    ) => operationId === 'createToken')?.responses['400']?.content?.['application/json']?.schema,
+    { $ref: '#/components/schemas/OAuthError' }
+  )
 })
 
 t.test("Redocly's recommended rules find nothing", async t => {
   const config = await createConfig({ extends: ['recommended'] })
-  t.strictSame((await lintFromString({ source: text, config })).map(({ ruleId, message, location }) => `${ruleId}: ${message} ${location[0]?.pointer}`), [])
+  t.strictSame(
+    (await lintFromString({ source: text, config })).map((
+      { ruleId, message, location }
+    ) => `${ruleId}: ${message} ${location[0]?.pointer}`),
+    []
+  )
 })
 
 t.test("Spectral's rules for OpenAPI find nothing", async t => {

@@ -18,7 +18,10 @@ t.setTimeout(300_000)
 
 interface Outcome { code: number, output: string }
 
-/** Runs a program of node_modules, or a file; never throws. Coverage of the child would be coverage of the unpacked copy. */
+/**
+ * Runs a program of node_modules, or a file; never throws. Coverage of the child would be coverage of the unpacked
+ * copy.
+ */
 async function node (file: string, args: string[], cwd: string): Promise<Outcome> {
   const { NODE_V8_COVERAGE: _coverage, NODE_OPTIONS: _options, ...env } = process.env
   try {
@@ -37,7 +40,9 @@ const consumer = join(temporary, 'consumer')
 const unpacked = join(consumer, 'node_modules', 'fastify-latchkey')
 
 // Without scripts: what is packed is what is tested, and other tests are reading dist right now.
-const { stdout: packing } = await run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', temporary], { cwd: root })
+const { stdout: packing } = await run(
+  'npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', temporary], { cwd: root }
+)
 const [packed] = JSON.parse(packing) as [{ filename: string, files: Array<{ path: string, mode: number }> }]
 const tarball = join(temporary, packed.filename)
 const paths = packed.files.map(({ path }) => path)
@@ -47,7 +52,9 @@ await run('tar', ['-xzf', tarball, '--strip-components=1', '-C', unpacked])
 await writeFile(join(consumer, 'package.json'), '{ "private": true, "type": "module" }')
 await cp(join(root, 'test', 'foreign', 'consumer'), consumer, { recursive: true })
 // What an install would bring, and no more: an import that package.json does not declare finds nothing.
-for (const name of [...Object.keys(manifest.dependencies), ...Object.keys(manifest.peerDependencies), '@types/node']) await link(name)
+for (const name of [
+  ...Object.keys(manifest.dependencies), ...Object.keys(manifest.peerDependencies), '@types/node'
+]) await link(name)
 
 async function link (name: string, packages = join(root, 'node_modules')): Promise<void> {
   const path = join(consumer, 'node_modules', name)
@@ -59,8 +66,8 @@ async function link (name: string, packages = join(root, 'node_modules')): Promi
 const programs = new Map<boolean, ts.Program>()
 
 /**
- * Compiles a file of the consumer as a strict consumer does, and emits it. Our types and those of @fastify/jwt, which we
- * augment, are checked too, as by `skipLibCheck: false`; to check those of all the others takes ten seconds.
+ * Compiles a file of the consumer as a strict consumer does, and emits it. Our types and those of @fastify/jwt, which
+ * we augment, are checked too, as by `skipLibCheck: false`; to check those of all the others takes ten seconds.
  */
 function compile (file: string, { bundler = false } = {}): string[] {
   const before = programs.get(bundler)
@@ -90,23 +97,39 @@ function compile (file: string, { bundler = false } = {}): string[] {
 }
 
 t.test('the tarball holds the compiled package and nothing else', async t => {
-  for (const needed of ['package.json', 'README.md', 'LICENSE', 'dist/app.js', 'dist/app.d.ts', 'dist/client/index.js', 'dist/testing/index.js', 'dist/verifier/index.js', 'dist/verifier/plugin.js', 'openapi.json', 'dist/lib/passwords/worker.js', 'dist/lib/passwords/strength-worker.js', 'dist/routes/token/index.js', ...Object.values(manifest.bin)]) {
+  for (const needed of [
+    'package.json', 'README.md', 'LICENSE', 'dist/app.js', 'dist/app.d.ts', 'dist/client/index.js',
+    'dist/testing/index.js', 'dist/verifier/index.js', 'dist/verifier/plugin.js', 'openapi.json',
+    'dist/lib/passwords/worker.js', 'dist/lib/passwords/strength-worker.js', 'dist/routes/token/index.js',
+    ...Object.values(manifest.bin)
+  ]) {
     t.ok(paths.includes(needed), `it has ${needed}`)
   }
-  const others = paths.filter(path => !/^(package\.json|openapi\.json|(README|CHANGELOG|CONTRIBUTING|SECURITY)\.md|LICENSE|Dockerfile|bench\/README\.md)$|^(docs|examples)\/|^dist\/.+(\.js|\.d\.ts|\.js\.map)$/.test(path))
+  const others = paths.filter(
+    path => !/^(package\.json|openapi\.json|(README|CHANGELOG|CONTRIBUTING|SECURITY)\.md|LICENSE|Dockerfile|bench\/README\.md)$|^(docs|examples)\/|^dist\/.+(\.js|\.d\.ts|\.js\.map)$/.test(
+      path
+    )
+  )
   t.same(others, [], 'no sources, no database, no secret, no build information')
-  const strays = paths.filter(path => /^dist\/(test|examples|scripts|bench)\/|^dist\/.+\.test\.|\.db|\.secret|\.env/.test(path))
+  const strays = paths.filter(
+    path => /^dist\/(test|examples|scripts|bench)\/|^dist\/.+\.test\.|\.db|\.secret|\.env/.test(path)
+  )
   t.same(strays, [], 'no tests, compiled examples or scripts')
 
   const scripts = paths.filter(path => path.startsWith('dist/') && path.endsWith('.js'))
   for (const script of scripts) {
     const source = script.replace(/^dist\//, '').replace(/\.js$/, '.ts')
-    t.resolves(access(join(root, source)), `${script} was compiled from ${source}, which is there: else remove dist and build again`)
+    t.resolves(
+      access(join(root, source)),
+      `${script} was compiled from ${source}, which is there: else remove dist and build again`
+    )
     t.ok(paths.includes(script.replace(/\.js$/, '.d.ts')), `${script} has types`)
   }
   const maps = paths.filter(path => path.endsWith('.map'))
   for (const path of maps) {
-    const map = JSON.parse(await readFile(join(unpacked, path), 'utf8')) as { sources: string[], sourcesContent?: string[] }
+    const map = JSON.parse(await readFile(join(unpacked, path), 'utf8')) as {
+      sources: string[], sourcesContent?: string[]
+    }
     t.equal(map.sourcesContent?.length, map.sources.length, `${path} carries its sources: they are not in the tarball`)
   }
 })
@@ -136,16 +159,31 @@ t.test('@arethetypeswrong/cli finds nothing', async t => {
   // On a copy: attw deletes a tarball of the name that it would pack itself.
   const copy = join(temporary, 'copy.tgz')
   await cp(tarball, copy)
-  const { code, output } = await node(join(FOREIGN, '@arethetypeswrong', 'cli', 'dist', 'index.js'), [copy, '--profile', 'esm-only', '--no-emoji'], temporary)
+  const { code, output } = await node(
+    join(FOREIGN, '@arethetypeswrong', 'cli', 'dist', 'index.js'), [copy, '--profile', 'esm-only', '--no-emoji'],
+    temporary
+  )
   t.equal(code, 0, code === 0 ? 'clean' : output)
 })
 
 t.test('a consumer compiles against the packed types, the decorators among them, and runs', async t => {
-  for (const bundler of [true, false]) t.same(compile('app.ts', { bundler }), [], bundler ? 'for a bundler' : 'for Node.js')
+  for (const bundler of [true, false]) {
+    t.same(
+      compile('app.ts', { bundler }), [], bundler ? 'for a bundler' : 'for Node.js'
+    )
+  }
   const { code, output } = await node('out/app.js', [], consumer)
   t.equal(code, 0, output)
   t.same(JSON.parse(output), {
-    statuses: { '/me': 200, '/admin': 200, '/both': 403, '/optional': 200, '/imported': 200, '/users/me': 200, '/health/ready': 200 },
+    statuses: {
+      '/me': 200,
+      '/admin': 200,
+      '/both': 403,
+      '/optional': 200,
+      '/imported': 200,
+      '/users/me': 200,
+      '/health/ready': 200
+    },
     revoked: 401,
     anonymous: 200,
     sameId: true,
@@ -165,17 +203,24 @@ t.test('a consumer that has declared its scopes: a misspelt one does not compile
 })
 
 t.test('a consumer with a declaration of its own for @fastify/jwt keeps it, and without skipLibCheck hears of the two declarations once, in a library', async t => {
-  // The price of letting the host's declaration win: see LatchkeyJwt in app.ts. Whoever finds a way without it, change this test.
+  // The price of letting the host's declaration win: see LatchkeyJwt in app.ts. Whoever finds a way without it, change
+  // this test.
   const diagnostics = compile('own-jwt.ts')
   t.equal(diagnostics.length, 1, diagnostics.join('\n'))
-  t.match(diagnostics[0], /@fastify\/jwt\/.*error TS2430: Interface 'FastifyJWT' incorrectly extends interface 'LatchkeyJwt'/)
+  t.match(
+    diagnostics[0], /@fastify\/jwt\/.*error TS2430: Interface 'FastifyJWT' incorrectly extends interface 'LatchkeyJwt'/
+  )
   const { code, output } = await node('out/own-jwt.js', [], consumer)
   t.equal(code, 0, output)
   t.same(JSON.parse(output), { own: 200, latchkey: [401, 200], admin: [401, 403] })
 })
 
 t.test('a consumer of the verifier compiles, beside the full plugin too, and runs', async t => {
-  for (const bundler of [true, false]) t.same(compile('verifier.ts', { bundler }), [], bundler ? 'for a bundler' : 'for Node.js')
+  for (const bundler of [true, false]) {
+    t.same(
+      compile('verifier.ts', { bundler }), [], bundler ? 'for a bundler' : 'for Node.js'
+    )
+  }
   const { code, output } = await node('out/verifier.js', [], consumer)
   t.equal(code, 0, output)
   t.same(JSON.parse(output), { verified: true, refused: 'invalid_token', statuses: [200, 403, 401], unused: 2 })

@@ -6,8 +6,9 @@ import type { AST } from '@eslint-community/regexpp'
 import t from 'tap'
 import ts from 'typescript'
 
-// The second net below the linter, which does not see patterns in schemas, nor a search that begins with fixed characters:
-// each regular expression of ours gets 64 KiB of what is likely to be its worst input. A quadratic one needs seconds for it.
+// The second net below the linter, which does not see patterns in schemas, nor a search that begins with fixed
+// characters: each regular expression of ours gets 64 KiB of what is likely to be its worst input. A quadratic one
+// needs seconds for it.
 
 /** The sources, not `dist`, because they hold what a person wrote. */
 const root = join(import.meta.dirname, '..', '..', '..')
@@ -25,7 +26,9 @@ const ENDS = ['', '\u0001', '!\n', '/']
 interface Found { where: string, pattern: string, flags: string }
 
 async function listSources (): Promise<string[]> {
-  const inFolders = await Promise.all(FOLDERS.map(async folder => (await readdir(join(root, folder), { recursive: true })).map(file => join(folder, file))))
+  const inFolders = await Promise.all(FOLDERS.map(
+    async folder => (await readdir(join(root, folder), { recursive: true })).map(file => join(folder, file))
+  ))
   return [...inFolders.flat(), ...FILES].filter(file => file.endsWith('.ts') && file !== join('client', 'openapi.ts'))
 }
 
@@ -91,7 +94,11 @@ async function findAtLoad (name: string): Promise<Found[]> {
   globalThis.RegExp = new Proxy(original, {
     construct (Target, [pattern, flags]: [string | RegExp, string | undefined]) {
       const { stack = '' } = new Error('made here')
-      if (stack.includes(href) || stack.includes(name)) found.push({ where: name, pattern: String(pattern), flags: flags ?? '' })
+      if (stack.includes(href) || stack.includes(name)) {
+        found.push({
+          where: name, pattern: String(pattern), flags: flags ?? ''
+        })
+      }
       return new Target(pattern, flags)
     }
   })
@@ -100,7 +107,11 @@ async function findAtLoad (name: string): Promise<Found[]> {
   } finally {
     globalThis.RegExp = original
   }
-  if (found.length === 0) throw new Error(`${name}: write the pattern with constants, or compute it when the module is loaded`)
+  if (found.length === 0) {
+    throw new Error(
+    `${name}: write the pattern with constants, or compute it when the module is loaded`
+    )
+  }
   return found
 }
 
@@ -109,13 +120,19 @@ function findInSchema (where: string, value: unknown): Found[] {
   if (typeof value !== 'object' || value === null) return []
   return Object.entries(value).flatMap(([key, part]) => {
     if (key === 'pattern' && typeof part === 'string') return [{ where, pattern: part, flags: 'u' }]
-    const names = key === 'patternProperties' ? Object.keys(part as object).map(pattern => ({ where, pattern, flags: 'u' })) : []
+    const names = key === 'patternProperties'
+      ? Object.keys(part as object).map(
+        pattern => ({ where, pattern, flags: 'u' })
+      )
+      : []
     return [...names, ...findInSchema(where, part)]
   })
 }
 
 /** Returns the first character that an element matches, in the order in which a person would try them. */
-function characterOf (node: AST.Element | AST.CharacterClassElement | AST.ClassStringDisjunction, matches: (text: string) => boolean): string[] {
+function characterOf (
+  node: AST.Element | AST.CharacterClassElement | AST.ClassStringDisjunction, matches: (text: string) => boolean
+): string[] {
   if (node.type === 'Character') return [String.fromCodePoint(node.value)]
   return ['a', '0', ' ', '/', '.', '-', '=', '"', 'A', 'é', '\t', ';', '{'].filter(matches).slice(0, 2)
 }
@@ -136,7 +153,9 @@ function fragmentsOf ({ pattern, flags }: Found): string[] {
       case 'CapturingGroup': return node.alternatives[0] === undefined ? '' : sample(node.alternatives[0])
       case 'Character':
       case 'CharacterSet':
-      case 'CharacterClass': return characterOf(node, text => new RegExp(`^(?:${node.raw})$`, flags.replace(/[gym]/g, '')).test(text))[0] ?? ''
+      case 'CharacterClass': return characterOf(
+        node, text => new RegExp(`^(?:${node.raw})$`, flags.replace(/[gym]/g, '')).test(text)
+      )[0] ?? ''
       default: return ''
     }
   }
@@ -163,7 +182,10 @@ function inputsFor (found: Found, length: number): string[] {
   const repeat = (text: string, size: number): string => text.repeat(Math.ceil(size / text.length)).slice(0, size)
   const pairs = fragments.flatMap(first => fragments.flatMap(second => first === second
     ? [repeat(first, length)]
-    : [first + repeat(second, length), repeat(first, length / 2) + repeat(second, length / 2), repeat(first + second, length)]))
+    : [
+        first + repeat(second, length), repeat(first, length / 2) + repeat(second, length / 2),
+        repeat(first + second, length)
+      ]))
   return pairs.slice(0, 40).flatMap(text => ENDS.map(end => text + end))
 }
 
@@ -196,7 +218,9 @@ function findSlow (found: Found, length = LENGTH): string | undefined {
 }
 
 t.test('every regular expression takes linear time', async t => {
-  const inSources = await Promise.all((await listSources()).map(async name => findInSource(name, await readFile(join(root, name), 'utf8'))))
+  const inSources = await Promise.all((await listSources()).map(
+    async name => findInSource(name, await readFile(join(root, name), 'utf8'))
+  ))
   const atLoad: Found[] = []
   for (const name of computing) atLoad.push(...await findAtLoad(name))
   const all = [...inSources.flat(), ...atLoad, ...schemas.flatMap(([where, value]) => findInSchema(where, value))]
@@ -206,7 +230,9 @@ t.test('every regular expression takes linear time', async t => {
 })
 
 t.test('this test finds expressions that do not', async t => {
-  for (const pattern of [String.raw`eyJ[\w-]+\.[\w-]+\.[\w-]+|lk[rs]_[\w-]+`, String.raw`\/+$`, String.raw`\s*\n\s*`, '[^/]*$']) {
+  for (const pattern of [
+    String.raw`eyJ[\w-]+\.[\w-]+\.[\w-]+|lk[rs]_[\w-]+`, String.raw`\/+$`, String.raw`\s*\n\s*`, '[^/]*$'
+  ]) {
     t.type(findSlow({ where: '', pattern, flags: 'g' }, LENGTH / 2), 'string', pattern)
   }
 })

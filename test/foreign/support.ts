@@ -8,7 +8,9 @@ import type { LatchkeyOptions } from '../../app.js'
 import { PASSWORD, TEST_OPTIONS } from '../helper.js'
 
 /** A host that listens, with Latchkey under its own URL as the issuer, and `alice` in it. */
-export async function serve (t: Test, options: LatchkeyOptions = {}): Promise<{ app: FastifyInstance, issuer: string }> {
+export async function serve (
+  t: Test, options: LatchkeyOptions = {}
+): Promise<{ app: FastifyInstance, issuer: string }> {
   const port = await freePort()
   const issuer = `http://127.0.0.1:${port}`
   const app = fastify() as FastifyInstance

@@ -13,7 +13,9 @@ import { launch, skip } from './browser/support.js'
 
 t.setTimeout(120_000)
 
-const COOKIES = { cookies: { secure: false }, trustedOrigins: ['https://app.example'] } as const satisfies LatchkeyOptions
+const COOKIES = {
+  cookies: { secure: false }, trustedOrigins: ['https://app.example']
+} as const satisfies LatchkeyOptions
 
 async function addSocket (app: FastifyInstance, guard: Guard): Promise<void> {
   await app.register(fastifyWebsocket)
@@ -63,16 +65,26 @@ t.test('a handshake that authenticates by cookie follows the rule for POST, in t
     [{}, 'Unexpected server response: 401']
   ]
   for (const [headers, outcome] of table) {
-    for (const app of [service, remote]) t.equal(await open(app, headers), outcome, JSON.stringify(headers).slice(0, 120))
+    for (const app of [service, remote]) {
+      t.equal(
+        await open(app, headers), outcome, JSON.stringify(headers).slice(0, 120)
+      )
+    }
   }
 })
 
-t.test('in a browser: a page on another port of the same host cannot open the socket of a signed-in visitor', { skip }, async t => {
+t.test('in a browser: a page on another port of the same host cannot open the socket of a signed-in visitor', {
+  skip
+}, async t => {
   const app = createHost(t)
   await app.register(latchkey, { ...TEST_OPTIONS, ...COOKIES, issuer: 'http://localhost' })
   await addSocket(app, authenticate)
   const other = createHost(t)
-  for (const host of [app, other]) host.get('/page', async (_request, reply) => reply.type('text/html').send('<!doctype html><title>page</title>'))
+  for (const host of [app, other]) {
+    host.get(
+      '/page', async (_request, reply) => reply.type('text/html').send('<!doctype html><title>page</title>')
+    )
+  }
   const own = (await app.listen({ port: 0, host: '127.0.0.1' })).replace('127.0.0.1', 'localhost')
   const neighbour = (await other.listen({ port: 0, host: '127.0.0.1' })).replace('127.0.0.1', 'localhost')
   const { id } = await app.latchkey.users.add({ username: 'alice', password: PASSWORD })
@@ -80,8 +92,18 @@ t.test('in a browser: a page on another port of the same host cannot open the so
   const context = await (await launch(t)).newContext()
   const page = await context.newPage()
   await page.goto(`${own}/page`)
-  t.equal(await page.evaluate(async body => (await fetch('/login', { method: 'POST', headers: { 'content-type': 'application/json' }, body })).status, JSON.stringify({ username: 'alice', password: PASSWORD })), 200)
-  const read = async (url: string): Promise<string> => await page.evaluate(async url => await new Promise<string>(resolve => {
+  t.equal(
+    await page.evaluate(
+      async body => (await fetch(
+        '/login', { method: 'POST', headers: { 'content-type': 'application/json' }, body }
+      )).status,
+      JSON.stringify({ username: 'alice', password: PASSWORD })
+    ),
+    200
+  )
+  const read = async (
+    url: string
+  ): Promise<string> => await page.evaluate(async url => await new Promise<string>(resolve => {
     const socket = new WebSocket(url)
     socket.onmessage = event => resolve(String(event.data))
     socket.onerror = () => resolve('refused')

@@ -24,7 +24,11 @@ function internal<T> (app: FastifyInstance, description: string): T {
 
 function hooksOf (app: FastifyInstance): Record<string, string[]> {
   const hooks = internal<Record<string, Array<{ name: string }>>>(app, 'fastify.hooks')
-  return Object.fromEntries(Object.entries(hooks).filter(([, value]) => Array.isArray(value)).map(([name, list]) => [name, list.map(hook => hook.name)]))
+  return Object.fromEntries(
+    Object.entries(hooks).filter(([, value]) => Array.isArray(value)).map(
+      ([name, list]) => [name, list.map(hook => hook.name)]
+    )
+  )
 }
 
 async function build (t: Test, options: LatchkeyOptions = {}): Promise<FastifyInstance> {
@@ -41,9 +45,12 @@ for (const prefix of ['', '/auth']) {
     await bare.register(async () => {})
     const app = await build(t, { prefix })
 
-    // By the symbol the imported guards find this registration. The hooks find the guards on routes, and send their challenges.
-    // `bare` has the hooks that check routes too: each app that is created after the import has them.
-    t.same(keysOf(app).filter(key => !keysOf(bare).includes(key)), ['@@fastify-latchkey.registration', 'authenticate', 'authenticateOptional', 'latchkey', 'requireScopes'])
+    // By the symbol the imported guards find this registration. The hooks find the guards on routes, and send their
+    // challenges. `bare` has the hooks that check routes too: each app that is created after the import has them.
+    t.same(
+      keysOf(app).filter(key => !keysOf(bare).includes(key)),
+      ['@@fastify-latchkey.registration', 'authenticate', 'authenticateOptional', 'latchkey', 'requireScopes']
+    )
     t.same(keysOf(bare).filter(key => !keysOf(app).includes(key)), [], 'nothing of Fastify is gone')
     t.same(hooksOf(app), { ...hooksOf(bare), onRoute: ['secureRoute', 'documentRoute'], onError: ['sendChallenge'] })
     t.same(app.getSchemas(), bare.getSchemas())
@@ -51,10 +58,15 @@ for (const prefix of ['', '/auth']) {
     t.notOk(app.hasContentTypeParser('application/x-www-form-urlencoded'), 'our form parser is ours alone')
     t.equal(app.validatorCompiler, bare.validatorCompiler)
     t.equal(app.serializerCompiler, bare.serializerCompiler)
-    for (const name of ['fastify.RequestPrototype', 'fastify.request', 'fastify.reply', 'fastify.Request', 'fastify.Reply']) {
+    for (const name of [
+      'fastify.RequestPrototype', 'fastify.request', 'fastify.reply', 'fastify.Request', 'fastify.Reply'
+    ]) {
       const symbol = Object.getOwnPropertySymbols(app).find(key => key.description === name)
       if (symbol === undefined) continue
-      t.same(keysOf((Reflect.get(app, symbol) as { prototype: object }).prototype), keysOf((Reflect.get(bare, symbol) as { prototype: object }).prototype), name)
+      t.same(
+        keysOf((Reflect.get(app, symbol) as { prototype: object }).prototype),
+        keysOf((Reflect.get(bare, symbol) as { prototype: object }).prototype), name
+      )
     }
   })
 }
@@ -65,12 +77,21 @@ t.test('requests and replies of the host carry nothing of ours, but request.user
   const app = await build(t)
   await app.latchkey.users.add({ username: 'bob', password: PASSWORD })
   const seen: string[][] = []
-  for (const host of [bare, app]) host.get('/plain', async (request, reply) => { seen.push([...keysOf(request), '|', ...keysOf(reply)]) })
-  app.get('/guarded', { onRequest: app.authenticate }, async (request, reply) => { seen.push([...keysOf(request), '|', ...keysOf(reply)]) })
+  for (const host of [bare, app]) {
+    host.get(
+      '/plain', async (request, reply) => { seen.push([...keysOf(request), '|', ...keysOf(reply)]) }
+    )
+  }
+  app.get(
+    '/guarded', { onRequest: app.authenticate },
+    async (request, reply) => { seen.push([...keysOf(request), '|', ...keysOf(reply)]) }
+  )
 
   await bare.inject('/plain')
   await app.inject('/plain')
-  const { access_token: token } = (await app.inject({ method: 'POST', url: '/token', payload: { username: 'bob', password: PASSWORD } })).json()
+  const { access_token: token } = (await app.inject({
+    method: 'POST', url: '/token', payload: { username: 'bob', password: PASSWORD }
+  })).json()
   t.equal((await app.inject({ url: '/guarded', headers: bearer(token) })).statusCode, 200)
   const [without, plain, guarded] = seen
   t.same(plain, without)
@@ -108,12 +129,18 @@ t.test('a route that was declared before Latchkey, or in a scope that does not s
 
 t.test('a scope that is not in the catalogue, and none at all, stop the boot', async t => {
   const app = await build(t)
-  t.throws(() => app.requireScopes('admim'), { name: 'RangeError', message: /^Unknown scope 'admim': the catalogue has users:read, .*admin.*LATCHKEY_SCOPES/ })
+  t.throws(
+    () => app.requireScopes('admim'),
+    { name: 'RangeError', message: /^Unknown scope 'admim': the catalogue has users:read, .*admin.*LATCHKEY_SCOPES/ }
+  )
   t.throws(() => app.requireScopes(), TypeError)
   t.throws(() => app.requireScopes('toString'), RangeError, 'and no name that every object has')
 })
 
 t.test('registering Latchkey twice in one scope stops the boot', async t => {
   const app = await build(t)
-  await t.rejects(async () => await app.register(latchkey, { ...TEST_OPTIONS, prefix: '/second' }), { code: 'FST_ERR_DEC_ALREADY_PRESENT' })
+  await t.rejects(
+    async () => await app.register(latchkey, { ...TEST_OPTIONS, prefix: '/second' }),
+    { code: 'FST_ERR_DEC_ALREADY_PRESENT' }
+  )
 })

@@ -14,7 +14,11 @@ const around: Record<string, (app: FastifyInstance) => void> = {
   'an imported guard at preHandler': app => { app.addHook('preHandler', authenticate) },
   'a guard for a scope': app => { app.addHook('onRequest', requireScopes('admin')) },
   'a wrapped guard': app => { app.addHook('onRequest', (request, reply, done) => authenticate(request, reply, done)) },
-  'an awaited guard': app => { app.addHook('onRequest', async (request, reply) => { await authenticate(request, reply) }) },
+  'an awaited guard': app => {
+    app.addHook(
+      'onRequest', async (request, reply) => { await authenticate(request, reply) }
+    )
+  },
   'a bound guard': app => { app.addHook('onRequest', authenticate.bind(app)) }
 }
 
@@ -22,7 +26,18 @@ for (const prefix of ['', '/auth']) {
   for (const [name, addGuard] of Object.entries(around)) {
     t.test(`${name} around the app leaves our public routes public, with the prefix '${prefix}'`, async t => {
       const app = createHost(t)
-      app.register(latchkey, { ...TEST_OPTIONS, prefix, docs: true, metrics: true, registration: true, corsOrigins: ['https://app.example'], statusList: true })
+      app.register(
+        latchkey,
+        {
+          ...TEST_OPTIONS,
+          prefix,
+          docs: true,
+          metrics: true,
+          registration: true,
+          corsOrigins: ['https://app.example'],
+          statusList: true
+        }
+      )
       addGuard(app)
       app.get('/mine', async request => request.user.id)
       app.get('/health', { config: { latchkey: 'public' } }, async () => 'well')
@@ -39,7 +54,9 @@ for (const prefix of ['', '/auth']) {
         ['POST', `${prefix}/introspect`, 401, { token: 'x' }],
         ['GET', `${prefix}/health/live`, 200], ['GET', `${prefix}/health/ready`, 200],
         ['GET', `${prefix}/openapi.json`, 200], ['GET', `${prefix}/docs`, 200],
-        ['GET', `${prefix}/.well-known/jwks.json`, 200], ['GET', `${prefix}/.well-known/oauth-authorization-server`, 200],
+        ['GET', `${prefix}/.well-known/jwks.json`, 200], [
+          'GET', `${prefix}/.well-known/oauth-authorization-server`, 200
+        ],
         ['GET', '/.well-known/oauth-authorization-server', 200],
         ['OPTIONS', `${prefix}/token`, 204]
       ]
@@ -50,12 +67,23 @@ for (const prefix of ['', '/auth']) {
         }
       }
       t.equal((await app.inject({ method: 'POST', url: `${prefix}/logout` })).statusCode, 204)
-      for (const url of ['/mine', `${prefix}/users/me`, `${prefix}/sessions`, `${prefix}/users`, `${prefix}/clients`, `${prefix}/audit`, `${prefix}/metrics`, `${prefix}/revocations`]) {
+      for (const url of [
+        '/mine', `${prefix}/users/me`, `${prefix}/sessions`, `${prefix}/users`, `${prefix}/clients`, `${prefix}/audit`,
+        `${prefix}/metrics`, `${prefix}/revocations`
+      ]) {
         t.equal((await app.inject(url)).statusCode, 401, url)
         t.equal((await app.inject({ url, headers: bearer('x') })).statusCode, 401, url)
       }
-      t.equal((await app.inject({ method: 'POST', url: `${prefix}/introspect`, payload: { token: 'x' }, headers: bearer('x') })).statusCode, 401, 'the caller must authenticate')
-      const { access_token: token } = (await app.inject({ method: 'POST', url: `${prefix}/token`, payload: { username: 'alice', password: PASSWORD } })).json()
+      t.equal(
+        (await app.inject({
+          method: 'POST', url: `${prefix}/introspect`, payload: { token: 'x' }, headers: bearer('x')
+        })).statusCode,
+        401,
+        'the caller must authenticate'
+      )
+      const { access_token: token } = (await app.inject({
+        method: 'POST', url: `${prefix}/token`, payload: { username: 'alice', password: PASSWORD }
+      })).json()
       t.equal((await app.inject({ url: '/mine', headers: bearer(token) })).statusCode, 200)
     })
   }
@@ -66,19 +94,29 @@ t.test('a host exempts its own route by its config, if the guard itself is the h
   app.register(latchkey, TEST_OPTIONS)
   app.addHook('onRequest', authenticate)
   app.addHook('preHandler', requireScopes('admin'))
-  app.get('/public', { config: { latchkey: 'public' } }, async request => (request.user as { id: string } | undefined)?.id ?? 'anyone')
+  app.get(
+    '/public', { config: { latchkey: 'public' } },
+    async request => (request.user as { id: string } | undefined)?.id ?? 'anyone'
+  )
   app.register(async scope => {
     scope.addHook('preValidation', app.authenticate ?? authenticate)
     scope.get('/inner', { config: { latchkey: 'public' } }, async () => 'inner')
     scope.get('/closed', async () => 'closed')
   })
-  for (const latchkey of ['Public', 'no', true, 1, {}]) app.get(`/misspelt-${String(latchkey)}`, { config: { latchkey: latchkey as 'public' } }, async () => 'open')
+  for (const latchkey of ['Public', 'no', true, 1, {}]) {
+    app.get(
+    `/misspelt-${String(latchkey)}`, { config: { latchkey: latchkey as 'public' } }, async () => 'open'
+    )
+  }
   app.get('/someone-elses', { config: { public: true } as object }, async () => 'open')
   await app.ready()
   for (const headers of [{}, bearer('x'), bearer('')]) {
     t.equal((await app.inject({ url: '/public', headers })).body, 'anyone')
     t.equal((await app.inject({ url: '/inner', headers })).statusCode, 200)
-    for (const url of ['/closed', '/misspelt-Public', '/misspelt-no', '/misspelt-true', '/misspelt-1', '/misspelt-[object Object]', '/someone-elses', '/nowhere']) {
+    for (const url of [
+      '/closed', '/misspelt-Public', '/misspelt-no', '/misspelt-true', '/misspelt-1', '/misspelt-[object Object]',
+      '/someone-elses', '/nowhere'
+    ]) {
       t.equal((await app.inject({ url, headers })).statusCode, 401, url)
     }
   }
@@ -89,8 +127,16 @@ t.test('a route that is public and has a guard of its own is a contradiction, wh
   const contradictions: Array<(app: FastifyInstance) => void> = [
     app => { app.get('/', { config: { latchkey: 'public' }, onRequest: authenticate }, async () => '') },
     app => { app.get('/', { config: { latchkey: 'public' }, preHandler: [admin] }, async () => '') },
-    app => { app.addHook('onRequest', admin); app.get('/', { config: { latchkey: 'public' }, preHandler: admin }, async () => '') },
-    app => { app.addHook('onRoute', route => { route.preHandler = admin }); app.get('/', { config: { latchkey: 'public' } }, async () => '') }
+    app => {
+      app.addHook('onRequest', admin); app.get(
+        '/', { config: { latchkey: 'public' }, preHandler: admin }, async () => ''
+      )
+    },
+    app => {
+      app.addHook('onRoute', route => { route.preHandler = admin }); app.get(
+        '/', { config: { latchkey: 'public' } }, async () => ''
+      )
+    }
   ]
   for (const isAwaited of [true, false]) {
     for (const addRoutes of contradictions) {

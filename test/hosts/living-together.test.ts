@@ -30,7 +30,10 @@ const hosts: Host[] = [
   {
     name: '@fastify/cookie that signs all cookies and parses late',
     async own (app) {
-      await app.register(fastifyCookie, { secret: SECRET, hook: 'preHandler', parseOptions: { signed: true, path: '/', httpOnly: false } })
+      await app.register(
+        fastifyCookie,
+        { secret: SECRET, hook: 'preHandler', parseOptions: { signed: true, path: '/', httpOnly: false } }
+      )
     }
   },
   {
@@ -43,7 +46,9 @@ const hosts: Host[] = [
   {
     name: '@fastify/jwt in a namespace',
     async own (app) {
-      await app.register(fastifyJwt, { secret: SECRET, namespace: 'latchkey', jwtVerify: 'authenticate', decoratorName: 'verified' })
+      await app.register(
+        fastifyJwt, { secret: SECRET, namespace: 'latchkey', jwtVerify: 'authenticate', decoratorName: 'verified' }
+      )
     }
   },
   {
@@ -69,7 +74,9 @@ const hosts: Host[] = [
   {
     name: 'an error handler and a 404 of its own',
     async own (app) {
-      app.setErrorHandler((error: Error & { statusCode?: number }, _request, reply) => reply.code(error.statusCode ?? 599).send({ host: error.message }))
+      app.setErrorHandler((
+        error: Error & { statusCode?: number }, _request, reply
+      ) => reply.code(error.statusCode ?? 599).send({ host: error.message }))
       app.setNotFoundHandler((request, reply) => reply.code(404).send({ host: `no ${request.url}` }))
     }
   },
@@ -77,14 +84,22 @@ const hosts: Host[] = [
     name: 'content-type parsers of its own',
     async own (app) {
       app.removeAllContentTypeParsers()
-      app.addContentTypeParser('text/plain', { parseAs: 'string' }, (_request, body, done) => done(null, `text:${body.toString()}`))
-      app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => done(null, { parsedByHost: body }))
-      app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => done(null, `any:${body.toString()}`))
+      app.addContentTypeParser(
+        'text/plain', { parseAs: 'string' }, (_request, body, done) => done(null, `text:${body.toString()}`)
+      )
+      app.addContentTypeParser(
+        'application/json', { parseAs: 'string' }, (_request, body, done) => done(null, { parsedByHost: body })
+      )
+      app.addContentTypeParser(
+        '*', { parseAs: 'string' }, (_request, body, done) => done(null, `any:${body.toString()}`)
+      )
     }
   },
   {
     name: 'an ajv that coerces, fills in and removes',
-    server: { ajv: { customOptions: { coerceTypes: 'array', removeAdditional: 'all', useDefaults: true, allErrors: true } } },
+    server: {
+      ajv: { customOptions: { coerceTypes: 'array', removeAdditional: 'all', useDefaults: true, allErrors: true } }
+    },
     async own () {}
   },
   {
@@ -108,13 +123,18 @@ const hosts: Host[] = [
   },
   {
     name: 'an error formatter and a router of its own',
-    server: { schemaErrorFormatter: () => new Error('formatted by the host'), routerOptions: { ignoreTrailingSlash: true, caseSensitive: false } },
+    server: {
+      schemaErrorFormatter: () => new Error('formatted by the host'),
+      routerOptions: { ignoreTrailingSlash: true, caseSensitive: false }
+    },
     async own () {}
   },
   {
     name: 'decorators of the names that Latchkey thinks in',
     async own (app) {
-      for (const name of ['users', 'sessions', 'store', 'keys', 'user', 'tokens', 'cookies', 'swagger']) app.decorate(name, `the host's ${name}`)
+      for (const name of [
+        'users', 'sessions', 'store', 'keys', 'user', 'tokens', 'cookies', 'swagger'
+      ]) app.decorate(name, `the host's ${name}`)
       for (const name of ['user', 'session'] as string[]) app.decorateRequest(name, null)
       app.decorateReply('setCookie' as string, null)
     }
@@ -134,17 +154,28 @@ function addRoutes (app: FastifyInstance): void {
   app.get('/plain', async () => ({ hello: 'world' }))
   app.post('/echo', async request => ({ body: request.body, type: typeof request.body }))
   app.post('/typed', {
-    schema: { body: { type: 'object', properties: { count: { type: 'number' } }, required: ['count'] }, response: { 200: { type: 'object', properties: { count: {} } } } }
+    schema: {
+      body: { type: 'object', properties: { count: { type: 'number' } }, required: ['count'] },
+      response: { 200: { type: 'object', properties: { count: {} } } }
+    }
   }, async request => request.body)
   app.get('/fail', async () => { throw new Error('the host fails') })
   app.get('/see', async function see (request, reply) {
     const { cookies, user } = request as { cookies?: unknown, user?: unknown }
-    return { cookies, user, app: ['jwt', 'users', 'swagger', 'setCookie'].map(name => typeof Reflect.get(app, name)), reply: typeof reply.setCookie, verify: typeof request.jwtVerify }
+    return {
+      cookies,
+      user,
+      app: ['jwt', 'users', 'swagger', 'setCookie'].map(name => typeof Reflect.get(app, name)),
+      reply: typeof reply.setCookie,
+      verify: typeof request.jwtVerify
+    }
   })
   app.get('/own', async request => await request.jwtVerify())
 }
 
-const json = (payload: string): InjectOptions => ({ method: 'POST', url: '/echo', headers: { 'content-type': 'application/json' }, payload })
+const json = (payload: string): InjectOptions => ({
+  method: 'POST', url: '/echo', headers: { 'content-type': 'application/json' }, payload
+})
 
 const probes: InjectOptions[] = [
   { url: '/plain' },
@@ -167,11 +198,22 @@ const probes: InjectOptions[] = [
 ]
 
 async function probe (app: FastifyInstance, token: string | undefined): Promise<unknown[]> {
-  const own: InjectOptions[] = token === undefined ? [] : [{ url: '/own', headers: bearer(token) }, { url: '/own', cookies: { '__Host-access_token': token } }]
+  const own: InjectOptions[] = token === undefined
+    ? []
+    : [
+        { url: '/own', headers: bearer(token) }, { url: '/own', cookies: { '__Host-access_token': token } }
+      ]
   const answers = []
   for (const request of [...probes, ...own]) {
-    const { statusCode, headers: { date: _date, 'x-ratelimit-reset': _reset, ...headers }, body } = await app.inject(request)
-    answers.push({ asked: `${request.method ?? 'GET'} ${String(request.url)}`, statusCode, headers, body: body.replace(/"iat":\d+/, '"iat":0') })
+    const {
+      statusCode, headers: { date: _date, 'x-ratelimit-reset': _reset, ...headers }, body
+    } = await app.inject(request)
+    answers.push({
+      asked: `${request.method ?? 'GET'} ${String(request.url)}`,
+      statusCode,
+      headers,
+      body: body.replace(/"iat":\d+/, '"iat":0')
+    })
   }
   return answers
 }
@@ -181,12 +223,22 @@ async function checkMainJob (t: Test, app: FastifyInstance, prefix: string): Pro
   const post = (url: string, payload?: object, headers: Record<string, string> = {}): Promise<LightMyRequestResponse> =>
     app.inject({ method: 'POST', url: prefix + url, headers, payload })
   const form = (url: string, fields: Record<string, string>): Promise<LightMyRequestResponse> =>
-    app.inject({ method: 'POST', url: prefix + url, headers: { 'content-type': 'application/x-www-form-urlencoded' }, payload: new URLSearchParams(fields).toString() })
-  const statusOf = async (url: string, headers: Record<string, string> = {}): Promise<number> => (await app.inject({ url, headers })).statusCode
+    app.inject({
+      method: 'POST',
+      url: prefix + url,
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+      payload: new URLSearchParams(fields).toString()
+    })
+  const statusOf = async (
+    url: string, headers: Record<string, string> = {}
+  ): Promise<number> => (await app.inject({ url, headers })).statusCode
 
   t.equal(await statusOf('/host/me'), 401, 'no token')
   t.equal(await statusOf('/host/admin'), 401, 'no token, and a scope')
-  t.equal((await app.inject({ method: 'POST', url: '/host/typed', payload: { wrong: true } })).statusCode, 401, 'no token, before the body is looked at')
+  t.equal(
+    (await app.inject({ method: 'POST', url: '/host/typed', payload: { wrong: true } })).statusCode, 401,
+    'no token, before the body is looked at'
+  )
 
   const login = await form('/token', { grant_type: 'password', username: 'alice', password: PASSWORD })
   t.equal(login.statusCode, 200, 'logged in')
@@ -196,15 +248,23 @@ async function checkMainJob (t: Test, app: FastifyInstance, prefix: string): Pro
   t.equal(await statusOf('/host/admin', headers), 200)
   t.equal(await statusOf(`${prefix}/users/me`, headers), 200)
   t.equal((await app.inject({ url: `${prefix}/users/me`, headers })).json().username, 'alice', 'our serializer')
-  t.equal(await statusOf('/host/me', { cookie: `__Host-access_token=${tokens.access_token}` }), 200, 'the cookie is ours')
+  t.equal(
+    await statusOf('/host/me', { cookie: `__Host-access_token=${tokens.access_token}` }), 200, 'the cookie is ours'
+  )
 
   const bob = bearer((await post('/token', { username: 'bob', password: PASSWORD })).json().access_token)
   t.equal(await statusOf('/host/me', bob), 200)
   t.equal(await statusOf('/host/admin', bob), 403)
 
-  t.equal((await post('/login', { username: 'alice', password: 1 })).statusCode, 400, 'our validation: nothing is coerced')
-  t.equal((await post('/login', { username: 'alice', password: PASSWORD, more: 1 })).statusCode, 400, 'and nothing is removed')
-  const text = await app.inject({ method: 'POST', url: `${prefix}/login`, headers: { 'content-type': 'text/plain' }, payload: 'x' })
+  t.equal(
+    (await post('/login', { username: 'alice', password: 1 })).statusCode, 400, 'our validation: nothing is coerced'
+  )
+  t.equal(
+    (await post('/login', { username: 'alice', password: PASSWORD, more: 1 })).statusCode, 400, 'and nothing is removed'
+  )
+  const text = await app.inject({
+    method: 'POST', url: `${prefix}/login`, headers: { 'content-type': 'text/plain' }, payload: 'x'
+  })
   t.equal(text.statusCode, 415, 'our parsers')
   t.equal(text.json().code, 'unsupported_media_type', 'our error handler')
 
@@ -229,7 +289,11 @@ async function build (t: Test, host: Host, when: 'before' | 'after' | 'without')
   const app = fastify(host.server)
   t.teardown(() => app.close())
   if (when === 'before') await host.own(app)
-  if (when !== 'without') await app.register(latchkey, { ...TEST_OPTIONS, rateLimit: true, prefix: '/auth', ...host.options })
+  if (when !== 'without') {
+    await app.register(
+      latchkey, { ...TEST_OPTIONS, rateLimit: true, prefix: '/auth', ...host.options }
+    )
+  }
   if (when !== 'before') await host.own(app)
   addRoutes(app)
   if (when !== 'without') {
@@ -237,7 +301,11 @@ async function build (t: Test, host: Host, when: 'before' | 'after' | 'without')
     const send = (value: string): Buffer => Buffer.from(value)
     app.get('/host/me', { onRequest: app.authenticate }, async request => send(request.user.id))
     app.get('/host/admin', { preHandler: app.requireScopes('admin') }, async request => send(request.user.id))
-    app.post('/host/typed', { preHandler: app.requireScopes('admin'), schema: { body: { type: 'object', required: ['count'] } } }, async () => send('done'))
+    app.post(
+      '/host/typed',
+      { preHandler: app.requireScopes('admin'), schema: { body: { type: 'object', required: ['count'] } } },
+      async () => send('done')
+    )
   }
   await app.ready()
   return app
@@ -255,7 +323,10 @@ for (const host of hosts) {
         await app.latchkey.users.add({ username: 'bob', password: PASSWORD })
         await checkMainJob(t, app, host.options?.prefix ?? '/auth')
         if (host.token !== undefined) {
-          t.equal((await app.inject({ url: '/host/me', headers: bearer(host.token(app)) })).statusCode, 401, 'a token of the host is none of ours')
+          t.equal(
+            (await app.inject({ url: '/host/me', headers: bearer(host.token(app)) })).statusCode, 401,
+            'a token of the host is none of ours'
+          )
         }
       })
     }
@@ -292,20 +363,30 @@ t.test("the guards' errors reach the error handler of the host, with status, cod
     async own (app) {
       app.setErrorHandler((error: Error & { statusCode?: number, code?: string }, _request, reply) => {
         const { statusCode, code, message } = error
-        return reply.code(statusCode ?? 500).send({ host: { statusCode, code, message, challenge: reply.getHeader('www-authenticate') } })
+        return reply.code(statusCode ?? 500).send({
+          host: { statusCode, code, message, challenge: reply.getHeader('www-authenticate') }
+        })
       })
     }
   }, 'after')
   await app.latchkey.users.add({ username: 'bob', password: PASSWORD })
-  const { access_token: token } = (await app.inject({ method: 'POST', url: '/auth/token', payload: { username: 'bob', password: PASSWORD } })).json()
+  const { access_token: token } = (await app.inject({
+    method: 'POST', url: '/auth/token', payload: { username: 'bob', password: PASSWORD }
+  })).json()
 
   const table: Array<[url: string, headers: Record<string, string>, statusCode: number, code: string, challenge: RegExp]> = [
     ['/host/me', {}, 401, 'unauthenticated', /^Bearer$/],
     ['/host/me', bearer('wrong'), 401, 'invalid_token', /^Bearer error="invalid_token", error_description="[^"]+"$/],
     ['/host/me', { authorization: 'Basic YTpi' }, 401, 'unauthenticated', /^Bearer$/],
-    ['/host/me', { ...bearer(token), cookie: '__Host-access_token=other' }, 400, 'ambiguous_credentials', /^Bearer error="invalid_request"/],
+    [
+      '/host/me', { ...bearer(token), cookie: '__Host-access_token=other' }, 400, 'ambiguous_credentials',
+      /^Bearer error="invalid_request"/
+    ],
     ['/host/admin', {}, 401, 'unauthenticated', /^Bearer$/],
-    ['/host/admin', bearer(token), 403, 'insufficient_scope', /^Bearer error="insufficient_scope", error_description="[^"]+", scope="admin"$/]
+    [
+      '/host/admin', bearer(token), 403, 'insufficient_scope',
+      /^Bearer error="insufficient_scope", error_description="[^"]+", scope="admin"$/
+    ]
   ]
   for (const [url, headers, statusCode, code, challenge] of table) {
     const response = await app.inject({ url, headers })
@@ -313,13 +394,19 @@ t.test("the guards' errors reach the error handler of the host, with status, cod
     t.equal(response.statusCode, statusCode)
     t.match(response.headers['www-authenticate'], challenge)
   }
-  t.match((await app.inject({ url: '/auth/users/me' })).json(), { code: 'unauthenticated', status: 401 }, 'on our own routes our handler answers')
+  t.match(
+    (await app.inject({ url: '/auth/users/me' })).json(), { code: 'unauthenticated', status: 401 },
+    'on our own routes our handler answers'
+  )
 })
 
 t.test('without an error handler of the host, Fastify answers with status, code and challenge', async t => {
   const app = await build(t, { name: 'nothing', async own () {} }, 'after')
   const response = await app.inject('/host/me')
-  t.same(response.json(), { statusCode: 401, code: 'unauthenticated', error: 'Unauthorized', message: 'Authentication is required.' })
+  t.same(
+    response.json(),
+    { statusCode: 401, code: 'unauthenticated', error: 'Unauthorized', message: 'Authentication is required.' }
+  )
   t.equal(response.headers['www-authenticate'], 'Bearer')
 })
 
@@ -330,7 +417,9 @@ t.test('an error in the revocation check is a 503 in the host too, and says when
   }
   const app = await build(t, { name: 'nothing', own }, 'before')
   await app.latchkey.users.add({ username: 'bob', password: PASSWORD })
-  const { access_token: token } = (await app.inject({ method: 'POST', url: '/auth/token', payload: { username: 'bob', password: PASSWORD } })).json()
+  const { access_token: token } = (await app.inject({
+    method: 'POST', url: '/auth/token', payload: { username: 'bob', password: PASSWORD }
+  })).json()
   const scope = scopes.find(scope => scope.hasDecorator(kFollower)) as FastifyInstance
   Object.assign(scope[kFollower], { refresh () { throw new Error('SQLITE_IOERR /secret/path') } })
   const response = await app.inject({ url: '/host/me', headers: bearer(token) })

@@ -3,7 +3,9 @@ import { fastify } from 'fastify'
 import type { FastifyInstance } from 'fastify'
 import t from 'tap'
 import latchkey, { authenticate, requireScopes } from '../../app.js'
-import verifier, { authenticate as authenticateRemote, requireScopes as requireRemoteScopes } from '../../verifier/plugin.js'
+import verifier, {
+  authenticate as authenticateRemote, requireScopes as requireRemoteScopes
+} from '../../verifier/plugin.js'
 import { bearer, logIn, PASSWORD, TEST_OPTIONS } from '../helper.js'
 import { createHost } from '../routes/support.js'
 import { createFakeService } from '../verifier/support.js'
@@ -32,27 +34,51 @@ t.test('if a registration is not awaited, routes declared before it are guarded'
     t.equal(anonymous.statusCode, 401, url)
     t.equal(anonymous.headers['www-authenticate'], 'Bearer')
     t.equal((await app.inject({ method, url, headers: bearer(alice.access_token) })).statusCode, 200, url)
-    t.equal((await app.inject({ method, url, headers: bearer(bob.access_token) })).statusCode, ['/admin', '/inner'].includes(url) ? 403 : 200, url)
+    t.equal(
+      (await app.inject({ method, url, headers: bearer(bob.access_token) })).statusCode,
+      ['/admin', '/inner'].includes(url) ? 403 : 200, url
+    )
   }
 })
 
 /** Hosts that must not boot, with and without an awaited registration. */
 const mistakes: Record<string, [addRoutes: (app: FastifyInstance) => void, message: RegExp]> = {
-  'an unknown scope': [app => { app.get('/', { preHandler: requireScopes('amdin') }, async () => '') }, /Unknown scope 'amdin'.*admin/],
-  'an unknown scope as a hook of the app': [app => { app.addHook('onRequest', requireScopes('amdin')); app.get('/', async () => '') }, /Unknown scope 'amdin'/],
-  'an unknown scope in another plugin': [app => { app.register(async scope => { scope.get('/', { onRequest: requireScopes('amdin') }, async () => '') }) }, /Unknown scope 'amdin'/]
+  'an unknown scope': [
+    app => { app.get('/', { preHandler: requireScopes('amdin') }, async () => '') }, /Unknown scope 'amdin'.*admin/
+  ],
+  'an unknown scope as a hook of the app': [
+    app => { app.addHook('onRequest', requireScopes('amdin')); app.get('/', async () => '') }, /Unknown scope 'amdin'/
+  ],
+  'an unknown scope in another plugin': [
+    app => { app.register(async scope => { scope.get('/', { onRequest: requireScopes('amdin') }, async () => '') }) },
+    /Unknown scope 'amdin'/
+  ]
 }
-for (const hook of ['onResponse', 'onError', 'onTimeout', 'onSend', 'preSerialization', 'preParsing', 'onRequestAbort'] as const) {
-  const add = (app: FastifyInstance, guard: unknown): void => { (app.addHook as (name: string, hook: unknown) => unknown)(hook, guard) }
-  mistakes[`a guard as ${hook} of the app`] = [app => { add(app, authenticate); app.get('/', async () => '') }, new RegExp(`A guard protects nothing as app.addHook\\('${hook}'`)]
+for (const hook of [
+  'onResponse', 'onError', 'onTimeout', 'onSend', 'preSerialization', 'preParsing', 'onRequestAbort'
+] as const) {
+  const add = (
+    app: FastifyInstance, guard: unknown
+  ): void => { (app.addHook as (name: string, hook: unknown) => unknown)(hook, guard) }
+  mistakes[`a guard as ${hook} of the app`] = [
+    app => { add(app, authenticate); app.get('/', async () => '') },
+    new RegExp(`A guard protects nothing as app.addHook\\('${hook}'`)
+  ]
   const inRoute = new RegExp(`A guard protects nothing as the ${hook} hook of GET /`)
-  mistakes[`a guard as ${hook} of a route`] = [app => { app.get('/', { [hook]: authenticate }, async () => '') }, inRoute]
-  mistakes[`a guard among others as ${hook} of a route`] = [app => { app.get('/', { [hook]: [async () => {}, requireScopes('admin')] }, async () => '') }, inRoute]
+  mistakes[`a guard as ${hook} of a route`] = [
+    app => { app.get('/', { [hook]: authenticate }, async () => '') }, inRoute
+  ]
+  mistakes[`a guard among others as ${hook} of a route`] = [
+    app => { app.get('/', { [hook]: [async () => {}, requireScopes('admin')] }, async () => '') }, inRoute
+  ]
   mistakes[`a guard that a hook of the app adds as ${hook} of a route`] = [app => {
     app.addHook('onRoute', route => { Object.assign(route, { [hook]: authenticate }) })
     app.get('/', async () => '')
   }, inRoute]
-  mistakes[`a guard as ${hook} of a plugin`] = [app => { app.register(async scope => { add(scope, requireScopes('admin')); scope.get('/', async () => '') }) }, new RegExp(`A guard protects nothing as app.addHook\\('${hook}'`)]
+  mistakes[`a guard as ${hook} of a plugin`] = [
+    app => { app.register(async scope => { add(scope, requireScopes('admin')); scope.get('/', async () => '') }) },
+    new RegExp(`A guard protects nothing as app.addHook\\('${hook}'`)
+  ]
 }
 
 for (const [mistake, [addRoutes, message]] of Object.entries(mistakes)) {
@@ -71,7 +97,10 @@ for (const [mistake, [addRoutes, message]] of Object.entries(mistakes)) {
 
 t.test('a decorator as a hook that protects nothing stops the boot', async t => {
   for (const hook of ['onResponse', 'onError', 'onTimeout', 'onSend', 'preSerialization', 'onRequestAbort']) {
-    for (const guardOf of [(app: FastifyInstance) => app.authenticate, (app: FastifyInstance) => app.requireScopes('admin'), (app: FastifyInstance) => app.authenticateOptional, (app: FastifyInstance) => app.authenticate.bind(app)]) {
+    for (const guardOf of [
+      (app: FastifyInstance) => app.authenticate, (app: FastifyInstance) => app.requireScopes('admin'),
+      (app: FastifyInstance) => app.authenticateOptional, (app: FastifyInstance) => app.authenticate.bind(app)
+    ]) {
       const app = createHost(t)
       await app.register(latchkey, TEST_OPTIONS);
       (app.addHook as (name: string, hook: unknown) => unknown)(hook, guardOf(app))
@@ -95,7 +124,9 @@ t.test('without a registration an app does not boot', async t => {
   const elsewhere = createHost(t)
   elsewhere.register(async scope => { await scope.register(latchkey, TEST_OPTIONS) })
   elsewhere.get('/', { onRequest: authenticate }, async () => '')
-  await t.rejects(async () => await elsewhere.ready(), /found no registration/, 'a registration in another plugin does not count')
+  await t.rejects(
+    async () => await elsewhere.ready(), /found no registration/, 'a registration in another plugin does not count'
+  )
 })
 
 t.test('a guard that Fastify never sees as a hook fails the request', async t => {
@@ -137,7 +168,9 @@ t.test('each of our plugins has its own guards, even beside the other plugin', a
   await app.ready()
   const local = bearer((await logIn(app as unknown as FastifyInstance)).access_token)
   const remote = bearer(service.token())
-  const statusOf = async (url: string, headers: Record<string, string>): Promise<number> => (await app.inject({ url, headers })).statusCode
+  const statusOf = async (
+    url: string, headers: Record<string, string>
+  ): Promise<number> => (await app.inject({ url, headers })).statusCode
   t.equal(await statusOf('/local', local), 200)
   t.equal(await statusOf('/local', remote), 401)
   t.equal(await statusOf('/remote', remote), 200)

@@ -16,12 +16,16 @@ const ORIGIN = 'https://app.example.com'
 const ALL: LatchkeyOptions = { securityHeaders: true, corsOrigins: [ORIGIN], shedLoad: true, metrics: true, docs: true }
 
 async function registerOwn (app: FastifyInstance): Promise<void> {
-  await app.register(fastifyHelmet, { contentSecurityPolicy: { useDefaults: false, directives: { 'default-src': ["'self'"] } } })
+  await app.register(
+    fastifyHelmet, { contentSecurityPolicy: { useDefaults: false, directives: { 'default-src': ["'self'"] } } }
+  )
   await app.register(fastifyCors, { origin: 'https://host.example.com' })
   await app.register(fastifyUnderPressure, { maxEventLoopDelay: 100_000 })
 }
 
-async function build (t: Test, own: 'before' | 'after' | 'none', options: LatchkeyOptions | undefined): Promise<FastifyInstance> {
+async function build (
+  t: Test, own: 'before' | 'after' | 'none', options: LatchkeyOptions | undefined
+): Promise<FastifyInstance> {
   const app = fastify()
   t.teardown(() => app.close())
   if (own === 'before') await registerOwn(app)
@@ -35,7 +39,9 @@ async function build (t: Test, own: 'before' | 'after' | 'none', options: Latchk
 async function probe (app: FastifyInstance): Promise<unknown[]> {
   const answers = []
   for (const request of [{ url: '/plain' }, { url: '/plain', headers: { origin: ORIGIN } }, { url: '/none' },
-    { method: 'OPTIONS' as const, url: '/plain', headers: { origin: ORIGIN, 'access-control-request-method': 'GET' } }]) {
+    {
+      method: 'OPTIONS' as const, url: '/plain', headers: { origin: ORIGIN, 'access-control-request-method': 'GET' }
+    }]) {
     const { statusCode, headers: { date: _date, ...headers }, body } = await app.inject(request)
     answers.push({ statusCode, headers, body })
   }
@@ -46,7 +52,10 @@ for (const prefix of ['/auth', '']) {
   for (const own of ['none', 'before', 'after'] as const) {
     t.test(`with everything on under the prefix '${prefix}', and the same packages of the host: ${own}`, async t => {
       const app = await build(t, own, { ...ALL, prefix })
-      t.same(await probe(app), await probe(await build(t, own, undefined)), 'the routes of the host answer as without Latchkey')
+      t.same(
+        await probe(app), await probe(await build(t, own, undefined)),
+        'the routes of the host answer as without Latchkey'
+      )
 
       const { headers } = await app.inject({ url: `${prefix}/health/live`, headers: { origin: ORIGIN } })
       t.match(headers['content-security-policy'], /^default-src 'none'/)

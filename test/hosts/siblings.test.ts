@@ -22,24 +22,34 @@ async function build (t: Test, shared: LatchkeyOptions = {}): Promise<Two> {
     await app.register(async scope => {
       await scope.register(latchkey, { ...TEST_OPTIONS, secret: name.repeat(32), ...shared, ...options })
       scope.get(`/of-${name}`, { onRequest: scope.authenticate }, async request => ({ id: request.user.id }))
-      scope.get(`/admin-of-${name}`, { preHandler: scope.requireScopes('admin') }, async request => ({ id: request.user.id }))
+      scope.get(
+        `/admin-of-${name}`, { preHandler: scope.requireScopes('admin') }, async request => ({ id: request.user.id })
+      )
       scopes.push(scope)
     })
   }
   const [a, b] = scopes as [FastifyInstance, FastifyInstance]
-  for (const scope of scopes) await scope.latchkey.users.add({ username: 'alice', password: PASSWORD, scopes: ['admin'] })
+  for (const scope of scopes) {
+    await scope.latchkey.users.add({
+      username: 'alice', password: PASSWORD, scopes: ['admin']
+    })
+  }
   return { app, a, b }
 }
 
 async function logIn (app: FastifyInstance, prefix: string): Promise<string> {
-  const response = await app.inject({ method: 'POST', url: `${prefix}/token`, payload: { username: 'alice', password: PASSWORD } })
+  const response = await app.inject({
+    method: 'POST', url: `${prefix}/token`, payload: { username: 'alice', password: PASSWORD }
+  })
   return response.json().access_token
 }
 
 t.test('each has its own users, sessions and tokens', async t => {
   const { app, a, b } = await build(t)
   const [tokenA, tokenB] = [await logIn(app, '/a'), await logIn(app, '')]
-  const statuses = async (url: string): Promise<number[]> => await Promise.all([tokenA, tokenB].map(async token => (await app.inject({ url, headers: bearer(token) })).statusCode))
+  const statuses = async (url: string): Promise<number[]> => await Promise.all([tokenA, tokenB].map(
+    async token => (await app.inject({ url, headers: bearer(token) })).statusCode
+  ))
 
   t.same(await statuses('/of-a'), [200, 401])
   t.same(await statuses('/of-b'), [401, 200])
@@ -66,7 +76,9 @@ t.test('the same secret and issuer do not make one of two: each database has its
 
 t.test('cookies of one are refused by the other', async t => {
   const { app } = await build(t)
-  const login = await app.inject({ method: 'POST', url: '/a/login', payload: { username: 'alice', password: PASSWORD } })
+  const login = await app.inject({
+    method: 'POST', url: '/a/login', payload: { username: 'alice', password: PASSWORD }
+  })
   const headers = { cookie: cookieHeader(login) }
   t.equal((await app.inject({ url: '/of-a', headers })).statusCode, 200)
   t.equal((await app.inject({ url: '/of-b', headers })).statusCode, 401)
@@ -111,8 +123,13 @@ t.test('the guards of one do not accept the request.user of the other', async t 
   t.equal((await app.inject('/forged')).statusCode, 401, 'request.user of somebody else proves nothing')
   t.equal((await app.inject({ url: '/forged', headers: bearer(tokenB) })).statusCode, 401)
 
-  const poor = await app.inject({ method: 'POST', url: '/a/token', payload: { username: 'alice', password: PASSWORD, scope: 'admin' } })
-  t.equal((await app.inject({ url: '/replaced', headers: bearer(poor.json().access_token) })).statusCode, 200, 'verified again, from the token')
+  const poor = await app.inject({
+    method: 'POST', url: '/a/token', payload: { username: 'alice', password: PASSWORD, scope: 'admin' }
+  })
+  t.equal(
+    (await app.inject({ url: '/replaced', headers: bearer(poor.json().access_token) })).statusCode, 200,
+    'verified again, from the token'
+  )
 })
 
 t.test('scopes that a hook adds to request.user are not the token\'s', async t => {

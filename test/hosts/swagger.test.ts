@@ -17,22 +17,33 @@ interface Document {
 
 const info = { title: 'The host', version: '1.0.0' }
 
-/** Documents of hosts: one that knows the schemes of Latchkey, and those that every host has before it knows Latchkey. */
+/**
+ * Documents of hosts: one that knows the schemes of Latchkey, and those that every host has before it knows Latchkey.
+ */
 const DECLARED: FastifyDynamicSwaggerOptions = {
   openapi: {
     openapi: '3.1.0',
     info,
-    components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer' }, cookie: { type: 'apiKey', in: 'cookie', name: '__Host-access_token' } } }
+    components: {
+      securitySchemes: {
+        bearer: { type: 'http', scheme: 'bearer' },
+        cookie: { type: 'apiKey', in: 'cookie', name: '__Host-access_token' }
+      }
+    }
   }
 }
 const UNAWARE: Record<string, FastifyDynamicSwaggerOptions> = {
   'without components': { openapi: { openapi: '3.1.0', info } },
-  'with a scheme of its own': { openapi: { openapi: '3.1.0', info, components: { securitySchemes: { own: { type: 'http', scheme: 'bearer' } } } } },
+  'with a scheme of its own': {
+    openapi: { openapi: '3.1.0', info, components: { securitySchemes: { own: { type: 'http', scheme: 'bearer' } } } }
+  },
   'of Swagger 2.0': { swagger: { info } }
 }
 
 /** A host that documents itself, its page at /documentation. Latchkey is under /auth. */
-async function build (t: Test, options: LatchkeyOptions, order: 'swagger first' | 'latchkey first' | 'no swagger', document = DECLARED): Promise<FastifyInstance> {
+async function build (
+  t: Test, options: LatchkeyOptions, order: 'swagger first' | 'latchkey first' | 'no swagger', document = DECLARED
+): Promise<FastifyInstance> {
   const app = fastify()
   t.teardown(() => app.close())
   const registerSwagger = async (): Promise<void> => {
@@ -46,7 +57,11 @@ async function build (t: Test, options: LatchkeyOptions, order: 'swagger first' 
   app.get('/host/me', { onRequest: app.authenticate }, async () => '')
   app.get('/host/admin', { preHandler: app.requireScopes('admin', 'items:read') }, async () => '')
   // A scheme that the host's own document lacks would be the host's own mistake.
-  if (document === DECLARED) app.get('/host/own', { schema: { security: [{ cookie: [] }] }, preHandler: app.requireScopes('admin') }, async () => '')
+  if (document === DECLARED) {
+    app.get(
+      '/host/own', { schema: { security: [{ cookie: [] }] }, preHandler: app.requireScopes('admin') }, async () => ''
+    )
+  }
   await app.ready()
   return app
 }
@@ -55,7 +70,9 @@ function checkHost (t: Test, document: Document): void {
   t.equal(document.info.title, 'The host')
   t.equal(document.paths['/host']?.get?.security, undefined, 'an open route has no security')
   t.same(document.paths['/host/me']?.get?.security, [{ oauth2: [] }, { bearer: [] }, { cookie: [] }])
-  t.same(document.paths['/host/admin']?.get?.security, [{ oauth2: ['admin', 'items:read'] }, { bearer: [] }, { cookie: [] }])
+  t.same(
+    document.paths['/host/admin']?.get?.security, [{ oauth2: ['admin', 'items:read'] }, { bearer: [] }, { cookie: [] }]
+  )
   t.same(document.paths['/host/own']?.get?.security, [{ cookie: [] }], 'what the route says itself stays')
 }
 
@@ -64,7 +81,9 @@ for (const docs of [false, true]) {
     const app = await build(t, { docs }, 'swagger first')
     const document = app.swagger() as unknown as Document
     checkHost(t, document)
-    for (const [path, method] of [['/auth/token', 'post'], ['/auth/users/me', 'get'], ['/auth/revoke', 'post']] as const) {
+    for (const [path, method] of [
+      ['/auth/token', 'post'], ['/auth/users/me', 'get'], ['/auth/revoke', 'post']
+    ] as const) {
       t.ok(document.paths[path]?.[method], path)
     }
     t.same(document.paths['/auth/users/me']?.get?.security, [{ oauth2: [] }, { bearer: [] }, { cookie: [] }])

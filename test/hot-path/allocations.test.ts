@@ -5,7 +5,10 @@ import type { ListeningHost } from './host.js'
 
 const REQUESTS = 8
 
-/** Bytes for each request over those of the route without a guard: twice what it was, of code that is not optimized, when this was written. */
+/**
+ * Bytes for each request over those of the route without a guard: twice what it was, of code that is not optimized,
+ * when this was written.
+ */
 const MOST = { header: 3_200, cookie: 3_700 }
 
 async function buildHost (t: Parameters<typeof buildListeningHost>[0]): Promise<ListeningHost> {

@@ -13,7 +13,8 @@ const collectGarbage = runInNewContext('gc') as (options: { type: 'minor' }) => 
 
 /**
  * The bytes that each of these allocates: by how much the heap grows, where nothing was collected meanwhile. Often
- * something else allocates, or the rest of a page is skipped, and seldom something is collected unseen; so it is the lower quartile.
+ * something else allocates, or the rest of a page is skipped, and seldom something is collected unseen; so it is the
+ * lower quartile.
  * @param works - run by turns. Each fills no more than a part of the young generation.
  */
 export async function measureAllocations (works: ReadonlyArray<() => Promise<void>>): Promise<number[]> {
@@ -36,7 +37,11 @@ export async function measureAllocations (works: ReadonlyArray<() => Promise<voi
   for (let run = 0; run < FIRST_RUNS; run++) for (const work of works) await work()
   const measured = works.map(() => [] as number[])
   for (let run = 0; run < RUNS; run++) {
-    for (const [index, work] of works.entries()) measured[index]?.push(await measure(work) ?? await measure(work) ?? Infinity)
+    for (const [index, work] of works.entries()) {
+      measured[index]?.push(
+        await measure(work) ?? await measure(work) ?? Infinity
+      )
+    }
   }
   observer.disconnect()
   return measured.map(bytes => bytes.sort((a, b) => a - b)[RUNS >> 2] as number)

@@ -3,9 +3,13 @@ import crypto from 'node:crypto'
 import { syncBuiltinESMExports } from 'node:module'
 import Database from 'better-sqlite3'
 
-// Counts what is asked of others, whoever asks. To be imported before all else: what was taken out of a module before is not seen.
+// Counts what is asked of others, whoever asks. To be imported before all else: what was taken out of a module before
+// is not seen.
 
-/** `looks` are at `PRAGMA data_version`, `statements` all other work of the database, `lookUps` those in the index of revocations. */
+/**
+ * `looks` are at `PRAGMA data_version`, `statements` all other work of the database, `lookUps` those in the index of
+ * revocations.
+ */
 const CALLS = ['signatures', 'hashes', 'looks', 'statements', 'cookies', 'lookUps'] as const
 
 /** What the event loop is given to do, by the names of node:async_hooks. */
@@ -20,7 +24,9 @@ export const LOOK = 'PRAGMA data_version'
 const counts = Object.fromEntries([...CALLS, ...RESOURCES, 'turns'].map(name => [name, 0])) as Counts
 
 /** From now on the calls of these methods count as what `nameOf` says. */
-function watch (target: object, methods: readonly string[], nameOf: (self: unknown, argument: unknown) => keyof Counts | undefined): void {
+function watch (
+  target: object, methods: readonly string[], nameOf: (self: unknown, argument: unknown) => keyof Counts | undefined
+): void {
   for (const method of methods) {
     const original = Reflect.get(target, method) as (...args: unknown[]) => unknown
     Reflect.set(target, method, function counted (this: unknown, ...args: unknown[]): unknown {
@@ -40,7 +46,10 @@ syncBuiltinESMExports()
 const database = new Database(':memory:')
 const Statement = Object.getPrototypeOf(database.prepare(LOOK)) as object
 database.close()
-watch(Statement, ['get', 'all', 'run', 'iterate'], self => (self as Database.Statement).source === LOOK ? 'looks' : 'statements')
+watch(
+  Statement, ['get', 'all', 'run', 'iterate'],
+  self => (self as Database.Statement).source === LOOK ? 'looks' : 'statements'
+)
 watch(Database.prototype, ['prepare', 'exec', 'transaction', 'pragma'], () => 'statements')
 
 /** Counts how often a text is decoded that only a cookie has. */
@@ -81,5 +90,7 @@ export async function countWhile (work: () => Promise<void>): Promise<Counts> {
   } finally {
     resources.disable()
   }
-  return Object.fromEntries(Object.entries(before).map(([name, count]) => [name, counts[name as keyof Counts] - count])) as Counts
+  return Object.fromEntries(Object.entries(before).map(
+    ([name, count]) => [name, counts[name as keyof Counts] - count]
+  )) as Counts
 }

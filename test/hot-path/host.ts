@@ -25,7 +25,8 @@ export interface ListeningHost {
 }
 
 /**
- * A host that listens, with our defaults on a file: `/guarded` asks for `items:read`, and `/bare` is the same route without a guard.
+ * A host that listens, with our defaults on a file: `/guarded` asks for `items:read`, and `/bare` is the same route
+ * without a guard.
  * @param arrange - adds what comes before Latchkey.
  */
 export async function buildListeningHost (t: Test, arrange: (app: FastifyInstance) => void): Promise<ListeningHost> {
@@ -51,7 +52,9 @@ export async function buildListeningHost (t: Test, arrange: (app: FastifyInstanc
   }
 }
 
-/** A cookie of the host's own, which must be decoded: the parser does that once each time that it is given the header. */
+/**
+ * A cookie of the host's own, which must be decoded: the parser does that once each time that it is given the header.
+ */
 export const TELLTALE = 'theme=a%20telltale'
 
 /** The ways in which a request carries a token: a header each. */

@@ -10,15 +10,18 @@ import { buildListeningHost, carriersOf, ROUTE, TELLTALE } from './host.js'
 import type { ListeningHost } from './host.js'
 import { revokeToken } from '../revoke-token.js'
 
-// What a protected request does, counted and not timed: a slow path that creeps in is seen on every machine, however busy it is. The
-// measure is the same app's own route without a guard, sent the same.
+// What a protected request does, counted and not timed: a slow path that creeps in is seen on every machine, however
+// busy it is. The measure is the same app's own route without a guard, sent the same.
 
 const REQUESTS = 1_000
 
 /** How many requests are sent at once, where several are. */
 const TOGETHER = 20
 
-/** Of promises and the like, what something else in this process may make meanwhile. A slow path makes one for each request. */
+/**
+ * Of promises and the like, what something else in this process may make meanwhile. A slow path makes one for each
+ * request.
+ */
 const SLACK = REQUESTS / 20
 
 const HOUR = 3_600_000
@@ -39,7 +42,9 @@ async function buildHost (t: Test): Promise<ListeningHost & ReturnType<typeof ca
 /** A token as a refresh of the same session would give it. */
 async function signAnew (app: FastifyInstance, token: string): Promise<string> {
   const { sub, sid } = claimsOf(token) as { sub: string, sid: string }
-  return await app.latchkey.tokens.sign({ user: { id: sub }, sessionId: sid, clientId: 'latchkey', scopes: ['items:read'], issuedAt: Date.now(), claims: {} })
+  return await app.latchkey.tokens.sign({
+    user: { id: sub }, sessionId: sid, clientId: 'latchkey', scopes: ['items:read'], issuedAt: Date.now(), claims: {}
+  })
 }
 
 /** All that must not creep in, in a hook. */
@@ -67,7 +72,9 @@ function createSlowPath (): () => Promise<void> {
 }
 
 /** Counts what `REQUESTS` to a path do when everything in it was called before. */
-async function countRequests (send: ListeningHost['send'], path: string, header: string, together = 1): Promise<Counts> {
+async function countRequests (
+  send: ListeningHost['send'], path: string, header: string, together = 1
+): Promise<Counts> {
   const work = async (requests = REQUESTS): Promise<void> => {
     for (let sent = 0; sent < requests; sent += together) await send(path, header, together)
   }
@@ -75,13 +82,18 @@ async function countRequests (send: ListeningHost['send'], path: string, header:
   return await countWhile(work)
 }
 
-/** What `counts` has more of than a guard may add to the route without one: nothing, but a look and an Immediate in each turn. */
+/**
+ * What `counts` has more of than a guard may add to the route without one: nothing, but a look and an Immediate in each
+ * turn.
+ */
 function excessOf (counts: Counts, bare: Counts): string[] {
   const resources = { PROMISE: 0, Timeout: 0, Immediate: counts.turns, TickObject: 0, others: 0 }
   const calls = { signatures: 0, hashes: 0, looks: counts.turns, statements: 0, lookUps: 0 }
   return [
     ...Object.entries(calls).filter(([name, most]) => counts[name as keyof Counts] > most),
-    ...Object.entries(resources).filter(([name, most]) => counts[name as keyof Counts] > bare[name as keyof Counts] + most + SLACK)
+    ...Object.entries(resources).filter((
+      [name, most]
+    ) => counts[name as keyof Counts] > bare[name as keyof Counts] + most + SLACK)
   ].map(([name]) => name)
 }
 
@@ -93,7 +105,9 @@ t.test('a token that was seen costs no signature check, no statement, no promise
     t.strictSame(excessOf(guarded, bare), [], `${name}: ${JSON.stringify({ guarded, bare })}`)
     t.equal(guarded.turns, REQUESTS, 'one after the other')
     t.equal(guarded.looks, REQUESTS, 'each knows what other processes have committed')
-    t.equal(guarded.cookies, name === 'cookie' ? REQUESTS : 0, `${name}: the Cookie header is parsed once, where there is one`)
+    t.equal(
+      guarded.cookies, name === 'cookie' ? REQUESTS : 0, `${name}: the Cookie header is parsed once, where there is one`
+    )
   }
 })
 
@@ -125,15 +139,25 @@ t.test('the index of revocations is asked about a seen token once for each rule 
   t.equal((await countWhile(() => send('/guarded', header))).lookUps, 1)
   t.equal((await countRequests(send, '/guarded', header)).lookUps, 0)
   await revokeToken(revocations, randomUUID(), Date.now() + HOUR)
-  t.equal((await countWhile(async () => { for (let sent = 0; sent < 10; sent++) await send('/guarded', header, TOGETHER) })).lookUps, 1)
+  t.equal(
+    (await countWhile(
+      async () => { for (let sent = 0; sent < 10; sent++) await send('/guarded', header, TOGETHER) }
+    )).lookUps,
+    1
+  )
 
   const other = carriersOf(await signAnew(app, token)).header
   await send('/guarded', other)
   await revokeToken(revocations, String(claimsOf(token).jti), Date.now() + HOUR)
   t.strictSame(await connection.send('/guarded', header), [401], 'revoked here')
   await send('/guarded', other)
-  query(file, 'insert into rules (kind, value, expires_at) values (?, ?, ?)', 'session', claimsOf(token).sid, Date.now() + HOUR)
-  t.strictSame(await connection.send('/guarded', other, TOGETHER), Array(TOGETHER).fill(401), 'revoked by another process')
+  query(
+    file, 'insert into rules (kind, value, expires_at) values (?, ?, ?)', 'session', claimsOf(token).sid,
+    Date.now() + HOUR
+  )
+  t.strictSame(
+    await connection.send('/guarded', other, TOGETHER), Array(TOGETHER).fill(401), 'revoked by another process'
+  )
 })
 
 t.test('a slow path is seen, whatever it does', async t => {
@@ -141,7 +165,14 @@ t.test('a slow path is seen, whatever it does', async t => {
   for (const together of [1, TOGETHER]) {
     const bare = await countRequests(send, '/bare', cookie, together)
     const slow = await countRequests(send, '/slow', cookie, together)
-    t.strictSame(excessOf(slow, bare).sort(), ['Immediate', 'PROMISE', 'TickObject', 'Timeout', 'hashes', 'looks', 'others', 'signatures', 'statements'])
-    t.match(slow, { signatures: 2 * REQUESTS, hashes: REQUESTS, statements: REQUESTS, looks: 2 * REQUESTS, cookies: REQUESTS }, `${together} at once`)
+    t.strictSame(
+      excessOf(slow, bare).sort(),
+      ['Immediate', 'PROMISE', 'TickObject', 'Timeout', 'hashes', 'looks', 'others', 'signatures', 'statements']
+    )
+    t.match(
+      slow,
+      { signatures: 2 * REQUESTS, hashes: REQUESTS, statements: REQUESTS, looks: 2 * REQUESTS, cookies: REQUESTS },
+      `${together} at once`
+    )
   }
 })

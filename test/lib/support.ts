@@ -71,7 +71,10 @@ export async function openStore (t: Test, database = ON_POSTGRES ? createDatabas
   return store
 }
 
-/** The store and the connection inside it, caught while it is being opened: what is set on a connection is seen on no other. */
+/**
+ * The store and the connection inside it, caught while it is being opened: what is set on a connection is seen on no
+ * other.
+ */
 export async function openCaptured (t: Test, file: string): Promise<{ store: Store, connection: Database.Database }> {
   const original = Database.prototype.pragma
   let connection: Database.Database | undefined
@@ -122,7 +125,9 @@ function createFakePasswords (): Passwords & { calls: string[], gate: () => Prom
     },
     async check (password: string, { minLength, username = '' }: PasswordRules) {
       // The real check loads dictionaries. This one only proves that the rules arrive.
-      return findSizeProblem(password, minLength) ?? (password.includes(username) ? 'It contains the username.' : undefined)
+      return findSizeProblem(
+        password, minLength
+      ) ?? (password.includes(username) ? 'It contains the username.' : undefined)
     },
     queueSize: 0,
     close: async () => {}
@@ -140,7 +145,9 @@ export function createGate (): { pass: () => Promise<void>, open: () => void } {
 export const REFRESH_KEY = Buffer.alloc(32, 7)
 export const THROTTLE_KEY = Buffer.alloc(32, 9)
 export const PASSWORD = 'marble otter sings at noon'
-export const CATALOGUE = { ...BUILT_IN_SCOPES, admin: 'Administer', 'items:read': 'Read items', 'items:write': 'Change items' }
+export const CATALOGUE = {
+  ...BUILT_IN_SCOPES, admin: 'Administer', 'items:read': 'Read items', 'items:write': 'Change items'
+}
 
 /** Everything in lib/ over one store, as plugins/ wires it. */
 export interface World {
@@ -178,7 +185,9 @@ export interface WorldOptions {
 }
 
 export async function createWorld (t: Test, options: WorldOptions = {}): Promise<World> {
-  const { file = ON_POSTGRES ? createDatabase() : ':memory:', wall = createWall(), directory, accessTokenTtl = 15 * MINUTE } = options
+  const {
+    file = ON_POSTGRES ? createDatabase() : ':memory:', wall = createWall(), directory, accessTokenTtl = 15 * MINUTE
+  } = options
   const store = options.store ?? await openStore(t, file)
   const clock = createClock(wall, () => 0)
   const events = createEvents()
@@ -189,7 +198,9 @@ export async function createWorld (t: Test, options: WorldOptions = {}): Promise
   const revocations = await openRevocations({ store, clock, ledger, follower, accessTokenTtl })
   const throttle = createThrottle({ store, clock, ledger, keys: options.throttleKeys ?? [THROTTLE_KEY], isOn: true })
   const passwords = createFakePasswords()
-  const users = createUsers({ store, clock, passwords, ledger, revocations, throttle, catalogue: CATALOGUE, passwordMinLength: 15 })
+  const users = createUsers({
+    store, clock, passwords, ledger, revocations, throttle, catalogue: CATALOGUE, passwordMinLength: 15
+  })
   const sessions = createSessions({
     store,
     clock,
@@ -219,26 +230,37 @@ export async function createWorld (t: Test, options: WorldOptions = {}): Promise
     users,
     sessions,
     reuses,
-    addUser: (username = 'alice', scopes = ['admin', 'items:read']) => users.add({ username, password: PASSWORD, scopes })
+    addUser: (
+      username = 'alice', scopes = ['admin', 'items:read']
+    ) => users.add({ username, password: PASSWORD, scopes })
   }
 }
 
 export const ISSUER = 'https://auth.example.com'
 export const AUDIENCE = 'https://api.example.com'
 
-/** What plugins/jwt.ts makes of a key, with nothing but node:crypto: signature, header, issuer, audience, required claims. */
-export function createJwtKey (key: SigningKey, { issuer = ISSUER, audience = [AUDIENCE] }: { issuer?: string, audience?: readonly string[] } = {}): JwtKey & { verifications: number } {
+/**
+ * What plugins/jwt.ts makes of a key, with nothing but node:crypto: signature, header, issuer, audience, required
+ * claims.
+ */
+export function createJwtKey (
+  key: SigningKey, { issuer = ISSUER, audience = [AUDIENCE] }: { issuer?: string, audience?: readonly string[] } = {}
+): JwtKey & { verifications: number } {
   const made = {
     kid: key.kid,
     algorithm: key.algorithm,
     jwk: key.jwk,
     verifications: 0,
     sign: (claims: object) => signJws(key, { alg: key.algorithm, typ: 'at+jwt', kid: key.kid }, claims),
-    signStatusList: (claims: object) => signJws(key, { alg: key.algorithm, typ: 'statuslist+jwt', kid: key.kid }, claims),
+    signStatusList: (claims: object) => signJws(
+      key, { alg: key.algorithm, typ: 'statuslist+jwt', kid: key.kid }, claims
+    ),
     verify (token: string) {
       made.verifications++
       const [header, payload, signature] = token.split('.') as [string, string, string]
-      if (!verifySignature(key, `${header}.${payload}`, Buffer.from(signature, 'base64url'))) throw new Error('bad signature')
+      if (!verifySignature(
+        key, `${header}.${payload}`, Buffer.from(signature, 'base64url')
+      )) throw new Error('bad signature')
       const claims = JSON.parse(Buffer.from(payload, 'base64url').toString())
       for (const name of REQUIRED_CLAIMS) if (claims?.[name] === undefined) throw new Error(`no ${name}`)
       if (claims.iss !== issuer) throw new Error('bad iss')
@@ -264,7 +286,9 @@ function createMaker (): JwtKeyMaker & { made: string[] } {
         key,
         verify (token) {
           const [header, payload, signature] = token.split('.') as [string, string, string]
-          if (!verifySignature(toSigner(key), `${header}.${payload}`, Buffer.from(signature, 'base64url'))) throw new Error('bad signature')
+          if (!verifySignature(
+            toSigner(key), `${header}.${payload}`, Buffer.from(signature, 'base64url')
+          )) throw new Error('bad signature')
           return JSON.parse(Buffer.from(payload, 'base64url').toString())
         }
       }
@@ -342,13 +366,25 @@ export async function openKeys (world: World, {
     sealKeys,
     catalogue: CATALOGUE
   })
-  const tokens = createTokens({ keyring, issuer: ISSUER, audience, catalogue: CATALOGUE, accessTokenTtl, clock, follower, ledger: world.ledger, revocations })
+  const tokens = createTokens({
+    keyring,
+    issuer: ISSUER,
+    audience,
+    catalogue: CATALOGUE,
+    accessTokenTtl,
+    clock,
+    follower,
+    ledger: world.ledger,
+    revocations
+  })
   return { keyring, keys, tokens, maker, warnings }
 }
 
 /** Signs any header and any payload, which may also be a string that is not JSON. */
 export function signJws (key: SigningKey, header: unknown, payload: unknown): string {
-  const encode = (part: unknown): string => Buffer.from(typeof part === 'string' ? part : JSON.stringify(part)).toString('base64url')
+  const encode = (part: unknown): string => Buffer.from(
+    typeof part === 'string' ? part : JSON.stringify(part)
+  ).toString('base64url')
   const input = `${encode(header)}.${encode(payload)}`
   return `${input}.${signatureOf(key, input).toString('base64url')}`
 }
@@ -356,7 +392,9 @@ export function signJws (key: SigningKey, header: unknown, payload: unknown): st
 /** Signs claims with a shared secret, as older systems do. */
 export function signWithSecret (secret: string, claims: object): string {
   const bytes = Buffer.from(secret)
-  return signJws({ kid: 'old', algorithm: 'HS256', private: bytes, public: bytes, jwk: null }, { alg: 'HS256', typ: 'JWT' }, claims)
+  return signJws(
+    { kid: 'old', algorithm: 'HS256', private: bytes, public: bytes, jwk: null }, { alg: 'HS256', typ: 'JWT' }, claims
+  )
 }
 
 const PSS = { padding: 6, saltLength: 32 }
@@ -379,7 +417,9 @@ function verifySignature (key: SigningKey, input: string, signature: Buffer): bo
       const expected = signatureOf(key, input)
       return expected.length === signature.length && timingSafeEqual(expected, signature)
     }
-    case 'ES256': return verify('sha256', data, { key: createPublicKey(key.public), dsaEncoding: 'ieee-p1363' }, signature)
+    case 'ES256': return verify(
+      'sha256', data, { key: createPublicKey(key.public), dsaEncoding: 'ieee-p1363' }, signature
+    )
     case 'EdDSA': return verify(null, data, createPublicKey(key.public), signature)
     case 'RS256': return verify('sha256', data, createPublicKey(key.public), signature)
     case 'PS256': return verify('sha256', data, { key: createPublicKey(key.public), ...PSS }, signature)
@@ -398,9 +438,14 @@ export function libUrl (path: string): string {
 }
 
 /** Runs a script in another process. It inherits no coverage: what counts is what it does to the file. */
-export function startScript (t: Test, script: string, options: { uid?: number, prefix?: string[] } = {}): { child: ChildProcess, result: Promise<{ code: number | null, stdout: string, stderr: string }> } {
+export function startScript (t: Test, script: string, options: { uid?: number, prefix?: string[] } = {}): {
+  child: ChildProcess, result: Promise<{ code: number | null, stdout: string, stderr: string }>
+} {
   const [command = '', ...parameters] = [...options.prefix ?? [], process.execPath, '--input-type=module', '-e', script]
-  const child = spawn(command, parameters, { uid: options.uid, cwd: tmpdir(), env: { PATH: process.env.PATH }, stdio: ['pipe', 'pipe', 'pipe'] })
+  const child = spawn(
+    command, parameters,
+    { uid: options.uid, cwd: tmpdir(), env: { PATH: process.env.PATH }, stdio: ['pipe', 'pipe', 'pipe'] }
+  )
   t.teardown(() => { child.kill('SIGKILL') })
   let stdout = ''
   let stderr = ''
@@ -418,12 +463,18 @@ export async function isPending (promise: Promise<unknown>): Promise<boolean> {
 }
 
 /** Random numbers that are the same each time (mulberry32). */
-export function createRandom (seed: number): { next (): number, below (bound: number): number, pick<T> (items: readonly T[]): T } {
+export function createRandom (seed: number): {
+  next (): number, below (bound: number): number, pick<T> (items: readonly T[]): T
+} {
   function next (): number {
     seed = (seed + 0x6d2b79f5) | 0
     let x = Math.imul(seed ^ (seed >>> 15), 1 | seed)
     x = (x + Math.imul(x ^ (x >>> 7), 61 | x)) ^ x
     return ((x ^ (x >>> 14)) >>> 0) / 2 ** 32
   }
-  return { next, below: bound => Math.floor(next() * bound), pick: items => items[Math.floor(next() * items.length)] as typeof items[number] }
+  return {
+    next,
+    below: bound => Math.floor(next() * bound),
+    pick: items => items[Math.floor(next() * items.length)] as typeof items[number]
+  }
 }

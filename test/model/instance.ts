@@ -59,7 +59,11 @@ export async function openInstance (options: LatchkeyOptions & { accessTokenTtl:
   async function perform (request: Request, wallet: Wallet): Promise<Raw> {
     switch (request.ask) {
       case 'log in': {
-        const credentials = { username: USERS[request.user]?.username ?? '', password: passwordOf(request.password), ...request.scope !== undefined && { scope: request.scope } }
+        const credentials = {
+          username: USERS[request.user]?.username ?? '',
+          password: passwordOf(request.password),
+          ...request.scope !== undefined && { scope: request.scope }
+        }
         return read(request.way === 'token'
           ? await postForm(app, '/token', { grant_type: 'password', ...credentials })
           : await app.inject({ method: 'POST', url: '/login', payload: credentials }))
@@ -68,21 +72,61 @@ export async function openInstance (options: LatchkeyOptions & { accessTokenTtl:
         const refreshToken = wallet.refreshToken(request.session, request.generation)
         const scope = request.scope !== undefined && { scope: request.scope }
         switch (request.way) {
-          case 'token': return read(await postForm(app, '/token', { grant_type: 'refresh_token', refresh_token: refreshToken, ...scope }))
-          case 'body': return read(await app.inject({ method: 'POST', url: '/refresh', payload: { refresh_token: refreshToken, ...scope } }))
-          default: return read(await app.inject({ method: 'POST', url: '/refresh', headers: cookie(refreshToken), payload: { ...scope } }))
+          case 'token': return read(
+            await postForm(app, '/token', { grant_type: 'refresh_token', refresh_token: refreshToken, ...scope })
+          )
+          case 'body': return read(
+            await app.inject({ method: 'POST', url: '/refresh', payload: { refresh_token: refreshToken, ...scope } })
+          )
+          default: return read(
+            await app.inject({ method: 'POST', url: '/refresh', headers: cookie(refreshToken), payload: { ...scope } })
+          )
         }
       }
-      case 'call': return read(await app.inject({ url: request.needs === 'admin' ? '/admin/' : '/protected-route', headers: bearer(wallet.accessToken(request.token)) }))
+      case 'call': return read(
+        await app.inject({
+          url: request.needs === 'admin' ? '/admin/' : '/protected-route',
+          headers: bearer(wallet.accessToken(request.token))
+        })
+      )
       case 'revoke a token': return read(await postForm(app, '/revoke', { token: wallet.accessToken(request.token) }))
-      case 'revoke a session': return read(await postForm(app, '/revoke', { token: wallet.refreshToken(request.session, request.generation) }))
-      case 'log out': return read(await app.inject({ method: 'POST', url: '/logout', headers: bearer(wallet.accessToken(request.token)), payload: { target: request.target } }))
-      case 'log out by cookie': return read(await app.inject({ method: 'POST', url: '/logout', headers: cookie(wallet.refreshToken(request.session, request.generation)), payload: { target: request.target } }))
-      case 'end a session': return asGuarded(read(await app.inject({ method: 'DELETE', url: `/sessions/${wallet.sessionId(request.session)}`, headers: bearer(wallet.accessToken(request.token)) })))
+      case 'revoke a session': return read(
+        await postForm(app, '/revoke', { token: wallet.refreshToken(request.session, request.generation) })
+      )
+      case 'log out': return read(
+        await app.inject({
+          method: 'POST',
+          url: '/logout',
+          headers: bearer(wallet.accessToken(request.token)),
+          payload: { target: request.target }
+        })
+      )
+      case 'log out by cookie': return read(
+        await app.inject({
+          method: 'POST',
+          url: '/logout',
+          headers: cookie(wallet.refreshToken(request.session, request.generation)),
+          payload: { target: request.target }
+        })
+      )
+      case 'end a session': return asGuarded(read(
+        await app.inject({
+          method: 'DELETE',
+          url: `/sessions/${wallet.sessionId(request.session)}`,
+          headers: bearer(wallet.accessToken(request.token))
+        })
+      ))
       case 'change the password': return asGuarded(read(await app.inject({
-        method: 'PUT', url: '/users/me/password', headers: bearer(wallet.accessToken(request.token)), payload: { current_password: passwordOf(request.current), new_password: passwordOf(request.password) }
+        method: 'PUT',
+        url: '/users/me/password',
+        headers: bearer(wallet.accessToken(request.token)),
+        payload: {
+          current_password: passwordOf(request.current), new_password: passwordOf(request.password)
+        }
       })))
-      case 'set the password': return await call(users.setPassword(wallet.userId(request.user), passwordOf(request.password)))
+      case 'set the password': return await call(users.setPassword(
+        wallet.userId(request.user), passwordOf(request.password)
+      ))
       case 'set the scopes': return await call(users.setScopes(wallet.userId(request.user), request.scopes))
       case 'disable': return await call(users.disable(wallet.userId(request.user)))
       case 'enable': return await call(users.enable(wallet.userId(request.user)))
@@ -130,7 +174,9 @@ async function call (work: Promise<unknown>): Promise<Raw> {
 /** The OAuth endpoints say less than our own codes; the sentence tells which one it is. */
 function codeOf (body: { code?: string, error?: string, error_description?: string }): string {
   if (body.code !== undefined) return body.code
-  return ERROR_CODES.find(code => describeError(code).oauth === body.error && describeError(code).message === body.error_description) ?? `${body.error}: ${body.error_description}`
+  return ERROR_CODES.find(
+    code => describeError(code).oauth === body.error && describeError(code).message === body.error_description
+  ) ?? `${body.error}: ${body.error_description}`
 }
 
 /** An answer in the words of the model; whatever it does not know stays as it is, and matches nothing. */
@@ -142,7 +188,9 @@ function read (response: LightMyRequestResponse): Raw {
     const code = codeOf(body)
     return { outcome: code === 'invalid_credentials' || code === 'invalid_refresh_token' ? 'invalid_grant' : code }
   }
-  const valueOf = (name: string): string | undefined => response.cookies.find(cookie => cookie.name === `__Host-${name}`)?.value
+  const valueOf = (name: string): string | undefined => response.cookies.find(
+    cookie => cookie.name === `__Host-${name}`
+  )?.value
   const accessToken = body.access_token ?? valueOf('access_token')
   const refreshToken = body.refresh_token ?? valueOf('refresh_token')
   if (accessToken === undefined || refreshToken === undefined) return { outcome: 'done' }

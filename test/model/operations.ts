@@ -1,15 +1,17 @@
 import fc from 'fast-check'
 
 /** The users, by number. */
-export const USERS = [{ username: 'alice', scopes: ['admin', 'items:read'] }, { username: 'bob', scopes: ['items:read'] }] as const
+export const USERS = [
+  { username: 'alice', scopes: ['admin', 'items:read'] }, { username: 'bob', scopes: ['items:read'] }
+] as const
 
 const MINUTE = 60_000
 const HOUR = 60 * MINUTE
 const DAY = 24 * HOUR
 
 /**
- * How a case is set up, all in milliseconds. `watch`: who looks at every token after every step. An instance that is not asked
- * does not look at its clock either, and what it did not see, it does not know.
+ * How a case is set up, all in milliseconds. `watch`: who looks at every token after every step. An instance that is
+ * not asked does not look at its clock either, and what it did not see, it does not know.
  */
 export const setups = fc.record({
   accessTokenTtl: fc.constantFrom(15 * MINUTE, MINUTE, 3 * HOUR, 3 * DAY),
@@ -27,22 +29,61 @@ const user = fc.nat({ max: USERS.length - 1 })
 const session = fc.oneof({ weight: 2, arbitrary: fc.constant(0) }, { weight: 3, arbitrary: fc.nat({ max: 4 }) })
 const token = fc.nat({ max: 9 })
 /** Refresh tokens of a session, counted from the current one. */
-const back = fc.oneof({ weight: 4, arbitrary: fc.constant(0) }, { weight: 3, arbitrary: fc.constant(1) }, { weight: 2, arbitrary: fc.integer({ min: 2, max: 4 }) })
+const back = fc.oneof(
+  { weight: 4, arbitrary: fc.constant(0) }, { weight: 3, arbitrary: fc.constant(1) },
+  { weight: 2, arbitrary: fc.integer({ min: 2, max: 4 }) }
+)
 const scopes = fc.subarray(['items:read', 'admin', 'items:write'])
-const scope = fc.oneof({ weight: 3, arbitrary: fc.constant(undefined) }, { weight: 2, arbitrary: scopes.map(names => names.join(' ')) }, { weight: 1, arbitrary: fc.constantFrom('nonsense', ' admin  admin ', 'admin items:read') })
+const scope = fc.oneof(
+  { weight: 3, arbitrary: fc.constant(undefined) }, { weight: 2, arbitrary: scopes.map(names => names.join(' ')) },
+  { weight: 1, arbitrary: fc.constantFrom('nonsense', ' admin  admin ', 'admin items:read') }
+)
 const target = fc.constantFrom('this' as const, 'others' as const, 'all' as const)
 
 /** What one client or one administrator does. */
 const operations = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ do: fc.constant('log in' as const), on, user, isRight: fc.integer({ min: 0, max: 9 }).map(dice => dice > 0), scope, way: fc.constantFrom('token' as const, 'login' as const) }) },
-  { weight: 9, arbitrary: fc.record({ do: fc.constant('refresh' as const), on, session, back, scope, way: fc.constantFrom('token' as const, 'body' as const, 'cookie' as const) }) },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant('call' as const), on, token, needs: fc.constantFrom(undefined, 'admin' as const) }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      do: fc.constant('log in' as const),
+      on,
+      user,
+      isRight: fc.integer({ min: 0, max: 9 }).map(dice => dice > 0),
+      scope,
+      way: fc.constantFrom('token' as const, 'login' as const)
+    })
+  },
+  {
+    weight: 9,
+    arbitrary: fc.record({
+      do: fc.constant('refresh' as const),
+      on,
+      session,
+      back,
+      scope,
+      way: fc.constantFrom('token' as const, 'body' as const, 'cookie' as const)
+    })
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant('call' as const), on, token, needs: fc.constantFrom(undefined, 'admin' as const)
+    })
+  },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('revoke a token' as const), on, token }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('revoke a session' as const), on, session, back }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('log out' as const), on, token, target }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('log out by cookie' as const), on, session, back, target }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('end a session' as const), on, token, session }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('change the password' as const), on, token, isRight: fc.integer({ min: 0, max: 4 }).map(dice => dice > 0) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('change the password' as const),
+      on,
+      token,
+      isRight: fc.integer({ min: 0, max: 4 }).map(dice => dice > 0)
+    })
+  },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('set the password' as const), on, user }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('set the scopes' as const), on, user, scopes }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('disable' as const), on, user }) },
@@ -53,7 +94,10 @@ export type Operation = typeof operations extends fc.Arbitrary<infer T> ? T : ne
 
 /** A span of time that something depends on, or one millisecond beside it. */
 const span = fc.record({
-  of: fc.constantFrom('nothing' as const, 'second' as const, 'refreshGrace' as const, 'accessTokenTtl' as const, 'refreshIdleTtl' as const, 'sessionTtl' as const, 'day' as const),
+  of: fc.constantFrom(
+    'nothing' as const, 'second' as const, 'refreshGrace' as const, 'accessTokenTtl' as const,
+    'refreshIdleTtl' as const, 'sessionTtl' as const, 'day' as const
+  ),
   plus: fc.integer({ min: -1, max: 2 })
 })
 
@@ -63,19 +107,39 @@ export type Span = typeof span extends fc.Arbitrary<infer T> ? T : never
 export const steps = fc.oneof(
   { weight: 14, arbitrary: operations },
   // What an honest client does most: only a session that was used for a while has tokens to replay.
-  { weight: 4, arbitrary: fc.record({ do: fc.constant('go on' as const), on, user, refreshes: fc.integer({ min: 0, max: 3 }) }) },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant('at once' as const), operations: fc.array(operations, { minLength: 2, maxLength: 3 }) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({ do: fc.constant('go on' as const), on, user, refreshes: fc.integer({ min: 0, max: 3 }) })
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant('at once' as const), operations: fc.array(operations, { minLength: 2, maxLength: 3 })
+    })
+  },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('wait' as const), span }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('set the clock back' as const), span }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('while the clock is wrong' as const), span, operation: operations, purges: fc.boolean() }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('restart' as const), on, accessTokenTtl: fc.constantFrom(undefined, MINUTE, HOUR) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('while the clock is wrong' as const), span, operation: operations, purges: fc.boolean()
+    })
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('restart' as const), on, accessTokenTtl: fc.constantFrom(undefined, MINUTE, HOUR)
+    })
+  },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('crash' as const) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('purge' as const), on }) }
 )
 
 export type Step = typeof steps extends fc.Arbitrary<infer T> ? T : never
 
-const SETUP: Setup = { accessTokenTtl: 15 * MINUTE, refreshIdleTtl: DAY, sessionTtl: 3 * DAY, refreshGrace: 10_000, watch: 'nobody' }
+const SETUP: Setup = {
+  accessTokenTtl: 15 * MINUTE, refreshIdleTtl: DAY, sessionTtl: 3 * DAY, refreshGrace: 10_000, watch: 'nobody'
+}
 const LOGIN = { do: 'log in', on: 0, user: 0, isRight: true, scope: undefined, way: 'token' } as const
 const REVOCATION = { do: 'revoke a token', on: 0, token: 0 } as const
 
@@ -88,14 +152,45 @@ export const found: Array<[Setup, Step[]]> = [
   // A token of a process whose clock was ahead was from the future for another.
   [SETUP, [wrong('day', LOGIN), { do: 'call', on: 1, token: 0, needs: undefined }]],
   // A rule that was purged while the clock was wrong, before the other process had read it.
-  [SETUP, [LOGIN, REVOCATION, wrong('sessionTtl', LOGIN, { purges: true }), { do: 'call', on: 1, token: 1, needs: undefined }]],
+  [
+    SETUP,
+    [LOGIN, REVOCATION, wrong('sessionTtl', LOGIN, { purges: true }), { do: 'call', on: 1, token: 1, needs: undefined }]
+  ],
   // What had expired by a clock that was wrong was not revoked, and the answer said it was.
   [SETUP, [LOGIN, wrong('accessTokenTtl', REVOCATION), { do: 'call', on: 1, token: 0, needs: undefined }]],
-  [SETUP, [LOGIN, wrong('accessTokenTtl', REVOCATION), { do: 'crash' }, { do: 'call', on: 1, token: 0, needs: undefined }]],
-  [SETUP, [LOGIN, wrong('refreshIdleTtl', { do: 'revoke a session', on: 0, session: 0, back: 0 }), { do: 'refresh', on: 1, session: 0, back: 0, scope: undefined, way: 'token' }]],
+  [
+    SETUP,
+    [LOGIN, wrong('accessTokenTtl', REVOCATION), { do: 'crash' }, { do: 'call', on: 1, token: 0, needs: undefined }]
+  ],
+  [
+    SETUP,
+    [
+      LOGIN, wrong('refreshIdleTtl', { do: 'revoke a session', on: 0, session: 0, back: 0 }),
+      { do: 'refresh', on: 1, session: 0, back: 0, scope: undefined, way: 'token' }
+    ]
+  ],
   // The row of a session was gone when its access token was still good.
-  [{ ...SETUP, accessTokenTtl: 3 * DAY, refreshIdleTtl: 10 * MINUTE }, [LOGIN, { do: 'wait', span: { of: 'day', plus: 0 } }, { do: 'wait', span: { of: 'refreshIdleTtl', plus: 2 } }, { do: 'purge', on: 0 }, LOGIN, { do: 'log out', on: 0, token: 0, target: 'others' }]],
+  [
+    { ...SETUP, accessTokenTtl: 3 * DAY, refreshIdleTtl: 10 * MINUTE },
+    [
+      LOGIN, { do: 'wait', span: { of: 'day', plus: 0 } }, { do: 'wait', span: { of: 'refreshIdleTtl', plus: 2 } },
+      { do: 'purge', on: 0 }, LOGIN, { do: 'log out', on: 0, token: 0, target: 'others' }
+    ]
+  ],
   // A session had expired, and revoking it did not end the access token that had not.
-  [{ ...SETUP, accessTokenTtl: 3 * DAY, refreshIdleTtl: 10 * MINUTE }, [LOGIN, { do: 'wait', span: { of: 'refreshIdleTtl', plus: 0 } }, { do: 'revoke a session', on: 0, session: 0, back: 0 }, { do: 'call', on: 0, token: 0, needs: undefined }]],
-  [{ ...SETUP, accessTokenTtl: 3 * DAY, refreshIdleTtl: 10 * MINUTE }, [LOGIN, { do: 'wait', span: { of: 'refreshIdleTtl', plus: 0 } }, { do: 'log out by cookie', on: 0, session: 0, back: 0, target: 'all' }, { do: 'call', on: 0, token: 0, needs: undefined }]]
+  [
+    { ...SETUP, accessTokenTtl: 3 * DAY, refreshIdleTtl: 10 * MINUTE },
+    [
+      LOGIN, { do: 'wait', span: { of: 'refreshIdleTtl', plus: 0 } },
+      { do: 'revoke a session', on: 0, session: 0, back: 0 }, { do: 'call', on: 0, token: 0, needs: undefined }
+    ]
+  ],
+  [
+    { ...SETUP, accessTokenTtl: 3 * DAY, refreshIdleTtl: 10 * MINUTE },
+    [
+      LOGIN, { do: 'wait', span: { of: 'refreshIdleTtl', plus: 0 } },
+      { do: 'log out by cookie', on: 0, session: 0, back: 0, target: 'all' },
+      { do: 'call', on: 0, token: 0, needs: undefined }
+    ]
+  ]
 ]

@@ -1,7 +1,8 @@
 /**
- * What Latchkey promises about sessions and tokens, as a machine that is small enough to be seen to be right: DESIGN.md, "Refresh"
- * and "Revocation". It knows nothing of rules, indexes, rows or clocks. A request is one step or a few; between two steps of one
- * request other requests may come, and what is only true of all of them together must be true in some order of the steps.
+ * What Latchkey promises about sessions and tokens, as a machine that is small enough to be seen to be right:
+ * DESIGN.md, "Refresh" and "Revocation". It knows nothing of rules, indexes, rows or clocks. A request is one step or a
+ * few; between two steps of one request other requests may come, and what is only true of all of them together must be
+ * true in some order of the steps.
  */
 
 interface User {
@@ -144,11 +145,20 @@ function withEnded (state: State, which: (session: Session, number: number) => b
 
 /** Every token that the user has now is dead; the sessions go on. */
 function withDeadTokens (state: State, user: number): State {
-  return { ...state, tokens: Object.fromEntries(Object.entries(state.tokens).map(([number, token]) => [number, get(state.sessions, token.session).user === user ? { ...token, isDead: true } : token])) }
+  return {
+    ...state,
+    tokens: Object.fromEntries(Object.entries(state.tokens).map(
+      ([number, token]) => [
+        number, get(state.sessions, token.session).user === user ? { ...token, isDead: true } : token
+      ]
+    ))
+  }
 }
 
 function loggedOut (state: State, user: number, session: number, target: Target): State {
-  return withEnded(state, (other, number) => other.user === user && (target === 'all' || (number === session) === (target === 'this')))
+  return withEnded(
+    state, (other, number) => other.user === user && (target === 'all' || (number === session) === (target === 'this'))
+  )
 }
 
 /** The steps of a request that got this answer. */
@@ -159,7 +169,9 @@ function stepsOf (request: Request, answer: Answer, times: Times, lifetimes: Lif
   const nowhere: Array<[State, Memo]> = []
 
   /** The first step of what needs a token. */
-  const authenticate = (token: number): Step => state => candidates.map(time => [state, { isGood: isGood(state, token, time) }])
+  const authenticate = (token: number): Step => state => candidates.map(
+    time => [state, { isGood: isGood(state, token, time) }]
+  )
 
   function isGranted (user: number, session: number, generation: number, scopes: readonly string[]): boolean {
     return answer.outcome === 'granted' && grant !== undefined &&
@@ -186,9 +198,19 @@ function stepsOf (request: Request, answer: Answer, times: Times, lifetimes: Lif
         if (scopes === undefined) return is('invalid_scope', state)
         if (user.isDisabled || user.password !== memo.password) return is('invalid_grant', state)
         if (!isWithin(scopes, user.scopes)) return is('account_changed', state)
-        if (grant === undefined || state.sessions[grant.session] !== undefined || !isGranted(request.user, grant.session, 1, scopes)) return nowhere
+        if (grant === undefined || state.sessions[grant.session] !== undefined || !isGranted(
+          request.user, grant.session, 1, scopes
+        )) return nowhere
         const { issuedAt } = grant
-        const session = { user: request.user, scopes, generation: 1, rotatedAt: issuedAt, idleUntil: issuedAt + Math.min(lifetimes.idle, lifetimes.session), until: issuedAt + lifetimes.session, isEnded: false }
+        const session = {
+          user: request.user,
+          scopes,
+          generation: 1,
+          rotatedAt: issuedAt,
+          idleUntil: issuedAt + Math.min(lifetimes.idle, lifetimes.session),
+          until: issuedAt + lifetimes.session,
+          isEnded: false
+        }
         return [[withToken({ ...state, sessions: { ...state.sessions, [grant.session]: session } }), {}]]
       }
     ]
@@ -206,12 +228,20 @@ function stepsOf (request: Request, answer: Answer, times: Times, lifetimes: Lif
         const isCurrent = request.generation === session.generation
         const isRetry = request.generation === session.generation - 1 && time < session.rotatedAt + lifetimes.grace
         // Somebody else has it: this session is over, and no other.
-        if (!isCurrent && !isRetry) return is('invalid_grant', withEnded(state, (_, number) => number === request.session))
+        if (!isCurrent && !isRetry) {
+          return is(
+            'invalid_grant', withEnded(state, (_, number) => number === request.session)
+          )
+        }
         if (memo.scopes === undefined) return is('invalid_scope', state)
         if (!isWithin(memo.scopes, get(state.users, session.user).scopes)) return is('account_changed', state)
         const generation = isCurrent ? session.generation + 1 : session.generation
         if (!isGranted(session.user, request.session, generation, memo.scopes)) return nowhere
-        const rotated = isCurrent ? { ...session, generation, rotatedAt: time, idleUntil: Math.min(time + lifetimes.idle, session.until) } : session
+        const rotated = isCurrent
+          ? {
+              ...session, generation, rotatedAt: time, idleUntil: Math.min(time + lifetimes.idle, session.until)
+            }
+          : session
         return [[withToken({ ...state, sessions: { ...state.sessions, [request.session]: rotated } }), {}]]
       })
     ]
@@ -219,14 +249,23 @@ function stepsOf (request: Request, answer: Answer, times: Times, lifetimes: Lif
     case 'call': return [
       state => candidates.flatMap(time => {
         const { scopes, isDead, expiresAt } = get(state.tokens, request.token)
-        if (isGood(state, request.token, time)) return is(request.needs === undefined || scopes.includes(request.needs) ? 'done' : 'insufficient_scope', state)
+        if (isGood(state, request.token, time)) {
+          return is(
+            request.needs === undefined || scopes.includes(request.needs) ? 'done' : 'insufficient_scope', state
+          )
+        }
         return [...isDead ? is('token_revoked', state) : [], ...time >= expiresAt ? is('token_expired', state) : []]
       })
     ]
 
     // Whatever its time has become: who has had the answer may rely on it.
     case 'revoke a token': return [
-      state => is('done', { ...state, tokens: { ...state.tokens, [request.token]: { ...get(state.tokens, request.token), isDead: true } } })
+      state => is(
+        'done',
+        {
+          ...state, tokens: { ...state.tokens, [request.token]: { ...get(state.tokens, request.token), isDead: true } }
+        }
+      )
     ]
 
     // By any of its refresh tokens, also one that was rotated away.
@@ -238,16 +277,24 @@ function stepsOf (request: Request, answer: Answer, times: Times, lifetimes: Lif
       authenticate(request.token),
       (state, { isGood }) => {
         const { session } = get(state.tokens, request.token)
-        return is('done', isGood === true ? loggedOut(state, get(state.sessions, session).user, session, request.target) : state)
+        return is(
+          'done', isGood === true ? loggedOut(state, get(state.sessions, session).user, session, request.target) : state
+        )
       }
     ]
 
     case 'log out by cookie': return [
       state => candidates.map(time => [state, { isGood: isLive(get(state.sessions, request.session), time) }]),
       (state, { isGood }) => {
-        if (isGood === true) return is('done', loggedOut(state, get(state.sessions, request.session).user, request.session, request.target))
+        if (isGood === true) {
+          return is(
+            'done', loggedOut(state, get(state.sessions, request.session).user, request.session, request.target)
+          )
+        }
         // One that has expired speaks for no other. But who was told that it is over may rely on that.
-        return is('done', request.target === 'others' ? state : withEnded(state, (_, number) => number === request.session))
+        return is(
+          'done', request.target === 'others' ? state : withEnded(state, (_, number) => number === request.session)
+        )
       }
     ]
 
@@ -257,7 +304,10 @@ function stepsOf (request: Request, answer: Answer, times: Times, lifetimes: Lif
         if (memo.isGood !== true) return is('unauthenticated', state)
         const session = get(state.sessions, request.session)
         const isOwn = session.user === get(state.sessions, get(state.tokens, request.token).session).user
-        return is(isOwn && isLive(session, time) ? 'done' : 'not_found', isOwn ? withEnded(state, (_, number) => number === request.session) : state)
+        return is(
+          isOwn && isLive(session, time) ? 'done' : 'not_found',
+          isOwn ? withEnded(state, (_, number) => number === request.session) : state
+        )
       })
     ]
 
@@ -269,13 +319,26 @@ function stepsOf (request: Request, answer: Answer, times: Times, lifetimes: Lif
         const { user } = get(state.sessions, session)
         const { password, isDisabled } = get(state.users, user)
         if (memo.isGood !== true) return is('unauthenticated', state)
-        if (memo.password !== request.current || password !== request.current || isDisabled) return is('wrong_password', state)
-        return is('done', withEnded(withUser(state, user, { password: request.password }), (other, number) => other.user === user && number !== session))
+        if (memo.password !== request.current || password !== request.current || isDisabled) {
+          return is(
+            'wrong_password', state
+          )
+        }
+        return is(
+          'done',
+          withEnded(
+            withUser(state, user, { password: request.password }),
+            (other, number) => other.user === user && number !== session
+          )
+        )
       }
     ]
 
     case 'set the password': return [
-      state => is('done', withEnded(withUser(state, request.user, { password: request.password }), ({ user }) => user === request.user))
+      state => is(
+        'done',
+        withEnded(withUser(state, request.user, { password: request.password }), ({ user }) => user === request.user)
+      )
     ]
 
     case 'set the scopes': return [
@@ -287,7 +350,9 @@ function stepsOf (request: Request, answer: Answer, times: Times, lifetimes: Lif
     ]
 
     case 'disable': return [
-      state => is('done', withEnded(withUser(state, request.user, { isDisabled: true }), ({ user }) => user === request.user))
+      state => is(
+        'done', withEnded(withUser(state, request.user, { isDisabled: true }), ({ user }) => user === request.user)
+      )
     ]
 
     case 'enable': return [
@@ -308,8 +373,8 @@ export interface Exchange {
 }
 
 /**
- * The states that may be there after requests that were under way at the same time, begun in any of `states`: each state that
- * some order of their steps leads to in which every answer is right. None where there is no such order.
+ * The states that may be there after requests that were under way at the same time, begun in any of `states`: each
+ * state that some order of their steps leads to in which every answer is right. None where there is no such order.
  */
 export function statesAfter (states: readonly State[], exchanges: readonly Exchange[], lifetimes: Lifetimes): State[] {
   const programs = exchanges.map(({ request, answer, times }) => stepsOf(request, answer, times, lifetimes))

@@ -16,7 +16,9 @@ t.setTimeout(300_000 + RUNS * 2_000)
 t.test(`logins, refreshes, revocations, clocks and restarts in any order are as the model has them (seed ${SEED}, ${RUNS} runs)`, async t => {
   const directory = t.testdir({})
   const template = await createTemplate(directory)
-  const details = await fc.check(fc.asyncProperty(setups, fc.array(steps, { maxLength: 40, size: 'max' }), async (setup, steps) => {
+  const details = await fc.check(fc.asyncProperty(setups, fc.array(
+    steps, { maxLength: 40, size: 'max' }
+  ), async (setup, steps) => {
     await runCase(template, directory, setup, steps)
   }), { seed: SEED, numRuns: RUNS + found.length, examples: found })
   if (details.failed) t.fail(String(await fc.asyncDefaultReportMessage(details)))

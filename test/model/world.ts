@@ -36,21 +36,32 @@ export async function createTemplate (directory: string): Promise<{ file: string
   mkdirSync(join(directory, 'template'))
   const instance = await openInstance({ database: file, now: createWall(START), accessTokenTtl: '60000ms' })
   const userIds: string[] = []
-  for (const { username, scopes } of USERS) userIds.push((await instance.app.latchkey.users.add({ username, password: passwordOf(0), scopes })).id)
+  for (const { username, scopes } of USERS) {
+    userIds.push(
+      (await instance.app.latchkey.users.add({ username, password: passwordOf(0), scopes })).id
+    )
+  }
   await instance.close()
   return { file, userIds }
 }
 
 type Template = Awaited<ReturnType<typeof createTemplate>>
 
-/** Runs one case against two processes on one database file. Throws, with all that was asked and answered, where the model says no. */
-export async function runCase (template: Template, directory: string, setup: Setup, steps: readonly Step[]): Promise<void> {
+/**
+ * Runs one case against two processes on one database file. Throws, with all that was asked and answered, where the
+ * model says no.
+ */
+export async function runCase (
+  template: Template, directory: string, setup: Setup, steps: readonly Step[]
+): Promise<void> {
   const world = await createWorld(template, directory, setup)
   try {
     for (const step of steps) await world.take(step)
     await world.conclude()
   } catch (error) {
-    throw new Error(`${error instanceof Error ? error.message : String(error)}\n${world.transcript.join('\n')}`, { cause: error })
+    throw new Error(
+      `${error instanceof Error ? error.message : String(error)}\n${world.transcript.join('\n')}`, { cause: error }
+    )
   } finally {
     await world.close()
   }
@@ -72,7 +83,9 @@ async function createWorld (template: Template, directory: string, setup: Setup)
   const sessions: KnownSession[] = []
   const accessTokens: string[] = []
   let passwords = 0
-  let states: readonly State[] = [{ users: USERS.map(({ scopes }) => ({ scopes, isDisabled: false, password: 0 })), sessions: {}, tokens: {} }]
+  let states: readonly State[] = [
+    { users: USERS.map(({ scopes }) => ({ scopes, isDisabled: false, password: 0 })), sessions: {}, tokens: {} }
+  ]
 
   function nextFolder (): string {
     return join(directory, String(lives++))
@@ -125,7 +138,11 @@ async function createWorld (template: Template, directory: string, setup: Setup)
   /** The time of a process: never before the wall clock, never before what it said. */
   function readTime (on: number): number {
     const time = instance(on).now()
-    if (time < wall() || time < (told[on] ?? 0)) throw new Error(`Process ${on} says ${time}, the wall clock ${wall()}, and it said ${told[on]} before`)
+    if (time < wall() || time < (told[on] ?? 0)) {
+      throw new Error(
+      `Process ${on} says ${time}, the wall clock ${wall()}, and it said ${told[on]} before`
+      )
+    }
     told[on] = time
     return time
   }
@@ -157,7 +174,14 @@ async function createWorld (template: Template, directory: string, setup: Setup)
     const { on } = operation
     const passwordOfUser = (user: number): number => current().users[user]?.password as number
     switch (operation.do) {
-      case 'log in': return { on, ask: 'log in', user: operation.user, password: operation.isRight ? passwordOfUser(operation.user) : -1, scope: operation.scope, way: operation.way }
+      case 'log in': return {
+        on,
+        ask: 'log in',
+        user: operation.user,
+        password: operation.isRight ? passwordOfUser(operation.user) : -1,
+        scope: operation.scope,
+        way: operation.way
+      }
       case 'set the password': return { on, ask: 'set the password', user: operation.user, password: ++passwords }
       case 'set the scopes': return { on, ask: 'set the scopes', user: operation.user, scopes: operation.scopes }
       case 'enable':
@@ -167,8 +191,16 @@ async function createWorld (template: Template, directory: string, setup: Setup)
       case 'log out by cookie': {
         const chosen = pickRefreshToken(operation.session, operation.back)
         if (chosen === undefined) return undefined
-        if (operation.do === 'refresh') return { on, ask: 'refresh', ...chosen, scope: operation.scope, way: operation.way }
-        return operation.do === 'revoke a session' ? { on, ask: 'revoke a session', ...chosen } : { on, ask: 'log out by cookie', ...chosen, target: operation.target }
+        if (operation.do === 'refresh') {
+          return {
+            on, ask: 'refresh', ...chosen, scope: operation.scope, way: operation.way
+          }
+        }
+        return operation.do === 'revoke a session'
+          ? { on, ask: 'revoke a session', ...chosen }
+          : {
+              on, ask: 'log out by cookie', ...chosen, target: operation.target
+            }
       }
     }
     const token = pick(accessTokens, operation.token)
@@ -177,26 +209,48 @@ async function createWorld (template: Template, directory: string, setup: Setup)
       case 'call': return { on, ask: 'call', token, needs: operation.needs }
       case 'revoke a token': return { on, ask: 'revoke a token', token }
       case 'log out': return { on, ask: 'log out', token, target: operation.target }
-      case 'end a session': return { on, ask: 'end a session', token, session: pick(sessions, operation.session) as number }
-      case 'change the password': return { on, ask: 'change the password', token, current: operation.isRight ? passwordOfUser(userOf(token)) : -1, password: ++passwords }
+      case 'end a session': return {
+        on, ask: 'end a session', token, session: pick(sessions, operation.session) as number
+      }
+      case 'change the password': return {
+        on,
+        ask: 'change the password',
+        token,
+        current: operation.isRight ? passwordOfUser(userOf(token)) : -1,
+        password: ++passwords
+      }
     }
   }
 
   /** Gives what was handed out its numbers, and looks at it as a client cannot. */
   function toAnswer ({ outcome, tokens }: Raw, on: number): Answer {
     if (tokens === undefined) return { outcome }
-    const claims = claimsOf(tokens.accessToken) as { sub: string, sid: string, jti: string, iat: number, exp: number, scope: string }
+    const claims = claimsOf(tokens.accessToken) as {
+      sub: string, sid: string, jti: string, iat: number, exp: number, scope: string
+    }
     const parts = parseRefreshToken(tokens.refreshToken)
     if (parts?.sessionId !== claims.sid) throw new Error('The two tokens of one answer are of different sessions')
     let session = sessions.findIndex(({ id }) => id === claims.sid)
     if (session === -1) session = sessions.push({ id: claims.sid, refreshTokens: new Map() }) - 1
     const { refreshTokens } = sessions[session] as KnownSession
     const known = refreshTokens.get(parts.generation)
-    if (known !== undefined && known !== tokens.refreshToken) throw new Error(`Session ${session} has two successors of generation ${parts.generation - 1}`)
+    if (known !== undefined && known !== tokens.refreshToken) {
+      throw new Error(
+      `Session ${session} has two successors of generation ${parts.generation - 1}`
+      )
+    }
     refreshTokens.set(parts.generation, tokens.refreshToken)
-    if (accessTokens.some(token => claimsOf(token).jti === claims.jti)) throw new Error('An access token has the jti of another')
+    if (accessTokens.some(
+      token => claimsOf(token).jti === claims.jti
+    )) throw new Error('An access token has the jti of another')
     const issuedAt = timeOfId(claims.jti) ?? -1
-    if (claims.iat !== Math.floor(issuedAt / SECOND) || claims.exp !== claims.iat + instance(on).accessTokenTtl / SECOND) throw new Error(`A token lives from ${claims.iat} (${issuedAt}) to ${claims.exp}`)
+    if (claims.iat !== Math.floor(
+      issuedAt / SECOND
+    ) || claims.exp !== claims.iat + instance(on).accessTokenTtl / SECOND) {
+      throw new Error(
+      `A token lives from ${claims.iat} (${issuedAt}) to ${claims.exp}`
+      )
+    }
     const grant: Grant = {
       user: template.userIds.indexOf(claims.sub),
       session,
@@ -222,10 +276,16 @@ async function createWorld (template: Template, directory: string, setup: Setup)
   async function ask (requests: readonly Request[]): Promise<void> {
     const times = timesOf(requests)
     const raw = await Promise.all(requests.map(request => instance(request.on).perform(request, wallet)))
-    const exchanges: Exchange[] = requests.map((request, index) => ({ request, answer: toAnswer(raw[index] as Raw, request.on), times: times(request.on) }))
+    const exchanges: Exchange[] = requests.map(
+      (request, index) => ({ request, answer: toAnswer(raw[index] as Raw, request.on), times: times(request.on) })
+    )
     for (const { request, answer, times } of exchanges) {
       const { on, ask, ...rest } = request
-      transcript.push(`${requests.length > 1 ? 'at once: ' : ''}process ${on}: ${ask} ${JSON.stringify(rest)} at ${show(times)} -> ${JSON.stringify(answer)}`)
+      transcript.push(
+        `${requests.length > 1
+          ? 'at once: '
+          : ''}process ${on}: ${ask} ${JSON.stringify(rest)} at ${show(times)} -> ${JSON.stringify(answer)}`
+      )
     }
     const before = states
     states = statesAfter(states, exchanges, lifetimes)
@@ -240,11 +300,18 @@ async function createWorld (template: Template, directory: string, setup: Setup)
   async function look (on: number): Promise<void> {
     const time = Math.max(readKept(), readTime(on))
     const tokenStates = await Promise.all(accessTokens.map(token => instance(on).verify(token)))
-    const sessionStates = await Promise.all(sessions.map(({ refreshTokens }) => instance(on).identify([...refreshTokens.values()].at(-1) as string)))
+    const sessionStates = await Promise.all(sessions.map((
+      { refreshTokens }
+    ) => instance(on).identify([...refreshTokens.values()].at(-1) as string)))
     const wrongIn = (state: State): string[] => [
       ...tokenStates.flatMap((verdict, token) => {
         const isLive = isGood(state, token, time)
-        return isLive === (verdict === 'live') && (isLive || verdict === 'token_revoked' || verdict === 'token_expired') ? [] : [`token ${token} should be ${isLive ? 'live' : 'dead'} and is: ${verdict}`]
+        return isLive === (verdict === 'live') &&
+          (isLive || verdict === 'token_revoked' || verdict === 'token_expired')
+          ? []
+          : [
+          `token ${token} should be ${isLive ? 'live' : 'dead'} and is: ${verdict}`
+            ]
       }),
       ...sessionStates.flatMap((isKnown, number) => {
         const { isEnded, idleUntil, until } = state.sessions[number] as State['sessions'][number]
@@ -258,7 +325,9 @@ async function createWorld (template: Template, directory: string, setup: Setup)
   }
 
   function lengthOf ({ of, plus }: Span): number {
-    return Math.max(0, (of === 'nothing' ? 0 : of === 'second' ? SECOND : of === 'day' ? DAY + SECOND : setup[of]) + plus)
+    return Math.max(
+      0, (of === 'nothing' ? 0 : of === 'second' ? SECOND : of === 'day' ? DAY + SECOND : setup[of]) + plus
+    )
   }
 
   function moveClock (milliseconds: number): void {
@@ -288,7 +357,11 @@ async function createWorld (template: Template, directory: string, setup: Setup)
       // What the store itself takes for expired need not be ended too.
       return row.generation === generation && (row.ended_at === null ? !isEnded || idleUntil <= time : isEnded)
     })
-    if (!states.some(isRight)) throw new Error(`The rows of the sessions are ${JSON.stringify(sessions.map(({ id }) => find.get(id)))}`)
+    if (!states.some(isRight)) {
+      throw new Error(
+      `The rows of the sessions are ${JSON.stringify(sessions.map(({ id }) => find.get(id)))}`
+      )
+    }
     const rows = reader.prepare<[], number>('select count(*) from sessions').pluck().get() ?? 0
     if (rows > sessions.length) throw new Error(`There are ${rows} sessions and ${sessions.length} logins`)
   }
@@ -332,8 +405,12 @@ async function createWorld (template: Template, directory: string, setup: Setup)
           await purge(step.on)
           return await watch(step.on)
         case 'go on': {
-          const login: Operation = { do: 'log in', on: step.on, user: step.user, isRight: true, scope: undefined, way: 'token' }
-          const refresh: Operation = { do: 'refresh', on: 1 - step.on, session: 0, back: 0, scope: undefined, way: 'token' }
+          const login: Operation = {
+            do: 'log in', on: step.on, user: step.user, isRight: true, scope: undefined, way: 'token'
+          }
+          const refresh: Operation = {
+            do: 'refresh', on: 1 - step.on, session: 0, back: 0, scope: undefined, way: 'token'
+          }
           for (const operation of [login, ...Array.from({ length: step.refreshes }, () => refresh)]) {
             const request = resolve(operation)
             if (request !== undefined) await ask([request])
@@ -360,7 +437,9 @@ async function createWorld (template: Template, directory: string, setup: Setup)
       for (const on of [0, 1, 0]) await look(on)
       inspect()
       for (const [session, { refreshTokens }] of sessions.entries()) {
-        await ask([{ on: session % 2, ask: 'refresh', session, generation: Math.max(...refreshTokens.keys()), way: 'token' }])
+        await ask([
+          { on: session % 2, ask: 'refresh', session, generation: Math.max(...refreshTokens.keys()), way: 'token' }
+        ])
       }
       for (const on of [0, 1]) await look(on)
       inspect()

@@ -5,7 +5,9 @@ import { bearer, build, cookieHeader, logIn, logInWithCookies, PASSWORD } from '
 import { assertProblem, buildHost, listen } from '../routes/support.js'
 
 async function logInRaw (app: FastifyInstance): Promise<string[]> {
-  const response = await app.inject({ method: 'POST', url: '/login', payload: { username: 'alice', password: PASSWORD } })
+  const response = await app.inject({
+    method: 'POST', url: '/login', payload: { username: 'alice', password: PASSWORD }
+  })
   return [response.headers['set-cookie'] ?? []].flat()
 }
 
@@ -26,12 +28,19 @@ t.test('where the deployment cannot do Secure the names lose the prefix, which b
   const { cookie } = await logInWithCookies(app)
   t.equal((await app.inject({ url: '/protected-route', headers: { cookie } })).statusCode, 200)
   t.equal((await app.inject({ method: 'POST', url: '/refresh', headers: { cookie } })).statusCode, 200)
-  t.equal((await app.inject({ url: '/protected-route', headers: { cookie: cookie.replaceAll(/(access|refresh)_token/g, '__Host-$1_token') } })).statusCode, 401)
+  t.equal(
+    (await app.inject({
+      url: '/protected-route', headers: { cookie: cookie.replaceAll(/(access|refresh)_token/g, '__Host-$1_token') }
+    })).statusCode,
+    401
+  )
 })
 
 t.test('a prefix of the routes does not change the path: the cookies are for the whole host', async t => {
   const { app } = await build(t, { prefix: '/auth' })
-  const response = await app.inject({ method: 'POST', url: '/auth/login', payload: { username: 'alice', password: PASSWORD } })
+  const response = await app.inject({
+    method: 'POST', url: '/auth/login', payload: { username: 'alice', password: PASSWORD }
+  })
   for (const cookie of response.cookies) t.equal(cookie.path, '/')
   t.equal((await app.inject({ url: '/protected-route', headers: { cookie: cookieHeader(response) } })).statusCode, 200)
 })
@@ -39,7 +48,10 @@ t.test('a prefix of the routes does not change the path: the cookies are for the
 t.test('a cookie without the prefix is not read: a neighbouring subdomain can set that one', async t => {
   const { app } = await build(t)
   const { access_token: token } = await logIn(app)
-  for (const name of ['access_token', '__Secure-access_token', '__host-access_token', 'Host-access_token', '__Host-access_token ', '"__Host-access_token"']) {
+  for (const name of [
+    'access_token', '__Secure-access_token', '__host-access_token', 'Host-access_token', '__Host-access_token ',
+    '"__Host-access_token"'
+  ]) {
     const response = await app.inject({ url: '/protected-route', headers: { cookie: `${name}=${token}` } })
     if (name.trim() !== '__Host-access_token') t.equal(response.statusCode, 401, name)
   }
@@ -48,9 +60,14 @@ t.test('a cookie without the prefix is not read: a neighbouring subdomain can se
 t.test('RFC 6750 2: header and cookie with the same token are one, with different ones 400', async t => {
   const { app } = await build(t)
   const [one, two] = [await logIn(app), await logIn(app, 'bob')]
-  const call = (header: string, cookie: string) => app.inject({ url: '/users/me', headers: { ...bearer(header), cookie: `__Host-access_token=${cookie}` } })
+  const call = (header: string, cookie: string) => app.inject({
+    url: '/users/me', headers: { ...bearer(header), cookie: `__Host-access_token=${cookie}` }
+  })
   t.equal((await call(one.access_token, one.access_token)).json().username, 'alice')
-  for (const [header, cookie] of [[one.access_token, two.access_token], [one.access_token, 'garbage'], ['garbage', one.access_token], ['', one.access_token], [one.access_token, `${one.access_token}=`]]) {
+  for (const [header, cookie] of [
+    [one.access_token, two.access_token], [one.access_token, 'garbage'], ['garbage', one.access_token],
+    ['', one.access_token], [one.access_token, `${one.access_token}=`]
+  ]) {
     const response = await call(header ?? '', cookie ?? '')
     assertProblem(t, response, 400, 'ambiguous_credentials')
     t.match(response.headers['www-authenticate'], /^Bearer error="invalid_request"/)
@@ -62,10 +79,24 @@ t.test('RFC 6750 2: header and cookie with the same token are one, with differen
 t.test('odd Cookie headers are 401 at most, and never 500', async t => {
   const { app } = await build(t)
   const { access_token: token } = await logIn(app)
-  const table = ['', ';', '=', '==;;==', '%', '__Host-access_token', '__Host-access_token=', '__Host-access_token=%', '__Host-access_token=%ff%fe', '__proto__=x; constructor=y', `x${'='.repeat(10_000)}`, 'a=b; '.repeat(5_000), `__Host-access_token=${'x'.repeat(1024 * 1024)}`, '\u00e4=\u00f6', '__Host-access_token="']
-  for (const cookie of table) t.equal((await app.inject({ url: '/protected-route', headers: { cookie } })).statusCode, 401, JSON.stringify(cookie.slice(0, 30)))
-  for (const cookie of [`a=b; __Host-access_token=${token}; c=d`, `;;__Host-access_token=${token};;`, `${'a=b; '.repeat(500)}__Host-access_token=${token}`]) t.equal((await app.inject({ url: '/protected-route', headers: { cookie } })).statusCode, 200, cookie.slice(0, 30))
-  const twice = await app.inject({ url: '/protected-route', headers: { cookie: `__Host-access_token=garbage; __Host-access_token=${token}` } })
+  const table = [
+    '', ';', '=', '==;;==', '%', '__Host-access_token', '__Host-access_token=', '__Host-access_token=%',
+    '__Host-access_token=%ff%fe', '__proto__=x; constructor=y', `x${'='.repeat(10_000)}`, 'a=b; '.repeat(5_000),
+    `__Host-access_token=${'x'.repeat(1024 * 1024)}`, '\u00e4=\u00f6', '__Host-access_token="'
+  ]
+  for (const cookie of table) {
+    t.equal(
+      (await app.inject({ url: '/protected-route', headers: { cookie } })).statusCode, 401,
+      JSON.stringify(cookie.slice(0, 30))
+    )
+  }
+  for (const cookie of [
+    `a=b; __Host-access_token=${token}; c=d`, `;;__Host-access_token=${token};;`,
+    `${'a=b; '.repeat(500)}__Host-access_token=${token}`
+  ]) t.equal((await app.inject({ url: '/protected-route', headers: { cookie } })).statusCode, 200, cookie.slice(0, 30))
+  const twice = await app.inject({
+    url: '/protected-route', headers: { cookie: `__Host-access_token=garbage; __Host-access_token=${token}` }
+  })
   t.ok([200, 400, 401].includes(twice.statusCode), 'twice')
 })
 
@@ -101,9 +132,18 @@ t.test('ASVS 3.5.1, NIST 5.1: a state-changing request on cookies is refused fro
     [{ 'x-forwarded-host': 'evil.example', origin: 'https://evil.example' }, false]
   ]
   for (const [headers, allowed] of table) {
-    const response = await app.inject({ method: 'POST', url: '/protected-route', headers: { ...own, cookie, ...headers } })
+    const response = await app.inject({
+      method: 'POST', url: '/protected-route', headers: { ...own, cookie, ...headers }
+    })
     t.equal(response.statusCode, allowed ? 200 : 403, JSON.stringify(headers))
-    for (const method of ['GET', 'HEAD'] as const) t.equal((await app.inject({ method, url: '/protected-route', headers: { ...own, cookie, ...headers } })).statusCode, 200, `${method} changes nothing: ${JSON.stringify(headers)}`)
+    for (const method of ['GET', 'HEAD'] as const) {
+      t.equal(
+        (await app.inject({
+          method, url: '/protected-route', headers: { ...own, cookie, ...headers }
+        })).statusCode, 200,
+      `${method} changes nothing: ${JSON.stringify(headers)}`
+      )
+    }
   }
 })
 
@@ -111,8 +151,18 @@ t.test('a token in the header is not the business of the cookie rule', async t =
   const { app } = await build(t)
   const { access_token: token } = await logIn(app)
   const foreign = { 'sec-fetch-site': 'cross-site', origin: 'https://spa.example' }
-  t.equal((await app.inject({ method: 'POST', url: '/protected-route', headers: { ...bearer(token), ...foreign } })).statusCode, 200)
-  t.equal((await app.inject({ method: 'POST', url: '/token', headers: foreign, payload: { username: 'alice', password: PASSWORD } })).statusCode, 200)
+  t.equal(
+    (await app.inject({
+      method: 'POST', url: '/protected-route', headers: { ...bearer(token), ...foreign }
+    })).statusCode,
+    200
+  )
+  t.equal(
+    (await app.inject({
+      method: 'POST', url: '/token', headers: foreign, payload: { username: 'alice', password: PASSWORD }
+    })).statusCode,
+    200
+  )
   t.equal((await app.inject({ method: 'POST', url: '/revoke', headers: foreign, payload: { token } })).statusCode, 200)
 })
 
@@ -121,7 +171,9 @@ t.test('a request from another site is refused whether its cookie is good or not
   const { cookie } = await logInWithCookies(app)
   const answers = []
   for (const value of [cookie, '__Host-access_token=garbage']) {
-    const response = await app.inject({ method: 'POST', url: '/protected-route', headers: { cookie: value, 'sec-fetch-site': 'cross-site' } })
+    const response = await app.inject({
+      method: 'POST', url: '/protected-route', headers: { cookie: value, 'sec-fetch-site': 'cross-site' }
+    })
     answers.push([response.statusCode, response.body, response.headers['www-authenticate']])
   }
   t.strictSame(answers[0], answers[1])
@@ -131,7 +183,9 @@ t.test('over real sockets, with the port in the Host header', async t => {
   const { app } = await build(t)
   const origin = await listen(app)
   const { cookie } = await logInWithCookies(app)
-  const post = async (headers: Record<string, string>): Promise<number> => (await fetch(`${origin}/protected-route`, { method: 'POST', headers: { cookie, ...headers } })).status
+  const post = async (headers: Record<string, string>): Promise<number> => (await fetch(
+    `${origin}/protected-route`, { method: 'POST', headers: { cookie, ...headers } }
+  )).status
   t.equal(await post({ origin }), 200)
   t.equal(await post({ origin: 'http://127.0.0.1' }), 403, 'another port is another origin')
   t.equal(await post({ origin: origin.replace('127.0.0.1', 'localhost') }), 403)
@@ -140,7 +194,11 @@ t.test('over real sockets, with the port in the Host header', async t => {
 t.test("the host's own @fastify/cookie is its own, and without one we give it no request.cookies", async t => {
   for (const registers of [true, false]) {
     const { app } = await buildHost(t, {}, async app => {
-      if (registers) await app.register(fastifyCookie, { secret: 'x'.repeat(32), parseOptions: { decode: () => 'mine' } } as object)
+      if (registers) {
+        await app.register(
+          fastifyCookie, { secret: 'x'.repeat(32), parseOptions: { decode: () => 'mine' } } as object
+        )
+      }
       app.get('/mine', { onRequest: app.authenticate }, async (request, reply) => {
         reply.header('set-cookie', 'mine=1')
         return { cookies: (request as { cookies?: unknown }).cookies ?? null }
@@ -157,7 +215,11 @@ t.test('cookies that the host set on the same answer survive', async t => {
   const { app } = await buildHost(t, {}, app => {
     app.addHook('onRequest', async (_request, reply) => { reply.header('set-cookie', 'tracking=1; Path=/') })
   })
-  const response = await app.inject({ method: 'POST', url: '/login', payload: { username: 'alice', password: PASSWORD } })
+  const response = await app.inject({
+    method: 'POST', url: '/login', payload: { username: 'alice', password: PASSWORD }
+  })
   t.equal(response.statusCode, 200)
-  t.strictSame(response.cookies.map(({ name }) => name).sort(), ['__Host-access_token', '__Host-refresh_token', 'tracking'])
+  t.strictSame(
+    response.cookies.map(({ name }) => name).sort(), ['__Host-access_token', '__Host-refresh_token', 'tracking']
+  )
 })

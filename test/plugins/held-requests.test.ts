@@ -7,11 +7,15 @@ import latchkey from '../../app.js'
 import { bearer, build, logIn, PASSWORD, TEST_OPTIONS } from '../helper.js'
 
 /** Sends the head of a request and half of its body; `finish` sends the rest and gives the status. */
-async function hold (app: FastifyInstance, method: string, path: string, token: string, body: string): Promise<{ finish: () => Promise<number> }> {
+async function hold (
+  app: FastifyInstance, method: string, path: string, token: string, body: string
+): Promise<{ finish: () => Promise<number> }> {
   const socket = connect((app.server.address() as AddressInfo).port, '127.0.0.1')
   const { authorization } = bearer(token)
   const guarded = new Promise<void>(resolve => app.server.once('request', () => setImmediate(resolve)))
-  socket.write(`${method} ${path} HTTP/1.1\r\nhost: x\r\nauthorization: ${authorization}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body.slice(0, 1)}`)
+  socket.write(
+    `${method} ${path} HTTP/1.1\r\nhost: x\r\nauthorization: ${authorization}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body.slice(0, 1)}`
+  )
   await guarded
   return {
     async finish () {
@@ -49,7 +53,10 @@ t.test('a password change that is held open until the account is disabled change
   await app.listen({ port: 0 })
   const { access_token: token } = await logIn(app, 'bob')
   const bob = await app.latchkey.users.findByName('bob')
-  const change = await hold(app, 'PUT', '/users/me/password', token, JSON.stringify({ current_password: PASSWORD, new_password: 'the password of a thief' }))
+  const change = await hold(
+    app, 'PUT', '/users/me/password', token,
+    JSON.stringify({ current_password: PASSWORD, new_password: 'the password of a thief' })
+  )
   await app.latchkey.users.disable(bob?.id ?? '')
   t.equal(await change.finish(), 401)
   await app.latchkey.users.enable(bob?.id ?? '')
@@ -61,6 +68,9 @@ t.test('a guard where it would protect nothing stops the boot', async t => {
   t.teardown(() => app.close())
   await app.register(latchkey, TEST_OPTIONS)
   for (const hook of ['preParsing', 'preSerialization', 'onSend', 'onResponse', 'onError']) {
-    t.throws(() => app.get(`/${hook}`, { [hook]: app.requireScopes('admin') }, async () => ''), new RegExp(`A guard protects nothing as the ${hook} hook of GET /${hook}. Use it as an onRequest`))
+    t.throws(
+      () => app.get(`/${hook}`, { [hook]: app.requireScopes('admin') }, async () => ''),
+      new RegExp(`A guard protects nothing as the ${hook} hook of GET /${hook}. Use it as an onRequest`)
+    )
   }
 })

@@ -4,11 +4,18 @@ import { assertDiscreet, assertProblem, buildHost } from '../routes/support.js'
 
 t.test('an unknown path under the prefix is a problem document with 404', async t => {
   const { app } = await build(t, { prefix: '/auth' })
-  for (const url of ['/auth', '/auth/', '/auth/nothing', '/auth/token/', '/auth/token/x', '/auth/TOKEN', '/auth//token', '/auth/user', '/auth/users/me/', '/auth/sessions/a/b', '/auth/openapi.json', '/auth/docs', '/auth/register', '/auth/.well-known/', '/auth/.env', '/auth/../token', '/auth/%2e%2e/token', '/auth/%00', '/auth/nothing?x=1', `/auth/${'x'.repeat(5_000)}`]) {
+  for (const url of [
+    '/auth', '/auth/', '/auth/nothing', '/auth/token/', '/auth/token/x', '/auth/TOKEN', '/auth//token', '/auth/user',
+    '/auth/users/me/', '/auth/sessions/a/b', '/auth/openapi.json', '/auth/docs', '/auth/register', '/auth/.well-known/',
+    '/auth/.env', '/auth/../token', '/auth/%2e%2e/token', '/auth/%00', '/auth/nothing?x=1', `/auth/${'x'.repeat(5_000)}`
+  ]) {
     for (const method of ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'] as const) {
       const response = await app.inject({ method, url })
-      if (url === '/auth/../token' || url === '/auth/%2e%2e/token') t.equal(response.statusCode, 404, `${method} ${url}`)
-      else assertProblem(t, response, 404, 'not_found', `${method} ${url.slice(0, 30)}`)
+      if (url === '/auth/../token' || url === '/auth/%2e%2e/token') {
+        t.equal(
+          response.statusCode, 404, `${method} ${url}`
+        )
+      } else assertProblem(t, response, 404, 'not_found', `${method} ${url.slice(0, 30)}`)
     }
   }
 })
@@ -65,8 +72,14 @@ t.test('a body does not change that: it is not read for a route that is not ther
 
 t.test("with no prefix unknown paths are the host's", async t => {
   for (const prefix of ['', '/auth']) {
-    const { app } = await buildHost(t, { prefix }, app => { app.setNotFoundHandler((_request, reply) => { reply.code(404).send('mine') }) })
-    for (const url of ['/nothing', '/authentic', '/auth.', '/']) t.equal((await app.inject({ url })).body, 'mine', `${prefix} ${url}`)
+    const { app } = await buildHost(
+      t, { prefix }, app => { app.setNotFoundHandler((_request, reply) => { reply.code(404).send('mine') }) }
+    )
+    for (const url of ['/nothing', '/authentic', '/auth.', '/']) {
+      t.equal(
+        (await app.inject({ url })).body, 'mine', `${prefix} ${url}`
+      )
+    }
     if (prefix === '') t.equal((await app.inject({ url: '/auth/nothing' })).body, 'mine')
     else assertProblem(t, await app.inject({ url: '/auth/nothing' }), 404, 'not_found')
   }
@@ -74,7 +87,12 @@ t.test("with no prefix unknown paths are the host's", async t => {
 
 t.test('two instances in one host answer for their own prefix only', async t => {
   const { app } = await build(t, { prefix: '/auth' })
-  t.equal((await app.inject({ method: 'POST', url: '/login', payload: { username: 'alice', password: PASSWORD } })).statusCode, 404)
+  t.equal(
+    (await app.inject({
+      method: 'POST', url: '/login', payload: { username: 'alice', password: PASSWORD }
+    })).statusCode,
+    404
+  )
   const response = await app.inject({ url: '/login' })
   t.notMatch(response.headers['content-type'], /problem/)
   assertDiscreet(t, response)

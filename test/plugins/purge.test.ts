@@ -28,9 +28,14 @@ t.test('expired rules and sessions go once a minute, in steps with pauses, while
     left.push([query(file, 'select 1 from rules').length, query(file, 'select 1 from sessions').length])
     t.equal(timers[0]?.delay, step < 3 ? 50 : 60_000, `the pause after step ${step}`)
   }
-  t.strictSame(left, [[1501, 702], [501, 202], [1, 2]], 'no more than 1,000 rules and 500 sessions in a step, and none that matter')
+  t.strictSame(
+    left, [[1501, 702], [501, 202], [1, 2]], 'no more than 1,000 rules and 500 sessions in a step, and none that matter'
+  )
   t.equal((await app.inject({ url: '/protected-route', headers: bearer(live.access_token) })).statusCode, 200)
-  t.equal((await app.inject({ method: 'POST', url: '/refresh', payload: { refresh_token: live.refresh_token } })).statusCode, 200)
+  t.equal(
+    (await app.inject({ method: 'POST', url: '/refresh', payload: { refresh_token: live.refresh_token } })).statusCode,
+    200
+  )
 })
 
 t.test('a purge that fails is logged and tried again in a minute', async t => {

@@ -17,7 +17,9 @@ async function refresh (app: FastifyInstance, { refresh_token: token }: { refres
 }
 
 /** Two apps on one file: to SQLite they are two connections, as two processes would be. */
-async function buildTwo (t: Parameters<typeof build>[0], clock: TestClock = createTestClock()): Promise<{ one: FastifyInstance, two: FastifyInstance, clock: TestClock, file: string }> {
+async function buildTwo (t: Parameters<typeof build>[0], clock: TestClock = createTestClock()): Promise<{
+  one: FastifyInstance, two: FastifyInstance, clock: TestClock, file: string
+}> {
   const file = databaseFile(t)
   const options: LatchkeyOptions = { database: file, secret: SECRET, now: clock }
   const { app: one } = await build(t, options)
@@ -28,16 +30,28 @@ async function buildTwo (t: Parameters<typeof build>[0], clock: TestClock = crea
 const ENDINGS: Record<string, (app: FastifyInstance, tokens: TokenBody) => Promise<unknown>> = {
   'a revoked access token': (app, tokens) => postForm(app, '/revoke', { token: tokens.access_token }),
   'a revoked refresh token': (app, tokens) => postForm(app, '/revoke', { token: tokens.refresh_token }),
-  'a logout': async (app, tokens) => await app.inject({ method: 'POST', url: '/logout', headers: bearer(tokens.access_token) }),
-  'a logout of all': async (app, tokens) => await app.inject({ method: 'POST', url: '/logout', headers: bearer(tokens.access_token), payload: { target: 'all' } }),
-  'an ended session': async (app, tokens) => await app.inject({ method: 'DELETE', url: `/sessions/${claimsOf(tokens.access_token).sid}`, headers: bearer(tokens.access_token) }),
+  'a logout': async (app, tokens) => await app.inject({
+    method: 'POST', url: '/logout', headers: bearer(tokens.access_token)
+  }),
+  'a logout of all': async (app, tokens) => await app.inject({
+    method: 'POST', url: '/logout', headers: bearer(tokens.access_token), payload: { target: 'all' }
+  }),
+  'an ended session': async (app, tokens) => await app.inject({
+    method: 'DELETE', url: `/sessions/${claimsOf(tokens.access_token).sid}`, headers: bearer(tokens.access_token)
+  }),
   'a disabled user': (app, tokens) => app.latchkey.users.disable(String(claimsOf(tokens.access_token).sub)),
   'a removed user': (app, tokens) => app.latchkey.users.remove(String(claimsOf(tokens.access_token).sub)),
   'scopes taken away': (app, tokens) => app.latchkey.users.setScopes(String(claimsOf(tokens.access_token).sub), []),
-  'a password set by somebody else': (app, tokens) => app.latchkey.users.setPassword(String(claimsOf(tokens.access_token).sub), 'another walrus cobalt lantern'),
-  'a user whose tokens are revoked': (app, tokens) => app.latchkey.revocations.revokeUser(String(claimsOf(tokens.access_token).sub)),
+  'a password set by somebody else': (app, tokens) => app.latchkey.users.setPassword(
+    String(claimsOf(tokens.access_token).sub), 'another walrus cobalt lantern'
+  ),
+  'a user whose tokens are revoked': (app, tokens) => app.latchkey.revocations.revokeUser(String(
+    claimsOf(tokens.access_token).sub
+  )),
   'reuse of a refresh token': async (app, tokens) => {
-    const second = (await postForm(app, '/token', { grant_type: 'refresh_token', refresh_token: tokens.refresh_token })).json()
+    const second = (await postForm(
+      app, '/token', { grant_type: 'refresh_token', refresh_token: tokens.refresh_token }
+    )).json()
     await refresh(app, second)
     await refresh(app, tokens)
   }
@@ -64,7 +78,9 @@ t.test('many requests at once right after it are all refused: none overtakes the
     const [dead, alive] = [await logIn(one), await logIn(one)]
     for (const tokens of [dead, alive]) await statusOf(two, tokens)
     await postForm(one, '/revoke', { token: dead.access_token })
-    const statuses = await Promise.all(Array.from({ length: 40 }, (_, index) => statusOf(two, index % 2 === 0 ? dead : alive)))
+    const statuses = await Promise.all(Array.from(
+      { length: 40 }, (_, index) => statusOf(two, index % 2 === 0 ? dead : alive)
+    ))
     t.strictSame([...new Set(statuses.filter((_, index) => index % 2 === 0))], [401])
     t.strictSame([...new Set(statuses.filter((_, index) => index % 2 === 1))], [200])
   }
@@ -96,7 +112,9 @@ t.test('the same with scopes: a refresh at the other process gives a token that 
   const { one, two } = await buildTwo(t)
   const tokens = await logIn(one)
   await one.latchkey.users.setScopes(String(claimsOf(tokens.access_token).sub), ['items:read'])
-  const next = (await two.inject({ method: 'POST', url: '/refresh', payload: { refresh_token: tokens.refresh_token } })).json()
+  const next = (await two.inject({
+    method: 'POST', url: '/refresh', payload: { refresh_token: tokens.refresh_token }
+  })).json()
   t.equal(next.scope, 'items:read')
   t.equal(await statusOf(two, next), 200)
 })
@@ -104,7 +122,12 @@ t.test('the same with scopes: a refresh at the other process gives a token that 
 t.test('one refresh token at both processes at once: one generation moves', async t => {
   const { one, two, file } = await buildTwo(t)
   const tokens = await logIn(one)
-  const answers = await Promise.all(Array.from({ length: 40 }, (_, index) => postForm(index % 2 === 0 ? one : two, '/token', { grant_type: 'refresh_token', refresh_token: tokens.refresh_token })))
+  const answers = await Promise.all(Array.from(
+    { length: 40 },
+    (_, index) => postForm(
+      index % 2 === 0 ? one : two, '/token', { grant_type: 'refresh_token', refresh_token: tokens.refresh_token }
+    )
+  ))
   t.strictSame([...new Set(answers.map(({ statusCode }) => statusCode))], [200])
   t.equal(new Set(answers.map(response => response.json().refresh_token)).size, 1)
   t.equal(query<{ generation: number }>(file, 'select generation from sessions')[0]?.generation, 2)
@@ -205,7 +228,9 @@ t.test('after a logout of all, a restart and a clock that stepped back an hour, 
   t.equal(await statusOf(after, old), 401)
   const fresh = await logIn(after)
   t.equal(await statusOf(after, fresh), 200)
-  const next = (await after.inject({ method: 'POST', url: '/refresh', payload: { refresh_token: fresh.refresh_token } })).json()
+  const next = (await after.inject({
+    method: 'POST', url: '/refresh', payload: { refresh_token: fresh.refresh_token }
+  })).json()
   t.equal(await statusOf(after, next), 200)
 })
 
@@ -250,7 +275,10 @@ t.test('lost with its database, a service takes no token of before', async t => 
 t.test('a hundred logins beside a disabling leave nothing alive', async t => {
   const { one, two } = await buildTwo(t)
   const alice = await one.latchkey.users.findByName('alice')
-  const logins = Array.from({ length: 60 }, (_, index) => postForm(index % 2 === 0 ? one : two, '/token', { username: 'alice', password: PASSWORD }))
+  const logins = Array.from(
+    { length: 60 },
+    (_, index) => postForm(index % 2 === 0 ? one : two, '/token', { username: 'alice', password: PASSWORD })
+  )
   await new Promise(resolve => setImmediate(resolve))
   await one.latchkey.users.disable(alice?.id ?? '')
   for (const response of await Promise.all(logins)) {

@@ -5,10 +5,13 @@ import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import { readServiceOptions } from '../../lib/options/options.js'
 import { buildServer } from '../../server.js'
 import type { LatchkeyOptions } from '../../app.js'
-import { bearer, build, cookieHeader, createTestClock, logIn, ON_POSTGRES, PASSWORD, postForm, TEST_OPTIONS } from '../helper.js'
+import {
+  bearer, build, cookieHeader, createTestClock, logIn, ON_POSTGRES, PASSWORD, postForm, TEST_OPTIONS
+} from '../helper.js'
 import { assertOAuthError, assertProblem, databaseFile, query, SECRET, visible } from '../routes/support.js'
 
-// Addresses in these tests change with each attempt, as those of an attacker do: the limit for each address has its own tests.
+// Addresses in these tests change with each attempt, as those of an attacker do: the limit for each address has its own
+// tests.
 
 const SECOND = 1_000
 const DAY = 86_400 * SECOND
@@ -23,8 +26,12 @@ function newAddress (): string {
 
 interface From { remoteAddress?: string, headers?: Record<string, string> }
 
-async function attempt (app: FastifyInstance, username: string, password: string, from: From = {}): Promise<LightMyRequestResponse> {
-  return await app.inject({ method: 'POST', url: '/login', remoteAddress: newAddress(), payload: { username, password }, ...from })
+async function attempt (
+  app: FastifyInstance, username: string, password: string, from: From = {}
+): Promise<LightMyRequestResponse> {
+  return await app.inject({
+    method: 'POST', url: '/login', remoteAddress: newAddress(), payload: { username, password }, ...from
+  })
 }
 
 /** Fails so many times from everywhere. */
@@ -44,7 +51,9 @@ t.test('unknown, known and disabled accounts are throttled in the same words, he
     for (const username of ['alice', 'bob', 'nobody']) {
       const seen: unknown[] = []
       for (let time = 0; time < 14; time++) {
-        const response = await app.inject({ method: 'POST', url, remoteAddress: newAddress(), payload: { username, password: 'a wrong password' } })
+        const response = await app.inject({
+          method: 'POST', url, remoteAddress: newAddress(), payload: { username, password: 'a wrong password' }
+        })
         seen.push(visible(response))
         if (time === 11) {
           if (url === '/login') assertProblem(t, response, 429, 'too_many_failures')
@@ -97,7 +106,13 @@ t.test('while a hundred failures have closed the account to strangers, its owner
     ['with a cookie that is none', { headers: { cookie: '__Host-refresh_token=lkr_nonsense' } }, 429]
   ]
   for (const [name, from, status] of table) {
-    const form = await app.inject({ method: 'POST', url: '/token', remoteAddress: newAddress(), ...from, payload: { username: 'alice', password: PASSWORD } })
+    const form = await app.inject({
+      method: 'POST',
+      url: '/token',
+      remoteAddress: newAddress(),
+      ...from,
+      payload: { username: 'alice', password: PASSWORD }
+    })
     t.equal(form.statusCode, status, `${name}, at /token`)
   }
   // Whoever logs in with the cookie leaves that session: last.
@@ -111,7 +126,13 @@ t.test("a page of another site cannot use up the attempts of its visitor's sessi
   const { app } = await build(t, ON)
   const cookie = cookieHeader(await attempt(app, 'alice', PASSWORD))
   for (let time = 0; time < 12; time++) {
-    await app.inject({ method: 'POST', url: '/token', remoteAddress: newAddress(), headers: { cookie, 'sec-fetch-site': 'cross-site' }, payload: { username: 'alice', password: 'a wrong password' } })
+    await app.inject({
+      method: 'POST',
+      url: '/token',
+      remoteAddress: newAddress(),
+      headers: { cookie, 'sec-fetch-site': 'cross-site' },
+      payload: { username: 'alice', password: 'a wrong password' }
+    })
   }
   t.equal((await attempt(app, 'alice', PASSWORD)).statusCode, 429, 'they were those of strangers')
   t.equal((await attempt(app, 'alice', PASSWORD, { headers: { cookie } })).statusCode, 200)
@@ -121,9 +142,21 @@ t.test('a stolen access token does not guess the password; other sessions of its
   const { app } = await build(t, ON)
   const stolen = await logIn(app)
   const own = await logIn(app)
-  const change = async (token: string, current: string, password = 'another walrus cobalt lantern'): Promise<LightMyRequestResponse> =>
-    await app.inject({ method: 'PUT', url: '/users/me/password', remoteAddress: newAddress(), headers: bearer(token), payload: { current_password: current, new_password: password } })
-  for (let time = 0; time < 11; time++) assertProblem(t, await change(stolen.access_token, 'a wrong password'), 403, 'wrong_password')
+  const change = async (
+    token: string, current: string, password = 'another walrus cobalt lantern'
+  ): Promise<LightMyRequestResponse> =>
+    await app.inject({
+      method: 'PUT',
+      url: '/users/me/password',
+      remoteAddress: newAddress(),
+      headers: bearer(token),
+      payload: { current_password: current, new_password: password }
+    })
+  for (let time = 0; time < 11; time++) {
+    assertProblem(
+      t, await change(stolen.access_token, 'a wrong password'), 403, 'wrong_password'
+    )
+  }
   assertProblem(t, await change(stolen.access_token, PASSWORD), 429, 'too_many_failures')
   assertProblem(t, await change(own.access_token, PASSWORD, 'short'), 400, 'password_rejected')
   t.equal((await change(own.access_token, PASSWORD)).statusCode, 204)
@@ -136,7 +169,11 @@ t.test("the host's own accounts have the same throttle, over the name that was t
     users: {
       async authenticate (username, password) {
         asked++
-        return username === 'alice@example.com' && password === PASSWORD ? { id: 'u1', username: 'Alice', scopes: [] } : null
+        return username === 'alice@example.com' && password === PASSWORD
+          ? {
+              id: 'u1', username: 'Alice', scopes: []
+            }
+          : null
       },
       find: async () => ({ id: 'u1', username: 'Alice', scopes: [] })
     }
@@ -189,7 +226,9 @@ function watchStatements (t: Test): string[] {
   return texts
 }
 
-t.test('a failed login does the same work in the same order, whether there is such an account', { skip: ON_POSTGRES }, async t => {
+t.test('a failed login does the same work in the same order, whether there is such an account', {
+  skip: ON_POSTGRES
+}, async t => {
   for (const rateLimit of [true, false]) {
     const texts = watchStatements(t)
     const { app } = await build(t, { rateLimit })
@@ -255,14 +294,21 @@ t.test('a login reads its account and its throttle once, and commits twice', { s
 
 t.test('fifty honest logins at once, from one address, all get in', async t => {
   const { app } = await build(t, ON)
-  const logins = await Promise.all(Array.from({ length: 50 }, () => postForm(app, '/token', { username: 'alice', password: PASSWORD })))
+  const logins = await Promise.all(Array.from(
+    { length: 50 }, () => postForm(app, '/token', { username: 'alice', password: PASSWORD })
+  ))
   t.strictSame([...new Set(logins.map(({ statusCode }) => statusCode))], [200])
 })
 
 t.test('one address does not fill the hash queue: others get in while it floods', async t => {
   const { app } = await build(t, { bcryptCost: 7 })
-  const flood = Array.from({ length: 150 }, async () => (await attempt(app, 'nobody', 'a wrong password', { remoteAddress: '203.0.113.9' })).statusCode)
-  const others = await Promise.all(Array.from({ length: 20 }, async () => (await attempt(app, 'alice', PASSWORD)).statusCode))
+  const flood = Array.from(
+    { length: 150 },
+    async () => (await attempt(app, 'nobody', 'a wrong password', { remoteAddress: '203.0.113.9' })).statusCode
+  )
+  const others = await Promise.all(Array.from(
+    { length: 20 }, async () => (await attempt(app, 'alice', PASSWORD)).statusCode
+  ))
   t.strictSame([...new Set(others)], [200])
   const flooded = await Promise.all(flood)
   t.strictSame([...new Set(flooded)].sort(), [401, 503])
@@ -287,7 +333,9 @@ t.test('two blocks in the trail are two events, and none of them holds what was 
 /** The service, as its environment has it. */
 async function buildService (t: Test, trustProxy: string[] | undefined): Promise<FastifyInstance> {
   const options = { ...TEST_OPTIONS, rateLimit: true, now: createTestClock(), docs: false }
-  const app = await buildServer(options, readServiceOptions({ logLevel: 'silent', ...trustProxy === undefined ? {} : { trustProxy } }))
+  const app = await buildServer(
+    options, readServiceOptions({ logLevel: 'silent', ...trustProxy === undefined ? {} : { trustProxy } })
+  )
   t.teardown(() => app.close())
   await app.ready()
   await app.latchkey.users.add({ username: 'alice', password: PASSWORD })
@@ -297,13 +345,22 @@ async function buildService (t: Test, trustProxy: string[] | undefined): Promise
 t.test('X-Forwarded-For makes a place known, or another address, only behind a proxy that is trusted', async t => {
   for (const trustProxy of [undefined, ['127.0.0.1']]) {
     const app = await buildService(t, trustProxy)
-    const from = (address: string, remoteAddress = '127.0.0.1'): From => ({ remoteAddress, headers: { 'x-forwarded-for': address } })
+    const from = (address: string, remoteAddress = '127.0.0.1'): From => ({
+      remoteAddress, headers: { 'x-forwarded-for': address }
+    })
     t.equal((await attempt(app, 'alice', PASSWORD, from('198.51.100.7'))).statusCode, 200)
     for (let time = 0; time < 12; time++) await attempt(app, 'alice', 'a wrong password', from(newAddress()))
     const name = trustProxy === undefined ? 'without trustProxy' : 'with trustProxy'
     const isTrusted = trustProxy !== undefined
-    t.equal((await attempt(app, 'alice', PASSWORD, from('198.51.100.7'))).statusCode, isTrusted ? 200 : 429, `${name}, the owner`)
-    // 13 failed from the proxy's address where the header does not count: that was the known place, and strangers are another.
-    t.equal((await attempt(app, 'alice', PASSWORD, from('198.51.100.7', '203.0.113.77'))).statusCode, isTrusted ? 429 : 200, `${name}, who forges the header`)
+    t.equal(
+      (await attempt(app, 'alice', PASSWORD, from('198.51.100.7'))).statusCode, isTrusted ? 200 : 429,
+      `${name}, the owner`
+    )
+    // 13 failed from the proxy's address where the header does not count: that was the known place, and strangers are
+    // another.
+    t.equal(
+      (await attempt(app, 'alice', PASSWORD, from('198.51.100.7', '203.0.113.77'))).statusCode, isTrusted ? 429 : 200,
+      `${name}, who forges the header`
+    )
   }
 })

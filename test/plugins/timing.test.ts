@@ -7,8 +7,9 @@ import { createRandom } from '../lib/support.js'
 import { createTestClock, PASSWORD, TEST_OPTIONS } from '../helper.js'
 import { createHost, databaseFile, query, SECRET, visible } from '../routes/support.js'
 
-// Whether an account exists, and whether it is disabled, must not show in the time of the answer. No time is compared with a number
-// here: a statistical test compares the times with each other, and is shown to find a difference that is put there on purpose.
+// Whether an account exists, and whether it is disabled, must not show in the time of the answer. No time is compared
+// with a number here: a statistical test compares the times with each other, and is shown to find a difference that is
+// put there on purpose.
 
 // A machine that is busy with other things takes its time.
 t.setTimeout(180_000)
@@ -22,8 +23,8 @@ type Kind = typeof KINDS[number]
 const CERTAIN = 1e-6
 
 /**
- * The two-sided p-value of Wilcoxon's signed-rank test of pairs that were measured next to each other, in random order: that the
- * machine gets slower over time says nothing. Normal approximation, good for more than 30 pairs.
+ * The two-sided p-value of Wilcoxon's signed-rank test of pairs that were measured next to each other, in random order:
+ * that the machine gets slower over time says nothing. Normal approximation, good for more than 30 pairs.
  */
 function signedRank (first: readonly number[], second: readonly number[]): number {
   const differences = first.map((value, index) => value - (second[index] ?? 0)).filter(difference => difference !== 0)
@@ -37,17 +38,24 @@ function signedRank (first: readonly number[], second: readonly number[]): numbe
 /** Abramowitz and Stegun 7.1.26: the error is less than 2e-7. */
 function complementaryError (x: number): number {
   const u = 1 / (1 + 0.3275911 * x)
-  return Math.max(0, u * (0.254829592 + u * (-0.284496736 + u * (1.421413741 + u * (-1.453152027 + u * 1.061405429)))) * Math.exp(-x * x))
+  return Math.max(
+    0,
+    u * (0.254829592 + u * (-0.284496736 + u * (1.421413741 + u * (-1.453152027 + u * 1.061405429)))) * Math.exp(-x * x)
+  )
 }
 
 const COST = 5
 
 /** An app with the throttle on, an account that is in order, whose hash has this cost, and one that is disabled. */
-async function buildApp (t: Test, cost = COST): Promise<{ app: FastifyInstance, clock: ReturnType<typeof createTestClock> }> {
+async function buildApp (t: Test, cost = COST): Promise<{
+  app: FastifyInstance, clock: ReturnType<typeof createTestClock>
+}> {
   const file = databaseFile(t)
   const clock = createTestClock()
   const app = createHost(t)
-  await app.register(latchkey, { ...TEST_OPTIONS, bcryptCost: COST, rateLimit: true, database: file, secret: SECRET, now: clock })
+  await app.register(
+    latchkey, { ...TEST_OPTIONS, bcryptCost: COST, rateLimit: true, database: file, secret: SECRET, now: clock }
+  )
   await app.ready()
   for (const username of ['wrong', 'disabled']) await app.latchkey.users.add({ username, password: PASSWORD })
   query(file, "update users set disabled_at = 1 where username = 'disabled'")
@@ -56,7 +64,9 @@ async function buildApp (t: Test, cost = COST): Promise<{ app: FastifyInstance, 
 }
 
 /** Times of one kind each, measured in turns whose order is random. */
-async function measure (app: FastifyInstance, rounds: number, beforeRound: () => void): Promise<Record<Kind, number[]>> {
+async function measure (
+  app: FastifyInstance, rounds: number, beforeRound: () => void
+): Promise<Record<Kind, number[]>> {
   const random = createRandom(19)
   const times: Record<Kind, number[]> = { unknown: [], wrong: [], disabled: [] }
   for (let round = -5; round < rounds; round++) {
@@ -66,7 +76,9 @@ async function measure (app: FastifyInstance, rounds: number, beforeRound: () =>
     for (const [index, { kind }] of order.entries()) {
       const remoteAddress = `10.${index}.${(round + 5) >> 8}.${(round + 5) & 255}`
       const start = performance.now()
-      const response = await app.inject({ method: 'POST', url: '/login', remoteAddress, payload: { username: kind, password: WRONG } })
+      const response = await app.inject({
+        method: 'POST', url: '/login', remoteAddress, payload: { username: kind, password: WRONG }
+      })
       const time = performance.now() - start
       // The seconds that are left of the minute go on by themselves.
       seen.add(JSON.stringify(visible(response)).replace(/;t=\d+/, ''))
@@ -83,7 +95,12 @@ function median (times: readonly number[]): number {
 
 function compare (times: Record<Kind, number[]>): Array<{ pair: string, p: number }> {
   const pairs: Array<[Kind, Kind]> = [['unknown', 'wrong'], ['unknown', 'disabled'], ['wrong', 'disabled']]
-  return pairs.map(([first, second]) => ({ pair: `${first} ${median(times[first])}, ${second} ${median(times[second])}`, p: signedRank(times[first], times[second]) }))
+  return pairs.map(
+    ([first, second]) => ({
+      pair: `${first} ${median(times[first])}, ${second} ${median(times[second])}`,
+      p: signedRank(times[first], times[second])
+    })
+  )
 }
 
 /** So many rounds find the difference on this machine, as busy as it is: as many must find none where there is none. */
@@ -97,7 +114,11 @@ t.test('a difference is found: the hash of one account costs more than that of t
     const more = await measure(app, 60, () => clock.move(DAY))
     for (const kind of KINDS) times[kind].push(...more[kind])
   }
-  for (const { pair, p } of compare(times)) t.ok(pair.includes('wrong') ? p < CERTAIN : p > CERTAIN, `${pair}: p = ${p}`)
+  for (const { pair, p } of compare(times)) {
+    t.ok(
+      pair.includes('wrong') ? p < CERTAIN : p > CERTAIN, `${pair}: p = ${p}`
+    )
+  }
   needed = Math.max(needed, times.wrong.length)
 })
 
@@ -109,7 +130,10 @@ t.test('unknown user, wrong password and disabled user get the same answer in th
 
   // The rounds that do not count are eleven failures, and more, on the same day.
   for (let round = 0; round < 3; round++) await measure(app, 0, () => {})
-  t.equal((await app.inject({ method: 'POST', url: '/login', payload: { username: 'unknown', password: WRONG } })).statusCode, 429)
+  t.equal(
+    (await app.inject({ method: 'POST', url: '/login', payload: { username: 'unknown', password: WRONG } })).statusCode,
+    429
+  )
   const blocked = await measure(app, 200, () => {})
   for (const { pair, p } of compare(blocked)) t.ok(p > CERTAIN, `blocked: ${pair}: p = ${p}`)
 })
@@ -117,7 +141,9 @@ t.test('unknown user, wrong password and disabled user get the same answer in th
 t.test('the statistical test finds what is there and nothing else', async t => {
   const random = createRandom(7)
   // Times as they are: most alike, a few far out, slower towards the end.
-  const draw = (round: number): number => 5 + round / 100 + random.next() + (random.next() < 0.05 ? 50 * random.next() : 0)
+  const draw = (
+    round: number
+  ): number => 5 + round / 100 + random.next() + (random.next() < 0.05 ? 50 * random.next() : 0)
   const sample = (shift: number): number[] => Array.from({ length: 200 }, (_, round) => draw(round) + shift)
   let alarms = 0
   for (let run = 0; run < 500; run++) if (signedRank(sample(0), sample(0)) < 0.01) alarms++

@@ -9,7 +9,9 @@ t.test('what the host gives must be a user: nothing else becomes one, and no tex
   const odd: unknown[] = [
     'm', 42, true, [], {},
     { ...MALLORY, id: 42 }, { ...MALLORY, id: '' }, { ...MALLORY, username: undefined },
-    { ...MALLORY, scopes: 'users:read-only' }, { ...MALLORY, scopes: ['users:read admin'] }, { ...MALLORY, scopes: [1] }, { ...MALLORY, scopes: undefined }
+    { ...MALLORY, scopes: 'users:read-only' }, {
+      ...MALLORY, scopes: ['users:read admin']
+    }, { ...MALLORY, scopes: [1] }, { ...MALLORY, scopes: undefined }
   ]
   for (const user of odd) {
     const directory = { authenticate: async () => user as User, find: async () => user as User }
@@ -27,11 +29,15 @@ t.test('a revocation that is acknowledged while the host is asked kills what is 
     return MALLORY
   }
   const { app } = await build(t, { users: { authenticate: answer, find: answer } })
-  const statusOf = async (token: string): Promise<number> => (await app.inject({ url: '/admin/', headers: bearer(token) })).statusCode
+  const statusOf = async (token: string): Promise<number> => (await app.inject({
+    url: '/admin/', headers: bearer(token)
+  })).statusCode
 
   const before = (await postForm(app, '/token', { username: 'mallory', password: 'x' })).json<TokenBody>()
   whileAsked = async () => { await app.latchkey.revocations.revokeUser('m') }
-  const refreshed = (await postForm(app, '/token', { grant_type: 'refresh_token', refresh_token: before.refresh_token })).json<TokenBody>()
+  const refreshed = (await postForm(
+    app, '/token', { grant_type: 'refresh_token', refresh_token: before.refresh_token }
+  )).json<TokenBody>()
   t.equal(await statusOf(before.access_token), 401)
   t.equal(await statusOf(refreshed.access_token), 401, 'refresh')
   const login = (await postForm(app, '/token', { username: 'mallory', password: 'x' })).json<TokenBody>()
@@ -48,7 +54,9 @@ t.test('a claims hook that fails costs the client nothing, and tells it nothing'
     return { tenant: 1 }
   }
   const { app, clock } = await build(t, { claims })
-  const tokens = (await postForm(app, '/token', { username: 'alice', password: 'marble otter sings at noon' })).json<TokenBody>()
+  const tokens = (await postForm(
+    app, '/token', { username: 'alice', password: 'marble otter sings at noon' }
+  )).json<TokenBody>()
   fails = true
   const failed = await postForm(app, '/token', { grant_type: 'refresh_token', refresh_token: tokens.refresh_token })
   t.equal(failed.statusCode, 500)

@@ -5,12 +5,16 @@ import { startPostgres } from './server.js'
 
 // The thread behind databases.ts.
 
-const { port, signal, server } = workerData as { port: MessagePort, signal: Int32Array<SharedArrayBuffer>, server: string | undefined }
+const { port, signal, server } = workerData as {
+  port: MessagePort, signal: Int32Array<SharedArrayBuffer>, server: string | undefined
+}
 const own = server === undefined ? await startPostgres() : undefined
 const url = own?.url ?? server ?? ''
 pg.types.setTypeParser(20, Number)
 
-async function answer ({ url: of = url, text, values }: { url?: string, text: string, values?: unknown[] }): Promise<{ rows: unknown[], error?: string }> {
+async function answer (
+  { url: of = url, text, values }: { url?: string, text: string, values?: unknown[] }
+): Promise<{ rows: unknown[], error?: string }> {
   const client = new pg.Client(of)
   try {
     await client.connect()

@@ -10,7 +10,10 @@ let thread: { worker: Worker, port: MessagePort, signal: Int32Array<SharedArrayB
 function startThread (): NonNullable<typeof thread> {
   const signal = new Int32Array(new SharedArrayBuffer(4))
   const { port1: port, port2 } = new MessageChannel()
-  const worker = new Worker(new URL('./asker.js', import.meta.url), { workerData: { port: port2, signal, server: process.env.LATCHKEY_TEST_POSTGRES }, transferList: [port2] })
+  const worker = new Worker(
+    new URL('./asker.js', import.meta.url),
+    { workerData: { port: port2, signal, server: process.env.LATCHKEY_TEST_POSTGRES }, transferList: [port2] }
+  )
   worker.unref()
   return { worker, port, signal }
 }
@@ -26,7 +29,10 @@ function ask (question: { url?: string, text: string, values?: unknown[] }): unk
   return rows
 }
 
-/** The URL of a new, empty database on the server of `LATCHKEY_TEST_POSTGRES`, or of one that is started for this process. */
+/**
+ * The URL of a new, empty database on the server of `LATCHKEY_TEST_POSTGRES`, or of one that is started for this
+ * process.
+ */
 export function createDatabase (): string {
   const name = `test_${randomUUID().replaceAll('-', '')}`
   const isFirst = thread === undefined

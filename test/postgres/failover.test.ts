@@ -8,7 +8,8 @@ import { BOUND, isYes, logInWith, look, lookUntil, makeDatabase, must, readiness
 import { createLink } from './proxy.js'
 import { startPostgres } from './server.js'
 
-// The database is cut off, and dies, while nodes serve. Nothing acknowledged is lost, nothing unknown is taken for a yes, and nobody restarts a node.
+// The database is cut off, and dies, while nodes serve. Nothing acknowledged is lost, nothing unknown is taken for a
+// yes, and nobody restarts a node.
 
 t.setTimeout(180_000)
 
@@ -36,10 +37,15 @@ t.test('a node that is cut off says 503 after the bound, and knows all when it i
     // A login needs the database: it is answered all the same.
     const login = call(far.url, '/token', { form: { grant_type: 'password', username: 'alice', password: PASSWORD } })
     await must(200, askRevoke(near.url, round === 0 ? revoked : ended.refresh_token))
-    const looks = (await Promise.all([kept.access_token, token].map(one => lookUntil(far.url, one, ({ asked }) => asked > cutAt + 2 * BOUND)))).flat()
+    const looks = (await Promise.all([kept.access_token, token].map(
+      one => lookUntil(far.url, one, ({ asked }) => asked > cutAt + 2 * BOUND)
+    ))).flat()
     const late = looks.filter(({ asked }) => asked > cutAt + BOUND)
     t.ok(late.length > 0)
-    t.same(late.filter(({ status, code }) => status !== 503 || code !== 'revocation_unknown'), [], 'nothing but 503 after the bound')
+    t.same(
+      late.filter(({ status, code }) => status !== 503 || code !== 'revocation_unknown'), [],
+      'nothing but 503 after the bound'
+    )
     // It asks for no longer than the bound; the rest is for a machine that is busy.
     t.ok(Math.max(...looks.map(({ asked, answered }) => answered - asked)) < 5 * BOUND, 'each answered soon')
 
@@ -47,7 +53,10 @@ t.test('a node that is cut off says 503 after the bound, and knows all when it i
     t.equal(ready.status, 503)
     const { detail } = await ready.json() as { detail: string }
     const age = Number(/last complete ([\d.]+) seconds ago/.exec(detail)?.[1])
-    t.ok(age > BOUND / 1_000 && age <= (performance.now() - cutAt) / 1_000 + 1, `it says how old what it knows is: ${detail}`)
+    t.ok(
+      age > BOUND / 1_000 && age <= (performance.now() - cutAt) / 1_000 + 1,
+      `it says how old what it knows is: ${detail}`
+    )
     t.equal((await fetch(`${far.url}/health/live`)).status, 200)
     const unanswered = await login
     t.equal(unanswered?.status, 503, 'a login is told to come back')
@@ -55,13 +64,23 @@ t.test('a node that is cut off says 503 after the bound, and knows all when it i
 
     if (round === 1) link.reset()
     link.restore()
-    const [dead, alive] = await Promise.all([lookUntil(far.url, token, ({ status }) => status === 401), lookUntil(far.url, kept.access_token, isYes)])
+    const [dead, alive] = await Promise.all([
+      lookUntil(far.url, token, ({ status }) => status === 401), lookUntil(far.url, kept.access_token, isYes)
+    ])
     t.notOk(dead.some(isYes), 'what was revoked meanwhile is refused from the first')
-    t.comment(`${round === 0 ? 'the bytes flow again' : 'the connections are reset'}: served again after ${((alive.at(-1)?.answered ?? 0) - (dead[0]?.asked ?? 0)).toFixed(0)} ms`)
+    t.comment(
+      `${round === 0
+        ? 'the bytes flow again'
+        : 'the connections are reset'}: served again after ${((alive.at(
+          -1
+        )?.answered ?? 0) - (dead[0]?.asked ?? 0)).toFixed(0)} ms`
+    )
     await until('ready again', async () => await readiness(far.url) === 200)
     t.equal((await look(far.url, token)).status, 401)
     t.ok(await ageByMetric() <= BOUND / 1_000)
-    await must(200, call(far.url, '/token', { form: { grant_type: 'password', username: 'alice', password: PASSWORD } }))
+    await must(
+      200, call(far.url, '/token', { form: { grant_type: 'password', username: 'alice', password: PASSWORD } })
+    )
   }
   for (const { errors } of [near, far]) t.equal(errors, '', 'no warning of a leak either')
 })
@@ -85,7 +104,9 @@ function createLoad (nodes: readonly Service[]) {
   const nextUrl = (): string => nodes[turn++ % nodes.length]?.url ?? ''
 
   /** The answer: of this status, or undefined for a 503. */
-  async function ask (name: string, status: number, send: (url: string) => Promise<Answer | undefined>): Promise<Answer | undefined> {
+  async function ask (
+    name: string, status: number, send: (url: string) => Promise<Answer | undefined>
+  ): Promise<Answer | undefined> {
     const answer = await send(nextUrl())
     if (answer?.status === status) return answer
     if (answer?.status === 503) counts['told to come back']++
@@ -93,7 +114,9 @@ function createLoad (nodes: readonly Service[]) {
     return undefined
   }
 
-  async function retry (name: string, send: (url: string) => Promise<Answer | undefined>): Promise<TokenBody | undefined> {
+  async function retry (
+    name: string, send: (url: string) => Promise<Answer | undefined>
+  ): Promise<TokenBody | undefined> {
     const deadline = performance.now() + 60_000
     while (violations.length === 0) {
       const answer = await ask(name, 200, send)
@@ -108,7 +131,9 @@ function createLoad (nodes: readonly Service[]) {
     const tokens = await retry('login', url => askToken(url, username))
     if (tokens === undefined) return undefined
     counts.logins++
-    const session: Session = { state: 'live', refreshToken: tokens.refresh_token, accessTokens: new Map([[tokens.access_token, 'live']]) }
+    const session: Session = {
+      state: 'live', refreshToken: tokens.refresh_token, accessTokens: new Map([[tokens.access_token, 'live']])
+    }
     sessions.push(session)
     return session
   }
@@ -116,14 +141,18 @@ function createLoad (nodes: readonly Service[]) {
   /** Two tabs of an honest client, each of which tries until it gets an answer: the same one. */
   async function refresh (session: Session): Promise<void> {
     const { refreshToken } = session
-    const tabs = await Promise.all(Array.from({ length: 2 }, () => retry('refresh', url => askRefresh(url, refreshToken))))
+    const tabs = await Promise.all(Array.from(
+      { length: 2 }, () => retry('refresh', url => askRefresh(url, refreshToken))
+    ))
     for (const tokens of tabs) {
       if (tokens === undefined) return
       counts.refreshes++
       session.refreshToken = tokens.refresh_token
       session.accessTokens.set(tokens.access_token, 'live')
     }
-    if (new Set(tabs.map(tokens => tokens?.refresh_token)).size > 1) violations.push('a refresh token has two successors')
+    if (new Set(tabs.map(
+      tokens => tokens?.refresh_token
+    )).size > 1) violations.push('a refresh token has two successors')
   }
 
   async function revoke (session: Session): Promise<void> {
@@ -166,11 +195,19 @@ function createLoad (nodes: readonly Service[]) {
         const isDead = state === 'ended' || of === 'revoked'
         for (const { url } of nodes) {
           const answer = await look(url, token)
-          if (isDead ? answer.status !== 401 : !isYes(answer)) violations.push(`an access token of a session that is ${state}, itself ${of}: ${answer.status} ${answer.code}`)
+          if (isDead ? answer.status !== 401 : !isYes(answer)) {
+            violations.push(
+            `an access token of a session that is ${state}, itself ${of}: ${answer.status} ${answer.code}`
+            )
+          }
         }
       }
       const refreshed = await askRefresh(nextUrl(), refreshToken)
-      if (refreshed?.status !== (state === 'live' ? 200 : 400)) violations.push(`a refresh of a session that is ${state}: ${refreshed?.status}`)
+      if (refreshed?.status !== (state === 'live' ? 200 : 400)) {
+        violations.push(
+        `a refresh of a session that is ${state}: ${refreshed?.status}`
+        )
+      }
     }
   }
 

@@ -13,7 +13,10 @@ import { startPostgres } from './server.js'
 /** Milliseconds within which a revocation must hold everywhere: the default. */
 export const BOUND = 1_000
 
-/** Milliseconds after which something that recovers by itself, within a few seconds, has failed to. Loaded machines take their time. */
+/**
+ * Milliseconds after which something that recovers by itself, within a few seconds, has failed to. Loaded machines take
+ * their time.
+ */
 const PATIENCE = 30_000
 
 /** The URL of a new database, on the server of `LATCHKEY_TEST_POSTGRES` or on one that ends with this file. */
@@ -32,7 +35,9 @@ function environmentOf (database: string): Record<string, string> {
 }
 
 /** Starts a node: a process of its own, by the command line. */
-export async function startNode (t: Test, database: string, { env = {}, nodeArgs = [] }: { env?: Record<string, string>, nodeArgs?: string[] } = {}): Promise<Service> {
+export async function startNode (
+  t: Test, database: string, { env = {}, nodeArgs = [] }: { env?: Record<string, string>, nodeArgs?: string[] } = {}
+): Promise<Service> {
   return await serve(t, tmpdir(), { env: { ...environmentOf(database), ...env }, nodeArgs })
 }
 
@@ -46,13 +51,19 @@ export async function runVerb (database: string, args: string[], input = ''): Pr
 /** Expects this of an answer, and gives it. */
 export async function must (status: number, answer: ReturnType<typeof call>): Promise<Record<string, unknown>> {
   const given = await answer
-  if (given?.status !== status) throw new Error(`${status} was expected: ${given?.status} ${JSON.stringify(given?.body)}`)
+  if (given?.status !== status) {
+    throw new Error(
+    `${status} was expected: ${given?.status} ${JSON.stringify(given?.body)}`
+    )
+  }
   return given.body ?? {}
 }
 
 /** Logs in; throws where that does not work. */
 export async function logInWith (url: string, username: string, password: string): Promise<TokenBody> {
-  return await must(200, call(url, '/token', { form: { grant_type: 'password', username, password } })) as unknown as TokenBody
+  return await must(
+    200, call(url, '/token', { form: { grant_type: 'password', username, password } })
+  ) as unknown as TokenBody
 }
 
 /** One answer to a protected call, and when it was asked for and came (milliseconds of `performance.now()`). */
@@ -63,7 +74,10 @@ export interface Look {
   code: string
 }
 
-/** A protected call that needs nothing but the verification: a token that is good lacks the scope, and gets 403. Asked again where the machine is too busy. */
+/**
+ * A protected call that needs nothing but the verification: a token that is good lacks the scope, and gets 403. Asked
+ * again where the machine is too busy.
+ */
 export async function look (url: string, token: string): Promise<Look> {
   for (;;) {
     const asked = performance.now()
@@ -76,7 +90,10 @@ export async function look (url: string, token: string): Promise<Look> {
 
 /** What a node has said of faults of its own: that the machine is too busy is none. */
 export function faultsOf ({ output, errors }: Service): string[] {
-  return [...output.split('\n').filter(line => line.includes('"level":50') && !line.includes('eventLoopDelay')), ...errors.split('\n').filter(line => line !== '')]
+  return [
+    ...output.split('\n').filter(line => line.includes('"level":50') && !line.includes('eventLoopDelay')),
+    ...errors.split('\n').filter(line => line !== '')
+  ]
 }
 
 /** Whether the token was taken for a good one. */
@@ -85,14 +102,20 @@ export function isYes ({ status }: Look): boolean {
 }
 
 /** Makes protected calls without a pause, one after the other, until `end` says so of one; all of them. */
-export async function lookUntil (url: string, token: string, end: (look: Look) => boolean, patience = PATIENCE): Promise<Look[]> {
+export async function lookUntil (
+  url: string, token: string, end: (look: Look) => boolean, patience = PATIENCE
+): Promise<Look[]> {
   const looks: Look[] = []
   const deadline = performance.now() + patience
   for (;;) {
     const next = await look(url, token)
     looks.push(next)
     if (end(next)) return looks
-    if (performance.now() > deadline) throw new Error(`It does not come: the last answer was ${next.status} ${next.code}`)
+    if (performance.now() > deadline) {
+      throw new Error(
+      `It does not come: the last answer was ${next.status} ${next.code}`
+      )
+    }
   }
 }
 
@@ -100,10 +123,13 @@ export async function lookUntil (url: string, token: string, end: (look: Look) =
 export type Ending = () => Promise<unknown>
 
 /**
- * Ends a token, and looks from before to after at each of the other nodes. Gives for each how long after the acknowledgement the first refusal came,
- * in milliseconds (0: before it), and fails on a yes that was asked for after the bound, or after a no.
+ * Ends a token, and looks from before to after at each of the other nodes. Gives for each how long after the
+ * acknowledgement the first refusal came, in milliseconds (0: before it), and fails on a yes that was asked for after
+ * the bound, or after a no.
  */
-export async function measureEnding (t: Test, others: readonly Service[], token: string, end: Ending, name: string): Promise<number[]> {
+export async function measureEnding (
+  t: Test, others: readonly Service[], token: string, end: Ending, name: string
+): Promise<number[]> {
   for (const { url } of others) t.ok(isYes(await look(url, token)), `${name}: good before`)
   let acknowledged = Infinity
   const watching = others.map(({ url }) => lookUntil(url, token, ({ status }) => status === 401))
@@ -121,7 +147,9 @@ export async function measureEnding (t: Test, others: readonly Service[], token:
 /** The percentiles of times, as a line. */
 export function describeTimes (times: readonly number[]): string {
   const sorted = [...times].sort((a, b) => a - b)
-  const at = (share: number): string => (sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? NaN).toFixed(1)
+  const at = (share: number): string => (sorted[Math.min(
+    sorted.length - 1, Math.floor(share * sorted.length)
+  )] ?? NaN).toFixed(1)
   return `${sorted.length} measured, p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, max ${at(1)} ms`
 }
 

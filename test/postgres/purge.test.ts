@@ -21,7 +21,11 @@ t.test('one node purges while the other looks on, and one that dies in the middl
   const { app: two } = await build(t, options)
   const [timerOfOne, timerOfTwo] = timers.splice(0)
   const old = clock() - 2 * DAY
-  queryPostgres(database, "insert into rules (kind, value, issued_before, expires_at) select 'token', 'old' || i, null, ?::bigint from generate_series(1, 1500) as i", [old])
+  queryPostgres(
+    database,
+    "insert into rules (kind, value, issued_before, expires_at) select 'token', 'old' || i, null, ?::bigint from generate_series(1, 1500) as i",
+    [old]
+  )
   const left = (): number => queryPostgres(database, 'select 1 from rules', []).length
 
   const holder = new pg.Client(database)
@@ -29,7 +33,11 @@ t.test('one node purges while the other looks on, and one that dies in the middl
   t.teardown(() => holder.end())
   await holder.query(`select pg_advisory_lock(${WRITER})`)
   timerOfOne?.run()
-  const isAtIt = (): boolean => queryPostgres(database, "select 1 from pg_locks where locktype = 'advisory' and not granted and database = (select oid from pg_database where datname = current_database())", []).length > 0
+  const isAtIt = (): boolean => queryPostgres(
+    database,
+    "select 1 from pg_locks where locktype = 'advisory' and not granted and database = (select oid from pg_database where datname = current_database())",
+    []
+  ).length > 0
   await until(isAtIt)
   // It would wait for the writer too, if it purged.
   timerOfTwo?.run()
@@ -45,7 +53,9 @@ t.test('one node purges while the other looks on, and one that dies in the middl
   await holder.query(`select pg_advisory_lock(${WRITER})`)
   timers.pop()?.run()
   await until(isAtIt)
-  await holder.query("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'latchkey'")
+  await holder.query(
+    "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'latchkey'"
+  )
   await holder.query(`select pg_advisory_unlock(${WRITER})`)
   await until(() => timers.length === 2)
   t.equal(timers[1]?.delay, 60_000, 'it tries again in a minute')

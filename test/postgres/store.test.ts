@@ -31,7 +31,9 @@ async function connect (t: Test, database: string): Promise<pg.Client> {
 }
 
 async function setting (store: Store, name: string): Promise<string | undefined> {
-  const { rows } = await store.transaction(trx => sql<{ value: string }>`select current_setting(${name}) as value`.execute(trx))
+  const { rows } = await store.transaction(
+    trx => sql<{ value: string }>`select current_setting(${name}) as value`.execute(trx)
+  )
   return rows[0]?.value
 }
 
@@ -52,12 +54,19 @@ t.test('writers that wait for a lock, more than there are connections, end in 50
   const holder = await connect(t, database)
   await holder.query(`select pg_advisory_lock(${WRITER})`)
   const begun = performance.now()
-  const outcomes = await Promise.all(Array.from({ length: 40 }, async () => await store.transaction(trx => raiseMeta(trx, 'latest_time', 1)).then(() => 'done', (error: unknown) => (error as { code?: string }).code)))
+  const outcomes = await Promise.all(Array.from(
+    { length: 40 },
+    async () => await store.transaction(trx => raiseMeta(trx, 'latest_time', 1)).then(
+      () => 'done', (error: unknown) => (error as { code?: string }).code
+    )
+  ))
   t.same(new Set(outcomes), new Set(['store_unavailable']))
   // Five seconds for a connection, and five for a statement; the rest is for a machine that is busy.
   t.ok(performance.now() - begun < 25_000, 'in time')
   await holder.query(`select pg_advisory_unlock(${WRITER})`)
-  const all = Array.from({ length: 40 }, async (_, index) => await store.transaction(trx => raiseMeta(trx, 'latest_time', index)))
+  const all = Array.from(
+    { length: 40 }, async (_, index) => await store.transaction(trx => raiseMeta(trx, 'latest_time', index))
+  )
   await Promise.all(all)
   t.equal(await store.read(db => readMeta(db, 'latest_time')), 39)
 })
@@ -69,7 +78,10 @@ t.test('a commit is durable where the server is configured for less, and as much
     const { rows } = await (await connect(t, database)).query<{ synchronous_commit: string }>('show synchronous_commit')
     t.equal(rows[0]?.synchronous_commit, configured, 'what others get')
     const store = await open(t, database)
-    t.same(new Set(await Promise.all(Array.from({ length: 5 }, () => setting(store, 'synchronous_commit')))), new Set([expected]))
+    t.same(
+      new Set(await Promise.all(Array.from({ length: 5 }, () => setting(store, 'synchronous_commit')))),
+      new Set([expected])
+    )
   }
 })
 
@@ -109,7 +121,9 @@ t.test('what one node runs alone another does not, until the first is done or it
   const killed = new Promise<void>(resolve => { kill = resolve })
   const ended = new Promise<void>(resolve => { end = resolve })
   const dying = one.onOneNode(async () => {
-    await other.query("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and state = 'idle in transaction'")
+    await other.query(
+      "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and state = 'idle in transaction'"
+    )
     kill()
     await ended
   })
@@ -127,11 +141,17 @@ t.test('a standby is not believed: what it says may be any time old', async t =>
   await store.poll()
   t.equal(await store.read(db => readMeta(db, 'latest_time')), 0)
   await server.demote()
-  t.ok((await (await connect(t, server.url)).query<{ standby: boolean }>('select pg_is_in_recovery() as standby')).rows[0]?.standby)
+  t.ok(
+    (await (await connect(t, server.url)).query<{ standby: boolean }>(
+      'select pg_is_in_recovery() as standby'
+    )).rows[0]?.standby
+  )
   await until('that it is noticed', async () => await store.poll().then(() => false, () => true))
   await t.rejects(store.poll(), { code: 'store_unavailable' })
   await t.rejects(store.read(db => readMeta(db, 'latest_time')), { code: 'store_unavailable' })
-  await t.rejects(openStore(server.url, { bound: 1_000, log () {} }), { message: /cannot be opened: The server is a standby/ })
+  await t.rejects(
+    openStore(server.url, { bound: 1_000, log () {} }), { message: /cannot be opened: The server is a standby/ }
+  )
 })
 
 t.test('connections that are lost are replaced, those that were idle too', async t => {
@@ -139,7 +159,14 @@ t.test('connections that are lost are replaced, those that were idle too', async
   const store = await open(t, database)
   await Promise.all(Array.from({ length: 10 }, () => store.read(db => readMeta(db, 'latest_time'))))
   const other = await connect(t, database)
-  await other.query("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name like 'latchkey%'")
-  await until('an answer', async () => await store.read(db => readMeta(db, 'latest_time')).then(() => true, () => false))
-  t.same(new Set(await Promise.all(Array.from({ length: 10 }, () => store.read(db => readMeta(db, 'latest_time'))))), new Set([0]))
+  await other.query(
+    "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name like 'latchkey%'"
+  )
+  await until(
+    'an answer', async () => await store.read(db => readMeta(db, 'latest_time')).then(() => true, () => false)
+  )
+  t.same(
+    new Set(await Promise.all(Array.from({ length: 10 }, () => store.read(db => readMeta(db, 'latest_time'))))),
+    new Set([0])
+  )
 })

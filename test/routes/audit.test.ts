@@ -13,18 +13,37 @@ t.test('GET /audit pages through what happened, filtered', async t => {
   const { app, clock } = await build(t)
   await app.latchkey.users.add({ username: 'auditor', password: PASSWORD, scopes: ['audit:read'] })
   const { access_token: token } = await logIn(app, 'auditor')
-  const get = (query: string) => app.inject({ url: `/audit${query}`, headers: { ...bearer(token), 'user-agent': 'a browser' } })
+  const get = (query: string) => app.inject({
+    url: `/audit${query}`, headers: { ...bearer(token), 'user-agent': 'a browser' }
+  })
   clock.move(1_000)
   const since = new Date(clock()).toISOString()
-  for (let turn = 0; turn < 5; turn++) await postForm(app, '/token', { grant_type: 'password', username: 'bob', password: 'wrong' })
+  for (let turn = 0; turn < 5; turn++) {
+    await postForm(
+      app, '/token', { grant_type: 'password', username: 'bob', password: 'wrong' }
+    )
+  }
   const bob = await app.latchkey.users.findByName('bob')
 
   const first = await get(`?type=login_failed&outcome=failure&subject=${bob?.id}&since=${since}&limit=3`)
   t.equal(first.statusCode, 200)
   const page = first.json()
   t.equal(page.events.length, 3)
-  t.strictSame(Object.keys(page.events[0]).sort(), ['actor', 'at', 'client_id', 'details', 'id', 'outcome', 'session_id', 'subject', 'type'])
-  t.match(page.events[0], { type: 'login_failed', outcome: 'failure', at: since, actor: { kind: 'anonymous', id: null, address: '127.0.0.1' }, subject: bob?.id, session_id: null })
+  t.strictSame(
+    Object.keys(page.events[0]).sort(),
+    ['actor', 'at', 'client_id', 'details', 'id', 'outcome', 'session_id', 'subject', 'type']
+  )
+  t.match(
+    page.events[0],
+    {
+      type: 'login_failed',
+      outcome: 'failure',
+      at: since,
+      actor: { kind: 'anonymous', id: null, address: '127.0.0.1' },
+      subject: bob?.id,
+      session_id: null
+    }
+  )
   const second = (await get(`?type=login_failed&limit=3&cursor=${page.next}`)).json()
   t.equal(second.events.length, 2)
   t.equal(second.next, null)
@@ -42,13 +61,19 @@ t.test('GET /audit refuses what it does not know', async t => {
     'since=2016-12-31T23:59:60Z', 'until=2026-02-30T00:00:00Z', 'since=2026-13-01T00:00:00Z',
     'since=2026-11-03T12:00:00%2B99:99', 'since=%2B275760-09-13T00:00:00Z', 'since=2026-11-03%2012:00:00Z',
     'since=yesterday', 'until=1', 'actor=', 'subject=', 'x=1', 'type=login&type=login', `actor=${'x'.repeat(257)}`]) {
-    assertProblem(t, await app.inject({ url: `/audit?${query}`, headers: bearer(token) }), 400, 'invalid_request', query)
+    assertProblem(
+      t, await app.inject({ url: `/audit?${query}`, headers: bearer(token) }), 400, 'invalid_request', query
+    )
   }
-  const detailOf = async (query: string): Promise<string> => (await app.inject({ url: `/audit?${query}`, headers: bearer(token) })).json().detail
+  const detailOf = async (query: string): Promise<string> => (await app.inject({
+    url: `/audit?${query}`, headers: bearer(token)
+  })).json().detail
   t.equal(await detailOf('since=2016-12-31T23:59:60Z'),
     "'since' in the querystring must be a date and time as specified in RFC 3339, for example 2026-11-03T12:00:00Z.")
   t.equal(await detailOf('limit=007'), "'limit' in the querystring must be a whole number from 1 to 1000.")
-  for (const query of ['since=0000-01-01T00:00:00Z', 'until=9999-12-31T23:59:59Z', 'since=1950-01-01T00:00:00z', 'cursor=999999999999999']) {
+  for (const query of [
+    'since=0000-01-01T00:00:00Z', 'until=9999-12-31T23:59:59Z', 'since=1950-01-01T00:00:00z', 'cursor=999999999999999'
+  ]) {
     t.equal((await app.inject({ url: `/audit?${query}`, headers: bearer(token) })).statusCode, 200, query)
   }
 })

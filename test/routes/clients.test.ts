@@ -6,7 +6,9 @@ import type { TokenBody } from '../helper.js'
 import { addClient, assertProblem, databaseFile, query, SECRET } from './support.js'
 
 /** A token of an administrator with these scopes. */
-async function administrator (app: FastifyInstance, scopes: string[], username = 'root'): Promise<{ authorization: string }> {
+async function administrator (
+  app: FastifyInstance, scopes: string[], username = 'root'
+): Promise<{ authorization: string }> {
   await app.latchkey.users.add({ username, password: PASSWORD, scopes })
   return bearer((await logIn(app, username)).access_token)
 }
@@ -23,20 +25,41 @@ t.test('a client is registered, read, listed in pages, given another secret and 
   const file = databaseFile(t)
   const { app, clock } = await build(t, { database: file, secret: SECRET })
   const headers = await administrator(app, ['clients:write'])
-  const added = await app.inject({ method: 'POST', url: '/clients', headers, payload: { name: 'billing', scope: 'items:write items:read' } })
+  const added = await app.inject({
+    method: 'POST', url: '/clients', headers, payload: { name: 'billing', scope: 'items:write items:read' }
+  })
   t.equal(added.statusCode, 201)
   t.equal(added.headers['cache-control'], 'no-store')
   const client = added.json()
-  t.match(client, { id: /^lkc_[0-9a-f]{32}$/, name: 'billing', scope: 'items:read items:write', grants: ['client_credentials'], secret: /^lks_[A-Za-z0-9_-]{43}$/ })
-  t.strictSame(Object.keys(client).sort(), ['created_at', 'grants', 'id', 'name', 'scope', 'secret', 'secret_changed_at'])
+  t.match(
+    client,
+    {
+      id: /^lkc_[0-9a-f]{32}$/,
+      name: 'billing',
+      scope: 'items:read items:write',
+      grants: ['client_credentials'],
+      secret: /^lks_[A-Za-z0-9_-]{43}$/
+    }
+  )
+  t.strictSame(
+    Object.keys(client).sort(), ['created_at', 'grants', 'id', 'name', 'scope', 'secret', 'secret_changed_at']
+  )
   t.equal(await tokenOf(app, { client_id: client.id, client_secret: client.secret }), 200)
-  for (const row of query<Record<string, unknown>>(file, 'select * from clients')) t.notMatch(JSON.stringify(row), client.secret, 'only its hash is kept')
+  for (const row of query<Record<string, unknown>>(file, 'select * from clients')) {
+    t.notMatch(
+      JSON.stringify(row), client.secret, 'only its hash is kept'
+    )
+  }
 
   const { secret, ...view } = client
-  t.strictSame((await app.inject({ url: `/clients/${client.id}`, headers })).json(), view, 'read again it has no secret')
+  t.strictSame(
+    (await app.inject({ url: `/clients/${client.id}`, headers })).json(), view, 'read again it has no secret'
+  )
   for (const name of ['two', 'three']) {
     clock.move(1)
-    await app.inject({ method: 'POST', url: '/clients', headers, payload: { name, grants: ['password', 'client_credentials'] } })
+    await app.inject({
+      method: 'POST', url: '/clients', headers, payload: { name, grants: ['password', 'client_credentials'] }
+    })
   }
   const first = (await app.inject({ url: '/clients?limit=2', headers })).json()
   t.match(first.clients.map(({ name }: { name: string }) => name), ['billing', 'two'])
@@ -53,9 +76,17 @@ t.test('a client is registered, read, listed in pages, given another secret and 
   t.equal((await app.inject({ method: 'DELETE', url: `/clients/${client.id}`, headers })).statusCode, 204)
   t.equal(await tokenOf(app, { client_id: client.id, client_secret: rotated.json().secret }), 401)
   assertProblem(t, await app.inject({ url: `/clients/${client.id}`, headers }), 404, 'not_found')
-  for (const [method, url] of [['DELETE', `/clients/${client.id}`], ['POST', `/clients/${client.id}/secret`]] as const) assertProblem(t, await app.inject({ method, url, headers }), 404, 'not_found')
-  const told = (await app.latchkey.audit.list()).map(({ type, actor, subject }) => [type, actor.kind, subject === client.id])
-  for (const type of ['client_added', 'client_secret_rotated', 'client_removed']) t.ok(told.some(([event, by, about]) => event === type && by === 'user' && about), type)
+  for (const [method, url] of [
+    ['DELETE', `/clients/${client.id}`], ['POST', `/clients/${client.id}/secret`]
+  ] as const) assertProblem(t, await app.inject({ method, url, headers }), 404, 'not_found')
+  const told = (await app.latchkey.audit.list()).map(
+    ({ type, actor, subject }) => [type, actor.kind, subject === client.id]
+  )
+  for (const type of ['client_added', 'client_secret_rotated', 'client_removed']) {
+    t.ok(
+      told.some(([event, by, about]) => event === type && by === 'user' && about), type
+    )
+  }
 })
 
 t.test('the routes are for the scope clients:write, and refuse what they do not know', async t => {
@@ -63,15 +94,38 @@ t.test('the routes are for the scope clients:write, and refuse what they do not 
   const { id } = await addClient(app)
   const alice = bearer((await logIn(app)).access_token)
   const headers = await administrator(app, ['clients:write'])
-  for (const [method, url] of [['GET', '/clients'], ['POST', '/clients'], ['GET', `/clients/${id}`], ['POST', `/clients/${id}/secret`], ['DELETE', `/clients/${id}`]] as const) {
+  for (const [method, url] of [
+    ['GET', '/clients'], ['POST', '/clients'], ['GET', `/clients/${id}`], ['POST', `/clients/${id}/secret`],
+    ['DELETE', `/clients/${id}`]
+  ] as const) {
     const payload = method === 'POST' && url === '/clients' ? { name: 'x' } : undefined
     assertProblem(t, await app.inject({ method, url, payload }), 401, 'unauthenticated', `${method} ${url}`)
-    assertProblem(t, await app.inject({ method, url, payload, headers: alice }), 403, 'insufficient_scope', `${method} ${url}`)
+    assertProblem(
+      t, await app.inject({ method, url, payload, headers: alice }), 403, 'insufficient_scope', `${method} ${url}`
+    )
   }
-  const bodies = [{}, { name: '' }, { name: ' x' }, { name: 'x\u0000' }, { name: 1 }, { name: 'x'.repeat(129) }, { name: 'x', grants: [] }, { name: 'x', grants: ['authorization_code'] }, { name: 'x', grants: ['password', 'password'] }, { name: 'x', id: 'lkc_me' }, { name: 'x', secret: 'mine' }, { name: 'x', scope: 'a"b' }]
-  for (const payload of bodies) assertProblem(t, await app.inject({ method: 'POST', url: '/clients', headers, payload }), 400, 'invalid_request', JSON.stringify(payload))
-  for (const scope of ['nonsense', '__proto__', 'items:read nonsense']) assertProblem(t, await app.inject({ method: 'POST', url: '/clients', headers, payload: { name: 'x', scope } }), 400, 'invalid_scope', scope)
-  for (const url of ['/clients/latchkey', `/clients/${id}x`, '/clients/__proto__', '/clients?cursor=x', '/clients?limit=0', '/clients?x=1']) assertProblem(t, await app.inject({ url, headers }), 400, 'invalid_request', url)
+  const bodies = [
+    {}, { name: '' }, { name: ' x' }, { name: 'x\u0000' }, { name: 1 }, { name: 'x'.repeat(129) },
+    { name: 'x', grants: [] }, { name: 'x', grants: ['authorization_code'] },
+    { name: 'x', grants: ['password', 'password'] }, { name: 'x', id: 'lkc_me' }, { name: 'x', secret: 'mine' },
+    { name: 'x', scope: 'a"b' }
+  ]
+  for (const payload of bodies) {
+    assertProblem(
+      t, await app.inject({ method: 'POST', url: '/clients', headers, payload }), 400, 'invalid_request',
+      JSON.stringify(payload)
+    )
+  }
+  for (const scope of ['nonsense', '__proto__', 'items:read nonsense']) {
+    assertProblem(
+      t, await app.inject({ method: 'POST', url: '/clients', headers, payload: { name: 'x', scope } }), 400,
+      'invalid_scope', scope
+    )
+  }
+  for (const url of [
+    '/clients/latchkey', `/clients/${id}x`, '/clients/__proto__', '/clients?cursor=x', '/clients?limit=0',
+    '/clients?x=1'
+  ]) assertProblem(t, await app.inject({ url, headers }), 400, 'invalid_request', url)
   t.equal((await app.latchkey.clients.list()).length, 1)
 })
 
@@ -83,24 +137,55 @@ t.test('nobody gives a client a right over Latchkey that they do not have, nor t
     assertProblem(t, response, 403, 'insufficient_scope', scope)
     t.match(response.headers['www-authenticate'], `scope="${scope.split(' ').at(-1)}"`, 'RFC 6750 section 3')
   }
-  for (const scope of ['users:read clients:write', 'admin items:write']) t.equal((await app.inject({ method: 'POST', url: '/clients', headers, payload: { name: 'x', scope } })).statusCode, 201, scope)
+  for (const scope of ['users:read clients:write', 'admin items:write']) {
+    t.equal(
+      (await app.inject({ method: 'POST', url: '/clients', headers, payload: { name: 'x', scope } })).statusCode, 201,
+      scope
+    )
+  }
 
   const mighty = await addClient(app, { scopes: ['users:write', 'users:read'] })
-  assertProblem(t, await app.inject({ method: 'POST', url: `/clients/${mighty.id}/secret`, headers }), 403, 'insufficient_scope')
-  assertProblem(t, await app.inject({ method: 'DELETE', url: `/clients/${mighty.id}`, headers }), 403, 'insufficient_scope', 'removing it')
+  assertProblem(
+    t, await app.inject({ method: 'POST', url: `/clients/${mighty.id}/secret`, headers }), 403, 'insufficient_scope'
+  )
+  assertProblem(
+    t, await app.inject({ method: 'DELETE', url: `/clients/${mighty.id}`, headers }), 403, 'insufficient_scope',
+    'removing it'
+  )
   t.equal(await tokenOf(app, mighty.form), 200, 'its secret is what it was')
   const narrow = bearer((await logIn(app, 'root', { scope: 'clients:write' })).access_token)
-  assertProblem(t, await app.inject({ method: 'POST', url: '/clients', headers: narrow, payload: { name: 'x', scope: 'users:read' } }), 403, 'insufficient_scope', 'the token counts, not the account')
+  assertProblem(
+    t,
+    await app.inject({ method: 'POST', url: '/clients', headers: narrow, payload: { name: 'x', scope: 'users:read' } }),
+    403,
+    'insufficient_scope',
+    'the token counts, not the account'
+  )
 
   const machine = await addClient(app, { scopes: ['clients:write'] })
-  const own = bearer((await postForm(app, '/token', { grant_type: 'client_credentials', ...machine.form })).json().access_token)
-  assertProblem(t, await app.inject({ method: 'POST', url: '/clients', headers: own, payload: { name: 'x', scope: 'users:write' } }), 403, 'insufficient_scope', 'a client neither')
-  t.equal((await app.inject({ method: 'POST', url: '/clients', headers: own, payload: { name: 'x', scope: 'items:read' } })).statusCode, 201)
-  t.match(await app.latchkey.audit.list({ type: 'client_added', limit: 1 }), [{ actor: { kind: 'client', id: machine.id } }])
+  const own = bearer(
+    (await postForm(app, '/token', { grant_type: 'client_credentials', ...machine.form })).json().access_token
+  )
+  assertProblem(
+    t,
+    await app.inject({ method: 'POST', url: '/clients', headers: own, payload: { name: 'x', scope: 'users:write' } }),
+    403, 'insufficient_scope', 'a client neither'
+  )
+  t.equal(
+    (await app.inject({
+      method: 'POST', url: '/clients', headers: own, payload: { name: 'x', scope: 'items:read' }
+    })).statusCode,
+    201
+  )
+  t.match(
+    await app.latchkey.audit.list({ type: 'client_added', limit: 1 }), [{ actor: { kind: 'client', id: machine.id } }]
+  )
 })
 
 async function sessionThrough (t: Test, app: FastifyInstance, form: Record<string, string>): Promise<TokenBody> {
-  const response = await postForm(app, '/token', { grant_type: 'password', username: 'alice', password: PASSWORD, ...form })
+  const response = await postForm(
+    app, '/token', { grant_type: 'password', username: 'alice', password: PASSWORD, ...form }
+  )
   t.equal(response.statusCode, 200)
   return response.json()
 }
@@ -109,17 +194,31 @@ t.test('a removed client is gone at once: its own tokens, its sessions and their
   const file = databaseFile(t)
   const { app, clock } = await build(t, { database: file, secret: SECRET })
   const { app: elsewhere } = await build(t, { database: file, secret: SECRET, now: clock })
-  const [client, other] = [await addClient(app, { grants: ['client_credentials', 'password'] }), await addClient(app, { grants: ['client_credentials', 'password'] })]
+  const [client, other] = [
+    await addClient(app, { grants: ['client_credentials', 'password'] }),
+    await addClient(app, { grants: ['client_credentials', 'password'] })
+  ]
   const own: TokenBody = (await postForm(app, '/token', { grant_type: 'client_credentials', ...client.form })).json()
   const session = await sessionThrough(t, app, client.form)
-  const survivors = [(await logIn(app)).access_token, (await sessionThrough(t, app, other.form)).access_token, (await postForm(app, '/token', { grant_type: 'client_credentials', ...other.form })).json().access_token]
+  const survivors = [
+    (await logIn(app)).access_token, (await sessionThrough(t, app, other.form)).access_token,
+    (await postForm(app, '/token', { grant_type: 'client_credentials', ...other.form })).json().access_token
+  ]
   for (const token of [own.access_token, session.access_token]) t.equal(await statusOf(elsewhere, token), 200)
 
   await app.latchkey.clients.remove(client.id)
   for (const one of [app, elsewhere]) {
     for (const token of [own.access_token, session.access_token]) t.equal(await statusOf(one, token), 401)
-    t.equal((await postForm(one, '/token', { grant_type: 'refresh_token', refresh_token: session.refresh_token, ...client.form })).statusCode, 401)
-    t.equal((await postForm(one, '/token', { grant_type: 'refresh_token', refresh_token: session.refresh_token })).statusCode, 400)
+    t.equal(
+      (await postForm(
+        one, '/token', { grant_type: 'refresh_token', refresh_token: session.refresh_token, ...client.form }
+      )).statusCode,
+      401
+    )
+    t.equal(
+      (await postForm(one, '/token', { grant_type: 'refresh_token', refresh_token: session.refresh_token })).statusCode,
+      400
+    )
     for (const token of survivors) t.equal(await statusOf(one, token), 200)
   }
   t.equal(query(file, 'select id from sessions where client_id = ? and ended_at is null', client.id).length, 0)
@@ -150,6 +249,9 @@ t.test('what was under way with the old secret, or with a client that is gone, c
     await clients[change](client.id)
     await t.rejects(sessions.start(alice, { client: authenticated }), { code: 'invalid_client' }, `${change}: a login`)
     await t.rejects(clients.issue(authenticated), { code: 'invalid_client' }, `${change}: an own token`)
-    await t.rejects(sessions.refresh(session.refreshToken, { client: authenticated }), { code: change === 'remove' ? 'invalid_refresh_token' : 'invalid_client' }, `${change}: a refresh`)
+    await t.rejects(
+      sessions.refresh(session.refreshToken, { client: authenticated }),
+      { code: change === 'remove' ? 'invalid_refresh_token' : 'invalid_client' }, `${change}: a refresh`
+    )
   }
 })

@@ -23,7 +23,10 @@ export interface Receiver {
   received: Received[]
   /** The values of all rules that have come. */
   values (): string[]
-  /** Waits until something has come that is wanted, looking at what is there already too; rejects where the stream ends before. */
+  /**
+   * Waits until something has come that is wanted, looking at what is there already too; rejects where the stream ends
+   * before.
+   */
   until (wanted: (received: Received) => boolean, from?: number): Promise<Received>
   /** Resolves when the stream has ended, one way or the other. */
   ended: Promise<void>
@@ -31,8 +34,25 @@ export interface Receiver {
 }
 
 /** Opens an event stream, and closes it with the test. */
-export async function follow (t: Test, origin: string, token: string, { lastEventId, paused = false, onEvent = () => {} }: { lastEventId?: string, paused?: boolean, onEvent?: (event: Received, receiver: Receiver) => void } = {}): Promise<Receiver> {
-  const outgoing = request(`${origin}/revocations`, { agent: false, headers: { ...bearer(token), accept: 'text/event-stream', ...(lastEventId === undefined ? {} : { 'last-event-id': lastEventId }) } })
+export async function follow (
+  t: Test,
+  origin: string,
+  token: string,
+  { lastEventId, paused = false, onEvent = () => {} }: {
+    lastEventId?: string, paused?: boolean, onEvent?: (event: Received, receiver: Receiver) => void
+  } = {}
+): Promise<Receiver> {
+  const outgoing = request(
+    `${origin}/revocations`,
+    {
+      agent: false,
+      headers: {
+        ...bearer(token),
+        accept: 'text/event-stream',
+        ...(lastEventId === undefined ? {} : { 'last-event-id': lastEventId })
+      }
+    }
+  )
   t.teardown(() => outgoing.destroy())
   outgoing.on('error', () => {}).end()
   const [response] = await once(outgoing, 'response') as [IncomingMessage]
@@ -88,7 +108,9 @@ function parse (frame: string): Received {
 }
 
 export const isState = (item: Received): boolean => item.event === 'state'
-export const hasRule = (value: string) => (item: Received): boolean => item.event === 'rules' && item.rules.some(rule => rule.value === value)
+export const hasRule = (value: string) => (item: Received): boolean => item.event === 'rules' && item.rules.some(
+  rule => rule.value === value
+)
 
 /** A listening app with a machine client that may read the feed, and its token. */
 export interface FeedHost {
@@ -99,20 +121,28 @@ export interface FeedHost {
   token: string
 }
 
-export async function buildFeed (t: Test, options: LatchkeyOptions = {}, limits?: Partial<FeedLimits>): Promise<FeedHost> {
+export async function buildFeed (
+  t: Test, options: LatchkeyOptions = {}, limits?: Partial<FeedLimits>
+): Promise<FeedHost> {
   const clock = createTestClock()
   const app = createHost(t)
   if (limits !== undefined) app.decorate(kFeedLimits, limits)
   await app.register(latchkey, { ...TEST_OPTIONS, now: clock, ...options })
   await app.ready()
-  if (await app.latchkey.users.findByName('verifier') === null) await app.latchkey.users.add({ username: 'verifier', password: PASSWORD, scopes: ['revocations:read', 'items:read'] })
+  if (await app.latchkey.users.findByName('verifier') === null) {
+    await app.latchkey.users.add({
+      username: 'verifier', password: PASSWORD, scopes: ['revocations:read', 'items:read']
+    })
+  }
   const client = await addClient(app, { name: 'verifier', scopes: ['revocations:read', 'items:read'] })
   return { app, clock, origin: await listen(app), client, token: await tokenOf(app, client) }
 }
 
 /** A client's own access token. */
 export async function tokenOf (app: FastifyInstance, client: RegisteredClient, scope?: string): Promise<string> {
-  const answer = await postForm(app, '/token', { grant_type: 'client_credentials', ...client.form, ...(scope === undefined ? {} : { scope }) })
+  const answer = await postForm(
+    app, '/token', { grant_type: 'client_credentials', ...client.form, ...(scope === undefined ? {} : { scope }) }
+  )
   return answer.json().access_token
 }
 

@@ -3,7 +3,9 @@ import { assertProblem, buildHost } from './support.js'
 
 t.test('a process that answers is live, and one whose store answers is ready', async t => {
   const { app } = await buildHost(t, {})
-  for (const [url, body] of [['/health/live', { status: 'ok' }], ['/health/ready', { status: 'ok', revocation_index_age: Number }]] as const) {
+  for (const [url, body] of [
+    ['/health/live', { status: 'ok' }], ['/health/ready', { status: 'ok', revocation_index_age: Number }]
+  ] as const) {
     const response = await app.inject({ url })
     t.equal(response.statusCode, 200)
     t.match(response.json(), body)
@@ -18,11 +20,19 @@ t.test('with the store gone it is live and not ready, says when to come again, a
   t.equal((await app.inject({ url: '/health/live' })).statusCode, 200)
   const response = await app.inject({ url: '/health/ready' })
   assertProblem(t, response, 503, 'revocation_unknown')
-  t.match(response.json().detail, /^The revocations in the database cannot be read\. The revocation index was last complete [\d.]+ seconds ago\.$/)
+  t.match(
+    response.json().detail,
+    /^The revocations in the database cannot be read\. The revocation index was last complete [\d.]+ seconds ago\.$/
+  )
   t.match(response.headers['retry-after'], /^\d+$/)
 })
 
 t.test('somebody who probes needs no token, and a bad one does not hinder', async t => {
   const { app } = await buildHost(t, {})
-  t.equal((await app.inject({ url: '/health/ready', headers: { authorization: 'Bearer garbage', cookie: '__Host-access_token=x' } })).statusCode, 200)
+  t.equal(
+    (await app.inject({
+      url: '/health/ready', headers: { authorization: 'Bearer garbage', cookie: '__Host-access_token=x' }
+    })).statusCode,
+    200
+  )
 })

@@ -16,19 +16,41 @@ t.test('RFC 7662 2.2: what a live access token and a live refresh token say', as
   t.equal(response.statusCode, 200)
   t.equal(response.headers['cache-control'], 'no-store')
   t.strictSame(response.json(), { active: true, token_type: 'bearer', ...claims })
-  t.strictSame((await postForm(app, '/introspect', { token: own.access_token, ...client.form })).json(), { active: true, token_type: 'bearer', ...claimsOf(own.access_token) })
+  t.strictSame(
+    (await postForm(app, '/introspect', { token: own.access_token, ...client.form })).json(),
+    { active: true, token_type: 'bearer', ...claimsOf(own.access_token) }
+  )
   const iat = Math.floor(clock() / 1000)
-  t.strictSame((await app.inject({ method: 'POST', url: '/introspect', payload: { token: session.refresh_token, ...client.form } })).json(), {
-    active: true, scope: 'items:read', client_id: client.id, sub: claims.sub, iss: claims.iss, sid: claims.sid, iat, exp: Math.floor((clock() + 30 * 86_400_000) / 1000)
+  t.strictSame((await app.inject({
+    method: 'POST', url: '/introspect', payload: { token: session.refresh_token, ...client.form }
+  })).json(), {
+    active: true,
+    scope: 'items:read',
+    client_id:
+      client.id,
+    sub: claims.sub,
+    iss: claims.iss,
+    sid: claims.sid,
+    iat,
+    exp: Math.floor(
+      (clock() + 30 * 86_400_000) / 1000
+    )
   })
   for (const hint of ['access_token', 'refresh_token', 'nonsense']) {
-    for (const token of [session.access_token, session.refresh_token]) t.match((await postForm(app, '/introspect', { token, token_type_hint: hint }, client.basic)).json(), { active: true }, hint)
+    for (const token of [session.access_token, session.refresh_token]) {
+      t.match(
+        (await postForm(app, '/introspect', { token, token_type_hint: hint }, client.basic)).json(), { active: true },
+        hint
+      )
+    }
   }
 })
 
 t.test('RFC 7662 2.2: what is not live is active: false and nothing else', async t => {
   const { app, clock } = await build(t)
-  const client = await addClient(app, { scopes: ['items:read', 'tokens:introspect'], grants: ['password', 'client_credentials'] })
+  const client = await addClient(
+    app, { scopes: ['items:read', 'tokens:introspect'], grants: ['password', 'client_credentials'] }
+  )
   const ask = async (token: string): Promise<object> => {
     const response = await postForm(app, '/introspect', { token }, client.basic)
     t.equal(response.statusCode, 200)
@@ -52,7 +74,11 @@ t.test('RFC 7662 2.2: what is not live is active: false and nothing else', async
   const stranger = await logIn(foreign)
   const live = await logIn(app)
   const [header, payload] = live.access_token.split('.')
-  for (const token of ['x', '.', '..', 'null', '{}', '\u0000', 'lkr_', 'lkr_' + 'A'.repeat(72), 'a'.repeat(8_192), `${header}.${payload}.`, ` ${live.access_token}`, `${live.refresh_token}A`, stranger.access_token, stranger.refresh_token, client.secret, client.id]) {
+  for (const token of [
+    'x', '.', '..', 'null', '{}', '\u0000', 'lkr_', 'lkr_' + 'A'.repeat(72), 'a'.repeat(8_192), `${header}.${payload}.`,
+    ` ${live.access_token}`, `${live.refresh_token}A`, stranger.access_token, stranger.refresh_token, client.secret,
+    client.id
+  ]) {
     t.strictSame(await ask(token), INACTIVE, JSON.stringify(token.slice(0, 20)))
   }
   clock.move(15 * 60_000)
@@ -60,19 +86,30 @@ t.test('RFC 7662 2.2: what is not live is active: false and nothing else', async
   t.match(await ask(live.refresh_token), { active: true })
   clock.move(30 * 86_400_000)
   t.strictSame(await ask(live.refresh_token), INACTIVE, 'expired')
-  for (const form of [{}, { token: '' }]) assertOAuthError(t, await postForm(app, '/introspect', form as Record<string, string>, client.basic), 400, 'invalid_request')
+  for (const form of [{}, { token: '' }]) {
+    assertOAuthError(
+      t, await postForm(app, '/introspect', form as Record<string, string>, client.basic), 400, 'invalid_request'
+    )
+  }
 })
 
 t.test('a refresh token is live as long as a refresh would take it, and asking changes nothing', async t => {
   const file = databaseFile(t)
   const { app, clock } = await build(t, { database: file, secret: SECRET })
   const client = await addClient(app, { grants: ['password'] })
-  const refresh = async (token: string): Promise<TokenBody> => (await postForm(app, '/token', { grant_type: 'refresh_token', refresh_token: token }, client.basic)).json()
-  const ask = async (token: string): Promise<{ active: boolean, exp?: number }> => (await postForm(app, '/introspect', { token }, client.basic)).json()
+  const refresh = async (token: string): Promise<TokenBody> => (await postForm(
+    app, '/token', { grant_type: 'refresh_token', refresh_token: token }, client.basic
+  )).json()
+  const ask = async (token: string): Promise<{ active: boolean, exp?: number }> => (await postForm(
+    app, '/introspect', { token }, client.basic
+  )).json()
   const first: TokenBody = (await postForm(app, '/token', LOGIN, client.basic)).json()
   const second = await refresh(first.refresh_token)
   const row = query(file, 'select * from sessions')
-  t.match(await ask(first.refresh_token), { active: true, exp: Math.floor((clock() + 10_000) / 1000) }, 'the predecessor within its grace gets its successor: it is live')
+  t.match(
+    await ask(first.refresh_token), { active: true, exp: Math.floor((clock() + 10_000) / 1000) },
+    'the predecessor within its grace gets its successor: it is live'
+  )
   clock.move(10_000)
   t.strictSame(await ask(first.refresh_token), INACTIVE, 'the grace is over')
   t.match(await ask(second.refresh_token), { active: true })
@@ -85,19 +122,28 @@ t.test('a refresh token is live as long as a refresh would take it, and asking c
 
 t.test('RFC 7662 4: a client knows of its own tokens only, unless its scope lets it know of all', async t => {
   const { app } = await build(t)
-  const [client, other, reader] = [await addClient(app, { grants: ['password'] }), await addClient(app, { grants: ['password'] }), await addClient(app, { scopes: ['tokens:introspect'] })]
+  const [client, other, reader] = [
+    await addClient(app, { grants: ['password'] }), await addClient(app, { grants: ['password'] }),
+    await addClient(app, { scopes: ['tokens:introspect'] })
+  ]
   const session: TokenBody = (await postForm(app, '/token', LOGIN, client.basic)).json()
   const mine = await logIn(app)
   await app.latchkey.users.add({ username: 'auditor', password: PASSWORD, scopes: ['tokens:introspect'] })
   const auditor = bearer((await logIn(app, 'auditor')).access_token)
-  const own = bearer((await postForm(app, '/token', { grant_type: 'client_credentials' }, reader.basic)).json().access_token)
+  const own = bearer(
+    (await postForm(app, '/token', { grant_type: 'client_credentials' }, reader.basic)).json().access_token
+  )
   for (const token of [session.access_token, session.refresh_token]) {
     t.match((await postForm(app, '/introspect', { token }, client.basic)).json(), { active: true })
     t.strictSame((await postForm(app, '/introspect', { token }, other.basic)).json(), INACTIVE)
   }
   for (const token of [mine.access_token, mine.refresh_token]) {
     t.strictSame((await postForm(app, '/introspect', { token }, client.basic)).json(), INACTIVE)
-    for (const headers of [reader.basic, auditor, own]) t.match((await postForm(app, '/introspect', { token }, headers)).json(), { active: true })
+    for (const headers of [reader.basic, auditor, own]) {
+      t.match(
+        (await postForm(app, '/introspect', { token }, headers)).json(), { active: true }
+      )
+    }
   }
 })
 
@@ -106,8 +152,12 @@ t.test('RFC 7662 2.1, ASVS 10.4.10: whoever asks must be somebody who may', asyn
   const client = await addClient(app)
   const { access_token: token } = await logIn(app)
   assertOAuthError(t, await postForm(app, '/introspect', { token }), 401, 'invalid_client', 'nobody')
-  assertOAuthError(t, await postForm(app, '/introspect', { token, client_id: client.id, client_secret: 'x' }), 401, 'invalid_client')
-  assertOAuthError(t, await postForm(app, '/introspect', { token, ...client.form }, bearer(token)), 400, 'invalid_request', 'two ways')
+  assertOAuthError(
+    t, await postForm(app, '/introspect', { token, client_id: client.id, client_secret: 'x' }), 401, 'invalid_client'
+  )
+  assertOAuthError(
+    t, await postForm(app, '/introspect', { token, ...client.form }, bearer(token)), 400, 'invalid_request', 'two ways'
+  )
   const lacking = await postForm(app, '/introspect', { token }, bearer(token))
   assertOAuthError(t, lacking, 403, 'insufficient_scope')
   t.match(lacking.headers['www-authenticate'], /^Bearer error="insufficient_scope".*scope="tokens:introspect"$/)

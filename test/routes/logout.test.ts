@@ -7,13 +7,19 @@ async function statusOf (app: FastifyInstance, headers: Record<string, string>):
   return (await app.inject({ url: '/protected-route', headers })).statusCode
 }
 
-async function logOut (app: FastifyInstance, headers: Record<string, string>, target?: string): Promise<LightMyRequestResponse> {
-  return await app.inject({ method: 'POST', url: '/logout', headers, ...(target === undefined ? {} : { payload: { target } }) })
+async function logOut (
+  app: FastifyInstance, headers: Record<string, string>, target?: string
+): Promise<LightMyRequestResponse> {
+  return await app.inject({
+    method: 'POST', url: '/logout', headers, ...(target === undefined ? {} : { payload: { target } })
+  })
 }
 
 t.test('ASVS 7.4.1, NIST 5.1: logging out ends this session and clears the cookies', async t => {
   const { app } = await build(t)
-  const [headers, elsewhere, bob] = [await logInWithCookies(app), await logInWithCookies(app), await logInWithCookies(app, 'bob')]
+  const [headers, elsewhere, bob] = [
+    await logInWithCookies(app), await logInWithCookies(app), await logInWithCookies(app, 'bob')
+  ]
   const response = await logOut(app, headers)
   t.equal(response.statusCode, 204)
   t.equal(response.body, '')
@@ -28,7 +34,9 @@ t.test('the cookies are cleared with the attributes that they were set with: a b
     const { app } = await build(t, { cookies: { secure } })
     const set = await app.inject({ method: 'POST', url: '/login', payload: { username: 'alice', password: PASSWORD } })
     const cleared = await logOut(app, { cookie: set.cookies.map(({ name, value }) => `${name}=${value}`).join('; ') })
-    const attributesOf = (header: unknown): string[][] => [header].flat().map(cookie => String(cookie).replace(/=[^;]*/, '').replace(/; (Max-Age|Expires)=[^;]*/g, '').split('; ').sort())
+    const attributesOf = (header: unknown): string[][] => [header].flat().map(
+      cookie => String(cookie).replace(/=[^;]*/, '').replace(/; (Max-Age|Expires)=[^;]*/g, '').split('; ').sort()
+    )
     t.strictSame(attributesOf(cleared.headers['set-cookie']), attributesOf(set.headers['set-cookie']))
     for (const cookie of cleared.cookies) t.match(cookie, { value: '', maxAge: 0, expires: new Date(0) })
   }
@@ -36,7 +44,9 @@ t.test('the cookies are cleared with the attributes that they were set with: a b
 
 t.test('others ends all sessions of the user but this one, and keeps its cookies', async t => {
   const { app } = await build(t)
-  const [headers, second, bob] = [await logInWithCookies(app), await logInWithCookies(app), await logInWithCookies(app, 'bob')]
+  const [headers, second, bob] = [
+    await logInWithCookies(app), await logInWithCookies(app), await logInWithCookies(app, 'bob')
+  ]
   const third = await logIn(app)
   const response = await logOut(app, headers, 'others')
   t.equal(response.statusCode, 204)
@@ -44,13 +54,18 @@ t.test('others ends all sessions of the user but this one, and keeps its cookies
   t.equal(await statusOf(app, headers), 200)
   t.equal(await statusOf(app, second), 401)
   t.equal(await statusOf(app, bearer(third.access_token)), 401)
-  t.equal((await app.inject({ method: 'POST', url: '/refresh', payload: { refresh_token: third.refresh_token } })).statusCode, 401)
+  t.equal(
+    (await app.inject({ method: 'POST', url: '/refresh', payload: { refresh_token: third.refresh_token } })).statusCode,
+    401
+  )
   t.equal(await statusOf(app, bob), 200)
 })
 
 t.test('all ends every session of the user and nothing of anybody else', async t => {
   const { app } = await build(t)
-  const [headers, second, bob] = [await logInWithCookies(app), await logInWithCookies(app), await logInWithCookies(app, 'bob')]
+  const [headers, second, bob] = [
+    await logInWithCookies(app), await logInWithCookies(app), await logInWithCookies(app, 'bob')
+  ]
   const response = await logOut(app, headers, 'all')
   t.equal(response.statusCode, 204)
   t.equal(response.cookies.length, 2)
@@ -64,7 +79,12 @@ t.test('a client with a token in the header logs out too', async t => {
   const tokens = await logIn(app)
   t.equal((await logOut(app, bearer(tokens.access_token))).statusCode, 204)
   t.equal(await statusOf(app, bearer(tokens.access_token)), 401)
-  t.equal((await app.inject({ method: 'POST', url: '/refresh', payload: { refresh_token: tokens.refresh_token } })).statusCode, 401)
+  t.equal(
+    (await app.inject({
+      method: 'POST', url: '/refresh', payload: { refresh_token: tokens.refresh_token }
+    })).statusCode,
+    401
+  )
 })
 
 t.test('with an expired access token the refresh cookie says which session', async t => {
@@ -76,8 +96,12 @@ t.test('with an expired access token the refresh cookie says which session', asy
     const response = await logOut(app, headers, target)
     t.equal(response.statusCode, 204)
     t.equal(response.cookies.length, 2)
-    assertProblem(t, await app.inject({ method: 'POST', url: '/refresh', headers }), 401, 'invalid_refresh_token', target)
-    const other = await app.inject({ method: 'POST', url: '/refresh', payload: { refresh_token: second.refresh_token } })
+    assertProblem(
+      t, await app.inject({ method: 'POST', url: '/refresh', headers }), 401, 'invalid_refresh_token', target
+    )
+    const other = await app.inject({
+      method: 'POST', url: '/refresh', payload: { refresh_token: second.refresh_token }
+    })
     t.equal(other.statusCode, target === 'all' ? 401 : 200)
   }
 })
@@ -95,7 +119,10 @@ t.test('a refresh cookie that another tab has rotated away still logs out', asyn
 t.test('without anything, with garbage and twice it is the same 204', async t => {
   const { app } = await build(t)
   const headers = await logInWithCookies(app)
-  const nothing: Array<Record<string, string>> = [{}, headers, headers, bearer('garbage'), { cookie: '__Host-refresh_token=garbage' }, { cookie: '__Host-access_token=garbage; __Host-refresh_token=lkr_x' }, { authorization: 'Basic Og==' }]
+  const nothing: Array<Record<string, string>> = [
+    {}, headers, headers, bearer('garbage'), { cookie: '__Host-refresh_token=garbage' },
+    { cookie: '__Host-access_token=garbage; __Host-refresh_token=lkr_x' }, { authorization: 'Basic Og==' }
+  ]
   for (const attempt of nothing) {
     for (const target of [undefined, 'this', 'others', 'all']) {
       const response = await logOut(app, attempt, target)
@@ -118,7 +145,9 @@ t.test('a header and a cookie that differ are 400, and nothing ends', async t =>
   const { app } = await build(t)
   const headers = await logInWithCookies(app)
   const tokens = await logIn(app, 'bob')
-  assertProblem(t, await logOut(app, { ...headers, ...bearer(tokens.access_token) }, 'all'), 400, 'ambiguous_credentials')
+  assertProblem(
+    t, await logOut(app, { ...headers, ...bearer(tokens.access_token) }, 'all'), 400, 'ambiguous_credentials'
+  )
   t.equal(await statusOf(app, headers), 200)
   t.equal(await statusOf(app, bearer(tokens.access_token)), 200)
 })
@@ -126,7 +155,10 @@ t.test('a header and a cookie that differ are 400, and nothing ends', async t =>
 t.test('another site cannot log its visitor out', async t => {
   const { app } = await build(t)
   const headers = await logInWithCookies(app)
-  for (const from of [{ 'sec-fetch-site': 'cross-site' }, { origin: 'https://evil.example' }, { 'sec-fetch-site': 'same-site', origin: 'http://localhost:80' }]) {
+  for (const from of [
+    { 'sec-fetch-site': 'cross-site' }, { origin: 'https://evil.example' },
+    { 'sec-fetch-site': 'same-site', origin: 'http://localhost:80' }
+  ]) {
     const response = await logOut(app, { ...headers, ...from } as Record<string, string>, 'all')
     assertProblem(t, response, 403, 'cross_site_request')
     t.notOk(response.headers['set-cookie'])
@@ -137,7 +169,9 @@ t.test('another site cannot log its visitor out', async t => {
 t.test('a page of another origin with its token in the header may log out: no browser adds that by itself', async t => {
   const { app } = await build(t)
   const tokens = await logIn(app)
-  const response = await logOut(app, { ...bearer(tokens.access_token), 'sec-fetch-site': 'cross-site', origin: 'https://spa.example' })
+  const response = await logOut(
+    app, { ...bearer(tokens.access_token), 'sec-fetch-site': 'cross-site', origin: 'https://spa.example' }
+  )
   t.equal(response.statusCode, 204)
   t.equal(await statusOf(app, bearer(tokens.access_token)), 401)
 })
@@ -145,8 +179,15 @@ t.test('a page of another origin with its token in the header may log out: no br
 t.test('a target that is none is refused in words that name it', async t => {
   const { app } = await build(t)
   const headers = await logInWithCookies(app)
-  for (const payload of [{ target: 'everything' }, { target: null }, { target: 1 }, { target: ['all'] }, { who: 'alice' }, [], 'all', 1]) {
-    const response = await app.inject({ method: 'POST', url: '/logout', headers: { ...headers, 'content-type': 'application/json' }, payload: JSON.stringify(payload) })
+  for (const payload of [
+    { target: 'everything' }, { target: null }, { target: 1 }, { target: ['all'] }, { who: 'alice' }, [], 'all', 1
+  ]) {
+    const response = await app.inject({
+      method: 'POST',
+      url: '/logout',
+      headers: { ...headers, 'content-type': 'application/json' },
+      payload: JSON.stringify(payload)
+    })
     assertProblem(t, response, 400, 'invalid_request', JSON.stringify(payload))
   }
   const response = await logOut(app, headers, 'everything')
@@ -169,9 +210,19 @@ t.test('with a refresh cookie that has expired, it ends the access token of its 
   const old = await logIn(app)
   clock.move(60 * 60 * 1_000)
   const other = await logIn(app)
-  const statuses = async (): Promise<number[]> => await Promise.all([old, other].map(async ({ access_token: token }) => (await app.inject({ url: '/protected-route', headers: bearer(token) })).statusCode))
+  const statuses = async (): Promise<number[]> => await Promise.all([old, other].map(async (
+    { access_token: token }
+  ) => (await app.inject({ url: '/protected-route', headers: bearer(token) })).statusCode))
   const logOut = async (target: string): Promise<void> => {
-    t.equal((await app.inject({ method: 'POST', url: '/logout', headers: { cookie: `__Host-refresh_token=${old.refresh_token}` }, payload: { target } })).statusCode, 204)
+    t.equal(
+      (await app.inject({
+        method: 'POST',
+        url: '/logout',
+        headers: { cookie: `__Host-refresh_token=${old.refresh_token}` },
+        payload: { target }
+      })).statusCode,
+      204
+    )
   }
   await logOut('others')
   t.same(await statuses(), [200, 200], 'it speaks for no other session')

@@ -6,7 +6,9 @@ import { build, PASSWORD, postForm, TEST_OPTIONS } from '../helper.js'
 
 t.test('the document and its page are off in a host app', async t => {
   const { app } = await build(t)
-  for (const url of ['/openapi.json', '/docs', '/docs/', '/docs/json', '/docs/static/index.html']) t.equal((await app.inject({ url })).statusCode, 404, url)
+  for (const url of [
+    '/openapi.json', '/docs', '/docs/', '/docs/json', '/docs/static/index.html'
+  ]) t.equal((await app.inject({ url })).statusCode, 404, url)
 })
 
 t.test('the document is OpenAPI 3.1, of our routes only, and says what each asks for', async t => {
@@ -18,35 +20,69 @@ t.test('the document is OpenAPI 3.1, of our routes only, and says what each asks
     const document = response.json()
     t.match(document.openapi, /^3\.1\./)
     const paths = Object.keys(document.paths).sort()
-    t.strictSame(paths, ['/.well-known/jwks.json', '/.well-known/oauth-authorization-server', '/audit', '/clients', '/clients/{id}', '/clients/{id}/secret', '/health/live', '/health/ready', '/introspect', '/login', '/logout', '/refresh', '/register', '/revocations', '/revoke', '/sessions', '/sessions/{id}', '/status-lists/{id}', '/token', '/users', '/users/me', '/users/me/password', '/users/{id}', '/users/{id}/sessions'].map(path => prefix + path).sort())
+    t.strictSame(
+      paths,
+      [
+        '/.well-known/jwks.json', '/.well-known/oauth-authorization-server', '/audit', '/clients', '/clients/{id}',
+        '/clients/{id}/secret', '/health/live', '/health/ready', '/introspect', '/login', '/logout', '/refresh',
+        '/register', '/revocations', '/revoke', '/sessions', '/sessions/{id}', '/status-lists/{id}', '/token', '/users',
+        '/users/me', '/users/me/password', '/users/{id}', '/users/{id}/sessions'
+      ].map(path => prefix + path).sort()
+    )
     t.equal(document.components.securitySchemes.oauth2.flows.password.tokenUrl, `${prefix}/token`)
     t.ok('items:read' in document.components.securitySchemes.oauth2.flows.password.scopes)
     t.strictSame(document.paths[`${prefix}/users/me`].get.security, [{ oauth2: [] }, { bearer: [] }, { cookie: [] }])
-    t.strictSame(document.paths[`${prefix}/users`].get.security, [{ oauth2: ['users:read'] }, { bearer: [] }, { cookie: [] }])
+    t.strictSame(
+      document.paths[`${prefix}/users`].get.security, [{ oauth2: ['users:read'] }, { bearer: [] }, { cookie: [] }]
+    )
     t.strictSame(document.paths[`${prefix}/token`].post.security, [{ client: [] }, {}])
     t.notOk(document.paths[`${prefix}/login`].post.security)
     t.strictSame(document.security, [])
-    const ids = Object.values(document.paths as Record<string, Record<string, { operationId?: string, responses: Record<string, unknown> }>>).flatMap(path => Object.values(path))
-    t.equal(new Set(ids.map(({ operationId }) => operationId)).size, ids.length, 'every operation has a name of its own')
-    for (const { operationId, responses } of ids) t.ok(Object.keys(responses).some(status => status.startsWith('2')) && '500' in responses, `${operationId} lists its answers`)
+    const ids = Object.values(
+      document.paths as Record<string, Record<string, { operationId?: string, responses: Record<string, unknown> }>>
+    ).flatMap(path => Object.values(path))
+    t.equal(
+      new Set(ids.map(({ operationId }) => operationId)).size, ids.length, 'every operation has a name of its own'
+    )
+    for (const { operationId, responses } of ids) {
+      t.ok(
+        Object.keys(responses).some(status => status.startsWith('2')) && '500' in responses,
+      `${operationId} lists its answers`
+      )
+    }
   }
 })
 
 t.test('without the password grant the document does not offer it', async t => {
   const { app } = await build(t, { docs: true, passwordGrant: false })
-  t.strictSame(Object.keys((await app.inject('/openapi.json')).json().components.securitySchemes.oauth2.flows), ['clientCredentials'])
+  t.strictSame(
+    Object.keys((await app.inject('/openapi.json')).json().components.securitySchemes.oauth2.flows),
+    ['clientCredentials']
+  )
 })
 
 t.test('every status that a route can answer with is in the document', async t => {
   const { app } = await build(t, { docs: true, registration: true })
   const { paths } = (await app.inject({ url: '/openapi.json' })).json()
   const requests: Array<[method: 'POST' | 'PUT' | 'GET' | 'DELETE', path: string, request: object]> = [
-    ['POST', '/token', {}], ['POST', '/token', { payload: { grant_type: 'x' } }], ['POST', '/token', { payload: { username: 'a', password: 'b', client_id: 'c' } }], ['POST', '/token', { payload: 'x', headers: { 'content-type': 'text/plain' } }],
-    ['POST', '/login', { payload: { username: 'a', password: 'b' } }], ['POST', '/login', { payload: { username: 'a', password: 'b' }, headers: { 'sec-fetch-site': 'cross-site' } }], ['POST', '/login', { payload: { username: 'a', password: 'b'.repeat(20_000) } }],
-    ['POST', '/refresh', {}], ['POST', '/refresh', { payload: { x: 1 } }], ['POST', '/revoke', { payload: { token: 'x' } }], ['POST', '/revoke', {}],
+    ['POST', '/token', {}], ['POST', '/token', { payload: { grant_type: 'x' } }], [
+      'POST', '/token', { payload: { username: 'a', password: 'b', client_id: 'c' } }
+    ], ['POST', '/token', { payload: 'x', headers: { 'content-type': 'text/plain' } }],
+    ['POST', '/login', { payload: { username: 'a', password: 'b' } }], [
+      'POST', '/login', { payload: { username: 'a', password: 'b' }, headers: { 'sec-fetch-site': 'cross-site' } }
+    ], ['POST', '/login', { payload: { username: 'a', password: 'b'.repeat(20_000) } }],
+    ['POST', '/refresh', {}], ['POST', '/refresh', { payload: { x: 1 } }], [
+      'POST', '/revoke', { payload: { token: 'x' } }
+    ], ['POST', '/revoke', {}],
     ['POST', '/logout', {}], ['POST', '/logout', { payload: { target: 'x' } }],
-    ['POST', '/register', { payload: { username: 'alice', password: 'marble otter sings at noon' } }], ['POST', '/register', {}],
-    ['POST', '/introspect', { payload: { token: 'x' } }], ['POST', '/introspect', {}], ['GET', '/clients', {}], ['POST', '/clients', {}], ['GET', '/users', {}], ['POST', '/users', {}],
+    [
+      'POST', '/register', { payload: { username: 'alice', password: 'marble otter sings at noon' } }
+    ], ['POST', '/register', {}],
+    [
+      'POST', '/introspect', { payload: { token: 'x' } }
+    ], [
+      'POST', '/introspect', {}
+    ], ['GET', '/clients', {}], ['POST', '/clients', {}], ['GET', '/users', {}], ['POST', '/users', {}],
     ['GET', '/users/me', {}], ['PUT', '/users/me/password', {}], ['GET', '/sessions', {}],
     ['GET', '/users/me', { headers: { authorization: 'Bearer a', cookie: '__Host-access_token=b' } }],
     ['GET', '/health/ready', {}], ['GET', '/.well-known/jwks.json', {}]
@@ -63,7 +99,11 @@ t.test('the page is there, under a policy without inline scripts, frames and oth
     for (const url of ['/docs', '/docs/', '/docs/static/swagger-ui-bundle.js', '/docs/json']) {
       const { statusCode, headers } = await app.inject(prefix + url)
       t.equal(statusCode, 200, url)
-      t.equal(headers['content-security-policy'], "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'", url)
+      t.equal(
+        headers['content-security-policy'],
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        url
+      )
     }
     t.match((await app.inject(`${prefix}/docs`)).headers['content-type'], /^text\/html/)
     const document = (await app.inject(`${prefix}/docs/json`)).json()
@@ -71,7 +111,10 @@ t.test('the page is there, under a policy without inline scripts, frames and oth
 
     // The page posts this, to a path of the host that it came from.
     const { tokenUrl } = document.components.securitySchemes.oauth2.flows.password
-    const granted = await postForm(app, tokenUrl, { grant_type: 'password', username: 'alice', password: PASSWORD, scope: 'items:read' }, { authorization: `Basic ${Buffer.from(':').toString('base64')}` })
+    const granted = await postForm(
+      app, tokenUrl, { grant_type: 'password', username: 'alice', password: PASSWORD, scope: 'items:read' },
+      { authorization: `Basic ${Buffer.from(':').toString('base64')}` }
+    )
     t.match(granted, { statusCode: 200 })
     t.equal(granted.json().scope, 'items:read')
   }
@@ -82,7 +125,9 @@ t.test('the page finds its parts, with and without a prefix and a slash at its e
     const { app } = await build(t, { docs: true, prefix })
     for (const url of [`${prefix}/docs`, `${prefix}/docs/`]) {
       const page = await app.inject(url)
-      const links = [...page.body.matchAll(/(?:href|src)="([^"]+)"/g)].map(([, link]) => new URL(link ?? '', `http://x${url}`).pathname)
+      const links = [...page.body.matchAll(/(?:href|src)="([^"]+)"/g)].map((
+        [, link]
+      ) => new URL(link ?? '', `http://x${url}`).pathname)
       t.ok(links.length > 3, url)
       for (const link of links) t.equal((await app.inject(link)).statusCode, 200, link)
     }
@@ -91,7 +136,10 @@ t.test('the page finds its parts, with and without a prefix and a slash at its e
 
 t.test('the page has nothing but its own: all else is our 404, what is known is not sent again, and HEAD is answered', async t => {
   const { app } = await build(t, { docs: true, prefix: '/auth' })
-  for (const url of ['/auth/docs/x', '/auth/docs/static/x', '/auth/docs/static/%2e%2e%2fpackage.json', '/auth/docs/..%2ftoken', '/auth/docs//auth/token', '/auth/docs/static/..%5c..%5cindex.js']) {
+  for (const url of [
+    '/auth/docs/x', '/auth/docs/static/x', '/auth/docs/static/%2e%2e%2fpackage.json', '/auth/docs/..%2ftoken',
+    '/auth/docs//auth/token', '/auth/docs/static/..%5c..%5cindex.js'
+  ]) {
     const { statusCode, headers } = await app.inject(url)
     t.equal(statusCode, 404, url)
     t.equal(headers['content-type'], 'application/problem+json; charset=utf-8', url)
@@ -99,7 +147,10 @@ t.test('the page has nothing but its own: all else is our 404, what is known is 
   const script = '/auth/docs/static/swagger-ui-bundle.js'
   const { headers: { etag }, rawPayload } = await app.inject(script)
   t.match(await app.inject({ url: script, headers: { 'if-none-match': String(etag) } }), { statusCode: 304, body: '' })
-  t.match(await app.inject({ method: 'HEAD', url: script }), { statusCode: 200, body: '', headers: { 'content-length': String(rawPayload.length) } })
+  t.match(
+    await app.inject({ method: 'HEAD', url: script }),
+    { statusCode: 200, body: '', headers: { 'content-length': String(rawPayload.length) } }
+  )
   // Asked for its document at once by many, it makes one.
   const answers = await Promise.all(Array.from({ length: 5 }, () => app.inject('/auth/openapi.json')))
   t.strictSame(new Set(answers.map(({ body }) => body)).size, 1)
@@ -108,7 +159,10 @@ t.test('the page has nothing but its own: all else is our 404, what is known is 
 t.test('a path that leads out of the page leads nowhere, and is answered', async t => {
   const { app } = await build(t, { docs: true, prefix: '/auth' })
   const { hostname, port } = new URL(await app.listen({ host: '127.0.0.1', port: 0 }))
-  for (const path of ['/auth/docs/../users', '/auth/docs/%2e%2e/sessions', '/auth/docs/.%2E/users/x', '/auth/docs/static/../../token', '/auth/docs/..%5cusers', '/auth/docs/x/..', '/auth/docs/.']) {
+  for (const path of [
+    '/auth/docs/../users', '/auth/docs/%2e%2e/sessions', '/auth/docs/.%2E/users/x', '/auth/docs/static/../../token',
+    '/auth/docs/..%5cusers', '/auth/docs/x/..', '/auth/docs/.'
+  ]) {
     for (const method of ['GET', 'HEAD']) {
       const outgoing = request({ hostname, port, path, method, agent: false }).end()
       const [response] = await once(outgoing, 'response', { signal: AbortSignal.timeout(10_000) }) as [IncomingMessage]

@@ -30,7 +30,9 @@ t.test('a refresh token in the body gets a token answer that may not be cached',
   t.equal(response.headers['cache-control'], 'no-store')
   t.equal(response.headers.pragma, 'no-cache')
   t.notOk(response.headers['set-cookie'])
-  t.strictSame(Object.keys(response.json()).sort(), ['access_token', 'expires_in', 'refresh_token', 'scope', 'token_type'])
+  t.strictSame(
+    Object.keys(response.json()).sort(), ['access_token', 'expires_in', 'refresh_token', 'scope', 'token_type']
+  )
   t.equal(await statusOf(app, response.json()), 200)
   t.equal(await statusOf(app, first), 200, 'a refresh does not kill the access token before it')
 })
@@ -38,8 +40,13 @@ t.test('a refresh token in the body gets a token answer that may not be cached',
 t.test('the refresh cookie gets new cookies and the body of a login', async t => {
   const { app } = await build(t)
   const cookies = await logInWithCookies(app)
-  for (const request of [{}, { payload: {} }, { payload: 'null', headers: { 'content-type': 'application/json' } }, { payload: '', headers: { 'content-type': 'application/json' } }]) {
-    const response = await app.inject({ method: 'POST', url: '/refresh', ...request, headers: { ...cookies, ...(request as { headers?: object }).headers } })
+  for (const request of [
+    {}, { payload: {} }, { payload: 'null', headers: { 'content-type': 'application/json' } },
+    { payload: '', headers: { 'content-type': 'application/json' } }
+  ]) {
+    const response = await app.inject({
+      method: 'POST', url: '/refresh', ...request, headers: { ...cookies, ...(request as { headers?: object }).headers }
+    })
     t.equal(response.statusCode, 200, response.body)
     t.equal(response.headers['cache-control'], 'no-store')
     t.strictSame(Object.keys(response.json()).sort(), ['expires_in', 'scope', 'user'])
@@ -51,7 +58,10 @@ t.test('the refresh cookie gets new cookies and the body of a login', async t =>
 t.test('without a refresh token there is nothing to refresh', async t => {
   const { app } = await build(t)
   const tokens = await logIn(app)
-  for (const headers of [{}, bearer(tokens.access_token), { cookie: '__Host-refresh_token=' }, { cookie: `__Host-access_token=${tokens.access_token}` }, { cookie: `refresh_token=${tokens.refresh_token}` }]) {
+  for (const headers of [
+    {}, bearer(tokens.access_token), { cookie: '__Host-refresh_token=' },
+    { cookie: `__Host-access_token=${tokens.access_token}` }, { cookie: `refresh_token=${tokens.refresh_token}` }
+  ]) {
     const response = await app.inject({ method: 'POST', url: '/refresh', headers })
     assertProblem(t, response, 401, 'unauthenticated', JSON.stringify(headers).slice(0, 40))
     t.equal(response.headers['www-authenticate'], 'Bearer')
@@ -66,7 +76,14 @@ t.test('fifty refreshes of one token at once, over real sockets, move one genera
   clock.move(1)
   const first = await logIn(app)
   const post = async (): Promise<{ status: number, body: TokenBody }> => {
-    const response = await fetch(`${origin}/refresh`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ refresh_token: first.refresh_token }) })
+    const response = await fetch(
+      `${origin}/refresh`,
+      {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ refresh_token: first.refresh_token })
+      }
+    )
     return { status: response.status, body: await response.json() as TokenBody }
   }
   const answers = await Promise.all(Array.from({ length: 50 }, post))
@@ -79,7 +96,10 @@ t.test('fifty refreshes of one token at once, over real sockets, move one genera
   assertProblem(t, await refresh(app, first.refresh_token), 401, 'invalid_refresh_token')
   t.type(readSessions(file)[1]?.ended_at, 'number', 'past the grace the old token ends its session')
   for (const { body } of answers.slice(0, 3)) t.equal(await statusOf(app, body), 401, 'with every access token of it')
-  assertProblem(t, await refresh(app, answers[0]?.body.refresh_token ?? ''), 401, 'invalid_refresh_token', 'the newest refresh token')
+  assertProblem(
+    t, await refresh(app, answers[0]?.body.refresh_token ?? ''), 401, 'invalid_refresh_token',
+    'the newest refresh token'
+  )
   t.equal(await statusOf(app, other), 200, "the user's other session lives")
   t.equal((await refresh(app, other.refresh_token)).statusCode, 200)
 })
@@ -87,7 +107,9 @@ t.test('fifty refreshes of one token at once, over real sockets, move one genera
 t.test('fifty refreshes by cookie at once log nobody out, and none clears the cookies', async t => {
   const { app } = await build(t)
   const cookies = await logInWithCookies(app)
-  const answers = await Promise.all(Array.from({ length: 50 }, () => app.inject({ method: 'POST', url: '/refresh', headers: cookies })))
+  const answers = await Promise.all(Array.from(
+    { length: 50 }, () => app.inject({ method: 'POST', url: '/refresh', headers: cookies })
+  ))
   t.strictSame([...new Set(answers.map(({ statusCode }) => statusCode))], [200])
   const successors = answers.map(({ cookies }) => cookies.find(({ name }) => name === '__Host-refresh_token')?.value)
   t.equal(new Set(successors).size, 1)
@@ -101,7 +123,10 @@ t.test('the grace ends on the millisecond', async t => {
   const next = await rotate(app, early.refresh_token)
   await rotate(app, late.refresh_token)
   clock.move(GRACE - 1)
-  t.equal((await rotate(app, early.refresh_token)).refresh_token, next.refresh_token, 'one millisecond before: the same successor')
+  t.equal(
+    (await rotate(app, early.refresh_token)).refresh_token, next.refresh_token,
+    'one millisecond before: the same successor'
+  )
   clock.move(1)
   assertProblem(t, await refresh(app, late.refresh_token), 401, 'invalid_refresh_token', 'at the end')
   t.equal(await statusOf(app, late), 401)
@@ -140,7 +165,9 @@ t.test('every refusal of a refresh token is the same answer', async t => {
   await postForm(app, '/revoke', { token: revoked.refresh_token })
   const live = await logIn(app)
   const answers = []
-  for (const token of [reused.refresh_token, reused.refresh_token, revoked.refresh_token, 'garbage', live.access_token.slice(0, 500)]) answers.push(visible(await refresh(app, token)))
+  for (const token of [
+    reused.refresh_token, reused.refresh_token, revoked.refresh_token, 'garbage', live.access_token.slice(0, 500)
+  ]) answers.push(visible(await refresh(app, token)))
   clock.move(31 * DAY)
   answers.push(visible(await refresh(app, live.refresh_token)))
   for (const answer of answers) t.strictSame(answer, answers[0])
@@ -168,7 +195,9 @@ t.test('RFC 9700 4.14.2, ASVS 7.3.1, ASVS 7.3.2, ASVS 10.4.8, NIST 5.2: a refres
 
 t.test('the lifetime of the refresh cookie is what is left of the session', async t => {
   const { app, clock } = await build(t, { sessionTtl: '40d' })
-  const maxAge = (response: LightMyRequestResponse): number | undefined => response.cookies.find(({ name }) => name === '__Host-refresh_token')?.maxAge
+  const maxAge = (response: LightMyRequestResponse): number | undefined => response.cookies.find((
+    { name }
+  ) => name === '__Host-refresh_token')?.maxAge
   let headers = await logInWithCookies(app)
   clock.move(25 * DAY)
   const response = await app.inject({ method: 'POST', url: '/refresh', headers })
@@ -242,7 +271,9 @@ t.test('a tampered refresh token is nothing, and ends nothing', async t => {
     return `lkr_${copy.toString('base64url')}`
   }
   const variants: Record<string, string> = {
-    'another session': tamper(copy => { copy.set(Buffer.from(other.refresh_token.slice(4), 'base64url').subarray(0, 16)) }),
+    'another session': tamper(
+      copy => { copy.set(Buffer.from(other.refresh_token.slice(4), 'base64url').subarray(0, 16)) }
+    ),
     'a session that is none': tamper(copy => { copy[15] = (copy[15] ?? 0) ^ 1 }),
     'the next generation': tamper(copy => { copy[21] = (copy[21] ?? 0) + 1 }),
     'generation 0': tamper(copy => { copy[21] = 0 }),
@@ -259,11 +290,17 @@ t.test('a tampered refresh token is nothing, and ends nothing', async t => {
     'all ones': `lkr_${Buffer.alloc(54, 0xff).toString('base64url')}`,
     'base64 instead of base64url': `lkr_${bytes.map(() => 0xfb).toString()}`
   }
-  for (let bit = 0; bit < 256; bit += 37) variants[`bit ${bit} of the MAC`] = tamper(copy => { copy[22 + (bit >> 3)] = (copy[22 + (bit >> 3)] ?? 0) ^ (1 << (bit & 7)) })
+  for (let bit = 0; bit < 256; bit += 37) {
+    variants[`bit ${bit} of the MAC`] = tamper(
+      copy => { copy[22 + (bit >> 3)] = (copy[22 + (bit >> 3)] ?? 0) ^ (1 << (bit & 7)) }
+    )
+  }
   for (const [name, variant] of Object.entries(variants)) {
     const response = await refresh(app, variant)
     assertProblem(t, response, 401, 'invalid_refresh_token', name)
-    const cookie = await app.inject({ method: 'POST', url: '/refresh', headers: { cookie: `__Host-refresh_token=${encodeURIComponent(variant)}` } })
+    const cookie = await app.inject({
+      method: 'POST', url: '/refresh', headers: { cookie: `__Host-refresh_token=${encodeURIComponent(variant)}` }
+    })
     assertProblem(t, cookie, 401, 'invalid_refresh_token', `${name}, in the cookie`)
     t.notOk(cookie.headers['set-cookie'], 'and the cookies stay')
   }
@@ -286,16 +323,25 @@ t.test('a failed refresh by cookie never clears the cookies: another tab may hav
   const refused = await app.inject({ method: 'POST', url: '/refresh', headers: again, payload: { scope: 'nonsense' } })
   assertProblem(t, refused, 400, 'invalid_scope')
   t.notOk(refused.headers['set-cookie'])
-  const crossSite = await app.inject({ method: 'POST', url: '/refresh', headers: { ...again, 'sec-fetch-site': 'cross-site' } })
+  const crossSite = await app.inject({
+    method: 'POST', url: '/refresh', headers: { ...again, 'sec-fetch-site': 'cross-site' }
+  })
   assertProblem(t, crossSite, 403, 'cross_site_request')
   t.notOk(crossSite.headers['set-cookie'])
-  t.equal((await app.inject({ method: 'POST', url: '/refresh', headers: again })).statusCode, 200, 'and nothing rotated')
+  t.equal(
+    (await app.inject({ method: 'POST', url: '/refresh', headers: again })).statusCode, 200, 'and nothing rotated'
+  )
 })
 
 t.test('a token in the body needs no cookie rule: no browser sends it by itself', async t => {
   const { app } = await build(t)
   const { refresh_token: token } = await logIn(app)
-  const response = await app.inject({ method: 'POST', url: '/refresh', headers: { 'sec-fetch-site': 'cross-site', origin: 'https://spa.example' }, payload: { refresh_token: token } })
+  const response = await app.inject({
+    method: 'POST',
+    url: '/refresh',
+    headers: { 'sec-fetch-site': 'cross-site', origin: 'https://spa.example' },
+    payload: { refresh_token: token }
+  })
   t.equal(response.statusCode, 200)
 })
 
@@ -304,7 +350,9 @@ t.test('logging out everywhere beside a storm of refreshes leaves no token alive
   const tokens = await Promise.all(Array.from({ length: 10 }, () => logIn(app)))
   const me = tokens[0] as TokenBody
   const storm = tokens.flatMap(({ refresh_token: token }) => [refresh(app, token), refresh(app, token)])
-  const logout = app.inject({ method: 'POST', url: '/logout', headers: bearer(me.access_token), payload: { target: 'all' } })
+  const logout = app.inject({
+    method: 'POST', url: '/logout', headers: bearer(me.access_token), payload: { target: 'all' }
+  })
   const more = tokens.map(({ refresh_token: token }) => refresh(app, token))
   t.equal((await logout).statusCode, 204)
   for (const response of await Promise.all([...storm, ...more])) {
@@ -317,7 +365,9 @@ t.test('logging out everywhere beside a storm of refreshes leaves no token alive
 
 t.test('reuse is logged without the token', async t => {
   const lines: string[] = []
-  const { app } = await build(t, {}, { logger: { level: 'trace', stream: { write: (line: string) => { lines.push(line) } } } })
+  const { app } = await build(
+    t, {}, { logger: { level: 'trace', stream: { write: (line: string) => { lines.push(line) } } } }
+  )
   const first = await logIn(app)
   await rotate(app, (await rotate(app, first.refresh_token)).refresh_token)
   await refresh(app, first.refresh_token)

@@ -3,12 +3,17 @@ import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import { bearer, build, logIn, PASSWORD } from '../helper.js'
 import { assertProblem, databaseFile, query, SECRET } from './support.js'
 
-async function register (app: FastifyInstance, payload: object, headers: Record<string, string> = {}): Promise<LightMyRequestResponse> {
+async function register (
+  app: FastifyInstance, payload: object, headers: Record<string, string> = {}
+): Promise<LightMyRequestResponse> {
   return await app.inject({ method: 'POST', url: '/register', payload, headers })
 }
 
 t.test('registration is off unless it is switched on', async t => {
-  for (const options of [{}, { registration: false }, { registration: true, users: { authenticate: async () => null, find: async () => null } }]) {
+  for (const options of [
+    {}, { registration: false },
+    { registration: true, users: { authenticate: async () => null, find: async () => null } }
+  ]) {
     const { app } = await build(t, options)
     t.equal((await register(app, { username: 'carol', password: PASSWORD })).statusCode, 404)
     t.notOk(app.hasRoute({ method: 'POST', url: '/register' }))
@@ -31,7 +36,10 @@ t.test('anyone may make an account, without scopes', async t => {
 t.test('scopes and the rest of an account can never be asked for', async t => {
   const { app } = await build(t, { registration: true })
   for (const member of ['scope', 'scopes', 'id', 'disabled', 'disabled_at', 'password_hash']) {
-    assertProblem(t, await register(app, { username: 'carol', password: PASSWORD, [member]: ['admin'] }), 400, 'invalid_request', member)
+    assertProblem(
+      t, await register(app, { username: 'carol', password: PASSWORD, [member]: ['admin'] }), 400, 'invalid_request',
+      member
+    )
   }
   t.equal(await app.latchkey.users.findByName('carol'), null)
 })
@@ -39,7 +47,9 @@ t.test('scopes and the rest of an account can never be asked for', async t => {
 t.test('a name that is taken is 409, in whatever letters', async t => {
   const { app } = await build(t, { registration: true })
   for (const username of ['alice', 'ALICE', 'Alice', 'ａｌｉｃｅ']) {
-    assertProblem(t, await register(app, { username, password: 'another walrus cobalt lantern' }), 409, 'username_taken', username)
+    assertProblem(
+      t, await register(app, { username, password: 'another walrus cobalt lantern' }), 409, 'username_taken', username
+    )
   }
   await logIn(app, 'alice')
 })
@@ -47,7 +57,9 @@ t.test('a name that is taken is 409, in whatever letters', async t => {
 t.test('of twenty registrations of one name at once one wins', async t => {
   const file = databaseFile(t)
   const { app } = await build(t, { registration: true, database: file, secret: SECRET })
-  const answers = await Promise.all(Array.from({ length: 20 }, (_, index) => register(app, { username: index % 2 === 0 ? 'carol' : 'CAROL', password: PASSWORD })))
+  const answers = await Promise.all(Array.from(
+    { length: 20 }, (_, index) => register(app, { username: index % 2 === 0 ? 'carol' : 'CAROL', password: PASSWORD })
+  ))
   t.equal(answers.filter(({ statusCode }) => statusCode === 201).length, 1)
   t.equal(answers.filter(({ statusCode }) => statusCode === 409).length, 19)
   t.equal(query(file, "select * from users where username_key = 'carol'").length, 1)
@@ -55,7 +67,10 @@ t.test('of twenty registrations of one name at once one wins', async t => {
 
 t.test('the policy refuses with its reason', async t => {
   const { app } = await build(t, { registration: true })
-  for (const password of ['tiny one', 'password1234567', 'correct horse battery staple', 'CorrectHorseBatteryStaple1', 'choose your own passphrase', 'carolcarolcarol', 'passwordpassword', 'abcdefghijklmnopqrst']) {
+  for (const password of [
+    'tiny one', 'password1234567', 'correct horse battery staple', 'CorrectHorseBatteryStaple1',
+    'choose your own passphrase', 'carolcarolcarol', 'passwordpassword', 'abcdefghijklmnopqrst'
+  ]) {
     const response = await register(app, { username: 'carol', password })
     assertProblem(t, response, 400, 'password_rejected', password)
     t.notOk(response.body.includes(password))
@@ -64,8 +79,12 @@ t.test('the policy refuses with its reason', async t => {
 
 t.test('a name with a character that a reader cannot see is rejected, and the error names it', async t => {
   const { app } = await build(t, { registration: true })
-  for (const code of ['FE0F', '034F', '3164', '115F', '17B4', '180B', '2065', 'E0100', 'FFF0', '2800', '0378', 'E000']) {
-    const response = await register(app, { username: `alice${String.fromCodePoint(parseInt(code, 16))}`, password: PASSWORD })
+  for (const code of [
+    'FE0F', '034F', '3164', '115F', '17B4', '180B', '2065', 'E0100', 'FFF0', '2800', '0378', 'E000'
+  ]) {
+    const response = await register(
+      app, { username: `alice${String.fromCodePoint(parseInt(code, 16))}`, password: PASSWORD }
+    )
     assertProblem(t, response, 400, 'invalid_request', code)
     t.match(response.json().detail, `A username cannot contain U+${code} (`)
   }
@@ -76,9 +95,18 @@ t.test('a name with a character that a reader cannot see is rejected, and the er
 
 t.test('names that nobody can tell apart or read are refused', async t => {
   const { app } = await build(t, { registration: true })
-  const table = ['', ' ', ' carol', 'carol ', '\tcarol', 'ca\u0000rol', 'ca\nrol', 'ca\u007frol', 'ca\u0085rol', '\ud800', '\u00a0carol', 'carol\u3000', 'x'.repeat(129)]
-  for (const username of table) assertProblem(t, await register(app, { username, password: PASSWORD }), 400, 'invalid_request', JSON.stringify(username))
-  for (const username of ['c', 'x'.repeat(128), 'carol@example.com', 'Ça ira', '👩', '%', "o'neill", '__proto__', 'constructor']) {
+  const table = [
+    '', ' ', ' carol', 'carol ', '\tcarol', 'ca\u0000rol', 'ca\nrol', 'ca\u007frol', 'ca\u0085rol', '\ud800',
+    '\u00a0carol', 'carol\u3000', 'x'.repeat(129)
+  ]
+  for (const username of table) {
+    assertProblem(
+      t, await register(app, { username, password: PASSWORD }), 400, 'invalid_request', JSON.stringify(username)
+    )
+  }
+  for (const username of [
+    'c', 'x'.repeat(128), 'carol@example.com', 'Ça ira', '👩', '%', "o'neill", '__proto__', 'constructor'
+  ]) {
     t.equal((await register(app, { username, password: PASSWORD })).statusCode, 201, username)
     t.equal((await logIn(app, username)).token_type, 'bearer')
   }

@@ -14,18 +14,29 @@ t.test('GET /revocations is for the scope revocations:read, of a client or of a 
   const lesser = await tokenOf(app, client, 'items:read')
   for (const headers of [{}, EVENTS]) {
     assertProblem(t, await app.inject({ url: '/revocations', headers }), 401, 'unauthenticated')
-    assertProblem(t, await app.inject({ url: '/revocations', headers: { ...headers, ...bearer(lesser) } }), 403, 'insufficient_scope')
-    assertProblem(t, await app.inject({ url: '/revocations', headers: { ...headers, ...bearer('x') } }), 401, 'invalid_token')
+    assertProblem(
+      t, await app.inject({ url: '/revocations', headers: { ...headers, ...bearer(lesser) } }), 403,
+      'insufficient_scope'
+    )
+    assertProblem(
+      t, await app.inject({ url: '/revocations', headers: { ...headers, ...bearer('x') } }), 401, 'invalid_token'
+    )
   }
   const { access_token: token } = await logIn(app, 'verifier')
   t.equal((await app.inject({ url: '/revocations', headers: bearer(token) })).statusCode, 200)
-  t.equal((await app.inject({ url: '/revocations', headers: await logInWithCookies(app, 'verifier') })).statusCode, 200, 'with a cookie too')
+  t.equal(
+    (await app.inject({ url: '/revocations', headers: await logInWithCookies(app, 'verifier') })).statusCode, 200,
+    'with a cookie too'
+  )
   await (await follow(t, origin, token)).until(isState)
 })
 
 t.test('the metadata say where it is', async t => {
   const { app } = await build(t, { issuer: 'https://auth.example.com', prefix: '/auth', users: undefined })
-  t.equal((await app.inject('/.well-known/oauth-authorization-server')).json().revocation_feed_endpoint, 'https://auth.example.com/auth/revocations')
+  t.equal(
+    (await app.inject('/.well-known/oauth-authorization-server')).json().revocation_feed_endpoint,
+    'https://auth.example.com/auth/revocations'
+  )
 })
 
 t.test('a newcomer is sent everything in pages, then the state, then heartbeats', async t => {
@@ -34,14 +45,21 @@ t.test('a newcomer is sent everything in pages, then the state, then heartbeats'
   const values = insertRules(file, 2_500, clock() + MINUTE)
   const receiver = await follow(t, origin, token)
   t.equal(receiver.response.statusCode, 200)
-  t.match(receiver.response.headers, { 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no', vary: 'Accept' })
+  t.match(
+    receiver.response.headers,
+    { 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no', vary: 'Accept' }
+  )
   await receiver.until(isState)
-  t.strictSame(receiver.received.map(item => item.event === 'rules' ? item.rules.length : item.event), [1_000, 1_000, 500, 'state'])
+  t.strictSame(
+    receiver.received.map(item => item.event === 'rules' ? item.rules.length : item.event), [1_000, 1_000, 500, 'state']
+  )
   t.strictSame(receiver.values(), values)
   t.match(receiver.received[2], { id: /^[0-9a-z]+-[0-9a-z]+-2500$/ })
 
   const kids = (await app.inject('/.well-known/jwks.json')).json().keys.map(({ kid }: { kid: string }) => kid)
-  const [first, second] = [await receiver.until(isState), await receiver.until(isState, 4)] as Array<Received & { event: 'state' }>
+  const [first, second] = [
+    await receiver.until(isState), await receiver.until(isState, 4)
+  ] as Array<Received & { event: 'state' }>
   t.strictSame(Object.keys(first?.state ?? {}), ['as_of', 'time', 'keys'])
   t.strictSame(first?.state.keys, kids)
   t.equal(first?.state.time, clock())
@@ -58,9 +76,26 @@ t.test('a rule has what it needs and no more, and is left out a day after it cou
   await app.latchkey.revocations.revokeUser('ada')
   const receiver = await follow(t, origin, token)
   await receiver.until(isState)
-  t.match(receiver.received, [{ event: 'rules', rules: [{ kind: 'token', value: 'kept-1' }, { kind: 'user', value: 'ada', issued_before: clock() + 1, expires_at: Number }] }, { event: 'state' }])
-  t.strictSame(Object.keys((receiver.received[0] as Received & { event: 'rules' }).rules[0] ?? {}), ['kind', 'value', 'expires_at'])
-  t.strictSame(Object.keys((receiver.received[0] as Received & { event: 'rules' }).rules[1] ?? {}), ['kind', 'value', 'issued_before', 'expires_at'])
+  t.match(
+    receiver.received,
+    [
+      {
+        event: 'rules',
+        rules: [
+          { kind: 'token', value: 'kept-1' },
+          { kind: 'user', value: 'ada', issued_before: clock() + 1, expires_at: Number }
+        ]
+      },
+      { event: 'state' }
+    ]
+  )
+  t.strictSame(
+    Object.keys((receiver.received[0] as Received & { event: 'rules' }).rules[0] ?? {}), ['kind', 'value', 'expires_at']
+  )
+  t.strictSame(
+    Object.keys((receiver.received[0] as Received & { event: 'rules' }).rules[1] ?? {}),
+    ['kind', 'value', 'issued_before', 'expires_at']
+  )
 })
 
 t.test('cut in the middle of the snapshot, it goes on after the last id', async t => {
@@ -85,13 +120,21 @@ t.test('a cursor of another store, a malformed one, or one from the future: ever
   const file = databaseFile(t)
   const { app, clock, origin, token } = await buildFeed(t, { database: file })
   const values = insertRules(file, 3, clock() + MINUTE)
-  const get = async (after: string) => (await app.inject({ url: '/revocations', query: { after }, headers: bearer(token) })).json()
+  const get = async (after: string) => (await app.inject({
+    url: '/revocations', query: { after }, headers: bearer(token)
+  })).json()
   const { cursor } = await get('')
   const id = cursor.replace(/-[0-9]+$/, '')
   t.match(cursor, /^[0-9a-z]+-[0-9a-z]+-3$/)
   t.same((await get(`${id}-2`)).rules.map(({ value }: { value: string }) => value), ['rule-3'])
-  for (const after of ['', 'x', '-', `${id}`, `${id}-`, `${id}-x`, `${id}--1`, `${id}-1e0`, `${id}-01`, ` ${id}-1`, `${id}-1.0`, `1${id}-2`, 'other-2', `${id}-4`, `${id}-999999999999999`, `${id}-9999999999999999`, `${id}-${'9'.repeat(300)}`]) {
-    t.same((await get(after)).rules.map(({ value }: { value: string }) => value), values, `a page after '${after.slice(0, 40)}'`)
+  for (const after of [
+    '', 'x', '-', `${id}`, `${id}-`, `${id}-x`, `${id}--1`, `${id}-1e0`, `${id}-01`, ` ${id}-1`, `${id}-1.0`,
+    `1${id}-2`, 'other-2', `${id}-4`, `${id}-999999999999999`, `${id}-9999999999999999`, `${id}-${'9'.repeat(300)}`
+  ]) {
+    t.same(
+      (await get(after)).rules.map(({ value }: { value: string }) => value), values,
+      `a page after '${after.slice(0, 40)}'`
+    )
     if (after !== after.trim() || after === '') continue // Not what a header holds.
     const receiver = await follow(t, origin, token, { lastEventId: after })
     await receiver.until(isState)
@@ -104,7 +147,9 @@ t.test('what is revoked here, and by another process on the file, reaches every 
   const file = databaseFile(t)
   const { app, clock, origin, token } = await buildFeed(t, { database: file })
   const other = await buildFeed(t, { database: file, now: clock })
-  const receivers = [await follow(t, origin, token), await follow(t, origin, token), await follow(t, other.origin, token)]
+  const receivers = [
+    await follow(t, origin, token), await follow(t, origin, token), await follow(t, other.origin, token)
+  ]
   await Promise.all(receivers.map(receiver => receiver.until(isState)))
   const delays: Record<'here' | 'elsewhere', number[]> = { here: [], elsewhere: [] }
   for (let turn = 0; turn < 10; turn++) {
@@ -122,7 +167,10 @@ t.test('what is revoked here, and by another process on the file, reaches every 
   }
   for (const receiver of receivers) {
     await receiver.until(hasRule('elsewhere-9'))
-    t.strictSame(receiver.values(), Array.from({ length: 10 }, (_, turn) => [`here-${turn}`, `elsewhere-${turn}`]).flat(), 'each once, in order')
+    t.strictSame(
+      receiver.values(), Array.from({ length: 10 }, (_, turn) => [`here-${turn}`, `elsewhere-${turn}`]).flat(),
+      'each once, in order'
+    )
   }
 })
 
@@ -149,12 +197,26 @@ t.test('while many revoke, in two processes, whoever hears that it has everythin
     const receiver = await follow(t, origin, token, {
       onEvent (item) {
         if (item.event === 'rules') for (const { value } of item.rules) known.add(value)
-        else failures.push(...acknowledged.filter(({ at, value }) => at <= sentAt + item.state.as_of && !known.has(value)).map(({ value }) => value))
+        else {
+          failures.push(
+            ...acknowledged.filter((
+              { at, value }
+            ) => at <= sentAt + item.state.as_of && !known.has(value)).map(({ value }) => value)
+          )
+        }
       }
     })
     return { receiver, failures, known }
   }))
-  for (const { receiver } of streams) for (let states = 0, from = 0; states < 5; states++) from = receiver.received.indexOf(await receiver.until(isState, from)) + 1
+  for (const {
+    receiver
+  } of streams) {
+    for (let states = 0, from = 0; states < 5; states++) {
+      from = receiver.received.indexOf(
+        await receiver.until(isState, from)
+      ) + 1
+    }
+  }
   over.abort()
   await Promise.all(working)
   for (const { failures, known } of streams) {
@@ -169,10 +231,14 @@ t.test('a key that was made or revoked is told at once', async t => {
   const receiver = await follow(t, origin, token)
   const { state } = await receiver.until(isState) as Received & { event: 'state' }
   const { key } = await app.latchkey.keys.rotate()
-  await receiver.until(item => item.event === 'state' && item.state.keys.includes(key.kid) && item.state.keys.length === 2)
+  await receiver.until(
+    item => item.event === 'state' && item.state.keys.includes(key.kid) && item.state.keys.length === 2
+  )
   await app.latchkey.keys.revoke(key.kid)
   const from = receiver.received.length
-  const after = await receiver.until(item => item.event === 'state' && !item.state.keys.includes(key.kid), Math.min(from, 2)) as Received & { event: 'state' }
+  const after = await receiver.until(
+    item => item.event === 'state' && !item.state.keys.includes(key.kid), Math.min(from, 2)
+  ) as Received & { event: 'state' }
   t.ok(after.state.keys.includes(state.keys[0] ?? ''))
 })
 
@@ -188,7 +254,9 @@ t.test('a stream ends when its token has expired, when that or its client is rev
   await ofToken.ended
   await app.inject({ method: 'POST', url: '/logout', headers: bearer(user.access_token), payload: { target: 'all' } })
   await ofUser.ended
-  t.equal((await follow(t, origin, await tokenOf(app, client))).response.statusCode, 200, 'the client itself may come again')
+  t.equal(
+    (await follow(t, origin, await tokenOf(app, client))).response.statusCode, 200, 'the client itself may come again'
+  )
 
   const another = await follow(t, origin, await tokenOf(app, client))
   await another.until(isState)
@@ -199,12 +267,19 @@ t.test('a stream ends when its token has expired, when that or its client is rev
   await last.until(isState)
   await app.latchkey.clients.remove(client.id)
   await last.ended
-  t.equal(last.received.some(item => item.event === 'rules' && item.rules.some(({ kind, value }) => kind === 'client' && value === client.id)) || last.received.some(isState), true)
+  t.equal(
+    last.received.some(
+      item => item.event === 'rules' && item.rules.some(({ kind, value }) => kind === 'client' && value === client.id)
+    ) || last.received.some(isState),
+    true
+  )
 })
 
 t.test('a stream ends after its time, and a receiver that does not read is cut off', async t => {
   const file = databaseFile(t)
-  const { app, clock, origin, token } = await buildFeed(t, { database: file, metrics: true }, { lifetime: 300, patience: 100_000 })
+  const { app, clock, origin, token } = await buildFeed(
+    t, { database: file, metrics: true }, { lifetime: 300, patience: 100_000 }
+  )
   const receiver = await follow(t, origin, token)
   await receiver.ended
   t.ok(receiver.response.complete, 'it was ended, not cut')
@@ -238,20 +313,27 @@ t.test('there are only so many streams', async t => {
   const { app, origin, token } = await buildFeed(t, { metrics: true }, { streams: 2 })
   await app.latchkey.users.add({ username: 'scraper', password: PASSWORD, scopes: ['metrics:read'] })
   const { access_token: scraper } = await logIn(app, 'scraper')
-  const gauge = async () => /^latchkey_revocation_feed_streams (\d+)$/m.exec((await app.inject({ url: '/metrics', headers: bearer(scraper) })).body)?.[1]
+  const gauge = async () => /^latchkey_revocation_feed_streams (\d+)$/m.exec(
+    (await app.inject({ url: '/metrics', headers: bearer(scraper) })).body
+  )?.[1]
   const [first] = [await follow(t, origin, token), await follow(t, origin, token)]
   const refused = await app.inject({ url: '/revocations', headers: { ...EVENTS, ...bearer(token) } })
   assertProblem(t, refused, 503, 'feed_unavailable')
   t.match(refused.headers['retry-after'], /^\d+$/)
   t.equal((await app.inject({ url: '/revocations', headers: bearer(token) })).statusCode, 200, 'a poll is none')
-  t.equal((await app.inject({ method: 'HEAD', url: '/revocations', headers: { ...EVENTS, ...bearer(token) } })).statusCode, 200, 'nor is a HEAD')
+  t.equal(
+    (await app.inject({ method: 'HEAD', url: '/revocations', headers: { ...EVENTS, ...bearer(token) } })).statusCode,
+    200, 'nor is a HEAD'
+  )
   t.equal(await gauge(), '2')
   first.cut()
   while (await gauge() !== '1') await delay(5)
   t.equal((await follow(t, origin, token)).response.statusCode, 200)
 })
 
-t.test('while the store cannot be read a page is refused and a stream says nothing; it goes on when that works again', { skip: ON_POSTGRES && 'test/postgres/failover.test.ts stops the server' }, async t => {
+t.test('while the store cannot be read a page is refused and a stream says nothing; it goes on when that works again', {
+  skip: ON_POSTGRES && 'test/postgres/failover.test.ts stops the server'
+}, async t => {
   const file = databaseFile(t)
   const { app, clock, origin, token } = await buildFeed(t, { database: file }, { heartbeat: 20 })
   const receiver = await follow(t, origin, token)

@@ -13,7 +13,9 @@ async function refresh (app: FastifyInstance, token: string): Promise<number> {
   return (await app.inject({ method: 'POST', url: '/refresh', payload: { refresh_token: token } })).statusCode
 }
 
-async function revoke (t: Test, app: FastifyInstance, form: Record<string, string>, name = 'the answer'): Promise<void> {
+async function revoke (
+  t: Test, app: FastifyInstance, form: Record<string, string>, name = 'the answer'
+): Promise<void> {
   const response = await postForm(app, '/revoke', form)
   t.equal(response.statusCode, 200, `${name} is 200`)
   t.strictSame(response.json(), {}, `${name} says nothing`)
@@ -23,7 +25,9 @@ async function revoke (t: Test, app: FastifyInstance, form: Record<string, strin
 t.test('RFC 7009 2.1: an access token dies by itself: the session goes on, and so do its other access tokens', async t => {
   const { app } = await build(t)
   const tokens = await logIn(app)
-  const sibling: TokenBody = (await postForm(app, '/token', { grant_type: 'refresh_token', refresh_token: tokens.refresh_token })).json()
+  const sibling: TokenBody = (await postForm(
+    app, '/token', { grant_type: 'refresh_token', refresh_token: tokens.refresh_token }
+  )).json()
   t.equal(await statusOf(app, tokens.access_token), 200)
   await revoke(t, app, { token: tokens.access_token })
   const response = await app.inject({ url: '/users/me', headers: bearer(tokens.access_token) })
@@ -36,7 +40,9 @@ t.test('RFC 7009 2.1: an access token dies by itself: the session goes on, and s
 t.test('RFC 7009 2.1: a refresh token dies with its session and every access token of it', async t => {
   const { app } = await build(t)
   const [tokens, other, his] = [await logIn(app), await logIn(app), await logIn(app, 'bob')]
-  const second: TokenBody = (await postForm(app, '/token', { grant_type: 'refresh_token', refresh_token: tokens.refresh_token })).json()
+  const second: TokenBody = (await postForm(
+    app, '/token', { grant_type: 'refresh_token', refresh_token: tokens.refresh_token }
+  )).json()
   await revoke(t, app, { token: second.refresh_token, token_type_hint: 'refresh_token' })
   for (const token of [tokens.access_token, second.access_token]) t.equal(await statusOf(app, token), 401)
   for (const token of [tokens.refresh_token, second.refresh_token]) t.equal(await refresh(app, token), 401)
@@ -81,13 +87,18 @@ t.test('RFC 7009 2.2: unknown, expired, dead and malformed tokens get the same 2
   const [header, payload, signature] = live.access_token.split('.')
   const tokens = [
     old.access_token, old.refresh_token, stranger.access_token, stranger.refresh_token,
-    'x', '.', '..', '...', 'null', '{}', '\u0000', 'lkr_', 'lkr_' + 'A'.repeat(72), 'a'.repeat(8_192), '.'.repeat(8_192),
+    'x', '.', '..', '...', 'null', '{}', '\u0000', 'lkr_', 'lkr_' + 'A'.repeat(72), 'a'.repeat(
+      8_192
+    ), '.'.repeat(8_192),
     `${header}.${payload}.`, `${header}.${payload}`, `${header}.${payload}.AAAA`, `${signature}.${payload}.${header}`, ` ${live.access_token}`, `${live.refresh_token}A`
   ]
   for (const token of tokens) await revoke(t, app, { token }, JSON.stringify(token.slice(0, 20)))
   t.equal(await statusOf(app, live.access_token), 200)
   t.equal(await refresh(app, live.refresh_token), 200)
-  t.same(query(file, 'select kind from rules'), [{ kind: 'session' }], 'and nothing is written for them, but for the expired session: an access token might have outlived it')
+  t.same(
+    query(file, 'select kind from rules'), [{ kind: 'session' }],
+    'and nothing is written for them, but for the expired session: an access token might have outlived it'
+  )
 })
 
 t.test('RFC 7009 2.1: a refresh token that has expired still ends the access tokens of its session that have not', async t => {
@@ -122,7 +133,9 @@ t.test('fifty revocations of one token at once are 200 each', async t => {
 t.test('JSON works as well as a form', async t => {
   const { app } = await build(t)
   const tokens = await logIn(app)
-  const response = await app.inject({ method: 'POST', url: '/revoke', payload: { token: tokens.access_token, unknown: true } })
+  const response = await app.inject({
+    method: 'POST', url: '/revoke', payload: { token: tokens.access_token, unknown: true }
+  })
   t.equal(response.statusCode, 200)
   t.equal(await statusOf(app, tokens.access_token), 401)
 })
@@ -131,7 +144,9 @@ t.test('a request without a token is invalid_request, and one of an unknown clie
   const { app } = await build(t)
   const { access_token: token } = await logIn(app)
   for (const form of [{}, { token: '' }, { token_type_hint: 'access_token' }]) {
-    assertOAuthError(t, await postForm(app, '/revoke', form as Record<string, string>), 400, 'invalid_request', JSON.stringify(form))
+    assertOAuthError(
+      t, await postForm(app, '/revoke', form as Record<string, string>), 400, 'invalid_request', JSON.stringify(form)
+    )
   }
   const response = await postForm(app, '/revoke', { token, client_id: 'somebody' })
   assertOAuthError(t, response, 401, 'invalid_client')
@@ -186,5 +201,8 @@ t.test('a session whose tokens are revoked by the thousand is ended instead: one
   await postForm(app, '/revoke', { token: tokens.access_token })
   t.equal((await app.inject({ url: '/protected-route', headers: bearer(tokens.access_token) })).statusCode, 401)
   t.equal(app.latchkey.revocations.size, 1_001, 'one more, for the session')
-  t.equal((await postForm(app, '/token', { grant_type: 'refresh_token', refresh_token: tokens.refresh_token })).statusCode, 400)
+  t.equal(
+    (await postForm(app, '/token', { grant_type: 'refresh_token', refresh_token: tokens.refresh_token })).statusCode,
+    400
+  )
 })

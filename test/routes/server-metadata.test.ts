@@ -17,7 +17,10 @@ async function freePort (): Promise<number> {
   return port
 }
 
-for (const [prefix, path, base] of [['', '', ''], ['', '/', ''], ['/auth', '', '/auth'], ['/auth', '/auth', '/auth'], ['/auth', '/auth/', '/auth'], ['', '/v1', '/v1'], ['/auth', '/v1', '/v1/auth'], ['/auth', '/v1/auth', '/v1/auth']] as const) {
+for (const [prefix, path, base] of [
+  ['', '', ''], ['', '/', ''], ['/auth', '', '/auth'], ['/auth', '/auth', '/auth'], ['/auth', '/auth/', '/auth'],
+  ['', '/v1', '/v1'], ['/auth', '/v1', '/v1/auth'], ['/auth', '/v1/auth', '/v1/auth']
+] as const) {
   t.test(`RFC 8414 3: oauth4webapi discovers the issuer with the path '${path}' of an app with the prefix '${prefix}'`, async t => {
     const port = await freePort()
     const origin = `http://127.0.0.1:${port}`
@@ -48,7 +51,11 @@ for (const [prefix, path, base] of [['', '', ''], ['', '/', ''], ['/auth', '', '
 
 t.test('with two siblings of one issuer the first is at the root, both are under their prefix', async t => {
   const app = createHost(t)
-  for (const prefix of ['/a', '/b']) await app.register(async scope => { await scope.register(latchkey, { ...TEST_OPTIONS, prefix }) })
+  for (const prefix of ['/a', '/b']) {
+    await app.register(
+      async scope => { await scope.register(latchkey, { ...TEST_OPTIONS, prefix }) }
+    )
+  }
   const tokenEndpoint = async (url: string): Promise<string> => (await app.inject(url)).json().token_endpoint
   t.equal(await tokenEndpoint('/.well-known/oauth-authorization-server'), 'http://127.0.0.1:3000/a/token')
   t.equal(await tokenEndpoint('/b/.well-known/oauth-authorization-server'), 'http://127.0.0.1:3000/b/token')
@@ -56,8 +63,14 @@ t.test('with two siblings of one issuer the first is at the root, both are under
 
 t.test('a sibling without a prefix boots after one with a prefix, whose metadata are at the root already', async t => {
   const app = createHost(t)
-  for (const prefix of ['/a', '']) await app.register(async scope => { await scope.register(latchkey, { ...TEST_OPTIONS, prefix }) })
-  t.equal((await app.inject('/.well-known/oauth-authorization-server')).json().token_endpoint, 'http://127.0.0.1:3000/a/token')
+  for (const prefix of ['/a', '']) {
+    await app.register(
+      async scope => { await scope.register(latchkey, { ...TEST_OPTIONS, prefix }) }
+    )
+  }
+  t.equal(
+    (await app.inject('/.well-known/oauth-authorization-server')).json().token_endpoint, 'http://127.0.0.1:3000/a/token'
+  )
   t.equal((await app.inject('/.well-known/jwks.json')).statusCode, 200)
 })
 
@@ -68,9 +81,15 @@ t.test('a route of the host stays, a scope with a prefix gets none, and a path t
   t.equal((await taken.inject('/.well-known/oauth-authorization-server')).body, 'mine')
 
   const scoped = createHost(t)
-  await scoped.register(async (scope: FastifyInstance) => { await scope.register(latchkey, { ...TEST_OPTIONS, prefix: '/auth' }) }, { prefix: '/v1' })
+  await scoped.register(
+    async (scope: FastifyInstance) => { await scope.register(latchkey, { ...TEST_OPTIONS, prefix: '/auth' }) },
+    { prefix: '/v1' }
+  )
   t.equal((await scoped.inject('/.well-known/oauth-authorization-server')).statusCode, 404)
-  t.equal((await scoped.inject('/v1/auth/.well-known/oauth-authorization-server')).json().token_endpoint, 'http://127.0.0.1:3000/v1/auth/token')
+  t.equal(
+    (await scoped.inject('/v1/auth/.well-known/oauth-authorization-server')).json().token_endpoint,
+    'http://127.0.0.1:3000/v1/auth/token'
+  )
 
   for (const path of ['/:tenant', '/*', '/a%20b']) {
     const app = fastify()
@@ -88,9 +107,21 @@ t.test('no serializer of the host changes what stands at its root', async t => {
 })
 
 t.test('the rules: where it is, and what it is the base of', async t => {
-  const paths: Record<string, string> = { 'https://a': '', 'https://a/': '', 'https://a:1/b': '/b', 'https://a/b/': '/b', 'https://a/b/c': '/b/c' }
-  for (const [issuer, path] of Object.entries(paths)) t.equal(metadataPath(issuer), `/.well-known/oauth-authorization-server${path}`, issuer)
-  const endpoint = (issuer: string, prefix: string): string => createServerMetadata({ issuer, prefix, catalogue: {}, docs: false }).token_endpoint
-  t.equal(endpoint('https://a/my-auth', '/auth'), 'https://a/my-auth/auth/token', 'an ending is a whole part of the path')
-  t.notOk('service_documentation' in createServerMetadata({ issuer: 'https://a', prefix: '', catalogue: {}, docs: false }))
+  const paths: Record<string, string> = {
+    'https://a': '', 'https://a/': '', 'https://a:1/b': '/b', 'https://a/b/': '/b', 'https://a/b/c': '/b/c'
+  }
+  for (const [issuer, path] of Object.entries(paths)) {
+    t.equal(
+      metadataPath(issuer), `/.well-known/oauth-authorization-server${path}`, issuer
+    )
+  }
+  const endpoint = (issuer: string, prefix: string): string => createServerMetadata({
+    issuer, prefix, catalogue: {}, docs: false
+  }).token_endpoint
+  t.equal(
+    endpoint('https://a/my-auth', '/auth'), 'https://a/my-auth/auth/token', 'an ending is a whole part of the path'
+  )
+  t.notOk(
+    'service_documentation' in createServerMetadata({ issuer: 'https://a', prefix: '', catalogue: {}, docs: false })
+  )
 })

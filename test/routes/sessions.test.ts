@@ -19,14 +19,36 @@ t.test('ASVS 7.5.2: a user sees the own live sessions, the last used first, and 
   const second = await logIn(app, 'alice', { scope: 'items:read' })
   await logIn(app, 'bob')
   const sessions = await list(app, bearer(first.access_token))
-  t.strictSame(sessions.map(({ id, current }) => [id, current]), [[claimsOf(second.access_token).sid, false], [claimsOf(first.access_token).sid, true]])
-  t.strictSame(Object.keys(sessions[0] ?? {}).sort(), ['address', 'client_id', 'created_at', 'current', 'expires_at', 'id', 'last_used_at', 'scope', 'user_agent'])
-  t.match(sessions[0], { scope: 'items:read', address: '127.0.0.1', client_id: claimsOf(second.access_token).client_id, created_at: new Date(start + 60_000).toISOString() })
+  t.strictSame(
+    sessions.map(({ id, current }) => [id, current]),
+    [[claimsOf(second.access_token).sid, false], [claimsOf(first.access_token).sid, true]]
+  )
+  t.strictSame(
+    Object.keys(sessions[0] ?? {}).sort(),
+    ['address', 'client_id', 'created_at', 'current', 'expires_at', 'id', 'last_used_at', 'scope', 'user_agent']
+  )
+  t.match(
+    sessions[0],
+    {
+      scope: 'items:read',
+      address: '127.0.0.1',
+      client_id: claimsOf(second.access_token).client_id,
+      created_at: new Date(start + 60_000).toISOString()
+    }
+  )
 
   clock.move(60_000)
   await postForm(app, '/token', { grant_type: 'refresh_token', refresh_token: first.refresh_token })
   const [used] = await list(app, bearer(second.access_token))
-  t.match(used, { id: claimsOf(first.access_token).sid, created_at: new Date(start).toISOString(), last_used_at: new Date(start + 120_000).toISOString(), current: false })
+  t.match(
+    used,
+    {
+      id: claimsOf(first.access_token).sid,
+      created_at: new Date(start).toISOString(),
+      last_used_at: new Date(start + 120_000).toISOString(),
+      current: false
+    }
+  )
 })
 
 t.test('nothing in the list can be used: no token, nonce or generation', async t => {
@@ -49,7 +71,9 @@ t.test('ended and expired sessions are not in the list', async t => {
 t.test('ASVS 7.5.2, ASVS 10.4.9: a user ends one of the own sessions, this one too', async t => {
   const { app } = await build(t)
   const [mine, other] = [await logIn(app), await logIn(app)]
-  const remove = (id: unknown) => app.inject({ method: 'DELETE', url: `/sessions/${id}`, headers: bearer(mine.access_token) })
+  const remove = (id: unknown) => app.inject({
+    method: 'DELETE', url: `/sessions/${id}`, headers: bearer(mine.access_token)
+  })
   const response = await remove(claimsOf(other.access_token).sid)
   t.equal(response.statusCode, 204)
   t.equal(response.body, '')
@@ -87,7 +111,11 @@ t.test('what is no id is refused, and without a token 401 comes first', async t 
 t.test('a client that names a content type and sends no body may delete', async t => {
   const { app } = await build(t)
   const [mine, other] = [await logIn(app), await logIn(app)]
-  const response = await app.inject({ method: 'DELETE', url: `/sessions/${claimsOf(other.access_token).sid}`, headers: { ...bearer(mine.access_token), 'content-type': 'application/json' } })
+  const response = await app.inject({
+    method: 'DELETE',
+    url: `/sessions/${claimsOf(other.access_token).sid}`,
+    headers: { ...bearer(mine.access_token), 'content-type': 'application/json' }
+  })
   t.equal(response.statusCode, 204)
 })
 
@@ -95,7 +123,9 @@ t.test('the cookies do for reading from anywhere, and for ending only from here'
   const { app } = await build(t)
   const headers = await logInWithCookies(app)
   const [session] = await list(app, { ...headers, 'sec-fetch-site': 'cross-site' })
-  const remove = (extra: Record<string, string>) => app.inject({ method: 'DELETE', url: `/sessions/${session?.id}`, headers: { ...headers, ...extra } })
+  const remove = (extra: Record<string, string>) => app.inject({
+    method: 'DELETE', url: `/sessions/${session?.id}`, headers: { ...headers, ...extra }
+  })
   assertProblem(t, await remove({ 'sec-fetch-site': 'cross-site' }), 403, 'cross_site_request')
   t.equal((await remove({ 'sec-fetch-site': 'same-origin' })).statusCode, 204)
 })

@@ -4,7 +4,9 @@ import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import { decodeStatusList } from '../../lib/status-lists/codec.js'
 import type { EncodedStatusList } from '../../lib/status-lists/codec.js'
 import { bearer, build, logIn, PASSWORD, postForm } from '../helper.js'
-import { addClient, assertProblem, buildHost, claimsOf, cryptoOf, databaseFile, headerOf, query, SECRET } from './support.js'
+import {
+  addClient, assertProblem, buildHost, claimsOf, cryptoOf, databaseFile, headerOf, query, SECRET
+} from './support.js'
 import { revokeToken } from '../revoke-token.js'
 
 const ISSUER = 'https://auth.example.com'
@@ -21,7 +23,9 @@ function referenceOf (token: string): Reference {
   return status.status_list
 }
 
-const read = (app: FastifyInstance, { uri }: Reference, headers: Record<string, string> = {}): Promise<LightMyRequestResponse> => app.inject({ url: new URL(uri).pathname, headers })
+const read = (
+  app: FastifyInstance, { uri }: Reference, headers: Record<string, string> = {}
+): Promise<LightMyRequestResponse> => app.inject({ url: new URL(uri).pathname, headers })
 
 /** The bit of a token, in the list as it is now. */
 async function statusOf (app: FastifyInstance, token: string): Promise<number> {
@@ -38,13 +42,22 @@ t.test('without the option there are no lists, and no token speaks of one', asyn
 })
 
 t.test('tokens of sessions say where their status is: with a prefix, after a refresh, by cookie; a machine has no session and no status', async t => {
-  const { app } = await build(t, { ...ON, prefix: '/auth', claims: () => ({ status: { status_list: { idx: 0, uri: 'https://evil.example/' } } }) })
-  const tokens = (await postForm(app, '/auth/token', { grant_type: 'password', username: 'alice', password: PASSWORD })).json()
+  const { app } = await build(
+    t, { ...ON, prefix: '/auth', claims: () => ({ status: { status_list: { idx: 0, uri: 'https://evil.example/' } } }) }
+  )
+  const tokens = (await postForm(
+    app, '/auth/token', { grant_type: 'password', username: 'alice', password: PASSWORD }
+  )).json()
   const { status } = claimsOf(tokens.access_token) as { status: { status_list: Reference } }
   t.strictSame(Object.keys(status), ['status_list'])
   t.strictSame(Object.keys(status.status_list).sort(), ['idx', 'uri'])
-  t.match(status.status_list.uri, /^https:\/\/auth\.example\.com\/auth\/status-lists\/[0-9a-f-]{36}$/, 'where the route is, whatever the host claims')
-  const refreshed = (await postForm(app, '/auth/token', { grant_type: 'refresh_token', refresh_token: tokens.refresh_token })).json()
+  t.match(
+    status.status_list.uri, /^https:\/\/auth\.example\.com\/auth\/status-lists\/[0-9a-f-]{36}$/,
+    'where the route is, whatever the host claims'
+  )
+  const refreshed = (await postForm(
+    app, '/auth/token', { grant_type: 'refresh_token', refresh_token: tokens.refresh_token }
+  )).json()
   t.strictSame(claimsOf(refreshed.access_token).status, status)
   t.equal(await statusOf(app, refreshed.access_token), 0)
   t.equal((await app.inject({ url: '/protected-route', headers: bearer(refreshed.access_token) })).statusCode, 200)
@@ -74,7 +87,10 @@ for (const algorithm of ['ES256', 'EdDSA', 'PS256', 'RS256'] as const) {
     const { keys } = (await app.inject('/.well-known/jwks.json')).json()
     const [header, payload, signature = ''] = list.split('.')
     const { digest, options } = cryptoOf(algorithm)
-    t.ok(verify(digest, Buffer.from(`${header}.${payload}`), { key: createPublicKey({ key: keys[0], format: 'jwk' }), ...options }, Buffer.from(signature, 'base64url')))
+    t.ok(verify(
+      digest, Buffer.from(`${header}.${payload}`),
+      { key: createPublicKey({ key: keys[0], format: 'jwk' }), ...options }, Buffer.from(signature, 'base64url')
+    ))
 
     // RFC 8725 section 3.11: one key, two types, and neither passes for the other.
     const refused = await app.inject({ url: '/protected-route', headers: bearer(list) })
@@ -99,7 +115,9 @@ t.test('whatever ends a session is in the list at once, and nothing else is', as
     'revoking the refresh token': tokens => postForm(app, '/revoke', { token: tokens.refresh_token }),
     'all sessions': () => sessions.endAll(alice.id),
     'reuse of a refresh token': async tokens => {
-      const next = (await postForm(app, '/token', { grant_type: 'refresh_token', refresh_token: tokens.refresh_token })).json()
+      const next = (await postForm(
+        app, '/token', { grant_type: 'refresh_token', refresh_token: tokens.refresh_token }
+      )).json()
       await postForm(app, '/token', { grant_type: 'refresh_token', refresh_token: next.refresh_token })
       await postForm(app, '/token', { grant_type: 'refresh_token', refresh_token: tokens.refresh_token })
     },
@@ -115,7 +133,10 @@ t.test('whatever ends a session is in the list at once, and nothing else is', as
     t.equal(await statusOf(app, tokens.access_token), 0, `before ${way}`)
     await end(tokens)
     t.equal(await statusOf(app, tokens.access_token), 1, way)
-    t.equal((await app.inject({ url: '/protected-route', headers: bearer(tokens.access_token) })).statusCode, 401, `${way}: as here`)
+    t.equal(
+      (await app.inject({ url: '/protected-route', headers: bearer(tokens.access_token) })).statusCode, 401,
+      `${way}: as here`
+    )
   }
   t.equal(await statusOf(app, bystander.access_token), 0)
   const response = await read(app, referenceOf(bystander.access_token))
@@ -168,7 +189,11 @@ t.test('a list is made once for each change: the same until somebody of it ends,
     t.equal(response.headers.etag, etag)
     t.equal(response.headers['cache-control'], 'public, no-cache')
   }
-  for (const header of ['"x"', etag.slice(1, -1), '']) t.equal((await read(app, reference, { 'if-none-match': header })).statusCode, 200, header)
+  for (const header of ['"x"', etag.slice(1, -1), '']) {
+    t.equal(
+      (await read(app, reference, { 'if-none-match': header })).statusCode, 200, header
+    )
+  }
 
   await app.inject({ method: 'POST', url: '/logout', headers: bearer(token) })
   const after = await read(app, reference, { 'if-none-match': etag })
@@ -251,13 +276,21 @@ t.test('there is no list of another name, and none of another time', async t => 
   const { app } = await build(t, ON)
   const { uri } = referenceOf((await logIn(app)).access_token)
   const path = new URL(uri).pathname
-  for (const url of [`${path}x`, path.toUpperCase().replace('/STATUS-LISTS', '/status-lists'), '/status-lists/01890a5d-ac96-774b-bcce-b302099a8057', '/status-lists/%00', "/status-lists/'", '/status-lists/__proto__']) {
+  for (const url of [
+    `${path}x`, path.toUpperCase().replace('/STATUS-LISTS', '/status-lists'),
+    '/status-lists/01890a5d-ac96-774b-bcce-b302099a8057', '/status-lists/%00', "/status-lists/'",
+    '/status-lists/__proto__'
+  ]) {
     assertProblem(t, await app.inject({ url }), 404, 'not_found', url)
   }
   t.equal((await app.inject({ url: '/status-lists' })).statusCode, 404)
   t.equal((await app.inject({ url: `/status-lists/${'a'.repeat(5_000)}` })).statusCode, 414)
   assertProblem(t, await app.inject({ url: `${path}?time=1686925000` }), 501, 'history_not_kept')
-  for (const query of ['time=1&time=2', 'time=', 'time=x', 'time=-1', 'time=1e3', 'time=1.5']) assertProblem(t, await app.inject({ url: `${path}?${query}` }), 400, 'invalid_request', query)
+  for (const query of ['time=1&time=2', 'time=', 'time=x', 'time=-1', 'time=1e3', 'time=1.5']) {
+    assertProblem(
+      t, await app.inject({ url: `${path}?${query}` }), 400, 'invalid_request', query
+    )
+  }
   t.equal((await app.inject({ url: `${path}?other=1` })).statusCode, 200)
   t.equal((await app.inject({ method: 'HEAD', url: path })).statusCode, 200)
 })

@@ -20,7 +20,9 @@ import type { TestClock } from '../helper.js'
 
 export { SECRET } from '../helper.js'
 
-/** The path of a new database in a folder that goes away with the test, or the URL of one on the server of the tests. */
+/**
+ * The path of a new database in a folder that goes away with the test, or the URL of one on the server of the tests.
+ */
 export function databaseFile (t: Test): string {
   return ON_POSTGRES ? createDatabase() : join(t.testdir({}), 'auth.db')
 }
@@ -82,7 +84,11 @@ export function mint (algorithm: string, key: string | Buffer, header: unknown, 
   const input = `${encode(header)}.${encode(claims)}`
   if (Buffer.isBuffer(key)) return `${input}.${createHmac('sha256', key).update(input).digest('base64url')}`
   const { digest, options } = cryptoOf(algorithm)
-  return `${input}.${signBytes(digest, Buffer.from(input), { key: createPrivateKey(key), ...options }).toString('base64url')}`
+  return `${input}.${signBytes(digest, Buffer.from(input), {
+ key:
+    createPrivateKey(key),
+...options
+}).toString('base64url')}`
 }
 
 export interface StolenKey {
@@ -93,9 +99,14 @@ export interface StolenKey {
   publicPem: string
 }
 
-/** The signing key of a database made with `SECRET`: what an attacker never has, and what the tests need to sign odd tokens. */
+/**
+ * The signing key of a database made with `SECRET`: what an attacker never has, and what the tests need to sign odd
+ * tokens.
+ */
 export function openSigningKey (file: string): StolenKey {
-  const [row] = query<{ kid: string, algorithm: string, sealed: string }>(file, 'select kid, algorithm, sealed from keys order by created_at desc')
+  const [row] = query<{ kid: string, algorithm: string, sealed: string }>(
+    file, 'select kid, algorithm, sealed from keys order by created_at desc'
+  )
   if (row === undefined) throw new Error('There is no key')
   const secret = unseal(deriveKeys([SECRET])[0].seal, row.sealed, `${row.kid} ${row.algorithm}`)
   if (secret === undefined) throw new Error('The key does not open')
@@ -117,8 +128,12 @@ export function createHost (t: Test): FastifyInstance {
   return host
 }
 
-/** A host with Latchkey and `alice` in it, whose routes and hooks the test makes; and the store beneath, to break it. */
-export async function buildHost (t: Test, options: LatchkeyOptions, arrange: (app: FastifyInstance) => void | Promise<void> = () => {}): Promise<{ app: FastifyInstance, clock: TestClock, store: Store }> {
+/**
+ * A host with Latchkey and `alice` in it, whose routes and hooks the test makes; and the store beneath, to break it.
+ */
+export async function buildHost (
+  t: Test, options: LatchkeyOptions, arrange: (app: FastifyInstance) => void | Promise<void> = () => {}
+): Promise<{ app: FastifyInstance, clock: TestClock, store: Store }> {
   const clock = createTestClock()
   const app = createHost(t)
   const scopes: FastifyInstance[] = []
@@ -133,9 +148,16 @@ export async function buildHost (t: Test, options: LatchkeyOptions, arrange: (ap
 }
 
 /** Registers a machine client, and says how it authenticates: by Basic, or in the body. */
-export async function addClient (app: FastifyInstance, { name = 'billing', scopes = ['items:read'], grants }: { name?: string, scopes?: string[], grants?: ClientGrant[] } = {}): Promise<RegisteredClient> {
+export async function addClient (
+  app: FastifyInstance,
+  { name = 'billing', scopes = ['items:read'], grants }: {
+    name?: string, scopes?: string[], grants?: ClientGrant[]
+  } = {}
+): Promise<RegisteredClient> {
   const { client, secret } = await app.latchkey.clients.add({ name, scopes, grants })
-  return { id: client.id, secret, form: { client_id: client.id, client_secret: secret }, basic: basic(client.id, secret) }
+  return {
+    id: client.id, secret, form: { client_id: client.id, client_secret: secret }, basic: basic(client.id, secret)
+  }
 }
 
 export interface RegisteredClient {
@@ -147,15 +169,22 @@ export interface RegisteredClient {
 
 /** HTTP Basic as RFC 6749 section 2.3.1 has it. */
 export function basic (id: string, secret: string): { authorization: string } {
-  return { authorization: `Basic ${Buffer.from(`${encodeURIComponent(id)}:${encodeURIComponent(secret)}`).toString('base64')}` }
+  return {
+    authorization: `Basic ${Buffer.from(`${encodeURIComponent(id)}:${encodeURIComponent(secret)}`).toString('base64')}`
+  }
 }
 
 /** A problem document in the contract's form, and nothing in it that should not be there. */
-export function assertProblem (t: Test, response: LightMyRequestResponse, status: number, code?: string, name = 'the answer'): void {
+export function assertProblem (
+  t: Test, response: LightMyRequestResponse, status: number, code?: string, name = 'the answer'
+): void {
   t.equal(response.statusCode, status, `${name} has the status`)
   t.equal(response.headers['content-type'], 'application/problem+json; charset=utf-8', `${name} is a problem document`)
   const problem = parse(response)
-  t.strictSame(Object.keys(problem).sort(), ['code', 'detail', 'status', 'title', 'type'], `${name} has these members and no others`)
+  t.strictSame(
+    Object.keys(problem).sort(), ['code', 'detail', 'status', 'title', 'type'],
+    `${name} has these members and no others`
+  )
   t.equal(problem.status, status, `${name} repeats the status`)
   t.ok((ERROR_CODES as string[]).includes(String(problem.code)), `${name} has a code of the table`)
   if (code !== undefined) t.equal(problem.code, code, `${name} has the code`)
@@ -163,13 +192,18 @@ export function assertProblem (t: Test, response: LightMyRequestResponse, status
 }
 
 /** An error of an OAuth endpoint: RFC 6749 section 5.2. */
-export function assertOAuthError (t: Test, response: LightMyRequestResponse, status: number, error?: string, name = 'the answer'): void {
+export function assertOAuthError (
+  t: Test, response: LightMyRequestResponse, status: number, error?: string, name = 'the answer'
+): void {
   t.equal(response.statusCode, status, `${name} has the status`)
   t.match(response.headers['content-type'], /^application\/json\b/, `${name} is JSON`)
   t.equal(response.headers['cache-control'], 'no-store', `${name} is not cached`)
   const body = parse(response)
   t.strictSame(Object.keys(body).sort(), ['error', 'error_description'], `${name} has these members and no others`)
-  t.match(body.error_description, /^[\x20\x21\x23-\x5B\x5D-\x7E]+$/, `${name} describes itself in the characters that the RFC allows`)
+  t.match(
+    body.error_description, /^[\x20\x21\x23-\x5B\x5D-\x7E]+$/,
+    `${name} describes itself in the characters that the RFC allows`
+  )
   if (error !== undefined) t.equal(body.error, error, `${name} has the error`)
   assertDiscreet(t, response, name)
 }
@@ -184,7 +218,10 @@ function parse (response: LightMyRequestResponse): Record<string, unknown> {
 
 /** No stack, no SQL, no path, no hash. */
 export function assertDiscreet (t: Test, response: LightMyRequestResponse, name = 'the answer'): void {
-  t.notMatch(response.body, /\bat \S+ \(|node_modules|\.js:\d|SQLITE|sqlite|select |insert |\$2[aby]\$|database connection/, `${name} tells nothing of the inside`)
+  t.notMatch(
+    response.body, /\bat \S+ \(|node_modules|\.js:\d|SQLITE|sqlite|select |insert |\$2[aby]\$|database connection/,
+    `${name} tells nothing of the inside`
+  )
 }
 
 /** What an observer sees of an answer, without what always differs. */

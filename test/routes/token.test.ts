@@ -1,6 +1,8 @@
 import t from 'tap'
 import { bearer, build, logIn, PASSWORD, postForm, TEST_OPTIONS } from '../helper.js'
-import { assertDiscreet, assertOAuthError, claimsOf, databaseFile, headerOf, query, SECRET, visible } from './support.js'
+import {
+  assertDiscreet, assertOAuthError, claimsOf, databaseFile, headerOf, query, SECRET, visible
+} from './support.js'
 
 const FORM = { 'content-type': 'application/x-www-form-urlencoded' }
 const MEMBERS = ['access_token', 'expires_in', 'refresh_token', 'scope', 'token_type']
@@ -31,7 +33,9 @@ t.test('RFC 6749 5.1, RFC 9068 2.2, RFC 9068 2.2.3: a form with a username and a
 
 t.test('the same fields as JSON get the same answer', async t => {
   const { app } = await build(t)
-  const response = await app.inject({ method: 'POST', url: '/token', payload: { grant_type: 'password', username: 'alice', password: PASSWORD } })
+  const response = await app.inject({
+    method: 'POST', url: '/token', payload: { grant_type: 'password', username: 'alice', password: PASSWORD }
+  })
   t.equal(response.statusCode, 200)
   t.strictSame(Object.keys(response.json()).sort(), MEMBERS)
 })
@@ -43,21 +47,35 @@ t.test('clients of FastAPI work unchanged', async t => {
     t.equal((await postForm(app, '/token', credentials)).statusCode, 200)
   })
   await t.test('empty client_id and client_secret', async t => {
-    t.equal((await postForm(app, '/token', { grant_type: 'password', ...credentials, scope: '', client_id: '', client_secret: '' })).statusCode, 200)
+    t.equal(
+      (await postForm(
+        app, '/token', { grant_type: 'password', ...credentials, scope: '', client_id: '', client_secret: '' }
+      )).statusCode,
+      200
+    )
   })
   await t.test("Swagger UI's Basic header with nothing but a colon", async t => {
     const payload = new URLSearchParams({ grant_type: 'password', ...credentials }).toString()
-    const response = await app.inject({ method: 'POST', url: '/token', headers: { ...FORM, authorization: 'Basic Og==' }, payload })
+    const response = await app.inject({
+      method: 'POST', url: '/token', headers: { ...FORM, authorization: 'Basic Og==' }, payload
+    })
     t.equal(response.statusCode, 200)
   })
   await t.test('a form with its charset said', async t => {
     const payload = new URLSearchParams(credentials).toString()
-    const response = await app.inject({ method: 'POST', url: '/token', headers: { 'content-type': 'application/x-www-form-urlencoded; charset=UTF-8' }, payload })
+    const response = await app.inject({
+      method: 'POST',
+      url: '/token',
+      headers: { 'content-type': 'application/x-www-form-urlencoded; charset=UTF-8' },
+      payload
+    })
     t.equal(response.statusCode, 200)
   })
   await t.test('a stale token in the header does not hinder the next login', async t => {
     const payload = new URLSearchParams(credentials).toString()
-    const response = await app.inject({ method: 'POST', url: '/token', headers: { ...FORM, ...bearer('stale') }, payload })
+    const response = await app.inject({
+      method: 'POST', url: '/token', headers: { ...FORM, ...bearer('stale') }, payload
+    })
     t.equal(response.statusCode, 200)
   })
 })
@@ -76,7 +94,9 @@ t.test('RFC 6749 3.2: parameters sent without a value count as omitted', async t
 
 t.test('RFC 6749 3.2: unknown parameters are ignored', async t => {
   const { app } = await build(t)
-  const response = await postForm(app, '/token', { username: 'alice', password: PASSWORD, audience: 'x', __proto__: 'x', constructor: 'y' })
+  const response = await postForm(
+    app, '/token', { username: 'alice', password: PASSWORD, audience: 'x', __proto__: 'x', constructor: 'y' }
+  )
   t.equal(response.statusCode, 200)
 })
 
@@ -92,12 +112,19 @@ t.test('what a request lacks is said with invalid_request', async t => {
     { grant_type: 'refresh_token', username: 'alice', password: PASSWORD },
     { refresh_token: 'lkr_x' }
   ]
-  for (const form of table) assertOAuthError(t, await postForm(app, '/token', form), 400, 'invalid_request', JSON.stringify(form))
+  for (const form of table) {
+    assertOAuthError(
+      t, await postForm(app, '/token', form), 400, 'invalid_request', JSON.stringify(form)
+    )
+  }
 })
 
 t.test('a grant type that is not there is unsupported_grant_type', async t => {
   const { app } = await build(t)
-  for (const grantType of ['authorization_code', 'PASSWORD', 'password ', 'implicit', 'urn:ietf:params:oauth:grant-type:jwt-bearer', '__proto__']) {
+  for (const grantType of [
+    'authorization_code', 'PASSWORD', 'password ', 'implicit', 'urn:ietf:params:oauth:grant-type:jwt-bearer',
+    '__proto__'
+  ]) {
     const response = await postForm(app, '/token', { grant_type: grantType, username: 'alice', password: PASSWORD })
     assertOAuthError(t, response, 400, 'unsupported_grant_type', grantType)
   }
@@ -110,8 +137,18 @@ t.test('a client that nobody has registered is invalid_client, with a challenge'
     await postForm(app, '/token', { ...form, client_id: 'somebody' }),
     await postForm(app, '/token', { ...form, client_id: 'somebody', client_secret: 'secret' })
   ]
-  for (const authorization of ['Basic c29tZWJvZHk6c2VjcmV0', 'basic c29tZWJvZHk6c2VjcmV0', 'Basic', 'Basic ', 'Basic !!!', 'Basic c29tZWJvZHk=', 'Basic JWZmOng=']) {
-    answers.push(await app.inject({ method: 'POST', url: '/token', headers: { ...FORM, authorization }, payload: new URLSearchParams(form).toString() }))
+  for (const authorization of [
+    'Basic c29tZWJvZHk6c2VjcmV0', 'basic c29tZWJvZHk6c2VjcmV0', 'Basic', 'Basic ', 'Basic !!!', 'Basic c29tZWJvZHk=',
+    'Basic JWZmOng='
+  ]) {
+    answers.push(
+      await app.inject({
+        method: 'POST',
+        url: '/token',
+        headers: { ...FORM, authorization },
+        payload: new URLSearchParams(form).toString()
+      })
+    )
   }
   for (const response of answers) {
     assertOAuthError(t, response, 401, 'invalid_client')
@@ -134,20 +171,28 @@ t.test('RFC 6749 3.3: a login asks for fewer scopes than granted, is told what i
     t.equal(claimsOf(tokens.access_token).scope, granted)
   }
   const refusals = []
-  for (const scope of ['items:write', 'users:write', 'nonsense', 'items:read nonsense', 'ADMIN', 'admin,items:read', '__proto__']) {
+  for (const scope of [
+    'items:write', 'users:write', 'nonsense', 'items:read nonsense', 'ADMIN', 'admin,items:read', '__proto__'
+  ]) {
     const response = await postForm(app, '/token', { username: 'alice', password: PASSWORD, scope })
     assertOAuthError(t, response, 400, 'invalid_scope', scope)
     refusals.push(response.body)
   }
   t.equal(new Set(refusals).size, 1, 'the answer does not tell an unknown scope from a withheld one')
   for (const scope of ['a"b', 'a\\b', 'ä', 'a\tb', 'a\u0000b']) {
-    assertOAuthError(t, await postForm(app, '/token', { username: 'alice', password: PASSWORD, scope }), 400, undefined, JSON.stringify(scope))
+    assertOAuthError(
+      t, await postForm(app, '/token', { username: 'alice', password: PASSWORD, scope }), 400, undefined,
+      JSON.stringify(scope)
+    )
   }
 })
 
 t.test('whoever asks for a scope without the right password learns nothing about scopes', async t => {
   const { app } = await build(t)
-  assertOAuthError(t, await postForm(app, '/token', { username: 'alice', password: 'wrong', scope: 'items:write' }), 400, 'invalid_grant')
+  assertOAuthError(
+    t, await postForm(app, '/token', { username: 'alice', password: 'wrong', scope: 'items:write' }), 400,
+    'invalid_grant'
+  )
 })
 
 t.test('unknown user, wrong password and disabled user get the same answer', async t => {
@@ -159,7 +204,9 @@ t.test('unknown user, wrong password and disabled user get the same answer', asy
   await users.remove(dave.id)
   const attempts = [
     ['nobody', PASSWORD], ['alice', 'wrong'], ['carol', PASSWORD], ['carol', 'wrong'], ['dave', PASSWORD],
-    ['alice', `${PASSWORD}\u0000`], ['alice', `${PASSWORD} `], ['alice', PASSWORD.toUpperCase()], ["' or 1=1 --", PASSWORD], ['%', PASSWORD], ['__proto__', PASSWORD]
+    ['alice', `${PASSWORD}\u0000`], ['alice', `${PASSWORD} `], [
+      'alice', PASSWORD.toUpperCase()
+    ], ["' or 1=1 --", PASSWORD], ['%', PASSWORD], ['__proto__', PASSWORD]
   ]
   const answers = []
   for (const [username = '', password = ''] of attempts) {
@@ -196,11 +243,19 @@ t.test('every login is a session of its own, also fifty at once', async t => {
   const file = databaseFile(t)
   const { app } = await build(t, { database: file, secret: SECRET })
   const all = await Promise.all(Array.from({ length: 50 }, () => logIn(app)))
-  for (const member of ['access_token', 'refresh_token'] as const) t.equal(new Set(all.map(tokens => tokens[member])).size, 50)
+  for (const member of ['access_token', 'refresh_token'] as const) {
+    t.equal(
+      new Set(all.map(tokens => tokens[member])).size, 50
+    )
+  }
   for (const claim of ['sid', 'jti']) t.equal(new Set(all.map(tokens => claimsOf(tokens.access_token)[claim])).size, 50)
   t.equal(query(file, 'select id from sessions').length, 50)
   for (const row of query<Record<string, unknown>>(file, 'select * from sessions limit 3')) {
-    for (const { refresh_token: token } of all) t.notOk(Object.values(row).includes(token), 'no refresh token in the store')
+    for (const { refresh_token: token } of all) {
+      t.notOk(
+        Object.values(row).includes(token), 'no refresh token in the store'
+      )
+    }
   }
 })
 
@@ -226,13 +281,19 @@ t.test('what is no refresh token of ours is invalid_grant, in one and the same a
   const { app } = await build(t)
   const tokens = await logIn(app)
   const answers = []
-  for (const token of ['x', 'lkr_', tokens.access_token.slice(0, 512), `${tokens.refresh_token}x`, ` ${tokens.refresh_token}`, tokens.refresh_token.slice(0, -1), 'lkr_' + 'A'.repeat(72), 'null', '\u0000']) {
+  for (const token of [
+    'x', 'lkr_', tokens.access_token.slice(0, 512), `${tokens.refresh_token}x`, ` ${tokens.refresh_token}`,
+    tokens.refresh_token.slice(0, -1), 'lkr_' + 'A'.repeat(72), 'null', '\u0000'
+  ]) {
     const response = await postForm(app, '/token', { grant_type: 'refresh_token', refresh_token: token })
     assertOAuthError(t, response, 400, 'invalid_grant', JSON.stringify(token.slice(0, 20)))
     answers.push(visible(response))
   }
   for (const answer of answers) t.strictSame(answer, answers[0])
-  t.equal((await postForm(app, '/token', { grant_type: 'refresh_token', refresh_token: tokens.refresh_token })).statusCode, 200, 'no attempt has ended the session')
+  t.equal(
+    (await postForm(app, '/token', { grant_type: 'refresh_token', refresh_token: tokens.refresh_token })).statusCode,
+    200, 'no attempt has ended the session'
+  )
 })
 
 t.test('a login that was under way while the password was changed gets no session (it was checked against the old one)', async t => {
@@ -265,15 +326,32 @@ t.test('a login that was under way while the user was disabled gets no session',
   await new Promise(resolve => setImmediate(resolve))
   await app.latchkey.users.disable(alice?.id ?? '')
   for (const response of await Promise.all(underWay)) {
-    if (response.statusCode === 200) t.equal((await app.inject({ url: '/users/me', headers: bearer(response.json().access_token) })).statusCode, 401)
-    else assertOAuthError(t, response, 400, 'invalid_grant')
+    if (response.statusCode === 200) {
+      t.equal(
+        (await app.inject({ url: '/users/me', headers: bearer(response.json().access_token) })).statusCode, 401
+      )
+    } else assertOAuthError(t, response, 400, 'invalid_grant')
   }
   t.strictSame(await app.latchkey.sessions.list(alice?.id ?? ''), [])
 })
 
 t.test("the host's claims are in the token, never over the reserved ones", async t => {
-  const reserved = { iss: 'x', sub: 'x', aud: 'x', client_id: 'x', exp: 1, iat: 1, nbf: 9e9, jti: 'x', sid: 'x', scope: 'admin users:write', status: 'x' }
-  const { app } = await build(t, { claims: (user, scopes) => ({ ...reserved, tenant: { id: 7 }, who: user.username, count: scopes.length }) })
+  const reserved = {
+    iss: 'x',
+    sub: 'x',
+    aud: 'x',
+    client_id: 'x',
+    exp: 1,
+    iat: 1,
+    nbf: 9e9,
+    jti: 'x',
+    sid: 'x',
+    scope: 'admin users:write',
+    status: 'x'
+  }
+  const { app } = await build(
+    t, { claims: (user, scopes) => ({ ...reserved, tenant: { id: 7 }, who: user.username, count: scopes.length }) }
+  )
   const tokens = await logIn(app, 'bob')
   const claims = claimsOf(tokens.access_token)
   t.match(claims, { tenant: { id: 7 }, who: 'bob', count: 1, scope: 'items:read' })

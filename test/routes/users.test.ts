@@ -6,8 +6,12 @@ import { assertProblem, claimsOf } from './support.js'
 
 const NEW_PASSWORD = 'another walrus cobalt lantern'
 
-async function change (app: FastifyInstance, headers: Record<string, string>, current: string, password: string): Promise<LightMyRequestResponse> {
-  return await app.inject({ method: 'PUT', url: '/users/me/password', headers, payload: { current_password: current, new_password: password } })
+async function change (
+  app: FastifyInstance, headers: Record<string, string>, current: string, password: string
+): Promise<LightMyRequestResponse> {
+  return await app.inject({
+    method: 'PUT', url: '/users/me/password', headers, payload: { current_password: current, new_password: password }
+  })
 }
 
 async function statusOf (app: FastifyInstance, { access_token: token }: { access_token: string }): Promise<number> {
@@ -38,7 +42,14 @@ t.test('the profile is of now, and the token of its login', async t => {
 
 t.test('without a token there is no profile and no change', async t => {
   const { app } = await build(t)
-  for (const request of [{ url: '/users/me' }, { method: 'PUT' as const, url: '/users/me/password', payload: { current_password: PASSWORD, new_password: NEW_PASSWORD } }]) {
+  for (const request of [
+    { url: '/users/me' },
+    {
+      method: 'PUT' as const,
+      url: '/users/me/password',
+      payload: { current_password: PASSWORD, new_password: NEW_PASSWORD }
+    }
+  ]) {
     const response = await app.inject(request)
     assertProblem(t, response, 401, 'unauthenticated')
     t.equal(response.headers['www-authenticate'], 'Bearer')
@@ -107,11 +118,15 @@ t.test('of two changes at once from the same old password one wins, and the othe
   const { app } = await build(t)
   const mine = await logIn(app)
   const words = ['first', 'second', 'third', 'fourth', 'fifth']
-  const answers = await Promise.all(words.map(word => change(app, bearer(mine.access_token), PASSWORD, `${word} walrus cobalt lantern`)))
+  const answers = await Promise.all(words.map(
+    word => change(app, bearer(mine.access_token), PASSWORD, `${word} walrus cobalt lantern`)
+  ))
   const won = answers.flatMap(({ statusCode }, index) => statusCode === 204 ? [words[index]] : [])
   t.equal(won.length, 1)
   for (const response of answers) if (response.statusCode !== 204) assertProblem(t, response, 403, 'wrong_password')
-  t.equal((await postForm(app, '/token', { username: 'alice', password: `${won[0]} walrus cobalt lantern` })).statusCode, 200)
+  t.equal(
+    (await postForm(app, '/token', { username: 'alice', password: `${won[0]} walrus cobalt lantern` })).statusCode, 200
+  )
 })
 
 t.test('the change is refused to another site that rides on the cookies', async t => {
@@ -146,8 +161,17 @@ t.test('ASVS 7.4.2: a removed or disabled user is 401 on the very next request',
 })
 
 t.test("where the accounts are the host's", async t => {
-  let user: { id: string, username: string, scopes: string[] } | null = { id: '42', username: 'harriet', scopes: ['items:read'] }
-  const { app } = await build(t, { users: { authenticate: async (_username, password) => password === PASSWORD ? user : null, find: async () => user } })
+  let user: { id: string, username: string, scopes: string[] } | null = {
+    id: '42', username: 'harriet', scopes: ['items:read']
+  }
+  const { app } = await build(
+    t,
+    {
+      users: {
+        authenticate: async (_username, password) => password === PASSWORD ? user : null, find: async () => user
+      }
+    }
+  )
   const tokens = await logIn(app, 'harriet')
   await t.test('the profile is the one that it finds', async t => {
     t.strictSame((await app.inject({ url: '/users/me', headers: bearer(tokens.access_token) })).json(), user)

@@ -30,7 +30,11 @@ for (const algorithm of ['ES256', 'RS256', 'PS256', 'EdDSA'] as const) {
     const key = { key: createPublicKey({ key: jwk, format: 'jwk' }), ...options }
     t.ok(verify(digest, Buffer.from(`${header}.${payload}`), key, Buffer.from(signature, 'base64url')))
     t.notOk(verify(digest, Buffer.from(`${header}.${payload}x`), key, Buffer.from(signature, 'base64url')))
-    if (algorithm.endsWith('S256') && algorithm !== 'ES256') t.ok(Buffer.from(jwk.n ?? '', 'base64url').length >= 256, '2048 bits at least')
+    if (algorithm.endsWith('S256') && algorithm !== 'ES256') {
+      t.ok(
+        Buffer.from(jwk.n ?? '', 'base64url').length >= 256, '2048 bits at least'
+      )
+    }
   })
 }
 
@@ -53,7 +57,11 @@ t.test('after a change of the algorithm the tokens of the old key go on, and bot
   const { app: after } = await build(t, { database: file, secret: SECRET, algorithm: 'EdDSA' })
   const { access_token: fresh } = await logIn(after)
   t.equal(headerOf(fresh).alg, 'EdDSA')
-  for (const token of [old, fresh]) t.equal((await after.inject({ url: '/protected-route', headers: bearer(token) })).statusCode, 200)
+  for (const token of [old, fresh]) {
+    t.equal(
+      (await after.inject({ url: '/protected-route', headers: bearer(token) })).statusCode, 200
+    )
+  }
   const { keys } = (await after.inject({ url: '/.well-known/jwks.json' })).json()
   t.strictSame(keys.map((key: { alg: string }) => key.alg).sort(), ['ES256', 'EdDSA'].sort())
 })

@@ -5,11 +5,26 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { CLI, environment, NODE } from '../commands/support.js'
 
-interface Line { level: number, msg: string, req?: { method: string, path: string, address: string | null }, status?: number, address?: string | null, err?: object, listening?: string }
+interface Line {
+  level: number,
+  msg: string,
+  req?: {
+    method: string, path: string, address: string | null
+  },
+  status?: number,
+  address?: string | null,
+  err?: object,
+  listening?: string
+}
 
 /** Runs the service, lets `use` send requests to it, and returns the lines of its log once it has ended. */
-async function logOf (t: Test, env: Record<string, string>, use: (url: string, printed: (text: string) => Promise<void>) => Promise<void>): Promise<Line[]> {
-  const child = spawn(NODE[0], [...NODE.slice(1), CLI, 'serve'], { cwd: t.testdir(), env: environment(env), stdio: ['ignore', 'pipe', 'pipe'] })
+async function logOf (
+  t: Test, env: Record<string, string>, use: (url: string, printed: (text: string) => Promise<void>) => Promise<void>
+): Promise<Line[]> {
+  const child = spawn(
+    NODE[0], [...NODE.slice(1), CLI, 'serve'],
+    { cwd: t.testdir(), env: environment(env), stdio: ['ignore', 'pipe', 'pipe'] }
+  )
   t.teardown(() => { child.kill('SIGKILL') })
   let output = ''
   const ended = new Promise<void>(resolve => child.on('close', () => resolve()))
@@ -46,7 +61,10 @@ async function get (url: string, path: string, forwardedFor?: string): Promise<s
 
 t.test('one line for each request, without tokens and without text that a client wrote as its address', async t => {
   const token = `eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiIxIn0.${'x'.repeat(80)}`
-  const paths = [`/${token}`, `/%65yJ${token.slice(3)}`, `/%2565%79J${token.slice(3)}`, `/users/me;a=${token}`, `/%zz${token}`, '/%zz', `/x?${token}`, `/${'eyJ'.repeat(2_600)}.${'x'.repeat(7_800)}`, '/health/live', '/login']
+  const paths = [
+    `/${token}`, `/%65yJ${token.slice(3)}`, `/%2565%79J${token.slice(3)}`, `/users/me;a=${token}`, `/%zz${token}`,
+    '/%zz', `/x?${token}`, `/${'eyJ'.repeat(2_600)}.${'x'.repeat(7_800)}`, '/health/live', '/login'
+  ]
   const forwarded: Array<[header: string, address: string | null]> = [
     ['203.0.113.9:51234', '203.0.113.9'],
     ['[2001:DB8::9]:443', '2001:db8::9'],
@@ -80,7 +98,9 @@ t.test('a refusal is not an error: it is one line, without a stack', async t => 
     await new Promise<void>(resolve => {
       // The client leaves before the response is ready.
       const socket = connect(Number(new URL(url).port), '127.0.0.1', () => {
-        socket.write('POST /token HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 60\r\n\r\n{"username":"nobody","password":"a password of nobody here"}')
+        socket.write(
+          'POST /token HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 60\r\n\r\n{"username":"nobody","password":"a password of nobody here"}'
+        )
         socket.write('', () => socket.resetAndDestroy())
       })
       socket.on('close', () => resolve())

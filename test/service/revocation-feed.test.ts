@@ -11,7 +11,10 @@ import { buildService } from './support.js'
 const MINUTE = 60_000
 
 t.test('no time limit of the service ends a stream that is well, though it takes longer than each', async t => {
-  const app = await buildService(t, {}, { headersTimeout: 100, requestTimeout: 150, keepAliveTimeout: 100, connectionTimeout: 400, checkInterval: 20 })
+  const app = await buildService(
+    t, {},
+    { headersTimeout: 100, requestTimeout: 150, keepAliveTimeout: 100, connectionTimeout: 400, checkInterval: 20 }
+  )
   const origin = await listen(app)
   const receiver = await follow(t, origin, await tokenOf(app, await addClient(app, { scopes: ['revocations:read'] })))
   await delay(1_000)
@@ -24,7 +27,10 @@ t.test('a stream has the headers that every answer has, and those for pages of o
   const app = await buildService(t, { corsOrigins: ['https://app.example.com'] })
   const origin = await listen(app)
   const token = await tokenOf(app, await addClient(app, { scopes: ['revocations:read'] }))
-  const outgoing = request(`${origin}/revocations`, { headers: { ...bearer(token), accept: 'text/event-stream', origin: 'https://app.example.com' } }).end()
+  const outgoing = request(
+    `${origin}/revocations`,
+    { headers: { ...bearer(token), accept: 'text/event-stream', origin: 'https://app.example.com' } }
+  ).end()
   const [{ headers }] = await once(outgoing, 'response') as [IncomingMessage]
   t.match(headers, {
     'content-type': 'text/event-stream',
@@ -55,6 +61,8 @@ t.test('closing ends the streams at once, also one whose receiver takes nothing'
   t.ok(level.response.complete, 'it was ended, not cut')
   const ended = performance.now() - begin
   await closed
-  t.comment(`the stream ended after ${ended.toFixed(0)} ms, the service after ${(performance.now() - begin).toFixed(0)} ms`)
+  t.comment(
+    `the stream ended after ${ended.toFixed(0)} ms, the service after ${(performance.now() - begin).toFixed(0)} ms`
+  )
   t.ok(performance.now() - begin < 5_000, 'nothing was waited for but the farewell')
 })

@@ -40,20 +40,35 @@ t.test('ASVS 3.4.4, ASVS 3.4.5, ASVS 3.4.6: every answer of the service has the 
 t.test('no cache may store a response, unless it is the same for everyone', async t => {
   for (const prefix of ['', '/auth']) {
     const app = await buildService(t, { prefix, corsOrigins: [APP], docs: true, statusList: true })
-    const login = await app.inject({ method: 'POST', url: `${prefix}/token`, payload: { username: 'alice', password: PASSWORD } })
+    const login = await app.inject({
+      method: 'POST', url: `${prefix}/token`, payload: { username: 'alice', password: PASSWORD }
+    })
     const headers = bearer(login.json().access_token)
-    const requests: InjectOptions[] = [...Object.values(ANY), { url: '/users/me', headers }, { url: '/sessions', headers }, { url: '/users', headers }, { url: '/audit', headers }, { url: '/clients', headers },
-      { url: '/status-lists/x' }, preflight(APP, '/login'), { url: '/users/me', method: 'HEAD', headers }]
+    const requests: InjectOptions[] = [...Object.values(ANY), {
+      url: '/users/me', headers
+    }, {
+      url: '/sessions', headers
+    }, { url: '/users', headers }, { url: '/audit', headers }, { url: '/clients', headers },
+    { url: '/status-lists/x' }, preflight(APP, '/login'), { url: '/users/me', method: 'HEAD', headers }]
     for (const request of requests) {
       const response = await app.inject({ ...request, url: prefix + String(request.url) })
-      t.equal(response.headers['cache-control'], 'no-store', `${request.method ?? 'GET'} ${String(request.url)}: ${response.statusCode}`)
+      t.equal(
+        response.headers['cache-control'], 'no-store',
+        `${request.method ?? 'GET'} ${String(request.url)}: ${response.statusCode}`
+      )
     }
     t.equal((await app.inject({ url: '/%zz' })).headers['cache-control'], 'no-store', 'even before a route is found')
-    for (const url of ['/.well-known/jwks.json', '/.well-known/oauth-authorization-server', '/openapi.json', '/docs/static/swagger-ui-bundle.js']) {
+    for (const url of [
+      '/.well-known/jwks.json', '/.well-known/oauth-authorization-server', '/openapi.json',
+      '/docs/static/swagger-ui-bundle.js'
+    ]) {
       t.match((await app.inject(prefix + url)).headers['cache-control'], /^public/, url)
     }
     const { headers: { etag } } = await app.inject(`${prefix}/openapi.json`)
-    t.match(await app.inject({ url: `${prefix}/openapi.json`, headers: { 'if-none-match': etag } }), { statusCode: 304, body: '', headers: { 'cache-control': 'public, no-cache', etag } })
+    t.match(
+      await app.inject({ url: `${prefix}/openapi.json`, headers: { 'if-none-match': etag } }),
+      { statusCode: 304, body: '', headers: { 'cache-control': 'public, no-cache', etag } }
+    )
   }
 })
 
@@ -80,10 +95,17 @@ t.test('what the service switches on can be switched off', async t => {
 
 const APP = 'https://app.example.com'
 const TRUSTED = 'https://trusted.example.com'
-const FOREIGN = ['https://evil.example.com', 'https://app.example.com.evil.com', 'http://app.example.com', 'https://app.example.com:8443', 'null', '*', '']
+const FOREIGN = [
+  'https://evil.example.com', 'https://app.example.com.evil.com', 'http://app.example.com',
+  'https://app.example.com:8443', 'null', '*', ''
+]
 
 function preflight (origin: string, url: string): InjectOptions {
-  return { method: 'OPTIONS', url, headers: { origin, 'access-control-request-method': 'POST', 'access-control-request-headers': 'authorization' } }
+  return {
+    method: 'OPTIONS',
+    url,
+    headers: { origin, 'access-control-request-method': 'POST', 'access-control-request-headers': 'authorization' }
+  }
 }
 
 t.test('without corsOrigins there is no CORS, and OPTIONS is a 405', async t => {
@@ -95,7 +117,14 @@ t.test('without corsOrigins there is no CORS, and OPTIONS is a 405', async t => 
 
 t.test('ASVS 3.4.2: pages of corsOrigins read every answer; cookies only those that are trusted too', async t => {
   for (const prefix of ['', '/auth']) {
-    const app = await buildService(t, { prefix, corsOrigins: ['https://APP.example.com:443', TRUSTED], trustedOrigins: [TRUSTED, 'https://other.example.com'] })
+    const app = await buildService(
+      t,
+      {
+        prefix,
+        corsOrigins: ['https://APP.example.com:443', TRUSTED],
+        trustedOrigins: [TRUSTED, 'https://other.example.com']
+      }
+    )
     for (const [name, request] of Object.entries(ANY)) {
       const url = prefix + String(request.url)
       for (const origin of [APP, TRUSTED]) {
@@ -117,7 +146,12 @@ t.test('ASVS 3.4.2: pages of corsOrigins read every answer; cookies only those t
 t.test('preflights: our routes, their methods, the headers that they need', async t => {
   for (const prefix of ['', '/auth']) {
     const app = await buildService(t, { prefix, corsOrigins: [APP] })
-    const table: Record<string, string[]> = { '/login': ['OPTIONS', 'POST'], '/health/live': ['GET', 'HEAD', 'OPTIONS'], '/users/me/password': ['OPTIONS', 'PUT'], '/sessions/x': ['DELETE', 'OPTIONS'] }
+    const table: Record<string, string[]> = {
+      '/login': ['OPTIONS', 'POST'],
+      '/health/live': ['GET', 'HEAD', 'OPTIONS'],
+      '/users/me/password': ['OPTIONS', 'PUT'],
+      '/sessions/x': ['DELETE', 'OPTIONS']
+    }
     for (const [path, methods] of Object.entries(table)) {
       const { statusCode, headers, body } = await app.inject(preflight(APP, prefix + path))
       t.equal(statusCode, 204, path)
@@ -127,7 +161,9 @@ t.test('preflights: our routes, their methods, the headers that they need', asyn
       t.equal(headers['access-control-max-age'], '600')
       for (const origin of FOREIGN) {
         const refused = await app.inject(preflight(origin, prefix + path))
-        t.same(Object.keys(refused.headers).filter(name => name.startsWith('access-control-')), [], `${path} for ${origin}`)
+        t.same(
+          Object.keys(refused.headers).filter(name => name.startsWith('access-control-')), [], `${path} for ${origin}`
+        )
       }
       const wrong = await app.inject({ method: 'PATCH', url: prefix + path })
       assertProblem(t, wrong, 405, 'method_not_allowed', path)
@@ -144,7 +180,9 @@ function valueOf (text: string, series: string): number | undefined {
 }
 
 async function readMetrics (app: FastifyInstance, prefix = ''): Promise<string> {
-  const login = await app.inject({ method: 'POST', url: `${prefix}/token`, payload: { username: 'alice', password: 'marble otter sings at noon' } })
+  const login = await app.inject({
+    method: 'POST', url: `${prefix}/token`, payload: { username: 'alice', password: 'marble otter sings at noon' }
+  })
   const response = await app.inject({ url: `${prefix}/metrics`, headers: bearer(login.json().access_token) })
   t.equal(response.statusCode, 200)
   t.match(response.headers['content-type'], 'text/plain; version=0.0.4')
@@ -156,7 +194,10 @@ t.test('the metrics are for holders of metrics:read, from wherever they come', a
   const app = await buildService(t)
   await app.latchkey.users.add({ username: 'bob', password: 'marble otter sings at noon', scopes: ['admin'] })
   assertProblem(t, await app.inject({ url: '/metrics', remoteAddress: '127.0.0.1' }), 401, 'unauthenticated')
-  assertProblem(t, await app.inject({ url: '/metrics', headers: bearer((await logIn(app, 'bob')).access_token) }), 403, 'insufficient_scope')
+  assertProblem(
+    t, await app.inject({ url: '/metrics', headers: bearer((await logIn(app, 'bob')).access_token) }), 403,
+    'insufficient_scope'
+  )
   t.match(await readMetrics(app), /^latchkey_events_total/m)
 })
 
@@ -173,7 +214,13 @@ t.test('the metrics count what happens', async t => {
   const after = await readMetrics(app)
   const counts = { login: 3, login_failed: 1, refresh: 1, token_revoked: 1 }
   for (const [type, count] of Object.entries(counts)) {
-    t.equal(valueOf(after, `latchkey_events_total{type="${type}",outcome="${type === 'login_failed' ? 'failure' : 'success'}"}`), count, type)
+    t.equal(
+      valueOf(
+        after, `latchkey_events_total{type="${type}",outcome="${type === 'login_failed' ? 'failure' : 'success'}"}`
+      ),
+      count,
+      type
+    )
   }
   t.equal(valueOf(after, 'latchkey_revocation_rules'), 1)
   t.equal(valueOf(after, 'latchkey_password_queue_jobs'), 0)
@@ -182,12 +229,18 @@ t.test('the metrics count what happens', async t => {
   t.ok(age !== undefined && age <= (ON_POSTGRES ? 1 : 0.1), `at most the bound: ${age}`)
   t.equal(valueOf(after, 'latchkey_request_duration_seconds_count{method="POST",route="/token",status="2xx"}'), 4)
   t.equal(valueOf(after, 'latchkey_request_duration_seconds_count{method="POST",route="/token",status="4xx"}'), 1)
-  for (const name of ['process_cpu_seconds_total', 'process_resident_memory_bytes', 'nodejs_eventloop_lag_p99_seconds']) t.type(valueOf(after, name), 'number', name)
+  for (const name of [
+    'process_cpu_seconds_total', 'process_resident_memory_bytes', 'nodejs_eventloop_lag_p99_seconds'
+  ]) t.type(valueOf(after, name), 'number', name)
 })
 
 t.test('throttled requests are counted', async t => {
   const app = await buildService(t, { rateLimit: true })
-  for (let attempt = 0; attempt < 105; attempt++) await app.inject({ method: 'POST', url: '/login', remoteAddress: '192.0.2.1' })
+  for (let attempt = 0; attempt < 105; attempt++) {
+    await app.inject({
+      method: 'POST', url: '/login', remoteAddress: '192.0.2.1'
+    })
+  }
   t.equal(valueOf(await readMetrics(app), 'latchkey_throttled_requests_total'), 5)
 })
 
@@ -201,12 +254,20 @@ t.test('no label is what a client has chosen, and nobody is named', async t => {
   t.notMatch(text, /path-|secret-session|PROPFIND|mallory|alice|hunter2|127\.0\.0\.1/)
   t.equal(valueOf(text, 'latchkey_request_duration_seconds_count{method="GET",route="unknown",status="4xx"}'), 20)
   t.equal(valueOf(text, 'latchkey_request_duration_seconds_count{method="other",route="unknown",status="4xx"}'), 1)
-  t.equal(valueOf(text, 'latchkey_request_duration_seconds_count{method="DELETE",route="/sessions/:id",status="4xx"}'), 1)
+  t.equal(
+    valueOf(text, 'latchkey_request_duration_seconds_count{method="DELETE",route="/sessions/:id",status="4xx"}'), 1
+  )
 })
 
 t.test('two services in one process count for themselves', async t => {
   const one = await buildService(t)
   const two = await buildService(t, { prefix: '/auth' })
   await one.inject('/nothing')
-  t.equal(valueOf(await readMetrics(two, '/auth'), 'latchkey_request_duration_seconds_count{method="GET",route="unknown",status="4xx"}'), undefined)
+  t.equal(
+    valueOf(
+      await readMetrics(two, '/auth'),
+      'latchkey_request_duration_seconds_count{method="GET",route="unknown",status="4xx"}'
+    ),
+    undefined
+  )
 })

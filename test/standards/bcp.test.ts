@@ -24,15 +24,25 @@ t.test('RFC 9700 2.2.2, RFC 9700 4.14.2, ASVS 10.4.5: each refresh rotates, and 
   t.equal(await statusOf(app, live.access_token), 200)
   t.equal((await refresh(app, stolen.refresh_token)).status, 401)
   t.equal((await refresh(app, live.refresh_token)).status, 401, 'the active refresh token is dead')
-  for (const tokens of [stolen, live]) t.equal(await statusOf(app, tokens.access_token), 401, 'and so are the access tokens')
+  for (const tokens of [stolen, live]) {
+    t.equal(
+      await statusOf(app, tokens.access_token), 401, 'and so are the access tokens'
+    )
+  }
   t.equal((await refresh(app, elsewhere.refresh_token)).status, 200, 'another session of the same user is not')
 })
 
 t.test('ASVS 7.4.5: an administrator ends all sessions of a user, at once, and nobody else does', async t => {
   const { app } = await build(t)
   await app.latchkey.users.add({ username: 'administrator', password: PASSWORD, scopes: ['users:write'] })
-  const [administrator, one, two, bob] = [await logIn(app, 'administrator'), await logIn(app), await logIn(app), await logIn(app, 'bob')]
-  const end = async (tokens: TokenBody): Promise<number> => (await app.inject({ method: 'DELETE', url: `/users/${String(claimsOf(one.access_token).sub)}/sessions`, headers: bearer(tokens.access_token) })).statusCode
+  const [administrator, one, two, bob] = [
+    await logIn(app, 'administrator'), await logIn(app), await logIn(app), await logIn(app, 'bob')
+  ]
+  const end = async (tokens: TokenBody): Promise<number> => (await app.inject({
+    method: 'DELETE',
+    url: `/users/${String(claimsOf(one.access_token).sub)}/sessions`,
+    headers: bearer(tokens.access_token)
+  })).statusCode
   t.equal(await end(bob), 403)
   t.equal(await statusOf(app, one.access_token), 200)
   t.equal(await end(administrator), 204)

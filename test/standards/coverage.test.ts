@@ -19,7 +19,9 @@ function rowsOf (title: string): string[] {
 
 /** The titles of the tests in a source that are written out. */
 function titlesOf (source: string): string[] {
-  return [...source.matchAll(/\btest\(\s*('(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")/g)].map(([, literal = '']) => literal.slice(1, -1).replace(/\\(.)/g, '$1'))
+  return [
+    ...source.matchAll(/\btest\(\s*('(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")/g)
+  ].map(([, literal = '']) => literal.slice(1, -1).replace(/\\(.)/g, '$1'))
 }
 
 /** What each row of the tables with the columns row, what we do, test names as its tests. */
@@ -34,26 +36,47 @@ function proofsOf (document: string): Array<[row: string, titles: string[]]> {
   })
 }
 
-/** What is wrong, a sentence each. `ours`: the titles of the tests in this folder, which are here for the rows that they name. */
+/**
+ * What is wrong, a sentence each. `ours`: the titles of the tests in this folder, which are here for the rows that they
+ * name.
+ */
 function findGaps (document: string, titles: readonly string[], ours: readonly string[]): string[] {
   const proofs = proofsOf(document)
   const named = new Map(proofs)
   return [
-    ...proofs.filter(([row], index) => !new RegExp(`^${ROW}$`).test(row) || proofs.findIndex(([other]) => other === row) !== index).map(([row]) => `'${row}' is no row, or is there twice`),
+    ...proofs.filter((
+      [row], index
+    ) => !new RegExp(`^${ROW}$`).test(row) || proofs.findIndex(([other]) => other === row) !== index).map((
+      [row]
+    ) => `'${row}' is no row, or is there twice`),
     ...proofs.filter(([, tests]) => tests.length === 0).map(([row]) => `${row} names no test`),
-    ...proofs.flatMap(([row, tests]) => tests.filter(test => !titles.includes(test)).map(test => `${row} names a test that does not exist: ${test}`)),
-    ...proofs.flatMap(([row, tests]) => tests.filter(test => !rowsOf(test).includes(row)).map(test => `${row} names a test that does not name it: ${test}`)),
+    ...proofs.flatMap((
+      [row, tests]
+    ) => tests.filter(test => !titles.includes(test)).map(test => `${row} names a test that does not exist: ${test}`)),
+    ...proofs.flatMap((
+      [row, tests]
+    ) => tests.filter(test => !rowsOf(test).includes(row)).map(
+      test => `${row} names a test that does not name it: ${test}`
+    )),
     ...ours.filter(title => rowsOf(title).length === 0).map(title => `a test in test/standards names no row: ${title}`),
-    ...ours.flatMap(title => rowsOf(title).filter(row => !named.get(row)?.includes(title)).map(row => `the table lacks ${row} of the test: ${title}`))
+    ...ours.flatMap(
+      title => rowsOf(title).filter(row => !named.get(row)?.includes(title)).map(
+        row => `the table lacks ${row} of the test: ${title}`
+      )
+    )
   ]
 }
 
 t.test('each row of docs/standards.md names tests that there are, and each test in test/standards is in a row', async t => {
   const document = await readFile(join(root, 'docs', 'standards.md'), 'utf8')
   const files = await listTests(root)
-  const sources = await Promise.all(files.map(async file => ({ file, titles: titlesOf(await readFile(join(root, 'test', file), 'utf8')) })))
+  const sources = await Promise.all(files.map(
+    async file => ({ file, titles: titlesOf(await readFile(join(root, 'test', file), 'utf8')) })
+  ))
   const titles = sources.flatMap(source => source.titles)
-  const ours = sources.filter(({ file }) => dirname(file) === 'standards' && basename(file) !== 'coverage.test.ts').flatMap(source => source.titles)
+  const ours = sources.filter((
+    { file }
+  ) => dirname(file) === 'standards' && basename(file) !== 'coverage.test.ts').flatMap(source => source.titles)
   t.ok(proofsOf(document).length > 50 && ours.length > 10, 'they were found')
   t.strictSame(findGaps(document, titles, ours), [])
 })
@@ -61,13 +84,19 @@ t.test('each row of docs/standards.md names tests that there are, and each test 
 t.test('each file that docs/security.md and docs/standards.md point to is there', async t => {
   const pages = ['security.md', 'standards.md'].map(page => readFile(join(root, 'docs', page), 'utf8'))
   const document = (await Promise.all(pages)).join('\n')
-  const files = new Set([...document.matchAll(/`((?:lib|plugins|routes|schemas|commands|test)\/[\w./-]+|server\.ts|app\.ts)`/g)].map(([, file = '']) => file))
+  const files = new Set(
+    [
+      ...document.matchAll(/`((?:lib|plugins|routes|schemas|commands|test)\/[\w./-]+|server\.ts|app\.ts)`/g)
+    ].map(([, file = '']) => file)
+  )
   t.ok(files.size > 10)
   for (const file of files) await t.resolves(access(join(root, file)), file)
 })
 
 t.test('the check finds what it is there for', async t => {
-  const document = '| row | what we do | test |\n| --- | --- | --- |\n| RFC 1 2.3 | a | `RFC 1 2.3: yes`<br>`RFC 1 2.3: no` |\n| NIST 1 | b |  |\n| ASVS 1.1 | c | `RFC 1 2.3: yes` |\n| nonsense | d | `RFC 1 2.3: yes` |\n\nText.\n'
+  const document =
+
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                  '| row | what we do | test |\n| --- | --- | --- |\n| RFC 1 2.3 | a | `RFC 1 2.3: yes`<br>`RFC 1 2.3: no` |\n| NIST 1 | b |  |\n| ASVS 1.1 | c | `RFC 1 2.3: yes` |\n| nonsense | d | `RFC 1 2.3: yes` |\n\nText.\n'
   t.strictSame(findGaps(document, ['RFC 1 2.3: yes', 'RFC 1 2.4: elsewhere'], ['RFC 1 2.3, ASVS 2: more', 'something else']), [
     "'nonsense' is no row, or is there twice",
     'NIST 1 names no test',

@@ -8,9 +8,13 @@ import { assertProblem, databaseFile, query, SECRET } from '../routes/support.js
 
 let count = 0
 
-async function register (app: FastifyInstance, password: string): Promise<LightMyRequestResponse & { username: string }> {
+async function register (
+  app: FastifyInstance, password: string
+): Promise<LightMyRequestResponse & { username: string }> {
   const username = `somebody-${count++}`
-  return Object.assign(await app.inject({ method: 'POST', url: '/register', payload: { username, password } }), { username })
+  return Object.assign(
+    await app.inject({ method: 'POST', url: '/register', payload: { username, password } }), { username }
+  )
 }
 
 async function logIn (app: FastifyInstance, username: string, password: string): Promise<number> {
@@ -47,7 +51,10 @@ t.test('NIST 3.1.1.2, ASVS 6.2.8: the whole password counts, in its case and wit
   const password = 'Caf\u00e9 cr\u00e8me at the end'
   const { username } = await register(app, password)
   for (const same of [password, password.normalize('NFD')]) t.equal(await logIn(app, username, same), 200)
-  for (const other of [password.toLowerCase(), `${password} `, ` ${password}`, password.slice(0, -1), `${password}\u0000`, password.replace('\u00e9', 'e')]) t.equal(await logIn(app, username, other), 401, JSON.stringify(other))
+  for (const other of [
+    password.toLowerCase(), `${password} `, ` ${password}`, password.slice(0, -1), `${password}\u0000`,
+    password.replace('\u00e9', 'e')
+  ]) t.equal(await logIn(app, username, other), 401, JSON.stringify(other))
 })
 
 t.test('NIST 3.1.1.2: a blocked password is refused with the reason; a common word inside a long one is allowed', async t => {
@@ -77,17 +84,31 @@ t.test('NIST 3.1.1.2, ASVS 6.2.10: no password ends with time', async t => {
 
 t.test('NIST 5.1.1: no cookie holds personal data, in whatever encoding', async t => {
   const { app } = await build(t)
-  const response = await app.inject({ method: 'POST', url: '/login', payload: { username: 'alice', password: PASSWORD }, headers: { 'user-agent': 'somebody/1.0' }, remoteAddress: '203.0.113.7' })
+  const response = await app.inject({
+    method: 'POST',
+    url: '/login',
+    payload: { username: 'alice', password: PASSWORD },
+    headers: { 'user-agent': 'somebody/1.0' },
+    remoteAddress: '203.0.113.7'
+  })
   t.equal(response.cookies.length, 2)
   for (const { name, value } of response.cookies) {
-    const read = [value, ...value.split('.').map(part => Buffer.from(part.replace('lkr_', ''), 'base64url').toString('latin1'))].join()
-    for (const personal of ['alice', '203.0.113.7', 'somebody']) t.notOk(read.includes(personal), `${name} says nothing of ${personal}`)
+    const read = [
+      value, ...value.split('.').map(part => Buffer.from(part.replace('lkr_', ''), 'base64url').toString('latin1'))
+    ].join()
+    for (const personal of ['alice', '203.0.113.7', 'somebody']) {
+      t.notOk(
+        read.includes(personal), `${name} says nothing of ${personal}`
+      )
+    }
   }
 })
 
 t.test('NIST 3.2.2, ASVS 6.1.1, ASVS 6.3.1: of guesses from everywhere a hundred in a row are looked at, ever slower; the owner gets in from where a session of theirs began', async t => {
   const { app, clock } = await build(t, { rateLimit: true })
-  const logIn = async (address: string, password: string) => await app.inject({ method: 'POST', url: '/login', remoteAddress: address, payload: { username: 'alice', password } })
+  const logIn = async (address: string, password: string) => await app.inject({
+    method: 'POST', url: '/login', remoteAddress: address, payload: { username: 'alice', password }
+  })
   t.equal((await logIn('198.51.100.7', PASSWORD)).statusCode, 200, 'a session of the owner begins')
   let looked = 0
   let waited = 0

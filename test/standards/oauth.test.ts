@@ -15,14 +15,25 @@ t.test('RFC 6749 3.2: the token endpoint takes POST only, and no parameter twice
     t.equal(response.headers.allow, 'POST')
   }
   const form = new URLSearchParams(CREDENTIALS).toString()
-  for (const twice of ['grant_type=password', 'username=alice', 'password=x', 'scope=admin&scope=admin', 'scope=&scope=', 'client_id=&client_id=', 'refresh_token=a&refresh_token=b']) {
-    assertOAuthError(t, await app.inject({ method: 'POST', url: '/auth/token', headers: FORM, payload: `${form}&${twice}` }), 400, 'invalid_request', twice)
+  for (const twice of [
+    'grant_type=password', 'username=alice', 'password=x', 'scope=admin&scope=admin', 'scope=&scope=',
+    'client_id=&client_id=', 'refresh_token=a&refresh_token=b'
+  ]) {
+    assertOAuthError(
+      t, await app.inject({ method: 'POST', url: '/auth/token', headers: FORM, payload: `${form}&${twice}` }), 400,
+      'invalid_request', twice
+    )
   }
 })
 
 t.test('RFC 6749 2.3.1: credentials in the URI are none', async t => {
   const { app } = await build(t)
-  const response = await app.inject({ method: 'POST', url: `/token?${new URLSearchParams(CREDENTIALS).toString()}`, headers: FORM, payload: 'grant_type=password' })
+  const response = await app.inject({
+    method: 'POST',
+    url: `/token?${new URLSearchParams(CREDENTIALS).toString()}`,
+    headers: FORM,
+    payload: 'grant_type=password'
+  })
   assertOAuthError(t, response, 400, 'invalid_request')
 })
 
@@ -32,10 +43,18 @@ t.test('RFC 6749 5.1: every answer that carries a token has Cache-Control: no-st
   const { refresh_token: other } = await logIn(app)
   const answers = {
     'POST /token with a password': await postForm(app, '/token', CREDENTIALS),
-    'POST /token with a refresh token': await postForm(app, '/token', { grant_type: 'refresh_token', refresh_token: token }),
-    'POST /refresh with a body': await app.inject({ method: 'POST', url: '/refresh', payload: { refresh_token: other } }),
-    'POST /refresh with a cookie': await app.inject({ method: 'POST', url: '/refresh', headers: await logInWithCookies(app) }),
-    'POST /login': await app.inject({ method: 'POST', url: '/login', payload: { username: 'alice', password: PASSWORD } })
+    'POST /token with a refresh token': await postForm(
+      app, '/token', { grant_type: 'refresh_token', refresh_token: token }
+    ),
+    'POST /refresh with a body': await app.inject({
+      method: 'POST', url: '/refresh', payload: { refresh_token: other }
+    }),
+    'POST /refresh with a cookie': await app.inject({
+      method: 'POST', url: '/refresh', headers: await logInWithCookies(app)
+    }),
+    'POST /login': await app.inject({
+      method: 'POST', url: '/login', payload: { username: 'alice', password: PASSWORD }
+    })
   }
   for (const [name, { statusCode, headers }] of Object.entries(answers)) {
     t.equal(statusCode, 200, name)
@@ -53,9 +72,18 @@ t.test('RFC 6749 5.2: errors are 400 with the code of the standard; a client tha
     [{ ...CREDENTIALS, scope: 'items:write' }, 'invalid_scope'],
     [{ ...CREDENTIALS, grant_type: 'authorization_code' }, 'unsupported_grant_type']
   ]
-  for (const [form, error] of table) assertOAuthError(t, await postForm(app, '/token', form), 400, error, JSON.stringify(form))
+  for (const [form, error] of table) {
+    assertOAuthError(
+      t, await postForm(app, '/token', form), 400, error, JSON.stringify(form)
+    )
+  }
   const payload = new URLSearchParams(CREDENTIALS).toString()
-  const response = await app.inject({ method: 'POST', url: '/token', headers: { ...FORM, authorization: `Basic ${Buffer.from('somebody:secret').toString('base64')}` }, payload })
+  const response = await app.inject({
+    method: 'POST',
+    url: '/token',
+    headers: { ...FORM, authorization: `Basic ${Buffer.from('somebody:secret').toString('base64')}` },
+    payload
+  })
   assertOAuthError(t, response, 401, 'invalid_client')
   t.match(response.headers['www-authenticate'], /^Basic realm="/)
 })
@@ -70,10 +98,15 @@ t.test('RFC 6749 10.10, RFC 9700 4.14.2, ASVS 7.2.3, NIST 5.1: a refresh token o
   for (let bit = known * 8; bit < bytes.length * 8; bit++) {
     const guess = Buffer.from(bytes)
     guess[bit >> 3] = (guess[bit >> 3] ?? 0) ^ (1 << (bit & 7))
-    const response = await app.inject({ method: 'POST', url: '/refresh', payload: { refresh_token: `lkr_${guess.toString('base64url')}` } })
+    const response = await app.inject({
+      method: 'POST', url: '/refresh', payload: { refresh_token: `lkr_${guess.toString('base64url')}` }
+    })
     if (response.statusCode !== 401) t.fail(`bit ${bit} the other way is ${response.statusCode}`)
   }
-  t.equal((await app.inject({ method: 'POST', url: '/refresh', payload: { refresh_token: token } })).statusCode, 200, 'and the guesses have ended nothing')
+  t.equal(
+    (await app.inject({ method: 'POST', url: '/refresh', payload: { refresh_token: token } })).statusCode, 200,
+    'and the guesses have ended nothing'
+  )
 })
 
 t.test('RFC 7009 2.2.1: where it cannot be revoked the answer is 503 with Retry-After, never 200', async t => {
@@ -88,7 +121,9 @@ t.test('RFC 7009 2.2.1: where it cannot be revoked the answer is 503 with Retry-
 })
 
 t.test('RFC 8414 2, RFC 8414 3, RFC 8414 3.2, RFC 8414 3.3, RFC 9700 2.4, RFC 9700 2.6: the metadata are JSON at the well-known path before that of the issuer, with the issuer to the letter, and never list the password grant', async t => {
-  for (const [issuer, path] of [['https://auth.example.com', ''], ['https://example.com/tenant', '/tenant'], ['https://example.com/auth/', '/auth']] as const) {
+  for (const [issuer, path] of [
+    ['https://auth.example.com', ''], ['https://example.com/tenant', '/tenant'], ['https://example.com/auth/', '/auth']
+  ] as const) {
     const { app } = await build(t, { issuer, prefix: '/auth' })
     const response = await app.inject(`/.well-known/oauth-authorization-server${path}`)
     t.equal(response.statusCode, 200, issuer)
@@ -97,9 +132,13 @@ t.test('RFC 8414 2, RFC 8414 3, RFC 8414 3.2, RFC 8414 3.3, RFC 9700 2.4, RFC 97
     t.equal(metadata.issuer, issuer)
     t.strictSame(metadata.response_types_supported, [], 'required, and there is no authorization endpoint')
     t.notOk(metadata.grant_types_supported.includes('password'))
-    for (const name of ['token_endpoint', 'jwks_uri', 'revocation_endpoint', 'introspection_endpoint']) t.equal(new URL(metadata[name]).origin, new URL(issuer).origin, name)
+    for (const name of [
+      'token_endpoint', 'jwks_uri', 'revocation_endpoint', 'introspection_endpoint'
+    ]) t.equal(new URL(metadata[name]).origin, new URL(issuer).origin, name)
     for (const value of Object.values(metadata)) t.ok(value !== null && value !== '', 'nothing without a value')
     t.equal((await app.inject(new URL(metadata.jwks_uri).pathname.replace('/tenant', ''))).statusCode, 200)
   }
-  for (const issuer of ['https://auth.example.com?x', 'https://auth.example.com#x', 'auth.example.com']) await t.rejects(build(t, { issuer }), /issuer/, issuer)
+  for (const issuer of [
+    'https://auth.example.com?x', 'https://auth.example.com#x', 'auth.example.com'
+  ]) await t.rejects(build(t, { issuer }), /issuer/, issuer)
 })

@@ -29,9 +29,21 @@ async function build (t: Test, options: LatchkeyOptions = {}): Promise<Bed> {
     now: clock,
     ...options
   })
-  app.get('/items', { preHandler: app.requireScopes('items:read') }, async ({ user, headers }) => ({ id: user.id, scopes: user.scopes, tenant: user.claims.tenant, trace: headers['x-trace'] }))
-  app.post('/items', { preHandler: app.requireScopes('items:write') }, async ({ user, body }) => ({ id: user.id, body }))
-  if (options.users === undefined) await app.latchkey.users.add({ username: 'alice', password: PASSWORD, scopes: ['items:read'] })
+  app.get(
+    '/items',
+    { preHandler: app.requireScopes('items:read') },
+    async ({ user, headers }) => ({
+      id: user.id, scopes: user.scopes, tenant: user.claims.tenant, trace: headers['x-trace']
+    })
+  )
+  app.post(
+    '/items', { preHandler: app.requireScopes('items:write') }, async ({ user, body }) => ({ id: user.id, body })
+  )
+  if (options.users === undefined) {
+    await app.latchkey.users.add({
+      username: 'alice', password: PASSWORD, scopes: ['items:read']
+    })
+  }
   return { app: withTestKit(app), clock, events }
 }
 
@@ -41,12 +53,28 @@ t.test('a test token is one that a login of this app could have given', async t 
   const [key] = (await app.inject('/.well-known/jwks.json')).json().keys
   const iat = Math.floor(clock() / 1000)
   t.same(headerOf(token), { alg: 'ES256', typ: 'at+jwt', kid: key.kid }, 'the published key signs it')
-  t.match(claimsOf(token), { iss: 'https://auth.example.com', aud: 'https://auth.example.com', iat, exp: iat + 900, sid: String, scope: 'items:read' })
-  t.match(events.filter(({ type }) => type === 'login').map(({ subject, sessionId }) => ({ subject, sessionId })), [{ subject: claimsOf(token).sub, sessionId: claimsOf(token).sid }])
+  t.match(
+    claimsOf(token),
+    {
+      iss: 'https://auth.example.com',
+      aud: 'https://auth.example.com',
+      iat,
+      exp: iat + 900,
+      sid: String,
+      scope: 'items:read'
+    }
+  )
+  t.match(
+    events.filter(({ type }) => type === 'login').map(({ subject, sessionId }) => ({ subject, sessionId })),
+    [{ subject: claimsOf(token).sub, sessionId: claimsOf(token).sid }]
+  )
 
   t.equal((await app.inject({ url: '/items', headers: bearer(token) })).statusCode, 200)
   t.equal((await app.inject({ method: 'POST', url: '/items', headers: bearer(token), payload: {} })).statusCode, 403)
-  t.match((await app.inject({ url: '/users/me', headers: bearer(token) })).json(), { id: claimsOf(token).sub, scopes: ['items:read'] }, 'its user has an account')
+  t.match(
+    (await app.inject({ url: '/users/me', headers: bearer(token) })).json(),
+    { id: claimsOf(token).sub, scopes: ['items:read'] }, 'its user has an account'
+  )
   const { app: another } = await build(t)
   t.equal((await another.inject({ url: '/items', headers: bearer(token) })).statusCode, 401, 'no other app believes it')
 })
@@ -54,7 +82,10 @@ t.test('a test token is one that a login of this app could have given', async t 
 t.test('the same scopes are the same user, other scopes another one', async t => {
   const { app } = await build(t)
   const idOf = async (scopes: string[]): Promise<unknown> => claimsOf(await app.createTestToken({ scopes })).sub
-  const [first, second, swapped, fewer] = await Promise.all([idOf(['items:read', 'items:write']), idOf(['items:read', 'items:write']), idOf(['items:write', 'items:read']), idOf(['items:read'])])
+  const [first, second, swapped, fewer] = await Promise.all([
+    idOf(['items:read', 'items:write']), idOf(['items:read', 'items:write']), idOf(['items:write', 'items:read']),
+    idOf(['items:read'])
+  ])
   t.equal(second, first, 'also at once')
   t.equal(swapped, first)
   t.not(fewer, first)
@@ -66,14 +97,24 @@ t.test('injectAs: by name, by user, by scopes; the rest of the request stays', a
   const { app } = await build(t)
   const alice = await app.latchkey.users.findByName('alice') as User
   t.match((await app.injectAs('alice', '/items')).json(), { id: alice.id, scopes: ['items:read'] })
-  t.match((await app.injectAs(alice, { url: '/items', headers: { 'x-trace': '7', authorization: 'Bearer nonsense' } })).json(), { id: alice.id, trace: '7' })
-  const posted = await app.injectAs({ scopes: ['items:write'] }, { method: 'POST', url: '/items', payload: { name: 'spoon' } })
+  t.match(
+    (await app.injectAs(
+      alice, { url: '/items', headers: { 'x-trace': '7', authorization: 'Bearer nonsense' } }
+    )).json(),
+    { id: alice.id, trace: '7' }
+  )
+  const posted = await app.injectAs(
+    { scopes: ['items:write'] }, { method: 'POST', url: '/items', payload: { name: 'spoon' } }
+  )
   t.match(posted.json(), { body: { name: 'spoon' } })
   t.equal((await app.injectAs('alice', { method: 'POST', url: '/items', payload: {} })).statusCode, 403)
   t.equal((await app.inject('/items')).statusCode, 401, 'inject itself is as it was')
 
   await app.latchkey.users.setScopes(alice.id, ['items:write'])
-  t.equal((await app.injectAs(alice, { method: 'POST', url: '/items', payload: {} })).statusCode, 200, 'what the user has now, not what the test remembers')
+  t.equal(
+    (await app.injectAs(alice, { method: 'POST', url: '/items', payload: {} })).statusCode, 200,
+    'what the user has now, not what the test remembers'
+  )
   t.equal((await app.injectAs(alice, '/items')).statusCode, 403)
 })
 
@@ -89,7 +130,11 @@ t.test('the clock: tokens expire when it has advanced, and it does not go back',
   t.equal(response.statusCode, 401)
   t.match(response.headers['www-authenticate'], /expired/)
   t.equal((await app.injectAs('alice', '/items')).statusCode, 200, 'who logs in now has a new one')
-  for (const wrong of ['16', 'soon', '-1m', -1, NaN, Infinity]) t.throws(() => clock.advance(wrong), { name: 'TypeError', message: /^advance\(\) takes/ }, String(wrong))
+  for (const wrong of ['16', 'soon', '-1m', -1, NaN, Infinity]) {
+    t.throws(
+      () => clock.advance(wrong), { name: 'TypeError', message: /^advance\(\) takes/ }, String(wrong)
+    )
+  }
   t.equal(createTestClock(1_000)(), 1_000)
 })
 
@@ -102,31 +147,52 @@ t.test('revoke: that token is dead, by the real revocation, and no other', async
   t.equal(response.statusCode, 401)
   t.match(response.headers['www-authenticate'], /revoked/)
   t.equal((await app.inject({ url: '/items', headers: bearer(other) })).statusCode, 200)
-  t.same(events.filter(({ type }) => type === 'token_revoked').map(({ details }) => details), [{ tokenId: claimsOf(token).jti }])
+  t.same(
+    events.filter(({ type }) => type === 'token_revoked').map(({ details }) => details),
+    [{ tokenId: claimsOf(token).jti }]
+  )
   clock.advance('1h')
   await app.revoke(other)
 
   const { app: another } = await build(t)
-  for (const wrong of ['', 'lkr_x', await another.createTestToken('alice')]) await t.rejects(app.revoke(wrong), { name: 'TypeError', message: /not an access token of this app$/ })
+  for (const wrong of ['', 'lkr_x', await another.createTestToken('alice')]) {
+    await t.rejects(
+      app.revoke(wrong), { name: 'TypeError', message: /not an access token of this app$/ }
+    )
+  }
 })
 
 t.test('users of the app\'s own: anybody whom it could give, and its claims', async t => {
   const ada = { id: 'u1', username: 'ada', scopes: ['items:read'] }
-  const { app } = await build(t, { users: { authenticate: async () => null, find: async id => id === ada.id ? ada : null }, claims: user => ({ tenant: `of ${user.username}` }) })
+  const { app } = await build(
+    t,
+    {
+      users: { authenticate: async () => null, find: async id => id === ada.id ? ada : null },
+      claims: user => ({ tenant: `of ${user.username}` })
+    }
+  )
   t.same((await app.injectAs(ada, '/items')).json(), { id: 'u1', scopes: ['items:read'], tenant: 'of ada' })
   t.equal((await app.injectAs(ada, '/users/me')).json().username, 'ada')
   t.equal((await app.injectAs({ scopes: ['items:read'] }, '/items')).statusCode, 200)
   t.equal((await app.injectAs({ scopes: ['items:read'] }, '/users/me')).statusCode, 401, 'find does not know this one')
   await t.rejects(app.injectAs('ada', '/items'), { name: 'TypeError', message: /itself \(option users\)/ })
-  await t.rejects(app.injectAs({ scopes: ['nonsense'] }, '/items'), { name: 'RangeError', message: /Unknown scope 'nonsense'/ })
+  await t.rejects(
+    app.injectAs({ scopes: ['nonsense'] }, '/items'), { name: 'RangeError', message: /Unknown scope 'nonsense'/ }
+  )
 })
 
 t.test('what no login would give is no test token either', async t => {
   const { app } = await build(t)
   const { id } = await app.latchkey.users.findByName('alice') as User
   await t.rejects(app.createTestToken('bob'), { name: 'TypeError', message: /^There is no user bob/ })
-  await t.rejects(app.createTestToken({ id: 'u1', username: 'ada', scopes: [] }), { name: 'TypeError', message: /^There is no user ada/ })
-  await t.rejects(app.createTestToken({ scopes: ['nonsense'] }), { name: 'RangeError', message: /Unknown scope 'nonsense'.*items:read/ })
+  await t.rejects(
+    app.createTestToken({ id: 'u1', username: 'ada', scopes: [] }),
+    { name: 'TypeError', message: /^There is no user ada/ }
+  )
+  await t.rejects(
+    app.createTestToken({ scopes: ['nonsense'] }),
+    { name: 'RangeError', message: /Unknown scope 'nonsense'.*items:read/ }
+  )
   await app.latchkey.users.disable(id)
   await t.rejects(app.createTestToken('alice'), { code: 'invalid_credentials' })
 })
@@ -139,7 +205,9 @@ t.test('the kit waits for an app that is not ready, and names one that has no La
 
   const bare = fastify()
   t.teardown(() => bare.close())
-  await t.rejects(withTestKit(bare).createTestToken({ scopes: [] }), { name: 'TypeError', message: /an app without Latchkey/ })
+  await t.rejects(
+    withTestKit(bare).createTestToken({ scopes: [] }), { name: 'TypeError', message: /an app without Latchkey/ }
+  )
 
   const outer = fastify()
   t.teardown(() => outer.close())
@@ -149,5 +217,8 @@ t.test('the kit waits for an app that is not ready, and names one that has no La
     scopes.push(scope)
   })
   await outer.ready()
-  t.equal((await withTestKit(scopes[0] as FastifyInstance).injectAs({ scopes: ['users:read'] }, '/users')).statusCode, 200, 'in a scope of its own')
+  t.equal(
+    (await withTestKit(scopes[0] as FastifyInstance).injectAs({ scopes: ['users:read'] }, '/users')).statusCode, 200,
+    'in a scope of its own'
+  )
 })

@@ -1,11 +1,14 @@
 import t from 'tap'
 import type { SigningKey } from '../../lib/keys/material.js'
-import { assertDifferences, createPaths, createSignatureLayer, isOurs, MISSING, range, readVectors, textOf, toSigningKey } from './support.js'
+import {
+  assertDifferences, createPaths, createSignatureLayer, isOurs, MISSING, range, readVectors, textOf, toSigningKey
+} from './support.js'
 import type { Difference, Group, Jwk, Verdict, WycheproofFile } from './support.js'
 
-// Wycheproof asks whether a bad key in a JWK set is refused. We load no JWK: the keys are PEM in our own store, sealed, made by
-// `lib/keys/material.ts`, named by a primary key. So each bad key is put there as if it were one of ours, where it can be; what is accepted
-// then is no hole, but is what an import of keys would have to look at. It is said of each group whether it applies.
+// Wycheproof asks whether a bad key in a JWK set is refused. We load no JWK: the keys are PEM in our own store, sealed,
+// made by `lib/keys/material.ts`, named by a primary key. So each bad key is put there as if it were one of ours, where
+// it can be; what is accepted then is no hole, but is what an import of keys would have to look at. It is said of each
+// group whether it applies.
 
 type KeyGroup = Group<Jwk | { keys: Jwk[] }>
 type KeyFile = WycheproofFile<Jwk | { keys: Jwk[] }>
@@ -16,7 +19,13 @@ interface Row extends Difference {
 }
 
 const KEYS: readonly Row[] = [
-  { tcIds: [1], differs: true, because: 'does not apply: a set of symmetric and public keys is no danger where each key has one algorithm and the token names the key; what we publish holds no symmetric key' },
+  {
+    tcIds: [1],
+    differs: true,
+    because:
+
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                              'does not apply: a set of symmetric and public keys is no danger where each key has one algorithm and the token names the key; what we publish holds no symmetric key'
+  },
   { tcIds: [2, 3], differs: false, because: 'applies: two keys of one algorithm, told apart by kid' },
   { tcIds: [4], differs: false, because: 'cannot be: kid is the primary key in the store; of two in one list the last one would count, and this token is of the first' },
   { tcIds: [5], differs: false, because: 'applies' },

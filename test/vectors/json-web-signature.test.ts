@@ -1,15 +1,26 @@
 import { constants, createHash, createPrivateKey, createPublicKey, privateEncrypt, publicDecrypt } from 'node:crypto'
 import t from 'tap'
 import type { SigningKey } from '../../lib/keys/material.js'
-import { assertDifferences, createPaths, createSignatureLayer, MISSING, range, readVectors, textOf, toSigningKey } from './support.js'
+import {
+  assertDifferences, createPaths, createSignatureLayer, MISSING, range, readVectors, textOf, toSigningKey
+} from './support.js'
 import type { Difference, Group, Verdict, WycheproofFile } from './support.js'
 
 const FILE = 'wycheproof/json_web_signature_test.json'
 
 /** Where @fastify/jwt, set up as plugins/jwt.ts does, differs from the file's `result`. */
 const AT_THE_SIGNATURE: readonly Difference[] = [
-  { tcIds: [346, 350], because: 'labelled valid, but the header says PS384 and the key PS256: a key has one algorithm (RFC 8725 section 3.1)' },
-  { tcIds: [353, 354], because: 'right signatures under a JWK with use "enc": our keys come as PEM out of our own store, where a use is not kept; no JWK is loaded' },
+  {
+    tcIds: [346, 350],
+    because:
+      'labelled valid, but the header says PS384 and the key PS256: a key has one algorithm (RFC 8725 section 3.1)'
+  },
+  {
+    tcIds: [353, 354],
+    because:
+
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                            'right signatures under a JWK with use "enc": our keys come as PEM out of our own store, where a use is not kept; no JWK is loaded'
+  },
   { tcIds: [355, 356], because: 'right signatures under a JWK with key_ops for encryption: as for use' },
   { tcIds: [367, 370], because: 'labelled invalid for a padding that the file has lost: they are letter by letter case 357, which is valid' },
   { tcIds: [372, 373], because: 'labelled valid, but with a "?" inside: RFC 7515 section 2 has no such character in base64url' },

@@ -22,7 +22,9 @@ function flip (text: string, at: (length: number) => number): string {
 }
 
 /** Copies of a token that were changed in one place. */
-function alter (jws: string, { key, publicKey }: { key: Jwk, publicKey: string | Buffer }, others: readonly string[]): Record<string, string> {
+function alter (
+  jws: string, { key, publicKey }: { key: Jwk, publicKey: string | Buffer }, others: readonly string[]
+): Record<string, string> {
   const [header = '', payload = '', signature = ''] = jws.split('.')
   const copies: Record<string, string> = {
     'no signature': `${header}.${payload}.`,
@@ -32,8 +34,11 @@ function alter (jws: string, { key, publicKey }: { key: Jwk, publicKey: string |
     'payload and signature the other way round': `${header}.${signature}.${payload}`,
     'another dot': `${jws}.`,
     'signature twice': `${jws}${signature}`,
-    'a byte of the signature less': `${header}.${payload}.${Buffer.from(signature, 'base64url').subarray(1).toString('base64url')}`,
-    'a byte of the signature more': `${header}.${payload}.${Buffer.concat([Buffer.from(signature, 'base64url'), Buffer.alloc(1)]).toString('base64url')}`,
+    'a byte of the signature less':
+      `${header}.${payload}.${Buffer.from(signature, 'base64url').subarray(1).toString('base64url')}`,
+    'a byte of the signature more':
+
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                              `${header}.${payload}.${Buffer.concat([Buffer.from(signature, 'base64url'), Buffer.alloc(1)]).toString('base64url')}`,
     'signature of zeros': `${header}.${payload}.${Buffer.alloc(Buffer.from(signature, 'base64url').length).toString('base64url')}`,
     'alg none': `${encode({ alg: 'none' })}.${payload}.`,
     'alg none with the signature': `${encode({ alg: 'none' })}.${payload}.${signature}`,

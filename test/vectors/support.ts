@@ -23,7 +23,10 @@ import { ALGORITHMS } from '../../schemas/algorithms.js'
 import type { Algorithm } from '../../schemas/algorithms.js'
 import { createFixedKeyring, createWorld, ISSUER } from '../lib/support.js'
 
-/** The published vectors beside the repository: never copied into it. Found from its root, and from anywhere else through `dist`. */
+/**
+ * The published vectors beside the repository: never copied into it. Found from its root, and from anywhere else
+ * through `dist`.
+ */
 const FOLDERS = [...new Set([resolve('../shared/vectors'), resolve(import.meta.dirname, '../../../../shared/vectors')])]
 const folder = FOLDERS.find(path => existsSync(path))
 
@@ -87,18 +90,28 @@ export function range (first: number, last: number): number[] {
 }
 
 /** Both ways: a case that differs and is not in the table, and one that is in the table and no longer differs. */
-export function assertDifferences (t: Test, file: Pick<WycheproofFile<unknown>, 'numberOfTests' | 'testGroups'>, verdicts: ReadonlyMap<number, Verdict>, table: readonly Difference[]): void {
+export function assertDifferences (
+  t: Test, file: Pick<WycheproofFile<unknown>, 'numberOfTests' | 'testGroups'>, verdicts: ReadonlyMap<number, Verdict>,
+  table: readonly Difference[]
+): void {
   const cases = file.testGroups.flatMap(group => group.tests)
   t.equal(verdicts.size, file.numberOfTests, 'every case was driven')
   const listed = new Set(table.flatMap(({ tcIds }) => tcIds))
-  const describe = ({ tcId, comment, result }: Case, verdict: Verdict | undefined): string => `${tcId} ${comment}: ${result}, ${verdict}`
-  const found = cases.filter(one => verdicts.get(one.tcId) !== expectedOf(one)).map(one => describe(one, verdicts.get(one.tcId)))
-  const expected = cases.filter(({ tcId }) => listed.has(tcId)).map(one => describe(one, one.result === 'valid' ? 'refused' : 'accepted'))
+  const describe = (
+    { tcId, comment, result }: Case, verdict: Verdict | undefined
+  ): string => `${tcId} ${comment}: ${result}, ${verdict}`
+  const found = cases.filter(
+    one => verdicts.get(one.tcId) !== expectedOf(one)
+  ).map(one => describe(one, verdicts.get(one.tcId)))
+  const expected = cases.filter(({ tcId }) => listed.has(tcId)).map(
+    one => describe(one, one.result === 'valid' ? 'refused' : 'accepted')
+  )
   t.strictSame(found, expected, 'the cases of the table differ from the file, and no others')
 }
 
 /**
- * A key as it would be in our store, of a JWK: `alg`, `use` and `key_ops` are lost in a PEM. Throws where no key can be made of it.
+ * A key as it would be in our store, of a JWK: `alg`, `use` and `key_ops` are lost in a PEM. Throws where no key can be
+ * made of it.
  * @param algorithm - what the key is pinned to; the vectors also know algorithms that are not among ours.
  */
 export function toSigningKey (jwk: Jwk, publicJwk: Jwk | undefined, algorithm: string): SigningKey {
@@ -119,8 +132,8 @@ export function isOurs (algorithm: string | undefined): algorithm is Algorithm {
 }
 
 /**
- * @fastify/jwt registered as plugins/jwt-keys.ts does for a key, without what is about our claims and not about signatures. The
- * payloads of the vectors are no JSON objects, and would all be refused for that: see `withAnyPayload`.
+ * @fastify/jwt registered as plugins/jwt-keys.ts does for a key, without what is about our claims and not about
+ * signatures. The payloads of the vectors are no JSON objects, and would all be refused for that: see `withAnyPayload`.
  */
 export async function createSignatureLayer (key: SigningKey): Promise<(token: string) => Verdict> {
   const { jwt } = await isolate(fastifyJwt, {
@@ -138,7 +151,10 @@ export async function createSignatureLayer (key: SigningKey): Promise<(token: st
   }
 }
 
-/** Fast-jwt parses two texts, header and payload. While `work` runs, a payload that is no JSON object reads as an empty one. */
+/**
+ * Fast-jwt parses two texts, header and payload. While `work` runs, a payload that is no JSON object reads as an empty
+ * one.
+ */
 function withAnyPayload (work: () => unknown): void {
   const { parse } = JSON
   let texts = 0
@@ -177,7 +193,9 @@ export async function createPaths (t: Test): Promise<(keys: readonly SigningKey[
     app.decorate(kClock, clock)
     app.decorate(kFollower, follower)
     app.decorate(kLedger, ledger)
-    await app.register(fp(async app => { app.decorate(kKeyring, createFixedKeyring(jwtKeys)) }, { name: 'latchkey-keys' }))
+    await app.register(fp(
+      async app => { app.decorate(kKeyring, createFixedKeyring(jwtKeys)) }, { name: 'latchkey-keys' }
+    ))
     await app.register(fp(async app => { app.decorate(kRevocations, revocations) }, { name: 'latchkey-revocations' }))
     await app.register(jwtPlugin)
     const tokens = app[kTokens]

@@ -9,7 +9,8 @@ import { AUDIENCE, ISSUER, signJws } from '../lib/support.js'
 import { MISSING, isOurs, readVectors, textOf, toSigningKey } from './support.js'
 import type { Group, Jwk, WycheproofFile } from './support.js'
 
-// The verifier loads what others publish: here the keys of the files are in a JWKS, as they are, and the tokens go the whole way.
+// The verifier loads what others publish: here the keys of the files are in a JWKS, as they are, and the tokens go the
+// whole way.
 
 const PROFILE = { issuer: ISSUER, audience: [AUDIENCE] }
 
@@ -28,7 +29,13 @@ function verificationOf (jwks: Jwk[]): TokenVerification {
     },
     onChange () {}
   }
-  return createTokenVerification({ keys, clock: createClock(Date.now, () => 0), follower: { refresh: () => undefined }, ledger: { readTime: async () => {} }, revocations: { isRevoked: () => false, additions: () => 0 } })
+  return createTokenVerification({
+    keys,
+    clock: createClock(Date.now, () => 0),
+    follower: { refresh: () => undefined },
+    ledger: { readTime: async () => {} },
+    revocations: { isRevoked: () => false, additions: () => 0 }
+  })
 }
 
 async function drive (verification: TokenVerification, token: string): Promise<string> {
@@ -44,7 +51,11 @@ t.test('Wycheproof JSON Web Key: which keys of a JWKS are used', { skip: MISSING
   const file = readVectors<WycheproofFile<Jwk | { keys: Jwk[] }>>('wycheproof/json_web_key_test.json')
   for (const group of file.testGroups) {
     const { keys } = readJwks({ keys: publishedOf(group) }, PROFILE)
-    if (keys.size > 0) used[group.tests.map(({ tcId }) => tcId).join()] = [...keys.values()].map(({ algorithm }) => algorithm)
+    if (keys.size > 0) {
+      used[group.tests.map(({ tcId }) => tcId).join()] = [...keys.values()].map((
+        { algorithm }
+      ) => algorithm)
+    }
   }
   t.strictSame(used, {
     1: ['ES256'], // A set with a symmetric key in it: that one is passed over.
@@ -53,7 +64,9 @@ t.test('Wycheproof JSON Web Key: which keys of a JWKS are used', { skip: MISSING
   }, 'none that is symmetric, short, of exponent 1, for encryption, of another curve or algorithm, or not on its curve')
 })
 
-t.test('Wycheproof JSON Web Signature: the published keys, and the signatures, payloads and headers of the cases in a token of ours', { skip: MISSING }, async t => {
+t.test('Wycheproof JSON Web Signature: the published keys, and the signatures, payloads and headers of the cases in a token of ours', {
+  skip: MISSING
+}, async t => {
   const seen = new Set<string>()
   for (const group of readVectors<WycheproofFile>('wycheproof/json_web_signature_test.json').testGroups) {
     const [jwk] = publishedOf(group)
@@ -68,15 +81,30 @@ t.test('Wycheproof JSON Web Signature: the published keys, and the signatures, p
     for (const one of group.tests) await expectRefusal(textOf(one), `the token of ${one.tcId}`)
 
     const isUsable = isOurs(jwk.alg) && jwk.kty !== 'oct'
-    const key = toSigningKey({ ...group.private, kid: jwk.kid }, group.public, jwk.alg ?? (jwk.kty === 'RSA' ? 'RS256' : 'ES256'))
+    const key = toSigningKey(
+      { ...group.private, kid: jwk.kid }, group.public, jwk.alg ?? (jwk.kty === 'RSA' ? 'RS256' : 'ES256')
+    )
     if (!isOurs(key.algorithm)) {
       t.strictSame(unexpected, [], `${name}: no algorithm of ours`)
       continue
     }
     const iat = Math.floor(Date.now() / 1000)
-    const claims = { iss: ISSUER, sub: 'alice', aud: AUDIENCE, client_id: 'latchkey', exp: iat + 900, iat, jti: createId(iat * 1000), sid: 'session', scope: '' }
+    const claims = {
+      iss: ISSUER,
+      sub: 'alice',
+      aud: AUDIENCE,
+      client_id: 'latchkey',
+      exp: iat + 900,
+      iat,
+      jti: createId(iat * 1000),
+      sid: 'session',
+      scope: ''
+    }
     const good = signJws(key, { alg: key.algorithm, typ: 'at+jwt', kid: key.kid }, claims)
-    t.equal(await drive(verification, good), isUsable ? 'alice' : 'invalid_token', `${name}: a good token by this key, ${isUsable ? '' : 'which is not to be used'}`)
+    t.equal(
+      await drive(verification, good), isUsable ? 'alice' : 'invalid_token',
+      `${name}: a good token by this key, ${isUsable ? '' : 'which is not to be used'}`
+    )
     if (isUsable) seen.add(key.algorithm)
     const [header, payload, signature] = good.split('.')
     for (const one of group.tests) {
@@ -92,10 +120,29 @@ t.test('Wycheproof JSON Web Signature: the published keys, and the signatures, p
 })
 
 t.test('the Ed25519 key of RFC 8037 appendix A in a JWKS', async t => {
-  const jwk = { kty: 'OKP', crv: 'Ed25519', d: 'nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A', x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo' }
+  const jwk = {
+    kty: 'OKP',
+    crv: 'Ed25519',
+    d: 'nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A',
+    x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo'
+  }
   const key = toSigningKey({ ...jwk, kid: 'ed' }, undefined, 'EdDSA')
   const { d: _, ...published } = { ...jwk, kid: 'ed', alg: 'EdDSA', use: 'sig' }
   const iat = Math.floor(Date.now() / 1000)
-  const token = signJws(key, { alg: 'EdDSA', typ: 'at+jwt', kid: 'ed' }, { iss: ISSUER, sub: 'alice', aud: AUDIENCE, client_id: 'latchkey', exp: iat + 900, iat, jti: 'jti', sid: 'session', scope: '' })
+  const token = signJws(
+    key,
+    { alg: 'EdDSA', typ: 'at+jwt', kid: 'ed' },
+    {
+      iss: ISSUER,
+      sub: 'alice',
+      aud: AUDIENCE,
+      client_id: 'latchkey',
+      exp: iat + 900,
+      iat,
+      jti: 'jti',
+      sid: 'session',
+      scope: ''
+    }
+  )
   t.equal(await drive(verificationOf([published]), token), 'alice')
 })

@@ -38,9 +38,21 @@ t.test('what cannot be understood ends the stream, and is not passed over: it ma
   const { verifier } = build(t, { issuer: service.issuer, ...clocks.options })
   const rule = { kind: 'user', value: 'bob', expires_at: 1 }
   const wrong = [
-    { event: 'rules', data: '{' }, { event: 'rules', data: '[]' }, { event: 'rules', data: '{}' }, { event: 'rules', data: '{"rules":{}}' }, { event: 'rules', data: '{"rules":[null]}' },
-    ...[{ ...rule, kind: 'group' }, { ...rule, kind: 'constructor' }, { ...rule, value: 1 }, { ...rule, issued_before: '1' }, { ...rule, expires_at: null }].map(one => ({ event: 'rules', data: JSON.stringify({ rules: [rule, one] }) })),
-    ...[{}, { as_of: '1' }, { as_of: 1.5 }, { as_of: null }, { time: '1' }, { keys: {} }, { keys: [1] }].map(one => ({ event: 'state', data: JSON.stringify({ ...(Object.keys(one).length === 0 ? {} : { as_of: 0, time: 1, keys: [] }), ...one }) }))
+    { event: 'rules', data: '{' }, { event: 'rules', data: '[]' }, { event: 'rules', data: '{}' }, {
+      event: 'rules', data: '{"rules":{}}'
+    }, {
+      event: 'rules', data: '{"rules":[null]}'
+    },
+    ...[
+      { ...rule, kind: 'group' }, { ...rule, kind: 'constructor' }, { ...rule, value: 1 },
+      { ...rule, issued_before: '1' }, { ...rule, expires_at: null }
+    ].map(one => ({ event: 'rules', data: JSON.stringify({ rules: [rule, one] }) })),
+    ...[{}, { as_of: '1' }, { as_of: 1.5 }, { as_of: null }, { time: '1' }, { keys: {} }, { keys: [1] }].map(
+      one => ({
+        event: 'state',
+        data: JSON.stringify({ ...(Object.keys(one).length === 0 ? {} : { as_of: 0, time: 1, keys: [] }), ...one })
+      })
+    )
   ]
   let index = 0
   for (const { event, data } of wrong) {
@@ -66,7 +78,9 @@ t.test('events of a later version, comments and odd line ends are no failure; an
   const { verifier } = build(t, { issuer: service.issuer, ...clocks.options })
   const stream = await service.stream(0)
   stream.raw(': hello\nretry: 10\nwhatever: x\nevent: news\ndata: {}\n\n')
-  stream.raw(`event: rules\r\nid: a-1\r\ndata: {"rules":\r\ndata: [{"kind":"user","value":"b\u00f6b","expires_at":${clocks.now() + HOUR}}]}\r\n\r\n`)
+  stream.raw(
+    `event: rules\r\nid: a-1\r\ndata: {"rules":\r\ndata: [{"kind":"user","value":"b\u00f6b","expires_at":${clocks.now() + HOUR}}]}\r\n\r\n`
+  )
   stream.state(0)
   await verifier.ready()
   t.equal(await outcomeOf(verifier, service.token({ sub: 'b\u00f6b' })), 'token_revoked')
@@ -109,11 +123,19 @@ t.test('a token that the feed refuses is not used again; a client without the sc
   await verifier.ready()
   t.equal(service.counts['/token'], 2)
 
-  service.handlers['/token'] = (_request, _body, response) => { response.writeHead(400).end('{"error":"invalid_scope"}') }
+  service.handlers['/token'] = (_request, _body, response) => {
+    response.writeHead(400).end(
+      '{"error":"invalid_scope"}'
+    )
+  }
   const other = build(t, { issuer: service.issuer }).verifier
   await until(() => other.status().error !== undefined)
   t.match(other.status().error, /token answers 400 invalid_scope/)
-  for (const body of [{}, { access_token: 'a', token_type: 'mac', expires_in: 1 }, { access_token: 1, token_type: 'bearer', expires_in: 1 }, { access_token: 'a', token_type: 'bearer' }, { access_token: 'a', token_type: 'bearer', expires_in: 0 }]) {
+  for (const body of [
+    {}, { access_token: 'a', token_type: 'mac', expires_in: 1 },
+    { access_token: 1, token_type: 'bearer', expires_in: 1 }, { access_token: 'a', token_type: 'bearer' },
+    { access_token: 'a', token_type: 'bearer', expires_in: 0 }
+  ]) {
     service.handlers['/token'] = (_request, _body, response) => { response.end(JSON.stringify(body)) }
     const { verifier: odd } = build(t, { issuer: service.issuer })
     await until(() => odd.status().error !== undefined)

@@ -14,7 +14,11 @@ function addRoutes (app: FastifyInstance): void {
   app.get('/me', { onRequest: app.authenticate }, async request => request.user)
   app.post('/me', { onRequest: app.authenticate }, async request => request.user.id)
   app.get('/admin', { preHandler: app.requireScopes('admin') }, async request => request.user.id)
-  app.post('/both', { preHandler: app.requireScopes('admin', 'items:write'), schema: { body: { type: 'object', required: ['a'] } } }, async () => 'both')
+  app.post(
+    '/both',
+    { preHandler: app.requireScopes('admin', 'items:write'), schema: { body: { type: 'object', required: ['a'] } } },
+    async () => 'both'
+  )
   app.get('/open', async () => 'open')
 }
 
@@ -37,18 +41,40 @@ t.test('to the routes of a host it is as the full plugin: the same answers to th
   const [head, claims, signature] = alice.split('.')
   const requests: InjectOptions[] = [
     '', alice, bob, `${alice}x`, `${head}.${claims}.${signature?.split('').reverse().join('')}`, 'x'.repeat(10_000)
-  ].flatMap(token => [{ url: '/me' }, { url: '/admin' }, { method: 'POST' as const, url: '/both', payload: { a: 1 } }, { method: 'POST' as const, url: '/both', payload: {} }]
+  ].flatMap(token => [
+    { url: '/me' }, { url: '/admin' }, { method: 'POST' as const, url: '/both', payload: { a: 1 } },
+    { method: 'POST' as const, url: '/both', payload: {} }
+  ]
     .map(request => ({ ...request, headers: token === '' ? {} : bearer(token) })))
   requests.push(
-    { url: '/open' }, { url: '/me', headers: { authorization: 'Basic YTpi' } }, { url: '/me', headers: { authorization: 'bearer' } },
-    { url: '/me', headers: { cookie } }, { method: 'POST', url: '/me', headers: { cookie, 'sec-fetch-site': 'same-origin' } }, { method: 'POST', url: '/me', headers: { cookie, 'sec-fetch-site': 'cross-site' } },
-    { method: 'POST', url: '/me', headers: { cookie, origin: 'https://evil.example' } }, { url: '/me', headers: { cookie, ...bearer(bob) } }, { url: '/me', headers: { cookie: 'access_token=x' } },
-    { url: '/me', headers: bearer(`${Buffer.from(JSON.stringify({ alg: 'ES256', typ: 'at+jwt', kid: stranger.kid })).toString('base64url')}.${claims}.${signature}`) }
+    { url: '/open' }, {
+      url: '/me', headers: { authorization: 'Basic YTpi' }
+    }, { url: '/me', headers: { authorization: 'bearer' } },
+    { url: '/me', headers: { cookie } }, {
+      method: 'POST', url: '/me', headers: { cookie, 'sec-fetch-site': 'same-origin' }
+    }, { method: 'POST', url: '/me', headers: { cookie, 'sec-fetch-site': 'cross-site' } },
+    {
+      method: 'POST', url: '/me', headers: { cookie, origin: 'https://evil.example' }
+    }, { url: '/me', headers: { cookie, ...bearer(bob) } }, { url: '/me', headers: { cookie: 'access_token=x' } },
+    {
+      url: '/me',
+      headers: bearer(
+        `${Buffer.from(JSON.stringify({
+ alg: 'ES256',
+typ: 'at+jwt',
+kid:
+          stranger.kid
+})).toString('base64url')}.${claims}.${signature}`
+      )
+    }
   )
   const statuses = new Set<number>()
   for (const request of requests) {
     const [theirs, ours] = [visible(await service.inject(request)), visible(await host.inject(request))]
-    t.strictSame(ours, theirs, `${request.method ?? 'GET'} ${String(request.url)} ${JSON.stringify(request.headers ?? {}).slice(0, 80)}`)
+    t.strictSame(
+      ours, theirs,
+      `${request.method ?? 'GET'} ${String(request.url)} ${JSON.stringify(request.headers ?? {}).slice(0, 80)}`
+    )
     statuses.add(ours.status)
   }
   t.strictSame([...statuses].sort(), [200, 400, 401, 403])
@@ -74,12 +100,20 @@ t.test('guards: tagged as those of the full plugin, so that they authenticate be
   const service = await createFakeService(t)
   const host = await createHost(t, { issuer: service.issuer, revocations: 'none' })
   host.post('/late', { preHandler: host.requireScopes('admin'), bodyLimit: 10 }, async () => 'late')
-  t.throws(() => host.get('/useless', { onSend: host.requireScopes('admin') as never }, async () => ''), /A guard protects nothing as the onSend hook/)
+  t.throws(
+    () => host.get('/useless', { onSend: host.requireScopes('admin') as never }, async () => ''),
+    /A guard protects nothing as the onSend hook/
+  )
   t.throws(() => host.requireScopes(), /needs at least one scope/)
   t.throws(() => host.requireScopes('amdin'), /Unknown scope 'amdin': the catalogue has admin, items:read/)
-  t.equal((await host.inject({ method: 'POST', url: '/late', payload: { a: 'x'.repeat(100) } })).statusCode, 401, 'and not 413')
+  t.equal(
+    (await host.inject({ method: 'POST', url: '/late', payload: { a: 'x'.repeat(100) } })).statusCode, 401,
+    'and not 413'
+  )
 
-  const named = await createHost(t, { issuer: service.issuer, revocations: 'none', scopes: { reports: 'Read reports' } })
+  const named = await createHost(
+    t, { issuer: service.issuer, revocations: 'none', scopes: { reports: 'Read reports' } }
+  )
   t.doesNotThrow(() => named.requireScopes('reports', 'users:read'), 'its own, and those that are built in')
   t.throws(() => named.requireScopes('admin'), /Unknown scope 'admin'/)
 })
@@ -93,9 +127,21 @@ t.test('an app starts without the service, answers 503, and accepts by itself wh
     return await globalThis.fetch(...request)
   }
   const lines: string[] = []
-  const app = fastify({ logger: { level: 'info', stream: { write (line: string) { lines.push(line) } } } }) as unknown as FastifyInstance
+  const app = fastify({
+    logger: { level: 'info', stream: { write (line: string) { lines.push(line) } } }
+  }) as unknown as FastifyInstance
   t.teardown(() => app.close())
-  await app.register(verifier, { issuer: service.issuer, ...CREDENTIALS, fetch, ...clocks.options, trustedOrigins: ['https://app.example'], cookies: { secure: false } })
+  await app.register(
+    verifier,
+    {
+      issuer: service.issuer,
+      ...CREDENTIALS,
+      fetch,
+      ...clocks.options,
+      trustedOrigins: ['https://app.example'],
+      cookies: { secure: false }
+    }
+  )
   app.get('/admin', { preHandler: app.requireScopes('admin') }, async request => request.user.id)
   app.post('/admin', { preHandler: app.requireScopes('admin') }, async request => request.user.id)
   app.get('/typo', { preHandler: app.requireScopes('amdin') }, async () => 'typo')
@@ -111,11 +157,24 @@ t.test('an app starts without the service, answers 503, and accepts by itself wh
   await service.beat()
   await until(async () => (await app.inject({ url: '/admin', headers })).statusCode === 200)
   t.equal((await app.inject({ url: '/typo', headers })).statusCode, 403)
-  await until(() => lines.some(line => line.includes('a guard requires a scope that no token can have') && line.includes('amdin')))
+  await until(
+    () => lines.some(line => line.includes('a guard requires a scope that no token can have') && line.includes('amdin'))
+  )
 
   const cookie = `access_token=${service.token()}`
-  t.equal((await app.inject({ method: 'POST', url: '/admin', headers: { cookie, origin: 'https://app.example' } })).statusCode, 200, 'a trusted origin, a cookie without Secure')
-  t.equal((await app.inject({ method: 'POST', url: '/admin', headers: { cookie, origin: 'https://other.example' } })).statusCode, 403)
+  t.equal(
+    (await app.inject({
+      method: 'POST', url: '/admin', headers: { cookie, origin: 'https://app.example' }
+    })).statusCode,
+    200,
+    'a trusted origin, a cookie without Secure'
+  )
+  t.equal(
+    (await app.inject({
+      method: 'POST', url: '/admin', headers: { cookie, origin: 'https://other.example' }
+    })).statusCode,
+    403
+  )
   clocks.pass(1_001)
   t.equal((await app.inject({ url: '/admin', headers })).statusCode, 503)
   const [stream] = service.streams
@@ -125,12 +184,22 @@ t.test('an app starts without the service, answers 503, and accepts by itself wh
 
 t.test('options', async t => {
   const app = fastify()
-  const wrong = async (options: object): Promise<void> => { await fastify().register(verifier, options as VerifierPluginOptions) }
+  const wrong = async (options: object): Promise<void> => {
+    await fastify().register(
+      verifier, options as VerifierPluginOptions
+    )
+  }
   await t.rejects(wrong({}), /the option issuer is missing/)
   await t.rejects(wrong({ issuer: 'https://a.example' }), /clientId and clientSecret are missing/)
-  await t.rejects(wrong({ issuer: 'https://a.example', revocations: 'none', cookies: { secure: 1 } }), /the option cookies.secure/)
-  await t.rejects(wrong({ issuer: 'https://a.example', revocations: 'none', trustedOrigins: ['app'] }), /the option trustedOrigins/)
-  await t.rejects(wrong({ issuer: 'https://a.example', revocations: 'none', database: 'x' }), /there is no option database/)
+  await t.rejects(
+    wrong({ issuer: 'https://a.example', revocations: 'none', cookies: { secure: 1 } }), /the option cookies.secure/
+  )
+  await t.rejects(
+    wrong({ issuer: 'https://a.example', revocations: 'none', trustedOrigins: ['app'] }), /the option trustedOrigins/
+  )
+  await t.rejects(
+    wrong({ issuer: 'https://a.example', revocations: 'none', database: 'x' }), /there is no option database/
+  )
   await app.close()
 })
 
@@ -140,11 +209,18 @@ t.test('a token of an unknown key, a minute after the keys were read, is refused
   const host = await createHost(t, { issuer: service.issuer, revocations: 'none', ...clocks.options })
   const handled: unknown[] = []
   const handle = async (request: FastifyRequest): Promise<string> => { handled.push(request.user); return 'handled' }
-  host.get('/awaited', async (request, reply) => { await host.authenticate(request, reply); return await handle(request) })
-  host.get('/async-hook', { preHandler: async (request, reply) => { await host.requireScopes('admin')(request, reply) } }, handle)
+  host.get(
+    '/awaited', async (request, reply) => { await host.authenticate(request, reply); return await handle(request) }
+  )
+  host.get(
+    '/async-hook', { preHandler: async (request, reply) => { await host.requireScopes('admin')(request, reply) } },
+    handle
+  )
   host.get('/wrapped', { preHandler: (request, reply, done) => host.authenticate(request, reply, done) }, handle)
   host.get('/imported', async (request, reply) => { await authenticate(request, reply); return await handle(request) })
-  host.get('/optional', async (request, reply) => { await authenticateOptional(request, reply); return await handle(request) })
+  host.get(
+    '/optional', async (request, reply) => { await authenticateOptional(request, reply); return await handle(request) }
+  )
   const forged = bearer(service.token({}, await generateKey()))
   for (const url of ['/awaited', '/async-hook', '/wrapped', '/imported', '/optional']) {
     clocks.pass(61_000)

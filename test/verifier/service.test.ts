@@ -13,10 +13,17 @@ import type { Link } from './support.js'
 
 t.setTimeout(120_000)
 
-const skip = 'revocation_feed_endpoint' in createServerMetadata({ issuer: 'https://a.example', prefix: '', catalogue: {}, docs: false }) ? false : 'the service has no feed'
+const skip = 'revocation_feed_endpoint' in createServerMetadata({
+  issuer: 'https://a.example', prefix: '', catalogue: {}, docs: false
+})
+  ? false
+  : 'the service has no feed'
 const BOUND = 1_000
 
-async function start (t: Test, { granted = ['revocations:read'], ...options }: Partial<VerifierOptions> & { granted?: string[] } = {}, file?: string): Promise<{
+async function start (
+  t: Test, { granted = ['revocations:read'], ...options }: Partial<VerifierOptions> & { granted?: string[] } = {},
+  file?: string
+): Promise<{
   app: FastifyInstance, link: Link, verifier: Verifier, told: string[], issuer: string
 }> {
   const { app, link, issuer } = await createIssuer(t, file === undefined ? {} : { database: file, secret: SECRET })
@@ -55,7 +62,9 @@ t.test('revoked at the service, refused here: a token, a session, a user, a clie
   await clients.remove(client.id)
   await until(async () => await outcomeOf(verifier, own) === 'token_revoked')
   took.sort((a, b) => a - b)
-  t.comment(`refused after ${took[0]?.toFixed(1)} to ${took.at(-1)?.toFixed(1)} ms, median ${took[Math.floor(took.length / 2)]?.toFixed(1)}`)
+  t.comment(
+    `refused after ${took[0]?.toFixed(1)} to ${took.at(-1)?.toFixed(1)} ms, median ${took[Math.floor(took.length / 2)]?.toFixed(1)}`
+  )
   t.ok((took.at(-1) ?? Infinity) < BOUND)
 })
 
@@ -69,7 +78,9 @@ t.test('a newcomer gets what was revoked before', { skip }, async t => {
   t.equal(await outcomeOf(verifier, dead), 'token_revoked')
 })
 
-t.test('behind a cut link: never a yes to a revoked token after the bound, then 503 for all, and recovery by itself', { skip }, async t => {
+t.test('behind a cut link: never a yes to a revoked token after the bound, then 503 for all, and recovery by itself', {
+  skip
+}, async t => {
   const { app, link, verifier } = await start(t)
   for (const length of [1_500, 4_000]) {
     const [revoked, good] = [(await logIn(app)).access_token, (await logIn(app, 'bob')).access_token]
@@ -93,7 +104,9 @@ t.test('behind a cut link: never a yes to a revoked token after the bound, then 
     // What was held back comes now, the old heartbeats first.
     const mended = performance.now()
     while (!verifier.status().fresh) await look()
-    t.comment(`cut for ${length} ms: the last yes ${lastYes.toFixed(0)} ms after the revocation, fresh again ${(performance.now() - mended).toFixed(0)} ms after the link was mended`)
+    t.comment(
+      `cut for ${length} ms: the last yes ${lastYes.toFixed(0)} ms after the revocation, fresh again ${(performance.now() - mended).toFixed(0)} ms after the link was mended`
+    )
     for (let i = 0; i < 20; i++) await look()
     t.ok(lastYes <= BOUND, `the last yes came ${lastYes} ms after the revocation`)
     t.same([...outcomes].sort(), ['revocation_unknown', 'token_revoked'])
@@ -117,12 +130,24 @@ t.test('the service restarts: nothing that was revoked comes back', { skip }, as
   t.match(await outcomeOf(verifier, good), /^[0-9a-f-]{36}$/)
 })
 
-async function restart (t: Test, { link, issuer, file }: { link: Link, issuer: string, file: string }): Promise<FastifyInstance> {
+async function restart (
+  t: Test, { link, issuer, file }: { link: Link, issuer: string, file: string }
+): Promise<FastifyInstance> {
   const { fastify } = await import('fastify')
   const { default: latchkey } = await import('../../app.js')
   const app = fastify({ logger: false }) as FastifyInstance
   t.teardown(() => app.close())
-  await app.register(latchkey, { issuer, database: file, secret: SECRET, bcryptCost: 4, rateLimit: false, scopes: { admin: 'a', 'items:read': 'b', 'items:write': 'c' } })
+  await app.register(
+    latchkey,
+    {
+      issuer,
+      database: file,
+      secret: SECRET,
+      bcryptCost: 4,
+      rateLimit: false,
+      scopes: { admin: 'a', 'items:read': 'b', 'items:write': 'c' }
+    }
+  )
   link.lead(await app.listen({ host: '127.0.0.1', port: 0 }))
   return app
 }
@@ -145,7 +170,9 @@ t.test('the feed is out of reach, the service is not: it is asked about each tok
     if (isCut && String(url).endsWith('/revocations')) throw new TypeError('fetch failed')
     return await globalThis.fetch(url, init)
   }
-  const { app, link, verifier } = await start(t, { granted: ['revocations:read', 'tokens:introspect'], whenStale: 'introspect', fetch })
+  const { app, link, verifier } = await start(
+    t, { granted: ['revocations:read', 'tokens:introspect'], whenStale: 'introspect', fetch }
+  )
   const [dead, good] = [(await logIn(app)).access_token, (await logIn(app, 'bob')).access_token]
   isCut = true
   link.cut()
@@ -168,7 +195,10 @@ t.test('a client without the scopes is told of', { skip }, async t => {
     const { verifier } = build(t, { issuer, clientId: client.id, clientSecret: secret, ...options })
     await until(() => says.test(verifier.status().error ?? ''))
     t.equal(verifier.status().fresh, false)
-    t.equal(await outcomeOf(verifier, (await logIn(app)).access_token), 'revocation_unknown', 'and not as if everything were revoked')
+    t.equal(
+      await outcomeOf(verifier, (await logIn(app)).access_token), 'revocation_unknown',
+      'and not as if everything were revoked'
+    )
   }
   const { verifier } = build(t, { issuer, clientId: 'lkc_nobody', clientSecret: 'wrong' })
   await until(() => /token answers 401 invalid_client/.test(verifier.status().error ?? ''))

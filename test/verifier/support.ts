@@ -95,12 +95,16 @@ export async function until (condition: () => boolean | Promise<boolean>): Promi
   while (!await condition()) await sleep(5)
 }
 
-export async function createFakeService (t: Test, { path = '', now = Date.now }: { path?: string, now?: () => number } = {}): Promise<FakeService> {
+export async function createFakeService (
+  t: Test, { path = '', now = Date.now }: { path?: string, now?: () => number } = {}
+): Promise<FakeService> {
   const key = await generateKey()
   const streams: FakeStream[] = []
   const server = createServer((request, response) => {
     const chunks: Buffer[] = []
-    request.on('data', chunk => chunks.push(chunk)).on('end', () => answer(request, Buffer.concat(chunks).toString(), response))
+    request.on('data', chunk => chunks.push(chunk)).on(
+      'end', () => answer(request, Buffer.concat(chunks).toString(), response)
+    )
   })
   const origin = await listenOn(t, server)
   const issuer = origin + path
@@ -126,7 +130,18 @@ export async function createFakeService (t: Test, { path = '', now = Date.now }:
     token (claims = {}, signer = service.key) {
       const iat = Math.floor(now() / 1000)
       return signJws(signer, { alg: signer.algorithm, typ: 'at+jwt', kid: signer.kid }, {
-        iss: issuer, sub: 'alice', aud: issuer, client_id: 'latchkey', exp: iat + 900, iat, jti: createId(iat * 1000), sid: 'session', scope: 'admin', ...claims
+        iss: issuer,
+        sub: 'alice',
+        aud: issuer,
+        client_id: 'latchkey',
+        exp: iat + 900,
+        iat,
+        jti: createId(
+          iat * 1000
+        ),
+        sid: 'session',
+        scope: 'admin',
+        ...claims
       })
     },
     async stream (index) {
@@ -149,7 +164,9 @@ export async function createFakeService (t: Test, { path = '', now = Date.now }:
     const stream = {
       cursor: request.headers['last-event-id'] as string | undefined,
       closed: false,
-      rules: (rules: readonly WireRule[], id = `store-${streams.length}`) => response.write(`event: rules\nid: ${id}\ndata: ${JSON.stringify({ rules })}\n\n`),
+      rules: (rules: readonly WireRule[], id = `store-${streams.length}`) => response.write(
+        `event: rules\nid: ${id}\ndata: ${JSON.stringify({ rules })}\n\n`
+      ),
       state (asOf: number, { time = now(), keys = service.jwks.map(jwk => (jwk as { kid: string }).kid) } = {}) {
         response.write(`event: state\ndata: ${JSON.stringify({ as_of: asOf, time, keys })}\n\n`)
       },
@@ -162,14 +179,26 @@ export async function createFakeService (t: Test, { path = '', now = Date.now }:
 
   const usual: Record<string, Handler> = {
     [`/.well-known/oauth-authorization-server${path}`]: (_request, _body, response) => json(response, service.metadata),
-    [`${path}/jwks`]: (_request, _body, response) => json(response, { keys: service.jwks }, 200, { 'cache-control': 'public, max-age=3600' }),
+    [`${path}/jwks`]: (_request, _body, response) => json(
+      response, { keys: service.jwks }, 200, { 'cache-control': 'public, max-age=3600' }
+    ),
     [`${path}/token`] (request, body, response) {
       service.authorizations.push(request.headers.authorization)
       const scope = new URLSearchParams(body).get('scope')
-      json(response, { access_token: `token for ${scope}`.replaceAll(' ', '.'), token_type: 'bearer', expires_in: service.expiresIn, scope })
+      json(
+        response,
+        {
+          access_token: `token for ${scope}`.replaceAll(' ', '.'),
+          token_type: 'bearer',
+          expires_in: service.expiresIn,
+          scope
+        }
+      )
     },
     [`${path}/revocations`]: (request, _body, response) => openStream(request, response),
-    [`${path}/introspect`]: (_request, _body, response) => json(response.setHeader('revocation-as-of', -1), { active: true })
+    [`${path}/introspect`]: (_request, _body, response) => json(
+      response.setHeader('revocation-as-of', -1), { active: true }
+    )
   }
 
   function answer (request: IncomingMessage, body: string, response: ServerResponse): void {
@@ -193,7 +222,9 @@ async function listenOn (t: Test, server: Server): Promise<string> {
 }
 
 /** A verifier that is closed when the test ends, and what it told. */
-export function build (t: Test, options: Partial<VerifierOptions> & Pick<VerifierOptions, 'issuer'>): { verifier: Verifier, told: string[] } {
+export function build (
+  t: Test, options: Partial<VerifierOptions> & Pick<VerifierOptions, 'issuer'>
+): { verifier: Verifier, told: string[] } {
   const told: string[] = []
   const log = {
     info: (_details: object, message: string) => { told.push(message) },
@@ -230,7 +261,9 @@ async function createLink (t: Test): Promise<Link> {
     const far = connect(port, '127.0.0.1')
     pairs.push([near, far])
     for (const [from, to] of [[near, far], [far, near]] as const) {
-      from.on('data', chunk => to.write(chunk)).on('end', () => to.end()).on('error', () => to.destroy()).on('close', () => to.destroy())
+      from.on(
+        'data', chunk => to.write(chunk)
+      ).on('end', () => to.end()).on('error', () => to.destroy()).on('close', () => to.destroy())
       if (isCut) from.pause()
     }
   })
@@ -254,7 +287,9 @@ async function createLink (t: Test): Promise<Link> {
 }
 
 /** A Latchkey that listens behind a link, which is its issuer, with `alice` and `bob` in it. */
-export async function createIssuer (t: Test, options: LatchkeyOptions = {}, arrange?: (app: FastifyInstance) => void): Promise<{ app: FastifyInstance, link: Link, issuer: string }> {
+export async function createIssuer (
+  t: Test, options: LatchkeyOptions = {}, arrange?: (app: FastifyInstance) => void
+): Promise<{ app: FastifyInstance, link: Link, issuer: string }> {
   const link = await createLink(t)
   const { app } = await buildHost(t, { now: undefined, issuer: link.origin, ...options }, arrange)
   await app.latchkey.users.add({ username: 'bob', password: PASSWORD, scopes: ['items:read'] })

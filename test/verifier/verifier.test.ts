@@ -18,7 +18,16 @@ t.test('given an issuer and a client it finds the rest, and says who holds a tok
   await service.beat()
   await verifier.ready()
   const user = await verifier.verify(token)
-  t.match(user, { id: 'alice', scopes: ['admin'], sessionId: 'session', clientId: 'latchkey', claims: { tenant: 'ada', iss: service.issuer } })
+  t.match(
+    user,
+    {
+      id: 'alice',
+      scopes: ['admin'],
+      sessionId: 'session',
+      clientId: 'latchkey',
+      claims: { tenant: 'ada', iss: service.issuer }
+    }
+  )
   t.ok(Object.isFrozen(user.claims))
   t.equal(verifier.verify(token), user, 'from the cache, without a promise')
   t.same(verifier.status(), { accepting: true, fresh: true, age: 0, error: undefined })
@@ -26,8 +35,14 @@ t.test('given an issuer and a client it finds the rest, and says who holds a tok
   t.match(told.at(-1), 'tokens are accepted')
 
   const [, basic = ''] = service.authorizations[0]?.split(' ') ?? []
-  t.same(Buffer.from(basic, 'base64').toString().split(':').map(part => new URLSearchParams(`x=${part}`).get('x')), Object.values(CREDENTIALS), 'the client authenticates by Basic, form-encoded')
-  t.strictSame(service.counts, { '/.well-known/oauth-authorization-server/auth': 1, '/auth/jwks': 1, '/auth/token': 1, '/auth/revocations': 1 })
+  t.same(
+    Buffer.from(basic, 'base64').toString().split(':').map(part => new URLSearchParams(`x=${part}`).get('x')),
+    Object.values(CREDENTIALS), 'the client authenticates by Basic, form-encoded'
+  )
+  t.strictSame(
+    service.counts,
+    { '/.well-known/oauth-authorization-server/auth': 1, '/auth/jwks': 1, '/auth/token': 1, '/auth/revocations': 1 }
+  )
 
   verifier.close()
   t.equal(await outcomeOf(verifier, token), 'revocation_unknown', 'closed')
@@ -101,7 +116,9 @@ t.test('a key that was revoked does not come back by a heartbeat that is older',
   stream?.state(200)
   stream?.rules([{ kind: 'user', value: 'marker', expires_at: clocks.now() + HOUR }])
   await until(async () => await outcomeOf(verifier, service.token({ sub: 'marker' }, other)) === 'token_revoked')
-  t.equal(await outcomeOf(verifier, service.token()), 'invalid_token', 'what came after has been read, and it is still no key')
+  t.equal(
+    await outcomeOf(verifier, service.token()), 'invalid_token', 'what came after has been read, and it is still no key'
+  )
   t.equal(await outcomeOf(verifier, service.token({}, other)), 'alice')
 })
 
@@ -133,7 +150,9 @@ t.test('a flood of made-up names of keys makes one request a minute, and the res
   await verifier.ready()
   const stranger = await generateKey()
   const forged = (): string => service.token({}, { ...stranger, kid: createId(clocks.now()) })
-  const flood = async (): Promise<Set<string>> => new Set(await Promise.all(Array.from({ length: 200 }, () => outcomeOf(verifier, forged()))))
+  const flood = async (): Promise<Set<string>> => new Set(
+    await Promise.all(Array.from({ length: 200 }, () => outcomeOf(verifier, forged())))
+  )
   t.same(await flood(), new Set(['invalid_token']))
   t.equal(service.counts['/jwks'], 1, 'they were read just now')
   clocks.pass(60_000)
@@ -155,7 +174,9 @@ t.test('without a feed: keys are read again after some minutes, and believed for
   await verifier.ready()
   const lasting = service.token({ exp: Math.floor(clocks.now() / 1000) + 100_000 })
   t.equal(await outcomeOf(verifier, lasting), 'alice')
-  t.strictSame(Object.keys(service.counts).sort(), ['/.well-known/oauth-authorization-server', '/jwks'], 'no client, no feed')
+  t.strictSame(
+    Object.keys(service.counts).sort(), ['/.well-known/oauth-authorization-server', '/jwks'], 'no client, no feed'
+  )
   t.equal(verifier.status().accepting, true)
 
   clocks.pass(299_000)
@@ -167,7 +188,9 @@ t.test('without a feed: keys are read again after some minutes, and believed for
 
   const revoked = service.jwks.splice(0, 1)
   clocks.pass(300_000)
-  t.equal(await outcomeOf(verifier, lasting), 'invalid_token', 'after a quiet time the first who comes waits for the keys')
+  t.equal(
+    await outcomeOf(verifier, lasting), 'invalid_token', 'after a quiet time the first who comes waits for the keys'
+  )
   t.equal(service.counts['/jwks'], 3)
 
   service.jwks.push(...revoked)
@@ -296,14 +319,22 @@ t.test('while the feed is cut each token is asked for, where the option says so;
   asOf = undefined
   clocks.pass(1_001)
   t.equal(await outcomeOf(verifier, token), 'revocation_unknown', 'an answer that does not say how old it is')
-  for (asOf of ['', ' ', '0x0', '1e0', 'now']) t.equal(await outcomeOf(verifier, token), 'revocation_unknown', `as of '${asOf}'`)
+  for (asOf of ['', ' ', '0x0', '1e0', 'now']) {
+    t.equal(
+      await outcomeOf(verifier, token), 'revocation_unknown', `as of '${asOf}'`
+    )
+  }
   asOf = 0
   for (const wrong of ['yes', 1, null, undefined]) {
     active = wrong
     clocks.pass(1_001)
     t.equal(await outcomeOf(verifier, token), 'revocation_unknown', `active: ${wrong}`)
   }
-  service.handlers['/introspect'] = (_request, _body, response) => { response.writeHead(401).end('{"error":"invalid_client"}') }
+  service.handlers['/introspect'] = (_request, _body, response) => {
+    response.writeHead(401).end(
+      '{"error":"invalid_client"}'
+    )
+  }
   clocks.pass(1_001)
   t.equal(await outcomeOf(verifier, token), 'revocation_unknown')
   t.match(verifier.status().error, /introspect answers 401 invalid_client/)
@@ -312,22 +343,33 @@ t.test('while the feed is cut each token is asked for, where the option says so;
 t.test('a client that may not introspect is not believed when it is told that a token is dead', async t => {
   const clocks = createMachineClocks()
   const service = await createFakeService(t, { now: clocks.now })
-  service.handlers['/token'] = (_request, _body, response) => { response.writeHead(400).end('{"error":"invalid_scope"}') }
-  service.handlers['/introspect'] = (_request, _body, response) => { response.setHeader('revocation-as-of', 0).end('{"active":false}') }
+  service.handlers['/token'] = (_request, _body, response) => {
+    response.writeHead(400).end(
+      '{"error":"invalid_scope"}'
+    )
+  }
+  service.handlers['/introspect'] = (
+    _request, _body, response
+  ) => { response.setHeader('revocation-as-of', 0).end('{"active":false}') }
   const { verifier } = build(t, { issuer: service.issuer, whenStale: 'introspect', ...clocks.options })
   await until(() => verifier.status().error?.includes('invalid_scope') === true)
   t.equal(verifier.status().accepting, false, 'it cannot ask')
   t.equal(await outcomeOf(verifier, service.token()), 'revocation_unknown')
   delete service.handlers['/token']
   clocks.pass(1_001)
-  t.same(await Promise.all(['a', 'b', 'c'].map(jti => outcomeOf(verifier, service.token({ jti })))), ['token_revoked', 'token_revoked', 'token_revoked'])
+  t.same(
+    await Promise.all(['a', 'b', 'c'].map(jti => outcomeOf(verifier, service.token({ jti })))),
+    ['token_revoked', 'token_revoked', 'token_revoked']
+  )
   t.ok((service.counts['/token'] ?? 0) < 6, 'who ask at a time share one access token')
 })
 
 t.test('introspection that does not answer at all is given up after the bound', async t => {
   const clocks = createMachineClocks()
   const service = await createFakeService(t, { now: clocks.now })
-  const { verifier } = build(t, { issuer: service.issuer, whenStale: 'introspect', revocationBound: '500ms', ...clocks.options })
+  const { verifier } = build(
+    t, { issuer: service.issuer, whenStale: 'introspect', revocationBound: '500ms', ...clocks.options }
+  )
   await verifier.ready()
   service.handlers['/introspect'] = () => {}
   t.equal(await outcomeOf(verifier, service.token()), 'revocation_unknown')

@@ -46,7 +46,9 @@ export async function countRows (db: Queryable, table: TableName): Promise<numbe
   return rows[0]?.number ?? 0
 }
 
-/** Yields all rows of a table that are copied, in the order of its primary key. The order is the same in every engine. */
+/**
+ * Yields all rows of a table that are copied, in the order of its primary key. The order is the same in every engine.
+ */
 export async function * readPages (db: Queryable, table: TableName): AsyncGenerator<Row[]> {
   const key = PRIMARY_KEYS[table] as readonly string[]
   const columns = sql.join(key.map(column => sql.ref(column)))

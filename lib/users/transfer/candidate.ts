@@ -37,7 +37,15 @@ export interface Candidate {
 export async function readCandidate (context: UsersContext, { line, value }: ImportRow): Promise<Candidate | string> {
   const problem = checkRecord(value)
   if (problem !== undefined) return problem
-  const { username, id, scopes, disabled, created_at: createdAt, password, password_hash: passwordHash } = value as UserRecord
+  const {
+    username,
+    id,
+    scopes,
+    disabled,
+    created_at: createdAt,
+    password,
+    password_hash: passwordHash
+  } = value as UserRecord
   try {
     if (password !== undefined) await assertAcceptable(context, { password, username })
     return {
@@ -54,7 +62,9 @@ export async function readCandidate (context: UsersContext, { line, value }: Imp
     }
   } catch (error) {
     if (!(error instanceof LatchkeyError)) throw error
-    return error.code === 'password_rejected' ? `its password was rejected: ${lowerFirst(error.message)}` : lowerFirst(error.message)
+    return error.code === 'password_rejected'
+      ? `its password was rejected: ${lowerFirst(error.message)}`
+      : lowerFirst(error.message)
   }
 }
 

@@ -25,7 +25,10 @@ export class UserFileError extends Error {
  * Reads the rows of a file of users one by one, so the file may have any length. Throws a UserFileError if the first
  * line of CSV does not name the columns.
  */
-export function readUserFile (chunks: AsyncIterable<Buffer>, format: UserFileFormat): AsyncGenerator<ImportRow | UnreadableRow> {
+export function readUserFile (
+  chunks: AsyncIterable<Buffer>,
+  format: UserFileFormat
+): AsyncGenerator<ImportRow | UnreadableRow> {
   return format === 'csv' ? readCsv(chunks) : readNdjson(chunks)
 }
 
@@ -61,8 +64,12 @@ async function * readCsv (chunks: AsyncIterable<Buffer>): AsyncGenerator<ImportR
     }
     const { line, cells, problem } = record
     if (problem !== undefined) yield { line, problem }
-    else if (cells.length !== columns.length) yield { line, problem: `it has ${cells.length} columns, but the first line names ${columns.length}` }
-    else yield { line, value: toValue(columns, cells) }
+    else if (cells.length !== columns.length) {
+      yield {
+        line,
+        problem: `it has ${cells.length} columns, but the first line names ${columns.length}`
+      }
+    } else yield { line, value: toValue(columns, cells) }
   }
 }
 
@@ -114,7 +121,9 @@ function readRecord (line: number, text: string): CsvRecord {
   try {
     const records = parse(text, { relax_column_count: true, record_delimiter: ['\r\n', '\n'] }) as string[][]
     const [cells] = records
-    return records.length === 1 && cells !== undefined ? { line, cells } : { line, cells: [], problem: 'its quotes are not valid CSV' }
+    return records.length === 1 && cells !== undefined
+      ? { line, cells }
+      : { line, cells: [], problem: 'its quotes are not valid CSV' }
   } catch {
     return { line, cells: [], problem: 'its quotes are not valid CSV' }
   }
@@ -143,7 +152,8 @@ function toValue (columns: readonly string[], cells: readonly string[]): Record<
   for (const [index, name] of columns.entries()) {
     const cell = cells[index] ?? ''
     if (cell === '' && name !== 'scopes') continue
-    value[name] = name === 'scopes' ? cell.split(' ').filter(scope => scope !== '') : name === 'disabled' ? readBoolean(cell) : cell
+    value[name] =
+      name === 'scopes' ? cell.split(' ').filter(scope => scope !== '') : name === 'disabled' ? readBoolean(cell) : cell
   }
   return value
 }
@@ -160,7 +170,11 @@ export function formatUsers (
   users: readonly UserRecord[], format: UserFileFormat, { isFirst }: { isFirst: boolean }
 ): string {
   if (format === 'ndjson') return users.map(user => `${JSON.stringify(user)}\n`).join('')
-  const rows = users.map(({ scopes = [], disabled, ...user }) => ({ ...user, scopes: scopes.join(' '), disabled: String(disabled) }))
+  const rows = users.map(({ scopes = [], disabled, ...user }) => ({
+    ...user,
+    scopes: scopes.join(' '),
+    disabled: String(disabled)
+  }))
   return stringify(rows, { header: isFirst, columns: EXPORTED_COLUMNS })
 }
 

@@ -146,7 +146,11 @@ async function take (
     if (isCandidate(row)) {
       const before = accounts.get(row.key)
       const verdict = judge(row, before, circumstances)
-      outcomes.push({ line: row.line, status: verdict.status, reason: verdict.status === 'refused' ? verdict.reason : undefined })
+      outcomes.push({
+        line: row.line,
+        status: verdict.status,
+        reason: verdict.status === 'refused' ? verdict.reason : undefined
+      })
       if (verdict.status === 'added') {
         const newRow = createRow(verdict.account, now)
         owners.set(newRow.id, row.key)
@@ -175,9 +179,20 @@ async function writeWhole ({ context: { throttle }, by }: ImportJob, write: Writ
   }
 }
 
-async function findByKeys (db: Queryable, candidates: readonly Candidate[]): Promise<Map<string, Selectable<UsersTable>>> {
+async function findByKeys (
+  db: Queryable,
+  candidates: readonly Candidate[]
+): Promise<Map<string, Selectable<UsersTable>>> {
   if (candidates.length === 0) return new Map()
-  const rows = await db.selectFrom('users').selectAll().where('username_key', 'in', candidates.map(({ key }) => key)).execute()
+  const rows = await db
+    .selectFrom('users')
+    .selectAll()
+    .where(
+      'username_key',
+      'in',
+      candidates.map(({ key }) => key)
+    )
+    .execute()
   return new Map(rows.map(row => [row.username_key, row]))
 }
 

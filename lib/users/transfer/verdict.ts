@@ -28,11 +28,18 @@ interface Circumstances {
 export function judge (
   row: Candidate, account: Selectable<UsersTable> | undefined, { owners, update, now }: Circumstances
 ): Verdict {
-  if (row.createdAt !== undefined && row.createdAt > now) return { status: 'refused', reason: 'its created_at is in the future' }
+  if (row.createdAt !== undefined && row.createdAt > now) {
+    return { status: 'refused', reason: 'its created_at is in the future' }
+  }
   if (account === undefined) return judgeNew(row, owners)
   const isRenamed = row.id !== undefined && row.id !== account.id
   const change = changeOf(row, account)
-  if (update === true && row.password !== undefined && row.passwordHash === undefined && row.matches !== account.password_hash) return { status: 'refused', reason: CHANGED_MEANWHILE }
+  if (
+    update === true &&
+    row.password !== undefined &&
+    row.passwordHash === undefined &&
+    row.matches !== account.password_hash
+  ) { return { status: 'refused', reason: CHANGED_MEANWHILE } }
   if (change === undefined && !isRenamed) return { status: 'unchanged' }
   if (update !== true) return { status: 'kept' }
   if (isRenamed) return { status: 'refused', reason: 'its username exists under another id, and ids never change' }
@@ -52,6 +59,8 @@ function changeOf (row: Candidate, account: Selectable<UsersTable>): AccountChan
   const change: AccountChange = {}
   if (row.scope !== undefined && row.scope !== account.scope) change.scope = row.scope
   if (row.disabled !== undefined && row.disabled !== (account.disabled_at !== null)) change.disabled = row.disabled
-  if (row.passwordHash !== undefined && row.passwordHash !== account.password_hash) change.passwordHash = row.passwordHash
+  if (row.passwordHash !== undefined && row.passwordHash !== account.password_hash) {
+    change.passwordHash = row.passwordHash
+  }
   return Object.keys(change).length === 0 ? undefined : change
 }

@@ -12,7 +12,9 @@ const ARTIFACTS = join(import.meta.dirname, '..', '..', '..', '..', 'artifacts')
 // On a busy machine a page of this size takes its time, also where no .taprc says so.
 t.setTimeout(120_000)
 
-t.test('log in, call, refresh and revoke from the docs page, under its policy and without another host', { skip }, async t => {
+t.test('log in, call, refresh and revoke from the docs page, under its policy and without another host', {
+  skip
+}, async t => {
   const browser = await launch(t)
   // Another name than that of the issuer: the page calls the host that it came from.
   const app = await buildService(t, { docs: true, issuer: 'https://auth.example.com' })
@@ -23,7 +25,14 @@ t.test('log in, call, refresh and revoke from the docs page, under its policy an
   t.match(loaded?.headers()['content-security-policy'], /default-src 'none'.*script-src 'self'(?!.*unsafe)/)
 
   const granted = await authorize(page, ['metrics:read'])
-  t.match(granted, { status: 200, sent: { grant_type: 'password', username: 'alice', scope: 'metrics:read' }, body: { scope: 'metrics:read' } })
+  t.match(
+    granted,
+    {
+      status: 200,
+      sent: { grant_type: 'password', username: 'alice', scope: 'metrics:read' },
+      body: { scope: 'metrics:read' }
+    }
+  )
   const me = await open(page, 'readOwnUser')
   t.match(await execute(page, me), { status: 200, body: { username: 'alice' } })
   // The page shows the token that it sends, as part of a command to copy.
@@ -31,15 +40,22 @@ t.test('log in, call, refresh and revoke from the docs page, under its policy an
   t.equal(accessToken, granted.body.access_token)
 
   const token = await open(page, 'createToken')
-  const { body: { refresh_token: first = '' } } = await execute(page, token, { grant_type: 'password', username: 'alice', password: PASSWORD })
+  const { body: { refresh_token: first = '' } } = await execute(
+    page, token, { grant_type: 'password', username: 'alice', password: PASSWORD }
+  )
   const refresh = await open(page, 'refresh')
-  const { status, body: { refresh_token: second } } = await execute(page, refresh, JSON.stringify({ refresh_token: first }))
+  const { status, body: { refresh_token: second } } = await execute(
+    page, refresh, JSON.stringify({ refresh_token: first })
+  )
   t.equal(status, 200)
   t.match(second, /^lkr_/)
   t.not(second, first)
 
   // Whoever is logged in to the app in the same browser has another token in a cookie.
-  await page.evaluate(body => fetch('/login', { method: 'POST', headers: { 'content-type': 'application/json' }, body }), JSON.stringify({ username: 'alice', password: PASSWORD }))
+  await page.evaluate(
+    body => fetch('/login', { method: 'POST', headers: { 'content-type': 'application/json' }, body }),
+    JSON.stringify({ username: 'alice', password: PASSWORD })
+  )
   t.equal((await page.context().cookies()).length, 2)
   t.equal((await execute(page, me)).status, 200, 'which is not in the way')
 
@@ -60,7 +76,11 @@ interface Exchange { status: number, sent: Record<string, string>, body: Record<
 async function exchange (page: Page, act: () => Promise<void>): Promise<Exchange> {
   const [response] = await Promise.all([page.waitForEvent('response'), act()])
   const posted = response.request().postData() ?? ''
-  return { status: response.status(), sent: posted.startsWith('{') ? JSON.parse(posted) : Object.fromEntries(new URLSearchParams(posted)), body: JSON.parse(await response.text()) }
+  return {
+    status: response.status(),
+    sent: posted.startsWith('{') ? JSON.parse(posted) : Object.fromEntries(new URLSearchParams(posted)),
+    body: JSON.parse(await response.text())
+  }
 }
 
 /** Logs in with the dialog of the page, as a first-party app, with the scopes ticked. */

@@ -48,7 +48,9 @@ async function logIn (page: Page): Promise<Response> {
 
 /** What a page gets back for what `act` makes it ask for: not for a preflight. */
 async function during (page: Page, path: string, act: () => Promise<unknown>): Promise<Response> {
-  const [response] = await Promise.all([page.waitForResponse(response => response.url().endsWith(path) && response.request().method() !== 'OPTIONS'), act()])
+  const [response] = await Promise.all([
+    page.waitForResponse(response => response.url().endsWith(path) && response.request().method() !== 'OPTIONS'), act()
+  ])
   return response
 }
 
@@ -90,7 +92,12 @@ t.test('cookies in a browser', { skip }, async t => {
     t.notMatch(await answer.text(), /eyJ|lkr_/)
     await says(page, '0 notes')
     const cookies = (await context.cookies()).sort((a, b) => a.name.localeCompare(b.name))
-    t.match(cookies, ['__Host-access_token', '__Host-refresh_token'].map(name => ({ name, domain: 'localhost', path: '/', httpOnly: true, secure: true, sameSite: 'Lax' })))
+    t.match(
+      cookies,
+      ['__Host-access_token', '__Host-refresh_token'].map(
+        name => ({ name, domain: 'localhost', path: '/', httpOnly: true, secure: true, sameSite: 'Lax' })
+      )
+    )
     t.equal(cookies.length, 2)
     t.equal(await page.evaluate('document.cookie'), '')
     t.strictSame(await page.evaluate('({ ...localStorage, ...sessionStorage })'), {})
@@ -98,7 +105,9 @@ t.test('cookies in a browser', { skip }, async t => {
 
   await t.test('a script cannot put a cookie of its own in their place', async t => {
     const before = await context.cookies()
-    await page.evaluate('document.cookie = "__Host-refresh_token=mine; Secure; Path=/"; document.cookie = "__Host-access_token=; Secure; Path=/; Max-Age=0"')
+    await page.evaluate(
+      'document.cookie = "__Host-refresh_token=mine; Secure; Path=/"; document.cookie = "__Host-access_token=; Secure; Path=/; Max-Age=0"'
+    )
     t.strictSame(await context.cookies(), before)
   })
 
@@ -114,11 +123,14 @@ t.test('cookies in a browser', { skip }, async t => {
     const refreshed: string[] = []
     context.on('request', request => { if (request.url().endsWith('/auth/refresh')) refreshed.push(request.url()) })
     clock.move(LIFETIME)
-    // Both hear that the token has expired before one can refresh. Not a GET: the cache lets one at a time ask for a URL.
+    // Both hear that the token has expired before one can refresh. Not a GET: the cache lets one at a time ask for a
+    // URL.
     holdTogether(app.server, '/notes', 2)
     const tabs = [page, second]
     const done = tabs.map(tab => tab.waitForResponse(response => response.status() === 201))
-    for (const answer of await Promise.all(tabs.map((tab, i) => add(tab, `From tab ${i}`)))) t.equal(answer.status(), 401)
+    for (const answer of await Promise.all(tabs.map((
+      tab, i
+    ) => add(tab, `From tab ${i}`)))) t.equal(answer.status(), 401)
     await Promise.all(done)
     t.equal(refreshed.length, 1)
     context.removeAllListeners('request')
@@ -165,19 +177,30 @@ t.test('cookies in a browser', { skip }, async t => {
     t.equal((await attack(attacker, trusted)).status(), 201, 'a trusted origin is trusted')
     await load(page)
     await says(page, '4 notes')
-    t.equal((await notesOf(page)).filter(note => note === 'Written by an attacker').length, 1, 'one, of the origin that is trusted')
+    t.equal(
+      (await notesOf(page)).filter(note => note === 'Written by an attacker').length, 1,
+      'one, of the origin that is trusted'
+    )
   })
 
   await t.test('scripts of another origin cannot act, and read nothing', async t => {
     for (const origin of [foreign, untrusted]) {
       await attacker.goto(`${origin}/attack.html`)
       for (const path of ['/auth/logout', '/auth/refresh']) {
-        const answer = await during(attacker, path, () => attacker.evaluate(url => fetch(url, { method: 'POST', mode: 'no-cors', credentials: 'include' }), own + path))
+        const answer = await during(
+          attacker,
+          path,
+          () => attacker.evaluate(
+            url => fetch(url, { method: 'POST', mode: 'no-cors', credentials: 'include' }), own + path
+          )
+        )
         // Without its cookie a refresh is none: 401.
         t.equal(answer.status(), path === '/auth/refresh' && origin === foreign ? 401 : 403, `${path} for ${origin}`)
       }
       for (const path of ['/auth/users/me', '/auth/sessions', '/notes']) {
-        const read = await attacker.evaluate(url => fetch(url, { credentials: 'include' }).then(() => 'read it', () => 'failed'), own + path)
+        const read = await attacker.evaluate(
+          url => fetch(url, { credentials: 'include' }).then(() => 'read it', () => 'failed'), own + path
+        )
         t.equal(read, 'failed', `${path} for ${origin}`)
       }
     }

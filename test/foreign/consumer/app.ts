@@ -1,8 +1,11 @@
-// An app that has installed the packed fastify-latchkey: test/foreign/package.test.ts compiles and runs this in an empty folder.
+// An app that has installed the packed fastify-latchkey: test/foreign/package.test.ts compiles and runs this in an
+// empty folder.
 import Fastify from 'fastify'
 import latchkey, { authenticate, authenticateOptional, latchkey as byName, requireScopes } from 'fastify-latchkey'
 import { createTestClock, testOptions, withTestKit } from 'fastify-latchkey/testing'
-import type { AccessTokenClaims, AuthenticatedUser, ClaimsHook, Guard, Latchkey, LatchkeyOptions, User, UserDirectory } from 'fastify-latchkey'
+import type {
+  AccessTokenClaims, AuthenticatedUser, ClaimsHook, Guard, Latchkey, LatchkeyOptions, User, UserDirectory
+} from 'fastify-latchkey'
 
 const options: LatchkeyOptions = {
   database: ':memory:',
@@ -65,7 +68,18 @@ app.get('/me', { onRequest: app.authenticate }, async (request) => {
   const number: number = request.user.id
   // @ts-expect-error frozen, at run time too
   const become = (): void => { request.user.id = 'somebody else' }
-  return { id, scopes, sessionId, tokenId, clientId, tenant, issuer: all.iss, email, isNumber: typeof number === 'number', isFunction: typeof become === 'function' }
+  return {
+    id,
+    scopes,
+    sessionId,
+    tokenId,
+    clientId,
+    tenant,
+    issuer: all.iss,
+    email,
+    isNumber: typeof number === 'number',
+    isFunction: typeof become === 'function'
+  }
 })
 
 const guard: Guard = app.requireScopes('admin')
@@ -75,11 +89,16 @@ app.get('/optional', { config: { latchkey: 'public' } }, async (request, reply) 
   const certain = (): string => user.id
   return { id: user?.id, isFunction: typeof certain === 'function' }
 })
-app.get('/imported', { onRequest: authenticate, preHandler: [requireScopes('admin')] }, async (request, reply) => (await authenticate(request, reply)).id)
+app.get(
+  '/imported', { onRequest: authenticate, preHandler: [requireScopes('admin')] },
+  async (request, reply) => (await authenticate(request, reply)).id
+)
 // @ts-expect-error only 'public' exempts a route
 app.get('/misspelt', { config: { latchkey: 'pubic' } }, async () => '')
 app.get('/admin', { preHandler: guard }, async (request) => `Welcome, ${request.user.id}`)
-app.get('/both', { onRequest: [app.authenticate], preHandler: [app.requireScopes('admin', 'users:read')] }, async () => 'both')
+app.get(
+  '/both', { onRequest: [app.authenticate], preHandler: [app.requireScopes('admin', 'users:read')] }, async () => 'both'
+)
 // @ts-expect-error names, not numbers
 const wrongScope = (): unknown => app.requireScopes(1)
 
@@ -88,7 +107,9 @@ const ada = await services.users.add({ username: 'ada', password: 'difference en
 const directory: UserDirectory = services.users
 const hook: ClaimsHook = async () => ({})
 
-const login = await app.inject({ method: 'POST', url: '/token', payload: { username: 'ada', password: 'difference engines hum' } })
+const login = await app.inject({
+  method: 'POST', url: '/token', payload: { username: 'ada', password: 'difference engines hum' }
+})
 const { access_token: token } = login.json<{ access_token: string }>()
 const headers = { authorization: `Bearer ${token}` }
 

@@ -29,9 +29,13 @@ app.get('/latchkey', { onRequest: app.authenticate }, async (request) => {
 app.get('/admin', { preHandler: app.requireScopes('users:read') }, async () => 'admin')
 
 const own = app.jwt.sign({ name: 'ada' })
-const login = await app.inject({ method: 'POST', url: '/auth/token', payload: { username: 'ada', password: 'difference engines hum' } })
+const login = await app.inject({
+  method: 'POST', url: '/auth/token', payload: { username: 'ada', password: 'difference engines hum' }
+})
 const { access_token: token } = login.json<{ access_token: string }>()
-const get = async (url: string, token: string): Promise<number> => (await app.inject({ url, headers: { authorization: `Bearer ${token}` } })).statusCode
+const get = async (url: string, token: string): Promise<number> => (await app.inject({
+  url, headers: { authorization: `Bearer ${token}` }
+})).statusCode
 
 console.log(JSON.stringify({
   own: await get('/own', own),

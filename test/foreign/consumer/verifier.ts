@@ -2,7 +2,9 @@
 import Fastify from 'fastify'
 import latchkey from 'fastify-latchkey'
 import { createVerifier, LatchkeyError } from 'fastify-latchkey/verifier'
-import type { AuthenticatedUser, Verifier, VerifierLog, VerifierOptions, VerifierStatus } from 'fastify-latchkey/verifier'
+import type {
+  AuthenticatedUser, Verifier, VerifierLog, VerifierOptions, VerifierStatus
+} from 'fastify-latchkey/verifier'
 import verifierPlugin, { verifier as byName } from 'fastify-latchkey/verifier/plugin'
 import type { Guard, VerifierPluginOptions } from 'fastify-latchkey/verifier/plugin'
 
@@ -33,10 +35,14 @@ const issuer = await probe.listen({ host: '127.0.0.1', port: 0 })
 await probe.close()
 
 const service = Fastify()
-await service.register(latchkey, { issuer, database: ':memory:', bcryptCost: 4, scopes: { admin: 'Administer everything' } })
+await service.register(
+  latchkey, { issuer, database: ':memory:', bcryptCost: 4, scopes: { admin: 'Administer everything' } }
+)
 await service.listen({ host: '127.0.0.1', port: Number(new URL(issuer).port) })
 const ada = await service.latchkey.users.add({ username: 'ada', password: 'difference engines hum', scopes: ['admin'] })
-const login = await service.inject({ method: 'POST', url: '/token', payload: { username: 'ada', password: 'difference engines hum' } })
+const login = await service.inject({
+  method: 'POST', url: '/token', payload: { username: 'ada', password: 'difference engines hum' }
+})
 const { access_token: token } = login.json<{ access_token: string }>()
 
 const verifier: Verifier = createVerifier({ issuer, revocations: 'none', log })
@@ -62,13 +68,16 @@ app.get('/admin', { preHandler: guard }, async (request) => {
   return { id, isFunction: typeof become === 'function' }
 })
 app.get('/users', { preHandler: app.requireScopes('users:read') }, async () => 'users')
-const get = async (url: string, text: string): Promise<number> => (await app.inject({ url, headers: { authorization: `Bearer ${text}` } })).statusCode
+const get = async (url: string, text: string): Promise<number> => (await app.inject({
+  url, headers: { authorization: `Bearer ${text}` }
+})).statusCode
 const statuses = [await get('/admin', token), await get('/users', token), await get('/admin', 'token')]
 await app.close()
 await service.close()
 
 console.log(JSON.stringify({
-  verified: user.id === ada.id && status.accepting && byName === verifierPlugin && everyOfPlugin.issuer === every.issuer,
+  verified: user.id === ada.id && status.accepting && byName === verifierPlugin &&
+    everyOfPlugin.issuer === every.issuer,
   refused,
   statuses,
   unused: [noIssuer, wrong].length

@@ -92,5 +92,9 @@ t.test('the rate limit counts what can be guessed, and what names no grant type 
   for (const body of counted) {
     t.ok(isGuess(body), JSON.stringify(body))
   }
-  for (const name of ['refresh_token', 'client_credentials']) t.notOk(isGuess({ grant_type: name, username: 'x' }), name)
+  for (const name of ['refresh_token', 'client_credentials']) {
+    t.notOk(
+      isGuess({ grant_type: name, username: 'x' }), name
+    )
+  }
 })

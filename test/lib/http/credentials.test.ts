@@ -11,32 +11,57 @@ t.test('reading a Bearer header', async t => {
     ['Bearer abc', 'abc'], ['bearer abc', 'abc'], ['BEARER abc', 'abc'], ['bEaReR abc', 'abc'],
     ['Bearer a.b.c', 'a.b.c'], ['Bearer ', ''], ['Bearer', ''], ['bearer', ''],
     ['Bearer a b', 'a b'], ['Bearer  a', 'a'],
-    ['Basic YTpi', 'refused'], ['Bearerabc', 'refused'], ['Bearer\tabc', 'refused'], [' Bearer abc', 'refused'], [' ', 'refused'],
-    ['Bear abc', 'refused'], ['Token abc', 'refused'], ['abc', 'refused'], ['DPoP abc', 'refused'], ['Bearer,Basic abc', 'refused'], ['"Bearer" abc', 'refused']
+    ['Basic YTpi', 'refused'], ['Bearerabc', 'refused'], [
+      'Bearer\tabc', 'refused'
+    ], [' Bearer abc', 'refused'], [' ', 'refused'],
+    ['Bear abc', 'refused'], ['Token abc', 'refused'], ['abc', 'refused'], ['DPoP abc', 'refused'], [
+      'Bearer,Basic abc', 'refused'
+    ], ['"Bearer" abc', 'refused']
   ]
   for (const [header, token] of table) {
     const name = JSON.stringify(header) ?? 'none'
-    if (token === 'refused') t.throws(() => readBearer(header), { code: 'unauthenticated' }, `${name} does not fall through to the cookie`)
-    else t.equal(readBearer(header), token, name)
+    if (token === 'refused') {
+      t.throws(
+        () => readBearer(header), { code: 'unauthenticated' }, `${name} does not fall through to the cookie`
+      )
+    } else t.equal(readBearer(header), token, name)
   }
 })
 
 t.test('reading a Basic header', async t => {
   const table: Array<[header: string | undefined, expected: { id: string, secret: string } | undefined]> = [
-    [undefined, undefined], ['', undefined], ['Basic', undefined], ['Basic ', undefined], ['Basic  YTpi', undefined], ['Bearer YTpi', undefined], ['Basic YTpi x', undefined],
-    ['xBasic YTpi', undefined], ['Basic YTpi, Basic YTpi', undefined], ['Basic Y*pi', undefined], ['Basic YTpi===', undefined], ['Basic YTpi\n', undefined],
-    [basic('a:b'), { id: 'a', secret: 'b' }], [basic('a:b', 'basic'), { id: 'a', secret: 'b' }], [basic('a:b', 'BASIC'), { id: 'a', secret: 'b' }],
-    ['Basic YTpi', { id: 'a', secret: 'b' }], [basic(':'), { id: '', secret: '' }], [basic('a:'), { id: 'a', secret: '' }], [basic(':b'), { id: '', secret: 'b' }],
+    [undefined, undefined], ['', undefined], ['Basic', undefined], ['Basic ', undefined], [
+      'Basic  YTpi', undefined
+    ], ['Bearer YTpi', undefined], [
+      'Basic YTpi x', undefined
+    ],
+    ['xBasic YTpi', undefined], [
+      'Basic YTpi, Basic YTpi', undefined
+    ], ['Basic Y*pi', undefined], ['Basic YTpi===', undefined], ['Basic YTpi\n', undefined],
+    [basic('a:b'), { id: 'a', secret: 'b' }], [
+      basic('a:b', 'basic'), { id: 'a', secret: 'b' }
+    ], [basic('a:b', 'BASIC'), { id: 'a', secret: 'b' }],
+    [
+      'Basic YTpi', { id: 'a', secret: 'b' }
+    ], [basic(':'), { id: '', secret: '' }], [
+      basic('a:'), { id: 'a', secret: '' }
+    ], [basic(':b'), { id: '', secret: 'b' }],
     [basic('no colon'), undefined], [basic('a:b:c'), { id: 'a', secret: 'b:c' }],
-    [basic('a%3Ab:c%25'), { id: 'a:b', secret: 'c%' }], [basic('a+b:c+d'), { id: 'a b', secret: 'c d' }], [basic('a%2Bb:c'), { id: 'a+b', secret: 'c' }],
-    [basic('a%zz:b'), undefined], [basic('a:%'), undefined], [basic('a:%ff'), undefined], [basic('%C3%A9:é'), { id: 'é', secret: 'é' }]
+    [
+      basic('a%3Ab:c%25'), { id: 'a:b', secret: 'c%' }
+    ], [basic('a+b:c+d'), { id: 'a b', secret: 'c d' }], [basic('a%2Bb:c'), { id: 'a+b', secret: 'c' }],
+    [basic('a%zz:b'), undefined], [basic('a:%'), undefined], [basic('a:%ff'), undefined], [
+      basic('%C3%A9:é'), { id: 'é', secret: 'é' }
+    ]
   ]
   for (const [header, expected] of table) t.same(readBasic(header), expected, JSON.stringify(header) ?? 'none')
 })
 
 t.test('the client of a request: by Basic or in the body, empty is none, half is refused, twice is malformed (RFC 6749 section 2.3)', async t => {
   const app = { id: 'app', secret: 'secret' }
-  const table: Array<[header: string | undefined, body: { client_id?: string, client_secret?: string }, expected: { id: string, secret: string } | 'none' | 'invalid_client' | 'invalid_request']> = [
+  const table: Array<[header: string | undefined, body: {
+    client_id?: string, client_secret?: string
+  }, expected: { id: string, secret: string } | 'none' | 'invalid_client' | 'invalid_request']> = [
     [undefined, {}, 'none'],
     [undefined, { client_id: '' }, 'none'],
     [undefined, { client_id: '', client_secret: '' }, 'none'],
@@ -77,9 +102,19 @@ t.test('the client of a request: by Basic or in the body, empty is none, half is
 
 t.test('challenges: bare without credentials, else code, sentence and scope', async t => {
   t.equal(challengeOf(new LatchkeyError('unauthenticated')), 'Bearer')
-  t.equal(challengeOf(new LatchkeyError('token_expired')), 'Bearer error="invalid_token", error_description="The access token expired."')
+  t.equal(
+    challengeOf(new LatchkeyError('token_expired')),
+    'Bearer error="invalid_token", error_description="The access token expired."'
+  )
   t.equal(challengeOf(new LatchkeyError('insufficient_scope', { scope: 'admin items:read' })),
     'Bearer error="insufficient_scope", error_description="The access token lacks a required scope.", scope="admin items:read"')
-  t.equal(challengeOf(new LatchkeyError('username_taken')), 'Bearer error="invalid_request", error_description="This username is taken."')
-  for (const code of ERROR_CODES) t.match(challengeOf(new LatchkeyError(code)), /^Bearer( error="[a-z_]+", error_description="[^"\\]+")?$/, code)
+  t.equal(
+    challengeOf(new LatchkeyError('username_taken')),
+    'Bearer error="invalid_request", error_description="This username is taken."'
+  )
+  for (const code of ERROR_CODES) {
+    t.match(
+      challengeOf(new LatchkeyError(code)), /^Bearer( error="[a-z_]+", error_description="[^"\\]+")?$/, code
+    )
+  }
 })

@@ -6,19 +6,33 @@ const HOST = 'auth.example.com'
 const TRUSTED = new Set(['https://app.example.com'])
 
 function ask (members: Partial<RequestOrigin>): boolean {
-  return isCrossSite({ method: 'POST', fetchSite: undefined, origin: undefined, host: HOST, isUpgrade: false, ...members }, TRUSTED)
+  return isCrossSite(
+    { method: 'POST', fetchSite: undefined, origin: undefined, host: HOST, isUpgrade: false, ...members }, TRUSTED
+  )
 }
 
 t.test('Sec-Fetch-Site decides where it is there', async t => {
   const table: Array<[fetchSite: string, method: string, isRefused: boolean]> = [
     ['same-origin', 'POST', false], ['none', 'POST', false], ['same-site', 'POST', true], ['cross-site', 'POST', true],
-    ['cross-site', 'PUT', true], ['cross-site', 'PATCH', true], ['cross-site', 'DELETE', true], ['cross-site', 'QUERY', true], ['cross-site', 'post', true],
-    ['cross-site', 'GET', false], ['cross-site', 'HEAD', false], ['cross-site', 'OPTIONS', false], ['cross-site', 'get', true],
-    ['SAME-ORIGIN', 'POST', true], ['same-origin ', 'POST', true], ['anything', 'POST', true], ['same-origin, cross-site', 'POST', true]
+    ['cross-site', 'PUT', true], ['cross-site', 'PATCH', true], [
+      'cross-site', 'DELETE', true
+    ], ['cross-site', 'QUERY', true], ['cross-site', 'post', true],
+    ['cross-site', 'GET', false], ['cross-site', 'HEAD', false], [
+      'cross-site', 'OPTIONS', false
+    ], ['cross-site', 'get', true],
+    ['SAME-ORIGIN', 'POST', true], ['same-origin ', 'POST', true], ['anything', 'POST', true], [
+      'same-origin, cross-site', 'POST', true
+    ]
   ]
-  for (const [fetchSite, method, isRefused] of table) t.equal(ask({ fetchSite, method }), isRefused, `${method} ${fetchSite}`)
+  for (const [fetchSite, method, isRefused] of table) {
+    t.equal(
+      ask({ fetchSite, method }), isRefused, `${method} ${fetchSite}`
+    )
+  }
   t.equal(ask({ fetchSite: 'same-origin', origin: 'https://evil.example' }), false, 'and Origin does not')
-  t.equal(ask({ fetchSite: 'cross-site', origin: `https://${HOST}` }), true, 'nor here: a page cannot set it, a proxy can')
+  t.equal(
+    ask({ fetchSite: 'cross-site', origin: `https://${HOST}` }), true, 'nor here: a page cannot set it, a proxy can'
+  )
 })
 
 t.test('without it, Origin decides', async t => {
@@ -67,20 +81,39 @@ t.test('the host with its port', async t => {
 t.test('trusted origins are compared whole', async t => {
   for (const fetchSite of ['cross-site', 'same-site', undefined]) {
     t.equal(ask({ fetchSite, origin: 'https://app.example.com' }), false, `trusted, ${fetchSite}`)
-    for (const origin of ['http://app.example.com', 'https://app.example.com:8443', 'https://app.example.com.evil.example', 'https://x.app.example.com', 'https://app.example.com/']) {
+    for (const origin of [
+      'http://app.example.com', 'https://app.example.com:8443', 'https://app.example.com.evil.example',
+      'https://x.app.example.com', 'https://app.example.com/'
+    ]) {
       t.equal(ask({ fetchSite, origin }), true, `${origin}, ${fetchSite}`)
     }
   }
-  t.equal(isCrossSite({ method: 'POST', fetchSite: 'cross-site', origin: 'null', host: HOST, isUpgrade: false }, new Set(['https://app.example.com'])), true)
+  t.equal(
+    isCrossSite(
+      { method: 'POST', fetchSite: 'cross-site', origin: 'null', host: HOST, isUpgrade: false },
+      new Set(['https://app.example.com'])
+    ),
+    true
+  )
 })
 
 t.test('a request to upgrade the connection follows the rule for POST, whatever its method', async t => {
   for (const method of ['GET', 'HEAD', 'OPTIONS', 'POST']) {
-    for (const fetchSite of ['same-site', 'cross-site']) t.equal(ask({ method, fetchSite, isUpgrade: true }), true, `${method} ${fetchSite}`)
-    for (const origin of [`https://${HOST}:8443`, 'https://evil.example', 'null']) t.equal(ask({ method, origin, isUpgrade: true }), true, `${method} ${origin}`)
+    for (const fetchSite of ['same-site', 'cross-site']) {
+      t.equal(
+        ask({ method, fetchSite, isUpgrade: true }), true, `${method} ${fetchSite}`
+      )
+    }
+    for (const origin of [`https://${HOST}:8443`, 'https://evil.example', 'null']) {
+      t.equal(
+        ask({ method, origin, isUpgrade: true }), true, `${method} ${origin}`
+      )
+    }
     t.equal(ask({ method, fetchSite: 'same-origin', isUpgrade: true }), false)
     t.equal(ask({ method, origin: `https://${HOST}`, isUpgrade: true }), false)
-    t.equal(ask({ method, fetchSite: 'cross-site', origin: 'https://app.example.com', isUpgrade: true }), false, 'trusted')
+    t.equal(
+      ask({ method, fetchSite: 'cross-site', origin: 'https://app.example.com', isUpgrade: true }), false, 'trusted'
+    )
     t.equal(ask({ method, isUpgrade: true }), false, 'every browser sends at least one of the headers')
   }
 })

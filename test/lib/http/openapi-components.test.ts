@@ -2,18 +2,33 @@ import t from 'tap'
 import { nameComponents } from '../../../lib/http/openapi-components.js'
 
 t.test('titled schemas become components, nested ones too; examples are left alone', async t => {
-  const account = { title: 'Account', type: 'object', properties: { name: { type: 'string', pattern: '^\\p{L}+$' }, title: { type: 'string', pattern: '^a$' } } }
+  const account = {
+    title: 'Account',
+    type: 'object',
+    properties: { name: { type: 'string', pattern: '^\\p{L}+$' }, title: { type: 'string', pattern: '^a$' } }
+  }
   const document = {
-    paths: { '/a': { get: { schema: { title: 'Page', items: account }, example: [{ title: 'Dr' }] }, post: { schema: account } } },
+    paths: {
+      '/a': {
+        get: { schema: { title: 'Page', items: account }, example: [{ title: 'Dr' }] }, post: { schema: account }
+      }
+    },
     components: { schemas: { Known: { type: 'string' } } }
   }
   nameComponents(document)
   t.strictSame(document, {
-    paths: { '/a': { get: { schema: { $ref: '#/components/schemas/Page' }, example: [{ title: 'Dr' }] }, post: { schema: { $ref: '#/components/schemas/Account' } } } },
+    paths: {
+      '/a': {
+        get: { schema: { $ref: '#/components/schemas/Page' }, example: [{ title: 'Dr' }] },
+        post: { schema: { $ref: '#/components/schemas/Account' } }
+      }
+    },
     components: {
       schemas: {
         Known: { type: 'string' },
-        Account: { type: 'object', properties: { name: { type: 'string' }, title: { type: 'string', pattern: '^a$' } } },
+        Account: {
+          type: 'object', properties: { name: { type: 'string' }, title: { type: 'string', pattern: '^a$' } }
+        },
         Page: { items: { $ref: '#/components/schemas/Account' } }
       }
     }
@@ -21,5 +36,8 @@ t.test('titled schemas become components, nested ones too; examples are left alo
 })
 
 t.test('two schemas of one name stop the document', async t => {
-  t.throws(() => nameComponents({ paths: { a: { title: 'A', type: 'string' }, b: { title: 'A', type: 'number' } } }), /Two different schemas .* have the title A/)
+  t.throws(
+    () => nameComponents({ paths: { a: { title: 'A', type: 'string' }, b: { title: 'A', type: 'number' } } }),
+    /Two different schemas .* have the title A/
+  )
 })

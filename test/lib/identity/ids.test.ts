@@ -20,7 +20,10 @@ t.test('ids sort by their time', async t => {
 
 t.test('nothing else says a time', async t => {
   const id = createId(5)
-  for (const text of ['', 'text', randomUUID(), id.slice(1), `${id} `, `{${id}}`, id.replaceAll('-', ''), '00000000-0000-0000-0000-000000000000', '__proto__']) {
+  for (const text of [
+    '', 'text', randomUUID(), id.slice(1), `${id} `, `{${id}}`, id.replaceAll('-', ''),
+    '00000000-0000-0000-0000-000000000000', '__proto__'
+  ]) {
     t.equal(timeOfId(text), undefined, text)
   }
   t.equal(timeOfId(id.toUpperCase()), 5, 'letter case does not matter: RFC 9562 section 4')

@@ -175,7 +175,9 @@ t.test('never a secret: a key that is buried in other text', async t => {
 })
 
 t.test('a secret as text is one line of visible characters', async t => {
-  for (const text of ['first line of it\nand a second line', 'a secret with a\ttab in it, long enough', `x\u200B${'y'.repeat(32)}`]) {
+  for (const text of [
+    'first line of it\nand a second line', 'a secret with a\ttab in it, long enough', `x\u200B${'y'.repeat(32)}`
+  ]) {
     t.throws(() => parseVerifyOnlyKey(Buffer.from(text), { algorithm: 'HS256' }), { message: /--base64url/ })
     const encoded = Buffer.from(Buffer.from(text).toString('base64url'))
     t.match(parseVerifyOnlyKey(encoded, { algorithm: 'HS256', base64url: true }), { algorithms: ['HS256'] })

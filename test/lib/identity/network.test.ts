@@ -75,6 +75,8 @@ t.test('an address is in a range whatever its spelling, and a text never is', as
   for (const text of ['10.1.2.3', '10.1.2.3:4444', '::ffff:10.1.2.3', '[::ffff:10.1.2.3]:1', '::1', '[::1]:443',
     '0:0:0:0:0:0:0:1', '192.0.2.1', '192.0.2.3', '64:ff9b::10.1.2.3',
     'fd00::1', 'fe80::1%eth0', '169.254.1.1']) t.ok(isTrusted(text), text)
-  for (const text of ['11.0.0.1', '::2', '192.0.2.2', 'fe00::1', ...NOT_ADDRESSES, undefined]) t.notOk(isTrusted(text), String(text).slice(0, 40))
+  for (const text of [
+    '11.0.0.1', '::2', '192.0.2.2', 'fe00::1', ...NOT_ADDRESSES, undefined
+  ]) t.notOk(isTrusted(text), String(text).slice(0, 40))
   t.notOk(createRangeTest([])('127.0.0.1'))
 })

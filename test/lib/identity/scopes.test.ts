@@ -1,5 +1,7 @@
 import t from 'tap'
-import { assertKnownScopes, assertMayGrant, BUILT_IN_SCOPES, formatScope, narrowScope, parseScope } from '../../../lib/identity/scopes.js'
+import {
+  assertKnownScopes, assertMayGrant, BUILT_IN_SCOPES, formatScope, narrowScope, parseScope
+} from '../../../lib/identity/scopes.js'
 
 t.test('parsing: sorted, each once, by single blanks only', async t => {
   const table: Array<[text: string, scopes: string[]]> = [
@@ -15,14 +17,24 @@ t.test('parsing: sorted, each once, by single blanks only', async t => {
 t.test('narrowing: what is asked for, if it was granted, and never more', async t => {
   const granted = ['admin', 'items:read']
   const table: Array<[requested: string | undefined, scopes: string[] | undefined]> = [
-    [undefined, granted], ['', granted], ['   ', granted], ['admin', ['admin']], ['items:read admin', granted], ['admin admin', ['admin']],
-    ['admin items:write', undefined], ['items:write', undefined], ['Admin', undefined], ['admi', undefined], ['admin*', undefined], ['*', undefined],
-    ['admin,items:read', undefined], ['admin\titems:read', undefined], ['__proto__', undefined], ['length', undefined], ['0', undefined]
+    [undefined, granted], ['', granted], ['   ', granted], ['admin', ['admin']], [
+      'items:read admin', granted
+    ], ['admin admin', ['admin']],
+    [
+      'admin items:write', undefined
+    ], ['items:write', undefined], ['Admin', undefined], ['admi', undefined], ['admin*', undefined], ['*', undefined],
+    ['admin,items:read', undefined], [
+      'admin\titems:read', undefined
+    ], ['__proto__', undefined], ['length', undefined], ['0', undefined]
   ]
   for (const [requested, scopes] of table) {
     const name = JSON.stringify(requested) ?? 'nothing'
-    if (scopes === undefined) t.throws(() => narrowScope(granted, requested), { code: 'invalid_scope', message: 'A requested scope is unknown or was not granted.' }, name)
-    else t.same(narrowScope(granted, requested), scopes, name)
+    if (scopes === undefined) {
+      t.throws(
+        () => narrowScope(granted, requested),
+        { code: 'invalid_scope', message: 'A requested scope is unknown or was not granted.' }, name
+      )
+    } else t.same(narrowScope(granted, requested), scopes, name)
   }
   t.same(narrowScope([], undefined), [])
   t.throws(() => narrowScope([], 'admin'), { code: 'invalid_scope' })
@@ -36,7 +48,16 @@ t.test('an unknown scope is named, with those that there are', async t => {
   assertKnownScopes([], catalogue)
   assertKnownScopes(['admin', 'users:read'], catalogue)
   for (const scope of ['Admin', '', 'toString', '__proto__', 'constructor', 'admin ']) {
-    t.throws(() => assertKnownScopes(['admin', scope], catalogue), { name: 'RangeError', message: /^Unknown scope '.*': the catalogue has users:read, .*admin; add it through the option scopes \(LATCHKEY_SCOPES\)$/ }, scope)
+    t.throws(
+      () => assertKnownScopes(['admin', scope], catalogue),
+      {
+        name: 'RangeError',
+        message:
+
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                          /^Unknown scope '.*': the catalogue has users:read, .*admin; add it through the option scopes \(LATCHKEY_SCOPES\)$/
+      },
+      scope
+    )
   }
 })
 

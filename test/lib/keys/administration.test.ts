@@ -3,13 +3,20 @@ import type { Test } from 'tap'
 import { KEY_LEAD, KEY_MARGIN } from '../../../lib/keys/life.js'
 import type { KeyView } from '../../../lib/keys/keyring.js'
 import { createAudit } from '../../../lib/ledger/audit.js'
-import { connectTo, createWall, createWorld, databaseIn, DAY, KEY_SECRET, MINUTE, openKeys, SECOND } from '../support.js'
+import {
+  connectTo, createWall, createWorld, databaseIn, DAY, KEY_SECRET, MINUTE, openKeys, SECOND
+} from '../support.js'
 
 const NEW_SECRET = 'a new secret of at least thirty-two bytes'
 const TTL = 15 * MINUTE
 
 /** A process of its own on the file, with a user who is there already or is made. */
-async function open (t: Test, { file = databaseIn(t), wall = createWall(), ...options }: { file?: string, wall?: ReturnType<typeof createWall> } & Parameters<typeof openKeys>[1] = {}) {
+async function open (
+  t: Test,
+  {
+    file = databaseIn(t), wall = createWall(), ...options
+  }: { file?: string, wall?: ReturnType<typeof createWall> } & Parameters<typeof openKeys>[1] = {}
+) {
   const world = await createWorld(t, { file, wall })
   const user = await world.users.findByName('alice') ?? await world.addUser()
   const opened = await openKeys(world, options)
@@ -73,7 +80,9 @@ t.test('rotate --now: signs at once; lets a pending one sign at once', async t =
   t.equal(kidOf(await issue()), key.kid)
   t.resolves(async () => await tokens.verify(old))
   const pending = await keys.rotate()
-  t.match(await keys.rotate({ immediately: true }), { outcome: 'activated', key: { kid: pending.key.kid, signs: true } })
+  t.match(
+    await keys.rotate({ immediately: true }), { outcome: 'activated', key: { kid: pending.key.kid, signs: true } }
+  )
   t.same(await states(), ['active, signs', 'retired', 'retired'])
   await keys.rotate({ immediately: true })
   t.same((await states()).filter(state => state.endsWith('signs')).length, 1, 'also twice in one millisecond')
@@ -83,8 +92,13 @@ t.test('automatic rotation: in time for the next key to be published; of many pr
   const file = databaseIn(t)
   const wall = createWall()
   const rotation = 90 * DAY
-  const processes = [await open(t, { file, wall, rotation }), await open(t, { file, wall, rotation }), await open(t, { file, wall, rotation }), await open(t, { file, wall, rotation })]
-  const rotateAll = async (): Promise<number> => (await Promise.all(processes.map(({ keys }) => keys.rotateIfDue()))).filter(key => key !== undefined).length
+  const processes = [
+    await open(t, { file, wall, rotation }), await open(t, { file, wall, rotation }),
+    await open(t, { file, wall, rotation }), await open(t, { file, wall, rotation })
+  ]
+  const rotateAll = async (): Promise<number> => (await Promise.all(processes.map((
+    { keys }
+  ) => keys.rotateIfDue()))).filter(key => key !== undefined).length
   wall.move(rotation - KEY_LEAD - 1)
   t.equal(await rotateAll(), 0)
   wall.move(1)
@@ -153,7 +167,10 @@ t.test('revoked by a process of another algorithm, a process makes its own new s
   const two = await open(t, { file, algorithm: 'EdDSA' })
   const token = await one.issue()
   await two.keys.revoke(kidOf(token))
-  t.same((await two.keys.list()).map(({ algorithm, state }) => `${algorithm} ${state}`).sort(), ['ES256 revoked', 'EdDSA active'])
+  t.same(
+    (await two.keys.list()).map(({ algorithm, state }) => `${algorithm} ${state}`).sort(),
+    ['ES256 revoked', 'EdDSA active']
+  )
   const next = await one.issue()
   t.not(kidOf(next), kidOf(token))
   t.match(await two.tokens.verify(next), { id: one.user.id })
@@ -178,7 +195,10 @@ t.test('secrets rotate: old; new and old; reseal; new only', async t => {
   await t.rejects(open(t, { file, secrets: [NEW_SECRET] }), /option secret/)
   t.same(await both.keys.reseal(), { resealed: 2, unchanged: 0 })
   t.same(await both.keys.reseal(), { resealed: 0, unchanged: 2 }, 'idempotent')
-  t.match(await running.tokens.verify(token), { id: running.user.id }, 'a process that has the old one only goes on with the key that it has')
+  t.match(
+    await running.tokens.verify(token), { id: running.user.id },
+    'a process that has the old one only goes on with the key that it has'
+  )
   t.same(running.warnings, [])
   const after = await open(t, { file, secrets: [NEW_SECRET] })
   t.match(await after.tokens.verify(token), { id: after.user.id })
@@ -201,8 +221,16 @@ t.test('every change is in the trail, with who did it', async t => {
   await keys.rotateIfDue()
   t.equal((await states()).length, 5)
   const trail = await createAudit({ store: world.store, clock: world.clock, retention: DAY }).list()
-  const found = trail.reverse().filter(({ type }) => type.startsWith('key')).map(({ type, actor, subject }) => `${actor.kind} ${type}${subject === key.kid ? ' this' : ''}`)
-  t.same(found, ['system key_added', 'command key_added this', 'command key_activated this', 'command key_revoked this', 'command key_added', 'command key_added', 'system key_added'])
+  const found = trail.reverse().filter(({ type }) => type.startsWith('key')).map((
+    { type, actor, subject }
+  ) => `${actor.kind} ${type}${subject === key.kid ? ' this' : ''}`)
+  t.same(
+    found,
+    [
+      'system key_added', 'command key_added this', 'command key_activated this', 'command key_revoked this',
+      'command key_added', 'command key_added', 'system key_added'
+    ]
+  )
   t.notMatch(JSON.stringify(trail), /PRIVATE|older system/)
 })
 
@@ -217,6 +245,9 @@ t.test('a user who is logged out everywhere stays so for as long as an older sys
   const [{ kid } = { kid: '' }] = (await keys.list()).filter(({ state }: KeyView) => state === 'verify-only')
   await keys.revoke(kid)
   await world.revocations.revokeUser('janedoe')
-  t.equal(connectTo(t, file).prepare("select expires_at from rules where value = 'janedoe'").pluck().get(), world.clock.now() + TTL, 'as long as a token of ours')
+  t.equal(
+    connectTo(t, file).prepare("select expires_at from rules where value = 'janedoe'").pluck().get(),
+    world.clock.now() + TTL, 'as long as a token of ours'
+  )
   t.ok(world.clock.now() - world.wall() < SECOND)
 })

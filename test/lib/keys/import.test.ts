@@ -21,9 +21,14 @@ function jwk (key: KeyObject, members: object = {}): string {
 t.test('keys to sign with, in each form: pending like a rotation, or at once', async t => {
   const table: Array<[string, Algorithm, string]> = [
     ['PKCS #8', 'ES256', pem(ec.privateKey)], ['SEC 1', 'ES256', pem(ec.privateKey, 'sec1')],
-    ['SEC 1 after its parameters, as openssl writes it', 'ES256', `-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n${pem(ec.privateKey, 'sec1')}`],
+    [
+      'SEC 1 after its parameters, as openssl writes it', 'ES256',
+      `-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n${pem(ec.privateKey, 'sec1')}`
+    ],
     ['a JWK', 'ES256', jwk(ec.privateKey, { alg: 'ES256', use: 'sig', key_ops: ['sign'] })],
-    ['PKCS #1', 'RS256', pem(rsa.privateKey, 'pkcs1')], ['RSA for PS256', 'PS256', pem(rsa.privateKey)], ['an RSA JWK that says PS256', 'PS256', jwk(rsa.privateKey, { alg: 'PS256' })],
+    ['PKCS #1', 'RS256', pem(rsa.privateKey, 'pkcs1')], ['RSA for PS256', 'PS256', pem(rsa.privateKey)], [
+      'an RSA JWK that says PS256', 'PS256', jwk(rsa.privateKey, { alg: 'PS256' })
+    ],
     ['Ed25519', 'EdDSA', pem(ed.privateKey)], ['an Ed25519 JWK', 'EdDSA', jwk(ed.privateKey)],
     ['an HMAC JWK', 'HS256', JSON.stringify({ kty: 'oct', k: Buffer.alloc(32, 3).toString('base64url'), alg: 'HS256' })]
   ]
@@ -32,7 +37,10 @@ t.test('keys to sign with, in each form: pending like a rotation, or at once', a
     const { keys, tokens } = await openKeys(world, { algorithm })
     const key = await keys.importSigningKey(Buffer.from(`${text}\n`))
     t.match(key, { algorithm, state: 'pending', activatesAt: world.wall() + KEY_LEAD }, name)
-    await t.rejects(keys.importSigningKey(Buffer.from(text)), { code: 'duplicate_key', message: `This key exists already as ${key.kid}: there is nothing to do` }, name)
+    await t.rejects(
+      keys.importSigningKey(Buffer.from(text)),
+      { code: 'duplicate_key', message: `This key exists already as ${key.kid}: there is nothing to do` }, name
+    )
     world.wall.move(KEY_LEAD)
     const token = await tokens.sign(await world.sessions.start(await world.addUser()))
     t.equal(JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString()).kid, key.kid, name)
@@ -43,23 +51,50 @@ t.test('keys to sign with, in each form: pending like a rotation, or at once', a
 t.test('at once, under its own name, and what stands in the way', async t => {
   const world = await createWorld(t)
   const { keys } = await openKeys(world)
-  t.match(await keys.importSigningKey(Buffer.from(jwk(ec.privateKey, { kid: 'mine' })), { immediately: true }), { kid: 'mine', state: 'active', signs: true })
+  t.match(
+    await keys.importSigningKey(Buffer.from(jwk(ec.privateKey, { kid: 'mine' })), { immediately: true }),
+    { kid: 'mine', state: 'active', signs: true }
+  )
   const another = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
-  await t.rejects(keys.importSigningKey(Buffer.from(jwk(another, { kid: 'mine' }))), { code: 'duplicate_key', message: /give this one another kid/ })
-  t.match(await keys.importSigningKey(Buffer.from(jwk(another, { kid: 'mine' })), { kid: 'other' }), { kid: 'other', state: 'pending' })
+  await t.rejects(
+    keys.importSigningKey(Buffer.from(jwk(another, { kid: 'mine' }))),
+    { code: 'duplicate_key', message: /give this one another kid/ }
+  )
+  t.match(
+    await keys.importSigningKey(Buffer.from(jwk(another, { kid: 'mine' })), { kid: 'other' }),
+    { kid: 'other', state: 'pending' }
+  )
   for (const immediately of [true, false]) {
-    await t.rejects(keys.importSigningKey(Buffer.from(pem(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey)), { immediately }), { code: 'pending_key', message: /^The key other is pending: wait/ })
+    await t.rejects(
+      keys.importSigningKey(
+        Buffer.from(pem(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey)), { immediately }
+      ),
+      { code: 'pending_key', message: /^The key other is pending: wait/ }
+    )
   }
   await keys.revoke('other')
-  await t.rejects(keys.importSigningKey(Buffer.from(jwk(another)), { kid: 'other' }), { code: 'duplicate_key' }, 'revoked is revoked')
-  for (const kid of ['', 'a b', 'ä', 'x'.repeat(129), 'a\n']) await t.rejects(keys.importSigningKey(Buffer.from(pem(another)), { kid }), { code: 'invalid_key', message: /its kid must have/ }, JSON.stringify(kid))
-  await t.rejects(keys.importVerifyOnlyKey(Buffer.from(pem(ec.publicKey, 'spki')), {}), { code: 'duplicate_key' }, 'a key signs or only verifies, never both')
+  await t.rejects(
+    keys.importSigningKey(Buffer.from(jwk(another)), { kid: 'other' }), { code: 'duplicate_key' }, 'revoked is revoked'
+  )
+  for (const kid of ['', 'a b', 'ä', 'x'.repeat(129), 'a\n']) {
+    await t.rejects(
+      keys.importSigningKey(Buffer.from(pem(another)), { kid }), { code: 'invalid_key', message: /its kid must have/ },
+      JSON.stringify(kid)
+    )
+  }
+  await t.rejects(
+    keys.importVerifyOnlyKey(Buffer.from(pem(ec.publicKey, 'spki')), {}), { code: 'duplicate_key' },
+    'a key signs or only verifies, never both'
+  )
 })
 
 t.test('a key of another algorithm than the configured one: a sentence that says what to do', async t => {
   const { keys } = await openKeys(await createWorld(t))
   await t.rejects(keys.importSigningKey(Buffer.from(pem(rsa.privateKey))), {
-    code: 'invalid_key', message: 'The key is for RS256 or PS256, but the service signs with ES256: set the option algorithm (LATCHKEY_ALGORITHM) to RS256 or PS256, or give a key for ES256'
+    code: 'invalid_key',
+    message:
+
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                    'The key is for RS256 or PS256, but the service signs with ES256: set the option algorithm (LATCHKEY_ALGORITHM) to RS256 or PS256, or give a key for ES256'
   })
   await t.rejects(keys.importSigningKey(Buffer.from(jwk(ed.privateKey, { alg: 'EdDSA' }))), { message: /The key is for EdDSA/ })
   t.equal((await keys.list()).length, 1)

@@ -31,24 +31,52 @@ for (const algorithm of ALGORITHMS) {
     const now = createWall()()
     const [key, ...more] = await keys.list()
     t.same(more, [])
-    t.match(key, { algorithm, state: 'active', signs: true, createdAt: now, activatesAt: now, retiresAt: null, expiresAt: null, revokedAt: null })
+    t.match(
+      key,
+      {
+        algorithm,
+        state: 'active',
+        signs: true,
+        createdAt: now,
+        activatesAt: now,
+        retiresAt: null,
+        expiresAt: null,
+        revokedAt: null
+      }
+    )
     const signer = keyring.signer(now)
     t.equal(signer.kid, key?.kid)
     t.same(signer.jwk === null ? null : Object.keys(signer.jwk).sort(), MEMBERS[algorithm])
     if (signer.jwk !== null) t.match(signer.jwk, { kid: signer.kid, alg: algorithm, use: 'sig' })
 
-    const row = connectTo(t, file).prepare('select * from keys').get() as Record<string, unknown> & { kid: string, sealed: string }
+    const row = connectTo(t, file).prepare('select * from keys').get() as Record<string, unknown> & {
+      kid: string, sealed: string
+    }
     const text = unseal(deriveKeys([KEY_SECRET])[0].seal, row.sealed, `${row.kid} ${algorithm}`)
     if (text === undefined) throw new Error('it does not open')
     const shown = Object.values(row).map(String).join('\n')
     if (algorithm === 'HS256') {
       const bytes = Buffer.from(text, 'base64url')
       t.ok(bytes.length >= 32)
-      for (const encoding of ['base64url', 'base64', 'hex'] as const) t.notOk(shown.includes(bytes.toString(encoding)), encoding)
+      for (const encoding of ['base64url', 'base64', 'hex'] as const) {
+        t.notOk(
+          shown.includes(bytes.toString(encoding)), encoding
+        )
+      }
     } else {
       const { d, p, q } = createPrivateKey(text).export({ format: 'jwk' })
-      for (const part of [d, p, q]) if (part !== undefined) t.notOk(shown.includes(part), 'no private member in the row')
-      if (algorithm === 'RS256' || algorithm === 'PS256') t.equal(createPrivateKey(text).asymmetricKeyDetails?.modulusLength, 2048)
+      for (const part of [d, p, q]) {
+        if (part !== undefined) {
+          t.notOk(
+            shown.includes(part), 'no private member in the row'
+          )
+        }
+      }
+      if (algorithm === 'RS256' || algorithm === 'PS256') {
+        t.equal(
+          createPrivateKey(text).asymmetricKeyDetails?.modulusLength, 2048
+        )
+      }
     }
 
     t.same(await (await open(t, file, { algorithm })).keys.list(), [key], 'the next process finds it')
@@ -70,7 +98,10 @@ t.test('changing the algorithm makes one more key and keeps the others, oldest f
 t.test('processes that start at once make one key, and all of them have it', async t => {
   const file = databaseIn(t)
   // In one thread the opening of a file waits for nobody; what comes after it does.
-  const worlds = [await createWorld(t, { file }), await createWorld(t, { file }), await createWorld(t, { file }), await createWorld(t, { file })]
+  const worlds = [
+    await createWorld(t, { file }), await createWorld(t, { file }), await createWorld(t, { file }),
+    await createWorld(t, { file })
+  ]
   const lists = await Promise.all(worlds.map(async world => await (await openKeys(world)).keys.list()))
   t.equal(new Set(lists.map(list => JSON.stringify(list))).size, 1)
   t.equal(lists[0]?.length, 1)
@@ -84,7 +115,9 @@ t.test('a wrong secret: one sentence that names the option, and nothing is made 
   const before = rows.all()
   for (const algorithm of ALGORITHMS) {
     await t.rejects(open(t, file, { algorithm, secrets: [OTHER] }), {
-      message: `The option secret (LATCHKEY_SECRET, or the .secret file beside the database) does not open the signing key ${key?.kid}: give the secret that this database was made with`
+      message:
+
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                          `The option secret (LATCHKEY_SECRET, or the .secret file beside the database) does not open the signing key ${key?.kid}: give the secret that this database was made with`
     }, algorithm)
   }
   t.same(rows.all(), before)

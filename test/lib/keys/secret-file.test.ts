@@ -19,7 +19,9 @@ import { libUrl, startScript } from '../support.js'
 
 t.test('where it is', async t => {
   const table: Array<[database: string, file: string]> = [
-    ['./auth.db', './auth.secret'], ['/var/lib/a.sqlite', '/var/lib/a.secret'], ['a.sqlite3', 'a.secret'], ['a', 'a.secret'],
+    ['./auth.db', './auth.secret'], [
+      '/var/lib/a.sqlite', '/var/lib/a.secret'
+    ], ['a.sqlite3', 'a.secret'], ['a', 'a.secret'],
     ['a.db.bak', 'a.db.bak.secret'], ['a.DB', 'a.DB.secret'], ['/data.db/a', '/data.db/a.secret']
   ]
   for (const [database, file] of table) t.equal(secretFileOf(database), file)
@@ -37,9 +39,14 @@ t.test('made once: 256 bits, mode 0600, and nothing left beside it', async t => 
   t.same(readdirSync(folder), ['auth.secret'])
 })
 
-t.test('the mode does not depend on the umask', { skip: process.platform === 'win32' ? 'no modes' : false }, async t => {
+t.test('the mode does not depend on the umask', {
+  skip: process.platform === 'win32' ? 'no modes' : false
+}, async t => {
   const file = join(t.testdir(), 'auth.secret')
-  const { result } = startScript(t, `process.umask(0); await (await import(${libUrl('keys/secret-file.js')})).createSecretFile(${JSON.stringify(file)})`)
+  const { result } = startScript(
+    t,
+    `process.umask(0); await (await import(${libUrl('keys/secret-file.js')})).createSecretFile(${JSON.stringify(file)})`
+  )
   t.match(await result, { code: 0, stderr: '' })
   t.equal(statSync(file).mode & 0o777, 0o600)
 })

@@ -28,9 +28,13 @@ t.test('one flipped bit anywhere - nonce, tag, ciphertext - and it does not open
 t.test('no part of it opens, and nothing else does', async t => {
   const bytes = Buffer.from(seal(KEY, 'the private key', 'context'), 'base64url')
   for (let length = 0; length < bytes.length; length++) {
-    if (unseal(KEY, bytes.subarray(0, length).toString('base64url'), 'context') !== undefined) t.fail(`${length} bytes open`)
+    if (unseal(
+      KEY, bytes.subarray(0, length).toString('base64url'), 'context'
+    ) !== undefined) t.fail(`${length} bytes open`)
   }
-  t.equal(unseal(KEY, Buffer.concat([bytes, Buffer.alloc(1)]).toString('base64url'), 'context'), undefined, 'a byte more')
+  t.equal(
+    unseal(KEY, Buffer.concat([bytes, Buffer.alloc(1)]).toString('base64url'), 'context'), undefined, 'a byte more'
+  )
   t.equal(unseal(KEY, '', 'context'), undefined)
   t.equal(unseal(KEY, 'not sealed at all, but long enough to look like it', 'context'), undefined)
 })
@@ -40,7 +44,9 @@ t.test('another key and another context do not open', async t => {
   const [other] = deriveKeys([`${SECRET}.`])
   t.equal(unseal(other.seal, sealed, 'kid ES256'), undefined)
   t.equal(unseal(deriveKeys([SECRET])[0].refresh, sealed, 'kid ES256'), undefined, 'the key of the other purpose')
-  for (const context of ['', 'kid', 'kid ES256 ', 'kid RS256', 'KID ES256']) t.equal(unseal(KEY, sealed, context), undefined, context)
+  for (const context of [
+    '', 'kid', 'kid ES256 ', 'kid RS256', 'KID ES256'
+  ]) t.equal(unseal(KEY, sealed, context), undefined, context)
 })
 
 t.test('derived keys: 256 bits, the same each time, different by purpose and by secret', async t => {

@@ -130,7 +130,9 @@ t.test('wrong current passwords are counted after the first ones', async t => {
   const { world, audit } = await createTrail(t)
   const alice = await world.addUser()
   for (let turn = 0; turn < 30; turn++) {
-    await t.rejects(world.users.changePassword(alice.id, { current: 'wrong', password: PASSWORD, keepSession: undefined }))
+    await t.rejects(world.users.changePassword(
+      alice.id, { current: 'wrong', password: PASSWORD, keepSession: undefined }
+    ))
   }
   t.equal((await audit.list({ type: 'password_change_failed' })).length, 20)
   world.wall.move(MINUTE)

@@ -18,7 +18,11 @@ function messageOf (work: () => unknown): string | undefined {
 }
 
 t.test('nothing given: the defaults', async t => {
-  for (const given of [{}, { cookies: {} }, { issuer: undefined, secret: undefined, scopes: undefined, cookies: undefined, users: undefined, now: undefined }, { cookies: { secure: undefined } }, Object.create(null)]) {
+  for (const given of [
+    {}, { cookies: {} },
+    { issuer: undefined, secret: undefined, scopes: undefined, cookies: undefined, users: undefined, now: undefined },
+    { cookies: { secure: undefined } }, Object.create(null)
+  ]) {
     const { now, stopwatch: _stopwatch, ...settings } = readOptions(given)
     t.equal(now, Date.now)
     t.same(settings, {
@@ -61,14 +65,39 @@ t.test('what is given', async t => {
   const users = { authenticate: async () => null, find: async () => null }
   const claims = (): object => ({})
   const now = (): number => 5
-  t.match(readOptions({ secret: SECRET, audience: 'a', scopes: { admin: 'Administer' }, cookies: { secure: false }, users, claims, now, trustedOrigins: ['https://a.example'], prefix: '/a/b' }),
-    { secrets: [SECRET], audience: ['a'], catalogue: { admin: 'Administer', 'users:read': 'Read all users' }, cookiesSecure: false, users, claims, now, prefix: '/a/b' })
+  t.match(readOptions({
+    secret: SECRET,
+    audience: 'a',
+    scopes: { admin: 'Administer' },
+    cookies: { secure: false },
+    users,
+    claims,
+    now,
+    trustedOrigins: ['https://a.example'],
+    prefix: '/a/b'
+  }),
+  {
+    secrets: [SECRET],
+    audience: ['a'],
+    catalogue: { admin: 'Administer', 'users:read': 'Read all users' },
+    cookiesSecure: false,
+    users,
+    claims,
+    now,
+    prefix: '/a/b'
+  })
   t.same(readOptions({ secret: [SECRET, `${SECRET}2`], audience: ['a', 'b'] }).secrets, [SECRET, `${SECRET}2`])
   t.match(readOptions({ secret: 'é'.repeat(16) }).secrets, ['é'.repeat(16)], 'bytes count')
   class Directory { async authenticate (): Promise<null> { return null } async find (): Promise<null> { return null } }
   t.ok(readOptions({ users: new Directory() }).users instanceof Directory, 'methods of a prototype')
-  const durations: Array<[text: string, milliseconds: number]> = [['1s', 1_000], ['900s', 900_000], ['15m', 900_000], ['1h', 3_600_000], ['30d', 2_592_000_000], ['1500ms', 1_500]]
-  for (const [text, milliseconds] of durations) t.equal(readOptions({ accessTokenTtl: text }).accessTokenTtl, milliseconds, text)
+  const durations: Array<[text: string, milliseconds: number]> = [
+    ['1s', 1_000], ['900s', 900_000], ['15m', 900_000], ['1h', 3_600_000], ['30d', 2_592_000_000], ['1500ms', 1_500]
+  ]
+  for (const [text, milliseconds] of durations) {
+    t.equal(
+      readOptions({ accessTokenTtl: text }).accessTokenTtl, milliseconds, text
+    )
+  }
 })
 
 t.test('the secret cannot be a public key or a token', async t => {
@@ -93,7 +122,9 @@ t.test('what is given is not changed, nor kept to be changed from outside', asyn
   const given = { cookies: {}, scopes: { admin: 'Administer' }, issuer: undefined }
   readOptions(given)
   t.same(given, { cookies: {}, scopes: { admin: 'Administer' }, issuer: undefined })
-  const frozen = Object.freeze({ cookies: Object.freeze({}), scopes: Object.freeze({ admin: 'A' }), trustedOrigins: Object.freeze([]) })
+  const frozen = Object.freeze({
+    cookies: Object.freeze({}), scopes: Object.freeze({ admin: 'A' }), trustedOrigins: Object.freeze([])
+  })
   t.doesNotThrow(() => readOptions(frozen))
   const { catalogue } = readOptions(given)
   given.scopes.admin = 'changed'
@@ -104,7 +135,10 @@ t.test('what is given is not changed, nor kept to be changed from outside', asyn
 })
 
 const DURATION = 'a duration such as 900s, 15m or 30d'
-const DURATIONS = ['15', '', '0s', '15 m', '-1s', '1.5h', '1w', '1y', '15M', '15m ', 'm', '1h30m', '9999999999s', 900, null, true, ['15m'], {}]
+const DURATIONS = [
+  '15', '', '0s', '15 m', '-1s', '1.5h', '1w', '1y', '15M', '15m ', 'm', '1h30m', '9999999999s', 900, null, true,
+  ['15m'], {}
+]
 const BOOLEAN = 'true or false'
 const BOOLEANS = ['yes', 'true', '', 1, 0, null, [], {}]
 
@@ -113,33 +147,96 @@ t.test('wrong values: each message names the option, its variable and what is le
     ['issuer', 'LATCHKEY_ISSUER', 'an http or https URL without a query or fragment', ['', 'auth.example.com',
       'ftp://a', 'https://', 'http://[', 'https://a:99999', 'https://a?b', 'https://a#b', 'https://a b',
       'javascript:alert(1)', 5, null, true, [], {}]],
-    ['audience', 'LATCHKEY_AUDIENCE', 'a name or a list of names', ['', [], [''], ['a', 'a'], ['a', 5], 5, null, {}, true]],
-    ['database', 'LATCHKEY_DATABASE', "the path of a SQLite database, ':memory:', or a URL such as postgres://user:password@host:5432/database", ['', 'postgres://', 'postgres://a b', 'mysql://localhost', 'file://a.db', 5, null, {}, []]],
-    ['revocationBound', 'LATCHKEY_REVOCATION_BOUND', 'a duration from 100ms to 1h', [...DURATIONS, '99ms', '61m', '2h', '1d']],
-    ['secret', 'LATCHKEY_SECRET', 'at least 32 bytes of text, or a list of such texts', ['', 'short', 'x'.repeat(31), 'é'.repeat(15), [], [''], [SECRET, 'short'], [SECRET, 5], 5, null, {}, true]],
-    ['algorithm', 'LATCHKEY_ALGORITHM', 'ES256, RS256, PS256, EdDSA, HS256', ['none', 'es256', 'HS512', 'ES384', '', 5, null, ['ES256']]],
-    ['scopes', 'LATCHKEY_SCOPES', 'names in printable ASCII without spaces, double quotes or backslashes, each with a description', [{ 'a b': 'x' }, { '"': 'x' }, { '\\': 'x' }, { '': 'x' }, { é: 'x' }, { admin: 5 }, { admin: null }, ['admin'], 'admin', null, 5]],
+    [
+      'audience', 'LATCHKEY_AUDIENCE', 'a name or a list of names',
+      ['', [], [''], ['a', 'a'], ['a', 5], 5, null, {}, true]
+    ],
+    [
+      'database', 'LATCHKEY_DATABASE',
+      "the path of a SQLite database, ':memory:', or a URL such as postgres://user:password@host:5432/database",
+      ['', 'postgres://', 'postgres://a b', 'mysql://localhost', 'file://a.db', 5, null, {}, []]
+    ],
+    [
+      'revocationBound', 'LATCHKEY_REVOCATION_BOUND', 'a duration from 100ms to 1h',
+      [...DURATIONS, '99ms', '61m', '2h', '1d']
+    ],
+    [
+      'secret', 'LATCHKEY_SECRET', 'at least 32 bytes of text, or a list of such texts',
+      ['', 'short', 'x'.repeat(31), 'é'.repeat(15), [], [''], [SECRET, 'short'], [SECRET, 5], 5, null, {}, true]
+    ],
+    [
+      'algorithm', 'LATCHKEY_ALGORITHM', 'ES256, RS256, PS256, EdDSA, HS256',
+      ['none', 'es256', 'HS512', 'ES384', '', 5, null, ['ES256']]
+    ],
+    [
+      'scopes',
+      'LATCHKEY_SCOPES',
+      'names in printable ASCII without spaces, double quotes or backslashes, each with a description',
+      [
+        { 'a b': 'x' }, { '"': 'x' }, { '\\': 'x' }, { '': 'x' }, { é: 'x' }, { admin: 5 }, { admin: null }, ['admin'],
+        'admin', null, 5
+      ]
+    ],
     ['accessTokenTtl', 'LATCHKEY_ACCESS_TOKEN_TTL', DURATION, DURATIONS],
     ['refreshIdleTtl', 'LATCHKEY_REFRESH_IDLE_TTL', DURATION, DURATIONS],
     ['sessionTtl', 'LATCHKEY_SESSION_TTL', DURATION, DURATIONS],
-    ['maxSessions', 'LATCHKEY_MAX_SESSIONS', 'a whole number from 1 to 500', [0, -1, 501, 1.5, '100', null, NaN, Infinity, true, [100]]],
+    [
+      'maxSessions', 'LATCHKEY_MAX_SESSIONS', 'a whole number from 1 to 500',
+      [0, -1, 501, 1.5, '100', null, NaN, Infinity, true, [100]]
+    ],
     ['refreshGrace', 'LATCHKEY_REFRESH_GRACE', DURATION, DURATIONS],
-    ['keyRotation', 'LATCHKEY_KEY_ROTATION', "a duration such as 12h or 90d, at least 1h, or 'never'", [...DURATIONS, '59m', '3599s', 'Never', 'never ', 'nevermore']],
-    ['bcryptCost', 'LATCHKEY_BCRYPT_COST', 'a whole number from 4 to 20', [3, 21, 10.5, '12', null, NaN, Infinity, true, [12]]],
-    ['passwordMinLength', 'LATCHKEY_PASSWORD_MIN_LENGTH', 'a whole number from 8 to 128', [7, 129, 8.5, '15', null, -15]],
+    [
+      'keyRotation', 'LATCHKEY_KEY_ROTATION', "a duration such as 12h or 90d, at least 1h, or 'never'",
+      [...DURATIONS, '59m', '3599s', 'Never', 'never ', 'nevermore']
+    ],
+    [
+      'bcryptCost', 'LATCHKEY_BCRYPT_COST', 'a whole number from 4 to 20',
+      [3, 21, 10.5, '12', null, NaN, Infinity, true, [12]]
+    ],
+    [
+      'passwordMinLength', 'LATCHKEY_PASSWORD_MIN_LENGTH', 'a whole number from 8 to 128',
+      [7, 129, 8.5, '15', null, -15]
+    ],
     ['registration', 'LATCHKEY_REGISTRATION', BOOLEAN, BOOLEANS],
     ['passwordGrant', 'LATCHKEY_PASSWORD_GRANT', BOOLEAN, BOOLEANS],
     ['rateLimit', 'LATCHKEY_RATE_LIMIT', BOOLEAN, BOOLEANS],
     ['cookies', undefined, 'an object with the member secure', ['secure', null, 5, true, []]],
-    ['trustedOrigins', 'LATCHKEY_TRUSTED_ORIGINS', 'a list of origins such as https://app.example.com', [['app.example.com'], ['https://a/'], ['https://a/b'], ['*'], ['null'], [''], ['https://a b'], [5], 'https://a', null, {}]],
-    ['corsOrigins', 'LATCHKEY_CORS_ORIGINS', 'a list of origins such as https://app.example.com', [['app.example.com'], ['https://a/'], ['*'], ['https://*.a'], ['null'], [''], [5], 'https://a', '*', null, {}, true]],
+    [
+      'trustedOrigins',
+      'LATCHKEY_TRUSTED_ORIGINS',
+      'a list of origins such as https://app.example.com',
+      [
+        ['app.example.com'], ['https://a/'], ['https://a/b'], ['*'], ['null'], [''], ['https://a b'], [5], 'https://a',
+        null, {}
+      ]
+    ],
+    [
+      'corsOrigins',
+      'LATCHKEY_CORS_ORIGINS',
+      'a list of origins such as https://app.example.com',
+      [
+        ['app.example.com'], ['https://a/'], ['*'], ['https://*.a'], ['null'], [''], [5], 'https://a', '*', null, {},
+        true
+      ]
+    ],
     ['securityHeaders', 'LATCHKEY_SECURITY_HEADERS', BOOLEAN, BOOLEANS],
     ['shedLoad', 'LATCHKEY_SHED_LOAD', BOOLEAN, BOOLEANS],
     ['metrics', 'LATCHKEY_METRICS', BOOLEAN, BOOLEANS],
     ['statusList', 'LATCHKEY_STATUS_LIST', BOOLEAN, BOOLEANS],
-    ['prefix', 'LATCHKEY_PREFIX', 'a path such as /auth', ['auth', '/', '/auth/', '//auth', '/a b', '/:id', '/*', 'https://a', 5, null]],
+    [
+      'prefix', 'LATCHKEY_PREFIX', 'a path such as /auth',
+      ['auth', '/', '/auth/', '//auth', '/a b', '/:id', '/*', 'https://a', 5, null]
+    ],
     ['docs', undefined, BOOLEAN, BOOLEANS],
-    ['users', undefined, 'an object with the functions authenticate and find', [{}, { authenticate () {} }, { find () {} }, { authenticate: 5, find () {} }, 'users', 5, null, true, [], () => {}]],
+    [
+      'users',
+      undefined,
+      'an object with the functions authenticate and find',
+      [
+        {}, { authenticate () {} }, { find () {} }, { authenticate: 5, find () {} }, 'users', 5, null, true, [],
+        () => {}
+      ]
+    ],
     ['auditRetention', 'LATCHKEY_AUDIT_RETENTION', DURATION, DURATIONS],
     ['onEvent', undefined, 'a function', [{}, 'onEvent', 5, null, true, []]],
     ['claims', undefined, 'a function', [{}, 'claims', 5, null, true, []]],
@@ -150,13 +247,18 @@ t.test('wrong values: each message names the option, its variable and what is le
     for (const value of values) {
       const label = `${name}: ${typeof value === 'function' ? 'a function' : JSON.stringify(value)}`
       const message = messageOf(() => readOptions({ [name]: value }))
-      t.match(message, `Latchkey: the option ${name}${variable === undefined ? '' : ` (${variable})`} `, `${label} is named`)
+      t.match(
+        message, `Latchkey: the option ${name}${variable === undefined ? '' : ` (${variable})`} `, `${label} is named`
+      )
       t.match(message, `must be ${expects}`, `${label} gets the legal values`)
       t.notMatch(message, /\n|undefined|\[object/, `${label}: one readable line`)
     }
   }
   for (const value of BOOLEANS) {
-    t.match(messageOf(() => readOptions({ cookies: { secure: value } })), 'Latchkey: the option cookies.secure (LATCHKEY_COOKIES_SECURE) is ', JSON.stringify(value))
+    t.match(
+      messageOf(() => readOptions({ cookies: { secure: value } })),
+      'Latchkey: the option cookies.secure (LATCHKEY_COOKIES_SECURE) is ', JSON.stringify(value)
+    )
   }
 })
 
@@ -164,12 +266,20 @@ t.test('values that no JSON can show get the same sentence', async t => {
   const circular: Record<string, unknown> = {}
   circular.self = circular
   for (const value of [5n, circular, Symbol('s'), () => 'x', [5n]]) {
-    t.match(messageOf(() => readOptions({ issuer: value })), /^Latchkey: the option issuer \(LATCHKEY_ISSUER\) is .*: it must be an http or https URL/, String(typeof value))
+    t.match(
+      messageOf(() => readOptions({ issuer: value })),
+      /^Latchkey: the option issuer \(LATCHKEY_ISSUER\) is .*: it must be an http or https URL/, String(typeof value)
+    )
   }
 })
 
 t.test('a lifetime under a second is refused: tokens count in seconds', async t => {
-  for (const value of ['1ms', '999ms']) t.match(messageOf(() => readOptions({ accessTokenTtl: value })), /^Latchkey: the option accessTokenTtl \(LATCHKEY_ACCESS_TOKEN_TTL\) must be at least 1s/)
+  for (const value of ['1ms', '999ms']) {
+    t.match(
+      messageOf(() => readOptions({ accessTokenTtl: value })),
+      /^Latchkey: the option accessTokenTtl \(LATCHKEY_ACCESS_TOKEN_TTL\) must be at least 1s/
+    )
+  }
   t.equal(readOptions({ refreshGrace: '1ms' }).refreshGrace, 1)
 })
 
@@ -182,13 +292,19 @@ t.test('no duration that is accepted leads past the last date there is', async t
         return undefined // Refused: as good.
       }
     })()
-    t.doesNotThrow(() => settings === undefined || new Date(Date.UTC(2026, 1, 1) + settings[name]).toISOString(), `${name}: GET /sessions shows it as a date`)
+    t.doesNotThrow(
+      () => settings === undefined || new Date(Date.UTC(2026, 1, 1) + settings[name]).toISOString(),
+      `${name}: GET /sessions shows it as a date`
+    )
   }
 })
 
 t.test('a secret is never shown, in whatever form it is wrong', async t => {
   const secret = 'hunter2-hunter2'
-  for (const given of [{ secret }, { secret: [SECRET, secret] }, { secret: [secret, 5] }, { secret: { value: secret } }, { secrets: secret }, { secret: SECRET, unknown: secret }, { issuer: 5, secret }]) {
+  for (const given of [
+    { secret }, { secret: [SECRET, secret] }, { secret: [secret, 5] }, { secret: { value: secret } },
+    { secrets: secret }, { secret: SECRET, unknown: secret }, { issuer: 5, secret }
+  ]) {
     const message = messageOf(() => readOptions(given))
     t.ok(message, 'is refused')
     t.notMatch(message, secret)
@@ -206,7 +322,9 @@ t.test('a password in the URL of a database is not shown either', async t => {
 t.test('with PostgreSQL there is no file for a secret to be made in: it must be given', async t => {
   for (const database of ['postgres://latchkey:hunter2@db.example.com/auth', 'POSTGRESQL://db/auth?sslmode=require']) {
     const message = messageOf(() => readOptions({ database }))
-    t.match(message, 'with PostgreSQL, the option secret (LATCHKEY_SECRET) is required and must be the same on every node')
+    t.match(
+      message, 'with PostgreSQL, the option secret (LATCHKEY_SECRET) is required and must be the same on every node'
+    )
     t.notMatch(message, 'hunter2')
     t.equal(readOptions({ database, secret: SECRET }).database, database)
   }
@@ -219,11 +337,23 @@ t.test('a long value is cut', async t => {
 t.test('unknown options are named, with those that there are', async t => {
   const names = Object.keys(Options.properties).join(', ')
   for (const name of ['Issuer', 'secrets', 'ttl', 'toString', 'constructor', 'env', '']) {
-    t.equal(messageOf(() => readOptions({ [name]: 1 })), `Latchkey: there is no option ${name}; the options are ${names}`)
+    t.equal(
+      messageOf(() => readOptions({ [name]: 1 })), `Latchkey: there is no option ${name}; the options are ${names}`
+    )
   }
-  t.equal(messageOf(() => readOptions(JSON.parse('{"__proto__": 1}'))), `Latchkey: there is no option __proto__; the options are ${names}`)
-  t.equal(messageOf(() => readOptions({ cookies: { Secure: true } })), 'Latchkey: there is no option cookies.Secure; the options are secure')
-  for (const given of [undefined, null, 5, 'x', true]) t.equal(messageOf(() => readOptions(given)), 'Latchkey: the options must be an object')
+  t.equal(
+    messageOf(() => readOptions(JSON.parse('{"__proto__": 1}'))),
+    `Latchkey: there is no option __proto__; the options are ${names}`
+  )
+  t.equal(
+    messageOf(() => readOptions({ cookies: { Secure: true } })),
+    'Latchkey: there is no option cookies.Secure; the options are secure'
+  )
+  for (const given of [undefined, null, 5, 'x', true]) {
+    t.equal(
+      messageOf(() => readOptions(given)), 'Latchkey: the options must be an object'
+    )
+  }
 })
 
 t.test('the environment: every variable', async t => {
@@ -260,7 +390,9 @@ t.test('the environment: every variable', async t => {
     LATCHKEY_TRUST_PROXY: '10.0.0.0/8, ::1',
     LATCHKEY_LOG_LEVEL: 'debug'
   }
-  const { options, service, unread } = optionsFromEnvironment({ ...env, PATH: '/bin', LATCHKEY: 'x', latchkey_secret: 'x' })
+  const { options, service, unread } = optionsFromEnvironment({
+    ...env, PATH: '/bin', LATCHKEY: 'x', latchkey_secret: 'x'
+  })
   t.same(options, {
     issuer: 'https://auth.example.com',
     audience: ['a', 'b'],
@@ -304,7 +436,11 @@ t.test('the environment: every variable', async t => {
   }
   collect(Options as OptionSchema)
   collect(ServiceOptions as OptionSchema)
-  t.same(names.sort(), Object.keys(env).sort(), 'exactly these: the names that the issue fixes, and LATCHKEY_TRUSTED_ORIGINS, LATCHKEY_TRUST_PROXY, LATCHKEY_LOG_LEVEL')
+  t.same(
+    names.sort(),
+    Object.keys(env).sort(),
+    'exactly these: the names that the issue fixes, and LATCHKEY_TRUSTED_ORIGINS, LATCHKEY_TRUST_PROXY, LATCHKEY_LOG_LEVEL'
+  )
 
   const empty = optionsFromEnvironment(Object.fromEntries(names.map(name => [name, ''])))
   t.same(empty, { options: { cookies: {} }, service: {}, unread: [] }, 'an empty string is as absent')
@@ -313,40 +449,90 @@ t.test('the environment: every variable', async t => {
 
 t.test('the environment: booleans and whole numbers are strict, and their variable is named', async t => {
   const table: Array<[variable: string, values: string[], expects: string]> = [
-    ...['LATCHKEY_REGISTRATION', 'LATCHKEY_RATE_LIMIT', 'LATCHKEY_COOKIES_SECURE', 'LATCHKEY_SECURITY_HEADERS', 'LATCHKEY_SHED_LOAD', 'LATCHKEY_METRICS', 'LATCHKEY_STATUS_LIST'].map(variable => [variable, ['yes', 'no', '1', '0', 'TRUE', 'on', ' true', 'true ', 'null'], BOOLEAN] as [string, string[], string]),
-    ['LATCHKEY_BCRYPT_COST', ['ten', '1e1', '0x10', '10.0', '-10', ' 10', '9999999999', '1,2'], 'a whole number from 4 to 20'],
+    ...[
+      'LATCHKEY_REGISTRATION', 'LATCHKEY_RATE_LIMIT', 'LATCHKEY_COOKIES_SECURE', 'LATCHKEY_SECURITY_HEADERS',
+      'LATCHKEY_SHED_LOAD', 'LATCHKEY_METRICS', 'LATCHKEY_STATUS_LIST'
+    ].map(
+      variable => [
+        variable, ['yes', 'no', '1', '0', 'TRUE', 'on', ' true', 'true ', 'null'], BOOLEAN
+      ] as [string, string[], string]
+    ),
+    [
+      'LATCHKEY_BCRYPT_COST', ['ten', '1e1', '0x10', '10.0', '-10', ' 10', '9999999999', '1,2'],
+      'a whole number from 4 to 20'
+    ],
     ['LATCHKEY_PASSWORD_MIN_LENGTH', ['x', '15 characters'], 'a whole number from 8 to 128'],
     ['PORT', ['http', '3000/tcp', '-1', '+3000', '3000.5'], 'a whole number from 0 to 65535']
   ]
   for (const [variable, values, expects] of table) {
-    for (const value of values) t.equal(messageOf(() => optionsFromEnvironment({ [variable]: value })), `Latchkey: ${variable} is '${value}': it must be ${expects}`)
+    for (const value of values) {
+      t.equal(
+        messageOf(() => optionsFromEnvironment({ [variable]: value })),
+      `Latchkey: ${variable} is '${value}': it must be ${expects}`
+      )
+    }
   }
 })
 
 t.test('the environment: values out of bounds name option and variable', async t => {
   const table: Array<[env: Record<string, string>, message: RegExp]> = [
-    [{ LATCHKEY_BCRYPT_COST: '99' }, /^Latchkey: the option bcryptCost \(LATCHKEY_BCRYPT_COST\) is 99: it must be a whole number from 4 to 20$/],
+    [
+      { LATCHKEY_BCRYPT_COST: '99' },
+      /^Latchkey: the option bcryptCost \(LATCHKEY_BCRYPT_COST\) is 99: it must be a whole number from 4 to 20$/
+    ],
     [{ LATCHKEY_AUDIENCE: ' , ' }, /^Latchkey: the option audience \(LATCHKEY_AUDIENCE\) is \[\]: it must be/],
     [{ LATCHKEY_SECRET: 'hunter2' }, /^Latchkey: the option secret \(LATCHKEY_SECRET\) has 7 bytes/],
     [{ LATCHKEY_SECRET: ',' }, /^Latchkey: the option secret \(LATCHKEY_SECRET\) is invalid: it must be/],
-    [{ LATCHKEY_SCOPES: 'admin,two words' }, /^Latchkey: the option scopes \(LATCHKEY_SCOPES\) is .*: it must be names in printable ASCII/],
-    [{ LATCHKEY_PREFIX: 'auth' }, /^Latchkey: the option prefix \(LATCHKEY_PREFIX\) is "auth": it must be a path such as \/auth$/]
+    [
+      { LATCHKEY_SCOPES: 'admin,two words' },
+      /^Latchkey: the option scopes \(LATCHKEY_SCOPES\) is .*: it must be names in printable ASCII/
+    ],
+    [
+      { LATCHKEY_PREFIX: 'auth' },
+      /^Latchkey: the option prefix \(LATCHKEY_PREFIX\) is "auth": it must be a path such as \/auth$/
+    ]
   ]
-  for (const [env, message] of table) t.match(messageOf(() => readOptions(optionsFromEnvironment(env).options)), message)
-  t.match(messageOf(() => readServiceOptions(optionsFromEnvironment({ PORT: '65536' }).service)), /^Latchkey: the option port \(PORT\) is 65536: it must be a whole number from 0 to 65535$/)
-  t.match(messageOf(() => readServiceOptions(optionsFromEnvironment({ LATCHKEY_LOG_LEVEL: 'loud' }).service)), /^Latchkey: the option logLevel \(LATCHKEY_LOG_LEVEL\) is "loud": it must be fatal, error/)
+  for (const [env, message] of table) {
+    t.match(
+      messageOf(() => readOptions(optionsFromEnvironment(env).options)), message
+    )
+  }
+  t.match(
+    messageOf(() => readServiceOptions(optionsFromEnvironment({ PORT: '65536' }).service)),
+    /^Latchkey: the option port \(PORT\) is 65536: it must be a whole number from 0 to 65535$/
+  )
+  t.match(
+    messageOf(() => readServiceOptions(optionsFromEnvironment({ LATCHKEY_LOG_LEVEL: 'loud' }).service)),
+    /^Latchkey: the option logLevel \(LATCHKEY_LOG_LEVEL\) is "loud": it must be fatal, error/
+  )
   for (const list of ['1', '0', 'true', 'false', '*', 'proxy.example.com', '10.0.0.0/33', '10.0.0/8', '0.0.0.0/0',
     '::/0', '0.0.0.0/1,128.0.0.0/1', '::/1', '10.0.0.1,1']) {
     const { service } = optionsFromEnvironment({ LATCHKEY_TRUST_PROXY: list })
-    t.equal(messageOf(() => readServiceOptions(service)), 'Latchkey: LATCHKEY_TRUST_PROXY must be a list of addresses or CIDR ranges, for example 10.0.0.0/8.', list)
+    t.equal(
+      messageOf(() => readServiceOptions(service)),
+      'Latchkey: LATCHKEY_TRUST_PROXY must be a list of addresses or CIDR ranges, for example 10.0.0.0/8.', list
+    )
   }
   t.same(readServiceOptions({}), { host: '127.0.0.1', port: 3000, trustProxy: [], logLevel: 'info' })
-  t.same(readServiceOptions({ host: undefined, port: undefined }), { host: '127.0.0.1', port: 3000, trustProxy: [], logLevel: 'info' })
-  t.match(messageOf(() => readServiceOptions({ Port: 1 } as object)), 'there is no option Port; the options are host, port, trustProxy, logLevel')
+  t.same(
+    readServiceOptions({ host: undefined, port: undefined }),
+    { host: '127.0.0.1', port: 3000, trustProxy: [], logLevel: 'info' }
+  )
+  t.match(
+    messageOf(() => readServiceOptions({ Port: 1 } as object)),
+    'there is no option Port; the options are host, port, trustProxy, logLevel'
+  )
 })
 
 t.test('the environment: names that look like ours and are not read are told', async t => {
-  const { unread } = optionsFromEnvironment({ LATCHKEY_SECRETS: 'x', LATCHKEY_ACCES_TOKEN_TTL: '', LATCHKEY_PORT: '1', LATCHKEY_SECRET: SECRET, HOST: 'a', OTHER: 'b' })
+  const { unread } = optionsFromEnvironment({
+    LATCHKEY_SECRETS: 'x',
+    LATCHKEY_ACCES_TOKEN_TTL: '',
+    LATCHKEY_PORT: '1',
+    LATCHKEY_SECRET: SECRET,
+    HOST: 'a',
+    OTHER: 'b'
+  })
   t.same(unread.sort(), ['LATCHKEY_ACCES_TOKEN_TTL', 'LATCHKEY_PORT', 'LATCHKEY_SECRETS'])
 })
 

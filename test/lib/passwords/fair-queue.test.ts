@@ -59,7 +59,11 @@ t.test('whatever one origin does, another has its share: nothing is lost, nothin
         const dropped = queue.add(origin, item)
         if (dropped !== undefined && !inside.delete(dropped)) t.fail(`${dropped} was not there`)
         const shares = ['a', 'b', 'c'].map(name => [...inside].filter(one => one.startsWith(name)).length)
-        if (dropped === item && (shares[['a', 'b', 'c'].indexOf(origin)] ?? 0) + 1 < Math.max(...shares)) t.fail(`${origin} was refused with ${shares.join()}`)
+        if (dropped === item && (shares[['a', 'b', 'c'].indexOf(origin)] ?? 0) + 1 < Math.max(...shares)) {
+          t.fail(
+          `${origin} was refused with ${shares.join()}`
+          )
+        }
       }
       if (queue.size !== inside.size || queue.size > max) t.fail(`${queue.size} of ${max}`)
     }

@@ -68,7 +68,11 @@ t.test('what is hashed verifies, and nothing else', async (t) => {
     t.ok(isSupportedHash(hash), `${name}: supported`)
     t.equal(costOf(hash), 4, `${name}: cost`)
     t.ok(verifyPassword(password, hash), `${name}: right`)
-    for (const other of others) t.notOk(verifyPassword(other, hash), `${name}: not ${JSON.stringify(other.slice(-12))} (${other.length})`)
+    for (const other of others) {
+      t.notOk(
+        verifyPassword(other, hash), `${name}: not ${JSON.stringify(other.slice(-12))} (${other.length})`
+      )
+    }
     t.not(hashPassword(password, 4), hash, `${name}: a new salt each time`)
   }
 })
@@ -96,7 +100,10 @@ t.test('NFKC: one password, however it is typed', async (t) => {
     t.ok(verifyPassword(one, hashPassword(other, 4)), name)
     t.ok(verifyPassword(other, hashPassword(one, 4)), `${name}, the other way`)
   }
-  t.notOk(verifyPassword('cafe\u0301', hashSync('cafe\u0301', 4)), 'an imported hash of a decomposed password: one try, no match')
+  t.notOk(
+    verifyPassword('cafe\u0301', hashSync('cafe\u0301', 4)),
+    'an imported hash of a decomposed password: one try, no match'
+  )
 })
 
 t.test('hashes that are refused', async (t) => {

@@ -122,7 +122,11 @@ t.test('new passwords are checked in one separate thread', async (t) => {
   const rules = { minLength: 15, username: 'maria.silva.1984' }
   t.equal(await passwords.check('too short', rules), 'It is shorter than 15 characters.')
   t.equal(threads.length, 0, 'the size check needs no thread')
-  const found = await Promise.all(['marble otter sings at noon', 'password1234567', 'maria.silva.1984'].map(password => passwords.check(password, rules)))
+  const found = await Promise.all(
+    [
+      'marble otter sings at noon', 'password1234567', 'maria.silva.1984'
+    ].map(password => passwords.check(password, rules))
+  )
   t.match(found, [undefined, /most common passwords/, /username/])
   t.equal(threads.length, 1)
   await passwords.close()

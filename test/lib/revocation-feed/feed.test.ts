@@ -10,13 +10,28 @@ import type { FeedStream, RevocationFeed } from '../../../lib/revocation-feed/fe
 import type { Revocations } from '../../../lib/revocation/revocations.js'
 import { readStoreId } from '../../../lib/store/meta.js'
 import type { Store } from '../../../lib/store/store.js'
-import { createGate, createWorld, databaseIn, isPending, libUrl, MINUTE, openKeys, openStore, startScript } from '../support.js'
+import {
+  createGate, createWorld, databaseIn, isPending, libUrl, MINUTE, openKeys, openStore, startScript
+} from '../support.js'
 import type { World } from '../support.js'
 import { revokeToken } from '../../revoke-token.js'
 
-/** A feed over a store whose reads can be counted and held up, with a stopwatch of its own; no heartbeat comes unless a test asks for it. */
-async function createFeed (t: Test, { file = ':memory:', limits = {} }: { file?: string, limits?: Partial<FeedLimits> } = {}): Promise<{
-  world: World, feed: RevocationFeed, open: (after?: string) => FeedStream, ended: string[], reads: { count: number, before: () => Promise<void> }, stopwatch: { offset: number }, warnings: object[]
+/**
+ * A feed over a store whose reads can be counted and held up, with a stopwatch of its own; no heartbeat comes unless a
+ * test asks for it.
+ */
+async function createFeed (
+  t: Test, { file = ':memory:', limits = {} }: { file?: string, limits?: Partial<FeedLimits> } = {}
+): Promise<{
+  world: World,
+  feed: RevocationFeed,
+  open: (after?: string) => FeedStream,
+  ended: string[],
+  reads: {
+    count: number, before: () => Promise<void>
+  },
+  stopwatch: { offset: number },
+  warnings: object[]
 }> {
   const world = await createWorld(t, { file })
   const { keyring, tokens } = await openKeys(world)
@@ -36,20 +51,34 @@ async function createFeed (t: Test, { file = ':memory:', limits = {} }: { file?:
     store,
     storeId: await readStoreId(world.store, 36),
     keyring,
-    tokens: { ...tokens, verify: () => ({ scopes: ['revocations:read'] }) as unknown as ReturnType<typeof tokens.verify> },
+    tokens: {
+      ...tokens, verify: () => ({ scopes: ['revocations:read'] }) as unknown as ReturnType<typeof tokens.verify>
+    },
     stopwatch: () => performance.now() + stopwatch.offset,
     log: { warn: details => warnings.push(details), info: message => warnings.push({ message }) },
     limits: { ...FEED_LIMITS, heartbeat: 1_000_000, look: 1_000_000, ...limits }
   })
   t.teardown(() => feed.close())
   const ended: string[] = []
-  const open = (after?: string): FeedStream => feed.open({ after, arrivedAt: performance.now(), token: '', owner: 'one', onEnd: () => ended.push('') })
+  const open = (after?: string): FeedStream => feed.open({
+    after, arrivedAt: performance.now(), token: '', owner: 'one', onEnd: () => ended.push('')
+  })
   return { world, feed, open, ended, reads, stopwatch, warnings }
 }
 
-const revoke = (revocations: Revocations, ...ids: string[]): Promise<void> => revocations.write(({ revoke }) => revoke.sessions(ids))
-const valuesOf = (event: FeedEvent | undefined): string[] => event?.event === 'rules' ? JSON.parse(event.data).rules.map(({ value }: { value: string }) => value) : []
-const names = (count: number, prefix: string): string[] => Array.from({ length: count }, (_, index) => `${prefix}${index}`)
+const revoke = (
+  revocations: Revocations, ...ids: string[]
+): Promise<void> => revocations.write(({ revoke }) => revoke.sessions(ids))
+const valuesOf = (
+  event: FeedEvent | undefined
+): string[] => event?.event === 'rules'
+  ? JSON.parse(event.data).rules.map((
+    { value }: { value: string }
+  ) => value)
+  : []
+const names = (count: number, prefix: string): string[] => Array.from(
+  { length: count }, (_, index) => `${prefix}${index}`
+)
 
 t.test('what is new is read once for all streams that are level', async t => {
   const { world, open, reads } = await createFeed(t)

@@ -101,8 +101,10 @@ t.test('an account with more sessions than one step ends keeps the most recently
   t.strictSame(await idsOf(narrower, user), kept)
   t.equal(isDead(narrower, last), false)
   t.ok(grants.slice(1, -8).every(grant => isDead(narrower, grant)), 'no ended session has a live token')
-  t.strictSame([last, grants[0], ...grants.slice(-8)].map(grant => isDead(world, grant as Grant)), Array(10).fill(false),
-    'the tokens of the kept sessions live')
+  t.strictSame([last, grants[0], ...grants.slice(-8)].map(
+    grant => isDead(world, grant as Grant)
+  ), Array(10).fill(false),
+  'the tokens of the kept sessions live')
   t.strictSame([...new Set(await kinds(world))], ['session'])
   const [ended] = await eventsOf(world, 'sessions_ended')
   t.strictSame(JSON.parse(ended?.details ?? ''), { sessions: 3 * ENDING_STEP - 9, reason: 'too_many_sessions' })

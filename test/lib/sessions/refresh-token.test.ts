@@ -49,7 +49,9 @@ t.test('each flipped bit of the text, and each other character, is refused', asy
 
 t.test('no second spelling is parsed', async t => {
   // A token whose bytes give both characters in which the alphabets of base64 differ.
-  const token = Array.from({ length: 200 }, (_, i) => formatRefreshToken(KEY, NONCE, SESSION, i)).find(text => /-/.test(text) && /_.*_/.test(text)) ?? ''
+  const token = Array.from(
+    { length: 200 }, (_, i) => formatRefreshToken(KEY, NONCE, SESSION, i)
+  ).find(text => /-/.test(text) && /_.*_/.test(text)) ?? ''
   const table: Array<[name: string, text: string]> = [
     ['base64 instead of base64url', 'lkr_' + token.slice(4).replaceAll('-', '+').replaceAll('_', '/')],
     ['only one of them', token.replace('-', '+')],

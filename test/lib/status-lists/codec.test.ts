@@ -22,7 +22,12 @@ const adlerOf = ({ lst }: EncodedStatusList): string => Buffer.from(lst, 'base64
 
 t.test('the examples of the text, section 4.1 and 4.2: what is encoded and what is decoded', async t => {
   const examples = [
-    { bits: 1, statuses: [1, 0, 0, 1, 1, 1, 0, 1, 1, 1, 0, 0, 0, 1, 0, 1], lst: 'eNrbuRgAAhcBXQ', hex: '78dadbb918000217015d' },
+    {
+      bits: 1,
+      statuses: [1, 0, 0, 1, 1, 1, 0, 1, 1, 1, 0, 0, 0, 1, 0, 1],
+      lst: 'eNrbuRgAAhcBXQ',
+      hex: '78dadbb918000217015d'
+    },
     { bits: 2, statuses: [1, 2, 0, 3, 0, 1, 0, 1, 1, 2, 3, 3], lst: 'eNo76fITAAPfAgc', hex: '78da3be9f2130003df0207' }
   ] as const
   for (const { bits, statuses, lst, hex } of examples) {

@@ -37,7 +37,14 @@ async function build (t: Test, wrap: (store: Store) => Store = store => store): 
   const alice = await world.addUser()
   return {
     world,
-    lists: createStatusLists({ store: wrap(store), clock: world.clock, follower: world.follower, revocations: world.revocations, keyring, base: BASE }),
+    lists: createStatusLists({
+      store: wrap(store),
+      clock: world.clock,
+      follower: world.follower,
+      revocations: world.revocations,
+      keyring,
+      base: BASE
+    }),
     signatures: () => signatures,
     start: () => world.sessions.start(alice)
   }
@@ -60,7 +67,8 @@ t.test('who asks after an end is not answered with a list that was being read be
     ...store,
     async read (work) {
       const result = await store.read(work)
-      // The first look is whether there is such a list, the second what has ended. It has read that, and is slow to say it.
+      // The first look is whether there is such a list, the second what has ended. It has read that, and is slow to say
+      // it.
       if (++reads !== 2) return result
       begun.open()
       await gate.pass()
@@ -90,7 +98,11 @@ t.test('a store that fails while a list is made fails all who wait, and nobody a
   }))
   const grant = await start()
   isBroken = true
-  for (const outcome of await Promise.allSettled([statusOf(lists, grant), statusOf(lists, grant)])) t.match(outcome, { status: 'rejected', reason: { message: 'the disk is gone' } })
+  for (const outcome of await Promise.allSettled([statusOf(lists, grant), statusOf(lists, grant)])) {
+    t.match(
+      outcome, { status: 'rejected', reason: { message: 'the disk is gone' } }
+    )
+  }
   isBroken = false
   t.equal(await statusOf(lists, grant), 0)
 })
@@ -114,7 +126,9 @@ t.test('of made-up names nothing is held, and of real ones no more than 256 list
   t.equal(signatures(), 1, 'still held')
 
   const ids = Array.from({ length: 256 }, (_, index) => `list ${index}`)
-  await world.store.transaction(trx => trx.insertInto('status_lists').values(ids.map(id => ({ id, created_at: 1, given: 1, open: null }))).execute())
+  await world.store.transaction(
+    trx => trx.insertInto('status_lists').values(ids.map(id => ({ id, created_at: 1, given: 1, open: null }))).execute()
+  )
   for (const id of ids) t.match(await lists.read(id), { token: String })
   t.equal(signatures(), 257)
   t.equal(await statusOf(lists, grant), 1)
@@ -130,7 +144,9 @@ t.test('on another server all is read again: it may know of an end that is older
   wall.move(1_000)
   await world.sessions.end(last.user.id, last.sessionId)
   t.equal(await statusOf(lists, last), 1)
-  await store.transaction(trx => trx.updateTable('sessions').set({ ended_at: wall() - 1_000 }).where('id', '=', early.sessionId).execute())
+  await store.transaction(
+    trx => trx.updateTable('sessions').set({ ended_at: wall() - 1_000 }).where('id', '=', early.sessionId).execute()
+  )
   epoch++
   await revokeToken(world.revocations, 'some token', wall() + 60_000)
   t.equal(await statusOf(lists, early), 1)

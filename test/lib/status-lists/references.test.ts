@@ -16,7 +16,9 @@ function picksOf (...numbers: number[]): (below: number) => number {
   }
 }
 
-async function build (t: Test, { pick, ...options }: WorldOptions & { pick?: (below: number) => number } = {}): Promise<World & { start (): Promise<Grant> }> {
+async function build (
+  t: Test, { pick, ...options }: WorldOptions & { pick?: (below: number) => number } = {}
+): Promise<World & { start (): Promise<Grant> }> {
   const world = await createWorld(t, { status: createStatusReferences({ base: BASE, pick }), ...options })
   const alice = await world.addUser()
   return { ...world, start: () => world.sessions.start(alice) }
@@ -30,7 +32,9 @@ const placeOf = (grant: Grant): { idx: number, uri: string } => {
 const listsOf = ({ store }: World): Promise<Array<{ id: string, given: number, open: number | null }>> =>
   store.read(db => db.selectFrom('status_lists').select(['id', 'given', 'open']).orderBy('created_at').execute())
 
-const fillUp = ({ store }: World, given: number): Promise<unknown> => store.transaction(trx => trx.updateTable('status_lists').set({ given }).execute())
+const fillUp = ({ store }: World, given: number): Promise<unknown> => store.transaction(
+  trx => trx.updateTable('status_lists').set({ given }).execute()
+)
 
 t.test('each session gets a place of its own, at random, in one list for all', async t => {
   const world = await build(t)
@@ -40,7 +44,10 @@ t.test('each session gets a place of its own, at random, in one list for all', a
   t.match(places[0]?.uri, /^https:\/\/auth\.example\.com\/auth\/status-lists\/[0-9a-f-]{36}$/)
   t.equal(new Set(places.map(({ idx }) => idx)).size, 50)
   t.ok(places.every(({ idx }) => Number.isInteger(idx) && idx >= 0 && idx < LIST_SIZE))
-  t.not(places.map(({ idx }) => idx).sort((a, b) => a - b).join(), places.map(({ idx }) => idx).join(), 'not one after the other')
+  t.not(
+    places.map(({ idx }) => idx).sort((a, b) => a - b).join(), places.map(({ idx }) => idx).join(),
+    'not one after the other'
+  )
   t.ok(places.some(({ idx }) => idx > LIST_SIZE / 2), 'in all of the list')
   t.match(await listsOf(world), [{ given: 50, open: 1 }])
 })
@@ -113,7 +120,9 @@ t.test('a session that began before status lists were switched on gets its place
   const old = await world.sessions.start(alice)
   t.equal(old.status, undefined)
 
-  const switchedOn = await createWorld(t, { store: world.store, wall: world.wall, status: createStatusReferences({ base: BASE }) })
+  const switchedOn = await createWorld(
+    t, { store: world.store, wall: world.wall, status: createStatusReferences({ base: BASE }) }
+  )
   const next = await switchedOn.sessions.refresh(old.refreshToken)
   t.match(placeOf(next), { uri: /^https:/ })
   t.strictSame((await switchedOn.sessions.refresh(old.refreshToken)).status, next.status, 'a retry has the same')
@@ -134,7 +143,22 @@ t.test('of a removed user whose session a list speaks of there is nothing left b
   const { user, sessionId } = await world.start()
   await world.users.remove(user.id)
   const rows = await world.store.read(db => db.selectFrom('sessions').selectAll().execute())
-  t.match(rows, [{ id: sessionId, user_id: '', nonce: '', user_agent: null, address: null, account: null, network: null, status_index: Number, ended_at: Number }])
+  t.match(
+    rows,
+    [
+      {
+        id: sessionId,
+        user_id: '',
+        nonce: '',
+        user_agent: null,
+        address: null,
+        account: null,
+        network: null,
+        status_index: Number,
+        ended_at: Number
+      }
+    ]
+  )
 })
 
 t.test('without status lists the rows go with the user', async t => {

@@ -5,7 +5,9 @@ import type { Store } from '../../../lib/store/store.js'
 
 /** A store whose `changed` says what the test wants, in turn, and false from then on. */
 function storeThatSays (...answers: Array<boolean | undefined>): Store {
-  const store: Partial<Store> = { changed: () => answers.length === 0 ? false : answers.shift(), poll: async () => {}, asOf: () => 0 }
+  const store: Partial<Store> = {
+    changed: () => answers.length === 0 ? false : answers.shift(), poll: async () => {}, asOf: () => 0
+  }
   return store as Store
 }
 
@@ -45,7 +47,10 @@ t.test('a store that cannot tell is asked; one that takes too long to answer is 
   t.equal(loads, 1, 'nothing to load')
 
   const slow = createFollower(storeThatSays(undefined, undefined))
-  await t.rejects(slow.refresh() ?? Promise.resolve(), { message: 'The store answers too slowly, so it is unknown which tokens are revoked' })
+  await t.rejects(
+    slow.refresh() ?? Promise.resolve(),
+    { message: 'The store answers too slowly, so it is unknown which tokens are revoked' }
+  )
 })
 
 t.test('a load that fails is done again by the next call', async t => {
@@ -74,5 +79,8 @@ t.test('a load that took longer than the bound is not believed: the store is ask
 
   const hopeless = createFollower({ ...storeThatSays(true, true), poll: async () => {} }, { bound: 20 })
   hopeless.follow(async () => { await delay(50) })
-  await t.rejects(hopeless.refresh() ?? Promise.resolve(), { message: 'The store answers too slowly, so it is unknown which tokens are revoked' })
+  await t.rejects(
+    hopeless.refresh() ?? Promise.resolve(),
+    { message: 'The store answers too slowly, so it is unknown which tokens are revoked' }
+  )
 })

@@ -7,7 +7,13 @@ import { createStatement } from '../../../lib/store/statement.js'
 import type { Store } from '../../../lib/store/store.js'
 import { createGate, openStore } from '../support.js'
 
-export const UNAVAILABLE = { name: 'LatchkeyError', code: 'store_unavailable', statusCode: 503, retryAfter: 1, message: 'The database is not available: try again in a moment.' }
+export const UNAVAILABLE = {
+  name: 'LatchkeyError',
+  code: 'store_unavailable',
+  statusCode: 503,
+  retryAfter: 1,
+  message: 'The database is not available: try again in a moment.'
+}
 
 export async function write (store: Store, name: string, value = 1): Promise<void> {
   await store.transaction(trx => trx.insertInto('meta').values({ name, value }).execute())
@@ -48,12 +54,20 @@ export function testContract (t: Test, { connect, duplicate, mistake }: Engine):
     const database = connect(t)
     const stores = [await openStore(t, database), await openStore(t, database)] as const
     await write(stores[0], 'counter', 0)
-    await Promise.all(Array.from({ length: 30 }, (_, index) => stores[index % 2 === 0 ? 0 : 1].transaction(async trx => {
-      const { value } = await trx.selectFrom('meta').select('value').where('name', '=', 'counter').executeTakeFirstOrThrow()
+    await Promise.all(Array.from({
+      length: 30
+    }, (_, index) => stores[index % 2 === 0 ? 0 : 1].transaction(async trx => {
+      const { value } = await trx.selectFrom('meta').select('value').where(
+        'name', '=', 'counter'
+      ).executeTakeFirstOrThrow()
       await nextTurn()
       await trx.updateTable('meta').set({ value: value + 1 }).where('name', '=', 'counter').execute()
     })))
-    for (const store of stores) t.same(await store.read(db => db.selectFrom('meta').select('value').execute()), [{ value: 30 }])
+    for (const store of stores) {
+      t.same(
+        await store.read(db => db.selectFrom('meta').select('value').execute()), [{ value: 30 }]
+      )
+    }
   })
 
   t.test('a reader never sees the inside of a transaction of the same process', async t => {
@@ -87,7 +101,19 @@ export function testContract (t: Test, { connect, duplicate, mistake }: Engine):
     await one.transaction(trx => trx.insertInto('rules').values(rule).execute())
     t.equal(await hears(), true, 'two commits')
     t.equal(await hears(), false, 'are told as one')
-    const key = { kid: 'a', algorithm: 'ES256', sealed: '', created_at: 0, activates_at: null, retires_at: null, expires_at: null, revoked_at: null, issuer: null, audience: null, scope: null }
+    const key = {
+      kid: 'a',
+      algorithm: 'ES256',
+      sealed: '',
+      created_at: 0,
+      activates_at: null,
+      retires_at: null,
+      expires_at: null,
+      revoked_at: null,
+      issuer: null,
+      audience: null,
+      scope: null
+    }
     await one.transaction(trx => trx.insertInto('keys').values(key).execute())
     t.equal(await hears(), true, 'a key')
     await one.transaction(trx => trx.updateTable('keys').set({ revoked_at: 1 }).execute())
@@ -108,7 +134,9 @@ export function testContract (t: Test, { connect, duplicate, mistake }: Engine):
     const database = connect(t)
     const first = await openStore(t, database)
     const second = await openStore(t, database)
-    await second.transaction(trx => trx.insertInto('rules').values({ kind: 'token', value: 'a', issued_before: null, expires_at: 1 }).execute())
+    await second.transaction(
+      trx => trx.insertInto('rules').values({ kind: 'token', value: 'a', issued_before: null, expires_at: 1 }).execute()
+    )
     await first.poll()
     t.equal(first.changed(), true)
   })
@@ -139,14 +167,21 @@ export function testContract (t: Test, { connect, duplicate, mistake }: Engine):
       made++
       return db.insertInto('meta').values({ name, value }).returningAll()
     })
-    const find = createStatement((db, { least, most }: { least: number, most: number }) => db.selectFrom('meta').select('name')
+    const find = createStatement((
+      db, { least, most }: { least: number, most: number }
+    ) => db.selectFrom('meta').select('name')
       .where('value', '<=', most).where('value', '>=', least).where('value', '<', 100).orderBy('name'))
     const stores = [await openStore(t, connect(t)), await openStore(t, connect(t))] as const
     for (const [index, store] of stores.entries()) {
       for (let value = 0; value < 3; value++) {
-        t.same((await store.transaction(trx => insert(trx, { value, name: `${index}-${value}` }))).rows, [{ name: `${index}-${value}`, value }])
+        t.same(
+          (await store.transaction(trx => insert(trx, { value, name: `${index}-${value}` }))).rows,
+          [{ name: `${index}-${value}`, value }]
+        )
       }
-      t.same((await store.read(db => find(db, { most: 2, least: 1 }))).rows, [{ name: `${index}-1` }, { name: `${index}-2` }])
+      t.same(
+        (await store.read(db => find(db, { most: 2, least: 1 }))).rows, [{ name: `${index}-1` }, { name: `${index}-2` }]
+      )
       t.same((await store.transaction(trx => find(trx, { most: 1, least: 2 }))).rows, [])
     }
     t.equal(made, 2, 'once for each store')
@@ -155,14 +190,18 @@ export function testContract (t: Test, { connect, duplicate, mistake }: Engine):
   t.test('a mistake in a query is no outage', async t => {
     const store = await openStore(t, connect(t))
     await t.rejects(store.read(db => db.selectFrom('nothing' as 'meta').selectAll().execute()), { code: mistake })
-    await t.rejects(store.transaction(async trx => await trx.selectFrom('nothing' as 'meta').selectAll().execute()), { code: mistake })
+    await t.rejects(
+      store.transaction(async trx => await trx.selectFrom('nothing' as 'meta').selectAll().execute()), { code: mistake }
+    )
     await write(store, 'after')
   })
 
   t.test('numbers of rules are never given twice, not even after the last was deleted', async t => {
     const store = await openStore(t, connect(t))
     const insert = (): Promise<{ seq: number }> => store.transaction(trx => trx.insertInto('rules')
-      .values({ kind: 'token', value: 'a', issued_before: null, expires_at: 1 }).returning('seq').executeTakeFirstOrThrow())
+      .values({
+        kind: 'token', value: 'a', issued_before: null, expires_at: 1
+      }).returning('seq').executeTakeFirstOrThrow())
     const first = await insert()
     const second = await insert()
     await store.transaction(trx => trx.deleteFrom('rules').execute())
@@ -174,25 +213,44 @@ export function testContract (t: Test, { connect, duplicate, mistake }: Engine):
     const store = await openStore(t, connect(t))
     for (const value of [0, 1, 2 ** 31, 2 ** 32 + 1, Date.UTC(2026, 1, 1), Number.MAX_SAFE_INTEGER]) {
       await write(store, `value ${value}`, value)
-      t.same(await store.read(db => db.selectFrom('meta').select('value').where('name', '=', `value ${value}`).executeTakeFirst()), { value })
+      t.same(
+        await store.read(
+          db => db.selectFrom('meta').select('value').where('name', '=', `value ${value}`).executeTakeFirst()
+        ),
+        { value }
+      )
     }
   })
 
   t.test('texts come back as they went in, and are ordered by their bytes', async t => {
     const store = await openStore(t, connect(t))
-    const texts = ['', ' ', '%', '_', "'", '"', '\\', '$1', '?', 'A', 'B', 'Z', 'a', 'b', 'é', 'ß', 'ﬀ', '日本', '😀', 'x'.repeat(10_000)]
-    await store.transaction(trx => trx.insertInto('meta').values(texts.map((name, value) => ({ name, value }))).execute())
+    const texts = [
+      '', ' ', '%', '_', "'", '"', '\\', '$1', '?', 'A', 'B', 'Z', 'a', 'b', 'é', 'ß', 'ﬀ', '日本', '😀',
+      'x'.repeat(10_000)
+    ]
+    await store.transaction(
+      trx => trx.insertInto('meta').values(texts.map((name, value) => ({ name, value }))).execute()
+    )
     t.strictSame(await names(store), [...texts].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))))
     for (const [value, name] of texts.entries()) {
-      t.same(await store.read(db => db.selectFrom('meta').select('value').where('name', '=', name).executeTakeFirst()), { value }, name.slice(0, 10))
+      t.same(
+        await store.read(db => db.selectFrom('meta').select('value').where('name', '=', name).executeTakeFirst()),
+        { value }, name.slice(0, 10)
+      )
     }
-    t.equal(await store.read(db => db.selectFrom('meta').select('value').where('name', '=', 'a\0').executeTakeFirst()), undefined, 'a NUL is found nowhere')
+    t.equal(
+      await store.read(db => db.selectFrom('meta').select('value').where('name', '=', 'a\0').executeTakeFirst()),
+      undefined, 'a NUL is found nowhere'
+    )
   })
 
   t.test('a number of `meta` only grows, whoever raises it', async t => {
     const database = connect(t)
     const stores = [await openStore(t, database), await openStore(t, database)] as const
-    await Promise.all(Array.from({ length: 20 }, (_, index) => stores[index % 2 === 0 ? 0 : 1].transaction(trx => raiseMeta(trx, 'latest_time', index * 7 % 20))))
+    await Promise.all(Array.from(
+      { length: 20 },
+      (_, index) => stores[index % 2 === 0 ? 0 : 1].transaction(trx => raiseMeta(trx, 'latest_time', index * 7 % 20))
+    ))
     t.equal(await stores[0].read(db => readMeta(db, 'latest_time')), 19)
   })
 
@@ -200,6 +258,11 @@ export function testContract (t: Test, { connect, duplicate, mistake }: Engine):
     const store = await openStore(t, connect(t))
     t.equal(await store.onOneNode(async () => 'done'), 'done')
     await t.rejects(store.onOneNode(async () => { throw new Error('not done') }), { message: 'not done' })
-    t.equal(await store.onOneNode(async () => await store.transaction(async trx => (await trx.selectFrom('meta').selectAll().execute()).length)), 0)
+    t.equal(
+      await store.onOneNode(
+        async () => await store.transaction(async trx => (await trx.selectFrom('meta').selectAll().execute()).length)
+      ),
+      0
+    )
   })
 }

@@ -35,7 +35,9 @@ t.test('NIST 3.2.2: ten failures in a row cost nothing, then the wait doubles fr
     now += wait
   }
   t.strictSame(waits.slice(0, 10), Array(10).fill(0))
-  t.strictSame(waits.slice(10, 24).map(wait => wait / SECOND), [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 3600, 3600])
+  t.strictSame(
+    waits.slice(10, 24).map(wait => wait / SECOND), [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 3600, 3600]
+  )
   t.strictSame([...new Set(waits.slice(22, 99))], [HOUR])
   t.equal(waits[99], DAY)
   t.strictSame(attempt(attempts, 'failed', now)?.failures, 1, 'then it begins anew')
@@ -80,9 +82,15 @@ t.test('an attempt whose process died counts as a failure after five minutes, on
   t.equal(settle(begun, { begunAt: late, outcome: 'void', now: late })?.failures, 1)
   const next = attempt(begun, 'failed', late)
   t.equal(next?.failures, 2)
-  t.equal(settle(next, { begunAt: NOW, outcome: 'failed', now: late })?.failures, 2, 'it was only slow: it is not counted twice')
+  t.equal(
+    settle(next, { begunAt: NOW, outcome: 'failed', now: late })?.failures, 2,
+    'it was only slow: it is not counted twice'
+  )
   t.equal(settle(next, { begunAt: NOW, outcome: 'succeeded', now: late }), undefined, 'it was only slow, and right')
-  t.equal(settle(undefined, { begunAt: NOW, outcome: 'failed', now: late })?.failures, 1, 'somebody forgave the rest in the meantime')
+  t.equal(
+    settle(undefined, { begunAt: NOW, outcome: 'failed', now: late })?.failures, 1,
+    'somebody forgave the rest in the meantime'
+  )
 
   let attempts: Attempts | undefined
   let now = NOW
@@ -90,7 +98,9 @@ t.test('an attempt whose process died counts as a failure after five minutes, on
     attempts = attempt(attempts, 'failed', now)
     now += waitOf(attempts, now)
   }
-  t.equal(waitOf(start(attempts, now), now + 5 * MINUTE), DAY - 5 * MINUTE, 'the last of all closes the bucket, dead or alive')
+  t.equal(
+    waitOf(start(attempts, now), now + 5 * MINUTE), DAY - 5 * MINUTE, 'the last of all closes the bucket, dead or alive'
+  )
 })
 
 t.test('whatever is sent in whatever order, no more than a hundred guesses fail in a row, and whoever waits gets on', async t => {

@@ -4,7 +4,9 @@ import { LatchkeyError } from '../../../lib/errors.js'
 import { anonymous } from '../../../lib/ledger/events.js'
 import type { ErrorCode } from '../../../schemas/errors.js'
 import type { Bucket, Throttle } from '../../../lib/throttle/throttle.js'
-import { connectTo, createGate, createWall, createWorld, databaseIn, DAY, HOUR, isPending, MINUTE, SECOND, THROTTLE_KEY } from '../support.js'
+import {
+  connectTo, createGate, createWall, createWorld, databaseIn, DAY, HOUR, isPending, MINUTE, SECOND, THROTTLE_KEY
+} from '../support.js'
 import type { World } from '../support.js'
 
 const WHO = { actor: anonymous('203.0.113.9'), subject: null }
@@ -36,7 +38,10 @@ async function retryAfter (throttle: Throttle, bucket: Bucket): Promise<number |
 }
 
 /** Begins a session of the user, as a login under this name from there would. */
-async function startFrom ({ sessions, throttle }: World, user: { id: string, username: string, scopes: readonly string[] }, address: string, username = user.username): Promise<{ sessionId: string, refreshToken: string }> {
+async function startFrom (
+  { sessions, throttle }: World, user: { id: string, username: string, scopes: readonly string[] }, address: string,
+  username = user.username
+): Promise<{ sessionId: string, refreshToken: string }> {
   return await sessions.start(user, { address, place: throttle.placeOf(username, address) })
 }
 
@@ -107,7 +112,9 @@ t.test('nor are those that two processes get at once', async t => {
   const worlds = [await createWorld(t, { file, wall }), await createWorld(t, { file, wall })]
   const gate = createGate()
   let looked = 0
-  const guesses = worlds.flatMap(({ throttle }) => Array.from({ length: 60 }, async () => await throttle.attempt(throttle.changeBucket('s'), WHO, async () => {
+  const guesses = worlds.flatMap((
+    { throttle }
+  ) => Array.from({ length: 60 }, async () => await throttle.attempt(throttle.changeBucket('s'), WHO, async () => {
     looked++
     await gate.pass()
     throw new LatchkeyError('wrong_password')
@@ -163,7 +170,11 @@ t.test('an attempt during which the process died is a failure', async t => {
   const bucket = await throttle.findLoginBucket('alice', STRANGER)
   for (let lost = 0; lost < 10; lost++) throttle.attempt(bucket, WHO, createGate().pass).catch(t.error)
   const other = connectTo(t, file)
-  while (other.prepare('select pending from attempts').pluck().all().join().split(' ').length < 10) await new Promise(resolve => setImmediate(resolve))
+  while (other.prepare('select pending from attempts').pluck().all().join().split(' ').length < 10) {
+    await new Promise(
+      resolve => setImmediate(resolve)
+    )
+  }
   const later = await createWorld(t, { file, wall })
   wall.move(5 * MINUTE)
   await fail(later.throttle, bucket, 1)
@@ -205,7 +216,9 @@ t.test('a check that ends in a transaction is settled with it, or alone', async 
   t.strictSame(await rows(), [], 'the check succeeded, whatever the transaction threw')
 
   await fail(throttle, bucket, 10)
-  const wrong = { check: async () => { throw new LatchkeyError('invalid_credentials') }, write: async () => t.fail('it was written') }
+  const wrong = {
+    check: async () => { throw new LatchkeyError('invalid_credentials') }, write: async () => t.fail('it was written')
+  }
   await t.rejects(throttle.attemptAndWrite(bucket, WHO, wrong), { code: 'invalid_credentials' })
   t.equal(await retryAfter(throttle, bucket), 1, 'a check that fails is the eleventh failure')
 })
@@ -242,7 +255,9 @@ t.test('ASVS 6.1.1, ASVS 6.3.1: an attacker with many addresses closes the bucke
   const foreign = await startFrom(world, bob, '192.0.2.1')
 
   let attacker = 0
-  const strange = (): ReturnType<Throttle['findLoginBucket']> => throttle.findLoginBucket('alice', { address: `203.0.113.${attacker++ % 250}`, sessionId: undefined })
+  const strange = (): ReturnType<Throttle['findLoginBucket']> => throttle.findLoginBucket(
+    'alice', { address: `203.0.113.${attacker++ % 250}`, sessionId: undefined }
+  )
   for (let failure = 1; failure <= 100; failure++) {
     await fail(throttle, await strange(), 1)
     if (failure < 100) wall.move(Number(await retryAfter(throttle, await strange()) ?? 0) * SECOND)
@@ -261,13 +276,21 @@ t.test('ASVS 6.1.1, ASVS 6.3.1: an attacker with many addresses closes the bucke
     ['somebody else', 'bob', '203.0.113.9', undefined, 'in']
   ]
   for (const [name, username, address, sessionId, outcome] of table) {
-    t.equal(await attempt(throttle, await throttle.findLoginBucket(username, { address, sessionId }), 'in'), outcome, name)
+    t.equal(
+      await attempt(throttle, await throttle.findLoginBucket(username, { address, sessionId }), 'in'), outcome, name
+    )
   }
 
   const known = await throttle.findLoginBucket('alice', { address: '198.51.100.7', sessionId: undefined })
   await fail(throttle, known, 11)
   t.equal(await retryAfter(throttle, known), 1, 'known places have the same rule')
-  t.equal(await attempt(throttle, await throttle.findLoginBucket('alice', { address: '198.51.100.7', sessionId: home.sessionId }), 'in'), 'in', 'each for itself')
+  t.equal(
+    await attempt(
+      throttle, await throttle.findLoginBucket('alice', { address: '198.51.100.7', sessionId: home.sessionId }), 'in'
+    ),
+    'in',
+    'each for itself'
+  )
 })
 
 t.test('a place is known by an older secret, and under the name that was typed, whatever the account is called', async t => {
@@ -277,7 +300,9 @@ t.test('a place is known by an older secret, and under the name that was typed, 
   await startFrom(world, { id: 'u1', username: 'Alice Liddell', scopes: [] }, '198.51.100.7', 'alice@example.com')
   const { throttle } = await createWorld(t, { file, directory, throttleKeys: [Buffer.alloc(32, 1), THROTTLE_KEY] })
   const from = { address: '198.51.100.7', sessionId: undefined }
-  const key = async (username: string, place: typeof from | typeof STRANGER): Promise<string> => (await throttle.findLoginBucket(username, place)).key
+  const key = async (
+    username: string, place: typeof from | typeof STRANGER
+  ): Promise<string> => (await throttle.findLoginBucket(username, place)).key
   t.not(await key('Alice@Example.com', from), await key('alice@example.com', STRANGER))
   t.equal(await key('Alice Liddell', from), await key('alice liddell', STRANGER))
 })
@@ -298,13 +323,19 @@ t.test('setting the password and enabling the account let the owner in again, fr
     await fail(throttle, await throttle.findLoginBucket('bob', STRANGER), 11)
     await act()
     for (const bucket of buckets) t.equal(await attempt(throttle, bucket, 'in'), 'in', name)
-    t.equal(await attempt(throttle, await throttle.findLoginBucket('bob', STRANGER), 'in'), 'too_many_failures', 'and nobody else')
+    t.equal(
+      await attempt(throttle, await throttle.findLoginBucket('bob', STRANGER), 'in'), 'too_many_failures',
+      'and nobody else'
+    )
   }
   await fail(throttle, await throttle.findLoginBucket('alice', STRANGER), 11)
   await users.changePassword(alice.id, {
     current: 'another walrus cobalt lantern', password: 'a third walrus cobalt lantern', keepSession: 'x'
   })
-  t.equal(await attempt(throttle, await throttle.findLoginBucket('alice', STRANGER), 'in'), 'too_many_failures', 'the own change of it forgives no stranger')
+  t.equal(
+    await attempt(throttle, await throttle.findLoginBucket('alice', STRANGER), 'in'), 'too_many_failures',
+    'the own change of it forgives no stranger'
+  )
 })
 
 t.test("a client's secret is guessed from one network at a time", async t => {
@@ -337,12 +368,22 @@ t.test('invented clients of a network share a bucket, and so do networks beyond 
 t.test('no two buckets are one, and what is typed as a username is nowhere in the store', async t => {
   const file = databaseIn(t)
   const { throttle } = await createWorld(t, { file })
-  const names = ['alice', 'alice ', 'a', '', '"]', 'my secret password', '[]', 'strangers', '\u0000', 'x'.repeat(1_000_000), 'ﷺ'.repeat(128), '🔑', '\ud800']
+  const names = [
+    'alice', 'alice ', 'a', '', '"]', 'my secret password', '[]', 'strangers', '\u0000', 'x'.repeat(1_000_000),
+    'ﷺ'.repeat(128), '🔑', '\ud800'
+  ]
   const buckets = await Promise.all(names.map(name => throttle.findLoginBucket(name, STRANGER)))
-  const others = names.flatMap((name, index) => [throttle.changeBucket(name), throttle.clientBucket(name, ''), throttle.clientBucket('', `192.0.2.${index}`)])
+  const others = names.flatMap(
+    (name, index) => [
+      throttle.changeBucket(name), throttle.clientBucket(name, ''), throttle.clientBucket('', `192.0.2.${index}`)
+    ]
+  )
   t.equal(new Set(buckets.map(({ key }) => key)).size, names.length)
   t.equal(new Set([...buckets, ...others].map(({ key }) => key)).size, 4 * names.length)
-  t.equal(new Set(names.map(text => throttle.clientBucket('c1', text).key)).size, 1, 'a client cannot get a new bucket by sending another text instead of an address')
+  t.equal(
+    new Set(names.map(text => throttle.clientBucket('c1', text).key)).size, 1,
+    'a client cannot get a new bucket by sending another text instead of an address'
+  )
   for (const bucket of buckets) await fail(throttle, bucket, 1)
   const rows = connectTo(t, file).prepare('select * from attempts').all()
   t.equal(rows.length, names.length)
@@ -354,10 +395,14 @@ t.test('the trail has an event for each block, not for each refusal', async t =>
   const { throttle, store, wall } = await createWorld(t)
   const bucket = await throttle.findLoginBucket('alice', STRANGER)
   await fail(throttle, bucket, 10)
-  const read = (): Promise<unknown[]> => store.read(db => db.selectFrom('events').selectAll().where('type', '=', 'attempts_blocked').execute())
+  const read = (): Promise<unknown[]> => store.read(
+    db => db.selectFrom('events').selectAll().where('type', '=', 'attempts_blocked').execute()
+  )
   t.strictSame(await read(), [])
   await fail(throttle, bucket, 5)
-  t.match(await read(), [{ outcome: 'failure', actor_kind: 'anonymous', address: '203.0.113.9', details: '{"failures":11}' }])
+  t.match(
+    await read(), [{ outcome: 'failure', actor_kind: 'anonymous', address: '203.0.113.9', details: '{"failures":11}' }]
+  )
   wall.move(SECOND)
   await fail(throttle, bucket, 5)
   t.match(await read(), [{}, { details: '{"failures":12}' }])
@@ -365,7 +410,9 @@ t.test('the trail has an event for each block, not for each refusal', async t =>
 
 t.test('what is forgotten is purged in steps, and nothing else', async t => {
   const { throttle, store, wall } = await createWorld(t)
-  const count = async (): Promise<number> => (await store.read(db => db.selectFrom('attempts').select('key').execute())).length
+  const count = async (): Promise<number> => (await store.read(
+    db => db.selectFrom('attempts').select('key').execute()
+  )).length
   for (let one = 0; one < 5; one++) await fail(throttle, throttle.changeBucket(`old${one}`), 1)
   wall.move(1)
   await fail(throttle, throttle.changeBucket('young'), 1)
@@ -379,9 +426,14 @@ t.test('what is forgotten is purged in steps, and nothing else', async t => {
 async function explain (t: Test, sql: string): Promise<string> {
   const file = databaseIn(t)
   await createWorld(t, { file })
-  return (connectTo(t, file).prepare(`explain query plan ${sql}`).all() as Array<{ detail: string }>).map(({ detail }) => detail).join('\n')
+  return (connectTo(t, file).prepare(
+    `explain query plan ${sql}`
+  ).all() as Array<{ detail: string }>).map(({ detail }) => detail).join('\n')
 }
 
 t.test('whether a place is known is one look into an index', async t => {
-  t.match(await explain(t, "select id from sessions where account in ('a', 'b') and network = 'n' limit 1"), /^SEARCH sessions USING INDEX sessions_account \(account=\? AND network=\?\)$/)
+  t.match(
+    await explain(t, "select id from sessions where account in ('a', 'b') and network = 'n' limit 1"),
+    /^SEARCH sessions USING INDEX sessions_account \(account=\? AND network=\?\)$/
+  )
 })

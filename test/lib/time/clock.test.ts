@@ -4,7 +4,9 @@ import { createClock } from '../../../lib/time/clock.js'
 t.test('time never runs backwards, whatever the wall clock says', async t => {
   let wall = 100
   const clock = createClock(() => wall, () => 0)
-  const table: Array<[wall: number, expected: number]> = [[100, 100], [101, 101], [50, 101], [0, 101], [-5, 101], [101, 101], [102, 102], [NaN, 102], [103, 103]]
+  const table: Array<[wall: number, expected: number]> = [
+    [100, 100], [101, 101], [50, 101], [0, 101], [-5, 101], [101, 101], [102, 102], [NaN, 102], [103, 103]
+  ]
   for (const [time, expected] of table) {
     wall = time
     t.equal(clock.now(), expected, `wall clock ${time}`)

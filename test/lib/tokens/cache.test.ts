@@ -13,7 +13,15 @@ t.test('bounded: never more than twice the half, and the half last used are alwa
       uses.push(key)
       const last = [...new Set(uses.slice().reverse())].slice(0, half)
       // Looking moves what is looked at, so only now and then.
-      if (step % 50 === 0) for (const used of last.reverse()) if (cache.get(used) === undefined) t.fail(`half ${half}, step ${step}: ${used} was forgotten`)
+      if (step % 50 === 0) {
+        for (const used of last.reverse()) {
+          if (cache.get(used) === undefined) {
+            t.fail(
+        `half ${half}, step ${step}: ${used} was forgotten`
+            )
+          }
+        }
+      }
       if (step % 50 === 0) uses.push(...last)
     }
     let held = 0

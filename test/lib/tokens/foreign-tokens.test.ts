@@ -6,7 +6,9 @@ import type { SigningKey } from '../../../lib/keys/material.js'
 import { AUDIENCE, createWorld, DAY, MINUTE, openKeys, SECOND, signJws } from '../support.js'
 
 const OLD_SECRET = '09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7'
-const OLD: SigningKey = { kid: 'old', algorithm: 'HS256', private: Buffer.from(OLD_SECRET), public: Buffer.from(OLD_SECRET), jwk: null }
+const OLD: SigningKey = {
+  kid: 'old', algorithm: 'HS256', private: Buffer.from(OLD_SECRET), public: Buffer.from(OLD_SECRET), jwk: null
+}
 const INVALID = { code: 'invalid_token', statusCode: 401 }
 
 async function open (t: Test, rules?: VerifyOnlyRules, content: Buffer = Buffer.from(OLD_SECRET)) {
@@ -15,7 +17,13 @@ async function open (t: Test, rules?: VerifyOnlyRules, content: Buffer = Buffer.
   const key =
     rules === undefined ? undefined : await opened.keys.importVerifyOnlyKey(content, { algorithm: 'HS256', ...rules })
   const now = Math.floor(world.wall() / 1000)
-  return { world, ...opened, key, now, sign: (claims: object, header: object = { alg: 'HS256', typ: 'JWT' }) => signJws(OLD, header, claims) }
+  return {
+    world,
+    ...opened,
+    key,
+    now,
+    sign: (claims: object, header: object = { alg: 'HS256', typ: 'JWT' }) => signJws(OLD, header, claims)
+  }
 }
 
 t.test('other forms of the scopes, times and names', async t => {
@@ -26,7 +34,10 @@ t.test('other forms of the scopes, times and names', async t => {
     ['scope as a list', { sub: 'a', exp, scope: ['items:read'] }, { scopes: ['items:read'] }],
     ['scopes as a text', { sub: 'a', exp, scopes: 'items:read' }, { scopes: ['items:read'] }],
     ['none', { sub: 'a', exp }, { scopes: [] }],
-    ['scopes of our own routes are not granted', { sub: 'a', exp, scope: 'users:write audit:read admin' }, { scopes: ['admin'] }],
+    [
+      'scopes of our own routes are not granted', { sub: 'a', exp, scope: 'users:write audit:read admin' },
+      { scopes: ['admin'] }
+    ],
     ['names of Object.prototype', { sub: 'a', exp, scope: '__proto__ constructor toString' }, { scopes: [] }],
     ['fractions', { sub: 'a', exp: exp + 0.75, iat: now - 0.5 }, { claims: { exp, iat: now - 1 } }],
     ['their jti', { sub: 'a', exp, jti: 'theirs' }, { tokenId: /^[\w-]{43}$/ }],
@@ -48,22 +59,57 @@ t.test('what such a token must not be', async t => {
   const { tokens, sign, now, key } = await open(t, {})
   const good = { sub: 'a', exp: now + 60 }
   const payloads: unknown[] = [
-    {}, { sub: 'a' }, { exp: now + 60 }, { ...good, sub: '' }, { ...good, sub: 1 }, { ...good, sub: null }, { ...good, sub: { id: 1 } }, { ...good, sub: 'latchkey' }, { ...good, sub: 'lkc_0198c0ffee0070008000000000000001' },
-    { ...good, exp: String(now + 60) }, { ...good, exp: null }, JSON.stringify(good).replace(/"exp":\d+/, '"exp":1e400'), { ...good, exp: 1e15 }, { ...good, exp: -1 },
-    { ...good, iat: now + 6 }, { ...good, iat: String(now) }, { ...good, nbf: now + 6 }, { ...good, nbf: String(now) }, { ...good, aud: 'another' }, { ...good, aud: [] }, { ...good, aud: 1 }, { ...good, aud: [1] },
-    { ...good, token_type: 'refresh' }, { ...good, type: 'password-reset' }, { ...good, token_use: 'id' }, { ...good, typ: 'Refresh' }, { ...good, purpose: null }, { ...good, type: ['access', 'refresh'] }, { ...good, nonce: 'n' }, { ...good, at_hash: 'x' },
-    { ...good, iss: 1 }, { ...good, scope: 1 }, { ...good, scope: [1] }, { ...good, scopes: {} }, [good], 'null', '"a"', '1', '{'
+    {}, { sub: 'a' }, { exp: now + 60 }, { ...good, sub: '' }, { ...good, sub: 1 }, { ...good, sub: null }, {
+      ...good, sub: { id: 1 }
+    }, {
+      ...good, sub: 'latchkey'
+    }, {
+      ...good, sub: 'lkc_0198c0ffee0070008000000000000001'
+    },
+    {
+      ...good, exp: String(now + 60)
+    }, { ...good, exp: null }, JSON.stringify(good).replace(
+      /"exp":\d+/, '"exp":1e400'
+    ), { ...good, exp: 1e15 }, { ...good, exp: -1 },
+    { ...good, iat: now + 6 }, {
+      ...good, iat: String(now)
+    }, { ...good, nbf: now + 6 }, {
+      ...good, nbf: String(now)
+    }, { ...good, aud: 'another' }, { ...good, aud: [] }, { ...good, aud: 1 }, { ...good, aud: [1] },
+    { ...good, token_type: 'refresh' }, {
+      ...good, type: 'password-reset'
+    }, { ...good, token_use: 'id' }, { ...good, typ: 'Refresh' }, { ...good, purpose: null }, {
+      ...good, type: ['access', 'refresh']
+    }, { ...good, nonce: 'n' }, { ...good, at_hash: 'x' },
+    { ...good, iss: 1 }, { ...good, scope: 1 }, {
+      ...good, scope: [1]
+    }, { ...good, scopes: {} }, [good], 'null', '"a"', '1', '{'
   ]
-  for (const payload of payloads) await t.rejects(async () => await tokens.verify(sign(payload as object)), INVALID, JSON.stringify(payload))
+  for (const payload of payloads) {
+    await t.rejects(
+      async () => await tokens.verify(sign(payload as object)), INVALID, JSON.stringify(payload)
+    )
+  }
   const header = { alg: 'HS256', typ: 'JWT' }
   const headers: object[] = [
-    { ...header, alg: 'none' }, { ...header, alg: 'HS512' }, { ...header, alg: 'ES256' }, { typ: 'JWT' }, { ...header, typ: 'jwt+x' }, { ...header, typ: null }, { ...header, typ: 1 },
-    { ...header, kid: 'another' }, { ...header, kid: null }, { ...header, kid: 1 }, { ...header, kid: '' }, { ...header, crit: ['exp'] }, { ...header, crit: null }, { ...header, b64: false }, { ...header, jwk: { kty: 'oct', k: 'AA' } },
+    { ...header, alg: 'none' }, {
+      ...header, alg: 'HS512'
+    }, {
+      ...header, alg: 'ES256'
+    }, { typ: 'JWT' }, { ...header, typ: 'jwt+x' }, { ...header, typ: null }, { ...header, typ: 1 },
+    {
+      ...header, kid: 'another'
+    }, { ...header, kid: null }, { ...header, kid: 1 }, { ...header, kid: '' }, {
+      ...header, crit: ['exp']
+    }, { ...header, crit: null }, { ...header, b64: false }, {
+      ...header, jwk: { kty: 'oct', k: 'AA' }
+    },
     { ...header, jku: 'https://evil.example' }, { ...header, x5u: 'https://evil.example' }, { ...header, cty: 'JWT' }
   ]
   for (const odd of headers) t.throws(() => tokens.verify(sign(good, odd)), INVALID, JSON.stringify(odd))
   t.match(await tokens.verify(sign(good, { ...header, kid: key?.kid })), { id: 'a' }, 'by the name of the key')
-  const twice = `${Buffer.from('{"alg":"none","alg":"HS256"}').toString('base64url')}.${sign(good).split('.').slice(1).join('.')}`
+  const twice =
+    `${Buffer.from('{"alg":"none","alg":"HS256"}').toString('base64url')}.${sign(good).split('.').slice(1).join('.')}`
   t.throws(() => tokens.verify(twice), INVALID, 'a member twice')
   t.throws(() => tokens.verify(sign(good).slice(0, -1)), INVALID)
   const last = sign(good).slice(0, -1)
@@ -78,13 +124,32 @@ t.test('what such a token must not be', async t => {
 })
 
 t.test('issuer, audience and scopes are pinned where the import says so', async t => {
-  const { tokens, sign, now, keys } = await open(t, { issuer: 'https://old.example', audience: 'old-api', scopes: ['items:read', 'users:read'] })
-  const good = { sub: 'a', exp: now + 60, iss: 'https://old.example', aud: ['x', 'old-api'], scope: 'items:read items:write users:read users:write' }
+  const { tokens, sign, now, keys } = await open(
+    t, { issuer: 'https://old.example', audience: 'old-api', scopes: ['items:read', 'users:read'] }
+  )
+  const good = {
+    sub: 'a',
+    exp: now + 60,
+    iss: 'https://old.example',
+    aud: ['x', 'old-api'],
+    scope: 'items:read items:write users:read users:write'
+  }
   t.match(await tokens.verify(sign(good)), { scopes: ['items:read', 'users:read'] })
-  for (const change of [{ iss: undefined }, { iss: 'https://old.example/' }, { aud: undefined }, { aud: AUDIENCE }, { aud: ['old-api2'] }]) {
+  for (const change of [
+    { iss: undefined }, { iss: 'https://old.example/' }, { aud: undefined }, { aud: AUDIENCE }, { aud: ['old-api2'] }
+  ]) {
     t.throws(() => tokens.verify(sign({ ...good, ...change })), INVALID, JSON.stringify(change))
   }
-  t.match((await keys.list()).find(({ state }) => state === 'verify-only'), { state: 'verify-only', signs: false, issuer: 'https://old.example', audience: 'old-api', scopes: ['items:read', 'users:read'] })
+  t.match(
+    (await keys.list()).find(({ state }) => state === 'verify-only'),
+    {
+      state: 'verify-only',
+      signs: false,
+      issuer: 'https://old.example',
+      audience: 'old-api',
+      scopes: ['items:read', 'users:read']
+    }
+  )
   await t.rejects(keys.importVerifyOnlyKey(Buffer.from('x'.repeat(32)), { scopes: ['nothing'] }), RangeError)
 })
 
@@ -102,17 +167,40 @@ t.test('RS256, PS256, ES256 and EdDSA keys, PEM or JWK, public or private; never
       ? publicKey.export({ type: 'spki', format: 'pem' }).toString()
       : name === 'PS256'
         ? publicKey.export({ type: 'pkcs1', format: 'pem' }).toString()
-        : JSON.stringify({ ...(name === 'ES256' ? privateKey : publicKey).export({ format: 'jwk' }), kid: `old-${name}`, use: 'sig', key_ops: [name === 'ES256' ? 'sign' : 'verify'] })
+        : JSON.stringify({
+          ...(name === 'ES256' ? privateKey : publicKey).export({ format: 'jwk' }),
+          kid: `old-${name}`,
+          use: 'sig',
+          key_ops: [name === 'ES256' ? 'sign' : 'verify']
+        })
     const key = await keys.importVerifyOnlyKey(Buffer.from(content), { algorithm })
     t.match(key, { algorithm, state: 'verify-only' })
-    const signer: SigningKey = { kid: key.kid, algorithm, private: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), public: '', jwk: null }
-    t.match(await tokens.verify(signJws(signer, { alg: name, typ: 'JWT' }, { sub: name, exp: now + 60 })), { id: name }, 'without a kid')
-    t.match(await tokens.verify(signJws(signer, { alg: name, typ: 'JWT', kid: key.kid }, { sub: name, exp: now + 60 })), { id: name }, 'with its kid')
+    const signer: SigningKey = {
+      kid: key.kid,
+      algorithm,
+      private: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+      public: '',
+      jwk: null
+    }
+    t.match(
+      await tokens.verify(signJws(signer, { alg: name, typ: 'JWT' }, { sub: name, exp: now + 60 })), { id: name },
+      'without a kid'
+    )
+    t.match(
+      await tokens.verify(signJws(signer, { alg: name, typ: 'JWT', kid: key.kid }, { sub: name, exp: now + 60 })),
+      { id: name }, 'with its kid'
+    )
     t.throws(() => tokens.verify(signJws(signer, { alg: 'HS256', typ: 'JWT' }, { sub: name, exp: now + 60 })), INVALID)
-    await t.rejects(keys.importVerifyOnlyKey(Buffer.from(privateKey.export({ type: 'pkcs8', format: 'pem' })), { kid: 'again' }), { code: 'duplicate_key' }, 'the other half of a key that is there')
+    await t.rejects(
+      keys.importVerifyOnlyKey(Buffer.from(privateKey.export({ type: 'pkcs8', format: 'pem' })), { kid: 'again' }),
+      { code: 'duplicate_key' }, 'the other half of a key that is there'
+    )
   }
   t.equal((await tokens.readJwks()).length, 1)
-  t.same((await keys.list()).map(({ kid }) => kid).filter(kid => kid.startsWith('old-')), ['old-ES256', 'old-EdDSA'], 'a JWK keeps its name')
+  t.same(
+    (await keys.list()).map(({ kid }) => kid).filter(kid => kid.startsWith('old-')), ['old-ES256', 'old-EdDSA'],
+    'a JWK keeps its name'
+  )
   t.equal(world.follower.refresh(), undefined)
 })
 
@@ -123,12 +211,17 @@ t.test('RFC 8725 3.12: the two profiles exclude each other', async t => {
   const claims = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString())
   t.throws(() => tokens.verify(sign(claims, { alg: 'HS256', typ: 'at+jwt', kid: token.split('.')[0] })), INVALID)
   const ours = await openKeys(await createWorld(t), { algorithm: 'HS256' })
-  const asOurs = signJws({ ...OLD, kid: key?.kid ?? '' }, { alg: 'HS256', typ: 'at+jwt', kid: key?.kid }, { ...claims, aud: undefined })
+  const asOurs = signJws(
+    { ...OLD, kid: key?.kid ?? '' }, { alg: 'HS256', typ: 'at+jwt', kid: key?.kid }, { ...claims, aud: undefined }
+  )
   const user = await tokens.verify(asOurs)
   t.equal(user.sessionId, undefined, 'the older system cannot make a token that belongs to a session of ours')
   t.equal(user.claims.client_id, 'latchkey')
   const [own] = (await keys.list()).filter(({ signs }) => signs)
-  t.throws(() => tokens.verify(sign({ sub: 'a', exp: now + 60 }, { alg: 'HS256', typ: 'JWT', kid: own?.kid })), INVALID, 'under the name of our key')
+  t.throws(
+    () => tokens.verify(sign({ sub: 'a', exp: now + 60 }, { alg: 'HS256', typ: 'JWT', kid: own?.kid })), INVALID,
+    'under the name of our key'
+  )
   t.throws(() => ours.tokens.verify(sign({ sub: 'a', exp: now + 60 })), INVALID, 'where no such key was imported')
 })
 
@@ -139,8 +232,16 @@ t.test('a token is ended by its name, which no second signature changes; a user 
     { algorithm: 'ES256' },
     Buffer.from(publicKey.export({ type: 'spki', format: 'pem' }))
   )
-  const signer: SigningKey = { kid: 'x', algorithm: 'ES256', private: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), public: '', jwk: null }
-  const make = (claims: object): string => signJws(signer, { alg: 'ES256', typ: 'JWT' }, { sub: 'a', exp: now + 3_600, ...claims })
+  const signer: SigningKey = {
+    kid: 'x',
+    algorithm: 'ES256',
+    private: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    public: '',
+    jwk: null
+  }
+  const make = (claims: object): string => signJws(
+    signer, { alg: 'ES256', typ: 'JWT' }, { sub: 'a', exp: now + 3_600, ...claims }
+  )
   const [token, twin, other] = [make({}), make({}), make({ n: 1 })]
   t.not(token, twin, 'ES256 signs with a fresh nonce')
   const claims = tokens.decode(token)
@@ -151,7 +252,11 @@ t.test('a token is ended by its name, which no second signature changes; a user 
 
   const [undated, before, after] = [make({ n: 2 }), make({ iat: now - 1 }), make({ iat: now + 1 })]
   await world.revocations.revokeUser('a')
-  for (const dead of [undated, before, other]) t.throws(() => tokens.verify(dead), { code: 'token_revoked' }, 'not dated, it is older than every rule')
+  for (const dead of [undated, before, other]) {
+    t.throws(
+      () => tokens.verify(dead), { code: 'token_revoked' }, 'not dated, it is older than every rule'
+    )
+  }
   t.match(await tokens.verify(after), { id: 'a' })
   await world.sessions.endAll('a')
   t.match(await tokens.verify(after), { id: 'a' }, 'dated after it')
@@ -173,7 +278,10 @@ t.test('after `until`, or revoked, the key vouches for nothing more, also for wh
   const revoked = await second.keys.importVerifyOnlyKey(Buffer.from('another secret of the older system, as long'), {
     algorithm: 'HS256'
   })
-  const other = signJws({ ...OLD, private: Buffer.from('another secret of the older system, as long') }, { alg: 'HS256', typ: 'JWT' }, { sub: 'a', exp: now + 30 * 86_400 })
+  const other = signJws(
+    { ...OLD, private: Buffer.from('another secret of the older system, as long') }, { alg: 'HS256', typ: 'JWT' },
+    { sub: 'a', exp: now + 30 * 86_400 }
+  )
   t.match(await second.tokens.verify(other), { id: 'a' })
   await second.keys.revoke(revoked.kid)
   t.throws(() => second.tokens.verify(other), INVALID)
@@ -225,5 +333,7 @@ t.test('who was logged out everywhere, or is disabled, stays out when a key of a
     while (await world.revocations.purge());
     for (const token of held) t.throws(() => tokens.verify(token), { code: 'token_revoked' }, `${days} days later`)
   }
-  t.match(await tokens.verify(sign({ sub: 'somebody else', iat: now, exp: now + 60 * 86_400 })), { id: 'somebody else' })
+  t.match(
+    await tokens.verify(sign({ sub: 'somebody else', iat: now, exp: now + 60 * 86_400 })), { id: 'somebody else' }
+  )
 })

@@ -12,11 +12,16 @@ import { createTokens } from '../../../lib/tokens/tokens.js'
 import type { Tokens } from '../../../lib/tokens/tokens.js'
 import { ALGORITHMS } from '../../../schemas/algorithms.js'
 import type { ClaimsHook } from '../../../schemas/host.js'
-import { AUDIENCE, CATALOGUE, createFixedKeyring, createHmacKey, createJwtKey, createWall, createWorld, databaseIn, ISSUER, MINUTE, openKeys, SECOND, signJws } from '../support.js'
+import {
+  AUDIENCE, CATALOGUE, createFixedKeyring, createHmacKey, createJwtKey, createWall, createWorld, databaseIn, ISSUER,
+  MINUTE, openKeys, SECOND, signJws
+} from '../support.js'
 import type { Wall, World } from '../support.js'
 import { revokeToken } from '../../revoke-token.js'
 
-const INVALID = { code: 'invalid_token', statusCode: 401, oauth: 'invalid_token', message: 'The access token is invalid.' }
+const INVALID = {
+  code: 'invalid_token', statusCode: 401, oauth: 'invalid_token', message: 'The access token is invalid.'
+}
 
 interface Bench {
   world: World
@@ -27,11 +32,26 @@ interface Bench {
   grant: Grant
 }
 
-async function build (t: Test, { claims, ttl = 15 * MINUTE, audience = [AUDIENCE], file }: { claims?: ClaimsHook, ttl?: number, audience?: string[], file?: string } = {}): Promise<Bench> {
+async function build (
+  t: Test,
+  { claims, ttl = 15 * MINUTE, audience = [AUDIENCE], file }: {
+    claims?: ClaimsHook, ttl?: number, audience?: string[], file?: string
+  } = {}
+): Promise<Bench> {
   const world = await createWorld(t, { file, claims })
   const key = createHmacKey()
   const jwtKey = createJwtKey(key, { audience })
-  const tokens = createTokens({ keyring: createFixedKeyring([jwtKey]), catalogue: CATALOGUE, issuer: ISSUER, audience, accessTokenTtl: ttl, clock: world.clock, follower: world.follower, ledger: world.ledger, revocations: world.revocations })
+  const tokens = createTokens({
+    keyring: createFixedKeyring([jwtKey]),
+    catalogue: CATALOGUE,
+    issuer: ISSUER,
+    audience,
+    accessTokenTtl: ttl,
+    clock: world.clock,
+    follower: world.follower,
+    ledger: world.ledger,
+    revocations: world.revocations
+  })
   const user = await world.addUser()
   return { world, wall: world.wall, tokens, key, jwtKey, grant: await world.sessions.start(user) }
 }
@@ -48,10 +68,32 @@ t.test('a token: its header, its claims, and what it says when it comes back', a
   const iat = Math.floor(wall() / 1000)
   const claims = payloadOf(token)
   t.same(Object.keys(claims).sort(), ['aud', 'client_id', 'exp', 'iat', 'iss', 'jti', 'scope', 'sid', 'sub'])
-  t.match(claims, { iss: ISSUER, sub: grant.user.id, aud: AUDIENCE, client_id: 'latchkey', exp: iat + 900, iat, sid: grant.sessionId, scope: 'admin items:read' })
+  t.match(
+    claims,
+    {
+      iss: ISSUER,
+      sub: grant.user.id,
+      aud: AUDIENCE,
+      client_id: 'latchkey',
+      exp: iat + 900,
+      iat,
+      sid: grant.sessionId,
+      scope: 'admin items:read'
+    }
+  )
   t.match(claims.jti, /^[0-9a-f]{8}-[0-9a-f]{4}-7/)
   const user = await tokens.verify(token)
-  t.match(user, { id: grant.user.id, scopes: ['admin', 'items:read'], sessionId: grant.sessionId, tokenId: claims.jti, clientId: 'latchkey', claims })
+  t.match(
+    user,
+    {
+      id: grant.user.id,
+      scopes: ['admin', 'items:read'],
+      sessionId: grant.sessionId,
+      tokenId: claims.jti,
+      clientId: 'latchkey',
+      claims
+    }
+  )
   t.not(await tokens.sign(grant), token, 'no two are equal')
   t.equal(world.follower.refresh(), undefined)
 })
@@ -72,13 +114,26 @@ t.test('all five algorithms over one store, each with its own key: the one that 
     made.push(await tokens.sign(grant))
     for (const token of made) t.match(await tokens.verify(token), { id: grant.user.id }, algorithm)
     const jwks = await tokens.readJwks()
-    t.same(jwks.map(({ alg }) => alg).sort(), ALGORITHMS.slice(0, made.length).filter(name => name !== 'HS256').sort(), 'the symmetric one is not published')
+    t.same(
+      jwks.map(({ alg }) => alg).sort(), ALGORITHMS.slice(0, made.length).filter(name => name !== 'HS256').sort(),
+      'the symmetric one is not published'
+    )
     t.notMatch(JSON.stringify(jwks), /"(d|p|q|dp|dq|qi|k)":/)
     const listed = await keys.list()
     t.same(listed.filter(key => key.signs).map(key => key.algorithm), [algorithm])
     t.notMatch(JSON.stringify(listed), 'PRIVATE')
   }
-  const other = createTokens({ keyring: createFixedKeyring([createJwtKey(createHmacKey())]), issuer: ISSUER, audience: [AUDIENCE], catalogue: CATALOGUE, accessTokenTtl: MINUTE, clock: world.clock, follower: world.follower, ledger: world.ledger, revocations: world.revocations })
+  const other = createTokens({
+    keyring: createFixedKeyring([createJwtKey(createHmacKey())]),
+    issuer: ISSUER,
+    audience: [AUDIENCE],
+    catalogue: CATALOGUE,
+    accessTokenTtl: MINUTE,
+    clock: world.clock,
+    follower: world.follower,
+    ledger: world.ledger,
+    revocations: world.revocations
+  })
   for (const token of made) t.throws(() => other.verify(token), INVALID, 'a key that is not there')
 })
 
@@ -88,14 +143,36 @@ t.test('headers: exactly alg, typ and kid, each the right one; nothing in them s
   const good = { alg: 'HS256', typ: 'at+jwt', kid: key.kid }
   t.doesNotThrow(() => tokens.verify(signJws(key, good, payload)))
   const table: Array<[name: string, header: unknown]> = [
-    ['alg none', { ...good, alg: 'none' }], ['alg of another kind', { ...good, alg: 'HS512' }], ['ES256 with this key', { ...good, alg: 'ES256' }],
-    ['alg in lower case', { ...good, alg: 'hs256' }], ['alg a list', { ...good, alg: ['HS256'] }], ['no alg', { typ: 'at+jwt', kid: key.kid }],
-    ['typ JWT', { ...good, typ: 'JWT' }], ['typ application/at+jwt', { ...good, typ: 'application/at+jwt' }], ['typ in capitals', { ...good, typ: 'AT+JWT' }], ['no typ', { alg: 'HS256', kid: key.kid }],
-    ['no kid', { alg: 'HS256', typ: 'at+jwt' }], ['another kid', { ...good, kid: 'other' }], ['kid a number', { ...good, kid: 1 }], ['kid null', { ...good, kid: null }], ['kid of Object.prototype', { ...good, kid: 'constructor' }],
+    ['alg none', { ...good, alg: 'none' }], [
+      'alg of another kind', { ...good, alg: 'HS512' }
+    ], ['ES256 with this key', { ...good, alg: 'ES256' }],
+    [
+      'alg in lower case', { ...good, alg: 'hs256' }
+    ], ['alg a list', { ...good, alg: ['HS256'] }], ['no alg', { typ: 'at+jwt', kid: key.kid }],
+    ['typ JWT', { ...good, typ: 'JWT' }], [
+      'typ application/at+jwt', { ...good, typ: 'application/at+jwt' }
+    ], ['typ in capitals', { ...good, typ: 'AT+JWT' }], ['no typ', { alg: 'HS256', kid: key.kid }],
+    [
+      'no kid', { alg: 'HS256', typ: 'at+jwt' }
+    ], [
+      'another kid', { ...good, kid: 'other' }
+    ], ['kid a number', { ...good, kid: 1 }], ['kid null', { ...good, kid: null }], [
+      'kid of Object.prototype', { ...good, kid: 'constructor' }
+    ],
     ['kid a path', { ...good, kid: '../../etc/passwd' }], ['kid a list', { ...good, kid: [key.kid] }],
-    ['crit', { ...good, crit: ['exp'] }], ['crit null', { ...good, crit: null }], ['crit empty', { ...good, crit: [] }], ['b64', { ...good, b64: false }], ['jku', { ...good, jku: 'https://evil.example' }],
-    ['jwk', { ...good, jwk: { kty: 'oct', k: 'AAAA' } }], ['x5u', { ...good, x5u: 'https://evil.example' }], ['cty', { ...good, cty: 'JWT' }], ['zip', { ...good, zip: 'DEF' }],
-    ['null', null], ['a list', ['HS256', 'at+jwt', key.kid]], ['a string', '"HS256"'], ['no JSON', 'HS256'], ['nothing', ''], ['a number', 3], ['a string of three', '"abc"']
+    ['crit', { ...good, crit: ['exp'] }], [
+      'crit null', { ...good, crit: null }
+    ], ['crit empty', { ...good, crit: [] }], ['b64', { ...good, b64: false }], [
+      'jku', { ...good, jku: 'https://evil.example' }
+    ],
+    [
+      'jwk', { ...good, jwk: { kty: 'oct', k: 'AAAA' } }
+    ], [
+      'x5u', { ...good, x5u: 'https://evil.example' }
+    ], ['cty', { ...good, cty: 'JWT' }], ['zip', { ...good, zip: 'DEF' }],
+    ['null', null], [
+      'a list', ['HS256', 'at+jwt', key.kid]
+    ], ['a string', '"HS256"'], ['no JSON', 'HS256'], ['nothing', ''], ['a number', 3], ['a string of three', '"abc"']
   ]
   const before = jwtKey.verifications
   for (const [name, header] of table) t.throws(() => tokens.verify(signJws(key, header, payload)), INVALID, name)
@@ -108,10 +185,14 @@ t.test('texts that are no token of ours', async t => {
   const [header, payload, signature] = token.split('.') as [string, string, string]
   const last = signature.slice(-1)
   const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
-  const spellings = [...alphabet].filter(character => character !== last).map(character => `${header}.${payload}.${signature.slice(0, -1)}${character}`)
+  const spellings = [...alphabet].filter(character => character !== last).map(
+    character => `${header}.${payload}.${signature.slice(0, -1)}${character}`
+  )
   const texts = ['', '.', '..', '...', 'abc', 'a.b.c', `${header}.${payload}`, `${header}.${payload}.`, `.${payload}.${signature}`, `${header}..${signature}`, `${token}.`, `${token}.x`, `${token} `, ` ${token}`, `${token}\n`, `${token}=`, `${token}A`,
     `${header}.${payload}.${signature.slice(0, -1)}`, `${header}.${payload}.${signature}AAAA`, `${header}.${payload} .${signature}`, `${header}=.${payload}.${signature}`, `${header}.${payload}=.${signature}`,
-    `${header}.${payload}.${signature.replace(/.$/, '+')}`, `${header}.${payload}.!${signature}`, 'x'.repeat(8_193), `${header}.${'A'.repeat(100_000)}.${signature}`, '\0', '\ud800', ...spellings]
+    `${header}.${payload}.${signature.replace(/.$/, '+')}`, `${header}.${payload}.!${signature}`, 'x'.repeat(
+      8_193
+    ), `${header}.${'A'.repeat(100_000)}.${signature}`, '\0', '\ud800', ...spellings]
   for (const text of texts) t.throws(() => tokens.verify(text), INVALID, JSON.stringify(text.slice(-30)))
   for (const text of texts) t.equal(tokens.decode(text), undefined)
 })
@@ -123,18 +204,33 @@ t.test('claims of the wrong type, each signed with our own key', async t => {
   const now = Math.floor(wall() / 1000)
   const wrong: Array<[name: string, payload: unknown]> = [
     ['null', null], ['a list', [good]], ['a string', '"text"'], ['a number', 3], ['no JSON', '{'],
-    ['exp a string', { ...good, exp: String(good.exp) }], ['exp with a fraction', { ...good, exp: good.exp + 0.5 }], ['exp null', { ...good, exp: null }], ['exp 1e400', JSON.stringify(good).replace(/"exp":\d+/, '"exp":1e400')],
-    ['exp beyond safe integers', { ...good, exp: 1e300 }], ['iat a string', { ...good, iat: String(good.iat) }], ['iat an object', { ...good, iat: {} }],
-    ['sub empty', { ...good, sub: '' }], ['sub a number', { ...good, sub: 1 }], ['sub an object', { ...good, sub: { id: 1 } }], ['jti empty', { ...good, jti: '' }], ['jti a number', { ...good, jti: 5 }],
-    ['sid null', { ...good, sid: null }], ['client_id a list', { ...good, client_id: ['app'] }], ['scope a list', { ...good, scope: ['admin'] }], ['scope null', { ...good, scope: null }],
-    ['nbf a string', { ...good, nbf: String(now) }], ['nbf null', { ...good, nbf: null }], ['nbf an object', { ...good, nbf: {} }]
+    ['exp a string', { ...good, exp: String(good.exp) }], [
+      'exp with a fraction', { ...good, exp: good.exp + 0.5 }
+    ], ['exp null', { ...good, exp: null }], [
+      'exp 1e400', JSON.stringify(good).replace(/"exp":\d+/, '"exp":1e400')
+    ],
+    [
+      'exp beyond safe integers', { ...good, exp: 1e300 }
+    ], ['iat a string', { ...good, iat: String(good.iat) }], ['iat an object', { ...good, iat: {} }],
+    ['sub empty', { ...good, sub: '' }], ['sub a number', { ...good, sub: 1 }], [
+      'sub an object', { ...good, sub: { id: 1 } }
+    ], ['jti empty', { ...good, jti: '' }], ['jti a number', { ...good, jti: 5 }],
+    ['sid null', { ...good, sid: null }], [
+      'client_id a list', { ...good, client_id: ['app'] }
+    ], ['scope a list', { ...good, scope: ['admin'] }], ['scope null', { ...good, scope: null }],
+    [
+      'nbf a string', { ...good, nbf: String(now) }
+    ], ['nbf null', { ...good, nbf: null }], ['nbf an object', { ...good, nbf: {} }]
   ]
   for (const [name, payload] of wrong) t.throws(() => tokens.verify(signJws(key, header, payload)), INVALID, name)
   for (const name of ['iss', 'sub', 'aud', 'client_id', 'exp', 'iat', 'jti', 'sid', 'scope']) {
     const { [name]: _, ...payload } = good
     t.throws(() => tokens.verify(signJws(key, header, payload)), INVALID, `no ${name}`)
   }
-  for (const payload of [{ ...good, iat: now + 5 }, { ...good, nbf: now + 5 }, { ...good, nbf: now }, { ...good, nbf: now - 0.5 }, { ...good, scope: '' }]) {
+  for (const payload of [
+    { ...good, iat: now + 5 }, { ...good, nbf: now + 5 }, { ...good, nbf: now }, { ...good, nbf: now - 0.5 },
+    { ...good, scope: '' }
+  ]) {
     t.doesNotThrow(() => tokens.verify(signJws(key, header, payload)), 'within the tolerance')
   }
 })
@@ -151,7 +247,17 @@ t.test('a time in the future: the time in the store is asked for once, and rules
   let answer: () => Promise<void> = world.ledger.readTime
   const { follower, revocations } = world
   const ledger = { readTime: () => { asked++; return answer() } }
-  const node = createTokens({ keyring: createFixedKeyring([jwtKey]), catalogue: CATALOGUE, issuer: ISSUER, audience: [AUDIENCE], accessTokenTtl: MINUTE, clock: world.clock, follower, ledger, revocations })
+  const node = createTokens({
+    keyring: createFixedKeyring([jwtKey]),
+    catalogue: CATALOGUE,
+    issuer: ISSUER,
+    audience: [AUDIENCE],
+    accessTokenTtl: MINUTE,
+    clock: world.clock,
+    follower,
+    ledger,
+    revocations
+  })
 
   for (const token of [early, notYet, never]) {
     asked = 0
@@ -164,7 +270,9 @@ t.test('a time in the future: the time in the store is asked for once, and rules
 
   const cause = new Error('the store is gone')
   answer = () => Promise.reject(cause)
-  await t.rejects(async () => await node.verify(early), { code: 'revocation_unknown', cause }, 'not known, and not refused for good')
+  await t.rejects(
+    async () => await node.verify(early), { code: 'revocation_unknown', cause }, 'not known, and not refused for good'
+  )
 
   // Another node wrote this down; its clock is ahead of ours.
   answer = world.ledger.readTime
@@ -191,7 +299,10 @@ t.test('at exp it is over, not a millisecond later; cached or not, and for good'
   t.match(await tokens.verify(token), { id: grant.user.id }, 'a millisecond before')
   wall.move(1)
   const before = jwtKey.verifications
-  t.throws(() => tokens.verify(token), { code: 'token_expired', statusCode: 401, message: 'The access token expired.' }, 'from the cache')
+  t.throws(
+    () => tokens.verify(token), { code: 'token_expired', statusCode: 401, message: 'The access token expired.' },
+    'from the cache'
+  )
   t.equal(jwtKey.verifications, before, 'and that is known without its signature')
   t.throws(() => tokens.verify(fresh), { code: 'token_expired' }, 'never seen before')
   wall.move(-MINUTE)
@@ -224,7 +335,17 @@ t.test('the cache is bounded, and forgets', async t => {
       return payloadOf(token)
     }
   }
-  const tokens = createTokens({ keyring: createFixedKeyring([jwtKey]), catalogue: CATALOGUE, issuer: ISSUER, audience: [AUDIENCE], accessTokenTtl: MINUTE, clock: world.clock, follower: world.follower, ledger: world.ledger, revocations: world.revocations })
+  const tokens = createTokens({
+    keyring: createFixedKeyring([jwtKey]),
+    catalogue: CATALOGUE,
+    issuer: ISSUER,
+    audience: [AUDIENCE],
+    accessTokenTtl: MINUTE,
+    clock: world.clock,
+    follower: world.follower,
+    ledger: world.ledger,
+    revocations: world.revocations
+  })
   const first = await tokens.sign(grant)
   tokens.verify(first)
   for (let i = 0; i < 20_000; i++) tokens.verify(await tokens.sign(grant))
@@ -246,7 +367,9 @@ t.test('what is wrong is not remembered', async t => {
 })
 
 t.test('the user of a token is shared by requests, and frozen all the way down', async t => {
-  const { tokens, grant } = await build(t, { claims: () => ({ tenant: { id: 1, tags: ['a', { b: [1] }] }, roles: ['x'] }) })
+  const { tokens, grant } = await build(
+    t, { claims: () => ({ tenant: { id: 1, tags: ['a', { b: [1] }] }, roles: ['x'] }) }
+  )
   const token = await tokens.sign(grant)
   const user = await tokens.verify(token)
   const visit = (value: unknown, path: string): void => {
@@ -261,23 +384,59 @@ t.test('the user of a token is shared by requests, and frozen all the way down',
 })
 
 t.test('the host\'s claims are added, never over ours', async t => {
-  const evil = { iss: 'evil', sub: 'root', aud: 'evil', client_id: 'evil', exp: 1, iat: 1, nbf: 9e9, jti: 'evil', sid: 'evil', scope: 'root' }
-  const { tokens, grant } = await build(t, { claims: (user, scopes) => ({ ...evil, tenant: user.username, had: scopes }) })
+  const evil = {
+    iss: 'evil',
+    sub: 'root',
+    aud: 'evil',
+    client_id: 'evil',
+    exp: 1,
+    iat: 1,
+    nbf: 9e9,
+    jti: 'evil',
+    sid: 'evil',
+    scope: 'root'
+  }
+  const { tokens, grant } = await build(
+    t, { claims: (user, scopes) => ({ ...evil, tenant: user.username, had: scopes }) }
+  )
   const claims = payloadOf(await tokens.sign(grant))
-  t.match(claims, { iss: ISSUER, sub: grant.user.id, aud: AUDIENCE, client_id: 'latchkey', sid: grant.sessionId, scope: 'admin items:read', tenant: 'alice', had: ['admin', 'items:read'] })
+  t.match(
+    claims,
+    {
+      iss: ISSUER,
+      sub: grant.user.id,
+      aud: AUDIENCE,
+      client_id: 'latchkey',
+      sid: grant.sessionId,
+      scope: 'admin items:read',
+      tenant: 'alice',
+      had: ['admin', 'items:read']
+    }
+  )
   t.notOk('nbf' in claims)
-  const polluting = await build(t, { claims: async () => JSON.parse('{"__proto__":{"sub":"root","admin":true},"ok":1}') })
+  const polluting = await build(
+    t, { claims: async () => JSON.parse('{"__proto__":{"sub":"root","admin":true},"ok":1}') }
+  )
   const user = await polluting.tokens.verify(await polluting.tokens.sign(polluting.grant))
   t.equal(user.id, polluting.grant.user.id)
   t.equal((user.claims as { admin?: boolean }).admin, undefined)
   t.equal(({} as { admin?: boolean }).admin, undefined)
-  await t.rejects(build(t, { claims: async () => { throw new Error('the host fails') } }), { code: 'internal_error', cause: { message: 'the host fails' } })
-  await t.rejects(build(t, { claims: () => ({ note: 'x'.repeat(2_040) }) }), { code: 'internal_error', cause: { message: /^The option claims gave 2051 characters/ } })
+  await t.rejects(
+    build(t, { claims: async () => { throw new Error('the host fails') } }),
+    { code: 'internal_error', cause: { message: 'the host fails' } }
+  )
+  await t.rejects(
+    build(t, { claims: () => ({ note: 'x'.repeat(2_040) }) }),
+    { code: 'internal_error', cause: { message: /^The option claims gave 2051 characters/ } }
+  )
 })
 
 t.test('what is signed verifies: a token too long to be verified is not handed out', async t => {
   const { tokens, grant } = await build(t)
-  await t.rejects(tokens.sign({ ...grant, scopes: Array.from({ length: 1_000 }, (_, index) => `scope:${index}`) }), /more than 8192: grant fewer scopes/)
+  await t.rejects(
+    tokens.sign({ ...grant, scopes: Array.from({ length: 1_000 }, (_, index) => `scope:${index}`) }),
+    /more than 8192: grant fewer scopes/
+  )
 })
 
 t.test('revoked: at once, cached or not, by token, session and user', async t => {
@@ -288,7 +447,10 @@ t.test('revoked: at once, cached or not, by token, session and user', async t =>
     if (how === 'token') await revokeToken(world.revocations, tokenId, world.clock.now() + MINUTE)
     if (how === 'session') await world.sessions.end(grant.user.id, grant.sessionId)
     if (how === 'user') await world.revocations.revokeUser(grant.user.id)
-    t.throws(() => tokens.verify(token), { code: 'token_revoked', statusCode: 401, message: 'The access token was revoked.' }, how)
+    t.throws(
+      () => tokens.verify(token), { code: 'token_revoked', statusCode: 401, message: 'The access token was revoked.' },
+      how
+    )
     if (how === 'token') t.doesNotThrow(() => tokens.verify(other), 'only that one')
     else t.throws(() => tokens.verify(other), { code: 'token_revoked' }, `${how}: never seen before`)
     if (how === 'user') {
@@ -340,8 +502,24 @@ t.test('where the revocations cannot be told the answer is 503, never yes, and i
   for (const [name, refresh] of table) {
     const ledger = { readTime: async () => {} }
     const revocations = { isRevoked: () => false, additions: () => 0 }
-    const tokens = createTokens({ keyring: createFixedKeyring([createJwtKey(key)]), catalogue: CATALOGUE, issuer: ISSUER, audience: [AUDIENCE], accessTokenTtl: MINUTE, clock, follower: { refresh }, ledger, revocations })
-    const expected = { code: 'revocation_unknown', statusCode: 503, retryAfter: 1, cause, message: "The token's revocation status is currently unknown: try again in a moment." }
+    const tokens = createTokens({
+      keyring: createFixedKeyring([createJwtKey(key)]),
+      catalogue: CATALOGUE,
+      issuer: ISSUER,
+      audience: [AUDIENCE],
+      accessTokenTtl: MINUTE,
+      clock,
+      follower: { refresh },
+      ledger,
+      revocations
+    })
+    const expected = {
+      code: 'revocation_unknown',
+      statusCode: 503,
+      retryAfter: 1,
+      cause,
+      message: "The token's revocation status is currently unknown: try again in a moment."
+    }
     await t.rejects(async () => await tokens.verify(token), expected, name)
     await t.rejects(async () => await tokens.verify(token), expected, `${name}, again`)
   }
@@ -367,5 +545,7 @@ t.test('a token issued after another process\'s user rule works here, also where
   const token = await tokens.sign(await world.sessions.refresh(grant.refreshToken))
   t.match(await Promise.resolve().then(() => tokens.verify(token)).catch(error => error), { id: grant.user.id })
   world.wall.move(30 * SECOND)
-  t.match(await Promise.resolve().then(() => tokens.verify(token)).catch(error => error), { id: grant.user.id }, 'and later')
+  t.match(
+    await Promise.resolve().then(() => tokens.verify(token)).catch(error => error), { id: grant.user.id }, 'and later'
+  )
 })

@@ -4,12 +4,16 @@ import { createClients } from '../../../lib/clients/clients.js'
 import { anonymous, asClient, asUser, COMMAND, HOST, SYSTEM } from '../../../lib/ledger/events.js'
 import { PasswordQueueFullError } from '../../../lib/passwords/pool.js'
 import { selectUsers } from '../../../lib/users/list.js'
-import { CATALOGUE, connectTo, createGate, createWall, createWorld, databaseIn, isPending, PASSWORD, SECOND } from '../support.js'
+import {
+  CATALOGUE, connectTo, createGate, createWall, createWorld, databaseIn, isPending, PASSWORD, SECOND
+} from '../support.js'
 import type { World } from '../support.js'
 
 const NEW_PASSWORD = 'another lantern walrus cobalt'
 
-function isDead (world: World, { user, sessionId, issuedAt }: { user: { id: string }, sessionId: string, issuedAt: number }): boolean {
+function isDead (
+  world: World, { user, sessionId, issuedAt }: { user: { id: string }, sessionId: string, issuedAt: number }
+): boolean {
   return world.revocations.isRevoked({ tokenId: 'any', sessionId, userId: user.id, clientId: 'app', issuedAt })
 }
 
@@ -17,16 +21,33 @@ t.test('adding: what is kept, what is refused', async t => {
   const world = await createWorld(t)
   const { users } = world
   const alice = await users.add({ username: 'Alice', password: PASSWORD, scopes: ['items:read', 'admin', 'admin'] })
-  t.match(alice, { username: 'Alice', scopes: ['admin', 'items:read'], disabled: false, createdAt: world.wall(), passwordChangedAt: world.wall() })
+  t.match(
+    alice,
+    {
+      username: 'Alice',
+      scopes: ['admin', 'items:read'],
+      disabled: false,
+      createdAt: world.wall(),
+      passwordChangedAt: world.wall()
+    }
+  )
   t.notMatch(JSON.stringify(alice), 'hash of')
   for (const username of ['Alice', 'alice', 'ALICE', '\uff21lice']) {
     await t.rejects(users.add({ username, password: PASSWORD }), { code: 'username_taken', statusCode: 409 }, username)
     t.match(await users.findByName(username), { id: alice.id }, `${username} is found`)
   }
   t.same((await users.add({ username: 'bob', password: PASSWORD })).scopes, [], 'no scopes unless given')
-  await t.rejects(users.add({ username: 'carol', password: PASSWORD, scopes: ['root'] }), { code: 'invalid_scope', statusCode: 400, message: /Unknown scope 'root': the catalogue has users:read, / })
-  await t.rejects(users.add({ username: 'carol', password: 'short' }), { code: 'password_rejected', message: 'It is shorter than 15 characters.' })
-  await t.rejects(users.add({ username: 'carolcarolcarol', password: 'carolcarolcarol' }), { code: 'password_rejected' })
+  await t.rejects(
+    users.add({ username: 'carol', password: PASSWORD, scopes: ['root'] }),
+    { code: 'invalid_scope', statusCode: 400, message: /Unknown scope 'root': the catalogue has users:read, / }
+  )
+  await t.rejects(
+    users.add({ username: 'carol', password: 'short' }),
+    { code: 'password_rejected', message: 'It is shorter than 15 characters.' }
+  )
+  await t.rejects(
+    users.add({ username: 'carolcarolcarol', password: 'carolcarolcarol' }), { code: 'password_rejected' }
+  )
   t.equal(await users.findByName('carol'), null)
   t.equal(await users.findByName(''), null)
 })
@@ -34,7 +55,9 @@ t.test('adding: what is kept, what is refused', async t => {
 t.test('two who add one name at once: one of them does', async t => {
   const file = databaseIn(t)
   const worlds = [await createWorld(t, { file }), await createWorld(t, { file })]
-  const results = await Promise.allSettled(worlds.flatMap(({ users }) => ['alice', 'ALICE'].map(username => users.add({ username, password: PASSWORD }))))
+  const results = await Promise.allSettled(worlds.flatMap(
+    ({ users }) => ['alice', 'ALICE'].map(username => users.add({ username, password: PASSWORD }))
+  ))
   t.equal(results.filter(({ status }) => status === 'fulfilled').length, 1)
   for (const result of results) if (result.status === 'rejected') t.match(result.reason, { code: 'username_taken' })
 })
@@ -42,10 +65,17 @@ t.test('two who add one name at once: one of them does', async t => {
 t.test('the first user: only where there is none at all, also for two processes at once', async t => {
   const file = databaseIn(t)
   const worlds = [await createWorld(t, { file }), await createWorld(t, { file })]
-  const first = await Promise.all(worlds.map(({ users }, i) => users.addFirst({ username: `admin${i}`, hash: async () => '', scopes: ['admin'] })))
+  const first = await Promise.all(worlds.map(
+    ({ users }, i) => users.addFirst({ username: `admin${i}`, hash: async () => '', scopes: ['admin'] })
+  ))
   t.equal(first.filter(user => user !== null).length, 1)
   const [world] = worlds
-  t.equal(await world?.users.addFirst({ username: 'again', hash: async () => { throw new Error('It is asked for nothing') }, scopes: [] }), null)
+  t.equal(
+    await world?.users.addFirst({
+      username: 'again', hash: async () => { throw new Error('It is asked for nothing') }, scopes: []
+    }),
+    null
+  )
   t.equal((await world?.users.list())?.length, 1)
 })
 
@@ -147,9 +177,18 @@ t.test('a new password that is refused changes nothing', async t => {
   const alice = await world.addUser()
   const grant = await world.sessions.start(alice)
   await t.rejects(world.users.setPassword(alice.id, 'short'), { code: 'password_rejected' })
-  await t.rejects(world.users.changePassword(alice.id, { current: 'wrong', password: NEW_PASSWORD, keepSession: '' }), { code: 'wrong_password', statusCode: 403 })
-  await t.rejects(world.users.changePassword(alice.id, { current: 'wrong', password: 'short', keepSession: '' }), { code: 'wrong_password' }, 'the policy is not told to who does not know the password')
-  await t.rejects(world.users.changePassword(alice.id, { current: PASSWORD, password: 'short', keepSession: '' }), { code: 'password_rejected' })
+  await t.rejects(
+    world.users.changePassword(alice.id, { current: 'wrong', password: NEW_PASSWORD, keepSession: '' }),
+    { code: 'wrong_password', statusCode: 403 }
+  )
+  await t.rejects(
+    world.users.changePassword(alice.id, { current: 'wrong', password: 'short', keepSession: '' }),
+    { code: 'wrong_password' }, 'the policy is not told to who does not know the password'
+  )
+  await t.rejects(
+    world.users.changePassword(alice.id, { current: PASSWORD, password: 'short', keepSession: '' }),
+    { code: 'password_rejected' }
+  )
   t.equal(isDead(world, grant), false)
   t.match(await world.users.authenticate('alice', PASSWORD), { id: alice.id })
 })
@@ -157,7 +196,9 @@ t.test('a new password that is refused changes nothing', async t => {
 t.test('two changes at once, with a clock that stands still: one stands, the other is told', async t => {
   const world = await createWorld(t)
   const alice = await world.addUser()
-  const results = await Promise.allSettled([NEW_PASSWORD, `${NEW_PASSWORD} 2`].map(password => world.users.changePassword(alice.id, { current: PASSWORD, password, keepSession: '' })))
+  const results = await Promise.allSettled([NEW_PASSWORD, `${NEW_PASSWORD} 2`].map(
+    password => world.users.changePassword(alice.id, { current: PASSWORD, password, keepSession: '' })
+  ))
   t.equal(results.filter(({ status }) => status === 'fulfilled').length, 1)
   for (const result of results) if (result.status === 'rejected') t.match(result.reason, { code: 'wrong_password' })
 })
@@ -176,7 +217,10 @@ t.test('scopes: taking one away kills the access tokens, adding one does not', a
   const world = await createWorld(t)
   const alice = await world.addUser()
   const grant = await world.sessions.start(alice)
-  t.same((await world.users.setScopes(alice.id, ['items:write', 'items:read', 'admin'])).scopes, ['admin', 'items:read', 'items:write'])
+  t.same(
+    (await world.users.setScopes(alice.id, ['items:write', 'items:read', 'admin'])).scopes,
+    ['admin', 'items:read', 'items:write']
+  )
   t.equal(isDead(world, grant), false)
   await world.users.setScopes(alice.id, ['admin', 'items:read', 'items:write'])
   t.equal(isDead(world, grant), false, 'the same ones')
@@ -230,7 +274,9 @@ t.test('an account whose name is now refused can log in, be found, listed, chang
   const { users, store } = await createWorld(t)
   const { id } = await users.add({ username: 'mallory', password: PASSWORD })
   const username = 'mallory\uFE0F'
-  await store.transaction(trx => trx.updateTable('users').set({ username, username_key: username }).where('id', '=', id).execute())
+  await store.transaction(
+    trx => trx.updateTable('users').set({ username, username_key: username }).where('id', '=', id).execute()
+  )
   t.equal((await users.authenticate(username, PASSWORD))?.id, id)
   t.equal((await users.findByName(username))?.id, id)
   t.same((await users.list({ search: username })).map(user => user.id), [id])
@@ -246,7 +292,9 @@ t.test('an account whose name is now refused can log in, be found, listed, chang
 
 t.test('a name with the same key as another is taken', async t => {
   const { users } = await createWorld(t)
-  for (const [first, ...others] of [['Istanbul', '\u0130stanbul', 'i\u0307stanbul'], ['νικος', 'ΝΙΚΟΣ', 'νικοσ'], ['ivan', '\uFF29van']]) {
+  for (const [first, ...others] of [
+    ['Istanbul', '\u0130stanbul', 'i\u0307stanbul'], ['νικος', 'ΝΙΚΟΣ', 'νικοσ'], ['ivan', '\uFF29van']
+  ]) {
     const { id } = await users.add({ username: first ?? '', password: PASSWORD })
     for (const username of others) {
       await t.rejects(users.add({ username, password: PASSWORD }), { code: 'username_taken' }, username)
@@ -274,8 +322,16 @@ t.test('the list goes by name, in pages that neither miss nor repeat', async t =
 
 t.test('a page, a search and the look for another administrator read a range of an index, at any number of users', async t => {
   const { store, users } = await createWorld(t)
-  for (const username of ['alice', 'bob', 'bo']) await users.add({ username, password: PASSWORD, scopes: ['users:write'] })
-  const plan = (query: Parameters<typeof selectUsers>[1]) => store.read(async db => (await selectUsers(db, query).explain<{ detail: string }>(undefined, sql`query plan`)).map(({ detail }) => detail))
+  for (const username of ['alice', 'bob', 'bo']) {
+    await users.add({
+      username, password: PASSWORD, scopes: ['users:write']
+    })
+  }
+  const plan = (query: Parameters<typeof selectUsers>[1]) => store.read(
+    async db => (await selectUsers(db, query).explain<{ detail: string }>(
+      undefined, sql`query plan`
+    )).map(({ detail }) => detail)
+  )
   for (const query of [{}, { after: 'a' }]) {
     t.match(
       await plan(query),
@@ -283,7 +339,9 @@ t.test('a page, a search and the look for another administrator read a range of 
       JSON.stringify(query)
     )
   }
-  for (const query of [{ search: 'b' }, { search: 'b', after: 'a' }, { search: 'b', after: 'bo' }, { search: 'b', after: 'c' }]) {
+  for (const query of [
+    { search: 'b' }, { search: 'b', after: 'a' }, { search: 'b', after: 'bo' }, { search: 'b', after: 'c' }
+  ]) {
     const details = await plan(query)
     t.equal(details.length, 1, 'no sorting')
     t.match(details, [/^SEARCH users USING INDEX \S+ \(username_key>\? AND username_key<\?\)$/], JSON.stringify(query))
@@ -291,7 +349,11 @@ t.test('a page, a search and the look for another administrator read a range of 
   t.same((await users.list({ search: 'b', after: 'bo' })).map(({ username }) => username), ['bob'])
   t.same(await users.list({ search: 'b', after: 'c' }), [])
   t.same((await users.list({ search: 'b', after: 'alice' })).map(({ username }) => username), ['bo', 'bob'])
-  const another = await store.read(db => db.selectFrom('users').select('id').where('administrator', 'is not', null).where('id', '!=', 'x').limit(1).explain<{ detail: string }>(undefined, sql`query plan`))
+  const another = await store.read(
+    db => db.selectFrom('users').select('id').where(
+      'administrator', 'is not', null
+    ).where('id', '!=', 'x').limit(1).explain<{ detail: string }>(undefined, sql`query plan`)
+  )
   t.match(another, [{ detail: /USING INDEX users_administrator/ }])
 })
 
@@ -299,20 +361,32 @@ t.test('several changes at once are one: all of them, or none', async t => {
   const world = await createWorld(t)
   const alice = await world.addUser()
   const before = await world.users.findById(alice.id)
-  await t.rejects(world.users.update(alice.id, { disabled: true, password: NEW_PASSWORD, scopes: ['root'] }), { code: 'invalid_scope' })
-  await t.rejects(world.users.update(alice.id, { disabled: true, password: 'short', scopes: [] }), { code: 'password_rejected' })
+  await t.rejects(
+    world.users.update(alice.id, { disabled: true, password: NEW_PASSWORD, scopes: ['root'] }),
+    { code: 'invalid_scope' }
+  )
+  await t.rejects(
+    world.users.update(alice.id, { disabled: true, password: 'short', scopes: [] }), { code: 'password_rejected' }
+  )
   const update = world.store.transaction
-  world.store.transaction = work => update(async trx => { await work(trx); throw new Error('the process dies on this line') })
+  world.store.transaction = work => update(
+    async trx => { await work(trx); throw new Error('the process dies on this line') }
+  )
   await t.rejects(world.users.update(alice.id, { disabled: true, password: NEW_PASSWORD, scopes: [] }), /this line/)
   world.store.transaction = update
   t.same(await world.users.findById(alice.id), before)
   t.match(await world.users.authenticate('alice', PASSWORD), { scopes: ['admin', 'items:read'] })
-  t.match(await world.users.update(alice.id, { password: NEW_PASSWORD, scopes: ['items:write'] }), { scopes: ['items:write'], disabled: false })
+  t.match(
+    await world.users.update(alice.id, { password: NEW_PASSWORD, scopes: ['items:write'] }),
+    { scopes: ['items:write'], disabled: false }
+  )
   t.match(await world.users.update(alice.id, {}), { scopes: ['items:write'] }, 'nothing is nothing')
 })
 
 t.test('what is taken from an administrator while a hash is being made is not there any more when it is done', async t => {
-  const takings: Array<[name: string, code: string, take: (world: World, ids: { clerk: string, alice: string }, sessionId: string) => Promise<unknown>]> = [
+  const takings: Array<[name: string, code: string, take: (
+    world: World, ids: { clerk: string, alice: string }, sessionId: string
+  ) => Promise<unknown>]> = [
     ['disabled', 'token_revoked', (world, { clerk }) => world.users.disable(clerk)],
     ['removed', 'token_revoked', (world, { clerk }) => world.users.remove(clerk)],
     ['logged out', 'token_revoked', (world, { clerk }) => world.sessions.endAll(clerk)],
@@ -330,7 +404,11 @@ t.test('what is taken from an administrator while a hash is being made is not th
       const by = { ...asUser(clerk.id, null), scopes: ['users:write'], sessionId }
       const gate = createGate()
       world.passwords.gate = gate.pass
-      const change = verb === 'update' ? world.users.update(alice.id, { password: NEW_PASSWORD }, by) : world.users.add({ username: 'carol', password: NEW_PASSWORD }, by)
+      const change = verb === 'update'
+        ? world.users.update(alice.id, { password: NEW_PASSWORD }, by)
+        : world.users.add(
+          { username: 'carol', password: NEW_PASSWORD }, by
+        )
       t.ok(await isPending(change))
       await take(world, { clerk: clerk.id, alice: alice.id }, sessionId)
       gate.open()
@@ -346,10 +424,15 @@ t.test('whoever may not set a password costs no hash', async t => {
   const root = await world.addUser('root', ['users:write', 'clients:write'])
   const by = { ...asUser((await world.addUser('clerk', ['users:write'])).id, null), scopes: ['users:write'] }
   world.passwords.calls.length = 0
-  await t.rejects(world.users.update(root.id, { password: NEW_PASSWORD }, by), { code: 'insufficient_scope', scope: 'clients:write' })
+  await t.rejects(
+    world.users.update(root.id, { password: NEW_PASSWORD }, by), { code: 'insufficient_scope', scope: 'clients:write' }
+  )
   await t.rejects(world.users.update('nobody', { password: NEW_PASSWORD }, by), { code: 'not_found' })
   await t.rejects(world.users.update(by.id ?? '', { password: NEW_PASSWORD }, by), { code: 'invalid_request' })
-  await t.rejects(world.users.add({ username: 'carol', password: NEW_PASSWORD, scopes: ['clients:write'] }, by), { code: 'insufficient_scope' })
+  await t.rejects(
+    world.users.add({ username: 'carol', password: NEW_PASSWORD, scopes: ['clients:write'] }, by),
+    { code: 'insufficient_scope' }
+  )
   t.same(world.passwords.calls, [])
 })
 
@@ -364,14 +447,28 @@ t.test('who may do everything, and who nothing', async t => {
     await users.enable(root.id, by)
   }
   const client = asClient(clientId, null)
-  for (const by of [anonymous(null), asUser(root.id, null), client, { ...client, scopes: ['users:read'] }, { ...asUser(id, null), scopes: ['users:write'] }]) {
-    await t.rejects(users.update(id, { disabled: true }, by), { code: 'insufficient_scope', scope: 'users:write' }, by.kind)
+  for (const by of [
+    anonymous(null), asUser(root.id, null), client, { ...client, scopes: ['users:read'] },
+    { ...asUser(id, null), scopes: ['users:write'] }
+  ]) {
+    await t.rejects(
+      users.update(id, { disabled: true }, by), { code: 'insufficient_scope', scope: 'users:write' }, by.kind
+    )
     await t.rejects(users.remove(id, by), { code: 'insufficient_scope' }, by.kind)
   }
-  await t.rejects(users.add({ username: 'carol', password: PASSWORD, scopes: ['users:write'] }, anonymous(null)), { code: 'insufficient_scope' })
+  await t.rejects(
+    users.add({ username: 'carol', password: PASSWORD, scopes: ['users:write'] }, anonymous(null)),
+    { code: 'insufficient_scope' }
+  )
   const machine = { ...client, scopes: ['users:write'] }
-  t.match(await users.update(id, { disabled: true }, machine), { disabled: true }, 'a machine client may, with the scope')
-  await t.rejects(users.remove(root.id, machine), { code: 'last_administrator', statusCode: 409 }, 'and counts for no administrator')
+  t.match(
+    await users.update(id, { disabled: true }, machine), { disabled: true }, 'a machine client may, with the scope'
+  )
+  await t.rejects(
+    users.remove(root.id, machine), { code: 'last_administrator', statusCode: 409 }, 'and counts for no administrator'
+  )
   await clients.remove(clientId)
-  await t.rejects(users.update(id, { disabled: false }, machine), { code: 'token_revoked' }, 'one that was removed may not')
+  await t.rejects(
+    users.update(id, { disabled: false }, machine), { code: 'token_revoked' }, 'one that was removed may not'
+  )
 })

@@ -12,9 +12,18 @@ t.test('every table of the database is copied, by its primary key, and every num
   t.same(Object.keys(PRIMARY_KEYS).sort(), tables.map(({ name }) => name).sort())
   for (const [table, key] of Object.entries(PRIMARY_KEYS)) {
     const { rows } = await store.read(db => (ON_POSTGRES
-      ? sql<{ name: string }>`select column_name as name from information_schema.key_column_usage where constraint_name = ${`${table}_pkey`} order by ordinal_position`
+      ? sql<{
+        name: string
+      }>`select column_name as name from information_schema.key_column_usage where constraint_name = ${`${table}_pkey`} order by ordinal_position`
       : sql<{ name: string }>`select name from pragma_table_info(${table}) where pk > 0 order by pk`).execute(db))
     t.same(rows.map(({ name }) => name), key, table)
   }
-  t.same(Object.keys(NUMBERED).sort(), tables.filter(({ columns }) => columns.some(({ name, isAutoIncrementing }) => name === 'seq' || isAutoIncrementing)).map(({ name }) => name).sort())
+  t.same(
+    Object.keys(NUMBERED).sort(),
+    tables.filter((
+      { columns }
+    ) => columns.some((
+      { name, isAutoIncrementing }
+    ) => name === 'seq' || isAutoIncrementing)).map(({ name }) => name).sort()
+  )
 })

@@ -16,7 +16,9 @@ async function findSilence (): Promise<string> {
   return `postgres://nobody@127.0.0.1:${port}/nothing`
 }
 
-async function follow (t: Test): Promise<{ changes: ReturnType<typeof followChanges>, answers: Array<ChangesRow | Promise<ChangesRow>>, dropped: () => number }> {
+async function follow (t: Test): Promise<{
+  changes: ReturnType<typeof followChanges>, answers: Array<ChangesRow | Promise<ChangesRow>>, dropped: () => number
+}> {
   let dropped = 0
   const answers: Array<ChangesRow | Promise<ChangesRow>> = []
   const changes = followChanges({

@@ -38,15 +38,22 @@ t.test('ten stores that are opened at once migrate once', async t => {
   const stores = await Promise.all(Array.from({ length: 10 }, () => openStore(t, url)))
   await Promise.all(stores.map((store, index) => write(store, `w${index}`)))
   for (const store of stores) t.equal((await names(store)).length, 10)
-  t.equal(queryPostgres(url, 'select name from kysely_migration', []).length, queryPostgres(url, 'select distinct name from kysely_migration', []).length)
+  t.equal(
+    queryPostgres(url, 'select name from kysely_migration', []).length,
+    queryPostgres(url, 'select distinct name from kysely_migration', []).length
+  )
 })
 
 t.test('a commit is durable whatever the server is configured for, and a stricter setting stays', async t => {
-  for (const [configured, effective] of [['off', 'on'], ['local', 'local'], ['remote_apply', 'remote_apply']] as const) {
+  for (const [configured, effective] of [
+    ['off', 'on'], ['local', 'local'], ['remote_apply', 'remote_apply']
+  ] as const) {
     const url = createDatabase()
     queryPostgres(url, `alter database ${new URL(url).pathname.slice(1)} set synchronous_commit = ${configured}`, [])
     const store = await openStore(t, url)
-    const { rows } = await store.read(db => sql<{ setting: string }>`select current_setting('synchronous_commit') as setting`.execute(db))
+    const { rows } = await store.read(
+      db => sql<{ setting: string }>`select current_setting('synchronous_commit') as setting`.execute(db)
+    )
     t.same(rows, [{ setting: effective }], configured)
   }
 })
@@ -74,7 +81,11 @@ t.test('a connection that is killed in the middle of a transaction: 503, nothing
   const store = await openStore(t, url)
   await t.rejects(store.transaction(async trx => {
     await trx.insertInto('meta').values({ name: 'half', value: 1 }).execute()
-    queryPostgres(url, "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'latchkey' and datname = current_database() and state = 'idle in transaction'", [])
+    queryPostgres(
+      url,
+      "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'latchkey' and datname = current_database() and state = 'idle in transaction'",
+      []
+    )
     await trx.insertInto('meta').values({ name: 'other half', value: 1 }).execute()
   }), UNAVAILABLE)
   t.same((await names(store)).filter(name => name.includes('half')), [])
@@ -87,7 +98,11 @@ t.test('what cannot be undone is not half done: a standby that refuses to write 
   await write(store, 'before')
   const database = new URL(url).pathname.slice(1)
   queryPostgres(url, `alter database ${database} set default_transaction_read_only = on`, [])
-  queryPostgres(url, "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'latchkey' and datname = current_database()", [])
+  queryPostgres(
+    url,
+    "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'latchkey' and datname = current_database()",
+    []
+  )
   await t.rejects(write(store, 'refused'), UNAVAILABLE)
   queryPostgres(new URL('postgres', url).href, `alter database ${database} set default_transaction_read_only = off`, [])
   // The connection that was refused is not used again: a primary that has become a standby stays one.
@@ -108,8 +123,14 @@ t.test('what a role without rights may say on the channel is not believed: it is
 
 t.test('a database that is set back beneath a node: what is revoked after that is seen, however far back it went', async t => {
   const url = createDatabase()
-  const [one, two] = [await createWorld(t, { store: await openStore(t, url) }), await createWorld(t, { store: await openStore(t, url) })]
-  const fill = (kind: string): unknown => queryPostgres(url, `insert into rules (kind, value, expires_at) select 'token', '${kind}-' || n, 9000000000000000 from generate_series(1, 12000) as n`, [])
+  const [one, two] = [
+    await createWorld(t, { store: await openStore(t, url) }), await createWorld(t, { store: await openStore(t, url) })
+  ]
+  const fill = (kind: string): unknown => queryPostgres(
+    url,
+    `insert into rules (kind, value, expires_at) select 'token', '${kind}-' || n, 9000000000000000 from generate_series(1, 12000) as n`,
+    []
+  )
   fill('before')
   const hear = async (): Promise<void> => {
     await two.store.poll()
@@ -123,11 +144,17 @@ t.test('a database that is set back beneath a node: what is revoked after that i
   await revokeToken(one.revocations, 'after', Number.MAX_SAFE_INTEGER)
   await hear()
   t.ok(two.revocations.isRevoked({ tokenId: 'after', sessionId: undefined, userId: 'a', clientId: 'b', issuedAt: 0 }))
-  t.ok(two.revocations.isRevoked({ tokenId: 'before-1', sessionId: undefined, userId: 'a', clientId: 'b', issuedAt: 0 }), 'what was dead here stays so')
+  t.ok(
+    two.revocations.isRevoked({ tokenId: 'before-1', sessionId: undefined, userId: 'a', clientId: 'b', issuedAt: 0 }),
+    'what was dead here stays so'
+  )
 
   t.equal(two.revocations.isTokenRevoked('before-1'), false, 'but is not taken for durable')
   await revokeToken(two.revocations, 'before-1', Number.MAX_SAFE_INTEGER)
-  t.same(queryPostgres(url, 'select value from rules order by seq', []), [{ value: 'after' }, { value: 'before-1' }], 'it is written again')
+  t.same(
+    queryPostgres(url, 'select value from rules order by seq', []), [{ value: 'after' }, { value: 'before-1' }],
+    'it is written again'
+  )
 })
 
 t.test('writers that wait for their turn keep no reader from asking', async t => {
@@ -141,7 +168,9 @@ t.test('writers that wait for their turn keep no reader from asking', async t =>
     await gate.pass()
   })
   await writing
-  const waiting = Array.from({ length: 30 }, () => store.transaction(async trx => await trx.selectFrom('meta').selectAll().execute()))
+  const waiting = Array.from(
+    { length: 30 }, () => store.transaction(async trx => await trx.selectFrom('meta').selectAll().execute())
+  )
   await store.poll()
   t.same(await store.read(db => db.selectFrom('users').selectAll().execute()), [])
   gate.open()

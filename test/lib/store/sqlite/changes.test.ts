@@ -4,7 +4,11 @@ import type { Test } from 'tap'
 import { createFileChanges, noteCommit } from '../../../../lib/store/sqlite/changes.js'
 
 /** A file whose version the test sets, and a stopwatch that stands still until the test moves it. */
-function createFile (t: Test): { changes: ReturnType<typeof createFileChanges>, file: { version: number, looks: number, broken: boolean }, wait: (milliseconds: number) => void } {
+function createFile (t: Test): {
+  changes: ReturnType<typeof createFileChanges>,
+  file: { version: number, looks: number, broken: boolean },
+  wait: (milliseconds: number) => void
+} {
   let now = 1_000
   t.intercept(performance, 'now', { value: () => now })
   const file = { version: 1, looks: 0, broken: false }

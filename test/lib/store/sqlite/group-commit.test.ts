@@ -6,9 +6,14 @@ import t from 'tap'
 import type { Test } from 'tap'
 import type { Store } from '../../../../lib/store/store.js'
 import { names, UNAVAILABLE, write } from '../contract.js'
-import { connectTo, createGate, createStopwatch, databaseIn, isPending, libUrl, openCaptured, openStore, startScript } from '../../support.js'
+import {
+  connectTo, createGate, createStopwatch, databaseIn, isPending, libUrl, openCaptured, openStore, startScript
+} from '../../support.js'
 
-/** The commits in the log of a database: its frames that say how large the database is after them (https://sqlite.org/fileformat2.html#walformat). */
+/**
+ * The commits in the log of a database: its frames that say how large the database is after them
+ * (https://sqlite.org/fileformat2.html#walformat).
+ */
 function countCommits (file: string): number {
   const log = readFileSync(`${file}-wal`)
   const frameSize = 24 + log.readUInt32BE(8)
@@ -39,12 +44,17 @@ async function writeNext (store: Store, name: string): Promise<number> {
 
 t.test('what is asked for in one turn of the event loop is one commit, in the order of the asking', async t => {
   const { file, store, commits } = await openFresh(t)
-  t.same(await Promise.all(Array.from({ length: 8 }, (_, index) => writeNext(store, `a${index}`))), [0, 1, 2, 3, 4, 5, 6, 7])
+  t.same(
+    await Promise.all(Array.from({ length: 8 }, (_, index) => writeNext(store, `a${index}`))), [0, 1, 2, 3, 4, 5, 6, 7]
+  )
   t.equal(commits(), 1)
   await writeNext(store, 'b')
   await writeNext(store, 'c')
   t.equal(commits(), 3, 'what is asked for after an answer is another')
-  t.same(connectTo(t, file).prepare('select name from meta order by value').pluck().all(), ['a0', 'a1', 'a2', 'a3', 'a4', 'a5', 'a6', 'a7', 'b', 'c'])
+  t.same(
+    connectTo(t, file).prepare('select name from meta order by value').pluck().all(),
+    ['a0', 'a1', 'a2', 'a3', 'a4', 'a5', 'a6', 'a7', 'b', 'c']
+  )
 })
 
 t.test('one that throws is undone alone, whatever it throws', async t => {
@@ -78,7 +88,11 @@ t.test('a group of which nothing is left is not committed', async t => {
     await trx.insertInto('meta').values({ name: 'half', value: 1 }).execute()
     throw new Error('never mind')
   })
-  for (const result of await Promise.allSettled([fail(), fail()])) t.match(result, { status: 'rejected', reason: { message: 'never mind' } })
+  for (const result of await Promise.allSettled([fail(), fail()])) {
+    t.match(
+      result, { status: 'rejected', reason: { message: 'never mind' } }
+    )
+  }
   t.same(await names(store), [])
   t.equal(commits(), 0)
 })
@@ -107,7 +121,9 @@ t.test('nobody hears of an outcome, and nobody sees a row, before the commit', a
 
 t.test('a commit that fails is told to all of its group, and leaves nothing', async t => {
   const { file, store, connection, commits } = await openFresh(t)
-  connection.exec('create table parents (id integer primary key); create table children (parent integer references parents (id) deferrable initially deferred)')
+  connection.exec(
+    'create table parents (id integer primary key); create table children (parent integer references parents (id) deferrable initially deferred)'
+  )
   const before = commits()
   const results = await Promise.allSettled([
     write(store, 'first'),
@@ -116,7 +132,11 @@ t.test('a commit that fails is told to all of its group, and leaves nothing', as
     store.transaction(trx => sql`insert into children values (1)`.execute(trx)),
     write(store, 'last')
   ])
-  for (const result of results) t.match(result, { status: 'rejected', reason: { code: 'SQLITE_CONSTRAINT_FOREIGNKEY' } })
+  for (const result of results) {
+    t.match(
+      result, { status: 'rejected', reason: { code: 'SQLITE_CONSTRAINT_FOREIGNKEY' } }
+    )
+  }
   t.equal(connection.inTransaction, false)
   t.equal(commits(), before)
   t.same(connectTo(t, file).prepare('select name from meta').all(), [])
@@ -127,7 +147,10 @@ t.test('a commit that fails is told to all of its group, and leaves nothing', as
 t.test('a full disk, where SQLite undoes a statement of one: it alone is refused', async t => {
   const { store, connection } = await openFresh(t)
   connection.pragma(`max_page_count = ${Number(connection.pragma('page_count', { simple: true }))}`)
-  const rows = Array.from({ length: 500 }, (_, i) => ({ kind: 'token' as const, value: 'x'.repeat(100) + i, issued_before: null, expires_at: i }))
+  const rows = Array.from(
+    { length: 500 },
+    (_, i) => ({ kind: 'token' as const, value: 'x'.repeat(100) + i, issued_before: null, expires_at: i })
+  )
   const results = await Promise.allSettled([
     write(store, 'first'),
     store.transaction(async trx => {
@@ -136,7 +159,13 @@ t.test('a full disk, where SQLite undoes a statement of one: it alone is refused
     }),
     write(store, 'last')
   ])
-  t.match(results, [{ status: 'fulfilled' }, { status: 'rejected', reason: { ...UNAVAILABLE, cause: { code: 'SQLITE_FULL' } } }, { status: 'fulfilled' }])
+  t.match(
+    results,
+    [
+      { status: 'fulfilled' }, { status: 'rejected', reason: { ...UNAVAILABLE, cause: { code: 'SQLITE_FULL' } } },
+      { status: 'fulfilled' }
+    ]
+  )
   t.same(await names(store), ['first', 'last'])
 })
 
@@ -145,18 +174,29 @@ t.test('a full disk, where SQLite undoes all that was begun: the group is refuse
   connection.pragma(`max_page_count = ${Number(connection.pragma('page_count', { simple: true }))}`)
   // Of a single row it keeps nothing by which it could undo that alone.
   const large = (): Promise<void> => write(store, 'x'.repeat(100_000))
-  const results = await Promise.allSettled([write(store, 'first'), write(store, 'first', 2), large(), write(store, 'last')])
-  for (const result of results.slice(0, 3)) t.match(result, { status: 'rejected', reason: { ...UNAVAILABLE, cause: { code: 'SQLITE_FULL' } } })
+  const results = await Promise.allSettled([
+    write(store, 'first'), write(store, 'first', 2), large(), write(store, 'last')
+  ])
+  for (const result of results.slice(0, 3)) {
+    t.match(
+      result, { status: 'rejected', reason: { ...UNAVAILABLE, cause: { code: 'SQLITE_FULL' } } }
+    )
+  }
   t.match(results[3], { status: 'fulfilled' })
   t.equal(connection.inTransaction, false)
   t.same(connectTo(t, file).prepare('select name from meta').pluck().all(), ['last'])
 
   const swallowed = await Promise.allSettled([
     write(store, 'first'),
-    store.transaction(trx => trx.insertInto('meta').values({ name: 'x'.repeat(100_000), value: 1 }).execute().catch(() => {})),
+    store.transaction(
+      trx => trx.insertInto('meta').values({ name: 'x'.repeat(100_000), value: 1 }).execute().catch(() => {})
+    ),
     write(store, 'more')
   ])
-  t.same(swallowed.map(({ status }) => status), ['rejected', 'rejected', 'fulfilled'], 'also where the one that met it does not tell')
+  t.same(
+    swallowed.map(({ status }) => status), ['rejected', 'rejected', 'fulfilled'],
+    'also where the one that met it does not tell'
+  )
   t.same(await names(store), ['last', 'more'])
 })
 
@@ -179,7 +219,9 @@ t.test('while another process holds the file each waits for as long as its own p
   const other = connectTo(t, file)
   other.exec('begin immediate')
   const early = [write(store, 'early 1'), write(store, 'early 2')]
-  const refused = Promise.all(early.map(writing => t.rejects(writing, { ...UNAVAILABLE, cause: { code: 'SQLITE_BUSY' } })))
+  const refused = Promise.all(early.map(
+    writing => t.rejects(writing, { ...UNAVAILABLE, cause: { code: 'SQLITE_BUSY' } })
+  ))
   t.ok(await isPending(Promise.race(early)))
   stopwatch.move(6_000)
   const late = [write(store, 'late 1'), write(store, 'late 2')]

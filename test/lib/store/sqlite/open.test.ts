@@ -6,7 +6,9 @@ import Database from 'better-sqlite3'
 import t from 'tap'
 import { openSqlite } from '../../../../lib/store/sqlite/open.js'
 import { names, testContract, UNAVAILABLE, write } from '../contract.js'
-import { connectTo, createStopwatch, databaseIn, isPending, libUrl, openCaptured, openStore, startScript } from '../../support.js'
+import {
+  connectTo, createStopwatch, databaseIn, isPending, libUrl, openCaptured, openStore, startScript
+} from '../../support.js'
 
 testContract(t, { connect: t => databaseIn(t), duplicate: 'SQLITE_CONSTRAINT_PRIMARYKEY', mistake: 'SQLITE_ERROR' })
 
@@ -52,7 +54,13 @@ t.test('ten processes that open a fresh file at once migrate it once, and all of
   const store = await openStore(t, file)
   t.equal((await names(store)).length, 10)
   const other = connectTo(t, file)
-  t.same(other.prepare('select name from kysely_migration').pluck().all(), ['0001_initial', '0002_key_life', '0003_attempts', '0004_clients', '0005_audit', '0006_administration', '0007_changes', '0008_status_lists'])
+  t.same(
+    other.prepare('select name from kysely_migration').pluck().all(),
+    [
+      '0001_initial', '0002_key_life', '0003_attempts', '0004_clients', '0005_audit', '0006_administration',
+      '0007_changes', '0008_status_lists'
+    ]
+  )
   t.equal(other.pragma('integrity_check', { simple: true }), 'ok')
 })
 
@@ -176,7 +184,9 @@ t.test('a file that cannot be a database stops the boot with one sentence that n
   const valid = join(folder, 'valid.db')
   await (await openSqlite(valid)).close()
   const bytes = readFileSync(valid)
-  writeFileSync(join(folder, 'corrupt.db'), Buffer.concat([bytes.subarray(0, 100), Buffer.alloc(bytes.length - 100, 0xa5)]))
+  writeFileSync(
+    join(folder, 'corrupt.db'), Buffer.concat([bytes.subarray(0, 100), Buffer.alloc(bytes.length - 100, 0xa5)])
+  )
   writeFileSync(join(folder, 'truncated.db'), bytes.subarray(0, 4096 + 10))
   const table: Array<[name: string, file: string, reason: RegExp]> = [
     ['text', join(folder, 'text.db'), /file is not a database/],
@@ -192,18 +202,35 @@ t.test('a file that cannot be a database stops the boot with one sentence that n
     t.match(error?.message, /^The option database \(LATCHKEY_DATABASE\) names '/, `${name}: names the option`)
     t.match(error?.message, `'${file}'`, `${name}: names the file`)
     t.match(error?.message, reason, `${name}: says why`)
-    t.match(error?.message, /; give the path of a SQLite database in a folder that exists and can be written, or ':memory:'$/, `${name}: says what is legal`)
+    t.match(
+      error?.message, /; give the path of a SQLite database in a folder that exists and can be written, or ':memory:'$/,
+      `${name}: says what is legal`
+    )
     t.notMatch(error?.message, /\n/, `${name}: one line`)
     t.ok(error?.cause, `${name}: has a cause for the log`)
   }
-  t.same(readFileSync(join(folder, 'text.db'), 'utf8'), 'This is not a database. '.repeat(100), 'what is no database is left as it was')
+  t.same(
+    readFileSync(join(folder, 'text.db'), 'utf8'), 'This is not a database. '.repeat(100),
+    'what is no database is left as it was'
+  )
 })
 
 t.test('an addon that was built for another Node.js gets the command that helps', async t => {
   const original = Database.prototype.pragma
-  Database.prototype.pragma = () => { throw new Error('was compiled against a different Node.js version using NODE_MODULE_VERSION 115') }
+  Database.prototype.pragma = () => {
+    throw new Error(
+      'was compiled against a different Node.js version using NODE_MODULE_VERSION 115'
+    )
+  }
   t.teardown(() => { Database.prototype.pragma = original })
-  await t.rejects(openSqlite(':memory:'), { message: /NODE_MODULE_VERSION 115; better-sqlite3 was not built for this version of Node.js: run `npm rebuild better-sqlite3`$/ })
+  await t.rejects(
+    openSqlite(':memory:'),
+    {
+      message:
+
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                      /NODE_MODULE_VERSION 115; better-sqlite3 was not built for this version of Node.js: run `npm rebuild better-sqlite3`$/
+    }
+  )
 })
 
 t.test('a SQLite with the WAL-reset bug is refused, and newer ones are not', async t => {

@@ -18,7 +18,10 @@ async function read (content: string | Buffer, format: UserFileFormat, size = 7)
 const LONG = 'x'.repeat(70_000)
 
 t.test('NDJSON: a line that cannot be read is one bad row', async t => {
-  const text = ['\ufeff{"username":"alice"}\r', '', '{"username":"b', 'nonsense', '[1]', '   \r', '{"username":"\u{1F600}"}', `{"username":"${LONG}"}`, '{"username":"last"}'].join('\n')
+  const text = [
+    '\ufeff{"username":"alice"}\r', '', '{"username":"b', 'nonsense', '[1]', '   \r', '{"username":"\u{1F600}"}',
+    `{"username":"${LONG}"}`, '{"username":"last"}'
+  ].join('\n')
   t.same(await read(text, 'ndjson'), [
     { line: 1, value: { username: 'alice' } },
     { line: 3, problem: 'it is not JSON' },
@@ -28,8 +31,13 @@ t.test('NDJSON: a line that cannot be read is one bad row', async t => {
     { line: 8, problem: 'it is longer than 65536 bytes' },
     { line: 9, value: { username: 'last' } }
   ])
-  const bytes = Buffer.concat([Buffer.from('{"username":"'), Buffer.from([0xFF]), Buffer.from('"}\n{"username":"b"}\n')])
-  t.same(await read(bytes, 'ndjson', 1), [{ line: 1, problem: 'it is not valid UTF-8' }, { line: 2, value: { username: 'b' } }])
+  const bytes = Buffer.concat([
+    Buffer.from('{"username":"'), Buffer.from([0xFF]), Buffer.from('"}\n{"username":"b"}\n')
+  ])
+  t.same(
+    await read(bytes, 'ndjson', 1),
+    [{ line: 1, problem: 'it is not valid UTF-8' }, { line: 2, value: { username: 'b' } }]
+  )
   t.same(await read('', 'ndjson'), [])
   t.same(await read(`${'['.repeat(60_000)}\n`, 'ndjson', 1_000), [{ line: 1, problem: 'it is not JSON' }])
 })
@@ -65,13 +73,31 @@ t.test('CSV: what may stand between quotes is never taken for rows, whatever som
   const attacker = 'attacker,hash,users:write'
   for (const [name, cell, problem] of [
     ['many lines', Buffer.from(`"evil${'\n'.repeat(10)}${attacker}\n"`), 'it has a quote that is not closed'],
-    ['no UTF-8 on the line with the quote', Buffer.concat([Buffer.from('"evil'), Buffer.from([0xFF]), Buffer.from(`\n${attacker}\n"`)]), 'it is not valid UTF-8'],
-    ['no UTF-8 on a later line', Buffer.concat([Buffer.from('"evil\n'), Buffer.from([0xFF]), Buffer.from(`\n${attacker}\n"`)]), 'it has a quote that is not closed'],
+    [
+      'no UTF-8 on the line with the quote',
+      Buffer.concat([Buffer.from('"evil'), Buffer.from([0xFF]), Buffer.from(`\n${attacker}\n"`)]),
+      'it is not valid UTF-8'
+    ],
+    [
+      'no UTF-8 on a later line',
+      Buffer.concat([Buffer.from('"evil\n'), Buffer.from([0xFF]), Buffer.from(`\n${attacker}\n"`)]),
+      'it has a quote that is not closed'
+    ],
     ['a long line', Buffer.from(`"evil${LONG}\n${attacker}\n"`), 'it is longer than 65536 bytes'],
     ['a stray quote', Buffer.from(`ca"rol,,\n${attacker}\n"x`), 'its quotes are not valid CSV']
   ] as const) {
-    const rows = await read(Buffer.concat([Buffer.from('username,password_hash,scopes\nalice,h1,\n'), cell, Buffer.from(',h2,\nbob,h3,\n')]), 'csv')
-    t.same(rows, [{ line: 2, value: { username: 'alice', password_hash: 'h1', scopes: [] } }, { line: 3, problem: `${problem}; nothing from here on was read` }], name)
+    const rows = await read(
+      Buffer.concat([Buffer.from('username,password_hash,scopes\nalice,h1,\n'), cell, Buffer.from(',h2,\nbob,h3,\n')]),
+      'csv'
+    )
+    t.same(
+      rows,
+      [
+        { line: 2, value: { username: 'alice', password_hash: 'h1', scopes: [] } },
+        { line: 3, problem: `${problem}; nothing from here on was read` }
+      ],
+      name
+    )
   }
 })
 
@@ -91,10 +117,24 @@ t.test('CSV without the names of the columns is refused, and what stands there i
 })
 
 t.test('whatever is written is read as it was, in both formats', async t => {
-  const record = fc.record({ id: fc.uuid(), username: fc.string({ unit: 'binary', minLength: 1, maxLength: 20 }).filter(text => !/[\r\n\p{Cs}]/u.test(text)), password_hash: fc.string({ minLength: 1, maxLength: 20 }), scopes: fc.array(fc.constantFrom('a', 'b:c', '"'), { maxLength: 3 }), disabled: fc.boolean(), created_at: fc.constant('2026-11-03T12:00:00.000Z') }, { noNullPrototype: true })
-  await fc.assert(fc.asyncProperty(fc.array(record, { minLength: 1, maxLength: 5 }), fc.integer({ min: 1, max: 100 }), async (users: UserRecord[], size) => {
+  const record = fc.record(
+    {
+      id: fc.uuid(),
+      username: fc.string({ unit: 'binary', minLength: 1, maxLength: 20 }).filter(text => !/[\r\n\p{Cs}]/u.test(text)),
+      password_hash: fc.string({ minLength: 1, maxLength: 20 }),
+      scopes: fc.array(fc.constantFrom('a', 'b:c', '"'), { maxLength: 3 }),
+      disabled: fc.boolean(),
+      created_at: fc.constant('2026-11-03T12:00:00.000Z')
+    },
+    { noNullPrototype: true }
+  )
+  await fc.assert(fc.asyncProperty(fc.array(
+    record, { minLength: 1, maxLength: 5 }
+  ), fc.integer({ min: 1, max: 100 }), async (users: UserRecord[], size) => {
     for (const format of ['ndjson', 'csv'] as const) {
-      const text = formatUsers(users.slice(0, 2), format, { isFirst: true }) + formatUsers(users.slice(2), format, { isFirst: false })
+      const text = formatUsers(
+        users.slice(0, 2), format, { isFirst: true }
+      ) + formatUsers(users.slice(2), format, { isFirst: false })
       const values = (await read(text, format, size)).map(row => (row as { value: UserRecord }).value)
       t.strictSame(values, users)
     }
