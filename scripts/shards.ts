@@ -16,10 +16,7 @@ const QUICK: Record<string, readonly string[]> = {
   lib: ['lib'],
   routes: ['routes'],
   plugins: ['plugins'],
-  // It stops database servers, which others in its process would notice.
-  'copy-failures': ['commands/copy-failures.test.ts'],
   commands: ['commands', 'cli.test.ts'],
-  hosts: ['hosts'],
   examples: ['examples', 'testing', 'client/client.test.ts', 'dockerfile.test.ts'],
   standards: [
     'standards',
@@ -43,13 +40,45 @@ const FOREIGN: Record<string, readonly string[]> = {
   foreign: ['foreign']
 }
 
-/** What `npm run test:all` adds besides: programs that may be missing, and what must have a process of its own. */
+/**
+ * What `npm run test:all` adds besides: life beside the plugins of others, programs that may be missing, and what must
+ * have a process of its own.
+ */
 const SLOW: Record<string, readonly string[]> = {
+  hosts: ['hosts'],
+  // It stops database servers, which others in its process would notice.
+  'copy-failures': ['commands/copy-failures.test.ts'],
   bench: ['bench/contenders.test.ts'],
   'hot-path': ['hot-path/requests.test.ts'],
   allocations: ['hot-path/allocations.test.ts'],
   timing: ['plugins/timing.test.ts']
 }
+
+/** What `npm run test:postgres` runs a second time, on PostgreSQL: the tests whose requests reach the store. */
+const POSTGRES: Record<string, readonly string[]> = {
+  routes: ['routes'],
+  plugins: ['plugins'],
+  rest: [
+    'service',
+    'standards',
+    'lib/ledger/audit.test.ts',
+    'lib/sessions/limit.test.ts',
+    'lib/status-lists',
+    'lib/throttle/attempts.test.ts'
+  ]
+}
+
+/** Tests in those folders that never reach the store, or that measure time. */
+const WITHOUT_STORE = [
+  'plugins/content-types.test.ts',
+  'plugins/load-shedding.test.ts',
+  'plugins/not-found.test.ts',
+  'plugins/timing.test.ts',
+  'plugins/validation.test.ts',
+  'routes/openapi.test.ts',
+  'routes/server-metadata.test.ts',
+  'standards/coverage.test.ts'
+]
 
 /** Folders whose files other commands run. */
 const ELSEWHERE = ['shards', 'faults']
@@ -70,14 +99,28 @@ export async function listTests (root: string): Promise<string[]> {
   return files.filter(file => file.endsWith('.test.ts') && !file.includes('node_modules')).sort()
 }
 
-/** Reads the test tree and returns what each entry holds, and which files no entry holds. */
-export async function planShards (root: string): Promise<{ shards: Shard[], left: string[] }> {
+/** What each entry holds. */
+interface Plan {
+  /** The entries that hold each test once. */
+  shards: Shard[]
+  /** The entries that run tests again on PostgreSQL. */
+  again: Shard[]
+  /** The test files that no entry holds. */
+  left: string[]
+}
+
+/** Reads the test tree. */
+export async function planShards (root: string): Promise<Plan> {
   const files = (await listTests(root)).filter(file => !isIn(file, ELSEWHERE))
   const foreign = plan('foreign', FOREIGN, files)
   const slow = plan('all', SLOW, files)
   const rest = files.filter(file => ![...foreign, ...slow].some(shard => shard.files.includes(file)))
   const shards = [...plan('quick', QUICK, rest), ...slow, ...foreign]
-  return { shards, left: files.filter(file => !shards.some(shard => shard.files.includes(file))) }
+  return {
+    shards,
+    again: plan('postgres', POSTGRES, files.filter(file => !isIn(file, WITHOUT_STORE))),
+    left: files.filter(file => !shards.some(shard => shard.files.includes(file)))
+  }
 }
 
 function plan (command: string, names: Record<string, readonly string[]>, files: readonly string[]): Shard[] {
@@ -99,10 +142,10 @@ export function renderShard ({ name, files }: Shard): string {
 }
 
 if (process.argv[1] === import.meta.filename) {
-  const { shards, left } = await planShards('.')
+  const { shards, again, left } = await planShards('.')
   if (left.length > 0) throw new Error(`No entry of scripts/shards.ts contains ${left.join(', ')}: add them to one`)
   await rm('test/shards', { recursive: true, force: true })
-  for (const shard of shards) {
+  for (const shard of [...shards, ...again]) {
     const file = join('test/shards', `${shard.name}.test.ts`)
     await mkdir(join(file, '..'), { recursive: true })
     await writeFile(file, renderShard(shard))
