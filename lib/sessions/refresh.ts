@@ -1,5 +1,5 @@
 import type { User } from '../../schemas/host.js'
-import { assertCurrent } from '../clients/clients.js'
+import { assertCurrent } from '../clients/rows.js'
 import type { Client } from '../clients/clients.js'
 import { LatchkeyError } from '../errors.js'
 import { FIRST_PARTY } from '../identity/client-ids.js'

@@ -1,0 +1,118 @@
+import { CLIENT_ID_PREFIX } from '../../schemas/clients.js'
+import type { ClientGrant } from '../../schemas/grants.js'
+import { LatchkeyError } from '../errors.js'
+import { createId } from '../identity/ids.js'
+import { assertKnownScopes, assertMayGrant, formatScope, parseScope } from '../identity/scopes.js'
+import { closeSessions, inSteps } from '../revocation/session-ending.js'
+import { toMoment } from '../store/columns.js'
+import type { ClientsTable } from '../store/tables.js'
+import { isLimited } from '../users/authority.js'
+import type { Principal } from '../users/authority.js'
+import type { ClientsContext } from './context.js'
+import { findClientNameProblem } from './names.js'
+import { requireRow, toClient } from './rows.js'
+import type { Client } from './rows.js'
+import { createSecret, hashSecret } from './secrets.js'
+
+/** A client to add. */
+export interface NewClient {
+  name: string
+  scopes?: readonly string[]
+  grants?: readonly ClientGrant[]
+}
+
+/** A client, with the secret that it was just given. */
+export interface ClientWithSecret {
+  client: Client
+  secret: string
+}
+
+/** `Clients.add`. */
+export async function addClient (
+  { clock, ledger, catalogue }: ClientsContext,
+  { name, scopes = [], grants = ['client_credentials'] }: NewClient,
+  by: Principal
+): Promise<ClientWithSecret> {
+  assertKnown(catalogue, scopes, by)
+  assertMayManage(by, scopes)
+  const problem = findClientNameProblem(name)
+  if (problem !== undefined) throw new LatchkeyError('invalid_request', { message: problem })
+  const now = clock.now()
+  const secret = createSecret()
+  const row: ClientsTable = {
+    // Ours, random, and in the order of the milliseconds in which they are made.
+    id: CLIENT_ID_PREFIX + createId(now).replaceAll('-', ''),
+    name,
+    secret_hash: hashSecret(secret),
+    secret_changed_at: now,
+    scope: formatScope(parseScope(formatScope(scopes))),
+    grants: [...new Set(grants)].sort().join(' '),
+    created_at: now,
+    updated_at: now
+  }
+  const client = toClient(row)
+  await ledger.write(async ({ trx, record }) => {
+    await trx.insertInto('clients').values(row).execute()
+    await record({
+      type: 'client_added',
+      actor: by,
+      subject: row.id,
+      details: { name, scopes: client.scopes, grants: client.grants }
+    })
+  })
+  return { client, secret }
+}
+
+/** `Clients.rotateSecret`. */
+export async function rotateSecret (
+  { revocations }: ClientsContext, id: string, by: Principal
+): Promise<ClientWithSecret> {
+  const secret = createSecret()
+  const client = await revocations.write(async ({ trx, revoke, now, record }) => {
+    const row = await requireRow(trx, id)
+    assertMayManage(by, parseScope(row.scope))
+    // Two changes in one millisecond are two all the same: what authenticated before the first must not pass for
+    // the second.
+    const changed = {
+      secret_hash: hashSecret(secret),
+      secret_changed_at: Math.max(now, toMoment(row.secret_changed_at) + 1),
+      updated_at: now
+    }
+    await trx.updateTable('clients').set(changed).where('id', '=', id).execute()
+    await revoke.client(id)
+    await record({ type: 'client_secret_rotated', actor: by, subject: id })
+    return toClient({ ...row, ...changed })
+  })
+  return { client, secret }
+}
+
+/** `Clients.remove`. */
+export async function removeClient ({ revocations }: ClientsContext, id: string, by: Principal): Promise<Client> {
+  return await inSteps(revocations, async write => {
+    const { trx, record } = write
+    const client = toClient(await requireRow(trx, id))
+    assertMayManage(by, client.scopes)
+    const step = await closeSessions(write, { clientId: id })
+    if ('more' in step) return step
+    await trx.deleteFrom('clients').where('id', '=', id).execute()
+    const details = { name: client.name, sessions: step.result }
+    await record({ type: 'client_removed', actor: by, subject: id, details })
+    return { result: client }
+  })
+}
+
+function assertKnown (catalogue: ClientsContext['catalogue'], scopes: readonly string[], by: Principal): void {
+  try {
+    assertKnownScopes(scopes, catalogue)
+  } catch (cause) {
+    throw isLimited(by) ? new LatchkeyError('invalid_scope', { cause }) : cause
+  }
+}
+
+/**
+ * The holder of a client's secret has its scopes, so a user or a client cannot give a secret that carries more than
+ * their own token.
+ */
+function assertMayManage (by: Principal, scopes: readonly string[]): void {
+  if (isLimited(by)) assertMayGrant(by.scopes ?? [], scopes)
+}

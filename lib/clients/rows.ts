@@ -1,0 +1,76 @@
+import type { Selectable } from 'kysely'
+import { CLIENT_GRANTS } from '../../schemas/grants.js'
+import type { ClientGrant } from '../../schemas/grants.js'
+import { LatchkeyError } from '../errors.js'
+import { parseScope } from '../identity/scopes.js'
+import { toMoment, toText } from '../store/columns.js'
+import type { ClientsTable, Queryable } from '../store/tables.js'
+
+/** A machine client, without its secret. Everything but the secret stays as it was made. */
+export interface Client {
+  id: string
+  name: string
+  /** The most that any token made for this client carries. */
+  scopes: string[]
+  grants: ClientGrant[]
+  /** Milliseconds. */
+  createdAt: number
+  /** Milliseconds. */
+  secretChangedAt: number
+}
+
+/** Returns the row with this id, or undefined. */
+export async function findRow (db: Queryable, id: string): Promise<Selectable<ClientsTable> | undefined> {
+  return await db.selectFrom('clients').selectAll().where('id', '=', id).executeTakeFirst()
+}
+
+/** Returns the row with this id, or throws `not_found`. */
+export async function requireRow (db: Queryable, id: string): Promise<Selectable<ClientsTable>> {
+  const row = await findRow(db, id)
+  if (row === undefined) throw new LatchkeyError('not_found', { message: 'There is no such client.' })
+  return row
+}
+
+/**
+ * Sorts after every id of ours. A damaged id that is not text sorts after all text, and no cursor could get past it.
+ */
+const LAST_ID = '\u{10FFFF}'
+
+/** Which clients to list. */
+export interface ClientListQuery {
+  after?: string
+  limit?: number
+}
+
+/** `Clients.list`. */
+export async function listClients (
+  db: Queryable, { after = '', limit = 100 }: ClientListQuery
+): Promise<Client[]> {
+  const rows = await db.selectFrom('clients').selectAll()
+    .where('id', '>', after).where('id', '<', LAST_ID).orderBy('id').limit(limit).execute()
+  return rows.map(toClient)
+}
+
+/** Throws `invalid_client` where a client was removed, or got another secret, since it authenticated. */
+export async function assertCurrent (db: Queryable, { id, secretChangedAt }: Client): Promise<void> {
+  const row = await db.selectFrom('clients').select('secret_changed_at').where('id', '=', id).executeTakeFirst()
+  if (row === undefined || toMoment(row.secret_changed_at) !== secretChangedAt) {
+    throw new LatchkeyError('invalid_client')
+  }
+}
+
+/** Returns the client that a row stores. */
+export function toClient (row: Selectable<ClientsTable>): Client {
+  return {
+    id: row.id,
+    name: toText(row.name),
+    scopes: parseScope(row.scope),
+    grants: toText(row.grants).split(' ').filter(isClientGrant),
+    createdAt: toMoment(row.created_at),
+    secretChangedAt: toMoment(row.secret_changed_at)
+  }
+}
+
+function isClientGrant (name: string): name is ClientGrant {
+  return (CLIENT_GRANTS as readonly string[]).includes(name)
+}
