@@ -25,7 +25,7 @@ export type Prepared = Pick<Grant, 'scopes' | 'claims'>
 const MAX_CLAIMS_LENGTH = 2_048
 
 /** From an account and a session to what is handed out. */
-export interface Grants {
+export interface Issuing {
   /**
    * The scopes of the token to be, and the host's claims for it: asked for before the transaction, which must not wait
    * for somebody else's code, and before the refresh token is rotated, which must not be lost to a failure of that
@@ -41,13 +41,13 @@ export interface Grants {
  * @param refreshKeys - the first one makes the refresh tokens.
  * @param status - undefined: the tokens refer to no status list.
  */
-export function createGrants (
+export function createIssuing (
   { claims, refreshKeys, status }: {
     claims: ClaimsHook | undefined
     refreshKeys: readonly [Buffer, ...Buffer[]]
     status: StatusReferences | undefined
   }
-): Grants {
+): Issuing {
   return {
     async prepare (user, granted, scope) {
       const scopes = narrowScope(granted, scope)

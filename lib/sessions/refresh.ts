@@ -9,7 +9,7 @@ import type { Write } from '../revocation/writing.js'
 import { endSession } from '../revocation/session-ending.js'
 import { accountChanged, dateOf } from './context.js'
 import type { SessionContext } from './context.js'
-import type { Grant, Grants, Prepared } from './issued.js'
+import type { Grant, Issuing, Prepared } from './issued.js'
 import { findAuthentic, isLive, standingOf } from './refresh-verdict.js'
 import { findSession, noteUse, rotateSession } from './rows.js'
 import type { SessionRow } from './rows.js'
@@ -39,7 +39,7 @@ export type Refresh =
   (refreshToken: string, request?: { client?: Client, scope?: string, address?: string }) => Promise<Grant>
 
 /** Makes `Sessions.refresh`. */
-export function createRefresh (context: SessionContext, { prepare, toGrant }: Grants): Refresh {
+export function createRefresh (context: SessionContext, { prepare, toGrant }: Issuing): Refresh {
   const {
     store, clock, follower, revocations, users, builtInUsers, claims, refreshKeys, status, refreshIdleTtl, refreshGrace
   } = context

@@ -5,7 +5,7 @@ import type { Principal } from '../users/authority.js'
 import { LatchkeyError } from '../errors.js'
 import { HOST } from '../ledger/events.js'
 import type { NewEvent } from '../ledger/events.js'
-import { createGrants } from './issued.js'
+import { createIssuing } from './issued.js'
 import { assertMayGrant } from '../identity/scopes.js'
 import { closeSessions, endOtherSessions, endSession, inSteps } from '../revocation/session-ending.js'
 import type { SessionContext } from './context.js'
@@ -92,7 +92,7 @@ function endedEvents (userId: string, sessions: number, by: Actor): NewEvent[] {
 /** Creates the sessions over the store. All lifetimes are milliseconds. */
 export function createSessions (context: SessionContext): Sessions {
   const { store, clock, ledger, revocations, users, builtInUsers, claims, refreshKeys, status } = context
-  const grants = createGrants({ claims, refreshKeys, status })
+  const issuing = createIssuing({ claims, refreshKeys, status })
 
   /** What the host's accounts may do is asked before the transaction: it must not wait for somebody else's code. */
   async function assertMayEnd (userId: string, by: Principal): Promise<void> {
@@ -105,8 +105,8 @@ export function createSessions (context: SessionContext): Sessions {
   }
 
   return {
-    start: createStart(context, grants),
-    refresh: createRefresh(context, grants),
+    start: createStart(context, issuing),
+    refresh: createRefresh(context, issuing),
 
     async identify (refreshToken) {
       const found = await store.read(db => findAuthentic(db, refreshKeys, refreshToken))

@@ -10,7 +10,7 @@ import type { Place, Settle } from '../throttle/throttle.js'
 import type { StoredUser } from '../users/stored-user.js'
 import { accountChanged, dateOf } from './context.js'
 import type { SessionContext } from './context.js'
-import type { Grant, Grants } from './issued.js'
+import type { Grant, Issuing } from './issued.js'
 import { makeRoom } from './limit.js'
 import { createSessionRow } from './rows.js'
 
@@ -30,7 +30,7 @@ export type Start =
   (user: User & Partial<Pick<StoredUser, 'passwordChangedAt'>>, request?: StartRequest) => Promise<Grant>
 
 /** Makes `Sessions.start`. */
-export function createStart (context: SessionContext, { prepare, toGrant }: Grants): Start {
+export function createStart (context: SessionContext, { prepare, toGrant }: Issuing): Start {
   const { clock, revocations, builtInUsers, status, maxSessions, sessionTtl, refreshIdleTtl } = context
   return async function start (user, { client, askedAt = clock.now(), scope, userAgent, address, place, settle } = {}) {
     const clientId = client?.id ?? FIRST_PARTY
