@@ -24,6 +24,15 @@ export type Prepared = Pick<Grant, 'scopes' | 'claims'>
  */
 const MAX_CLAIMS_LENGTH = 2_048
 
+/** What a grant is made of. */
+interface GrantParts {
+  session: SessionRow
+  user: User
+  prepared: Prepared
+  /** Milliseconds. */
+  issuedAt: number
+}
+
 /** From an account and a session to what is handed out. */
 export interface Issuing {
   /**
@@ -32,8 +41,7 @@ export interface Issuing {
    * code. Throws `invalid_scope` where `scope` asks for more than `granted`.
    */
   prepare (user: User, granted: readonly string[], scope: string | undefined): Promise<Prepared>
-  /** @param issuedAt - milliseconds. */
-  toGrant (session: SessionRow, user: User, prepared: Prepared, issuedAt: number): Grant
+  toGrant (parts: GrantParts): Grant
 }
 
 /**
@@ -65,7 +73,7 @@ export function createIssuing (
       }
     },
 
-    toGrant (session, user, { scopes, claims }, issuedAt) {
+    toGrant ({ session, user, prepared: { scopes, claims }, issuedAt }) {
       return {
         user,
         sessionId: session.id,

@@ -67,7 +67,7 @@ export function createRefresh (context: SessionContext, { prepare, toGrant }: Is
     const issuedAt = dateOf(context, { askedAt, now })
     if (standing === 'retry') {
       await noteUse(trx, session.id, now)
-      return { grant: toGrant(session, user, prepared, issuedAt) }
+      return { grant: toGrant({ session, user, prepared, issuedAt }) }
     }
 
     const rotated = {
@@ -82,7 +82,7 @@ export function createRefresh (context: SessionContext, { prepare, toGrant }: Is
     // One that began before status lists were switched on.
     const place = session.status_list === null ? await status?.give(trx, now) : undefined
     if (place !== undefined) await trx.updateTable('sessions').set(place).where('id', '=', session.id).execute()
-    return { grant: toGrant({ ...session, ...rotated, ...place }, user, prepared, issuedAt) }
+    return { grant: toGrant({ session: { ...session, ...rotated, ...place }, user, prepared, issuedAt }) }
   }
 
   return async function refresh (refreshToken, { client, scope, address } = {}) {

@@ -68,7 +68,7 @@ export function createStart (context: SessionContext, { prepare, toGrant }: Issu
       await trx.insertInto('sessions').values(session).execute()
       const actor = asUser(account.id, session.address)
       await record({ type: 'login', actor, subject: account.id, sessionId: session.id, clientId })
-      return { result: toGrant(session, account, prepared, issuedAt) }
+      return { result: toGrant({ session, user: account, prepared, issuedAt }) }
     })
     if (grant === undefined) throw new LatchkeyError('invalid_credentials')
     return grant
