@@ -82,7 +82,9 @@ export function createIssuing (
         claims,
         issuedAt,
         status: status?.claimOf(session),
-        refreshToken: formatRefreshToken(refreshKeys[0], session.nonce, session.id, session.generation),
+        refreshToken: formatRefreshToken({
+          key: refreshKeys[0], nonce: session.nonce, sessionId: session.id, generation: session.generation
+        }),
         refreshExpiresAt: Math.min(session.idle_expires_at, session.expires_at)
       }
     }

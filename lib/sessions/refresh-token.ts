@@ -16,7 +16,12 @@ const LENGTH = 16 + 6 + 32
  * not stored, so a retry gets the same successor, and a leaked database mints nothing: the MAC key comes from the
  * service's secret and the session's random nonce. 256 bits of MAC: RFC 6749 section 10.10.
  */
-export function formatRefreshToken (key: Buffer, nonce: string, sessionId: string, generation: number): string {
+export function formatRefreshToken ({ key, nonce, sessionId, generation }: {
+  key: Buffer
+  nonce: string
+  sessionId: string
+  generation: number
+}): string {
   const name = nameOf(sessionId, generation)
   return PREFIX + Buffer.concat([name, macOf(key, nonce, name)]).toString('base64url')
 }

@@ -49,7 +49,9 @@ function mutations (original: string): fc.Arbitrary<string> {
 }
 
 const KEY = Buffer.alloc(32, 1)
-const REFRESH_TOKEN = formatRefreshToken(KEY, 'nonce', createId(Date.UTC(2026, 1, 1)), 7)
+const REFRESH_TOKEN = formatRefreshToken({
+  key: KEY, nonce: 'nonce', sessionId: createId(Date.UTC(2026, 1, 1)), generation: 7
+})
 
 t.test('a refresh token: every session and generation comes back as it was', async () => {
   fc.assert(fc.property(fc.uint8Array({
@@ -58,7 +60,7 @@ t.test('a refresh token: every session and generation comes back as it was', asy
     bytes, nonce, session, generation
   ) => {
     const key = Buffer.from(bytes)
-    const token = formatRefreshToken(key, nonce, session, generation)
+    const token = formatRefreshToken({ key, nonce, sessionId: session, generation })
     const parts = parseRefreshToken(token)
     return parts?.sessionId === session && parts.generation === generation && isAuthentic([KEY, key], nonce, parts)
   }), options)

@@ -5,6 +5,7 @@ import { formatRefreshToken, isAuthentic, parseRefreshToken } from '../../../lib
 const KEY = Buffer.alloc(32, 1)
 const NONCE = 'nonce'
 const SESSION = createId(Date.UTC(2026, 1, 1))
+const PARTS = { key: KEY, nonce: NONCE, sessionId: SESSION }
 
 function accepts (token: string, keys = [KEY], nonce = NONCE): boolean {
   const parts = parseRefreshToken(token)
@@ -13,17 +14,17 @@ function accepts (token: string, keys = [KEY], nonce = NONCE): boolean {
 
 t.test('what was formatted is parsed and authentic', async t => {
   for (const generation of [0, 1, 2, 255, 256, 2 ** 32, 2 ** 48 - 1]) {
-    const token = formatRefreshToken(KEY, NONCE, SESSION, generation)
+    const token = formatRefreshToken({ ...PARTS, generation })
     t.match(token, /^lkr_[A-Za-z0-9_-]{72}$/)
     t.match(parseRefreshToken(token), { sessionId: SESSION, generation })
     t.equal(accepts(token), true)
-    t.equal(formatRefreshToken(KEY, NONCE, SESSION, generation), token, 'and derived: the same each time')
+    t.equal(formatRefreshToken({ ...PARTS, generation }), token, 'and derived: the same each time')
   }
-  t.throws(() => formatRefreshToken(KEY, NONCE, SESSION, 2 ** 48), 'what does not fit')
+  t.throws(() => formatRefreshToken({ ...PARTS, generation: 2 ** 48 }), 'what does not fit')
 })
 
 t.test('each flipped bit of the decoded bytes makes it another token', async t => {
-  const bytes = Buffer.from(formatRefreshToken(KEY, NONCE, SESSION, 7).slice(4), 'base64url')
+  const bytes = Buffer.from(formatRefreshToken({ ...PARTS, generation: 7 }).slice(4), 'base64url')
   let accepted = 0
   for (let bit = 0; bit < bytes.length * 8; bit++) {
     const flipped = Buffer.from(bytes)
@@ -35,7 +36,7 @@ t.test('each flipped bit of the decoded bytes makes it another token', async t =
 })
 
 t.test('each flipped bit of the text, and each other character, is refused', async t => {
-  const token = formatRefreshToken(KEY, NONCE, SESSION, 7)
+  const token = formatRefreshToken({ ...PARTS, generation: 7 })
   const accepted: string[] = []
   for (let position = 0; position < token.length; position++) {
     for (let code = 0; code < 256; code++) {
@@ -50,7 +51,7 @@ t.test('each flipped bit of the text, and each other character, is refused', asy
 t.test('no second spelling is parsed', async t => {
   // A token whose bytes give both characters in which the alphabets of base64 differ.
   const token = Array.from(
-    { length: 200 }, (_, i) => formatRefreshToken(KEY, NONCE, SESSION, i)
+    { length: 200 }, (_, i) => formatRefreshToken({ ...PARTS, generation: i })
   ).find(text => /-/.test(text) && /_.*_/.test(text)) ?? ''
   const table: Array<[name: string, text: string]> = [
     ['base64 instead of base64url', 'lkr_' + token.slice(4).replaceAll('-', '+').replaceAll('_', '/')],
@@ -78,15 +79,18 @@ t.test('what is no UUID in front is no token', async t => {
 })
 
 t.test('another key, another nonce, another session: another MAC', async t => {
-  const token = formatRefreshToken(KEY, NONCE, SESSION, 1)
+  const token = formatRefreshToken({ ...PARTS, generation: 1 })
   const other = Buffer.alloc(32, 2)
   t.equal(accepts(token, [other]), false)
   t.equal(accepts(token, []), false)
   t.equal(accepts(token, [KEY], 'nonce '), false)
   t.equal(accepts(token, [other, KEY]), true, 'a list: each of them')
   const macs = [
-    token, formatRefreshToken(KEY, NONCE, SESSION, 2), formatRefreshToken(other, NONCE, SESSION, 1),
-    formatRefreshToken(KEY, 'other', SESSION, 1), formatRefreshToken(KEY, NONCE, createId(1), 1)
+    token,
+    formatRefreshToken({ ...PARTS, generation: 2 }),
+    formatRefreshToken({ ...PARTS, generation: 1, key: other }),
+    formatRefreshToken({ ...PARTS, generation: 1, nonce: 'other' }),
+    formatRefreshToken({ ...PARTS, generation: 1, sessionId: createId(1) })
   ].map(text => text.slice(-43))
   t.equal(new Set(macs).size, macs.length)
 })

@@ -82,7 +82,9 @@ t.test('the rules of a refresh, as a table', async t => {
       const { nonce } = await world.store.read(
         db => db.selectFrom('sessions').select('nonce').where('id', '=', grant.sessionId).executeTakeFirstOrThrow()
       )
-      const refreshing = world.sessions.refresh(formatRefreshToken(REFRESH_KEY, nonce, grant.sessionId, presented))
+      const refreshing = world.sessions.refresh(formatRefreshToken({
+        key: REFRESH_KEY, nonce, sessionId: grant.sessionId, generation: presented
+      }))
       if (typeof outcome === 'number') {
         t.equal(generationOf((await refreshing).refreshToken), outcome)
         t.equal(isDead(world, grant), false)
@@ -208,9 +210,14 @@ t.test('what is no refresh token of ours is refused in the same words, and ends 
     ['of another service', foreign.grant.refreshToken],
     [
       'of a session that is not there',
-      formatRefreshToken(REFRESH_KEY, 'nonce', '019a0000-0000-7000-8000-000000000000', 1)
+      formatRefreshToken({
+        key: REFRESH_KEY, nonce: 'nonce', sessionId: '019a0000-0000-7000-8000-000000000000', generation: 1
+      })
     ],
-    ['with another nonce', formatRefreshToken(REFRESH_KEY, 'nonce', grant.sessionId, 1)],
+    [
+      'with another nonce',
+      formatRefreshToken({ key: REFRESH_KEY, nonce: 'nonce', sessionId: grant.sessionId, generation: 1 })
+    ],
     ['longer', grant.refreshToken + 'A'],
     ['with a blank', grant.refreshToken + ' '],
     ['a JWT', 'eyJhbGciOiJub25lIn0.e30.'],
