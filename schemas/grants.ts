@@ -3,17 +3,17 @@ import type { Static, TObject } from 'typebox'
 import { Password, RefreshToken, Username } from './common.js'
 import { EXAMPLE } from './examples.js'
 
-/** What a grant type is, for everything that lists it. `lib/grants/` has a file for each, with what it does. */
+/** Describes a grant type for everything that lists it. `lib/grants/` has a file for each, with its code. */
 interface GrantTypeDescription {
-  /** Its own members of the body. `scope` and the credentials of the client belong to every grant type. */
+  /** The members of the body. Every grant type also has `scope` and the credentials of the client. */
   parameters: TObject
-  /** The entry in the `grants` of a registered client that allows it. */
+  /** A registered client may use the grant type if its `grants` contain this entry. */
   allowedBy: string
   /** Whether only a registered client may use it. */
   needsClient: boolean
   /** Whether its credentials can be guessed. If so, the rate limit counts each attempt. */
   isGuessable: boolean
-  /** Whether the server's metadata list it. */
+  /** Whether the server metadata lists it. */
   isListed: boolean
   example: { summary: string, value: object }
 }
@@ -24,7 +24,7 @@ const TABLE = {
     allowedBy: 'password',
     needsClient: false,
     isGuessable: true,
-    // RFC 9700 section 2.4. First-party apps know of it.
+    // RFC 9700 section 2.4 rules this grant type out, so it is not advertised. First-party apps know about it.
     isListed: false,
     example: {
       summary: 'A user logs in',
@@ -33,7 +33,7 @@ const TABLE = {
   },
   refresh_token: {
     parameters: Type.Object({ refresh_token: RefreshToken }),
-    // Every client that can start a session can go on with it.
+    // Every client that can start a session can also refresh it.
     allowedBy: 'password',
     needsClient: false,
     // Many people may refresh from one address.
@@ -48,11 +48,11 @@ const TABLE = {
     parameters: Type.Object({}),
     allowedBy: 'client_credentials',
     needsClient: true,
-    // A client's secret is random. A client may ask as often as it likes.
+    // A client's secret is random, so nothing can be guessed, and a client may ask as often as it likes.
     isGuessable: false,
     isListed: true,
     example: {
-      summary: 'A machine client, for itself',
+      summary: 'A machine client gets a token of its own',
       value: { client_id: EXAMPLE.clientId, client_secret: EXAMPLE.clientSecret }
     }
   }
@@ -61,7 +61,7 @@ const TABLE = {
 /** A `grant_type` of `POST /token`. */
 export type GrantTypeName = keyof typeof TABLE
 
-/** The members that a grant type needs, and those that every grant type may have. */
+/** The members of a body for a grant type: those that it needs, and the optional `scope`. */
 export type GrantParameters<Name extends GrantTypeName> =
   Static<typeof TABLE[Name]['parameters']> & { readonly scope?: string }
 
@@ -72,14 +72,14 @@ export type ClientGrantTypeName =
 /** Every grant type. */
 export const GRANT_TYPES = Object.keys(TABLE) as GrantTypeName[]
 
-/** The row of the table for `name`. */
+/** Returns the description of a grant type. */
 export function describeGrantType (name: GrantTypeName): GrantTypeDescription {
   return TABLE[name]
 }
 
-/** What a client may be registered for. */
+/** An entry in the `grants` of a registered client. */
 export type ClientGrant = typeof TABLE[GrantTypeName]['allowedBy']
 
-/** The same as a list, sorted. */
+/** Every entry that `grants` can have, sorted. */
 export const CLIENT_GRANTS: readonly ClientGrant[] =
   [...new Set(GRANT_TYPES.map(name => TABLE[name].allowedBy))].sort()

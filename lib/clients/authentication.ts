@@ -4,7 +4,7 @@ import { anonymous } from '../ledger/events.js'
 import type { Throttle } from '../throttle/throttle.js'
 import type { Client, Clients } from './clients.js'
 
-/** What a request to an OAuth endpoint brings of its client. */
+/** The parts of a request to an OAuth endpoint that identify its client. */
 export interface ClientRequest {
   address: string
   /** The `Authorization` header. */
@@ -14,15 +14,16 @@ export interface ClientRequest {
   countAttempt: () => Promise<void>
 }
 
-/** Makes the authentication of clients at the OAuth endpoints: RFC 6749 section 2.3. */
+/** Creates the function that authenticates clients at the OAuth endpoints: RFC 6749 section 2.3. */
 export function createClientAuthentication ({ clients, throttle }: {
   clients: Pick<Clients, 'authenticate' | 'find'>
   throttle: Throttle
 }) {
   /**
-   * Returns the registered client that a request authenticates as, or undefined if it names none: a first-party app.
-   * Throws `invalid_client` in the same words and time whatever was wrong, `invalid_request`, or a 429 if too many
-   * failed from there.
+   * Returns the registered client that a request authenticates as. Returns undefined for a first-party app, which names
+   * no client. Throws `invalid_client`, which does not reveal what was wrong, neither by its text nor by its timing.
+   * Throws `invalid_request` if the request has two sets of credentials, or a 429 after too many failures from its
+   * network.
    */
   return async function authenticateClient ({
     address, authorization, body, countAttempt
@@ -32,11 +33,11 @@ export function createClientAuthentication ({ clients, throttle }: {
     const { id, secret } = credentials
     const client = await clients.authenticate(id, secret)
     const own = throttle.clientBucket(id, address)
-    // Nothing is written for a client with the right secret, however often it authenticates.
+    // A client with the right secret and no failures causes no write, however often it authenticates.
     if (client !== null && await throttle.isClean(own)) return client
 
     const subject = client?.id ?? (await clients.find(id))?.id
-    // This comes before the answer, whether the secret is right or not: a blocked bucket must not reveal which.
+    // Count the attempt whether the secret is right or not, because a blocked bucket must not reveal which it is.
     await countAttempt()
     const bucket = client === null ? await throttle.findFailureBucket(subject, address) : own
     const who = {

@@ -11,44 +11,46 @@ import { matchesHash } from './secrets.js'
 
 export type { Client } from './rows.js'
 
-/** What a client asks for when it wants an access token of its own. */
+/** A request of a client for an access token of its own. */
 interface ClientTokenRequest {
   scope?: string
   address?: string
 }
 
 /**
- * The registered machine clients. What takes rights away kills the tokens that have them, before its promise resolves.
+ * The registered machine clients. A call that takes rights away kills the tokens that carry them before its promise
+ * resolves.
  *
- * A user or a client (`by`) that adds, changes or removes a client gets `insufficient_scope` if the client has built-in
- * scopes that its own token lacks (see `assertMayGrant`). The command line and the host app may do all of it.
+ * A user or a client (`by`) that adds, changes or removes a client gets `insufficient_scope` if that client has built-in
+ * scopes that the token of `by` lacks (see `assertMayGrant`). The command line and the host app may manage all clients.
  */
 export interface Clients {
-  /** The client whose id and secret these are, or null; in the same time whether the id or the secret is wrong. */
+  /** Returns the client, or null. It takes the same time whether the id or the secret is wrong. */
   authenticate (id: string, secret: string): Promise<Client | null>
+  /** Returns the client with this id, or null. */
   find (id: string): Promise<Client | null>
-  /** All clients, the oldest first, those after the id `after`; at most `limit`. */
+  /** Lists clients, oldest first. */
   list (page?: ClientListQuery): Promise<Client[]>
   /**
-   * Adds a client. Its secret is given this once. Throws a RangeError for an unknown scope, or `invalid_scope` if `by`
-   * is a user or a client. Throws `invalid_request` for a bad name.
+   * Adds a client and returns its secret, which cannot be read again. An unknown scope throws `invalid_scope` if `by` is
+   * a user or a client, otherwise a RangeError. A bad name throws `invalid_request`.
    */
   add (client: NewClient, by?: Principal): Promise<ClientWithSecret>
   /**
-   * Gives a new secret. The old one, and every access token made before, are dead. Sessions go on with the new one.
-   * Throws `not_found`.
+   * Replaces the secret. The old secret and all access tokens issued before are dead. Sessions continue, and are
+   * refreshed with the new secret. Throws `not_found`.
    */
   rotateSecret (id: string, by?: Principal): Promise<ClientWithSecret>
-  /** Deletes the client, with every session and token. Throws `not_found`. */
+  /** Deletes the client with all its sessions and tokens. Throws `not_found`. */
   remove (id: string, by?: Principal): Promise<Client>
   /**
-   * Returns what an access token of the client's own may say: RFC 6749 section 4.4. Throws `invalid_scope`, or
-   * `invalid_client` if the client was changed since it authenticated.
+   * Returns the grant for an access token of the client's own: RFC 6749 section 4.4. Throws `invalid_scope`, or
+   * `invalid_client` if the client was removed or got a new secret since it authenticated.
    */
   issue (client: Client, request?: ClientTokenRequest): Promise<AccessGrant>
 }
 
-/** Creates the registered clients over the store. */
+/** Creates the registered clients. */
 export function createClients (context: ClientsContext): Clients {
   const { store } = context
   return {

@@ -21,7 +21,7 @@ export interface NewClient {
   grants?: readonly ClientGrant[]
 }
 
-/** A client, with the secret that it was just given. */
+/** A client with its new secret. */
 export interface ClientWithSecret {
   client: Client
   secret: string
@@ -40,7 +40,7 @@ export async function addClient (
   const now = clock.now()
   const secret = createSecret()
   const row: ClientsTable = {
-    // Ours, random, and in the order of the milliseconds in which they are made.
+    // Latchkey chooses the id. Ids are random, and sort by the millisecond in which they were created.
     id: CLIENT_ID_PREFIX + createId(now).replaceAll('-', ''),
     name,
     secret_hash: hashSecret(secret),
@@ -71,8 +71,8 @@ export async function rotateSecret (
   const client = await revocations.write(async ({ trx, revoke, now, record }) => {
     const row = await requireRow(trx, id)
     assertMayManage(by, parseScope(row.scope))
-    // Two changes in one millisecond are two all the same: what authenticated before the first must not pass for
-    // the second.
+    // Two changes in the same millisecond get different times, because a request that authenticated with the first
+    // secret must not pass for a request with the second.
     const changed = {
       secret_hash: hashSecret(secret),
       secret_changed_at: Math.max(now, toMoment(row.secret_changed_at) + 1),
@@ -110,8 +110,8 @@ function assertKnown (catalogue: ClientsContext['catalogue'], scopes: readonly s
 }
 
 /**
- * The holder of a client's secret has its scopes, so a user or a client cannot give a secret that carries more than
- * their own token.
+ * Throws `insufficient_scope` if `by` is a user or a client whose token lacks one of these built-in scopes. The holder
+ * of a client's secret has the client's scopes, so `by` could gain scopes by managing the client.
  */
 function assertMayManage (by: Principal, scopes: readonly string[]): void {
   if (isLimited(by)) assertMayGrant(by.scopes ?? [], scopes)

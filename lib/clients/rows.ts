@@ -6,11 +6,11 @@ import { parseScope } from '../identity/scopes.js'
 import { toMoment, toText } from '../store/columns.js'
 import type { ClientsTable, Queryable } from '../store/tables.js'
 
-/** A machine client, without its secret. Everything but the secret stays as it was made. */
+/** A machine client, without its secret. Only the secret can change. */
 export interface Client {
   id: string
   name: string
-  /** The most that any token made for this client carries. */
+  /** No token for this client carries any other scope. */
   scopes: string[]
   grants: ClientGrant[]
   /** Milliseconds. */
@@ -32,13 +32,16 @@ export async function requireRow (db: Queryable, id: string): Promise<Selectable
 }
 
 /**
- * Sorts after every id of ours. A damaged id that is not text sorts after all text, and no cursor could get past it.
+ * Sorts after every id that Latchkey creates. A damaged id that is not text sorts after all text, and no cursor gets
+ * past it.
  */
 const LAST_ID = '\u{10FFFF}'
 
-/** Which clients to list. */
+/** Which clients to list. The list is sorted by id, so the oldest client comes first. */
 export interface ClientListQuery {
+  /** Only clients after this id. Default: all. */
   after?: string
+  /** The maximum number of clients. Default: 100. */
   limit?: number
 }
 
@@ -51,7 +54,7 @@ export async function listClients (
   return rows.map(toClient)
 }
 
-/** Throws `invalid_client` where a client was removed, or got another secret, since it authenticated. */
+/** Throws `invalid_client` if the client was removed or got a new secret since it authenticated. */
 export async function assertCurrent (db: Queryable, { id, secretChangedAt }: Client): Promise<void> {
   const row = await db.selectFrom('clients').select('secret_changed_at').where('id', '=', id).executeTakeFirst()
   if (row === undefined || toMoment(row.secret_changed_at) !== secretChangedAt) {

@@ -6,17 +6,20 @@ import type { GrantHandler, GrantServices, Issued, Requester } from './grant-han
 import { password } from './password.js'
 import { refreshToken } from './refresh-token.js'
 
-/** What each grant type of `schemas/grants.ts` does. */
+/** The handler of each grant type in `schemas/grants.ts`. */
 const HANDLERS: { readonly [Name in GrantTypeName]: GrantHandler<Name> } = {
   password,
   refresh_token: refreshToken,
   client_credentials: clientCredentials
 }
 
-/** The body of `POST /token`, which its schema has checked. */
+/** The body of `POST /token`, after validation against its schema. */
 export type TokenBody = Readonly<Record<string, unknown>>
 
-/** The grant type that a body names. FastAPI's form for passwords, and its clients, name none. */
+/**
+ * Returns the grant type that a body names. A body with a username and no grant type means a password, because FastAPI's
+ * password form and its clients send none.
+ */
 function nameOf ({ grant_type: name, username }: TokenBody): unknown {
   return name ?? (username === undefined ? undefined : 'password')
 }
@@ -29,14 +32,14 @@ function lacks (member: string): LatchkeyError {
   return new LatchkeyError('invalid_request', { message: `The body lacks the member '${member}'.` })
 }
 
-/** Whether the rate limit counts a request with this body. It does if the body names no grant type that we know. */
+/** Whether the rate limit counts a request with this body. It also counts bodies without a known grant type. */
 export function isGuess (body: TokenBody): boolean {
   const name = nameOf(body)
   return !isGrantType(name) || describeGrantType(name).isGuessable
 }
 
 /**
- * Makes the function that exchanges a body for a grant: RFC 6749 section 3.2.
+ * Creates the function that exchanges a body for a grant: RFC 6749 section 3.2.
  * @param disabled - the grant types that the options switch off.
  */
 export function createExchange (services: GrantServices, disabled: readonly GrantTypeName[]) {

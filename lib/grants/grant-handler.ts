@@ -5,25 +5,25 @@ import type { LogIn, Sender } from '../sessions/login.js'
 import type { Sessions } from '../sessions/sessions.js'
 import type { AccessGrant } from '../tokens/tokens.js'
 
-/** What `POST /token` hands out. There is a refresh token only if there is a session. */
+/** What `POST /token` issues. It has a refresh token only if there is a session. */
 export type Issued = AccessGrant & Partial<Pick<Grant, 'refreshToken'>>
 
-/** What the grant types work with. */
+/** The services behind the grant types. */
 export interface GrantServices {
   logIn: LogIn
   sessions: Pick<Sessions, 'refresh'>
   clients: Pick<Clients, 'issue'>
 }
 
-/** Who asks. `client` has authenticated. It is undefined for a first-party app. */
+/** The sender of a request. `client` has authenticated. It is undefined for a first-party app. */
 export interface Requester<Registered = Client | undefined> {
   client: Registered
   sender: Sender
 }
 
 /**
- * Exchanges the parameters of a grant type for a grant. It runs only if the client may use the grant type and all its
- * parameters are there.
+ * Exchanges the parameters of a grant type for a grant. It runs only if the client may use the grant type and all
+ * required parameters are present.
  */
 export type GrantHandler<Name extends GrantTypeName> =
   (
