@@ -21,8 +21,9 @@ interface ClientTokenRequest {
  * The registered machine clients. A call that takes rights away kills the tokens that carry them before its promise
  * resolves.
  *
- * A user or a client (`by`) that adds, changes or removes a client gets `insufficient_scope` if that client has built-in
- * scopes that the token of `by` lacks (see `assertMayGrant`). The command line and the host app may manage all clients.
+ * A user or a client (`by`) that adds, changes or removes a client gets `insufficient_scope` if that client has
+ * built-in scopes that the token of `by` lacks (see `assertMayGrant`). The command line and the host app may manage all
+ * clients.
  */
 export interface Clients {
   /** Returns the client, or null. It takes the same time whether the id or the secret is wrong. */
@@ -32,8 +33,8 @@ export interface Clients {
   /** Lists clients, oldest first. */
   list (page?: ClientListQuery): Promise<Client[]>
   /**
-   * Adds a client and returns its secret, which cannot be read again. An unknown scope throws `invalid_scope` if `by` is
-   * a user or a client, otherwise a RangeError. A bad name throws `invalid_request`.
+   * Adds a client and returns its secret, which cannot be read again. An unknown scope throws `invalid_scope` if `by`
+   * is a user or a client, otherwise a RangeError. A bad name throws `invalid_request`.
    */
   add (client: NewClient, by?: Principal): Promise<ClientWithSecret>
   /**

@@ -17,8 +17,8 @@ const HANDLERS: { readonly [Name in GrantTypeName]: GrantHandler<Name> } = {
 export type TokenBody = Readonly<Record<string, unknown>>
 
 /**
- * Returns the grant type that a body names. A body with a username and no grant type means a password, because FastAPI's
- * password form and its clients send none.
+ * Returns the grant type that a body names. A body with a username and no grant type means a password, because
+ * FastAPI's password form and its clients send none.
  */
 function nameOf ({ grant_type: name, username }: TokenBody): unknown {
   return name ?? (username === undefined ? undefined : 'password')

@@ -8,7 +8,7 @@ import type { Store } from '../store/store.js'
 import type { Clock } from '../time/clock.js'
 import type { Users } from '../users/users.js'
 
-/** What the sessions work with. All lifetimes are milliseconds. */
+/** The services and settings behind the sessions. All lifetimes are in milliseconds. */
 export interface SessionContext {
   store: Store
   clock: Clock
@@ -16,12 +16,15 @@ export interface SessionContext {
   follower: Follower
   revocations: Revocations
   users: UserDirectory
-  /** The built-in table if `users` is that. It can be read inside a transaction, and the host's accounts cannot. */
+  /**
+   * The built-in users, which can be read inside a transaction. Undefined if `users` is the host's directory, which
+   * cannot.
+   */
   builtInUsers: Users | undefined
   claims: ClaimsHook | undefined
-  /** The first one signs. */
+  /** The first key makes refresh tokens. Tokens of all keys are accepted. */
   refreshKeys: readonly [Buffer, ...Buffer[]]
-  /** Undefined: no status list has them. */
+  /** Undefined if no status list has the tokens. */
   status: StatusReferences | undefined
   /** How many sessions a user may have. */
   maxSessions: number
@@ -31,8 +34,8 @@ export interface SessionContext {
 }
 
 /**
- * Returns when a token counts as issued. The host's accounts are asked before the transaction, and a rule written since
- * then must kill the token. The built-in ones are read inside it, after every earlier rule.
+ * Returns when a token counts as issued. The host's directory is asked before the transaction, so a rule written since
+ * then must kill the token. The built-in users are read inside the transaction, after every earlier rule.
  */
 export function dateOf (
   { builtInUsers }: Pick<SessionContext, 'builtInUsers'>, { askedAt, now }: { askedAt: number, now: number }
@@ -40,7 +43,7 @@ export function dateOf (
   return builtInUsers === undefined ? askedAt : now
 }
 
-/** The error of a login or a refresh whose account changed at the same moment. */
+/** Creates the error for a login or a refresh whose account changed at the same moment. */
 export function accountChanged (): LatchkeyError {
   return new LatchkeyError('account_changed', { retryAfter: 1 })
 }

@@ -8,29 +8,30 @@ import { findAuthentic, isLive, standingOf } from './refresh-verdict.js'
 import type { Store } from '../store/store.js'
 import type { Tokens } from '../tokens/tokens.js'
 
-/** Whether the one who asks may know of the tokens of this client: RFC 7662 section 4. */
+/** Whether the caller may introspect the tokens of this client: RFC 7662 section 4. */
 export type MayKnow = (clientId: string) => boolean
 
-/** The scope that lets its holder know of every token. */
+/** The scope whose holder may introspect every token. */
 export const KNOWS_ALL = 'tokens:introspect'
 
-/** A client may know of its own tokens, or of all if it has the scope for that. */
+/** A client may introspect its own tokens, or all tokens if it has the scope `KNOWS_ALL`. */
 export function mayClientKnow ({ id, scopes }: Client): MayKnow {
   return scopes.includes(KNOWS_ALL) ? () => true : clientId => clientId === id
 }
 
-/** Says whether a token is live. */
+/** Introspects tokens. */
 export interface Inspector {
   /**
-   * Looks at an access or a refresh token, and changes nothing. Not live, and told in the same words: what is expired,
-   * revoked or unknown, and what `mayKnow` keeps from the one who asks. Throws a 503 where it cannot be told.
+   * Returns whether an access or refresh token is live, and what it contains. It changes nothing. The answer is the
+   * same for expired, revoked and unknown tokens, and for tokens that `mayKnow` hides from the caller. Throws a 503 if
+   * it cannot find out.
    */
   inspect (token: string, mayKnow: MayKnow): Promise<IntrospectResponse>
 }
 
 const INACTIVE: IntrospectResponse = Object.freeze({ active: false })
 
-/** Creates the inspector. All lifetimes are milliseconds. */
+/** Creates the inspector. All lifetimes are in milliseconds. */
 export function createInspector ({ store, clock, tokens, users, refreshKeys, refreshGrace, issuer }: {
   store: Store
   clock: Clock
@@ -41,8 +42,8 @@ export function createInspector ({ store, clock, tokens, users, refreshKeys, ref
   issuer: string
 }): Inspector {
   /**
-   * As the guards see it: a session that ended and a user who was disabled have left rules. Undefined: no guard would
-   * let it pass.
+   * Decides as the guards do. They find an ended session or a disabled user by the rule that this left. Returns
+   * undefined if every guard would reject the token.
    */
   async function inspectAccessToken (token: string, mayKnow: MayKnow): Promise<IntrospectResponse | undefined> {
     try {
@@ -56,8 +57,8 @@ export function createInspector ({ store, clock, tokens, users, refreshKeys, ref
   }
 
   /**
-   * As a refresh would: the predecessor is live within its grace, because it gets its successor. A client that lost
-   * that answer, and were told that its token is dead, would throw its user out.
+   * Decides as a refresh would. The predecessor is live within its grace period, because a refresh exchanges it for its
+   * successor. If a client had lost that response and then read here that its token is dead, it would log its user out.
    */
   async function inspectRefreshToken (token: string, mayKnow: MayKnow): Promise<IntrospectResponse> {
     const found = await store.read(db => findAuthentic(db, refreshKeys, token))
@@ -86,8 +87,8 @@ export function createInspector ({ store, clock, tokens, users, refreshKeys, ref
 
   return {
     async inspect (token, mayKnow) {
-      // Never both: the two kinds cannot be mistaken for each other, and a hint could only save work that is not worth
-      // saving.
+      // The two kinds of tokens cannot be mistaken for each other. The work that `token_type_hint` could save is too
+      // little to matter.
       return await inspectAccessToken(token, mayKnow) ?? await inspectRefreshToken(token, mayKnow)
     }
   }

@@ -6,21 +6,21 @@ import type { SessionRow } from './rows.js'
 import type { StatusReferences } from '../status-lists/references.js'
 import type { AccessGrant } from '../tokens/tokens.js'
 
-/** What a login or a refresh may hand out: all that an access token says, and the session's refresh token. */
+/** What a login or a refresh issues: the content of an access token, and the session's refresh token. */
 export interface Grant extends AccessGrant {
   user: User
   sessionId: string
   refreshToken: string
-  /** Milliseconds; when the refresh token stops working if it is not used. */
+  /** Milliseconds. When the refresh token expires if it is not used. */
   refreshExpiresAt: number
 }
 
-/** What is asked for before a transaction that makes a grant. */
+/** The part of a grant that may need the code of the host: see `Issuing.prepare`. */
 export type Prepared = Pick<Grant, 'scopes' | 'claims'>
 
 /**
- * Characters of JSON. A browser drops a cookie of more than 4,096 bytes (RFC 6265bis section 5.6), and a third is added
- * by base64.
+ * Characters of JSON. A browser drops a cookie of more than 4,096 bytes (RFC 6265bis section 5.6), and base64 adds a
+ * third.
  */
 const MAX_CLAIMS_LENGTH = 2_048
 
@@ -33,21 +33,22 @@ interface GrantParts {
   issuedAt: number
 }
 
-/** From an account and a session to what is handed out. */
+/** Makes grants from accounts and sessions. */
 export interface Issuing {
   /**
-   * The scopes of the token to be, and the host's claims for it: asked for before the transaction, which must not wait
-   * for somebody else's code, and before the refresh token is rotated, which must not be lost to a failure of that
-   * code. Throws `invalid_scope` where `scope` asks for more than `granted`.
+   * Returns the scopes of the new access token, and the host's claims for it. If the host has claims, call this before
+   * the transaction, because the transaction must not wait for the host's code. That is also before the refresh token
+   * is rotated, because a failure of that code must not lose the refresh token. Throws `invalid_scope` if `scope` asks
+   * for more than `granted`.
    */
   prepare (user: User, granted: readonly string[], scope: string | undefined): Promise<Prepared>
   toGrant (parts: GrantParts): Grant
 }
 
 /**
- * Creates the grants of one instance.
- * @param refreshKeys - the first one makes the refresh tokens.
- * @param status - undefined: the tokens refer to no status list.
+ * Creates the functions that make grants.
+ * @param refreshKeys - the first key makes the refresh tokens.
+ * @param status - undefined if the tokens refer to no status list.
  */
 export function createIssuing (
   { claims, refreshKeys, status }: {
@@ -64,7 +65,8 @@ export function createIssuing (
         const length = JSON.stringify(added).length
         if (length > MAX_CLAIMS_LENGTH) {
           throw new RangeError(
-            `The option claims gave ${length} characters of JSON: with more than ${MAX_CLAIMS_LENGTH} a token does not fit into a cookie`
+            `The option claims returned ${length} characters of JSON, but a token fits into a cookie only with up to ` +
+            `${MAX_CLAIMS_LENGTH}: return fewer or shorter claims`
           )
         }
         return { scopes, claims: added }

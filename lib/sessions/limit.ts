@@ -7,9 +7,9 @@ import { toMoment } from '../store/columns.js'
  * Makes room for one more session of a user, as part of the login. If there are `max` or more, it ends the least
  * recently used ones. It decides inside the transaction, so logins at the same moment cannot exceed the limit.
  *
- * A step reads a bounded number of sessions, in any order, and ends those that have enough more recently used ones
- * beside them. Compared with all sessions, the same ones would end. Each ended session that may have a live token needs
- * a rule of its own. A rule for the user would also kill the tokens of the sessions that stay.
+ * A step reads a bounded number of sessions, in any order. It ends each one that has at least `max - 1` more recently
+ * used ones among those it read, which it would also have among all sessions. Each ended session that may have a live
+ * token needs a rule of its own. A rule for the user would also kill the tokens of the sessions that stay.
  */
 export async function makeRoom (write: WriteStep, userId: string, max: number): Promise<Step<undefined>> {
   const { trx, revoke, now, record, progress } = write
@@ -29,7 +29,7 @@ export async function makeRoom (write: WriteStep, userId: string, max: number): 
   return { result: undefined }
 }
 
-/** Sorts live sessions first, and the most recently used ones first among them. */
+/** Sorts live sessions before expired ones, and then the most recently used ones first. */
 function byUse (now: number) {
   const endOf = (session: Ending): number => Math.min(session.expires_at, session.idle_expires_at)
   return function compare (a: Ending, b: Ending): number {

@@ -5,7 +5,7 @@ import { formatScope, parseScope } from '../identity/scopes.js'
 import { isMoment, toMoment, toNullableText, toText } from '../store/columns.js'
 import type { Queryable } from '../store/tables.js'
 
-/** A live session, as its owner may see it. Times are milliseconds. */
+/** A live session, as its owner may see it. Times are in milliseconds. */
 export interface Session {
   id: string
   clientId: string
@@ -25,9 +25,9 @@ export interface SessionListQuery {
 }
 
 /**
- * The live sessions of a user, the last used first. It reads a bounded number of rows, whatever is in the store. A user
- * has more sessions only if they began under another limit, until the next login. Then the list holds any of them,
- * because no index has the order of their use: each refresh would have to write to it.
+ * Returns the live sessions of a user, most recently used first. It reads a bounded number of rows, whatever is in the
+ * store. A user has more sessions only if they began under another limit, and only until the next login. Then the list
+ * has an arbitrary part of them, because no index sorts sessions by their use. Each refresh would have to write to it.
  */
 export async function listSessions (
   db: Queryable, { userId, currentId }: SessionListQuery, now: number
@@ -63,8 +63,8 @@ function isAhead (value: unknown, now: number): boolean {
 }
 
 /**
- * A session as the routes show it.
- * @param currentId - the session that the request belongs to, if it belongs to one.
+ * Returns a session as the routes show it.
+ * @param currentId - the session that the request belongs to, if any.
  */
 export function toSessionView (session: Session, currentId: string | undefined): Static<typeof SessionView> {
   return {

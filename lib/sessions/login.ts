@@ -27,28 +27,28 @@ interface Credentials {
 }
 
 /**
- * Checks the password and begins a session. Throws `invalid_credentials`, in the same words and time whatever was
- * wrong, or `too_many_failures`.
+ * Checks the password and begins a session. Throws `invalid_credentials`, which does not reveal what was wrong, neither
+ * by its text nor by its timing, or `too_many_failures`.
  */
 export type LogIn = (credentials: Credentials, sender: Sender) => Promise<Grant>
 
-/** Makes the login. */
+/** Creates the login. */
 export function createLogin ({ users, builtInUsers, sessions, follower, throttle, clock }: {
   users: UserDirectory
-  /** The built-in table if `users` is that. */
+  /** The built-in users. Undefined if `users` is the host's directory. */
   builtInUsers: Users | undefined
   sessions: Pick<Sessions, 'identify' | 'start'>
   follower: Pick<Follower, 'refresh'>
   throttle: Throttle
   clock: Clock
 }): LogIn {
-  /** The live session that a request carries. */
+  /** Returns the id of the live session that a refresh token belongs to, if any. */
   async function findSession (refreshToken: string | undefined): Promise<string | undefined> {
     const session = refreshToken === undefined ? undefined : await sessions.identify(refreshToken)
     return session?.live === true ? session.sessionId : undefined
   }
 
-  /** The host's directory looks at the password in the same call, so its account has no id before. */
+  /** The host's directory finds the account and checks the password in one call, so the account has no id before. */
   async function findAccount (username: string): Promise<LoginAccount<User>> {
     return await builtInUsers?.findForLogin(username) ?? {
       id: null,
@@ -57,12 +57,12 @@ export function createLogin ({ users, builtInUsers, sessions, follower, throttle
   }
 
   return async function logIn ({ username, password, scope, client }, { address, userAgent, refreshToken }) {
-    // What other processes have revoked up to now is older than the account that is read from here on.
+    // Reads what other processes have revoked up to now. All of it is older than the account that is read next.
     await follower.refresh()
     const askedAt = clock.now()
     const account = await findAccount(username)
     const bucket = await throttle.findLoginBucket(username, { address, sessionId: await findSession(refreshToken) })
-    // The subject is the account's id, never the typed text: people type passwords into the field of the name.
+    // The subject is the account's id and never the typed text, because people type passwords into the username field.
     const who = {
       actor: anonymous(address), subject: account.id, clientId: client?.id ?? null, failure: 'login_failed'
     } as const

@@ -8,7 +8,10 @@ import type { Sessions } from './sessions.js'
 /** The tokens of a request that logs out. */
 interface Held {
   accessToken: string | undefined
-  /** Undefined too if the request has an `Authorization` header: a bad header must not borrow the cookie's session. */
+  /**
+   * Also undefined if the request has an `Authorization` header, because a request with a bad header must not act on
+   * the session of its cookie.
+   */
   refreshToken: string | undefined
   address: string
 }
@@ -16,22 +19,22 @@ interface Held {
 /** Which sessions end. */
 type LogoutTarget = 'this' | 'others' | 'all'
 
-/** The session that a request speaks for. A token of an older system speaks for a user without a session. */
-type Spoken =
+/** The session that a request acts for. With a token of an older system, a request acts for a user without one. */
+type HeldSession =
   | { userId: string, sessionId: string, live: boolean }
   | { userId: string, sessionId: undefined, live: true, claims: AccessTokenClaims }
 
 /** Ends sessions on behalf of a browser. */
 export interface Logout {
-  /** Does nothing if the tokens speak for no session. Throws `user_required` for a machine client's own token. */
+  /** Does nothing if the tokens belong to no session. Throws `user_required` for a machine client's own token. */
   logOut (target: LogoutTarget, held: Held): Promise<void>
   /** Ends the session that a browser leaves when it logs in again: ASVS 5.0 7.2.4. */
   leave (refreshToken: string, address: string): Promise<void>
 }
 
-/** Makes the logout. */
+/** Creates the logout. */
 export function createLogout ({ sessions, tokens }: { sessions: Sessions, tokens: Pick<Tokens, 'verify'> }): Logout {
-  async function identify (accessToken: string): Promise<Spoken | undefined> {
+  async function identify (accessToken: string): Promise<HeldSession | undefined> {
     try {
       const { id: userId, sessionId, clientId, claims } = await tokens.verify(accessToken)
       if (isClient({ id: userId, clientId })) throw new LatchkeyError('user_required')
@@ -44,13 +47,13 @@ export function createLogout ({ sessions, tokens }: { sessions: Sessions, tokens
   }
 
   /** A registered client ends its session at POST /revoke, where it authenticates. */
-  async function identifyFirstParty (refreshToken: string): Promise<Spoken | undefined> {
+  async function identifyFirstParty (refreshToken: string): Promise<HeldSession | undefined> {
     const session = await sessions.identify(refreshToken)
     return session?.clientId === FIRST_PARTY ? session : undefined
   }
 
-  /** The access token decides. If it has died, the refresh token does. */
-  async function findSession ({ accessToken, refreshToken }: Held): Promise<Spoken | undefined> {
+  /** The access token decides. If it is no longer valid, the refresh token decides. */
+  async function findSession ({ accessToken, refreshToken }: Held): Promise<HeldSession | undefined> {
     return (accessToken === undefined ? undefined : await identify(accessToken)) ??
       (refreshToken === undefined ? undefined : await identifyFirstParty(refreshToken))
   }
@@ -61,7 +64,8 @@ export function createLogout ({ sessions, tokens }: { sessions: Sessions, tokens
       if (session === undefined) return
       const { userId, sessionId } = session
       const by = asUser(userId, held.address)
-      // An expired session ends no other session. But one of its own access tokens may have outlived it.
+      // An expired session cannot end others. It can still be ended, because an access token of it may have outlived
+      // it.
       if (target === 'others') {
         if (session.live) await sessions.endOthers(userId, sessionId, by)
       } else if (target === 'all' && session.live) await sessions.endAll(userId, by)

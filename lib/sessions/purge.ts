@@ -7,7 +7,7 @@ import { readMeta } from '../store/meta.js'
 import type { Store } from '../store/store.js'
 import type { Tables } from '../store/tables.js'
 
-/** How many sessions one transaction deletes. Each is in half a dozen indexes. */
+/** How many sessions one transaction deletes. Each session is in half a dozen indexes. */
 const STEP = 100
 
 /** Deletes up to `limit` sessions like `deleteSessions`, but in steps. Requests are served between the steps. */
@@ -20,11 +20,11 @@ export async function purgeSessions (store: Store, clock: Clock, limit: number):
 }
 
 /**
- * Deletes up to `limit` sessions that are over, with their access tokens, for more than a day, and the status lists
- * that spoke of no others; tells whether there may be more.
+ * Deletes up to `limit` sessions that have been over, with their access tokens, for more than a day, and the status
+ * lists that have no other sessions. Returns whether there may be more.
  */
 async function deleteSessions (trx: Transaction<Tables>, now: number, limit: number): Promise<boolean> {
-  // An access token may outlive its session: what ends the session must still find it.
+  // An access token may outlive its session, and it must stay possible to find the session and end it.
   const over = now - RULE_RETENTION - await readMeta(trx, 'access_token_ttl')
   const rows = await trx
     .selectFrom('sessions')

@@ -1,7 +1,7 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { parse, stringify } from 'uuid'
 
-/** What a refresh token says: which session, and which of its rotations. */
+/** The content of a refresh token: its session, and the generation of the session that it belongs to. */
 export interface RefreshTokenParts {
   sessionId: string
   generation: number
@@ -12,9 +12,10 @@ const PREFIX = 'lkr_'
 const LENGTH = 16 + 6 + 32
 
 /**
- * The refresh token of a session's generation: `lkr_` and base64url of session id, generation and MAC. It is derived,
- * not stored, so a retry gets the same successor, and a leaked database mints nothing: the MAC key comes from the
- * service's secret and the session's random nonce. 256 bits of MAC: RFC 6749 section 10.10.
+ * Returns the refresh token of a generation of a session: `lkr_`, then session id, generation and MAC in base64url. It
+ * is derived and not stored, so a retry gets the same successor. A leaked database cannot make tokens, because the key
+ * of the MAC is derived from the service's secret and the session's random nonce. The MAC has 256 bits: RFC 6749
+ * section 10.10.
  */
 export function formatRefreshToken ({ key, nonce, sessionId, generation }: {
   key: Buffer
@@ -27,8 +28,8 @@ export function formatRefreshToken ({ key, nonce, sessionId, generation }: {
 }
 
 /**
- * Splits a refresh token, or returns undefined: for another length, alphabet or prefix, and for a second spelling of
- * the same bytes.
+ * Splits a refresh token into its parts. Returns undefined if its length, alphabet or prefix is wrong, or if it is a
+ * second spelling of the same bytes.
  */
 export function parseRefreshToken (token: string): RefreshTokenParts | undefined {
   if (token.length !== PREFIX.length + LENGTH * 4 / 3 || !token.startsWith(PREFIX)) return undefined
@@ -37,7 +38,7 @@ export function parseRefreshToken (token: string): RefreshTokenParts | undefined
   try {
     return { sessionId: stringify(bytes.subarray(0, 16)), generation: bytes.readUIntBE(16, 6), mac: bytes.subarray(22) }
   } catch {
-    return undefined // The first 16 bytes are no UUID.
+    return undefined // The first 16 bytes are not a UUID.
   }
 }
 

@@ -4,8 +4,8 @@ import type { SessionRow } from './rows.js'
 import type { Queryable } from '../store/tables.js'
 
 /**
- * The session whose refresh token this is, and which of its generations; undefined where no key of ours made it. The
- * session may be over.
+ * Returns the session of a refresh token, which may be over, and the generation of the token. Returns undefined if none
+ * of the keys made the token.
  */
 export async function findAuthentic (
   db: Queryable,
@@ -26,9 +26,9 @@ export function isLive (session: SessionRow, now: number): boolean {
 }
 
 /**
- * What a refresh token of this generation is worth. `retry`: the immediate predecessor within the grace. Its successor
- * was never used, or the session would be two generations on: whoever asks may be the owner, asking again. `reused`:
- * anything older.
+ * Returns what a refresh token of this generation is worth. `retry` is the immediate predecessor within the grace
+ * period. Its successor was never used, because otherwise the session would be two generations ahead. So the sender may
+ * be the owner, who tries again. `reused` is any other generation.
  */
 export function standingOf (
   session: SessionRow,

@@ -15,20 +15,20 @@ import { findSession, noteUse, rotateSession } from './rows.js'
 import type { SessionRow } from './rows.js'
 
 /**
- * What a refresh decided inside its transaction. Refusals are thrown outside it, because inside they would undo the end
+ * What a refresh decided inside its transaction. Refusals are thrown outside it. Thrown inside, they would undo the end
  * of the session.
  */
 type Outcome =
   | { grant: Grant }
   | { refused: 'invalid' | 'scope' | 'changed' }
 
-/** What a refresh has to decide. */
+/** What a refresh decides on. */
 interface Question {
   session: SessionRow
   user: User
-  /** That of the refresh token. */
+  /** The generation of the refresh token. */
   generation: number
-  /** Undefined: the request asks for more than was granted. */
+  /** Undefined if the request asks for more than was granted. */
   prepared: Prepared | undefined
   /** Milliseconds. */
   askedAt: number
@@ -38,15 +38,18 @@ interface Question {
 export type Refresh =
   (refreshToken: string, request?: { client?: Client, scope?: string, address?: string }) => Promise<Grant>
 
-/** Makes `Sessions.refresh`. */
+/** Creates `Sessions.refresh`. */
 export function createRefresh (context: SessionContext, { prepare, toGrant }: Issuing): Refresh {
   const {
     store, clock, follower, revocations, users, builtInUsers, claims, refreshKeys, status, refreshIdleTtl, refreshGrace
   } = context
-  /** Whether code of the host must run before the transaction. Everything else is read once, inside it. */
+  /** Whether the host's code must run, before the transaction. Everything else is read once, inside it. */
   const asksHost = builtInUsers === undefined || claims !== undefined
 
-  /** What the account may still have of what the session was granted. Undefined if the request asks for more. */
+  /**
+   * Prepares a grant of the scopes that the session was granted and the account still has. Returns undefined if the
+   * request asks for more, or if there is no account.
+   */
   async function prepareFor (
     session: SessionRow, account: User | null, scope: string | undefined
   ): Promise<Prepared | undefined> {
@@ -61,8 +64,8 @@ export function createRefresh (context: SessionContext, { prepare, toGrant }: Is
     if (standing === 'reused') return 'end'
 
     if (prepared === undefined) return { refused: 'scope' }
-    // The account has lost a scope since the host was asked, so what was prepared is more than it has. Nothing has
-    // changed yet, and the client can ask again.
+    // The account has lost a scope since the host was asked, so the prepared grant has more than the account. Nothing
+    // was written yet, so the client can try again.
     if (!prepared.scopes.every(name => user.scopes.includes(name))) return { refused: 'changed' }
     const issuedAt = dateOf(context, { askedAt, now })
     if (standing === 'retry') {
@@ -76,10 +79,10 @@ export function createRefresh (context: SessionContext, { prepare, toGrant }: Is
       last_used_at: now,
       idle_expires_at: Math.min(now + refreshIdleTtl, session.expires_at)
     }
-    // The store runs one writer at a time, so this race cannot be lost. If an engine broke that promise, it still must
-    // not give two successors.
+    // The store runs one writer at a time, so this race cannot be lost. Even if an engine broke that promise, one token
+    // must not get two successors.
     if (!await rotateSession(trx, session, rotated)) return { refused: 'invalid' }
-    // One that began before status lists were switched on.
+    // The session may have begun before status lists were switched on.
     const place = session.status_list === null ? await status?.give(trx, now) : undefined
     if (place !== undefined) await trx.updateTable('sessions').set(place).where('id', '=', session.id).execute()
     return { grant: toGrant({ session: { ...session, ...rotated, ...place }, user, prepared, issuedAt }) }
@@ -87,11 +90,11 @@ export function createRefresh (context: SessionContext, { prepare, toGrant }: Is
 
   return async function refresh (refreshToken, { client, scope, address } = {}) {
     const found = await store.read(db => findAuthentic(db, refreshKeys, refreshToken))
-    // Whoever keeps sending the token of a dead session must not keep the only writer busy.
+    // A client that keeps sending the token of a dead session must not keep the only writer busy.
     if (found === undefined || !isLive(found.session, clock.now())) throw new LatchkeyError('invalid_refresh_token')
     const { session: known, generation } = found
     if (known.client_id !== (client?.id ?? FIRST_PARTY)) throw new LatchkeyError('invalid_refresh_token')
-    // Everything that this store knows up to now is older than what is asked from here on.
+    // Reads what is in the store up to now. All of it is older than the answers of the host from here on.
     await follower.refresh()
     const askedAt = clock.now()
     const account = asksHost ? await users.find(known.user_id) : null

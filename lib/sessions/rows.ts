@@ -7,7 +7,7 @@ import { createStatement } from '../store/statement.js'
 import type { Queryable, SessionsTable } from '../store/tables.js'
 import type { Place } from '../throttle/throttle.js'
 
-/** A row of the sessions. */
+/** A row of the table `sessions`. */
 export type SessionRow = Selectable<SessionsTable>
 
 const selectSession = createStatement((db, { id }: { id: string }) =>
@@ -66,7 +66,10 @@ const updateSession = createStatement(
       .where('ended_at', 'is', null)
 )
 
-/** Gives a session its next generation; tells whether it was there, not ended, and at the generation `current`. */
+/**
+ * Gives a session its next generation. Returns false if the session no longer exists, has ended, or is not at the
+ * generation `current`.
+ */
 export async function rotateSession (
   db: Queryable,
   { id, generation: current }: SessionRow,

@@ -19,33 +19,35 @@ import type { Start } from './start.js'
 import { purgeSessions } from './purge.js'
 import { createTokenEnding } from '../revocation/token-ending.js'
 
-/** The sessions: one row each, whatever number of times they are refreshed. */
+/** The sessions. Each has one row, however often it is refreshed. */
 export interface Sessions {
   /**
    * Begins a session for a user who has just authenticated. If the user already has the maximum number of sessions, the
    * least recently used one ends. Throws `invalid_scope`, or `invalid_credentials` if the account was closed in the
    * meantime, or `invalid_client` if the client was changed since it authenticated.
-   * @param request.client - the registered client that the session is for, which gets no more than its own scopes.
-   * Default: none, a first-party app.
-   * @param request.askedAt - milliseconds; when the user was asked for, before the password was looked at. Default:
+   * @param request.client - the registered client that the session is for. The session gets at most the client's
+   * scopes. Default: none, a first-party app.
+   * @param request.askedAt - milliseconds. A time before the account was read and the password was checked. Default:
    * now.
-   * @param request.place - from where: attempts from there are no stranger's as long as the row is kept. Default: none.
-   * @param request.settle - settles the attempt that this login is, in the same transaction. Default: there is none.
+   * @param request.place - where the login comes from. Attempts from there do not count as a stranger's for as long as
+   * the row is kept. Default: none.
+   * @param request.settle - settles the attempt of this login in the same transaction. Default: none.
    */
   start: Start
   /**
-   * Exchanges a refresh token for its successor. The immediate predecessor gets the same successor within the grace: a
-   * lost race, a lost response and a retry all end there. Anything older is reuse, and ends the session. Throws
-   * `invalid_refresh_token`, or `invalid_scope` (without rotating) where `scope` asks for more than was granted.
-   * @param request.client - the registered client that asks. A session is refreshed by the client that it is for and by
-   * nobody else (RFC 6749 section 6); to others every token of it is invalid, and nothing happens to it. Default: none,
+   * Exchanges a refresh token for its successor. Within the grace period, the immediate predecessor gets the same
+   * successor, so a lost race, a lost response and a retry all get the right token. Anything older is reuse, and ends
+   * the session. Throws `invalid_refresh_token`, or `invalid_scope` without rotating if `scope` asks for more than was
+   * granted.
+   * @param request.client - the registered client that sends the request. Only the client of a session can refresh it
+   * (RFC 6749 section 6). For any other client its tokens are invalid, and the session does not change. Default: none,
    * a first-party app.
    */
   refresh: Refresh
   /**
-   * The session that a refresh token belongs to, whether that token is current or not; undefined where it is not ours
-   * or the session was ended. One that is not `live` has expired: it gives no right to anything, but an access token of
-   * it may live, and whoever wants it ended must be able to.
+   * Returns the session that a refresh token belongs to, whether the token is current or not. Returns undefined if the
+   * token is not ours or the session was ended. A session that is not `live` has expired. It gives no rights, but it
+   * can still be ended, because one of its access tokens may be live.
    */
   identify (refreshToken: string): Promise<{
     sessionId: string
@@ -54,50 +56,52 @@ export interface Sessions {
     live: boolean
   } | undefined>
   /**
-   * Ends one access token. A session that has had a thousand of its tokens ended within about a day is ended whole, and
-   * of a client that did so with its own all are ended: nobody must fill the store with rules, and the index with them.
+   * Ends one access token. Once a thousand tokens of one session were ended within about a day, the next one ends the
+   * whole session. Once a client has ended a thousand of its own tokens, the next one ends all of them. Otherwise a
+   * caller could fill the store and the index with rules.
    */
   endToken (claims: AccessTokenClaims, by?: Actor): Promise<void>
   /**
-   * The user's live sessions, the last used first, at most 500.
-   * @param currentId - a session that must not be left out if there are more. Default: none.
+   * Returns the user's live sessions, most recently used first, at most 500.
+   * @param currentId - a session that must be among them, even if there are more. Default: none.
    */
   list (userId: string, currentId?: string): Promise<Session[]>
   /**
-   * Ends one session of the user; tells whether it was live. Its refresh and access tokens are dead when the promise
+   * Ends one session of the user. Returns whether it was live. Its refresh and access tokens are dead when the promise
    * resolves.
    */
   end (userId: string, sessionId: string, by?: Actor): Promise<boolean>
   /**
-   * Ends every session of the user but one; all where the token that asks belongs to none. Returns how many were live.
+   * Ends every session of the user except `sessionId`. Pass undefined if the caller's token belongs to no session: then
+   * all sessions end. Returns how many were live.
    */
   endOthers (userId: string, sessionId: string | undefined, by?: Actor): Promise<number>
   /**
-   * Ends every session of the user, and every access token. Returns how many sessions were live. Throws
-   * `insufficient_scope` or `not_found` where another user or a client asks for it who may not change that user.
+   * Ends every session and every access token of the user. Returns how many sessions were live. Throws
+   * `insufficient_scope` or `not_found` if `by` is another user or a client and may not change that user.
    */
   endAll (userId: string, by?: Principal): Promise<number>
   /**
-   * Deletes up to `limit` sessions that are over, with their access tokens, for more than a day; tells whether there
-   * may be more.
+   * Deletes up to `limit` sessions that have been over, with their access tokens, for more than a day. Returns whether
+   * there may be more.
    */
   purge (limit: number): Promise<boolean>
 }
 
-/** Nothing if no session ended: a user could repeat that without end. */
+/** Returns no event if no session ended, because a user could repeat that without end. */
 function endedEvents (userId: string, sessions: number, by: Actor): NewEvent[] {
   return sessions === 0 ? [] : [{ type: 'sessions_ended', actor: by, subject: userId, details: { sessions } }]
 }
 
-/** Creates the sessions over the store. All lifetimes are milliseconds. */
+/** Creates the sessions. */
 export function createSessions (context: SessionContext): Sessions {
   const { store, clock, ledger, revocations, users, builtInUsers, claims, refreshKeys, status } = context
   const issuing = createIssuing({ claims, refreshKeys, status })
 
-  /** What the host's accounts may do is asked before the transaction: it must not wait for somebody else's code. */
+  /** Reads the host's account before the transaction, because a transaction must not wait for the host's code. */
   async function assertMayEnd (userId: string, by: Principal): Promise<void> {
     const account = await users.find(userId)
-    // One that may not log in any more can have sessions all the same.
+    // The host returns null for an account that may no longer log in, but the account can still have sessions.
     if (account !== null) assertMayGrant(by.scopes ?? [], account.scopes)
     else if ((await store.read(db => listSessions(db, { userId }, clock.now()))).length === 0) {
       throw new LatchkeyError('not_found', { message: 'There is no such user.' })

@@ -14,7 +14,7 @@ import type { Grant, Issuing } from './issued.js'
 import { makeRoom } from './limit.js'
 import { createSessionRow } from './rows.js'
 
-/** What a login says of the session that it begins: see `Sessions.start`. */
+/** The session that a login begins: see `Sessions.start`. */
 interface StartRequest {
   client?: Client
   askedAt?: number
@@ -29,7 +29,7 @@ interface StartRequest {
 export type Start =
   (user: User & Partial<Pick<StoredUser, 'passwordChangedAt'>>, request?: StartRequest) => Promise<Grant>
 
-/** Makes `Sessions.start`. */
+/** Creates `Sessions.start`. */
 export function createStart (context: SessionContext, { prepare, toGrant }: Issuing): Start {
   const { clock, revocations, builtInUsers, status, maxSessions, sessionTtl, refreshIdleTtl } = context
   return async function start (user, { client, askedAt = clock.now(), scope, userAgent, address, place, settle } = {}) {

@@ -5,12 +5,12 @@ import { anonymous, asClient } from '../ledger/events.js'
 import type { Tokens } from '../tokens/tokens.js'
 import type { Sessions } from './sessions.js'
 
-/** RFC 7009 section 2.1: an error, not a 200, which would mean that the token is dead. */
+/** RFC 7009 section 2.1 requires an error. A 200 would mean that the token is dead. */
 function assertHolds (holder: string, clientId: string): void {
   if (holder !== clientId) throw new LatchkeyError('token_of_another_client')
 }
 
-/** Makes what `POST /revoke` does: RFC 7009. */
+/** Creates the function behind `POST /revoke`: RFC 7009. */
 export function createTokenRevocation ({ sessions, tokens }: {
   sessions: Pick<Sessions, 'endToken' | 'identify' | 'end'>
   tokens: Pick<Tokens, 'decode'>
@@ -31,7 +31,7 @@ export function createTokenRevocation ({ sessions, tokens }: {
       assertHolds(holder, claims.client_id)
       return await sessions.endToken(claims, by)
     }
-    // An older refresh token of the session counts too: its holder wants the session dead.
+    // An older refresh token of the session counts too, because its holder wants to end the session.
     const session = await sessions.identify(token)
     if (session === undefined) return
     assertHolds(holder, session.clientId)

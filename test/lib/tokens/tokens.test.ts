@@ -427,7 +427,7 @@ t.test('the host\'s claims are added, never over ours', async t => {
   )
   await t.rejects(
     build(t, { claims: () => ({ note: 'x'.repeat(2_040) }) }),
-    { code: 'internal_error', cause: { message: /^The option claims gave 2051 characters/ } }
+    { code: 'internal_error', cause: { message: /^The option claims returned 2051 characters/ } }
   )
 })
 
