@@ -11,13 +11,13 @@ import { kCookies } from './cookies.js'
 import { kTokens } from './jwt.js'
 import { kSettings } from './settings.js'
 
-/** The HTTP of every login and refresh. */
+/** The HTTP side of every login and refresh. */
 interface Issuing {
-  /** Where a login comes from. */
+  /** Returns where a login comes from. */
   senderOf (request: FastifyRequest): Sender
-  /** The answer that carries the tokens (RFC 6749 section 5.1); without a refresh token where the grant has none. */
+  /** Returns a response body with the tokens (RFC 6749 section 5.1). The refresh token is left out if there is none. */
   sendTokens (reply: FastifyReply, grant: Issued): Promise<Static<typeof TokenResponse>>
-  /** The answer that sets the cookies instead. */
+  /** Sets the tokens as cookies, and returns the response body. */
   sendCookies (reply: FastifyReply, grant: Grant): Promise<Static<typeof LoginResponse>>
 }
 
@@ -29,7 +29,7 @@ declare module 'fastify' {
   }
 }
 
-/** From a request to what a login needs of it, and from a grant to a response. */
+/** Reads what a login needs from a request, and turns a grant into a response. */
 export default fp(async function latchkeyIssuing (app) {
   const tokens = app[kTokens]
   const cookies = app[kCookies]

@@ -15,7 +15,7 @@ export interface GrantServices {
   clients: Pick<Clients, 'issue'>
 }
 
-/** The sender of a request. `client` has authenticated. It is undefined for a first-party app. */
+/** The party that asks for a grant. `client` has authenticated. It is undefined for a first-party app. */
 export interface Requester<Registered = Client | undefined> {
   client: Registered
   sender: Sender

@@ -42,8 +42,8 @@ export function createInspector ({ store, clock, tokens, users, refreshKeys, ref
   issuer: string
 }): Inspector {
   /**
-   * Decides as the guards do. They find an ended session or a disabled user by the rule that this left. Returns
-   * undefined if every guard would reject the token.
+   * Decides as the guards do. The end of a session and the disabling of a user write rules, which the guards obey.
+   * Returns undefined if every guard would reject the token.
    */
   async function inspectAccessToken (token: string, mayKnow: MayKnow): Promise<IntrospectResponse | undefined> {
     try {

@@ -15,7 +15,7 @@ export interface Grant extends AccessGrant {
   refreshExpiresAt: number
 }
 
-/** The part of a grant that may need the code of the host: see `Issuing.prepare`. */
+/** The part of a grant that may need the host's code: see `Issuing.prepare`. */
 export type Prepared = Pick<Grant, 'scopes' | 'claims'>
 
 /**
@@ -65,8 +65,8 @@ export function createIssuing (
         const length = JSON.stringify(added).length
         if (length > MAX_CLAIMS_LENGTH) {
           throw new RangeError(
-            `The option claims returned ${length} characters of JSON, but a token fits into a cookie only with up to ` +
-            `${MAX_CLAIMS_LENGTH}: return fewer or shorter claims`
+            `The option claims returned ${length} characters of JSON, but at most ${MAX_CLAIMS_LENGTH} fit into ` +
+            'the cookie of a token: return fewer or shorter claims'
           )
         }
         return { scopes, claims: added }

@@ -57,8 +57,8 @@ export interface Sessions {
   } | undefined>
   /**
    * Ends one access token. Once a thousand tokens of one session were ended within about a day, the next one ends the
-   * whole session. Once a client has ended a thousand of its own tokens, the next one ends all of them. Otherwise a
-   * caller could fill the store and the index with rules.
+   * whole session. Once a thousand of a client's own tokens were ended, the next one ends all access tokens of the
+   * client. Otherwise a caller could fill the store and the index with rules.
    */
   endToken (claims: AccessTokenClaims, by?: Actor): Promise<void>
   /**

@@ -5,26 +5,26 @@ import type { Store } from '../store/store.js'
 import type { Clock } from '../time/clock.js'
 import { findAttempts } from './rows.js'
 
-/** What failures are counted on. Made by a `Throttle`. */
+/** The attempts that share one count of failures. A `Throttle` makes it. */
 export interface Bucket {
-  /** A MAC: people type passwords where the username belongs, and those must not be read in the store. */
+  /** A MAC, because people type passwords into the username field, and the store must not reveal those. */
   key: string
-  /** The account or client whose failures these are, as a MAC too. Null if only time forgives them. */
+  /** The account or client whose failures these are, also as a MAC. Null if `Throttle.forgive` must not clear them. */
   account: string | null
 }
 
-/** Where a session began: what makes the next attempt from there one of a known place. */
+/** Where a session began. It is a known place for later attempts on the account from that network. */
 export interface Place {
   account: string
   network: string
 }
 
-/** The buckets of everything that can be guessed. */
+/** Finds the bucket of everything that can be guessed. */
 export interface Buckets {
   /**
-   * Returns the bucket of a login. Strangers share one. A live session of this account has its own, and so has each
-   * network where a session of it began, so that strangers cannot lock out the owner. It asks the store the same
-   * questions whether or not there is such an account.
+   * Returns the bucket of a login. Strangers share one for each account. A live session of the account has its own, and
+   * so does each network where one of its sessions began, so that strangers cannot lock out the owner. The queries are
+   * the same whether or not the account exists.
    * @param from.sessionId - the live session whose refresh token the request carries, of any account.
    */
   findLoginBucket (
@@ -40,15 +40,15 @@ export interface Buckets {
    */
   clientBucket (clientId: string, address: string | undefined): Bucket
   /**
-   * Returns the bucket for a wrong secret, usually the one of `clientBucket`. Networks that fail after a thousand
-   * others share one bucket. Otherwise a sender with many addresses could fill the store. A right secret never waits
-   * for the shared bucket.
+   * Returns the bucket for a wrong secret, usually the same as `clientBucket`. Once a thousand networks have failed,
+   * all further ones share one bucket. Otherwise a sender with many addresses could fill the store. A right secret
+   * never waits for the shared bucket.
    * @param clientId - undefined if there is no such client. All invented ids count as one client.
    */
   findFailureBucket (clientId: string | undefined, address: string | undefined): Promise<Bucket>
-  /** What a new session keeps of the login that it began with. */
+  /** Returns what a new session stores about the place of its login. */
   placeOf (username: string, address: string | undefined): Place
-  /** The account of a username, by each of the keys. */
+  /** Returns the values that `Bucket.account` can have for a username, one for each key. */
   accountsOf (username: string): string[]
 }
 

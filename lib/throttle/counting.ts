@@ -11,7 +11,7 @@ import type { Outcome } from './attempts.js'
 import type { Bucket } from './buckets.js'
 import { findAttempts, keepAttempts } from './rows.js'
 
-/** Who tries, and at whose account, for the audit trail. */
+/** Who makes an attempt, and on which account, for the audit trail. */
 export interface Attempter extends Omit<NewEvent, 'type' | 'details'> {
   /** The event to record for each failure. Default: none, because `check` records its own. */
   failure?: EventType
@@ -29,7 +29,7 @@ interface Steps<Checked, Result> {
 /** Runs the steps of an attempt, and counts it. */
 export type Count = <Checked, Result>(bucket: Bucket, who: Attempter, steps: Steps<Checked, Result>) => Promise<Result>
 
-/** What counting works with. */
+/** The services behind the counting. */
 export interface CountingContext {
   store: Store
   clock: Clock
@@ -37,17 +37,17 @@ export interface CountingContext {
   failures: FailureCounts
 }
 
-/** The errors of a password that is wrong, or may be. */
+/** The errors for a password or secret that is wrong, or may be. */
 const FAILURES: readonly ErrorCode[] = ['invalid_credentials', 'wrong_password', 'invalid_client']
 
-/** Whether an error of a check says that the password was wrong. */
+/** Whether an error of a check means that the password or secret was wrong. */
 export function isFailure (error: unknown): boolean {
   return error instanceof LatchkeyError && FAILURES.includes(error.code)
 }
 
 /**
- * Returns what to record of a failure now. It is counted by its bucket and not by its subject, because what a failure
- * writes must not depend on whether the account exists.
+ * Returns what to record now about a failure. The failure is counted by its bucket and not by its subject, because what
+ * it writes must not depend on whether the account exists.
  */
 export function countFailure (
   { failures, clock }: Pick<CountingContext, 'failures' | 'clock'>, bucket: Bucket, { failure, ...who }: Attempter
@@ -59,14 +59,14 @@ function targetOf ({ key, account }: Bucket): string {
   return account ?? key
 }
 
-/** The same for every account, also for those that do not exist. */
+/** Creates the error. It is the same for every account, whether or not the account exists. */
 function refusal (wait: number): LatchkeyError {
   return new LatchkeyError('too_many_failures', { retryAfter: Math.ceil(wait / 1_000) })
 }
 
 /**
- * Limits the attempts under way on one bucket, in this process. The store has the rule. This keeps a thousand guesses
- * at once from waiting for the only writer.
+ * Limits the attempts on one bucket that are under way in this process. The store has the limit for all processes. This
+ * one keeps a thousand simultaneous guesses from waiting for the only writer.
  */
 function createGate () {
   const underWay = new Map<string, number>()
@@ -84,12 +84,12 @@ function createGate () {
   }
 }
 
-/** Makes the function that counts attempts in the store. */
+/** Creates the function that counts attempts in the store. */
 export function createCounting (context: CountingContext): Count {
   const { store, clock, ledger, failures } = context
   const amongFew = createGate()
 
-  /** Writes an attempt down before its check, in a transaction of its own. Returns when it began. */
+  /** Stores an attempt before its check, in a transaction of its own. Returns when it began. */
   async function reserve (bucket: Bucket): Promise<number> {
     // An attempt on a blocked bucket must not keep the only writer busy.
     const known = begin(await store.read(db => findAttempts(db, bucket.key, clock.now())), clock.now())
@@ -113,7 +113,7 @@ export function createCounting (context: CountingContext): Count {
   async function giveUp (
     bucket: Bucket, who: Attempter, { begunAt, outcome }: { begunAt: number, outcome: Outcome }
   ): Promise<void> {
-    // Outside of the transaction, which may run more than once.
+    // Counted outside the transaction, because the transaction may run more than once.
     const failed = outcome === 'failed' ? countFailure(context, bucket, who) : []
     let blocked: NewEvent[] | undefined
     await ledger.write(async ({ trx, now, record }) => {
@@ -136,7 +136,7 @@ export function createCounting (context: CountingContext): Count {
     try {
       return await look()
     } catch (error) {
-      // Counted before the answer leaves.
+      // The failure must be counted before the response is sent.
       await giveUp(bucket, who, { begunAt, outcome: isFailure(error) ? 'failed' : 'void' })
       throw error
     }
@@ -155,7 +155,7 @@ export function createCounting (context: CountingContext): Count {
     try {
       result = await steps.write(checked, settleWith)
     } catch (error) {
-      // The transaction may not have been committed. The check succeeded all the same.
+      // The transaction may not have been committed, but the check succeeded.
       await settleAlone()
       throw error
     }

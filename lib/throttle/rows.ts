@@ -10,7 +10,7 @@ export async function findAttempts (db: Queryable, key: string, now: number): Pr
   return row === undefined ? undefined : toAttempts(row, now)
 }
 
-/** Keeps the attempts on a bucket. Undefined: there is nothing left to remember. */
+/** Stores the attempts on a bucket. Undefined means that there is nothing left to remember. */
 export async function keepAttempts (
   trx: Transaction<Tables>, { key, account }: Pick<AttemptsTable, 'key' | 'account'>, attempts: Attempts | undefined
 ): Promise<void> {
@@ -30,8 +30,8 @@ export async function keepAttempts (
 }
 
 /**
- * Returns undefined if the row is damaged, because its owner must not be locked out for good. The next attempt writes
- * it again.
+ * Returns undefined if the row is damaged, because the owner of the account must not be locked out for good. The next
+ * attempt overwrites the row.
  */
 function toAttempts (row: Selectable<AttemptsTable>, now: number): Attempts | undefined {
   const pending = toText(row.pending)

@@ -14,28 +14,34 @@ import { findAttempts } from './rows.js'
 export type { Bucket, Place } from './buckets.js'
 export type { Settle } from './counting.js'
 
-/** Slows down the guessing of passwords and secrets, for each account, in the store: across restarts and processes. */
+/**
+ * Slows down the guessing of passwords and secrets for each account. The counts are in the store, so they hold across
+ * restarts and processes.
+ */
 export interface Throttle extends Omit<Buckets, 'accountsOf'> {
   /**
-   * Looks at a password, or at a secret, by `check`, unless too many on this bucket were wrong: then throws
-   * `too_many_failures` at once, without looking and without counting. The attempt is written down before `check` runs.
-   * A check that throws `invalid_credentials`, `wrong_password` or `invalid_client` is a failure, one that resolves
-   * forgives all failures of the bucket, and one that throws anything else has said nothing of the password. Ten
-   * failures in a row cost nothing; then the wait doubles from a second to an hour; a hundred close the bucket for a
-   * day (NIST SP 800-63B-4 section 3.2.2). A day without an attempt forgets all.
-   * @param who - who tries, and on which account. It goes into the event of each failure, and into `attempts_blocked`,
-   * once for each block. If there are many events, they are counted: see `FailureCounts`.
+   * Runs `check`, which verifies a password or a secret. The attempt is stored before `check` runs. If the bucket has
+   * too many failures, throws `too_many_failures` at once, and neither runs `check` nor counts the attempt.
+   *
+   * A check that throws `invalid_credentials`, `wrong_password` or `invalid_client` is a failure. A check that resolves
+   * clears all failures of the bucket. Any other error leaves open whether the password is right.
+   *
+   * Ten failures in a row cause no wait. Then the wait doubles from a second to an hour. A hundred failures close the
+   * bucket for a day (NIST SP 800-63B-4 section 3.2.2). After a day without an attempt, all failures are forgotten.
+   * @param who - who makes the attempt, and on which account. It goes into the event of each failure, and into
+   * `attempts_blocked`, once for each block. If there are many events, they are counted: see `FailureCounts`.
    */
   attempt<T> (bucket: Bucket, who: Attempter, check: () => Promise<T>): Promise<T>
   /**
-   * `attempt` for a check after which `steps.write` runs a transaction. It is given a function to call inside that
-   * transaction, which forgives the failures and saves a commit. If `write` rejects or does not call it, the failures
-   * are forgiven in a transaction of their own. A process that dies before leaves the attempt counted.
+   * Does the same as `attempt` for a check after which `steps.write` runs a transaction. `write` gets a function that
+   * clears the failures. If it calls the function inside its transaction, that saves a commit. If `write` rejects or
+   * does not call it, the failures are cleared in a transaction of their own. If the process dies before that, the
+   * attempt stays counted.
    */
   attemptAndWrite: Count
   /**
-   * Whether nothing is counted on this bucket. If so, a secret that is checked in no time needs no `attempt`, which
-   * writes twice, unless it is wrong.
+   * Whether nothing is counted on this bucket. If so, a secret that is right and takes no time to check needs no
+   * `attempt`, which writes twice.
    */
   isClean (bucket: Bucket): Promise<boolean>
   /**
@@ -43,21 +49,24 @@ export interface Throttle extends Omit<Buckets, 'accountsOf'> {
    * Returns whether there were any.
    */
   forgive (trx: Transaction<Tables>, username: string): Promise<boolean>
-  /** Deletes up to `limit` buckets that can no longer matter; tells whether there may be more. */
+  /** Deletes up to `limit` buckets that can no longer matter. Returns whether there may be more. */
   purge (limit: number): Promise<boolean>
-  /** Records a failure on its subject in the audit trail, or counts it if there are many: see `FailureCounts`. */
+  /**
+   * Records a failure in the audit trail, or only counts it if there are many: see `FailureCounts`. The target is its
+   * subject.
+   */
   recordFailure (failure: NewEvent): Promise<void>
   /**
-   * Records the failures that were only counted, in windows that are over. Call it every minute or so.
+   * Records the failures that were only counted, for windows that are over. Call it about once a minute.
    * @param isEnding - whether the process is ending. Then failures of the current window are recorded too.
    */
   recordCounts (isEnding?: boolean): Promise<void>
 }
 
 /**
- * Creates the throttle over the store.
- * @param keys - for the MACs; the first one makes them, places are recognised by all.
- * @param isOn - if false, nothing is counted or refused. Places are kept all the same.
+ * Creates the throttle.
+ * @param keys - the keys of the MACs: see `createBuckets`.
+ * @param isOn - if false, nothing is counted or refused. Sessions still store their places.
  */
 export function createThrottle ({ store, clock, ledger, keys, isOn }: {
   store: Store
@@ -73,7 +82,7 @@ export function createThrottle ({ store, clock, ledger, keys, isOn }: {
     if (events.length > 0) await ledger.write(({ record }) => record(...events))
   }
 
-  /** Runs the steps of an attempt without counting it. A failure is recorded all the same. */
+  /** Runs the steps of an attempt without counting it. A failure is still recorded. */
   const runUncounted: Count = async (bucket, who, { check, write }) => {
     let checked
     try {

@@ -24,7 +24,10 @@ const introspect: FastifyPluginAsyncTypebox = async function introspect (app) {
   const authenticateClient = app[kAuthenticateClient]
   const requireAll = app[kGuards].requireScopes(KNOWS_ALL)
 
-  /** Which tokens the caller may introspect: a registered client its own, a holder of the scope all of them. */
+  /**
+   * Returns which tokens the caller may introspect. A registered client may introspect its own, and a holder of the
+   * scope all of them.
+   */
   async function authorize (
     request: FastifyRequest,
     reply: FastifyReply,
@@ -63,7 +66,7 @@ const introspect: FastifyPluginAsyncTypebox = async function introspect (app) {
     // The moment is taken before the inspection. The inspection may see newer revocations, but the header must not
     // promise that it saw all of them.
     const moment = await reachMoment(follower, stopwatch)
-    // As in the feed: a verifier that enforces a bound must know how old the answer was when this node gave it.
+    // As in the feed, a verifier that enforces a bound must know how old the answer was when this node sent it.
     reply
       .header('cache-control', 'no-store')
       .header('pragma', 'no-cache')

@@ -31,7 +31,7 @@ const revoke: FastifyPluginAsyncTypebox = async function revoke (app) {
   }, async (request, reply) => {
     const client = await authenticateClient(request, reply, request.body)
     await revokeToken(request.body.token, { client, address: request.ip })
-    // RFC 7009 section 2.2: the same answer for unknown, expired and dead tokens.
+    // RFC 7009 section 2.2 requires the same response for unknown, expired and dead tokens.
     return {}
   })
 }

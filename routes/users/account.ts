@@ -7,7 +7,7 @@ import { BODY, SCOPED, problems } from '../../schemas/responses.js'
 import { NoContent } from '../../schemas/service.js'
 import { UserParams, UserPatch, UserView } from '../../schemas/users.js'
 
-/** The routes with which an administrator manages one account. `lib/users/authority.ts` has the rules. */
+/** Administrators manage one account with these routes. `lib/users/authority.ts` has the rules. */
 const account: FastifyPluginAsyncTypebox = async function account (app) {
   const users = app[kBuiltInUsers]
   const { actorOf, requireScopes } = app[kGuards]
