@@ -21,9 +21,8 @@ export function createClientAuthentication ({ clients, throttle }: {
 }) {
   /**
    * Returns the registered client that a request authenticates as. Returns undefined for a first-party app, which names
-   * no client. Throws `invalid_client`, which does not reveal what was wrong, neither by its text nor by its timing.
-   * Throws `invalid_request` if the request has two sets of credentials, or a 429 after too many failures from its
-   * network.
+   * no client. Throws `invalid_client`, whose text and timing do not reveal what was wrong. Throws `invalid_request` if
+   * the request has two sets of credentials, or a 429 after too many failures from its network.
    */
   return async function authenticateClient ({
     address, authorization, body, countAttempt
@@ -37,7 +36,7 @@ export function createClientAuthentication ({ clients, throttle }: {
     if (client !== null && await throttle.isClean(own)) return client
 
     const subject = client?.id ?? (await clients.find(id))?.id
-    // Count the attempt whether the secret is right or not, because a blocked bucket must not reveal which it is.
+    // Count the attempt whether the secret is right or not, because a blocked bucket must not reveal whether it is.
     await countAttempt()
     const bucket = client === null ? await throttle.findFailureBucket(subject, address) : own
     const who = {

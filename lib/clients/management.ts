@@ -110,7 +110,7 @@ function assertKnown (catalogue: ClientsContext['catalogue'], scopes: readonly s
 }
 
 /**
- * Throws `insufficient_scope` if `by` is a user or a client whose token lacks one of these built-in scopes. The holder
+ * Throws `insufficient_scope` if `by` is a user or a client whose token lacks a built-in scope in `scopes`. The holder
  * of a client's secret has the client's scopes, so `by` could gain scopes by managing the client.
  */
 function assertMayManage (by: Principal, scopes: readonly string[]): void {

@@ -16,10 +16,7 @@ export interface SessionContext {
   follower: Follower
   revocations: Revocations
   users: UserDirectory
-  /**
-   * The built-in users, which can be read inside a transaction. Undefined if `users` is the host's directory, which
-   * cannot.
-   */
+  /** The built-in users. Undefined if `users` is the host's directory, which no transaction can read. */
   builtInUsers: Users | undefined
   claims: ClaimsHook | undefined
   /** The first key makes refresh tokens. Tokens of all keys are accepted. */

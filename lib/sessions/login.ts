@@ -27,8 +27,8 @@ interface Credentials {
 }
 
 /**
- * Checks the password and begins a session. Throws `invalid_credentials`, which does not reveal what was wrong, neither
- * by its text nor by its timing, or `too_many_failures`.
+ * Checks the password and begins a session. Throws `invalid_credentials`, whose text and timing do not reveal what was
+ * wrong, or `too_many_failures`.
  */
 export type LogIn = (credentials: Credentials, sender: Sender) => Promise<Grant>
 

@@ -64,8 +64,7 @@ export function createLogout ({ sessions, tokens }: { sessions: Sessions, tokens
       if (session === undefined) return
       const { userId, sessionId } = session
       const by = asUser(userId, held.address)
-      // An expired session cannot end others. It can still be ended, because an access token of it may have outlived
-      // it.
+      // An expired session cannot end others. It can still be ended, because its access tokens may have outlived it.
       if (target === 'others') {
         if (session.live) await sessions.endOthers(userId, sessionId, by)
       } else if (target === 'all' && session.live) await sessions.endAll(userId, by)

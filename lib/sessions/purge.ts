@@ -24,7 +24,7 @@ export async function purgeSessions (store: Store, clock: Clock, limit: number):
  * lists that have no other sessions. Returns whether there may be more.
  */
 async function deleteSessions (trx: Transaction<Tables>, now: number, limit: number): Promise<boolean> {
-  // An access token may outlive its session, and it must stay possible to find the session and end it.
+  // An access token may outlive its session, so the session must still be there to be ended.
   const over = now - RULE_RETENTION - await readMeta(trx, 'access_token_ttl')
   const rows = await trx
     .selectFrom('sessions')

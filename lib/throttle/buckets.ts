@@ -5,7 +5,7 @@ import type { Store } from '../store/store.js'
 import type { Clock } from '../time/clock.js'
 import { findAttempts } from './rows.js'
 
-/** The attempts that share one count of failures. A `Throttle` makes it. */
+/** The attempts that share one count of failures. `Throttle` creates the buckets. */
 export interface Bucket {
   /** A MAC, because people type passwords into the username field, and the store must not reveal those. */
   key: string
