@@ -237,7 +237,7 @@ async function describe (
       'Protected requests arrive at a steady 200 per second, whether or not the earlier ones were answered. All ' +
         'except better-auth (scrypt) hash with bcrypt at cost 10. FastAPI uses a native bcrypt in C.',
       'The measuring programs run on the same machine. With few cores they take some of the time that hashing ' +
-        'could use. A login commits three times, and the event loop blocks while the disk writes.',
+        'could use. A login commits twice, and the event loop blocks while the disk writes.',
       ...quick || verdicts.every(({ met }) => met)
         ? []
         : [
