@@ -1,0 +1,43 @@
+import { Type } from 'typebox'
+import type { EventHook } from '../events.js'
+import type { ClaimsHook, UserDirectory } from '../host.js'
+import { Duration } from './formats.js'
+
+/** What the app provides itself, and what Latchkey hands to it. */
+export const hooks = {
+  /** Your own accounts instead of the built-in table: `authenticate(username, password)` and `find(id)`. */
+  users: Type.Optional(Type.Unsafe<UserDirectory>({
+    type: 'object',
+    callable: ['authenticate', 'find'],
+    description: 'Your own accounts instead of the built-in table: `authenticate(username, password)` and `find(id)`.',
+    expects: 'an object with the functions authenticate and find'
+  })),
+  /**
+   * A function `(user, scopes) => claims` that adds your own claims to access tokens. It cannot replace reserved
+   * claims. Add no personal data: anyone who holds a token can read it.
+   */
+  claims: Type.Optional(Type.Unsafe<ClaimsHook>({
+    callable: [],
+    description: 'A function `(user, scopes) => claims` that adds your own claims to access tokens. It cannot ' +
+      'replace reserved claims. Add no personal data: anyone who holds a token can read it.',
+    expects: 'a function'
+  })),
+  /** How long entries of the audit trail are kept. Default `90d`. */
+  auditRetention: Duration('How long entries of the audit trail are kept.', '90d', 'LATCHKEY_AUDIT_RETENTION'),
+  /**
+   * A function `(event) => void` that receives each event after its commit, for example to email a user whose refresh
+   * token was stolen. Errors that it throws are logged and change nothing.
+   */
+  onEvent: Type.Optional(Type.Unsafe<EventHook>({
+    callable: [],
+    description: 'A function `(event) => void` that receives each event after its commit, for example to email a ' +
+      'user whose refresh token was stolen. Errors that it throws are logged and change nothing.',
+    expects: 'a function'
+  })),
+  /** The source of time, in milliseconds, for tests. Default `Date.now`. */
+  now: Type.Optional(Type.Unsafe<() => number>({
+    callable: [],
+    description: 'The source of time, in milliseconds, for tests. Default `Date.now`.',
+    expects: 'a function'
+  }))
+}

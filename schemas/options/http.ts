@@ -1,0 +1,104 @@
+import { Type } from 'typebox'
+import { Origin } from './formats.js'
+
+/** What browsers need to hold tokens in cookies. */
+export const cookies = {
+  /** The cookies of `POST /login`. */
+  cookies: Type.Optional(Type.Object({
+    /**
+     * Whether cookies are `Secure` and have the `__Host-` prefix. Set it to `false` only for development over plain
+     * http on a host other than localhost. Default true.
+     */
+    secure: Type.Optional(Type.Boolean({
+      description: 'Whether cookies are `Secure` and have the `__Host-` prefix. Set it to `false` only for ' +
+        'development over plain http on a host other than localhost.',
+      default: true,
+      env: 'LATCHKEY_COOKIES_SECURE',
+      expects: 'true or false'
+    }))
+  }, { additionalProperties: false, expects: 'an object with the member secure' })),
+  /** Additional origins whose pages may send the cookies with requests that change something. Default none. */
+  trustedOrigins: Type.Optional(Type.Array(Origin, {
+    description: 'Additional origins whose pages may send the cookies with requests that change something.',
+    default: [],
+    env: 'LATCHKEY_TRUSTED_ORIGINS',
+    list: true,
+    expects: 'a list of origins such as https://app.example.com'
+  }))
+}
+
+/** Where the routes are, which optional ones exist, and what applies to all of them. */
+export const http = {
+  /**
+   * Origins whose pages may call the API and read its responses (CORS). Cookies are allowed only for origins that are
+   * in `trustedOrigins` too. Default none.
+   */
+  corsOrigins: Type.Optional(Type.Array(Origin, {
+    description: 'Origins whose pages may call the API and read its responses (CORS). Cookies are allowed only for ' +
+      'origins that are in `trustedOrigins` too.',
+    default: [],
+    env: 'LATCHKEY_CORS_ORIGINS',
+    list: true,
+    expects: 'a list of origins such as https://app.example.com'
+  })),
+  /**
+   * Whether responses carry security headers that restrict browsers to what an API needs, with
+   * `Strict-Transport-Security` if the issuer is https. On in the service. Default false.
+   */
+  securityHeaders: Type.Optional(Type.Boolean({
+    description: 'Whether responses carry security headers that restrict browsers to what an API needs, with ' +
+      '`Strict-Transport-Security` if the issuer is https. On in the service.',
+    default: false,
+    env: 'LATCHKEY_SECURITY_HEADERS',
+    expects: 'true or false'
+  })),
+  /**
+   * Whether requests receive 503 while the event loop is a second late or the heap is nearly full. On in the service.
+   * Default false.
+   */
+  shedLoad: Type.Optional(Type.Boolean({
+    description: 'Whether requests receive 503 while the event loop is a second late or the heap is nearly full. On ' +
+      'in the service.',
+    default: false,
+    env: 'LATCHKEY_SHED_LOAD',
+    expects: 'true or false'
+  })),
+  /**
+   * Whether `GET /metrics` exists, for Prometheus with a token that has the scope `metrics:read`. On in the service.
+   * Default false.
+   */
+  metrics: Type.Optional(Type.Boolean({
+    description: 'Whether `GET /metrics` exists, for Prometheus with a token that has the scope `metrics:read`. On ' +
+      'in the service.',
+    default: false,
+    env: 'LATCHKEY_METRICS',
+    expects: 'true or false'
+  })),
+  /**
+   * Whether access tokens of sessions refer to a Token Status List (draft-ietf-oauth-status-list-21), served at `GET
+   * /status-lists/:id`. Verifiers that support the draft learn about ended sessions within half a minute. Not available
+   * with HS256. Default false.
+   */
+  statusList: Type.Optional(Type.Boolean({
+    description: 'Whether access tokens of sessions refer to a Token Status List (draft-ietf-oauth-status-list-21), ' +
+      'served at `GET /status-lists/:id`. Verifiers that support the draft learn about ended sessions within half a ' +
+      'minute. Not available with HS256.',
+    default: false,
+    env: 'LATCHKEY_STATUS_LIST',
+    expects: 'true or false'
+  })),
+  /** The path prefix of the routes. Default none. */
+  prefix: Type.Optional(Type.String({
+    pattern: '^(/[A-Za-z0-9._~-]+)*$',
+    description: 'The path prefix of the routes.',
+    default: '',
+    env: 'LATCHKEY_PREFIX',
+    expects: 'a path such as /auth'
+  })),
+  /** Whether `GET /openapi.json` and the API page at `GET /docs` exist. On in the service. Default false. */
+  docs: Type.Optional(Type.Boolean({
+    description: 'Whether `GET /openapi.json` and the API page at `GET /docs` exist. On in the service.',
+    default: false,
+    expects: 'true or false'
+  }))
+}

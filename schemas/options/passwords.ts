@@ -1,0 +1,60 @@
+import { Type } from 'typebox'
+
+/** How passwords are hashed, and which routes accept them. */
+export const passwords = {
+  /**
+   * The bcrypt cost of new password hashes. Each step doubles the time. A login replaces a cheaper hash. Use less than
+   * 10 only in tests. Default 12.
+   */
+  bcryptCost: Type.Optional(Type.Integer({
+    minimum: 4,
+    maximum: 20,
+    description: 'The bcrypt cost of new password hashes. Each step doubles the time. A login replaces a cheaper ' +
+      'hash. Use less than 10 only in tests.',
+    default: 12,
+    env: 'LATCHKEY_BCRYPT_COST',
+    expects: 'a whole number from 4 to 20'
+  })),
+  /**
+   * The minimum length of a new password, in characters (NIST SP 800-63B-4 section 3.1.1.2: 15 if it is the only
+   * factor). Default 15.
+   */
+  passwordMinLength: Type.Optional(Type.Integer({
+    minimum: 8,
+    maximum: 128,
+    description: 'The minimum length of a new password, in characters (NIST SP 800-63B-4 section 3.1.1.2: 15 if it ' +
+      'is the only factor).',
+    default: 15,
+    env: 'LATCHKEY_PASSWORD_MIN_LENGTH',
+    expects: 'a whole number from 8 to 128'
+  })),
+  /** Whether anyone may create an account, without scopes, at `POST /register`. Default false. */
+  registration: Type.Optional(Type.Boolean({
+    description: 'Whether anyone may create an account, without scopes, at `POST /register`.',
+    default: false,
+    env: 'LATCHKEY_REGISTRATION',
+    expects: 'true or false'
+  })),
+  /**
+   * Whether `POST /token` accepts a username and a password (`grant_type=password`). RFC 9700 section 2.4 restricts
+   * that to first-party apps. `POST /login` always exists. Default true.
+   */
+  passwordGrant: Type.Optional(Type.Boolean({
+    description: 'Whether `POST /token` accepts a username and a password (`grant_type=password`). RFC 9700 section ' +
+      '2.4 restricts that to first-party apps. `POST /login` always exists.',
+    default: true,
+    env: 'LATCHKEY_PASSWORD_GRANT',
+    expects: 'true or false'
+  })),
+  /**
+   * Whether the routes that take a password limit requests to 100 a minute per address, and slow down consecutive
+   * failures per account. Default true.
+   */
+  rateLimit: Type.Optional(Type.Boolean({
+    description: 'Whether the routes that take a password limit requests to 100 a minute per address, and slow down ' +
+      'consecutive failures per account.',
+    default: true,
+    env: 'LATCHKEY_RATE_LIMIT',
+    expects: 'true or false'
+  }))
+}

@@ -1,0 +1,33 @@
+import { Type } from 'typebox'
+import { DURATION_PATTERN } from './formats.js'
+
+/** Where Latchkey stores its data. */
+export const storage = {
+  /**
+   * The path of a SQLite database, created if it does not exist, or `:memory:`. For more than one machine, the URL of a
+   * PostgreSQL database: `postgres://user:password@host:port/database`. Default `./latchkey.db`.
+   */
+  database: Type.Optional(Type.String({
+    minLength: 1,
+    pattern: '^([Pp][Oo][Ss][Tt][Gg][Rr][Ee][Ss]([Qq][Ll])?://[^\\s]+$|(?![A-Za-z]+://))',
+    description: 'The path of a SQLite database, created if it does not exist, or `:memory:`. For more than one ' +
+      'machine, the URL of a PostgreSQL database: `postgres://user:password@host:port/database`.',
+    default: './latchkey.db',
+    env: 'LATCHKEY_DATABASE',
+    expects: "the path of a SQLite database, ':memory:', or a URL such as postgres://user:password@host:5432/database"
+  })),
+  /**
+   * With PostgreSQL: how long a revocation acknowledged by another node may be unknown here, at least `100ms`. A node
+   * that cannot tell asks the database for each request, and responds 503 if the database does not answer. With SQLite,
+   * a revocation is in force on the next request. Default `1s`.
+   */
+  revocationBound: Type.Optional(Type.String({
+    pattern: DURATION_PATTERN,
+    description: 'With PostgreSQL: how long a revocation acknowledged by another node may be unknown here, at least ' +
+      '`100ms`. A node that cannot tell asks the database for each request, and responds 503 if the database does ' +
+      'not answer. With SQLite, a revocation is in force on the next request.',
+    default: '1s',
+    env: 'LATCHKEY_REVOCATION_BOUND',
+    expects: 'a duration from 100ms to 1h'
+  }))
+}
