@@ -7,6 +7,9 @@ import type { TimeReader, VerificationKeys } from '../lib/tokens/verification.js
 import type { Introspection } from './introspection.js'
 import type { Reporter } from './reporter.js'
 
+/** Asks the service about a token, and returns its holder. */
+export type Fallback = (token: string) => Promise<AuthenticatedUser>
+
 /**
  * Creates the check that asks the service about each token while the feed is stale. It accepts every key that was read,
  * because the service itself judges which keys are still valid. Because its keys differ, it has its own cache.
@@ -18,7 +21,7 @@ export function createFallback ({ introspection, reporter, ...sources }: {
   revocations: Pick<Revocations, 'isRevoked' | 'additions'>
   introspection: Introspection
   reporter: Reporter
-}): (token: string) => Promise<AuthenticatedUser> {
+}): Fallback {
   const offline = createTokenVerification({ ...sources, follower: { refresh: () => undefined } })
   return async function askService (token) {
     await offline.verify(token)

@@ -1,29 +1,12 @@
 import type { AuthenticatedUser } from '../lib/identity/access-token.js'
-import { createClock } from '../lib/time/clock.js'
 import { LatchkeyError } from '../lib/errors.js'
-import { createRevocationIndex } from '../lib/revocation/rule-index.js'
 import { BUILT_IN_SCOPES } from '../lib/identity/scopes.js'
-import { createTokenVerification } from '../lib/tokens/verification.js'
 import type { VerifierOptions } from '../schemas/verifier-options.js'
-import { createServiceClient } from './client.js'
-import { createDiscovery } from './discovery.js'
-import type { Discovery, EndpointName } from './discovery.js'
-import { createFallback } from './fallback.js'
-import { createFeed } from './feed.js'
-import type { Feed } from './feed.js'
-import { createFreshness } from './freshness.js'
-import { createHeartbeats } from './heartbeats.js'
-import { createIntrospection } from './introspection.js'
-import { readJwks } from './jwks.js'
-import { createKeySource } from './keys.js'
-import type { KeySource } from './keys.js'
+import { createParts } from './parts.js'
 import { createPause } from './pause.js'
-import type { Pause } from './pause.js'
-import { createReporter } from './reporter.js'
-import type { Reporter } from './reporter.js'
-import { createRequests } from './requests.js'
-import { createRevocationStatus } from './revocation-status.js'
+import { createReadiness } from './readiness.js'
 import { readVerifierOptions } from './settings.js'
+import { start } from './start.js'
 
 /** The state of a verifier. */
 export interface VerifierStatus {
@@ -70,103 +53,18 @@ export interface Verifier {
  * @throws TypeError if an option is invalid. The message names the option and its legal values.
  */
 export function createVerifier (options: VerifierOptions): Verifier {
-  const {
-    issuer,
-    audience,
-    credentials,
-    revocationBound: bound,
-    whenStale,
-    scopes,
-    log,
-    fetch,
-    time
-  } = readVerifierOptions(options)
-  const requests = createRequests(fetch)
-  const discovery = createDiscovery(issuer, requests)
-  const clock = createClock(time.wall, time.stopwatch)
-  const index = createRevocationIndex()
-  const freshness = createFreshness(time, bound)
-  const heartbeats = createHeartbeats(bound)
-  const pause = createPause()
+  const settings = readVerifierOptions(options)
+  const { scopes } = settings
   const closing = new AbortController()
-  const reporter = createReporter(log)
+  const closed = closing.signal
   const readiness = createReadiness()
-  const keys = createKeySource({
-    async read () {
-      const { members, maxAge } = await requests.json(discovery.endpoint('jwksUri'), {
-        headers: { 'cache-control': 'no-cache' }
-      })
-      return { ...readJwks(members, { issuer, audience }), maxAge }
-    },
-    time,
-    onRead: noteIfAccepting,
-    onFailure: reporter.failed
-  })
-  const status = createRevocationStatus({
-    issuer,
-    hasFeed: credentials !== undefined,
-    keys,
-    freshness,
-    reporter,
-    closed: closing.signal
-  })
-  // Without a feed, no heartbeat carries the time of the service.
-  const ledger = { readTime: credentials === undefined ? async () => {} : heartbeats.next }
-  const revocations = { isRevoked: index.isRevoked, additions: index.additions }
-  const guarded = createTokenVerification({
-    keys: credentials === undefined ? keys.all : keys.vouched,
-    clock,
-    follower: { refresh: status.assertKnown },
-    ledger,
-    revocations
-  })
-  const asking = credentials !== undefined && whenStale === 'introspect'
-  const client = credentials && createServiceClient({
-    credentials,
-    endpoint: () => discovery.endpoint('tokenEndpoint'),
-    // Request both scopes now. A client without tokens:introspect then gets no token at all, so the mistake shows
-    // before the feed fails.
-    scope: asking ? 'revocations:read tokens:introspect' : 'revocations:read',
-    requests,
-    time,
-    onConfirmed: noteIfAccepting
-  })
-  const introspection =
-    client && asking
-      ? createIntrospection({
-        endpoint: () => discovery.endpoint('introspectionEndpoint'),
-        client,
-        requests,
-        time,
-        bound
-      })
-      : undefined
-  const fallback =
-    introspection && createFallback({ keys: keys.all, clock, ledger, revocations, introspection, reporter })
-  const feed =
-    client &&
-    createFeed({
-      endpoint: () => discovery.endpoint('feedEndpoint'),
-      client,
-      requests,
-      time,
-      bound,
-      index,
-      clock,
-      keys,
-      freshness,
-      onState: noteState,
-      onFailure: reporter.failed
-    })
-
-  function noteState (): void {
-    heartbeats.note()
-    noteIfAccepting()
-  }
+  const pause = createPause()
+  const parts = createParts(settings, { closed, onProgress: noteIfAccepting })
+  const { requests, discovery, keys, freshness, status, reporter, verification, client, feed, fallback } = parts
 
   function isAccepting (): boolean {
     return (
-      !closing.signal.aborted &&
+      !closed.aborted &&
       keys.areThere() &&
       (status.isKnown() || (fallback !== undefined && client?.isConfirmed() === true))
     )
@@ -180,7 +78,7 @@ export function createVerifier (options: VerifierOptions): Verifier {
 
   function recover (error: unknown, token: string): Promise<AuthenticatedUser> {
     if (
-      closing.signal.aborted ||
+      closed.aborted ||
       fallback === undefined ||
       !(error instanceof LatchkeyError) ||
       error.code !== 'revocation_unknown'
@@ -188,15 +86,7 @@ export function createVerifier (options: VerifierOptions): Verifier {
     return fallback(token)
   }
 
-  start({
-    discovery,
-    needed: endpointsFor({ feed, fallback }),
-    keys,
-    feed,
-    reporter,
-    pause,
-    closed: closing.signal
-  }).catch(reporter.failed)
+  start(parts, { pause, closed }).catch(reporter.failed)
 
   return {
     ready: () => readiness.promise,
@@ -204,7 +94,7 @@ export function createVerifier (options: VerifierOptions): Verifier {
       if (token === undefined) throw new LatchkeyError('unauthenticated')
       let outcome: AuthenticatedUser | Promise<AuthenticatedUser>
       try {
-        outcome = guarded.verify(token)
+        outcome = verification.verify(token)
       } catch (error) {
         return recover(error, token)
       }
@@ -226,45 +116,6 @@ export function createVerifier (options: VerifierOptions): Verifier {
       feed?.close()
       pause.close()
       requests.close()
-    }
-  }
-}
-
-function createReadiness (): { promise: Promise<void>, resolve: () => void, reject: (reason: Error) => void } {
-  let resolve = (): void => {}
-  let reject = (_reason: Error): void => {}
-  const promise = new Promise<void>((...functions) => { [resolve, reject] = functions })
-  promise.catch(() => {})
-  return { promise, resolve, reject }
-}
-
-function endpointsFor ({ feed, fallback }: { feed: unknown, fallback: unknown }): EndpointName[] {
-  if (feed === undefined) return []
-  return ['tokenEndpoint', 'feedEndpoint', ...(fallback === undefined ? [] : ['introspectionEndpoint' as const])]
-}
-
-/** Reads the metadata and the keys, trying until it has them, and then follows the feed. */
-async function start ({ discovery, needed, keys, feed, reporter, pause, closed }: {
-  discovery: Discovery
-  needed: readonly EndpointName[]
-  keys: KeySource
-  feed: Feed | undefined
-  reporter: Reporter
-  pause: Pause
-  closed: AbortSignal
-}): Promise<void> {
-  while (!closed.aborted) {
-    try {
-      await discovery.load()
-      for (const name of needed) discovery.endpoint(name)
-      await keys.load()
-      return await feed?.follow()
-    } catch (error) {
-      if (closed.aborted) return
-      reporter.failed(error)
-      // An update of the service may add what the metadata lacks.
-      discovery.forget()
-      await pause.wait()
     }
   }
 }

@@ -1,0 +1,141 @@
+import { createRevocationIndex } from '../lib/revocation/rule-index.js'
+import { createClock } from '../lib/time/clock.js'
+import { createTokenVerification } from '../lib/tokens/verification.js'
+import type { TokenVerification } from '../lib/tokens/verification.js'
+import { createServiceClient } from './client.js'
+import type { ServiceClient } from './client.js'
+import { createDiscovery } from './discovery.js'
+import type { Discovery } from './discovery.js'
+import { createFallback } from './fallback.js'
+import type { Fallback } from './fallback.js'
+import { createFeed } from './feed.js'
+import type { Feed } from './feed.js'
+import { createFreshness } from './freshness.js'
+import type { Freshness } from './freshness.js'
+import { createHeartbeats } from './heartbeats.js'
+import { createIntrospection } from './introspection.js'
+import type { Introspection } from './introspection.js'
+import { readJwks } from './jwks.js'
+import { createKeySource } from './keys.js'
+import type { KeySource } from './keys.js'
+import { createReporter } from './reporter.js'
+import type { Reporter } from './reporter.js'
+import { createRequests } from './requests.js'
+import type { Requests } from './requests.js'
+import { createRevocationStatus } from './revocation-status.js'
+import type { RevocationStatus } from './revocation-status.js'
+import type { Credentials, VerifierSettings } from './settings.js'
+
+/** The parts of a verifier. */
+export interface Parts extends Partial<OnlineParts> {
+  requests: Requests
+  discovery: Discovery
+  keys: KeySource
+  freshness: Freshness
+  status: RevocationStatus
+  reporter: Reporter
+  verification: TokenVerification
+}
+
+/** The parts that a verifier has only with the credentials of a machine client. */
+interface OnlineParts {
+  client: ServiceClient
+  feed: Feed
+  /** Undefined unless `whenStale` is `introspect`. */
+  fallback: Fallback | undefined
+}
+
+interface Hooks {
+  closed: AbortSignal
+  /** Called after each step that may let the verifier accept tokens. */
+  onProgress: () => void
+}
+
+/** Creates the parts of a verifier and connects them. None of them starts to work yet. */
+export function createParts (settings: VerifierSettings, { closed, onProgress }: Hooks): Parts {
+  const { issuer, credentials, revocationBound: bound, time } = settings
+  const requests = createRequests(settings.fetch)
+  const discovery = createDiscovery(issuer, requests)
+  const clock = createClock(time.wall, time.stopwatch)
+  const index = createRevocationIndex()
+  const freshness = createFreshness(time, bound)
+  const heartbeats = createHeartbeats(bound)
+  const reporter = createReporter(settings.log)
+  const keys = createKeys(settings, { requests, discovery, reporter, onProgress })
+  const hasFeed = credentials !== undefined
+  const status = createRevocationStatus({ issuer, hasFeed, keys, freshness, reporter, closed })
+  // Without a feed, no heartbeat carries the time of the service.
+  const ledger = { readTime: hasFeed ? heartbeats.next : async () => {} }
+  const revocations = { isRevoked: index.isRevoked, additions: index.additions }
+  const verification = createTokenVerification({
+    keys: hasFeed ? keys.vouched : keys.all,
+    clock,
+    follower: { refresh: status.assertKnown },
+    ledger,
+    revocations
+  })
+  const base = { requests, discovery, keys, freshness, status, reporter, verification }
+  if (!hasFeed) return base
+
+  const { client, introspection } = createClient(settings, { credentials, requests, discovery, onProgress })
+  const feed = createFeed({
+    endpoint: () => discovery.endpoint('feedEndpoint'),
+    client,
+    requests,
+    time,
+    bound,
+    index,
+    clock,
+    keys,
+    freshness,
+    onState () {
+      heartbeats.note()
+      onProgress()
+    },
+    onFailure: reporter.failed
+  })
+  const fallback =
+    introspection && createFallback({ keys: keys.all, clock, ledger, revocations, introspection, reporter })
+  return { ...base, client, feed, fallback }
+}
+
+/** Creates the keys of the service, which are read from the JWKS that its metadata names. */
+function createKeys (
+  { issuer, audience, time }: VerifierSettings,
+  { requests, discovery, reporter, onProgress }:
+    Pick<Parts, 'requests' | 'discovery' | 'reporter'> & Pick<Hooks, 'onProgress'>
+): KeySource {
+  return createKeySource({
+    async read () {
+      const { members, maxAge } = await requests.json(discovery.endpoint('jwksUri'), {
+        headers: { 'cache-control': 'no-cache' }
+      })
+      return { ...readJwks(members, { issuer, audience }), maxAge }
+    },
+    time,
+    onRead: onProgress,
+    onFailure: reporter.failed
+  })
+}
+
+/** Creates the machine client of the verifier and, if it asks the service while the feed is stale, its questions. */
+function createClient (
+  { revocationBound: bound, whenStale, time }: VerifierSettings,
+  { credentials, requests, discovery, onProgress }:
+    Pick<Parts, 'requests' | 'discovery'> & Pick<Hooks, 'onProgress'> & { credentials: Credentials }
+): { client: ServiceClient, introspection: Introspection | undefined } {
+  const asks = whenStale === 'introspect'
+  const client = createServiceClient({
+    credentials,
+    endpoint: () => discovery.endpoint('tokenEndpoint'),
+    // Request both scopes now. A client without tokens:introspect then gets no token at all, so the mistake shows
+    // before the feed fails.
+    scope: asks ? 'revocations:read tokens:introspect' : 'revocations:read',
+    requests,
+    time,
+    onConfirmed: onProgress
+  })
+  if (!asks) return { client, introspection: undefined }
+  const endpoint = (): string => discovery.endpoint('introspectionEndpoint')
+  return { client, introspection: createIntrospection({ endpoint, client, requests, time, bound }) }
+}
