@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, onErrorHookHandler } from 'fastify'
 import type { AuthenticatedUser } from '../lib/identity/access-token.js'
 import { isClient } from '../lib/identity/client-ids.js'
 import { challengeOf } from '../lib/http/credentials.js'
@@ -267,7 +267,7 @@ function refuseUnawaited (
 }
 
 /** An `onError` hook. It sets the status and headers of a guard's refusal for error handlers of the host. */
-export function sendChallenge (_request: FastifyRequest, reply: FastifyReply, error: Error, done: () => void): void {
+export function sendChallenge (...[, reply, error, done]: Parameters<onErrorHookHandler>): void {
   if (error instanceof LatchkeyError && error.headers !== undefined) reply.code(error.statusCode).headers(error.headers)
   done()
 }

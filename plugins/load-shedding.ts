@@ -46,7 +46,7 @@ export default fp<Partial<Bounds>>(async function latchkeyLoadShedding (app, bou
   await app.register(fastifyUnderPressure, {
     ...BOUNDS,
     ...bounds,
-    pressureHandler ({ routeOptions }, _reply, type, value) {
+    pressureHandler (...[{ routeOptions }, , type, value]) {
       if (routeOptions.config.answersUnderPressure === true) return
       return Promise.reject(new LatchkeyError('overloaded', {
         message: 'The service is overloaded: try again in a moment.',
