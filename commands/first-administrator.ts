@@ -34,6 +34,8 @@ function generateLongPassword (length: number): string {
   return password
 }
 
+const READ_TOKEN = 'sed -n \'s/.*"access_token":"\\([^"]*\\)".*/\\1/p\''
+
 /**
  * Returns the message that shows the password, once.
  * @param url - the URL of the routes.
@@ -47,7 +49,7 @@ There were no users, so the service created an administrator with all scopes. Th
 
 In another terminal, log in, call a route, and revoke the token:
 
-TOKEN=$(curl -sS -d 'grant_type=password&username=${USERNAME}&password=${password}' '${url}/token' | sed -n 's/.*"access_token":"\\([^"]*\\)".*/\\1/p')
+TOKEN=$(curl -sS -d 'grant_type=password&username=${USERNAME}&password=${password}' '${url}/token' | ${READ_TOKEN})
 curl -sS -w '\\n' -H "Authorization: Bearer $TOKEN" '${url}/users/me'
 curl -sS -w '\\n' -d "token=$TOKEN" '${url}/revoke'
 

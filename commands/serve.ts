@@ -95,7 +95,8 @@ function describeListenError (
     case 'EAI_AGAIN':
       return `HOST is '${host}', which is not an address of this machine: set it to one such as 127.0.0.1 or 0.0.0.0`
     default:
-      return `The service cannot listen on port ${port} of ${host} (${message}): choose another address or port (HOST, PORT)`
+      return `The service cannot listen on port ${port} of ${host} (${message}): ` +
+        'choose another address or port (HOST, PORT)'
   }
 }
 

@@ -38,8 +38,7 @@ t.test('shows its version, and help with the exit codes', async t => {
     {
       code: 0,
       stdout:
-
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                          /serve[\s\S]*users[\s\S]*sessions[\s\S]*keys[\s\S]*migrate[\s\S]*Exit codes:\n {2}0 .*\n {2}1 .*\n {2}2 .*\n {2}3 .*\n {2}4 /,
+        /serve[\s\S]*users[\s\S]*sessions[\s\S]*keys[\s\S]*migrate[\s\S]*Exit codes:\n {2}0 .*\n {2}1 .*\n {2}2 .*\n {2}3 .*\n {2}4 /,
       stderr: ''
     }
   )

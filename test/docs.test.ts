@@ -29,8 +29,7 @@ const GIVEN: Record<string, string> = {
   password: 'declare const password: string;',
   check: "declare const check: import('fastify-latchkey').UserDirectory['authenticate'];",
   accounts:
-
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                              "declare const accounts: { check: import('fastify-latchkey').UserDirectory['authenticate'], byId: import('fastify-latchkey').UserDirectory['find'] };",
+    "declare const accounts: { check: import('fastify-latchkey').UserDirectory['authenticate'], byId: import('fastify-latchkey').UserDirectory['find'] };",
   tenantOf: 'declare const tenantOf: (userId: string) => string;'
 }
 
@@ -214,7 +213,9 @@ t.test('the alerts ask for metrics, labels and events that there are', async t =
   const { body } = await app.inject({ url: '/metrics', headers: { authorization: `Bearer ${token}` } })
   const types = new Map([...body.matchAll(/^# TYPE (\w+) (\w+)$/gm)].map(([, name = '', type = '']) => [name, type]))
   const { groups } = parse(await readFile(join(root, 'docs', 'prometheus-alerts.yml'), 'utf8')) as {
-    groups: Array<{ rules: Array<{ alert: string, expr: string, annotations: { summary: string, description?: string } }> }>
+    groups: Array<{
+      rules: Array<{ alert: string, expr: string, annotations: { summary: string, description?: string } }>
+    }>
   }
   const rules = groups.flatMap(({ rules }) => rules)
   t.ok(rules.length >= 8 && rules.every(({ annotations }) => annotations.summary !== ''), `${rules.length} alerts`)

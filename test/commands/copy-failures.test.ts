@@ -151,8 +151,7 @@ t.test('a source server that is lost while everything is read back: somebody may
   const databases = await createPair(t)
   const { source, target } = await openSides(t, databases)
   const script =
-
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                  "import pg from 'pg'; const client = new pg.Client(process.argv[1]); await client.connect(); await client.query(process.argv[2]); await client.end()"
+    "import pg from 'pg'; const client = new pg.Client(process.argv[1]); await client.connect(); await client.query(process.argv[2]); await client.end()"
   let isLost = false
   function report (phase: 'copy' | 'check'): void {
     if (phase === 'copy' || isLost) return

@@ -72,8 +72,7 @@ t.test('questions are answered by pipe', async t => {
       code: 2,
       stdout: '',
       stderr:
-
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                          /^Remove alice permanently\? \[y\/N\]\nlatchkey: There is no answer on standard input: pipe y in, or use --yes\n$/
+        /^Remove alice permanently\? \[y\/N\]\nlatchkey: There is no answer on standard input: pipe y in, or use --yes\n$/
     }
   )
   for (const input of ['n\n', '\n\ny\n', 'yesterday\n']) t.match((await run(directory, ['users', 'remove', 'alice'], { input })).code, /^[12]$/, input)

@@ -17,8 +17,7 @@ t.test('import: bad rows are told with their lines and stop nothing; again, noth
       username: 'bob', password: 'a bad one'
     }) + line({ username: 'carol', password: PASSWORD }),
     'more.csv':
-
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                            `username,password_hash,scopes,disabled\r\nalice,${HASH},users:read audit:read,\r\n"dave"x,${HASH},,\r\nerin,${HASH.replace('$04$', '$12$')},,true\r\n`,
+      `username,password_hash,scopes,disabled\r\nalice,${HASH},users:read audit:read,\r\n"dave"x,${HASH},,\r\nerin,${HASH.replace('$04$', '$12$')},,true\r\n`,
     'bad.csv': `alice,${HASH}\n`
   })
   const dry = await run(directory, ['users', 'import', 'users.ndjson', '--dry-run'])

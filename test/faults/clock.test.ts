@@ -3,8 +3,8 @@ import type { Test } from 'tap'
 import { askMe, askRefresh, askRevoke, logIn, register, serve, stop } from './support.js'
 import type { Service } from './support.js'
 
-// The real service on a wall clock that somebody sets, while it runs and between two starts. What holds inside one process
-// with a clock of its own is in test/lib/revocation/revocations.test.ts and test/plugins/revocations.test.ts.
+// The tests set the wall clock of the real service, while it runs and between two starts. The tests of one process with
+// a clock of its own are in test/lib/revocation/revocations.test.ts and test/plugins/revocations.test.ts.
 //   node dist/test/faults/clock.test.js
 
 const MINUTE = 60_000

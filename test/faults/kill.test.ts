@@ -8,8 +8,8 @@ import { PASSWORD } from '../helper.js'
 import { askMe, askRefresh, askRevoke, askToken, call, claimsOf, launch, logIn, register, serve } from './support.js'
 import type { Answer, Service } from './support.js'
 
-// `kill -9` of the service while clients log in, refresh, revoke and log out; then it starts again, and every promise that it
-// had acknowledged is checked. A longer run, and the same run once more:
+// Kills the service with `kill -9` while clients log in, refresh, revoke and log out. Then starts it again, and checks
+// everything that it had acknowledged. To run it longer, or to repeat a run:
 //   node dist/test/faults/kill.test.js 100
 //   LATCHKEY_TEST_SEED=12345 node dist/test/faults/kill.test.js 100
 // What the clients do and when they are killed follows from the seed; how the machine interleaves them does not.

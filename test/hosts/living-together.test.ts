@@ -374,7 +374,8 @@ t.test("the guards' errors reach the error handler of the host, with status, cod
     method: 'POST', url: '/auth/token', payload: { username: 'bob', password: PASSWORD }
   })).json()
 
-  const table: Array<[url: string, headers: Record<string, string>, statusCode: number, code: string, challenge: RegExp]> = [
+  type Row = [url: string, headers: Record<string, string>, statusCode: number, code: string, challenge: RegExp]
+  const table: Row[] = [
     ['/host/me', {}, 401, 'unauthenticated', /^Bearer$/],
     ['/host/me', bearer('wrong'), 401, 'invalid_token', /^Bearer error="invalid_token", error_description="[^"]+"$/],
     ['/host/me', { authorization: 'Basic YTpi' }, 401, 'unauthenticated', /^Bearer$/],

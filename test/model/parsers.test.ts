@@ -10,7 +10,8 @@ import { bearer, build, logIn } from '../helper.js'
 import { claimsOf, databaseFile, headerOf, mint, openSigningKey, SECRET } from '../routes/support.js'
 import { SEED } from './seed.js'
 
-// What holds for every text that reaches a parser: nobody wrote these. The examples are in test/lib and test/plugins/jwt.test.ts.
+// Generates texts, and checks the rules that hold for every text that reaches a parser. Examples written by hand are
+// in test/lib and test/plugins/jwt.test.ts.
 //   LATCHKEY_TEST_SEED=random LATCHKEY_TEST_RUNS=100000 node dist/test/model/parsers.test.js
 
 const RUNS = Number(process.env.LATCHKEY_TEST_RUNS ?? 2_000)

@@ -4,8 +4,8 @@ import { found, setups, steps } from './operations.js'
 import { SEED } from './seed.js'
 import { createTemplate, runCase } from './world.js'
 
-// Cases that nobody thought of: random steps of clients, administrators, clocks and machines, against two processes on one database
-// file, each answer compared with test/model/reference.ts. What fails is made as small as it can be, and printed with its seed.
+// Runs random steps of clients, administrators, clocks and machines against two processes on one database file, and
+// compares each answer with test/model/reference.ts. It shrinks a failing case and prints it with its seed.
 //   LATCHKEY_TEST_SEED=random LATCHKEY_TEST_RUNS=2000 node dist/test/model/sessions.test.js
 // The steps follow from the seed; how the machine interleaves what is done at once does not.
 

@@ -30,7 +30,8 @@ t.test("RFC 6750 3, RFC 6750 3.1: 401 and 403 reach the host's own error handler
     app.get('/write', { preHandler: app.requireScopes('items:write', 'admin') }, async () => 'written')
   })
   const tokens = await logIn(app)
-  const table: Array<[url: string, headers: Record<string, string>, statusCode: number, code: string, challenge: string]> = [
+  type Row = [url: string, headers: Record<string, string>, statusCode: number, code: string, challenge: string]
+  const table: Row[] = [
     ['/me', {}, 401, 'unauthenticated', 'Bearer'],
     ['/write', {}, 401, 'unauthenticated', 'Bearer'],
     ['/me', { authorization: 'Basic Og==' }, 401, 'unauthenticated', 'Bearer'],

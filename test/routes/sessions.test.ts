@@ -3,7 +3,17 @@ import type { FastifyInstance } from 'fastify'
 import { bearer, build, logIn, logInWithCookies, postForm } from '../helper.js'
 import { assertProblem, claimsOf } from './support.js'
 
-interface View { id: string, client_id: string, scope: string, created_at: string, last_used_at: string, expires_at: string, user_agent: string | null, address: string | null, current: boolean }
+interface View {
+  id: string
+  client_id: string
+  scope: string
+  created_at: string
+  last_used_at: string
+  expires_at: string
+  user_agent: string | null
+  address: string | null
+  current: boolean
+}
 
 async function list (app: FastifyInstance, headers: Record<string, string>): Promise<View[]> {
   const response = await app.inject({ url: '/sessions', headers })

@@ -23,8 +23,7 @@ const KEYS: readonly Row[] = [
     tcIds: [1],
     differs: true,
     because:
-
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                              'does not apply: a set of symmetric and public keys is no danger where each key has one algorithm and the token names the key; what we publish holds no symmetric key'
+      'does not apply: a set of symmetric and public keys is no danger where each key has one algorithm and the token names the key; what we publish holds no symmetric key'
   },
   { tcIds: [2, 3], differs: false, because: 'applies: two keys of one algorithm, told apart by kid' },
   { tcIds: [4], differs: false, because: 'cannot be: kid is the primary key in the store; of two in one list the last one would count, and this token is of the first' },

@@ -18,8 +18,7 @@ const AT_THE_SIGNATURE: readonly Difference[] = [
   {
     tcIds: [353, 354],
     because:
-
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                            'right signatures under a JWK with use "enc": our keys come as PEM out of our own store, where a use is not kept; no JWK is loaded'
+      'right signatures under a JWK with use "enc": our keys come as PEM out of our own store, where a use is not kept; no JWK is loaded'
   },
   { tcIds: [355, 356], because: 'right signatures under a JWK with key_ops for encryption: as for use' },
   { tcIds: [367, 370], because: 'labelled invalid for a padding that the file has lost: they are letter by letter case 357, which is valid' },
@@ -30,7 +29,10 @@ const AT_THE_SIGNATURE: readonly Difference[] = [
 /** Where createTokens() differs from the file's `result`. */
 const ON_THE_WHOLE_PATH: readonly Difference[] = [
   {
-    tcIds: [1, 18, 33, ...range(259, 275), 287, 288, ...range(320, 323), ...range(325, 328), 345, 347, 348, 349, 351, 352, 357, 358, 359, 376, 377, 378],
+    tcIds: [
+      1, 18, 33, ...range(259, 275), 287, 288, ...range(320, 323), ...range(325, 328), 345, 347, 348, 349, 351, 352,
+      357, 358, 359, 376, 377, 378
+    ],
     because: 'valid signatures, but not over claims of ours, and the header has no typ "at+jwt" (RFC 9068 section 4)'
   },
   { tcIds: [346, 350, 372, 373], because: 'refused by their signatures already: see above' }

@@ -37,8 +37,7 @@ function alter (
     'a byte of the signature less':
       `${header}.${payload}.${Buffer.from(signature, 'base64url').subarray(1).toString('base64url')}`,
     'a byte of the signature more':
-
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                              `${header}.${payload}.${Buffer.concat([Buffer.from(signature, 'base64url'), Buffer.alloc(1)]).toString('base64url')}`,
+      `${header}.${payload}.${Buffer.concat([Buffer.from(signature, 'base64url'), Buffer.alloc(1)]).toString('base64url')}`,
     'signature of zeros': `${header}.${payload}.${Buffer.alloc(Buffer.from(signature, 'base64url').length).toString('base64url')}`,
     'alg none': `${encode({ alg: 'none' })}.${payload}.`,
     'alg none with the signature': `${encode({ alg: 'none' })}.${payload}.${signature}`,
@@ -47,7 +46,8 @@ function alter (
   const input = `${encode({ alg: 'HS256' })}.${payload}`
   if (key.kty !== 'oct') copies['HS256 with the public key'] = `${input}.${createHmac('sha256', publicKey).update(input).digest('base64url')}`
   for (const [part, text] of Object.entries({ header, payload, signature })) {
-    for (const [where, at] of Object.entries({ first: () => 0, middle: (length: number) => length >> 1, last: (length: number) => length - 1 })) {
+    const places = { first: () => 0, middle: (length: number) => length >> 1, last: (length: number) => length - 1 }
+    for (const [where, at] of Object.entries(places)) {
       copies[`a bit of the ${where} byte of the ${part}`] = jws.replace(text, flip(text, at))
     }
   }

@@ -53,8 +53,7 @@ t.test('an unknown scope is named, with those that there are', async t => {
       {
         name: 'RangeError',
         message:
-
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                          /^Unknown scope '.*': the catalogue has users:read, .*admin; add it through the option scopes \(LATCHKEY_SCOPES\)$/
+          /^Unknown scope '.*': the catalogue has users:read, .*admin; add it through the option scopes \(LATCHKEY_SCOPES\)$/
       },
       scope
     )

@@ -93,8 +93,7 @@ t.test('a key of another algorithm than the configured one: a sentence that says
   await t.rejects(keys.importSigningKey(Buffer.from(pem(rsa.privateKey))), {
     code: 'invalid_key',
     message:
-
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                    'The key is for RS256 or PS256, but the service signs with ES256: set the option algorithm (LATCHKEY_ALGORITHM) to RS256 or PS256, or give a key for ES256'
+      'The key is for RS256 or PS256, but the service signs with ES256: set the option algorithm (LATCHKEY_ALGORITHM) to RS256 or PS256, or give a key for ES256'
   })
   await t.rejects(keys.importSigningKey(Buffer.from(jwk(ed.privateKey, { alg: 'EdDSA' }))), { message: /The key is for EdDSA/ })
   t.equal((await keys.list()).length, 1)
@@ -130,7 +129,9 @@ t.test('RFC 7518 3.3: what is no key to sign with', async t => {
   ]
   for (const [name, content, says] of table) {
     t.throws(() => parseSigningKey(Buffer.from(content)), { name: 'KeyError', code: 'invalid_key', message: says }, name)
-    const error = (() => { try { return parseSigningKey(Buffer.from(content)) } catch (error) { return error as Error } })()
+    const error = (() => {
+      try { return parseSigningKey(Buffer.from(content)) } catch (error) { return error as Error }
+    })()
     t.notMatch(String((error as Error).message), /PRIVATE KEY-----|"d"/, `${name}: nothing of the key is said`)
   }
   t.throws(() => parseSigningKey(Buffer.from(pem(ec.privateKey)), { algorithm: 'PS256' }), /it is for ES256, and cannot be used with PS256/)

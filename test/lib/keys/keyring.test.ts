@@ -116,8 +116,7 @@ t.test('a wrong secret: one sentence that names the option, and nothing is made 
   for (const algorithm of ALGORITHMS) {
     await t.rejects(open(t, file, { algorithm, secrets: [OTHER] }), {
       message:
-
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                          `The option secret (LATCHKEY_SECRET, or the .secret file beside the database) does not open the signing key ${key?.kid}: give the secret that this database was made with`
+        `The option secret (LATCHKEY_SECRET, or the .secret file beside the database) does not open the signing key ${key?.kid}: give the secret that this database was made with`
     }, algorithm)
   }
   t.same(rows.all(), before)

@@ -52,7 +52,8 @@ t.test('hash and verify', async (t) => {
   t.equal(costOf(hash), 4)
   const long = 'x'.repeat(1000)
 
-  const table: Array<[name: string, password: string, hash: string | undefined, valid: boolean, needsRehash: boolean]> = [
+  type Row = [name: string, password: string, hash: string | undefined, valid: boolean, needsRehash: boolean]
+  const table: Row[] = [
     ['right', 'correct horse', hash, true, false],
     ['wrong', 'correct horsf', hash, false, false],
     ['long', long, await passwords.hash(long), true, false],

@@ -264,7 +264,8 @@ t.test('ASVS 6.1.1, ASVS 6.3.1: an attacker with many addresses closes the bucke
   }
   t.equal(await retryAfter(throttle, await strange()), DAY / SECOND)
 
-  const table: Array<[name: string, username: string, address: string, sessionId: string | undefined, outcome: string]> = [
+  type Row = [name: string, username: string, address: string, sessionId: string | undefined, outcome: string]
+  const table: Row[] = [
     ['a stranger', 'alice', '203.0.113.9', undefined, 'too_many_failures'],
     ['with the session', 'alice', '203.0.113.9', home.sessionId, 'in'],
     ['from the network of a live session', 'ALICE', '2001:db8:1:1:ffff::2', undefined, 'in'],
