@@ -77,13 +77,8 @@ export async function measureLogin ({ rounds, seconds, quick }: Effort): Promise
     await bare.stop()
     for (const { contender } of running.values()) await contender.stop()
   }
-  return await describe(new Map([...running].map(([title, { rounds }]) => [title, rounds])), {
-    skipped,
-    single,
-    stalls,
-    floor,
-    quick
-  })
+  const contenders = new Map([...running].map(([title, { rounds }]) => [title, rounds]))
+  return await describe({ contenders, single, stalls, floor }, { skipped, quick })
 }
 
 /**
@@ -154,81 +149,26 @@ function hashRate (seconds: number): number {
   return count / ((performance.now() - begun) / 1_000)
 }
 
+/** The measurements of all rounds. */
+interface Measured {
+  contenders: ReadonlyMap<string, readonly Round[]>
+  /** The rates of bcryptjs in one thread. */
+  single: number[]
+  stalls: Stalls[]
+  floor: Floor[]
+}
+
 async function describe (
-  contenders: ReadonlyMap<string, readonly Round[]>,
-  { skipped, single, stalls, floor, quick }: {
-    skipped: Section['rows']
-    single: number[]
-    stalls: Stalls[]
-    floor: Floor[]
-    quick: boolean
-  }
+  measured: Measured,
+  { skipped, quick }: { skipped: Section['rows'], quick: boolean }
 ): Promise<Section> {
-  const own = [...contenders.values()][0] ?? []
-  const cores = availableParallelism()
-  const wait = own.map(({ quiet, stormy }) => stormy.p99 / quiet.p99)
-  const rate = own.map(({ alone }, round) => (alone?.rate ?? NaN) / ((single[round] ?? NaN) * cores))
-  const verdicts = [
-    {
-      target:
-        `p99 of protected requests while ${CLIENTS} clients log in: at most ${MOST_WAIT} x the p99 without logins`,
-      measured: `${spread(wait, 1)} x`,
-      met: median(wait) <= MOST_WAIT
-    },
-    {
-      target: `while they log in, the event loop never blocks for more than ${MOST_STALL} ms`,
-      measured: `longest of a round ${spread(
-        stalls.map(({ stormy }) => stormy),
-        1
-      )} ms; idle ${spread(
-        stalls.map(({ idle }) => idle),
-        1
-      )} ms`,
-      met: Math.max(...stalls.map(({ stormy }) => stormy)) <= MOST_STALL
-    },
-    {
-      target: `logins: at least ${LEAST_RATE} of ${cores} cores x bcryptjs in one thread`,
-      measured: spread(rate, 2),
-      met: median(rate) >= LEAST_RATE
-    }
-  ]
+  const verdicts = toVerdicts(measured)
   return {
     title: 'Logins',
     columns: [
       'quiet p99 ms', 'p99 ms while 8 log in', 'max ms while 8 log in', 'logins/s with requests', 'logins/s alone'
     ],
-    rows: [
-      ...[...contenders].map(([name, rounds]) => ({
-        name,
-        cells: [
-          spread(rounds.map(({ quiet }) => quiet.p99), 1), spread(
-            rounds.map(({ stormy }) => stormy.p99),
-            1
-          ), spread(rounds.map(({ stormy }) => stormy.max)),
-          spread(
-            rounds.map(({ beside }) => beside.rate),
-            1
-          ), rounds.some(({ alone }) => alone === undefined)
-            ? ''
-            : spread(
-              rounds.map(({ alone }) => alone?.rate ?? NaN),
-              1
-            )
-        ]
-      })),
-      {
-        name: `Fastify alone, beside ${cores} programs of low priority`,
-        cells: [
-          spread(floor.map(({ quiet }) => quiet.p99), 1),
-          spread(floor.map(({ beside }) => beside.p99), 1),
-          spread(floor.map(({ beside }) => beside.max)),
-          '',
-          ''
-        ]
-      },
-      { name: `bcryptjs in one thread, cost ${COST}`, cells: ['', '', '', '', spread(single, 1)] },
-      ...skipped
-    ],
+    rows: [...toRows(measured), ...skipped],
     verdicts,
     notes: [
       'In the row before the last, no client logs in. Instead, programs with the low priority of the hashing ' +
@@ -244,15 +184,64 @@ async function describe (
             await profile(
               'Where the time of the event loop goes while 8 clients log in',
               ['--cost', String(COST)],
-              ({ url, login }) => login === undefined
-                ? Promise.resolve()
-                : runStorm(
-                  { kind: 'login', url, login },
-                  CLIENTS,
-                  4_000
-                )
+              async ({ url, login }) => {
+                if (login !== undefined) await runStorm({ kind: 'login', url, login }, CLIENTS, 4_000)
+              }
             )
           ]
     ]
   }
+}
+
+function toVerdicts ({ contenders, single, stalls }: Measured): Section['verdicts'] {
+  const own = [...contenders.values()][0] ?? []
+  const cores = availableParallelism()
+  const wait = own.map(({ quiet, stormy }) => stormy.p99 / quiet.p99)
+  const rate = own.map(({ alone }, round) => (alone?.rate ?? NaN) / ((single[round] ?? NaN) * cores))
+  const longest = stalls.map(({ stormy }) => stormy)
+  const idle = stalls.map(({ idle }) => idle)
+  return [
+    {
+      target: `p99 of protected requests while ${CLIENTS} clients log in: ` +
+        `at most ${MOST_WAIT} x the p99 without logins`,
+      measured: `${spread(wait, 1)} x`,
+      met: median(wait) <= MOST_WAIT
+    },
+    {
+      target: `while they log in, the event loop never blocks for more than ${MOST_STALL} ms`,
+      measured: `longest of a round ${spread(longest, 1)} ms; idle ${spread(idle, 1)} ms`,
+      met: Math.max(...longest) <= MOST_STALL
+    },
+    {
+      target: `logins: at least ${LEAST_RATE} of ${cores} cores x bcryptjs in one thread`,
+      measured: spread(rate, 2),
+      met: median(rate) >= LEAST_RATE
+    }
+  ]
+}
+
+function toRows ({ contenders, single, floor }: Measured): Section['rows'] {
+  return [
+    ...[...contenders].map(([name, rounds]) => ({
+      name,
+      cells: [
+        spread(rounds.map(({ quiet }) => quiet.p99), 1),
+        spread(rounds.map(({ stormy }) => stormy.p99), 1),
+        spread(rounds.map(({ stormy }) => stormy.max)),
+        spread(rounds.map(({ beside }) => beside.rate), 1),
+        rounds.some(({ alone }) => alone === undefined) ? '' : spread(rounds.map(({ alone }) => alone?.rate ?? NaN), 1)
+      ]
+    })),
+    {
+      name: `Fastify alone, beside ${availableParallelism()} programs of low priority`,
+      cells: [
+        spread(floor.map(({ quiet }) => quiet.p99), 1),
+        spread(floor.map(({ beside }) => beside.p99), 1),
+        spread(floor.map(({ beside }) => beside.max)),
+        '',
+        ''
+      ]
+    },
+    { name: `bcryptjs in one thread, cost ${COST}`, cells: ['', '', '', '', spread(single, 1)] }
+  ]
 }

@@ -36,6 +36,27 @@ function refuse (statusCode: number, message: string, headers: Record<string, st
   return Object.assign(new Error(message), { statusCode, headers })
 }
 
+/** Creates `allow`, for an app with the guards of Latchkey. */
+function createAllow (app: FastifyInstance) {
+  /**
+   * Returns the hooks of a route: first authentication, then each rule in turn. All rules must allow the request.
+   * Fastify runs an array of hooks in order, so no rule runs for an unauthenticated request. A rule that throws rejects
+   * the request. Without a rule, or with one that is not a function, the app does not start.
+   *
+   * Use it as a `preHandler`. The guard still authenticates before the body is read, and the handler follows the rules
+   * directly.
+   */
+  return function allow (...rules: Rule[]): [Guard, (request: FastifyRequest) => Promise<void>] {
+    if (rules.length === 0 || rules.some(rule => typeof rule !== 'function')) {
+      throw new TypeError('allow() needs at least one rule, and each rule must be a function')
+    }
+    async function ask (request: FastifyRequest): Promise<void> {
+      for (const rule of rules) if (await rule(request) !== true) throw refuse(403, 'You are not allowed to do this.')
+    }
+    return [app.authenticate, ask]
+  }
+}
+
 export async function build (options: LatchkeyOptions = {}): Promise<FastifyInstance> {
   const app = fastify()
   const now = options.now ?? Date.now
@@ -52,24 +73,7 @@ export async function build (options: LatchkeyOptions = {}): Promise<FastifyInst
     ...options
   })
 
-  /**
-   * Returns the hooks of a route: first authentication, then each rule in turn. All rules must allow the request.
-   * Fastify runs an array of hooks in order, so no rule runs for an unauthenticated request. A rule that throws rejects
-   * the request. Without a rule, or with one that is not a function, the app does not start.
-   *
-   * Use it as a `preHandler`. The guard still authenticates before the body is read, and the handler follows the rules
-   * directly.
-   */
-  function allow (...rules: Rule[]): [Guard, (request: FastifyRequest) => Promise<void>] {
-    if (rules.length === 0 || rules.some(rule => typeof rule !== 'function')) {
-      throw new TypeError('allow() needs at least one rule, and each rule must be a function')
-    }
-    async function ask (request: FastifyRequest): Promise<void> {
-      for (const rule of rules) if (await rule(request) !== true) throw refuse(403, 'You are not allowed to do this.')
-    }
-    return [app.authenticate, ask]
-  }
-
+  const allow = createAllow(app)
   const noteOf = (request: FastifyRequest): Note | undefined => notes.get((request.params as { id: string }).id)
 
   // 404 for a missing note and for another tenant's note alike, so that nobody can find out which notes exist.
