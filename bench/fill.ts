@@ -20,16 +20,20 @@ interface Spelling {
   analyze?: RawBuilder<unknown>
 }
 
+/** Random hexadecimal digits, at most 32, in PostgreSQL. */
+const randomDigits = (count: number): RawBuilder<unknown> => sql`substr(md5(random()::text), 1, ${sql.lit(count)})`
+
 const SQLITE: Spelling = {
   numbers: (from, to) => sql`(select key + ${from} as n from json_each(${`[${'0,'.repeat(to - from - 1)}0]`}))`,
-  id: kind =>
-    sql`printf('%08x-%04x-7%03x-8%03x-%s', n, ${kind}, abs(random()) % 4096, abs(random()) % 4096, lower(hex(randomblob(6))))`
+  id: kind => sql`printf(
+    '%08x-%04x-7%03x-8%03x-%s', n, ${kind}, abs(random()) % 4096, abs(random()) % 4096, lower(hex(randomblob(6)))
+  )`
 }
 
 const POSTGRES: Spelling = {
   numbers: (from, to) => sql`generate_series(${sql.lit(from)}, ${sql.lit(to - 1)}) as n`,
-  id: kind =>
-    sql`lpad(to_hex(n), 8, '0') || '-' || lpad(to_hex(${sql.lit(kind)}), 4, '0') || '-7' || substr(md5(random()::text), 1, 3) || '-8' || substr(md5(random()::text), 1, 3) || '-' || substr(md5(random()::text), 1, 12)`,
+  id: kind => sql`lpad(to_hex(n), 8, '0') || '-' || lpad(to_hex(${sql.lit(kind)}), 4, '0') ||
+    '-7' || ${randomDigits(3)} || '-8' || ${randomDigits(3)} || '-' || ${randomDigits(12)}`,
   analyze: sql`analyze`
 }
 
@@ -45,38 +49,28 @@ export async function fillStore (
   const { numbers, id, analyze } = SPELLINGS[engineOf(database).name]
   const store = await openStore(database, { bound: 60_000, log: () => {} })
   const now = Date.now()
+  const at = sql.lit(now)
   async function fill (rows: number, insert: (from: RawBuilder<unknown>) => RawBuilder<unknown>): Promise<void> {
-    for (let at = 0; at < rows; at += STEP) {
-      await store.transaction(trx => insert(numbers(at, Math.min(rows, at + STEP))).execute(trx as Kysely<Tables>))
+    for (let row = 0; row < rows; row += STEP) {
+      await store.transaction(trx => insert(numbers(row, Math.min(rows, row + STEP))).execute(trx as Kysely<Tables>))
     }
   }
-  await fill(
-    users,
-    from => sql`insert into users (id, username, username_key, password_hash, password_changed_at, scope, created_at, updated_at)
-    select ${id(1)}, 'filler-' || n, 'filler-' || n, '', ${sql.lit(
-      now
-    )}, '', ${sql.lit(now)}, ${sql.lit(now)} from ${from}`
-  )
-  await fill(
-    sessions,
-    from => sql`insert into sessions (id, user_id, client_id, scope, nonce, generation, rotated_at, created_at, last_used_at, idle_expires_at, expires_at)
-    select ${id(2)}, 'user-' || (n / 2), 'latchkey', 'items:read', 'nonce', 1, ${sql.lit(
-      now
-    )}, ${sql.lit(now)}, ${sql.lit(now)}, ${sql.lit(
-      now + 30 * DAY
-    )}, ${sql.lit(now + 90 * DAY)} from ${from}`
-  )
-  await fill(
-    rules,
-    from => sql`insert into rules (kind, value, session_id, issued_before, expires_at)
-    select case n % 4 when 0 then 'token' when 1 then 'user' else 'session' end, ${id(
-      3
-    )}, null, case n % 4 when 1 then ${sql.lit(
-      now
-    )} end, ${sql.lit(
-      now + DAY
-    )} from ${from}`
-  )
+  await fill(users, from => sql`
+    insert into users
+      (id, username, username_key, password_hash, password_changed_at, scope, created_at, updated_at)
+    select ${id(1)}, 'filler-' || n, 'filler-' || n, '', ${at}, '', ${at}, ${at} from ${from}`)
+  await fill(sessions, from => sql`
+    insert into sessions
+      (id, user_id, client_id, scope, nonce, generation, rotated_at, created_at, last_used_at, idle_expires_at,
+      expires_at)
+    select ${id(2)}, 'user-' || (n / 2), 'latchkey', 'items:read', 'nonce', 1, ${at}, ${at}, ${at},
+      ${sql.lit(now + 30 * DAY)}, ${sql.lit(now + 90 * DAY)}
+    from ${from}`)
+  await fill(rules, from => sql`
+    insert into rules (kind, value, session_id, issued_before, expires_at)
+    select case n % 4 when 0 then 'token' when 1 then 'user' else 'session' end, ${id(3)}, null,
+      case n % 4 when 1 then ${at} end, ${sql.lit(now + DAY)}
+    from ${from}`)
   if (analyze !== undefined) await store.read(db => analyze.execute(db))
   await store.close()
 }

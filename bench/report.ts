@@ -5,6 +5,9 @@ import { listContenders } from './contenders.js'
 import { GENERATOR } from './load.js'
 import type { Section } from './section.js'
 
+/** The longest line of the report, except in tables. */
+const WIDTH = 120
+
 /** The report as Markdown: the machine, the targets, the tables, and how to read them. */
 export async function toReport (
   sections: readonly Section[],
@@ -19,22 +22,24 @@ export async function toReport (
     '',
     '<!-- Written by `npm run bench`. Do not edit. -->',
     '',
-    `Measured on ${date.toISOString().slice(0, 10)} in ${minutes} minutes, on ${cpus().length} x ${cpus()[0]?.model.trim()}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, ${process.platform} ${process.arch}. The load came from ${await nameGenerator()}.`,
+    wrap(`Measured on ${date.toISOString().slice(0, 10)} in ${minutes} minutes, on ${nameMachine()}. ` +
+      `The load came from ${await nameGenerator()}.`),
     '',
-    ...contenders.map((
-      { title, reason, notes }
-    ) => `- ${title}: ${reason === undefined
-      ? `${notes}${notes.startsWith('python') ? '' : `, Node.js ${process.versions.node}`}`
-      : `skipped. ${reason}`}`),
+    ...contenders.map(({ title, reason, notes }) => {
+      const engine = notes.startsWith('python') ? '' : `, Node.js ${process.versions.node}`
+      return wrap(`- ${title}: ${reason === undefined ? `${notes}${engine}` : `skipped. ${reason}`}`)
+    }),
     '',
     '## How to read it',
     '',
-    `Each contender is a server in its own process. Another process sends it requests over loopback. In each of ${rounds} rounds the contenders run one after the other. A cell shows the median of the rounds, with the minimum and the maximum in brackets.`,
-    'Compare figures within one table only, because another run or machine gives different ones. The ratio `x` is ' +
-      'computed within each round. The processor time covers the whole process of the server, and varies less than ' +
-      'the rate.',
-    'Nothing is switched off for the benchmark. Tokens are checked for expiry, revocation, audience and scope, ' +
-      'commits are durable, and password attempts are limited.',
+    wrap('Each contender is a server in its own process. Another process sends it requests over loopback. In each ' +
+      `of ${rounds} rounds the contenders run one after the other. A cell shows the median of the rounds, with ` +
+      'the minimum and the maximum in brackets.'),
+    wrap('Compare figures within one table only, because another run or machine gives different ones. The ratio `x` ' +
+      'is computed within each round. The processor time covers the whole process of the server, and varies less ' +
+      'than the rate.'),
+    wrap('Nothing is switched off for the benchmark. Tokens are checked for expiry, revocation, audience and scope, ' +
+      'commits are durable, and password attempts are limited.'),
     '',
     '## Targets',
     '',
@@ -53,7 +58,7 @@ function toMarkdown ({ title, columns, rows, notes }: Section): string[] {
       rows.map(({ name, cells }) => [name, ...cells, ...Array<string>(columns.length - cells.length).fill('')])
     ),
     '',
-    ...notes.flatMap(note => [note, '']).slice(0, -1)
+    ...notes.flatMap(note => [wrap(note), '']).slice(0, -1)
   ]
 }
 
@@ -61,6 +66,25 @@ function toTable (heads: string[], lines: string[][]): string[] {
   return [heads, heads.map((_, column) => (column === 0 ? '---' : '---:')), ...lines].map(
     cells => `| ${cells.join(' | ')} |`
   )
+}
+
+/** Wraps a paragraph, or an item of a list, which continues indented. */
+function wrap (text: string): string {
+  const indent = text.startsWith('- ') ? '  ' : ''
+  const lines: string[] = []
+  let line = ''
+  for (const word of text.split(' ')) {
+    if (line !== '' && line.length + 1 + word.length > WIDTH) {
+      lines.push(line)
+      line = indent + word
+    } else line += line === '' ? word : ` ${word}`
+  }
+  return [...lines, line].join('\n')
+}
+
+function nameMachine (): string {
+  const processor = `${cpus().length} x ${cpus()[0]?.model.trim()}`
+  return `${processor}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, ${process.platform} ${process.arch}`
 }
 
 async function nameGenerator (): Promise<string> {

@@ -181,7 +181,8 @@ async function timeBoot (count: number): Promise<{ took: number, longest: number
       for (let written = 0; written < count; written += CHUNK) {
         const chunk = Array.from({ length: CHUNK }, () => rules.next().value as Rule)
         await sql`insert into rules (kind, value, session_id, issued_before, expires_at)
-          select value ->> 'kind', value ->> 'value', iif(value ->> 'kind' = 'token', value ->> 'value', null), value ->> 'issuedBefore', value ->> 'expiresAt'
+          select value ->> 'kind', value ->> 'value', iif(value ->> 'kind' = 'token', value ->> 'value', null),
+            value ->> 'issuedBefore', value ->> 'expiresAt'
           from json_each(${JSON.stringify(chunk)})`.execute(trx)
       }
     })
@@ -235,9 +236,10 @@ const section: Section = {
     { target: 'load at boot, SQLite: at most 1.5 s', measured: `${spread(took, 2)} s`, met: median(took) <= 1.5 }
   ],
   notes: [
-    `A look-up covers the four ids in a token: its own and those of its session, its user and its client. It waits for memory, and waits longer if there are more rules. For a token that was verified before, a request makes a look-up only if a rule has been added since the previous one. While the rules were loaded, the event loop was blocked for at most ${spread(
-      boots.map(boot => boot.longest)
-    )} ms.`
+    'A look-up covers the four ids in a token: its own and those of its session, its user and its client. It waits ' +
+      'for memory, and waits longer if there are more rules. For a token that was verified before, a request makes a ' +
+      'look-up only if a rule has been added since the previous one. While the rules were loaded, the event loop was ' +
+      `blocked for at most ${spread(boots.map(boot => boot.longest))} ms.`
   ]
 }
 if (process.send === undefined) console.log(toText(section))
