@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyReply } from 'fastify'
 import type { Static } from 'typebox'
 import { createServerMetadata, metadataPath } from '../lib/http/server-metadata.js'
 import type { ServerMetadata } from '../schemas/service.js'
-import { OWN_PUBLIC } from './public-routes.js'
+import { OWN_PUBLIC } from './guards/public-routes.js'
 import { kSettings } from './settings.js'
 
 export const kServerMetadata = Symbol('latchkey.serverMetadata')

@@ -249,8 +249,8 @@ t.test('the check finds what it is there for', async t => {
       'verifier/a.ts', "import type { FastifyInstance } from 'fastify'",
       /^verifier\/a\.ts imports 'fastify': only verifier\/plugin\.ts knows the framework$/
     ],
-    ['verifier/a.ts', "import { x } from '../plugins/guards.js'", /only verifier\/plugin\.ts knows/],
-    ['verifier/plugin.ts', "import fp from 'fastify-plugin'\nimport { x } from '../plugins/guards.js'", undefined],
+    ['verifier/a.ts', "import { x } from '../plugins/guards/guards.js'", /only verifier\/plugin\.ts knows/],
+    ['verifier/plugin.ts', "import fp from 'fastify-plugin'\nimport { x } from '../plugins/guards/guards.js'", undefined],
     ['verifier/plugin.ts', "import app from '../app.js'", /verifier may import only schemas, lib, plugins, verifier$/],
     ['testing/a.ts', "import { x } from '../plugins/a.js'", /testing may import only schemas, lib, app, testing$/],
     ['cli.ts', "import { x } from './commands/serve.js'", undefined]

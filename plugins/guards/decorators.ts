@@ -1,5 +1,5 @@
 import '@fastify/jwt'
-import type { AuthenticatedUser } from '../lib/identity/access-token.js'
+import type { AuthenticatedUser } from '../../lib/identity/access-token.js'
 import type { Guards } from './guards.js'
 
 // The decorators that both the full plugin and the verifier's plugin add to their host. They are declared once, so that
