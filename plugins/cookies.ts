@@ -5,7 +5,7 @@ import { readBearer } from '../lib/http/credentials.js'
 import { isCrossSite } from '../lib/http/cross-site.js'
 import { LatchkeyError } from '../lib/errors.js'
 import type { Settings } from '../lib/options/options.js'
-import { isolate } from './isolate.js'
+import { isolate } from './adapters/isolate.js'
 import { kSettings } from './settings.js'
 
 /** The most bytes of name and value: RFC 6265bis section 5.6. A browser silently drops a longer cookie. */

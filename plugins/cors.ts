@@ -1,7 +1,7 @@
 import fp from 'fastify-plugin'
 import type { FastifyRequest, RouteOptions } from 'fastify'
 import { kSettings } from './settings.js'
-import { varyBy } from './vary.js'
+import { varyBy } from './adapters/vary.js'
 
 /** The response headers that a page may read. */
 const EXPOSED = 'WWW-Authenticate, Retry-After, RateLimit, RateLimit-Policy'

@@ -8,7 +8,7 @@ import { createSecretFile, readSecretFile, secretFileOf } from '../lib/keys/secr
 import { deriveKeys } from '../lib/keys/secrets.js'
 import type { Store } from '../lib/store/store.js'
 import { kClock, kFollower, kStore } from './database.js'
-import { createJwtKeyMaker } from './jwt-keys.js'
+import { createJwtKeyMaker } from './adapters/jwt-key-maker.js'
 import { kRevocations } from './revocations.js'
 import { kRepair, kSettings } from './settings.js'
 

@@ -27,7 +27,7 @@ export default fp(async function latchkeyOpenApi (app) {
   async function createDocumentation (): Promise<FastifyInstance> {
     // It is loaded for the first request, because it takes a twentieth of the time that a process needs to start, and
     // few processes ever need it.
-    const { documentRoutes } = await import('./documentation.js')
+    const { documentRoutes } = await import('./adapters/documentation.js')
     return await documentRoutes(routes, settings, app.prefix)
   }
 

@@ -2,7 +2,7 @@ import fp from 'fastify-plugin'
 import type { onRequestAsyncHookHandler } from 'fastify'
 import { LatchkeyError } from '../lib/errors.js'
 import { networkOf } from '../lib/identity/network.js'
-import { isolate } from './isolate.js'
+import { isolate } from './adapters/isolate.js'
 import { kSettings } from './settings.js'
 
 /** The most attempts for each address, and the window in milliseconds. */

@@ -6,7 +6,7 @@ import { FEED_SCOPE } from '../../lib/revocation-feed/feed.js'
 import { kGuards } from '../../plugins/authentication.js'
 import { kCookies } from '../../plugins/cookies.js'
 import { kRevocationFeed, sendEvents } from '../../plugins/revocation-feed.js'
-import { varyBy } from '../../plugins/vary.js'
+import { varyBy } from '../../plugins/adapters/vary.js'
 import { SCOPED, problems } from '../../schemas/responses.js'
 import { FEED, FeedHeaders, RevocationsQuery } from '../../schemas/revocations.js'
 

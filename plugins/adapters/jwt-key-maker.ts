@@ -1,9 +1,9 @@
 import fastifyJwt from '@fastify/jwt'
 import type { FastifyJWTOptions } from '@fastify/jwt'
-import { REQUIRED_CLAIMS } from '../lib/identity/access-token.js'
-import { jwtProfileOf, OPEN } from '../lib/tokens/jwt-profile.js'
-import type { JwtKey, JwtKeyMaker, VerifyOnlyJwtKey } from '../lib/keys/keyring.js'
-import type { SigningKey, VerifyOnlyKey } from '../lib/keys/material.js'
+import { REQUIRED_CLAIMS } from '../../lib/identity/access-token.js'
+import { jwtProfileOf, OPEN } from '../../lib/tokens/jwt-profile.js'
+import type { JwtKey, JwtKeyMaker, VerifyOnlyJwtKey } from '../../lib/keys/keyring.js'
+import type { SigningKey, VerifyOnlyKey } from '../../lib/keys/material.js'
 import { isolate } from './isolate.js'
 
 /**

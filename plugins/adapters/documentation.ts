@@ -4,11 +4,11 @@ import fastifySwaggerUi from '@fastify/swagger-ui'
 import type { FastifySwaggerUiConfigOptions } from '@fastify/swagger-ui'
 import { fastify } from 'fastify'
 import type { FastifyInstance, RouteOptions } from 'fastify'
-import { nameComponents } from '../lib/http/openapi-components.js'
-import type { Settings } from '../lib/options/options.js'
-import { securitySchemes } from '../lib/http/security-schemes.js'
+import { nameComponents } from '../../lib/http/openapi-components.js'
+import type { Settings } from '../../lib/options/options.js'
+import { securitySchemes } from '../../lib/http/security-schemes.js'
 
-const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
   version: string
 }
 

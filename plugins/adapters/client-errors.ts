@@ -2,10 +2,10 @@ import { STATUS_CODES } from 'node:http'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { ConnectionError, FastifyInstance } from 'fastify'
-import { LatchkeyError } from '../lib/errors.js'
-import { addressOf } from '../lib/identity/network.js'
-import { problemOf } from '../schemas/errors.js'
-import { LEAST_HEADERS } from './security-headers.js'
+import { LatchkeyError } from '../../lib/errors.js'
+import { addressOf } from '../../lib/identity/network.js'
+import { problemOf } from '../../schemas/errors.js'
+import { LEAST_HEADERS } from '../security-headers.js'
 
 /**
  * The `clientErrorHandler` of the service. A request that Node.js cannot read, or no longer waits for, never reaches a
