@@ -19,7 +19,6 @@ import events from './plugins/events.js'
 import { createHostGuards } from './plugins/guards/host-guards.js'
 import introspection from './plugins/introspection.js'
 import issuing from './plugins/issuing.js'
-import jwt, { kTokens } from './plugins/jwt.js'
 import keys, { kKeys } from './plugins/keys.js'
 import loadShedding from './plugins/load-shedding.js'
 import metrics from './plugins/metrics.js'
@@ -38,6 +37,7 @@ import sessions, { kSessions } from './plugins/sessions.js'
 import statusLists from './plugins/status-lists.js'
 import throttle from './plugins/throttle.js'
 import settings, { kServicesOnly, kSettings, kStandalone } from './plugins/settings.js'
+import tokens, { kTokens } from './plugins/tokens.js'
 import users, { kBuiltInUsers } from './plugins/users.js'
 import validation from './plugins/validation.js'
 import type { LatchkeyOptions } from './schemas/options.js'
@@ -93,7 +93,7 @@ const latchkey: FastifyPluginAsync<LatchkeyOptions> = async function latchkey (a
     await scope.register(statusLists)
     await scope.register(sessions)
     await scope.register(purge)
-    await scope.register(jwt)
+    await scope.register(tokens)
     decorateServices(app, scope)
     if (app.hasDecorator(kServicesOnly)) return
 

@@ -11,7 +11,7 @@ import type { Authenticator } from './guards/authenticator.js'
 import { kCookies } from './cookies.js'
 import { createGuards } from './guards/guards.js'
 import type { OwnGuards } from './guards/guards.js'
-import { kTokens } from './jwt.js'
+import { kTokens } from './tokens.js'
 import { kSettings } from './settings.js'
 
 /** The guards of our own routes, and functions that read the user of a request that passed one. */
@@ -59,4 +59,4 @@ export default fp(async function latchkeyAuthentication (app) {
       return { ...actor, scopes: user.scopes, sessionId: user.sessionId }
     }
   })
-}, { name: 'latchkey-authentication', fastify: '5.x', dependencies: ['latchkey-jwt', 'latchkey-cookies'] })
+}, { name: 'latchkey-authentication', fastify: '5.x', dependencies: ['latchkey-tokens', 'latchkey-cookies'] })

@@ -2,7 +2,7 @@ import fp from 'fastify-plugin'
 import { createInspector } from '../lib/sessions/introspection.js'
 import type { Inspector } from '../lib/sessions/introspection.js'
 import { kClock, kStore } from './database.js'
-import { kTokens } from './jwt.js'
+import { kTokens } from './tokens.js'
 import { kRefreshKeys } from './keys.js'
 import { kSettings } from './settings.js'
 import { kUsers } from './users.js'
@@ -27,4 +27,4 @@ export default fp(async function latchkeyIntrospection (app) {
     refreshGrace,
     issuer
   }))
-}, { name: 'latchkey-introspection', fastify: '5.x', dependencies: ['latchkey-users', 'latchkey-jwt'] })
+}, { name: 'latchkey-introspection', fastify: '5.x', dependencies: ['latchkey-users', 'latchkey-tokens'] })

@@ -8,7 +8,7 @@ import type { Sender } from '../lib/sessions/login.js'
 import type { LoginResponse, TokenResponse } from '../schemas/tokens.js'
 import { kClock } from './database.js'
 import { kCookies } from './cookies.js'
-import { kTokens } from './jwt.js'
+import { kTokens } from './tokens.js'
 import { kSettings } from './settings.js'
 
 /** The HTTP side of every login and refresh. */
@@ -70,4 +70,4 @@ export default fp(async function latchkeyIssuing (app) {
       return { user: { id, username, scopes: [...scopes] }, scope: formatScope(grant.scopes), expires_in: accessTtl }
     }
   })
-}, { name: 'latchkey-issuing', fastify: '5.x', dependencies: ['latchkey-jwt', 'latchkey-cookies'] })
+}, { name: 'latchkey-issuing', fastify: '5.x', dependencies: ['latchkey-tokens', 'latchkey-cookies'] })

@@ -9,7 +9,7 @@ import { createRevocationFeed } from '../lib/revocation-feed/feed.js'
 import type { FeedStream, RevocationFeed } from '../lib/revocation-feed/feed.js'
 import { readStoreId } from '../lib/store/meta.js'
 import { kClock, kFollower, kStore } from './database.js'
-import { kTokens } from './jwt.js'
+import { kTokens } from './tokens.js'
 import { kKeyring } from './keys.js'
 import { kLedger } from './ledger.js'
 import { kRevocations } from './revocations.js'
@@ -52,7 +52,7 @@ export default fp(async function latchkeyRevocationFeed (app) {
   })
   app.decorate(kRevocationFeed, feed)
   app.addHook('preClose', async () => feed.close())
-}, { name: 'latchkey-revocation-feed', fastify: '5.x', dependencies: ['latchkey-jwt'] })
+}, { name: 'latchkey-revocation-feed', fastify: '5.x', dependencies: ['latchkey-tokens'] })
 
 /**
  * Sends server-sent events (the HTML standard, section 9.2) until the stream that `open` opens has ended, or the

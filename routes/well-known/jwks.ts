@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { JWKS_MAX_AGE } from '../../lib/keys/life.js'
-import { kTokens } from '../../plugins/jwt.js'
+import { kTokens } from '../../plugins/tokens.js'
 import { problems } from '../../schemas/responses.js'
 import { Jwks } from '../../schemas/service.js'
 

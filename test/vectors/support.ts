@@ -13,7 +13,7 @@ import { readOptions } from '../../lib/options/options.js'
 import type { Tokens } from '../../lib/tokens/tokens.js'
 import { kClock, kFollower } from '../../plugins/database.js'
 import { isolate } from '../../plugins/adapters/isolate.js'
-import jwtPlugin, { kTokens } from '../../plugins/jwt.js'
+import tokensPlugin, { kTokens } from '../../plugins/tokens.js'
 import { createJwtKeyMaker } from '../../plugins/adapters/jwt-key-maker.js'
 import { kKeyring } from '../../plugins/keys.js'
 import { kLedger } from '../../plugins/ledger.js'
@@ -197,7 +197,7 @@ export async function createPaths (t: Test): Promise<(keys: readonly SigningKey[
       async app => { app.decorate(kKeyring, createFixedKeyring(jwtKeys)) }, { name: 'latchkey-keys' }
     ))
     await app.register(fp(async app => { app.decorate(kRevocations, revocations) }, { name: 'latchkey-revocations' }))
-    await app.register(jwtPlugin)
+    await app.register(tokensPlugin)
     const tokens = app[kTokens]
     return {
       tokens,

@@ -16,7 +16,7 @@ declare module 'fastify' {
 }
 
 /** Creates the access tokens. @fastify/jwt signs and verifies, and `lib/tokens/tokens.ts` decides. */
-export default fp(async function latchkeyJwt (app) {
+export default fp(async function latchkeyTokens (app) {
   app.decorate(kTokens, createTokens({
     ...app[kSettings],
     keyring: app[kKeyring],
@@ -25,4 +25,4 @@ export default fp(async function latchkeyJwt (app) {
     ledger: app[kLedger],
     revocations: app[kRevocations]
   }))
-}, { name: 'latchkey-jwt', fastify: '5.x', dependencies: ['latchkey-keys', 'latchkey-revocations'] })
+}, { name: 'latchkey-tokens', fastify: '5.x', dependencies: ['latchkey-keys', 'latchkey-revocations'] })
