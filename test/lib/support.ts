@@ -240,7 +240,7 @@ export const ISSUER = 'https://auth.example.com'
 export const AUDIENCE = 'https://api.example.com'
 
 /**
- * What plugins/jwt.ts makes of a key, with nothing but node:crypto: signature, header, issuer, audience, required
+ * What plugins/tokens.ts makes of a key, with nothing but node:crypto: signature, header, issuer, audience, required
  * claims.
  */
 export function createJwtKey (
@@ -271,7 +271,7 @@ export function createJwtKey (
   return made
 }
 
-/** What plugins/jwt-keys.ts gives the keyring. `made`: which keys were asked for. */
+/** What plugins/adapters/jwt-key-maker.ts gives the keyring. `made`: which keys were asked for. */
 function createMaker (): JwtKeyMaker & { made: string[] } {
   const made: string[] = []
   return {

@@ -11,7 +11,7 @@ import { claimsOf, databaseFile, headerOf, mint, openSigningKey, SECRET } from '
 import { SEED } from './seed.js'
 
 // Generates texts, and checks the rules that hold for every text that reaches a parser. Examples written by hand are
-// in test/lib and test/plugins/jwt.test.ts.
+// in test/lib and test/plugins/tokens.test.ts.
 //   LATCHKEY_TEST_SEED=random LATCHKEY_TEST_RUNS=100000 node dist/test/model/parsers.test.js
 
 const RUNS = Number(process.env.LATCHKEY_TEST_RUNS ?? 2_000)

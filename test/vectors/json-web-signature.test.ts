@@ -8,7 +8,7 @@ import type { Difference, Group, Verdict, WycheproofFile } from './support.js'
 
 const FILE = 'wycheproof/json_web_signature_test.json'
 
-/** Where @fastify/jwt, set up as plugins/jwt.ts does, differs from the file's `result`. */
+/** Where @fastify/jwt, set up as plugins/tokens.ts does, differs from the file's `result`. */
 const AT_THE_SIGNATURE: readonly Difference[] = [
   {
     tcIds: [346, 350],

@@ -9,7 +9,7 @@ import type { Claims, StolenKey } from '../routes/support.js'
 import { MISSING, readVectors, textOf } from './support.js'
 import type { WycheproofFile } from './support.js'
 
-// Odd tokens through HTTP that test/plugins/jwt.test.ts does not have: that has the spellings of the signature, the
+// Odd tokens through HTTP that test/plugins/tokens.test.ts does not have: that has the spellings of the signature, the
 // members of the header, doubled members in the header, and huge tokens.
 
 let app: FastifyInstance

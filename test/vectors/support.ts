@@ -132,8 +132,9 @@ export function isOurs (algorithm: string | undefined): algorithm is Algorithm {
 }
 
 /**
- * @fastify/jwt registered as plugins/jwt-keys.ts does for a key, without what is about our claims and not about
- * signatures. The payloads of the vectors are no JSON objects, and would all be refused for that: see `withAnyPayload`.
+ * @fastify/jwt registered as plugins/adapters/jwt-key-maker.ts does for a key, without what is about our claims and not
+ * about signatures. The payloads of the vectors are no JSON objects, and would all be refused for that: see
+ * `withAnyPayload`.
  */
 export async function createSignatureLayer (key: SigningKey): Promise<(token: string) => Verdict> {
   const { jwt } = await isolate(fastifyJwt, {
