@@ -46,7 +46,15 @@ export default fp(async function latchkeySessions (app) {
     refreshGrace
   })
   app.decorate(kSessions, sessions)
-  app.decorate(kLogIn, createLogin({ users, builtInUsers, sessions, follower, throttle: app[kThrottle], clock }))
+  app.decorate(kLogIn, createLogin({
+    users,
+    builtInUsers,
+    hasClaimsHook: claims !== undefined,
+    sessions,
+    follower,
+    throttle: app[kThrottle],
+    clock
+  }))
 }, {
   name: 'latchkey-sessions',
   fastify: '5.x',

@@ -3,7 +3,7 @@ import type { Client } from '../clients/clients.js'
 import { LatchkeyError } from '../errors.js'
 import { anonymous } from '../ledger/events.js'
 import type { Follower } from '../store/change-follower.js'
-import type { Throttle } from '../throttle/throttle.js'
+import type { Attempter, Settle, Throttle } from '../throttle/throttle.js'
 import type { Clock } from '../time/clock.js'
 import type { LoginAccount } from '../users/authenticate.js'
 import type { Users } from '../users/users.js'
@@ -33,10 +33,12 @@ interface Credentials {
 export type LogIn = (credentials: Credentials, sender: Sender) => Promise<Grant>
 
 /** Creates the login. */
-export function createLogin ({ users, builtInUsers, sessions, follower, throttle, clock }: {
+export function createLogin ({ users, builtInUsers, hasClaimsHook, sessions, follower, throttle, clock }: {
   users: UserDirectory
   /** The built-in users. Undefined if `users` is the host's directory. */
   builtInUsers: Users | undefined
+  /** Whether starting a session runs the option `claims`. */
+  hasClaimsHook: boolean
   sessions: Pick<Sessions, 'identify' | 'start'>
   follower: Pick<Follower, 'refresh'>
   throttle: Throttle
@@ -57,23 +59,33 @@ export function createLogin ({ users, builtInUsers, sessions, follower, throttle
   }
 
   return async function logIn ({ username, password, scope, client }, { address, userAgent, refreshToken }) {
-    // Reads what other processes have revoked up to now. All of it is older than the account that is read next.
+    // Reads what other processes have revoked up to now. All of it is older than the account that is read later.
     await follower.refresh()
     const askedAt = clock.now()
-    const account = await findAccount(username)
     const bucket = await throttle.findLoginBucket(username, { address, sessionId: await findSession(refreshToken) })
-    // The subject is the account's id and never the typed text, because people type passwords into the username field.
-    const who = {
-      actor: anonymous(address), subject: account.id, clientId: client?.id ?? null, failure: 'login_failed'
-    } as const
+    const who: Attempter = { actor: anonymous(address), clientId: client?.id ?? null, failure: 'login_failed' }
     const place = throttle.placeOf(username, address)
-    return await throttle.attemptAndWrite(bucket, who, {
-      async check () {
-        const user = await account.verify(password, address)
-        if (user === null) throw new LatchkeyError('invalid_credentials')
-        return user
-      },
-      write: (user, settle) => sessions.start(user, { client, askedAt, scope, userAgent, address, place, settle })
-    })
+
+    async function check (): Promise<User> {
+      // Read after the reservation, which may wait long: a login must not pass with a password that was replaced
+      // meanwhile.
+      const account = await findAccount(username)
+      // The subject is the account's id and never the typed text, because people type passwords into the username
+      // field.
+      who.subject = account.id
+      const user = await account.verify(password, address)
+      if (user === null) throw new LatchkeyError('invalid_credentials')
+      return user
+    }
+
+    function start (user: User, settle?: Settle): Promise<Grant> {
+      return sessions.start(user, { client, askedAt, scope, userAgent, address, place, settle })
+    }
+
+    // The claims hook is the host's code and may take long. So the attempt is settled before it runs, in its own
+    // commit.
+    return hasClaimsHook
+      ? await start(await throttle.attempt(bucket, who, check))
+      : await throttle.attemptAndWrite(bucket, who, { check, write: start })
   }
 }

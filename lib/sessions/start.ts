@@ -41,10 +41,7 @@ export function createStart (context: SessionContext, { prepare, toGrant }: Issu
       if (client !== undefined) await assertCurrent(trx, client)
       // While the password was being hashed, the account may have been disabled, lost a scope, or got another password.
       const account = builtInUsers === undefined ? user : await builtInUsers.findIn(trx, user.id)
-      if (account === null || account.passwordChangedAt !== user.passwordChangedAt) {
-        await settle?.(write)
-        return { result: undefined }
-      }
+      if (account === null || account.passwordChangedAt !== user.passwordChangedAt) return { result: undefined }
       if (!prepared.scopes.every(name => account.scopes.includes(name))) throw accountChanged()
       const room = await makeRoom(write, account.id, maxSessions)
       if ('more' in room) return room

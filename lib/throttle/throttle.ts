@@ -12,7 +12,7 @@ import type { Attempter, Count } from './counting.js'
 import { findAttempts } from './rows.js'
 
 export type { Bucket, Place } from './buckets.js'
-export type { Settle } from './counting.js'
+export type { Attempter, Settle } from './counting.js'
 
 /**
  * Slows down the guessing of passwords and secrets for each account. The counts are in the store, so they hold across

@@ -3,6 +3,7 @@ import t from 'tap'
 import type { Test } from 'tap'
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import { readServiceOptions } from '../../lib/options/options.js'
+import { hashPassword } from '../../lib/passwords/hashing.js'
 import { buildServer } from '../../server.js'
 import type { LatchkeyOptions } from '../../app.js'
 import {
@@ -292,7 +293,8 @@ t.test('a login reads its account and its throttle once, and commits twice', { s
   t.strictSame(await workOf(PASSWORD), login, 'from a known place')
   t.strictSame(await workOf('a wrong password'), { commits: 2, reads, readsInside: { attempts: 2 } }, 'one that fails')
   for (let failure = 0; failure < 12; failure++) await workOf('a wrong password')
-  t.strictSame(await workOf(PASSWORD), { commits: 0, reads, readsInside: {} }, 'one that is refused')
+  const refused = { commits: 0, reads: { sessions: 1, attempts: 1 }, readsInside: {} }
+  t.strictSame(await workOf(PASSWORD), refused, 'one that is refused')
 })
 
 t.test('fifty honest logins at once, from one address, all get in', async t => {
@@ -366,4 +368,62 @@ t.test('X-Forwarded-For makes a place known, or another address, only behind a p
       `${name}, who forges the header`
     )
   }
+})
+
+/** How many attempts on one account may be under way in a process. */
+const AT_ONCE = 64
+
+t.test('a login that waits for its turn sees what has changed meanwhile', { skip: ON_POSTGRES }, async t => {
+  const file = databaseFile(t)
+  const { app } = await build(t, { ...ON, database: file, secret: SECRET })
+  const alice = await app.latchkey.users.findByName('alice')
+  const waiting = Array.from({ length: 40 }, () => attempt(app, 'alice', PASSWORD))
+  await new Promise(resolve => setImmediate(resolve))
+  await app.latchkey.users.setScopes(alice?.id ?? '', ['items:read'])
+  const answers = await Promise.all(waiting)
+  t.strictSame(answers.map(response => response.statusCode), answers.map(() => 200), 'each gets what is left')
+
+  await guess(app, 'bob', 9)
+  const [before] = query(file, 'select failures from attempts')
+  t.strictSame(before, { failures: 9 })
+  const other = new Database(file)
+  t.teardown(() => other.close())
+  other.exec('begin immediate')
+  other.prepare('update users set password_hash = ?, password_changed_at = password_changed_at + 5 where username = ?')
+    .run(hashPassword('another walrus cobalt lantern', 4), 'bob')
+  const late = Array.from({ length: 5 }, () => attempt(app, 'bob', PASSWORD))
+  await new Promise(resolve => setImmediate(resolve))
+  other.exec('commit')
+  for (const response of await Promise.all(late)) t.not(response.statusCode, 200, 'a password that was replaced')
+  const [after] = query<{ failures: number }>(file, 'select max(failures) as failures from attempts')
+  t.ok(Number(after?.failures) > 9, 'counts as a failure')
+})
+
+t.test('an attempt does not last as long as the claims hook of the host, which runs after the right password', async t => {
+  let finish = (): void => {}
+  const finished = new Promise<void>(resolve => { finish = resolve })
+  let isSlow = false
+  let slow = 0
+  async function claims (): Promise<Record<string, unknown>> {
+    if (!isSlow) return {}
+    slow++
+    await finished
+    return {}
+  }
+  const { app, clock } = await build(t, { ...ON, claims })
+  await guess(app, 'alice', 11)
+  clock.move(3 * SECOND)
+
+  isSlow = true
+  const logins: Array<Promise<LightMyRequestResponse>> = []
+  while (logins.length < AT_ONCE) {
+    logins.push(attempt(app, 'alice', PASSWORD))
+    while (slow < logins.length) await new Promise(resolve => setImmediate(resolve))
+  }
+  isSlow = false
+  t.equal((await attempt(app, 'alice', PASSWORD)).statusCode, 200, 'one more than may be under way')
+  t.equal((await guess(app, 'alice', 20)).statusCode, 429)
+  finish()
+  for (const response of await Promise.all(logins)) t.equal(response.statusCode, 200)
+  t.equal((await attempt(app, 'alice', PASSWORD)).statusCode, 429, 'the failures since then still count')
 })
