@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { createTokenRevocation } from '../../lib/sessions/token-revocation.js'
+import { createTokenRevocation } from '../../lib/sessions/revocation-request.js'
 import { kAuthenticateClient } from '../../plugins/client-authentication.js'
 import { sendOAuthError } from '../../plugins/errors.js'
 import forms from '../../plugins/forms.js'

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { LatchkeyError } from '../../lib/errors.js'
-import { createOwnPasswordAttempt } from '../../lib/users/password-attempt.js'
+import { createOwnPasswordAttempt } from '../../lib/users/own-password-attempt.js'
 import { kGuards } from '../../plugins/authentication.js'
 import { kLimitAttempts } from '../../plugins/rate-limit.js'
 import { kThrottle } from '../../plugins/throttle.js'

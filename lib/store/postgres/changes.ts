@@ -3,7 +3,7 @@ import type { Moment } from '../../time/elapsed-time.js'
 import type { OpenOptions, Store } from '../store.js'
 import type { ChangesRow } from './connection.js'
 import { startListener } from './listener.js'
-import { within } from './within.js'
+import { within } from './timeout.js'
 
 /** The part of a store that reports the commits of other nodes. */
 type Changes = Pick<Store, 'changed' | 'poll' | 'asOf' | 'epoch' | 'onChange' | 'close'>

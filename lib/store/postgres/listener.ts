@@ -5,7 +5,7 @@ import type { Moment } from '../../time/elapsed-time.js'
 import type { OpenOptions } from '../store.js'
 import { CHANGES_QUERY, toClientConfig } from './connection.js'
 import type { ChangesRow } from './connection.js'
-import { within } from './within.js'
+import { within } from './timeout.js'
 
 /** How often within the bound the listener asks whether it missed a notification. */
 const POLLS_PER_BOUND = 4

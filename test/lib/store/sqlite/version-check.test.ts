@@ -1,5 +1,5 @@
 import t from 'tap'
-import { assertMatchingBuild, describeMismatch } from '../../../../lib/store/sqlite/build.js'
+import { assertMatchingBuild, describeMismatch } from '../../../../lib/store/sqlite/version-check.js'
 
 t.test('a better-sqlite3 that would crash this Node.js is refused by name, with the one to install', async t => {
   const table: Array<[sqlite: string, node: string, fix: RegExp | undefined]> = [
