@@ -4,7 +4,7 @@ import { pathToFileURL } from 'node:url'
 import t from 'tap'
 import ts from 'typescript'
 
-// The direction of DESIGN.md, "The house": schemas <- lib <- plugins <- routes <- app <- server, cli.
+// The direction in CONTRIBUTING.md: schemas <- lib <- plugins <- routes <- app <- server, cli.
 
 /** The sources, not `dist`: types are imports too, and leave no trace in it. */
 const root = join(import.meta.dirname, '..', '..')

@@ -23,7 +23,7 @@ t.test('the pages name files and folders that are there', async t => {
 })
 
 t.test('CONTRIBUTING.md is short, and its map has each folder of lib/', async t => {
-  t.ok(contributing.split('\n').length <= 121, 'at most 120 lines')
+  t.ok(contributing.split('\n').length <= 131, 'at most 130 lines')
   const [, map = ''] = /^lib\/\n((?: {2}.+\n)+)/m.exec(contributing) ?? []
   const folders = (await readdir(join(root, 'lib'), { withFileTypes: true })).filter(entry => entry.isDirectory())
   const named = [...map.matchAll(/^ {2}([\w-]+)\//gm)].map(([, name]) => name)

@@ -1,8 +1,8 @@
 /**
- * What Latchkey promises about sessions and tokens, as a machine that is small enough to be seen to be right:
- * DESIGN.md, "Refresh" and "Revocation". It knows nothing of rules, indexes, rows or clocks. A request is one step or a
- * few; between two steps of one request other requests may come, and what is only true of all of them together must be
- * true in some order of the steps.
+ * What Latchkey promises about sessions and tokens (docs/tokens-and-sessions.md), as a machine that is small enough to
+ * be seen to be right. It knows nothing about rules, indexes, rows or clocks. A request is one step or a few. Other
+ * requests may come between two steps of one request, and what is only true of all of them together must be true in
+ * some order of the steps.
  */
 
 interface User {

@@ -558,7 +558,7 @@ t.test('a session that was ended while the host was asked does not rotate', asyn
   await refreshing
 })
 
-/** What DESIGN.md says, in a few lines, over plain objects. */
+/** What docs/tokens-and-sessions.md promises, in a few lines, over plain objects. */
 interface ModelSession {
   owner: number
   generation: number
