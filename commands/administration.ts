@@ -43,7 +43,7 @@ export function addAdministration (program: Command): void {
   addSessionsRevoke(program.command('sessions').description('End the sessions of users.'))
   const keys = program
     .command('keys')
-    .description('List, rotate, revoke and import the keys that access tokens are signed and verified with.')
+    .description('List, rotate, revoke and import the keys that sign and verify access tokens.')
   addKeysList(keys)
   addKeysRotate(keys)
   addKeysRevoke(keys)

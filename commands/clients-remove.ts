@@ -11,7 +11,7 @@ export function addClientsRemove (clients: Command): void {
   clients.command('remove')
     .description('Delete a machine client with all its sessions and tokens.')
     .argument('<id>', 'the id of the client')
-    .option('--yes', 'skip the confirmation; otherwise type y, or pipe it in')
+    .option('--yes', 'do not ask for confirmation; without this option, type y or pipe it in')
     .option('--json', 'print the client as JSON')
     .addHelpText('after', example('latchkey clients remove lkc_0198c0ffee0070008000000000000001 --yes'))
     .action(removeClient)

@@ -34,15 +34,15 @@ export function addCopy (program: Command): void {
     .description(
       'Copy everything from one database to another, for example from SQLite to PostgreSQL. ' +
         'Sessions and tokens keep working. Stop the service first, then start it on the new database. ' +
-        'Never use the old one again, because a revocation in one is missing in the other. The source is only read, ' +
-        'except that its schema is brought up to date. The target must be empty. It receives everything or nothing, ' +
-        'so after a failure you can run the command again.'
+        'Never use the old one again, because neither database receives the revocations of the other. ' +
+        'The source does not change, except that its schema is brought up to date. The target must be empty. ' +
+        'It receives everything or nothing, so after a failure you can run the command again.'
     )
     .requiredOption('--from <database>', 'the database to read: the path of a SQLite file, or postgres://...')
     .requiredOption(
       '--to <database>',
-      'the new database: a path or a URL. Others can read arguments, ' +
-        'so leave the password out of a URL. Set PGPASSWORD, or use ~/.pgpass'
+      'the new database: a path or a URL. Other users of this machine can read arguments, ' +
+        'so leave the password out of the URL. Set PGPASSWORD, or use ~/.pgpass'
     )
     .option('--json', 'print the counts and hashes as JSON')
     .addHelpText(

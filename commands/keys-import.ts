@@ -34,10 +34,10 @@ const VERIFY_ONLY = ['base64url', 'issuer', 'audience', 'scope', 'until'] as con
 export function addKeysImport (keys: Command): void {
   keys.command('import')
     .description('Import a private key of your own to sign with, as PEM or DER (PKCS #8, PKCS #1, ' +
-      'SEC 1) or as a JWK. With --verify-only, import a key or the HS256 secret of an older system: ' +
-      'its tokens are then accepted until they expire.')
+      'SEC 1) or as a JWK. With --verify-only, import a key or the HS256 secret of an older system. ' +
+      'Latchkey then accepts the tokens of that system until they expire.')
     .argument('<file>', "the file that holds the key; '-' is standard input. Never pass a secret as an argument, " +
-      'because others can read it')
+      'because other users of this machine can read it')
     .option('--now', 'let it sign at once, without waiting until verifiers have read it')
     .option('--verify-only', 'accept the tokens of an older system; the key is not published and never signs')
     .option('--kid <kid>', 'the kid in the header of tokens; default: that of the JWK, otherwise a new one')
@@ -46,15 +46,16 @@ export function addKeysImport (keys: Command): void {
       'the algorithm of the key; required for an HS256 secret, and for RSA with PS256'
     )
       .choices(ALGORITHMS))
-    .option('--base64url', 'the HS256 secret is base64url or base64; otherwise the text of the file is the secret')
+    .option('--base64url', 'decode the HS256 secret from base64url or base64; default: use the text of the file')
     .option('--issuer <issuer>', 'with --verify-only: the required iss of its tokens')
     .option(
       '--audience <audience>',
-      'with --verify-only: the required aud of its tokens; default: no aud, or one from the option audience'
+      'with --verify-only: the required aud of its tokens; ' +
+        'default: tokens without aud, or with one from the option audience'
     )
     .option(
       '--scope <scope>',
-      "with --verify-only: a scope that its tokens may carry; repeatable; default: the app's own",
+      'with --verify-only: a scope that its tokens may carry; repeatable; default: the scopes of the app',
       collect
     )
     .option('--until <duration>', 'with --verify-only: how long its tokens are accepted, for example 30d; default: 90d')

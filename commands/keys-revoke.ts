@@ -16,7 +16,7 @@ export function addKeysRevoke (keys: Command): void {
     .description('For emergencies: revoke a key and all access tokens that it signed, at once, and erase it. ' +
       'If it was the signing key, another one replaces it. Sessions continue, because their clients can refresh.')
     .argument('<kid>', "the kid of the key, as shown by 'latchkey keys list'")
-    .option('--yes', 'skip the confirmation; otherwise type y, or pipe it in')
+    .option('--yes', 'do not ask for confirmation; without this option, type y or pipe it in')
     .option('--json', 'print the key as JSON')
     .addHelpText('after', example('latchkey keys revoke 0199c1a7-6a1e-7cc3-8f4e-1f2a3b4c5d6e --yes'))
     .action(revokeKey)

@@ -13,14 +13,14 @@ export function addKeysRotate (keys: Command): void {
     .command('rotate')
     .description(
       'Create the next signing key. It is published at once, and signs a few minutes later, ' +
-        'when all verifiers have had time to read it. The previous key verifies until its last token expires. ' +
+        'when all verifiers have had time to read it. The previous key verifies tokens until its last one expires. ' +
         'No user is logged out.'
     )
     .option(
       '--now',
       'let it sign at once; verifiers that cache the published keys may reject its tokens for a few minutes'
     )
-    .option('--json', 'print what was done, and the key, as JSON')
+    .option('--json', 'print the outcome and the key as JSON')
     .addHelpText('after', example('latchkey keys rotate'))
     .action(rotateKeys)
 }

@@ -8,8 +8,8 @@ import type { OutputOptions } from './output.js'
 export function addSecretReseal (secret: Command): void {
   secret.command('reseal')
     .description('Seal all keys in the database with the first secret of LATCHKEY_SECRET. ' +
-      'Afterwards no key needs the other secrets. Sessions that have not been refreshed since the first secret was ' +
-      'added still do.')
+      'Afterwards no key needs the other secrets. Sessions that have not been refreshed since you added the first ' +
+      'secret still need them.')
     .option('--json', 'print the number of resealed keys as JSON')
     .addHelpText('after', example('LATCHKEY_SECRET="$NEW,$OLD" latchkey secret reseal'))
     .action(reseal)

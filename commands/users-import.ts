@@ -28,7 +28,7 @@ export function addUsersImport (users: Command): void {
     .command('import')
     .description(
       'Add the users of a file, with their password hashes (bcrypt, or bcrypt_sha256 of passlib) or with ' +
-        'passwords that are hashed now. Existing users are left unchanged. A bad row is reported, ' +
+        'passwords, which the import hashes. Existing users are left unchanged. A bad row is reported, ' +
         'and the others are imported. Importing a file again continues where it stopped.'
     )
     .argument(

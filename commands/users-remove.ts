@@ -11,7 +11,7 @@ export function addUsersRemove (users: Command): void {
   users.command('remove')
     .description('Delete a user with all sessions and tokens.')
     .argument('<name>', 'the username')
-    .option('--yes', 'skip the confirmation; otherwise type y, or pipe it in')
+    .option('--yes', 'do not ask for confirmation; without this option, type y or pipe it in')
     .option('--json', 'print the user as JSON')
     .addHelpText('after', example('latchkey users remove alice --yes'))
     .action(removeUser)

@@ -17,7 +17,7 @@ export interface Latchkey {
   readonly tokens: Tokens
   /** The audit trail. */
   readonly audit: Audit
-  /** The keys that access tokens are signed and verified with. */
+  /** The keys that sign and verify access tokens. */
   readonly keys: Keys
   /** The name and description of every scope. */
   readonly scopes: Readonly<Record<string, string>>

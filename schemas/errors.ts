@@ -22,14 +22,18 @@ const TABLE = {
   unauthorized_client: {
     status: 400,
     oauth: 'unauthorized_client',
-    message: 'The client may not use this grant_type.'
+    message: 'The client is not allowed to use this grant_type.'
   },
   token_of_another_client: {
     status: 400,
     oauth: 'invalid_grant',
     message: 'The token was issued to another client: only that client can revoke it.'
   },
-  password_rejected: { status: 400, oauth: 'invalid_request', message: 'The new password does not meet the policy.' },
+  password_rejected: {
+    status: 400,
+    oauth: 'invalid_request',
+    message: 'The new password does not meet the password policy.'
+  },
   invalid_client: {
     status: 401,
     oauth: 'invalid_client',
@@ -91,7 +95,7 @@ const TABLE = {
     oauth: 'invalid_request',
     message: 'The request has too many headers, or they are too long.'
   },
-  internal_error: { status: 500, oauth: 'server_error', message: 'Something went wrong on our side.' },
+  internal_error: { status: 500, oauth: 'server_error', message: 'Something went wrong on the server.' },
   history_not_kept: {
     status: 501,
     expected: true,
@@ -114,7 +118,7 @@ const TABLE = {
     status: 503,
     expected: true,
     oauth: 'temporarily_unavailable',
-    message: 'The account was changed at the same time: try again.'
+    message: 'The account was changed during this request: try again.'
   },
   store_unavailable: {
     status: 503,

@@ -53,11 +53,11 @@ export const http = {
     expects: 'true or false'
   })),
   /**
-   * Whether requests receive 503 while the event loop is a second late or the heap is nearly full. On in the service.
+   * Whether requests receive 503 while the event loop lags by a second or the heap is nearly full. On in the service.
    * Default false.
    */
   shedLoad: Type.Optional(Type.Boolean({
-    description: 'Whether requests receive 503 while the event loop is a second late or the heap is nearly full. On ' +
+    description: 'Whether requests receive 503 while the event loop lags by a second or the heap is nearly full. On ' +
       'in the service.',
     default: false,
     env: 'LATCHKEY_SHED_LOAD',

@@ -18,7 +18,7 @@ t.test('what the host gives must be a user: nothing else becomes one, and no tex
     const { app } = await build(t, { users: directory })
     const response = await postForm(app, '/token', { username: 'mallory', password: 'x', scope: 'users:read' })
     t.equal(response.statusCode, 500, JSON.stringify(user))
-    t.same(response.json(), { error: 'server_error', error_description: 'Something went wrong on our side.' })
+    t.same(response.json(), { error: 'server_error', error_description: 'Something went wrong on the server.' })
   }
 })
 
