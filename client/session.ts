@@ -19,7 +19,10 @@ export interface Session {
   /** Identifies the login of the next request. A refresh does not change it. */
   login (): Promise<unknown>
   authenticate (request: Request): Promise<Request>
-  /** Refreshes, unless the mark differs from `used` already. Returns whether the request may be retried. */
+  /**
+   * Refreshes, unless an earlier refresh has already changed the mark from `used`. Returns whether the request may be
+   * retried.
+   */
   refresh (used: unknown): Promise<boolean>
   logIn (form: { username: string, password: string, scope?: string }): Promise<{ scopes: string[] }>
   logOut (target: 'this' | 'others' | 'all'): Promise<void>

@@ -62,7 +62,7 @@ async function copy (options: CopyOptions): Promise<void> {
     const { open, loadCopyEngine } = engineOf(database)
     const engine = await loadCopyEngine()
     try {
-      // The copy does not use what a store follows, so the bound does not matter.
+      // The copy does not follow changes of other nodes, so any bound will do.
       const store = await open(database, {
         bound: PATIENCE, log: () => {}, name: `--${side}`, mustExist: side === 'from', patience: PATIENCE
       })

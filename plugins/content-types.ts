@@ -13,7 +13,7 @@ export const BODY_LIMIT = 16 * 1024
 export default fp(async function latchkeyContentTypes (app) {
   app.removeAllContentTypeParsers()
 
-  // `error`: a body that contains `__proto__` or `constructor.prototype` is not sent by mistake.
+  // `error` refuses a body with `__proto__` or `constructor.prototype`, because no honest client sends one.
   const parseJson = app.getDefaultJsonParser('error', 'error')
   app.addContentTypeParser('application/json', { parseAs: 'buffer', bodyLimit: BODY_LIMIT }, (request, body, done) => {
     const text = decodeUtf8(body as Buffer)

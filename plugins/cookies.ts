@@ -22,9 +22,9 @@ export interface Cookies {
   readAccessToken (request: FastifyRequest): string
   /** Returns the refresh token in the cookie, if there is one. Throws `cross_site_request`. */
   readRefreshToken (request: FastifyRequest): string | undefined
-  /** Whether a request was not sent by a browser for a page of another site. */
+  /** Returns false if a browser sent the request for a page of another site. */
   isSameSite (request: FastifyRequest): boolean
-  /** Throws `cross_site_request` if it was. */
+  /** Throws `cross_site_request` if `isSameSite` returns false. */
   assertSameSite (request: FastifyRequest): void
   /**
    * Sets both cookies. Lifetimes are in seconds. Throws if the access token is too long for a browser to keep, because

@@ -23,7 +23,7 @@ declare module 'fastify' {
     [kKeyring]: Keyring
     /** The administration of these keys. */
     [kKeys]: Keys
-    /** The first one signs. */
+    /** The first one makes refresh tokens. */
     [kRefreshKeys]: [Buffer, ...Buffer[]]
     /** The first one derives the names of buckets. */
     [kThrottleKeys]: [Buffer, ...Buffer[]]

@@ -20,15 +20,15 @@ interface Bounds {
   sampleInterval: number
 }
 
-/** Seconds for `Retry-After`. They cover a few measurements. */
+/** Seconds for `Retry-After`: long enough for a few measurements. */
 const RETRY_AFTER = 3
 
 /**
- * The bounds. The delay may be one second. An idle event loop is late by less than a millisecond, and a busy one by
- * about ten. A response takes several turns of the loop. If each turn waits a second, clients give up, try again, and
- * make it worse. The heap may take 90 % of what V8 may use. Beyond that V8 mostly collects garbage, and then ends the
- * process. The resident set has no bound, because V8 returns pages late or never, so the service might refuse requests
- * forever.
+ * The bounds. The event loop may be delayed by one second. An idle event loop is late by less than a millisecond, and a
+ * busy one by about ten. A response takes several turns of the loop. If each turn waits a second, clients give up, try
+ * again, and make it worse. The heap may take 90 % of what V8 may use. Beyond that V8 mostly collects garbage, and then
+ * ends the process. The resident set has no bound, because V8 returns pages late or never, so the service might refuse
+ * requests forever.
  */
 export const BOUNDS: Readonly<Bounds> = {
   maxEventLoopDelay: 1_000,

@@ -18,9 +18,9 @@ export const LEAST_HEADERS = {
 
 /**
  * Sets headers for responses that are data and not pages. Nothing in them may run, be framed, be sniffed, or be
- * embedded by another site. The docs page is a page, and has a policy of its own: see `documentation.ts`. The headers
- * are made once. @fastify/helmet sets them one by one for each request, which takes a fifth of the time of a short
- * response. Asking it for them with one request would take a tenth of the time to start.
+ * embedded by another site. The docs page has its own policy: see `documentation.ts`. The headers are made once with
+ * helmet. @fastify/helmet would set them one by one for each request, which takes a fifth of the time of a short
+ * response. Getting them from @fastify/helmet by one request at boot would take a tenth of the startup time.
  */
 export default fp(async function latchkeySecurityHeaders (app) {
   const { securityHeaders, issuer } = app[kSettings]

@@ -9,7 +9,7 @@ export interface Freshness {
   /**
    * Records that all revocations are known up to `asOf` milliseconds after the service received the request sent at
    * `sent`. Returns the age of that moment in milliseconds, and whether it is at least as new as the one known before.
-   * An event that was delayed on its way is not.
+   * It is older if the event was delayed on its way.
    */
   learn (sent: Moment, asOf: number): { age: number, isNewest: boolean }
   /** Milliseconds. Infinity if nothing is known yet. */

@@ -44,7 +44,7 @@ export function createIntrospection ({ endpoint, client, requests, time, bound }
   const questions = createTokenCache<Question>(CACHE_HALF)
 
   async function ask (token: string, asked: Moment): Promise<Answer> {
-    // The service tells a client without the scope that every token is inactive, which would log everyone out.
+    // If the client lacks the scope, the service reports every token as inactive, which would log everyone out.
     await client.confirm()
     const {
       members: { active },

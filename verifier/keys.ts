@@ -7,8 +7,8 @@ import type { Moment, Stopwatches } from '../lib/time/elapsed-time.js'
 const SEEK_PAUSE = 60_000
 
 /**
- * The limits of the `max-age` of the service, in milliseconds. The upper one makes sure that a revoked key is noticed,
- * the lower one protects the service from too many requests.
+ * The limits of the `max-age` of the service, in milliseconds. The upper limit makes sure that the verifier notices a
+ * revoked key. The lower one protects the service from too many requests.
  */
 const [SHORTEST_AGE, LONGEST_AGE] = [60_000, 300_000]
 
@@ -63,7 +63,7 @@ export function createKeySource ({ read, time, onRead, onFailure }: KeySourceOpt
   let maxAge = SHORTEST_AGE
   let triedAt: Moment | undefined
   let failures = 0
-  /** Reads since the list of the feed last changed. */
+  /** How many reads were started for missing keys since the list of the feed last changed. */
   let missed = 0
   let loading: Promise<void> | undefined
   const listeners: Array<() => void> = []
@@ -110,7 +110,7 @@ export function createKeySource ({ read, time, onRead, onFailure }: KeySourceOpt
   function seek (): Promise<void> | undefined {
     if (loading !== undefined) return loading
     if (hasPaused(failures > 0 ? pauseAfter(failures - 1) : SEEK_PAUSE)) return load()
-    // The key may exist, because the JWKS cannot be read at the moment.
+    // The JWKS cannot be read at the moment, so the key may exist.
     return failures > 0 ? Promise.reject(new Error('The keys cannot be read')) : undefined
   }
 

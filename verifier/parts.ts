@@ -118,7 +118,7 @@ function createKeys (
   })
 }
 
-/** Creates the machine client of the verifier and, if it asks the service while the feed is stale, its questions. */
+/** Creates the verifier's machine client. Also creates its introspection, if `whenStale` is `introspect`. */
 function createClient (
   { revocationBound: bound, whenStale, time }: VerifierSettings,
   { credentials, requests, discovery, onProgress }:

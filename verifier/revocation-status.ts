@@ -2,7 +2,7 @@ import type { Freshness } from './freshness.js'
 import type { KeySource } from './keys.js'
 import type { Reporter } from './reporter.js'
 
-/** Tells whether the known revocations are current. */
+/** Checks whether the known revocations are current. */
 export interface RevocationStatus {
   isKnown (): boolean
   /** Throws if they are not current. The guards then respond 503. */

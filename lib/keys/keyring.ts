@@ -76,9 +76,9 @@ export interface Keyring {
 }
 
 /**
- * Opens the keys in the store and follows its changes. If no key signs with `algorithm`, it makes one. Keys live beside
- * the revocations on purpose: if the store is lost, both are lost, so no token comes back because its revocation is
- * gone. A key that cannot be opened is left out and reported once.
+ * Opens the keys in the store and follows its changes. If no key signs with `algorithm`, it makes one. Keys are stored
+ * beside the revocations on purpose. If the store is lost, both are lost, so no revoked token works again. A key that
+ * cannot be opened is left out and reported once.
  * @param sealKeys - the first one seals, all of them unseal.
  * @param isRepair - opens even with a wrong secret, and then makes no key, so that keys can be listed and revoked.
  * @throws Error that names the option `secret` if no key opens, because a new signing key under a wrong secret would
@@ -125,7 +125,7 @@ export async function openKeyring ({
       : sound
   }
 
-  /** A process that signs with another algorithm does not replace our signing key when it revokes it, so we do. */
+  /** If a process that signs with another algorithm revokes our signing key, it does not replace it, so we do. */
   async function makeSigner (): Promise<void> {
     const spare = await prepareKey(algorithm, sealKeys[0], clock.now())
     await revocations.write(write =>

@@ -31,7 +31,7 @@ interface Count {
   actor: Actor
 }
 
-/** The entries of their own that failures still get in this window, and how many failures there were. */
+/** `left`: how many more failures of this window get their own entry. `failures`: how many there were. */
 interface Allowance {
   left: number
   failures: number
@@ -41,8 +41,8 @@ interface Allowance {
 export interface FailureCounts {
   /**
    * Takes in a failure. Returns what to record in the audit trail now: the failure, or nothing.
-   * @param target - what was attempted, for example the account of a name that may not exist. Only the target decides
-   * between the two. If the subject did, the time of the answer would show which names have an account.
+   * @param target - what was attempted, for example the account of a name that may not exist. The result depends on the
+   * target and not on the subject. Otherwise the response time would show which names have an account.
    */
   count (failure: NewEvent, target: string, now: number): NewEvent[]
   /** Returns what to record of the window if it is over or if `isEnding`, and begins the next one. */

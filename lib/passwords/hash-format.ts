@@ -72,8 +72,8 @@ export function needsRehash (hash: string, cost: number): boolean {
 }
 
 /**
- * Returns a well-formed hash that takes as much work to verify as a real one, without computing anything. Whether a
- * password matches it means nothing, so callers treat every answer as false.
+ * Returns a well-formed hash that takes as much work to verify as a real one, without computing anything. A match would
+ * mean nothing, so callers treat every answer as false.
  *
  * @param cost The bcrypt cost, from MIN_COST to MAX_COST.
  */

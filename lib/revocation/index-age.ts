@@ -9,13 +9,13 @@ interface IndexAge {
 }
 
 /**
- * Measures how old the index is. Requests bring it up to date when they need it, so without requests it may be old, and
- * that does no harm. Therefore the look brings it up to date first. An age beyond the bound shows how long that has
- * failed.
+ * Measures how old the index is. Requests bring it up to date when they need it. Without requests it may be old, which
+ * does no harm, so the function brings it up to date before it measures. An age beyond the bound then shows how long
+ * this has failed.
  */
 export type LookAtIndex = () => Promise<IndexAge>
 
-/** Creates the look. The rules have just been loaded. */
+/** Creates the function. Call it when the rules have just been loaded. */
 export function createIndexLook (follower: Pick<Follower, 'refresh' | 'asOf'>): LookAtIndex {
   let complete = performance.now()
 

@@ -21,7 +21,7 @@ export interface SessionContext {
   claims: ClaimsHook | undefined
   /** The first key makes refresh tokens. Tokens of all keys are accepted. */
   refreshKeys: readonly [Buffer, ...Buffer[]]
-  /** Undefined if no status list has the tokens. */
+  /** Undefined if the tokens refer to no status list. */
   status: StatusReferences | undefined
   /** How many sessions a user may have. */
   maxSessions: number

@@ -7,9 +7,10 @@ import { toMoment } from '../store/columns.js'
  * Makes room for one more session of a user, as part of the login. If there are `max` or more, it ends the least
  * recently used ones. It decides inside the transaction, so logins at the same moment cannot exceed the limit.
  *
- * A step reads a bounded number of sessions, in any order. It ends each one that has at least `max - 1` more recently
- * used ones among those it read, which it would also have among all sessions. Each ended session that may have a live
- * token needs a rule of its own. A rule for the user would also kill the tokens of the sessions that stay.
+ * A step reads a bounded number of sessions, in any order. Of these it keeps the `max - 1` most recently used ones and
+ * ends the others. That is safe, because a session with `max - 1` more recently used ones in this step has at least as
+ * many among all sessions. Each ended session that may have a live token needs a rule of its own. A rule for the user
+ * would also kill the tokens of the sessions that stay.
  */
 export async function makeRoom (write: WriteStep, userId: string, max: number): Promise<Step<undefined>> {
   const { trx, revoke, now, record, progress } = write

@@ -12,7 +12,7 @@ import type { Store } from '../store/store.js'
 
 // The Status List Tokens: draft-ietf-oauth-status-list-21 section 5. Each session has one bit. It becomes INVALID when
 // anyone ends the session for any reason, or when its user is removed or disabled. A session that has merely expired
-// stays VALID, because its access tokens die by their own `exp`, which a verifier checks first (section 8.3). A list
+// stays VALID, because its access tokens expire by their own `exp`, which a verifier checks first (section 8.3). A list
 // cannot show a revocation that kills tokens but not their session.
 
 /**

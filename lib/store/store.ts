@@ -28,7 +28,7 @@ export interface Store {
    * call. Returns undefined if the last answer of the engine is too old: call `poll` first. Throws if it cannot know.
    */
   changed (): boolean | undefined
-  /** Asks the engine for what `changed` does not know. Rejects if the engine does not answer in time. */
+  /** Asks the engine for what `changed` could not report. Rejects if the engine does not answer in time. */
   poll (): Promise<void>
   /** The moment, in milliseconds of `performance.now()`, up to which `changed` has reported every commit. */
   asOf (): number

@@ -7,10 +7,10 @@ import { isCanonical, isName } from './header.js'
 import type { TokenHeader } from './header.js'
 import type { CheckedToken } from './verification.js'
 
-// Verifies the tokens of an older system with the keys that were imported for it. These tokens have a profile of their
-// own, and the two profiles exclude each other (RFC 8725 section 3.12): the kind of key decides, and no key is of both
-// kinds. Such tokens contain little: `sub` and `exp`, perhaps `iat`, `iss`, `aud`, and `scope` or `scopes`. They belong
-// to no session and to no client.
+// Verifies the tokens of an older system with the keys that were imported for it. These tokens have their own profile.
+// No token fits both profiles (RFC 8725 section 3.12), because the kind of key decides, and no key is of both kinds.
+// Such tokens contain little: `sub` and `exp`, perhaps `iat`, `iss`, `aud`, and `scope` or `scopes`. They belong to no
+// session and to no client.
 
 const HEADER_MEMBERS = ['alg', 'typ', 'kid']
 const TYPES: unknown[] = [undefined, 'JWT', 'at+jwt']

@@ -17,7 +17,7 @@ const CLOCK_TOLERANCE = 5
 /** The cache holds at most twice this many verified tokens. */
 const CACHE_HALF = 10_000
 
-/** How many times to look up something about a token before it is refused: its key, and the time. */
+/** How many lookups a token may need before it is refused: one for its key, and one for the time. */
 const MOST_DOUBTS = 2
 
 /** A key with its algorithm, type, issuer and audience pinned. */
@@ -67,7 +67,7 @@ export interface TokenVerification {
 interface VerifiedToken {
   user: AuthenticatedUser
   revocable: Revocable
-  /** The `additions` of the revocations up to which none of them kills this token. */
+  /** None of the revocations up to this value of `additions` kills this token. */
   clearOf: number
   /** Milliseconds: its `exp`. */
   expiresAt: number

@@ -28,9 +28,9 @@ export function isAdministrator (
 }
 
 /**
- * Returns the scopes that `by` acts with, as of this transaction. After it was let in, a request may wait for a hash or
- * for the writer, and it must not go on with rights that were taken away in the meantime. Throws `insufficient_scope`
- * if `users:write` is missing. Throws `token_revoked` if the account was removed or disabled, the session has ended, or
+ * Returns the scopes that `by` acts with, as of this transaction. An accepted request may wait for a hash or for the
+ * writer. It must not continue with rights that were removed in the meantime. Throws `insufficient_scope` if
+ * `users:write` is missing. Throws `token_revoked` if the account was removed or disabled, the session has ended, or
  * the client was removed.
  */
 export async function readAuthority (db: Queryable, by: Principal): Promise<readonly string[]> {

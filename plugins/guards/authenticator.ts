@@ -6,13 +6,14 @@ import { varyBy } from '../adapters/vary.js'
 /** What a registration of Latchkey gives its guards: the user of a request, and the known scopes. */
 export interface Authenticator {
   /**
-   * Returns the user of a request; a promise only if the token's verdict has to be waited for. It changes nothing.
-   * @throws LatchkeyError `unauthenticated` without a token, else with the code that says what is wrong with it.
+   * Returns the user of a request, or a promise if the verification of the token must wait. It changes nothing.
+   * @throws LatchkeyError `unauthenticated` without a token, otherwise with the code that says what is wrong with the
+   * token.
    */
   authenticate (request: FastifyRequest): AuthenticatedUser | Promise<AuthenticatedUser>
   /** Lets a request through for its user, or without one. */
   admit (request: FastifyRequest, reply: FastifyReply, user: AuthenticatedUser | undefined): void
-  /** Returns the user that a request was let through for, if it was. */
+  /** Returns the user for whom `admit` let the request through, or undefined. */
   userOf (request: FastifyRequest): AuthenticatedUser | undefined
   /** Throws a RangeError that names the first unknown scope and lists the known ones. */
   assertKnown (scopes: readonly string[]): void
@@ -37,9 +38,9 @@ export function createAuthenticator ({ tokens, cookies, assertKnown }: {
       return tokens.verify(cookies.readAccessToken(request))
     },
     admit (request: Guarded, reply, user) {
-      // A shared cache must not give a user what was meant for an anonymous visitor.
+      // A shared cache must not serve the response for an anonymous visitor to a user.
       if (user === undefined) return varyBy(reply, 'Authorization', 'Cookie')
-      // Guards of one request follow each other, and a second look finds the same user.
+      // A request may pass several guards. The next one has nothing to change if it finds the same user.
       if (request[kVerified] === user && request.user === user) return
       request[kVerified] = user
       request.user = user

@@ -9,7 +9,7 @@ import { within } from './timeout.js'
 type Changes = Pick<Store, 'changed' | 'poll' | 'asOf' | 'epoch' | 'onChange' | 'close'>
 
 export interface ChangesFollower extends Changes {
-  /** Takes note of the server that a new connection has reached. `started`: when that server started. */
+  /** Records the server that a new connection has reached. `started`: when that server started. */
   meet (started: number): void
 }
 
@@ -21,7 +21,7 @@ interface FollowOptions {
   first: ChangesRow
   /** Runs `CHANGES_QUERY` on some connection. */
   query: () => Promise<ChangesRow | undefined>
-  /** Called when another server answers than before. Connections to the previous server must not be used again. */
+  /** Called when a different server answers than before. Connections to the previous server must not be used again. */
   onAnotherServer: () => void
   log: OpenOptions['log']
 }
