@@ -80,6 +80,8 @@ const latchkey: FastifyPluginAsync<LatchkeyOptions> = async function latchkey (a
   await app.register(async function latchkeyScope (scope) {
     scope.addHook('onRoute', markUnguarded)
     if (!isStandalone) await registerShell(scope)
+    const { decorators, issuer } = scope[kSettings]
+    hostGuards.assertFree(app, decorators, ['latchkey'])
     await scope.register(events)
     await scope.register(database)
     await scope.register(audit)
@@ -112,8 +114,8 @@ const latchkey: FastifyPluginAsync<LatchkeyOptions> = async function latchkey (a
     await scope.register(openapi)
     await scope.register(docsPage)
     await scope.register(autoload, { dir: fileURLToPath(new URL('./routes', import.meta.url)) })
-    serveAtRoot(app, { issuer: scope[kSettings].issuer, metadata: scope[kServerMetadata] })
-    hostGuards.register(app, scope[kAuthenticator])
+    serveAtRoot(app, { issuer, metadata: scope[kServerMetadata] })
+    hostGuards.register(app, scope[kAuthenticator], decorators)
   }, { prefix: options.prefix ?? '' })
 }
 

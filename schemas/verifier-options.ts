@@ -128,11 +128,11 @@ export const VerifierOptions = Type.Object({
 
 export type VerifierOptions = Static<typeof VerifierOptions>
 
-const { cookies, trustedOrigins } = Options.properties
+const { cookies, decorators, trustedOrigins } = Options.properties
 
-/** What `app.register(verifier, options)` takes: the same options, and those for tokens in cookies. */
+/** What `app.register(verifier, options)` takes: the same options, and those for cookies and decorators. */
 export const VerifierPluginOptions = Type.Object(
-  { ...VerifierOptions.properties, cookies, trustedOrigins },
+  { ...VerifierOptions.properties, cookies, trustedOrigins, decorators },
   { additionalProperties: false }
 )
 

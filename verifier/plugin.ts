@@ -1,6 +1,7 @@
 import fp from 'fastify-plugin'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import { createOptionCheck } from '../lib/options/check.js'
+import { readDecorators } from '../lib/options/decorators.js'
 import { readOrigins } from '../lib/options/origins.js'
 import { assertKnownScopes } from '../lib/identity/scopes.js'
 import { createAuthenticator } from '../plugins/guards/authenticator.js'
@@ -30,7 +31,9 @@ export const { authenticate, authenticateOptional, requireScopes } = hostGuards
  * app still starts, and its guarded routes respond 503 until the service can be reached.
  */
 const latchkeyVerifier: FastifyPluginAsync<VerifierPluginOptions> = async function latchkeyVerifier (app, given) {
-  const { cookies: { secure = true }, trustedOrigins, ...options } = checkOptions(given)
+  const { cookies: { secure = true }, trustedOrigins, decorators, ...options } = checkOptions(given)
+  const names = readDecorators(decorators)
+  hostGuards.assertFree(app, names)
   const cookies = await createCookies({
     cookiesSecure: secure,
     trustedOrigins: readOrigins('trustedOrigins', trustedOrigins)
@@ -42,7 +45,8 @@ const latchkeyVerifier: FastifyPluginAsync<VerifierPluginOptions> = async functi
 
   hostGuards.register(
     app,
-    createAuthenticator({ tokens: verifier, cookies, assertKnown: createScopeCheck(app, verifier) })
+    createAuthenticator({ tokens: verifier, cookies, assertKnown: createScopeCheck(app, verifier) }),
+    names
   )
   await waitFor(verifier)
   const { accepting, error } = verifier.status()

@@ -7,6 +7,8 @@ import { isRange } from '../identity/network.js'
 import { findPublicForm } from '../identity/key-forms.js'
 import { createOptionCheck, show } from './check.js'
 import type { OptionSchema } from './check.js'
+import { readDecorators } from './decorators.js'
+import type { DecoratorNames } from './decorators.js'
 import { toMilliseconds } from './durations.js'
 import { readOrigins } from './origins.js'
 import { BUILT_IN_SCOPES } from '../identity/scopes.js'
@@ -47,6 +49,8 @@ export interface Settings {
   users: UserDirectory | undefined
   claims: ClaimsHook | undefined
   onEvent: EventHook | undefined
+  /** Undefined: the app gets no decorators. */
+  decorators: DecoratorNames | undefined
   auditRetention: number
   now: () => number
   /** Milliseconds that have passed since some moment. Always 0 if the host sets its own clock. */
@@ -124,6 +128,7 @@ export function readOptions (given: unknown): Settings {
     users: options.users,
     claims: options.claims,
     onEvent: options.onEvent,
+    decorators: readDecorators(options.decorators),
     auditRetention: toMilliseconds(options.auditRetention),
     now: options.now ?? Date.now,
     stopwatch: options.now === undefined ? () => performance.now() : () => 0

@@ -2,9 +2,17 @@ import fastifyJwt from '@fastify/jwt'
 import type { FastifyJWTOptions } from '@fastify/jwt'
 import { REQUIRED_CLAIMS } from '../../lib/identity/access-token.js'
 import { jwtProfileOf, OPEN } from '../../lib/tokens/jwt-profile.js'
+import type { AuthenticatedUser } from '../../lib/identity/access-token.js'
 import type { JwtKey, JwtKeyMaker, VerifyOnlyJwtKey } from '../../lib/keys/keyring.js'
 import type { SigningKey, VerifyOnlyKey } from '../../lib/keys/material.js'
 import { isolate } from './isolate.js'
+
+declare module '@fastify/jwt' {
+  // The types of @fastify/jwt declare `request.user` in this package. In an app they do so only if it imports them.
+  interface FastifyJWT {
+    user: AuthenticatedUser
+  }
+}
 
 /**
  * Makes one @fastify/jwt for each key. So a key is parsed once, and a token can only be verified with the algorithm of

@@ -3,6 +3,8 @@ import type { EventHook } from '../events.js'
 import type { ClaimsHook, UserDirectory } from '../host.js'
 import { Duration } from './formats.js'
 
+const DecoratorName = Type.String({ pattern: '^[A-Za-z_$][A-Za-z0-9_$]*$' })
+
 /** What the app provides itself, and what Latchkey hands to it. */
 export const hooks = {
   /** Your own accounts instead of the built-in table: `authenticate(username, password)` and `find(id)`. */
@@ -33,6 +35,26 @@ export const hooks = {
     description: 'A function `(event) => void` that receives each event after its commit, for example to email a ' +
       'user whose refresh token was stolen. Errors that it throws are logged and change nothing.',
     expects: 'a function'
+  })),
+  /**
+   * The names of the guards as decorators of your app, for example `{ authenticate: 'authenticateToken' }`, or `false`
+   * for no decorators. A guard that you leave out keeps its own name. Imported guards need no decorator.
+   */
+  decorators: Type.Optional(Type.Union([
+    Type.Literal(false),
+    Type.Object({
+      /** The name of `app.authenticate`. */
+      authenticate: Type.Optional(DecoratorName),
+      /** The name of `app.authenticateOptional`. */
+      authenticateOptional: Type.Optional(DecoratorName),
+      /** The name of `app.requireScopes`. */
+      requireScopes: Type.Optional(DecoratorName)
+    }, { additionalProperties: false })
+  ], {
+    description: 'The names of the guards as decorators of your app, for example ' +
+      "`{ authenticate: 'authenticateToken' }`, or `false` for no decorators. A guard that you leave out " +
+      'keeps its own name. Imported guards need no decorator.',
+    expects: 'false, or an object with property names for authenticate, authenticateOptional or requireScopes'
   })),
   /** The source of time, in milliseconds, for tests. Default `Date.now`. */
   now: Type.Optional(Type.Unsafe<() => number>({

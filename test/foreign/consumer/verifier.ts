@@ -23,7 +23,9 @@ const every: Required<VerifierOptions> = {
   now: Date.now,
   stopwatch: () => performance.now()
 }
-const everyOfPlugin: Required<VerifierPluginOptions> = { ...every, cookies: { secure: true }, trustedOrigins: [] }
+const everyOfPlugin: Required<VerifierPluginOptions> = {
+  ...every, cookies: { secure: true }, trustedOrigins: [], decorators: false
+}
 // @ts-expect-error the issuer is needed
 const noIssuer: VerifierOptions = { revocations: 'none' }
 // @ts-expect-error neither of the two

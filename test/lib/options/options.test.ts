@@ -4,6 +4,7 @@ import { optionsFromEnvironment, readOptions, readServiceOptions } from '../../.
 import type { OptionSchema } from '../../../lib/options/check.js'
 import { BUILT_IN_SCOPES } from '../../../lib/identity/scopes.js'
 import { Options, ServiceOptions } from '../../../schemas/options.js'
+import type { LatchkeyOptions } from '../../../schemas/options.js'
 
 const SECRET = 'a secret of at least thirty-two bytes'
 
@@ -56,6 +57,9 @@ t.test('nothing given: the defaults', async t => {
       users: undefined,
       claims: undefined,
       onEvent: undefined,
+      decorators: {
+        authenticate: 'authenticate', authenticateOptional: 'authenticateOptional', requireScopes: 'requireScopes'
+      },
       auditRetention: 90 * 86_400_000
     })
   }
@@ -96,6 +100,23 @@ t.test('what is given', async t => {
   for (const [text, milliseconds] of durations) {
     t.equal(
       readOptions({ accessTokenTtl: text }).accessTokenTtl, milliseconds, text
+    )
+  }
+})
+
+t.test('decorators: names for some guards, or none', async t => {
+  const names = {
+    authenticate: 'authenticate', authenticateOptional: 'authenticateOptional', requireScopes: 'requireScopes'
+  }
+  const table: Array<[given: LatchkeyOptions['decorators'], read: object | undefined]> = [
+    [false, undefined], [undefined, names], [{}, names], [{ authenticate: undefined }, names],
+    [{ authenticate: '$authenticate_1' }, { ...names, authenticate: '$authenticate_1' }]
+  ]
+  for (const [decorators, read] of table) t.same(readOptions({ decorators }).decorators, read)
+  for (const decorators of [{ authenticate: 'a', requireScopes: 'a' }, { authenticate: 'requireScopes' }]) {
+    t.match(
+      messageOf(() => readOptions({ decorators })),
+      /^Latchkey: the option decorators gives two guards the name \w+: each needs a name of its own$/
     )
   }
 })
@@ -240,6 +261,14 @@ t.test('wrong values: each message names the option, its variable and what is le
     ['auditRetention', 'LATCHKEY_AUDIT_RETENTION', DURATION, DURATIONS],
     ['onEvent', undefined, 'a function', [{}, 'onEvent', 5, null, true, []]],
     ['claims', undefined, 'a function', [{}, 'claims', 5, null, true, []]],
+    [
+      'decorators', undefined,
+      'false, or an object with property names for authenticate, authenticateOptional or requireScopes',
+      [
+        true, null, 'authenticate', [], 5, { authenticate: '' }, { authenticate: 'a b' }, { authenticate: '1a' },
+        { authenticate: false }, { authenticate: 'a-b' }, { authentcate: 'a' }, { requireScopes: 'é' }
+      ]
+    ],
     ['now', undefined, 'a function', [{}, 'now', 5, null, true, new Date(0)]]
   ]
   t.same(table.map(([name]) => name).sort(), Object.keys(Options.properties).sort(), 'every option is in this table')
