@@ -1,6 +1,7 @@
 import fastifyCookie from '@fastify/cookie'
 import fp from 'fastify-plugin'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { fullCookieNames } from '../lib/http/cookie-names.js'
 import { readBearer } from '../lib/http/credentials.js'
 import { isCrossSite } from '../lib/http/cross-site.js'
 import { LatchkeyError } from '../lib/errors.js'
@@ -51,12 +52,12 @@ export default fp(async function latchkeyCookies (app) {
 
 /** Makes the transport. */
 export async function createCookies (
-  { cookiesSecure: secure, trustedOrigins }: Pick<Settings, 'cookiesSecure' | 'trustedOrigins'>
+  settings: Pick<Settings, 'cookiesSecure' | 'cookieNames' | 'trustedOrigins'>
 ): Promise<Cookies> {
+  const { cookiesSecure: secure, trustedOrigins } = settings
+  const { access: accessName, refresh: refreshName } = fullCookieNames(settings)
   const { parseCookie, serializeCookie } = await isolate(fastifyCookie, {})
   const attributes = { httpOnly: true, secure, sameSite: 'lax', path: '/' } as const
-  const accessName = `${secure ? '__Host-' : ''}access_token`
-  const refreshName = `${secure ? '__Host-' : ''}refresh_token`
 
   function read (request: FastifyRequest, name: string): string | undefined {
     const header = request.headers.cookie

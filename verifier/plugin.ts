@@ -1,6 +1,7 @@
 import fp from 'fastify-plugin'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import { createOptionCheck } from '../lib/options/check.js'
+import { readCookies } from '../lib/options/cookies.js'
 import { readDecorators } from '../lib/options/decorators.js'
 import { readOrigins } from '../lib/options/origins.js'
 import { assertKnownScopes } from '../lib/identity/scopes.js'
@@ -31,11 +32,11 @@ export const { authenticate, authenticateOptional, requireScopes } = hostGuards
  * app still starts, and its guarded routes respond 503 until the service can be reached.
  */
 const latchkeyVerifier: FastifyPluginAsync<VerifierPluginOptions> = async function latchkeyVerifier (app, given) {
-  const { cookies: { secure = true }, trustedOrigins, decorators, ...options } = checkOptions(given)
+  const { cookies: cookieOptions, trustedOrigins, decorators, ...options } = checkOptions(given)
   const names = readDecorators(decorators)
   hostGuards.assertFree(app, names)
   const cookies = await createCookies({
-    cookiesSecure: secure,
+    ...readCookies(cookieOptions),
     trustedOrigins: readOrigins('trustedOrigins', trustedOrigins)
   })
   const verifier = createVerifier({ log: app.log, ...options })

@@ -1,4 +1,5 @@
 import type { Settings } from '../options/options.js'
+import { fullCookieNames } from './cookie-names.js'
 
 interface Flow {
   tokenUrl: string
@@ -14,9 +15,10 @@ export type SecurityScheme = { description: string } & (
 
 /** The ways to send an access token, and to authenticate as a machine client, as components of an OpenAPI document. */
 export function securitySchemes (
-  { catalogue, cookiesSecure, passwordGrant }: Settings,
+  settings: Settings,
   prefix: string
 ): Record<string, SecurityScheme> {
+  const { catalogue, passwordGrant } = settings
   const endpoint = { tokenUrl: `${prefix}/token`, scopes: { ...catalogue } }
   return {
     oauth2: {
@@ -36,7 +38,7 @@ export function securitySchemes (
     cookie: {
       type: 'apiKey',
       in: 'cookie',
-      name: `${cookiesSecure ? '__Host-' : ''}access_token`,
+      name: fullCookieNames(settings).access,
       description: 'An access token in the HttpOnly cookie that POST /login sets.'
     },
     client: {

@@ -7,6 +7,8 @@ import { isRange } from '../identity/network.js'
 import { findPublicForm } from '../identity/key-forms.js'
 import { createOptionCheck, show } from './check.js'
 import type { OptionSchema } from './check.js'
+import { readCookies } from './cookies.js'
+import type { CookieNames } from './cookies.js'
 import { readDecorators } from './decorators.js'
 import type { DecoratorNames } from './decorators.js'
 import { toMilliseconds } from './durations.js'
@@ -38,6 +40,7 @@ export interface Settings {
   passwordGrant: boolean
   rateLimit: boolean
   cookiesSecure: boolean
+  cookieNames: CookieNames
   trustedOrigins: ReadonlySet<string>
   corsOrigins: ReadonlySet<string>
   securityHeaders: boolean
@@ -115,7 +118,7 @@ export function readOptions (given: unknown): Settings {
     registration: options.registration,
     passwordGrant: options.passwordGrant,
     rateLimit: options.rateLimit,
-    cookiesSecure: options.cookies.secure ?? true,
+    ...readCookies(options.cookies),
     // In the form that browsers send: in lower case, without the default port.
     trustedOrigins: readOrigins('trustedOrigins', options.trustedOrigins),
     corsOrigins: readOrigins('corsOrigins', options.corsOrigins),

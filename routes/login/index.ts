@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { createLogout } from '../../lib/sessions/logout.js'
 import { kCookies } from '../../plugins/cookies.js'
 import { kIssuing } from '../../plugins/issuing.js'
+import { kSettings } from '../../plugins/settings.js'
 import { kTokens } from '../../plugins/tokens.js'
 import { kLimitAttempts } from '../../plugins/rate-limit.js'
 import { kLogIn, kSessions } from '../../plugins/sessions.js'
@@ -12,13 +13,14 @@ const login: FastifyPluginAsyncTypebox = async function login (app) {
   const { sendCookies, senderOf } = app[kIssuing]
   const logIn = app[kLogIn]
   const cookies = app[kCookies]
+  const { access, refresh } = app[kSettings].cookieNames
   const { leave } = createLogout({ sessions: app[kSessions], tokens: app[kTokens] })
 
   app.post('', {
     schema: {
       operationId: 'logIn',
       summary: 'Log in from a browser and receive the tokens in HttpOnly cookies',
-      description: 'Sets the cookies `access_token` and `refresh_token`. They are HttpOnly and, unless configured ' +
+      description: `Sets the cookies \`${access}\` and \`${refresh}\`. They are HttpOnly and, unless configured ` +
         'otherwise, `Secure` with the prefix `__Host-`. If the browser already had a session, that session ends.',
       tags: ['browser'],
       body: LoginRequest,

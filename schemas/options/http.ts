@@ -1,6 +1,13 @@
 import { Type } from 'typebox'
 import { Origin } from './formats.js'
 
+/** A token of RFC 6265. Browsers give a name that begins with `__` a meaning, such as `__Secure-`. */
+const COOKIE_NAME = {
+  pattern: "^(?!__)[!#$%&'*+.^_`|~0-9A-Za-z-]+$",
+  maxLength: 100,
+  expects: 'a cookie name without a prefix such as __Host-, for example shop_token'
+}
+
 /** What browsers need to hold tokens in cookies. */
 export const cookies = {
   /** The cookies of `POST /login`. */
@@ -15,8 +22,29 @@ export const cookies = {
       default: true,
       env: 'LATCHKEY_COOKIES_SECURE',
       expects: 'true or false'
+    })),
+    /**
+     * The name of the cookie with the access token, without the prefix `__Host-`. Two apps on one host name need
+     * different names, because browsers send cookies to every port. Default `access_token`.
+     */
+    accessName: Type.Optional(Type.String({
+      ...COOKIE_NAME,
+      description: 'The name of the cookie with the access token, without the prefix `__Host-`. Two apps on one host ' +
+        'name need different names, because browsers send cookies to every port.',
+      default: 'access_token',
+      env: 'LATCHKEY_COOKIES_ACCESS_NAME'
+    })),
+    /** The name of the cookie with the refresh token, in the same way. Default `refresh_token`. */
+    refreshName: Type.Optional(Type.String({
+      ...COOKIE_NAME,
+      description: 'The name of the cookie with the refresh token, in the same way.',
+      default: 'refresh_token',
+      env: 'LATCHKEY_COOKIES_REFRESH_NAME'
     }))
-  }, { additionalProperties: false, expects: 'an object with the member secure' })),
+  }, {
+    additionalProperties: false,
+    expects: 'an object with the members secure, accessName or refreshName'
+  })),
   /** Additional origins whose pages may send the cookies with requests that change something. Default none. */
   trustedOrigins: Type.Optional(Type.Array(Origin, {
     description: 'Additional origins whose pages may send the cookies with requests that change something.',

@@ -39,7 +39,7 @@ t.test('a wrong option stops the boot with a sentence that names it and the lega
     ['an unknown key', { databse: 'x' }, /no option databse; the options are issuer, .*database/],
     [
       'an unknown key inside cookies', { cookies: { sceure: false } },
-      /no option cookies\.sceure; the options are secure/
+      /no option cookies\.sceure; the options are secure, accessName, refreshName/
     ],
     [
       'a short secret', { secret: 'short' },
@@ -77,7 +77,7 @@ t.test('a wrong option stops the boot with a sentence that names it and the lega
     ['a cost in text', { bcryptCost: '12' }, /option bcryptCost .* whole number/],
     ['a minimum of passwords that is too low', { passwordMinLength: 4 }, /option passwordMinLength .* from 8 to 128/],
     ['a switch that is text', { registration: 'false' }, /option registration .* true or false/],
-    ['cookies that are a switch', { cookies: false }, /option cookies .* object with the member secure/],
+    ['cookies that are a switch', { cookies: false }, /option cookies .* object with the members secure, accessName or refreshName/],
     [
       'an origin with a path', { trustedOrigins: ['https://app.example.com/'] },
       /option trustedOrigins .* such as https:\/\/app\.example\.com/

@@ -1,5 +1,5 @@
 import t from 'tap'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, InjectOptions } from 'fastify'
 import fastifyCookie from '@fastify/cookie'
 import { bearer, build, cookieHeader, logIn, logInWithCookies, PASSWORD } from '../helper.js'
 import { assertProblem, buildHost, listen } from '../routes/support.js'
@@ -222,4 +222,60 @@ t.test('cookies that the host set on the same answer survive', async t => {
   t.strictSame(
     response.cookies.map(({ name }) => name).sort(), ['__Host-access_token', '__Host-refresh_token', 'tracking']
   )
+})
+
+/** Sends requests with the cookies of one browser, which keeps them by host name alone, whatever the port. */
+function createBrowser (): (app: FastifyInstance, request: InjectOptions) => Promise<number> {
+  const jar = new Map<string, string>()
+  return async (app, request) => {
+    const cookie = [...jar].map(([name, value]) => `${name}=${value}`).join('; ')
+    const { cookies, statusCode } = await app.inject({ ...request, headers: { cookie } })
+    for (const { name, value, maxAge } of cookies) {
+      if (maxAge === 0) jar.delete(name)
+      else jar.set(name, value)
+    }
+    return statusCode
+  }
+}
+
+const LOGIN = { method: 'POST', url: '/login', payload: { username: 'alice', password: PASSWORD } } as const
+
+for (const secure of [true, false]) {
+  t.test(`two apps on one host name, with ${secure ? 'Secure' : 'plain'} cookies of different names, keep both users logged in`, async t => {
+    const { app: one } = await build(t, { cookies: { secure } })
+    const { app: two } = await build(t, { cookies: { secure, accessName: 'two_access', refreshName: 'two_refresh' } })
+    const send = createBrowser()
+    for (const app of [one, two]) t.equal(await send(app, LOGIN), 200)
+    for (const app of [one, two, one]) {
+      t.equal(await send(app, { url: '/protected-route' }), 200)
+      t.equal(await send(app, { method: 'POST', url: '/refresh' }), 200)
+      t.equal(await send(app, { method: 'POST', url: '/protected-route' }), 200)
+    }
+    t.equal(await send(one, { method: 'POST', url: '/logout' }), 204)
+    t.equal(await send(one, { url: '/protected-route' }), 401)
+    t.equal(await send(two, { url: '/protected-route' }), 200)
+    t.equal(await send(two, { method: 'POST', url: '/refresh' }), 200)
+  })
+}
+
+t.test('with the same names the second login replaces the first: why there is an option', async t => {
+  const { app: one } = await build(t)
+  const { app: two } = await build(t)
+  const send = createBrowser()
+  for (const app of [one, two]) t.equal(await send(app, LOGIN), 200)
+  t.equal(await send(one, { url: '/protected-route' }), 401)
+})
+
+t.test('every character that a name may have works; the document follows the names', async t => {
+  const name = "!#$%&'*+.^_`|~0-9A-Za-z-"
+  const { app } = await build(t, { docs: true, cookies: { accessName: name, refreshName: 'shop_refresh' } })
+  const cookies = await logInRaw(app)
+  t.ok(cookies[0]?.startsWith(`__Host-${name}=`))
+  t.match(cookies[1], /^__Host-shop_refresh=lkr_[\w-]+; Max-Age=2592000; Path=\/; HttpOnly; Secure; SameSite=Lax$/)
+  const { cookie } = await logInWithCookies(app)
+  t.equal((await app.inject({ url: '/protected-route', headers: { cookie } })).statusCode, 200)
+  t.equal((await app.inject({ method: 'POST', url: '/refresh', headers: { cookie } })).statusCode, 200)
+  const document = (await app.inject('/openapi.json')).json()
+  t.equal(document.components.securitySchemes.cookie.name, `__Host-${name}`)
+  t.ok(document.paths['/login'].post.description.startsWith(`Sets the cookies \`${name}\` and \`shop_refresh\`.`))
 })

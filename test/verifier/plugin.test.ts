@@ -80,6 +80,25 @@ kid:
   t.strictSame([...statuses].sort(), [200, 400, 401, 403])
 })
 
+t.test('it reads the access token from the cookie of the name that the service has', async t => {
+  const cookies = { accessName: 'shop_access', refreshName: 'shop_refresh' }
+  const { app: service, issuer } = await createIssuer(t, { cookies })
+  const { cookie } = await logInWithCookies(service)
+  for (const [options, statusCode] of [[{ cookies }, 200], [{}, 401]] as const) {
+    const host = await createHost(t, { issuer, revocations: 'none', ...options })
+    addRoutes(host)
+    t.equal((await host.inject({ url: '/me', headers: { cookie } })).statusCode, statusCode)
+  }
+  await t.rejects(
+    createHost(t, { issuer, revocations: 'none', cookies: { accessName: '__Host-a' } }),
+    { message: /^Latchkey: the option cookies\.accessName .* is "__Host-a": it must be a cookie name without a prefix/ }
+  )
+  await t.rejects(
+    createHost(t, { issuer, revocations: 'none', cookies: { accessName: 'refresh_token' } }),
+    { message: /are both refresh_token: give each cookie a name of its own$/ }
+  )
+})
+
 t.test('only the guards reach the host, which may have the same plugins itself', async t => {
   const service = await createFakeService(t)
   const host = await createHost(t, { issuer: service.issuer, revocations: 'none' })

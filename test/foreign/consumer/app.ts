@@ -31,7 +31,7 @@ const every: Required<LatchkeyOptions> = {
   registration: false,
   passwordGrant: true,
   rateLimit: true,
-  cookies: { secure: true },
+  cookies: { secure: true, accessName: 'a', refreshName: 'b' },
   trustedOrigins: [],
   keyRotation: 'never',
   corsOrigins: [],

@@ -46,6 +46,7 @@ t.test('nothing given: the defaults', async t => {
       passwordGrant: true,
       rateLimit: true,
       cookiesSecure: true,
+      cookieNames: { access: 'access_token', refresh: 'refresh_token' },
       trustedOrigins: new Set(),
       corsOrigins: new Set(),
       securityHeaders: false,
@@ -73,7 +74,7 @@ t.test('what is given', async t => {
     secret: SECRET,
     audience: 'a',
     scopes: { admin: 'Administer' },
-    cookies: { secure: false },
+    cookies: { secure: false, accessName: 'shop' },
     users,
     claims,
     now,
@@ -85,6 +86,7 @@ t.test('what is given', async t => {
     audience: ['a'],
     catalogue: { admin: 'Administer', 'users:read': 'Read all users' },
     cookiesSecure: false,
+    cookieNames: { access: 'shop', refresh: 'refresh_token' },
     users,
     claims,
     now,
@@ -100,6 +102,32 @@ t.test('what is given', async t => {
   for (const [text, milliseconds] of durations) {
     t.equal(
       readOptions({ accessTokenTtl: text }).accessTokenTtl, milliseconds, text
+    )
+  }
+})
+
+t.test('cookies: names that a browser takes as they are, and two of them', async t => {
+  const members = {
+    accessName: 'cookies.accessName (LATCHKEY_COOKIES_ACCESS_NAME)',
+    refreshName: 'cookies.refreshName (LATCHKEY_COOKIES_REFRESH_NAME)'
+  }
+  for (const [member, shown] of Object.entries(members)) {
+    for (const name of [
+      '', 'a b', 'a;', 'a=', 'a,b', '"a"', 'a(', 'a/b', 'a@', '[a]', '{a}', 'é', 'a\t', 'a\n', 'a\0', 'x'.repeat(101),
+      '__Host-a', '__host-a', '__Secure-a', '__Http-a', '__Host-', '__proto__', 5, null, true, []
+    ]) {
+      const message = messageOf(() => readOptions({ cookies: { [member]: name } }))
+      t.match(message, `Latchkey: the option ${shown} is `, JSON.stringify(name))
+      t.match(message, 'must be a cookie name without a prefix such as __Host-, for example shop_token')
+    }
+    for (const name of ["!#$%&'*+.^_`|~0-9A-Za-z-", 'Host-a', '_a', 'x'.repeat(100)]) {
+      t.equal(messageOf(() => readOptions({ cookies: { [member]: name } })), undefined, name)
+    }
+  }
+  for (const cookies of [{ accessName: 'a', refreshName: 'a' }, { accessName: 'refresh_token' }]) {
+    t.match(
+      messageOf(() => readOptions({ cookies })),
+      /^Latchkey: the options cookies\.accessName .* and cookies\.refreshName .* are both \w+: give each cookie a name/
     )
   }
 })
@@ -221,7 +249,7 @@ t.test('wrong values: each message names the option, its variable and what is le
     ['registration', 'LATCHKEY_REGISTRATION', BOOLEAN, BOOLEANS],
     ['passwordGrant', 'LATCHKEY_PASSWORD_GRANT', BOOLEAN, BOOLEANS],
     ['rateLimit', 'LATCHKEY_RATE_LIMIT', BOOLEAN, BOOLEANS],
-    ['cookies', undefined, 'an object with the member secure', ['secure', null, 5, true, []]],
+    ['cookies', undefined, 'an object with the members secure, accessName or refreshName', ['secure', null, 5, true, []]],
     [
       'trustedOrigins',
       'LATCHKEY_TRUSTED_ORIGINS',
@@ -376,7 +404,7 @@ t.test('unknown options are named, with those that there are', async t => {
   )
   t.equal(
     messageOf(() => readOptions({ cookies: { Secure: true } })),
-    'Latchkey: there is no option cookies.Secure; the options are secure'
+    'Latchkey: there is no option cookies.Secure; the options are secure, accessName, refreshName'
   )
   for (const given of [undefined, null, 5, 'x', true]) {
     t.equal(
@@ -404,6 +432,8 @@ t.test('the environment: every variable', async t => {
     LATCHKEY_PASSWORD_GRANT: 'false',
     LATCHKEY_RATE_LIMIT: 'false',
     LATCHKEY_COOKIES_SECURE: 'false',
+    LATCHKEY_COOKIES_ACCESS_NAME: 'shop_access',
+    LATCHKEY_COOKIES_REFRESH_NAME: 'shop_refresh',
     LATCHKEY_TRUSTED_ORIGINS: 'https://a.example,https://b.example',
     LATCHKEY_KEY_ROTATION: 'never',
     LATCHKEY_CORS_ORIGINS: 'https://c.example, https://d.example:8443',
@@ -440,7 +470,7 @@ t.test('the environment: every variable', async t => {
     registration: true,
     passwordGrant: false,
     rateLimit: false,
-    cookies: { secure: false },
+    cookies: { secure: false, accessName: 'shop_access', refreshName: 'shop_refresh' },
     trustedOrigins: ['https://a.example', 'https://b.example'],
     keyRotation: 'never',
     corsOrigins: ['https://c.example', 'https://d.example:8443'],
