@@ -1,6 +1,7 @@
 // Written by npm run shards: see scripts/shards.ts.
 import t from 'tap'
 import '../../hosts/closing.test.js'
+import '../../hosts/decorators.test.js'
 import '../../hosts/encapsulation.test.js'
 import '../../hosts/guarded-app.test.js'
 import '../../hosts/living-together.test.js'
