@@ -46,8 +46,8 @@ const FOREIGN: Record<string, readonly string[]> = {
  */
 const SLOW: Record<string, readonly string[]> = {
   hosts: ['hosts'],
-  // It stops database servers, which others in its process would notice.
-  'copy-failures': ['commands/copy-failures.test.ts'],
+  // They stop database servers, which others in their process would notice.
+  'stopped-servers': ['commands/copy-failures.test.ts', 'postgres/failover.test.ts', 'postgres/takeover.test.ts'],
   bench: ['bench/contenders.test.ts'],
   'hot-path': ['hot-path/requests.test.ts'],
   allocations: ['hot-path/allocations.test.ts'],

@@ -1,6 +1,8 @@
 // Written by npm run shards: see scripts/shards.ts.
 import t from 'tap'
 import '../../commands/copy-failures.test.js'
+import '../../postgres/failover.test.js'
+import '../../postgres/takeover.test.js'
 
 // The timeout in a test file only covers that file.
 t.setTimeout(600_000)
