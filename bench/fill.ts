@@ -56,18 +56,18 @@ export async function fillStore (
     }
   }
   await fill(users, from => sql`
-    insert into users
+    insert into latchkey_users
       (id, username, username_key, password_hash, password_changed_at, scope, created_at, updated_at)
     select ${id(1)}, 'filler-' || n, 'filler-' || n, '', ${at}, '', ${at}, ${at} from ${from}`)
   await fill(sessions, from => sql`
-    insert into sessions
+    insert into latchkey_sessions
       (id, user_id, client_id, scope, nonce, generation, rotated_at, created_at, last_used_at, idle_expires_at,
       expires_at)
     select ${id(2)}, 'user-' || (n / 2), 'latchkey', 'items:read', 'nonce', 1, ${at}, ${at}, ${at},
       ${sql.lit(now + 30 * DAY)}, ${sql.lit(now + 90 * DAY)}
     from ${from}`)
   await fill(rules, from => sql`
-    insert into rules (kind, value, session_id, issued_before, expires_at)
+    insert into latchkey_rules (kind, value, session_id, issued_before, expires_at)
     select case n % 4 when 0 then 'token' when 1 then 'user' else 'session' end, ${id(3)}, null,
       case n % 4 when 1 then ${at} end, ${sql.lit(now + DAY)}
     from ${from}`)

@@ -180,7 +180,7 @@ async function timeBoot (count: number): Promise<{ took: number, longest: number
     await store.transaction(async trx => {
       for (let written = 0; written < count; written += CHUNK) {
         const chunk = Array.from({ length: CHUNK }, () => rules.next().value as Rule)
-        await sql`insert into rules (kind, value, session_id, issued_before, expires_at)
+        await sql`insert into latchkey_rules (kind, value, session_id, issued_before, expires_at)
           select value ->> 'kind', value ->> 'value', iif(value ->> 'kind' = 'token', value ->> 'value', null),
             value ->> 'issuedBefore', value ->> 'expiresAt'
           from json_each(${JSON.stringify(chunk)})`.execute(trx)

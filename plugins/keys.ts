@@ -65,7 +65,7 @@ async function embeddedSecret (database: string, store: Store): Promise<string> 
   const secret = await readSecretFile(file)
   if (secret !== undefined) return secret
   // A new secret would not open the existing keys, and would hide that the old one is missing.
-  const sealed = await store.read(db => db.selectFrom('keys').select('kid').executeTakeFirst())
+  const sealed = await store.read(db => db.selectFrom('latchkey_keys').select('kid').executeTakeFirst())
   if (sealed !== undefined) {
     throw new Error(
       `The secret file ${file} is missing, and the keys in ${database} do not open without it: ` +

@@ -52,7 +52,7 @@ export async function addClient (
   }
   const client = toClient(row)
   await ledger.write(async ({ trx, record }) => {
-    await trx.insertInto('clients').values(row).execute()
+    await trx.insertInto('latchkey_clients').values(row).execute()
     await record({
       type: 'client_added',
       actor: by,
@@ -78,7 +78,7 @@ export async function rotateSecret (
       secret_changed_at: Math.max(now, toMoment(row.secret_changed_at) + 1),
       updated_at: now
     }
-    await trx.updateTable('clients').set(changed).where('id', '=', id).execute()
+    await trx.updateTable('latchkey_clients').set(changed).where('id', '=', id).execute()
     await revoke.client(id)
     await record({ type: 'client_secret_rotated', actor: by, subject: id })
     return toClient({ ...row, ...changed })
@@ -94,7 +94,7 @@ export async function removeClient ({ revocations }: ClientsContext, id: string,
     assertMayManage(by, client.scopes)
     const step = await closeSessions(write, { clientId: id })
     if ('more' in step) return step
-    await trx.deleteFrom('clients').where('id', '=', id).execute()
+    await trx.deleteFrom('latchkey_clients').where('id', '=', id).execute()
     const details = { name: client.name, sessions: step.result }
     await record({ type: 'client_removed', actor: by, subject: id, details })
     return { result: client }

@@ -21,7 +21,7 @@ export interface Client {
 
 /** Returns the row with this id, or undefined. */
 export async function findRow (db: Queryable, id: string): Promise<Selectable<ClientsTable> | undefined> {
-  return await db.selectFrom('clients').selectAll().where('id', '=', id).executeTakeFirst()
+  return await db.selectFrom('latchkey_clients').selectAll().where('id', '=', id).executeTakeFirst()
 }
 
 /** Returns the row with this id, or throws `not_found`. */
@@ -49,14 +49,14 @@ export interface ClientListQuery {
 export async function listClients (
   db: Queryable, { after = '', limit = 100 }: ClientListQuery
 ): Promise<Client[]> {
-  const rows = await db.selectFrom('clients').selectAll()
+  const rows = await db.selectFrom('latchkey_clients').selectAll()
     .where('id', '>', after).where('id', '<', LAST_ID).orderBy('id').limit(limit).execute()
   return rows.map(toClient)
 }
 
 /** Throws `invalid_client` if the client was removed or got a new secret since it authenticated. */
 export async function assertCurrent (db: Queryable, { id, secretChangedAt }: Client): Promise<void> {
-  const row = await db.selectFrom('clients').select('secret_changed_at').where('id', '=', id).executeTakeFirst()
+  const row = await db.selectFrom('latchkey_clients').select('secret_changed_at').where('id', '=', id).executeTakeFirst()
   if (row === undefined || toMoment(row.secret_changed_at) !== secretChangedAt) {
     throw new LatchkeyError('invalid_client')
   }

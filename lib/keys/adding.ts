@@ -134,7 +134,7 @@ export async function addVerifyOnlyKey (
           `There are already ${MAX_VERIFY_ONLY} keys that only verify, and no more are allowed: revoke one`
         )
       }
-      await trx.insertInto('keys').values({
+      await trx.insertInto('latchkey_keys').values({
         ...row, sealed, created_at: now, retires_at: null, expires_at: now + until, revoked_at: null
       }).execute()
       // Users who were logged out everywhere must not come back with a token of the older system.

@@ -182,7 +182,7 @@ async function reseal (
         counts.unchanged++
       } else {
         const sealed = sealKeyText(sealKeys[0], unsealed.text, row)
-        await trx.updateTable('keys').set({ sealed }).where('kid', '=', row.kid).execute()
+        await trx.updateTable('latchkey_keys').set({ sealed }).where('kid', '=', row.kid).execute()
         counts.resealed++
       }
     }
@@ -199,6 +199,6 @@ async function purge ({ keyring, clock, change }: Administration): Promise<void>
   }
   if (!keyring.list(clock.now()).some(isOver)) return
   await change(SYSTEM, ({ trx }, now) =>
-    trx.deleteFrom('keys').where('expires_at', '<', now - RULE_RETENTION).execute()
+    trx.deleteFrom('latchkey_keys').where('expires_at', '<', now - RULE_RETENTION).execute()
   )
 }

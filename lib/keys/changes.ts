@@ -54,7 +54,7 @@ export async function insertSigner (
   }
 ): Promise<void> {
   await trx
-    .insertInto('keys')
+    .insertInto('latchkey_keys')
     .values({
       ...key,
       activates_at: activatesAt,
@@ -81,7 +81,7 @@ export async function activate (
   key: Pick<KeysTable, 'kid' | 'algorithm'>,
   now: number
 ): Promise<void> {
-  await trx.updateTable('keys').set({ activates_at: now }).where('kid', '=', key.kid).execute()
+  await trx.updateTable('latchkey_keys').set({ activates_at: now }).where('kid', '=', key.kid).execute()
   await retireOthers(trx, key, now)
   await record({ type: 'key_activated', actor: by, subject: key.kid })
 }
@@ -91,7 +91,7 @@ async function retireOthers (
   { kid, algorithm }: Pick<KeysTable, 'kid' | 'algorithm'>,
   at: number
 ): Promise<void> {
-  await trx.updateTable('keys')
+  await trx.updateTable('latchkey_keys')
     .set({ retires_at: at, expires_at: expiryOf(at, await readMeta(trx, 'access_token_ttl')) })
     .where('algorithm', '=', algorithm).where('kid', '!=', kid)
     .where('activates_at', '<=', at).where('revoked_at', 'is', null)
@@ -113,7 +113,7 @@ export async function promoteOrInsert (
 /** Cancels the retirement of a key whose successor was revoked before it signed. */
 export async function unretire (trx: Transaction<Tables>, successor: KeyRow): Promise<void> {
   await trx
-    .updateTable('keys')
+    .updateTable('latchkey_keys')
     .set({ retires_at: null, expires_at: null })
     .where('algorithm', '=', successor.algorithm)
     .where('retires_at', '=', successor.activates_at)
@@ -127,6 +127,6 @@ export async function lengthenRetirement (trx: Transaction<Tables>, now: number)
   for (const { kid, retiresAt, expiresAt } of await readKeys(trx)) {
     if (retiresAt === null || expiresAt === null || retiresAt <= now) continue
     const needed = expiryOf(retiresAt, accessTokenTtl)
-    if (expiresAt < needed) await trx.updateTable('keys').set({ expires_at: needed }).where('kid', '=', kid).execute()
+    if (expiresAt < needed) await trx.updateTable('latchkey_keys').set({ expires_at: needed }).where('kid', '=', kid).execute()
   }
 }

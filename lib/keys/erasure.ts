@@ -15,13 +15,13 @@ export async function eraseKey (trx: Transaction<Tables>, row: KeyRow, now: numb
     const kid = toStoredKid(row.kid)
     // Only SQLite can have such rows, and it compares blobs with blobs.
     await trx
-      .deleteFrom('keys')
+      .deleteFrom('latchkey_keys')
       .where(eb => (kid === null ? eb('kid', 'is', null) : eb('kid', '=', kid as unknown as string)))
       .execute()
     return
   }
   const isVerifyOnly = row.activatesAt === null && !row.isDamaged
-  await trx.updateTable('keys').set({
+  await trx.updateTable('latchkey_keys').set({
     sealed: '',
     revoked_at: now,
     expires_at: isVerifyOnly ? row.expiresAt : expiryOf(now, await readMeta(trx, 'access_token_ttl')),

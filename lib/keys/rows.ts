@@ -16,7 +16,7 @@ export interface KeyRow extends Selectable<KeysTable>, KeyLife {
 
 /** Reads all keys, oldest first. */
 export async function readKeys (db: Queryable): Promise<KeyRow[]> {
-  const rows = await db.selectFrom('keys').selectAll().orderBy('created_at').orderBy('kid').execute()
+  const rows = await db.selectFrom('latchkey_keys').selectAll().orderBy('created_at').orderBy('kid').execute()
   return rows.map(toKeyRow)
 }
 

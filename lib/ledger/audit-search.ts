@@ -53,7 +53,7 @@ export async function searchEvents (store: Store, query: AuditQuery): Promise<Ar
 
 /** Turns `since` and `until` into a range of `seq`. This works because a later entry never has an earlier time. */
 async function findRange (db: Queryable, { since, until }: AuditQuery): Promise<Range> {
-  const seq = db.selectFrom('events').select('seq').limit(1)
+  const seq = db.selectFrom('latchkey_events').select('seq').limit(1)
   const first = since === undefined
     ? { seq: 0 }
     : await seq.where('at', '>=', since).orderBy('at').orderBy('seq').executeTakeFirst()
@@ -73,8 +73,8 @@ async function findStepStart (db: Queryable, query: AuditQuery, { first, end }: 
 /** Applies the one filter that selects the index. */
 function alongIndex (
   db: Queryable, { type, actor, subject }: AuditQuery
-): SelectQueryBuilder<Tables, 'events', object> {
-  const events = db.selectFrom('events')
+): SelectQueryBuilder<Tables, 'latchkey_events', object> {
+  const events = db.selectFrom('latchkey_events')
   if (subject !== undefined) return events.where('subject', '=', subject)
   if (actor !== undefined) return events.where('actor_id', '=', actor)
   return type === undefined ? events : events.where('type', '=', type)
@@ -86,7 +86,7 @@ function alongIndex (
  */
 function readStep (
   db: Queryable, query: AuditQuery, { first, end }: Range
-): SelectQueryBuilder<Tables, 'events', Selectable<EventsTable>> {
+): SelectQueryBuilder<Tables, 'latchkey_events', Selectable<EventsTable>> {
   const { type, outcome, actor, since, until } = query
   let step = alongIndex(db, query).selectAll().where('seq', '>=', first).where('seq', '<', end)
   if (type !== undefined) step = step.where(sql`coalesce(type, '')`, '=', type)

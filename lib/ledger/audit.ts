@@ -26,7 +26,7 @@ export interface Audit {
 export async function keepEvents (trx: Transaction<Tables>, events: readonly SecurityEvent[]): Promise<void> {
   const kept = events.filter(({ type }) => describeEvent(type).kept)
   if (kept.length === 0) return
-  await trx.insertInto('events').values(kept.map(event => ({
+  await trx.insertInto('latchkey_events').values(kept.map(event => ({
     at: event.at,
     type: event.type,
     outcome: event.outcome,
@@ -50,8 +50,8 @@ export function createAudit ({ store, clock, retention }: { store: Store, clock:
 
     async purge (limit) {
       const over = clock.now() - retention
-      const { numDeletedRows } = await store.transaction(trx => trx.deleteFrom('events')
-        .where('seq', 'in', trx.selectFrom('events').select('seq').where('at', '<', over).orderBy('at').limit(limit))
+      const { numDeletedRows } = await store.transaction(trx => trx.deleteFrom('latchkey_events')
+        .where('seq', 'in', trx.selectFrom('latchkey_events').select('seq').where('at', '<', over).orderBy('at').limit(limit))
         .executeTakeFirst())
       return numDeletedRows === BigInt(limit)
     }

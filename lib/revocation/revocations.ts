@@ -136,9 +136,9 @@ export async function openRevocations ({ accessTokenTtl, log, ...sources }: Sour
       // The write keeps the time. Otherwise a clock that steps back after a restart would bring back tokens whose rule
       // was purged.
       const { numDeletedRows } = await ledger.write(async ({ trx, now }) => {
-        const over = trx.selectFrom('rules').select('seq')
+        const over = trx.selectFrom('latchkey_rules').select('seq')
           .where('expires_at', '<', now - RULE_RETENTION).orderBy('expires_at').limit(STEP)
-        return await trx.deleteFrom('rules').where('seq', 'in', over).executeTakeFirst()
+        return await trx.deleteFrom('latchkey_rules').where('seq', 'in', over).executeTakeFirst()
       })
       return numDeletedRows === BigInt(STEP)
     },
@@ -205,7 +205,7 @@ function createLoad ({ store, ledger, index, tell, log }: Pick<Sources, 'store' 
 async function readRules (store: Store, after: number): Promise<RuleRow[]> {
   return await store.read(db =>
     db
-      .selectFrom('rules')
+      .selectFrom('latchkey_rules')
       .select(['seq', 'kind', 'value', 'issued_before', 'expires_at'])
       .where('seq', '>', after)
       .orderBy('seq')

@@ -63,7 +63,7 @@ export async function markEnded (
   trx: Transaction<Tables>, now: number, sessions: ReadonlyArray<Pick<Ending, 'id'>>
 ): Promise<void> {
   if (sessions.length === 0) return
-  await trx.updateTable('sessions').set({ ended_at: now })
+  await trx.updateTable('latchkey_sessions').set({ ended_at: now })
     .where('id', 'in', sessions.map(({ id }) => id)).where('ended_at', 'is', null).execute()
 }
 
@@ -71,7 +71,7 @@ export async function markEnded (
 export async function endSession (
   { trx, revoke, now }: Write, { userId, sessionId }: { userId: string, sessionId: string }
 ): Promise<boolean | undefined> {
-  const session = await trx.selectFrom('sessions').select(COLUMNS)
+  const session = await trx.selectFrom('latchkey_sessions').select(COLUMNS)
     .where('id', '=', sessionId).where('user_id', '=', userId).where('ended_at', 'is', null).executeTakeFirst()
   if (session === undefined) return undefined
   await markEnded(trx, now, [session])
@@ -99,7 +99,7 @@ export async function closeSessions (write: WriteStep, owner: Owner & { spare?: 
   const { trx, revoke, now, progress } = write
   const revokeAll = (): Promise<number> =>
     'userId' in owner ? revoke.user(owner.userId) : revoke.client(owner.clientId)
-  const unended = trx.selectFrom('sessions').select(COLUMNS).where('ended_at', 'is', null).limit(ENDING_STEP + 1)
+  const unended = trx.selectFrom('latchkey_sessions').select(COLUMNS).where('ended_at', 'is', null).limit(ENDING_STEP + 1)
   const found = 'userId' in owner
     ? await unended.where('user_id', '=', owner.userId).execute()
     : await unended.where('client_id', '=', owner.clientId).execute()
@@ -132,7 +132,7 @@ async function coverAll (
 export async function endOtherSessions (
   { trx, revoke, now, progress }: WriteStep, { userId, keep }: { userId: string, keep: string | undefined }
 ): Promise<Step<number>> {
-  const unended = trx.selectFrom('sessions').select(COLUMNS).where('user_id', '=', userId).where('ended_at', 'is', null)
+  const unended = trx.selectFrom('latchkey_sessions').select(COLUMNS).where('user_id', '=', userId).where('ended_at', 'is', null)
   const others = keep === undefined ? unended : unended.where('id', '!=', keep)
   const found = await others.limit(ENDING_STEP + 1).execute()
   const ended = found.slice(0, ENDING_STEP)
@@ -164,7 +164,7 @@ export async function havingTokens (
 /** Returns when the first token of a session was issued, or 0 if there is no such session or it has ended. */
 async function beginningOf (trx: Transaction<Tables>, userId: string, sessionId: string | undefined): Promise<number> {
   if (sessionId === undefined) return 0
-  const session = await trx.selectFrom('sessions').select('created_at')
+  const session = await trx.selectFrom('latchkey_sessions').select('created_at')
     .where('id', '=', sessionId).where('user_id', '=', userId).where('ended_at', 'is', null).executeTakeFirst()
   // A damaged time covers nothing, so each of the other sessions needs its own rule.
   return toMoment(session?.created_at)
@@ -179,12 +179,12 @@ const ANONYMOUS = { user_id: '', nonce: '', user_agent: null, address: null, acc
  * the list would report them as valid.
  */
 export async function forgetEnded (trx: Transaction<Tables>, userId: string): Promise<boolean> {
-  const found = await trx.selectFrom('sessions').select(['id', 'status_list'])
+  const found = await trx.selectFrom('latchkey_sessions').select(['id', 'status_list'])
     .where('user_id', '=', userId).where('ended_at', 'is not', null).limit(ENDING_STEP + 1).execute()
   const forgotten = found.slice(0, ENDING_STEP)
   const listed = forgotten.filter(session => session.status_list !== null).map(({ id }) => id)
   const unlisted = forgotten.filter(session => session.status_list === null).map(({ id }) => id)
-  if (unlisted.length > 0) await trx.deleteFrom('sessions').where('id', 'in', unlisted).execute()
-  if (listed.length > 0) await trx.updateTable('sessions').set(ANONYMOUS).where('id', 'in', listed).execute()
+  if (unlisted.length > 0) await trx.deleteFrom('latchkey_sessions').where('id', 'in', unlisted).execute()
+  if (listed.length > 0) await trx.updateTable('latchkey_sessions').set(ANONYMOUS).where('id', 'in', listed).execute()
   return found.length <= ENDING_STEP
 }

@@ -16,7 +16,7 @@ import type { Tables } from '../store/tables.js'
 const MAX_TOKEN_RULES = 1_000
 
 async function hasEnded (trx: Transaction<Tables>, sessionId: string): Promise<boolean> {
-  const session = await trx.selectFrom('sessions').select('ended_at').where('id', '=', sessionId).executeTakeFirst()
+  const session = await trx.selectFrom('latchkey_sessions').select('ended_at').where('id', '=', sessionId).executeTakeFirst()
   return session !== undefined && session.ended_at !== null
 }
 
@@ -44,7 +44,7 @@ export function createTokenEnding ({ clock, ledger, revocations }: {
       // The rule that ended the session killed the token. To record it again would let the holder fill the store.
       if (sid !== undefined && await hasEnded(trx, sid)) return
       const owner = sid ?? clientId
-      const { rules } = await trx.selectFrom('rules').select(eb => eb.fn.countAll<number>().as('rules'))
+      const { rules } = await trx.selectFrom('latchkey_rules').select(eb => eb.fn.countAll<number>().as('rules'))
         .where('session_id', '=', owner).executeTakeFirstOrThrow()
       if (Number(rules) < MAX_TOKEN_RULES) {
         await revoke.token(jti, owner, exp * 1000)
@@ -54,7 +54,7 @@ export function createTokenEnding ({ clock, ledger, revocations }: {
         await revoke.client(clientId)
         // The client's rule kills what the single rules killed, here and elsewhere. So they can go, the count starts
         // again from zero, and the store does not fill up.
-        await trx.deleteFrom('rules').where('session_id', '=', clientId).execute()
+        await trx.deleteFrom('latchkey_rules').where('session_id', '=', clientId).execute()
         return await record({ type: 'tokens_revoked', ...about })
       }
       // The token is still valid, so a rule is needed even if the session is gone.

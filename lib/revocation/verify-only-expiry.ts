@@ -6,7 +6,7 @@ import type { Queryable } from '../store/tables.js'
  * outlive every token must outlive those tokens too.
  */
 export async function lastVerifyOnlyExpiry (db: Queryable): Promise<number> {
-  const row = await db.selectFrom('keys').select(eb => eb.fn.max('expires_at').as('last'))
+  const row = await db.selectFrom('latchkey_keys').select(eb => eb.fn.max('expires_at').as('last'))
     .where('activates_at', 'is', null).where('revoked_at', 'is', null)
     // A damaged value that is not a number sorts after all numbers.
     .where('expires_at', '<=', LAST_MOMENT).executeTakeFirst()

@@ -55,7 +55,7 @@ export function createRevoke ({ trx, now }: LedgerWrite, written: Rule[], times:
   ): Promise<void> {
     for (let start = 0; start < values.length; start += STEP) {
       const rules = values.slice(start, start + STEP).map(value => ({ ...rule, value }))
-      await trx.insertInto('rules').values(rules.map(({ kind, value, issuedBefore, expiresAt }) => ({
+      await trx.insertInto('latchkey_rules').values(rules.map(({ kind, value, issuedBefore, expiresAt }) => ({
         kind, value, session_id: ownerId, issued_before: issuedBefore, expires_at: expiresAt
       }))).execute()
       written.push(...rules)
@@ -94,7 +94,7 @@ export function createRevoke ({ trx, now }: LedgerWrite, written: Rule[], times:
       for (const { value, issuedBefore } of await findEndedUsers(trx, time)) {
         if (isMoment(issuedBefore)) await write({ kind: 'user', issuedBefore, expiresAt: time }, [value])
       }
-      const disabled = await trx.selectFrom('users').select('id').where('disabled_at', 'is not', null).execute()
+      const disabled = await trx.selectFrom('latchkey_users').select('id').where('disabled_at', 'is not', null).execute()
       await write({ kind: 'user', issuedBefore: now, expiresAt: time }, disabled.map(({ id }) => id))
     }
   }
@@ -115,7 +115,7 @@ async function lastExpiry (
 /** Returns the users whose rules all expire before `time`, and the latest moment before which their tokens are dead. */
 async function findEndedUsers (trx: Transaction<Tables>, time: number) {
   return await trx
-    .selectFrom('rules')
+    .selectFrom('latchkey_rules')
     .select(eb => ['value', eb.fn.max('issued_before').as('issuedBefore')])
     .where('kind', '=', 'user')
     .where('issued_before', '<=', LAST_MOMENT)

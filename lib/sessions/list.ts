@@ -32,7 +32,7 @@ export interface SessionListQuery {
 export async function listSessions (
   db: Queryable, { userId, currentId }: SessionListQuery, now: number
 ): Promise<Session[]> {
-  const unended = db.selectFrom('sessions')
+  const unended = db.selectFrom('latchkey_sessions')
     .select(['id', 'client_id', 'scope', 'created_at', 'last_used_at', 'idle_expires_at', 'expires_at'])
     .select(['user_agent', 'address'])
     .where('user_id', '=', userId).where('ended_at', 'is', null)

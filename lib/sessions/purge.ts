@@ -27,14 +27,14 @@ async function deleteSessions (trx: Transaction<Tables>, now: number, limit: num
   // An access token may outlive its session, so the session must still be there to be ended.
   const over = now - RULE_RETENTION - await readMeta(trx, 'access_token_ttl')
   const rows = await trx
-    .selectFrom('sessions')
+    .selectFrom('latchkey_sessions')
     .select(['id', 'status_list'])
     .where('idle_expires_at', '<', over)
     .orderBy('idle_expires_at')
     .limit(limit)
     .execute()
   if (rows.length === 0) return false
-  await trx.deleteFrom('sessions').where('id', 'in', rows.map(({ id }) => id)).execute()
+  await trx.deleteFrom('latchkey_sessions').where('id', 'in', rows.map(({ id }) => id)).execute()
   const lists = [...new Set(rows.map(row => row.status_list).filter(list => list !== null))]
   await closeLists(trx, lists)
   await purgeLists(trx, lists)

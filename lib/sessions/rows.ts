@@ -11,7 +11,7 @@ import type { Place } from '../throttle/throttle.js'
 export type SessionRow = Selectable<SessionsTable>
 
 const selectSession = createStatement((db, { id }: { id: string }) =>
-  db.selectFrom('sessions').selectAll().where('id', '=', id)
+  db.selectFrom('latchkey_sessions').selectAll().where('id', '=', id)
 )
 
 /**
@@ -59,7 +59,7 @@ const updateSession = createStatement(
     }: Rotation & { id: string, current: number }
   ) =>
     db
-      .updateTable('sessions')
+      .updateTable('latchkey_sessions')
       .set({ generation, rotated_at: rotatedAt, last_used_at: lastUsedAt, idle_expires_at: idleExpiresAt })
       .where('id', '=', id)
       .where('generation', '=', current)
@@ -79,7 +79,7 @@ export async function rotateSession (
 }
 
 const updateUse = createStatement((db, { id, usedAt }: { id: string, usedAt: number }) =>
-  db.updateTable('sessions').set({ last_used_at: usedAt }).where('id', '=', id))
+  db.updateTable('latchkey_sessions').set({ last_used_at: usedAt }).where('id', '=', id))
 
 /** Records that a session got another access token without a rotation. No token may be newer than `last_used_at`. */
 export async function noteUse (db: Queryable, id: string, usedAt: number): Promise<void> {

@@ -62,7 +62,7 @@ export function createStart (context: SessionContext, { prepare, toGrant }: Issu
         }),
         ...await status?.give(trx, now)
       }
-      await trx.insertInto('sessions').values(session).execute()
+      await trx.insertInto('latchkey_sessions').values(session).execute()
       const actor = asUser(account.id, session.address)
       await record({ type: 'login', actor, subject: account.id, sessionId: session.id, clientId })
       return { result: toGrant({ session, user: account, prepared, issuedAt }) }

@@ -151,7 +151,7 @@ export function createStatusLists ({ follower, revocations, ...sources }: Source
 
 async function exists ({ store }: Sources, id: string): Promise<boolean> {
   return await store.read(db =>
-    db.selectFrom('status_lists').select('id').where('id', '=', id).executeTakeFirst()
+    db.selectFrom('latchkey_status_lists').select('id').where('id', '=', id).executeTakeFirst()
   ) !== undefined
 }
 
@@ -176,7 +176,7 @@ async function takeIn ({ store, clock }: Sources, list: Held): Promise<boolean> 
     if (rows.length < STEP) break
     await nextTurn()
   }
-  const damaged = await store.read(db => db.selectFrom('sessions').select('status_index')
+  const damaged = await store.read(db => db.selectFrom('latchkey_sessions').select('status_index')
     .where('status_list', '=', list.id).where('ended_at', '>', latest).limit(STEP).execute())
   for (const { status_index: index } of damaged) if (mark(list, index)) isChanged = true
   return isChanged
@@ -187,7 +187,7 @@ function readEnded (
 ): Promise<Array<{ status_index: number, ended_at: number }>> {
   return store.read(db =>
     db
-      .selectFrom('sessions')
+      .selectFrom('latchkey_sessions')
       .select(['status_index', 'ended_at'])
       .where('status_list', '=', id)
       .where('ended_at', '>=', from)

@@ -53,7 +53,7 @@ export function createStatusReferences (
 ): StatusReferences {
   async function openList (trx: Transaction<Tables>, now: number): Promise<{ id: string, given: number }> {
     const open = await trx
-      .selectFrom('status_lists')
+      .selectFrom('latchkey_status_lists')
       .select(['id', 'given'])
       .where('open', 'is not', null)
       // A list with a damaged count may be full, and no token can name a list with a damaged id.
@@ -65,7 +65,7 @@ export function createStatusReferences (
       .executeTakeFirst()
     if (open !== undefined) return open
     const list = { id: createId(now), created_at: now, given: 0, open: 1 as const }
-    await trx.insertInto('status_lists').values(list).execute()
+    await trx.insertInto('latchkey_status_lists').values(list).execute()
     return list
   }
 
@@ -76,14 +76,14 @@ export function createStatusReferences (
         const index = pick(LIST_SIZE)
         // The store runs one writer at a time, so an index that is free here stays free until the commit.
         const taken = await trx
-          .selectFrom('sessions')
+          .selectFrom('latchkey_sessions')
           .select('id')
           .where('status_list', '=', id)
           .where('status_index', '=', index)
           .executeTakeFirst()
         if (taken !== undefined) continue
         await trx
-          .updateTable('status_lists')
+          .updateTable('latchkey_status_lists')
           .set({ given: given + 1, open: given + 1 < CAPACITY ? 1 : null })
           .where('id', '=', id)
           .execute()
@@ -104,13 +104,13 @@ export function createStatusReferences (
  * because a verifier, or a process of ours, may still hold the old status of a place that has become free.
  */
 export async function closeLists (trx: Transaction<Tables>, ids: readonly string[]): Promise<void> {
-  if (ids.length > 0) await trx.updateTable('status_lists').set({ open: null }).where('id', 'in', ids).execute()
+  if (ids.length > 0) await trx.updateTable('latchkey_status_lists').set({ open: null }).where('id', 'in', ids).execute()
 }
 
 /** Deletes those lists that no session refers to any more. All tokens that referred to them are dead (section 13.1). */
 export async function purgeLists (trx: Transaction<Tables>, ids: readonly string[]): Promise<void> {
   for (const id of ids) {
-    const session = await trx.selectFrom('sessions').select('id').where('status_list', '=', id).executeTakeFirst()
-    if (session === undefined) await trx.deleteFrom('status_lists').where('id', '=', id).execute()
+    const session = await trx.selectFrom('latchkey_sessions').select('id').where('status_list', '=', id).executeTakeFirst()
+    if (session === undefined) await trx.deleteFrom('latchkey_status_lists').where('id', '=', id).execute()
   }
 }

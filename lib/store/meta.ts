@@ -14,22 +14,22 @@ export type MetaName = 'latest_time' | 'access_token_ttl' | 'store_id'
 
 /** Returns the number, or 0 if it was never raised or is damaged. */
 export async function readMeta (db: Queryable, name: MetaName): Promise<number> {
-  const row = await db.selectFrom('meta').select('value').where('name', '=', name).executeTakeFirst()
+  const row = await db.selectFrom('latchkey_meta').select('value').where('name', '=', name).executeTakeFirst()
   return isMoment(row?.value) ? row.value : 0
 }
 
 /** SQLite sorts other types after all numbers, so a damaged value is replaced like a number that is too large. */
 const raise = createStatement((db, { name, value, most }: { name: string, value: number, most: number }) =>
   db
-    .insertInto('meta')
+    .insertInto('latchkey_meta')
     .values({ name, value })
     .onConflict(conflict =>
       conflict.column('name').doUpdateSet(eb => ({
         value: eb
           .case()
-          .when(eb.or([eb('meta.value', '<', eb.ref('excluded.value')), eb('meta.value', '>', most)]))
+          .when(eb.or([eb('latchkey_meta.value', '<', eb.ref('excluded.value')), eb('latchkey_meta.value', '>', most)]))
           .then(eb.ref('excluded.value'))
-          .else(eb.ref('meta.value'))
+          .else(eb.ref('latchkey_meta.value'))
           .end()
       }))
     )
@@ -86,7 +86,7 @@ export async function readStoreId (store: Store, fresh: number): Promise<number>
   if (known !== 0) return known
   return await store.transaction(async trx => {
     await trx
-      .insertInto('meta')
+      .insertInto('latchkey_meta')
       .values({ name: 'store_id', value: fresh })
       .onConflict(conflict => conflict.column('name').doNothing())
       .execute()

@@ -1,11 +1,22 @@
 import type { CreateTableBuilder, Kysely, Migration, RawBuilder } from 'kysely'
-import { DEFAULT_MIGRATION_TABLE, Migrator, sql } from './kysely.js'
+import { Migrator } from './kysely.js'
 import type { Tables } from './tables.js'
+
+// The app may keep its own tables in the same database, and may migrate them with Kysely too. So everything that
+// Latchkey creates carries the prefix `latchkey_`.
+
+const MIGRATION_TABLE = 'latchkey_migration'
+const MIGRATION_LOCK_TABLE = 'latchkey_migration_lock'
 
 /** What engines express differently in the schema. */
 export interface SchemaDialect {
   /** The type of texts, ordered by their bytes. */
   readonly text: 'text' | RawBuilder<unknown>
+  /**
+   * Returns the schema that holds the tables of this Latchkey, or undefined if the engine has no schemas. Throws if
+   * there is no such schema.
+   */
+  findSchema (db: Kysely<Tables>): Promise<string | undefined>
   /** Adds the column `seq`. It numbers rows in the order of their insertion, and never uses a number twice. */
   addSequence<Name extends string> (table: CreateTableBuilder<Name, never>): CreateTableBuilder<Name, 'seq'>
   /**
@@ -18,16 +29,25 @@ export interface SchemaDialect {
 /** Brings the schema up to date. If several processes do so at the same time, one migrates and the others wait. */
 export async function migrate (db: Kysely<Tables>, dialect: SchemaDialect): Promise<void> {
   const migrations = createMigrations(dialect)
-  const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } })
+  const migrationTableSchema = await dialect.findSchema(db)
+  const migrator = new Migrator({
+    db,
+    provider: { getMigrations: async () => migrations },
+    migrationTableName: MIGRATION_TABLE,
+    migrationLockTableName: MIGRATION_LOCK_TABLE,
+    // Another schema of the database may hold the tables of another Latchkey.
+    ...migrationTableSchema !== undefined && { migrationTableSchema }
+  })
   const { error } = await migrator.migrateToLatest()
   if (error !== undefined) throw error
 }
 
 /** Throws if the database never had Latchkey's schema. A database that is only read must not be changed. */
-export async function requireSchema (db: Kysely<Tables>): Promise<void> {
-  const tables = await db.introspection.getTables({ withInternalKyselyTables: true })
-  const names = new Set(tables.map(({ name }) => name))
-  if (!names.has(DEFAULT_MIGRATION_TABLE) || !names.has('users')) {
+export async function requireSchema (db: Kysely<Tables>, { findSchema }: SchemaDialect): Promise<void> {
+  const schema = await findSchema(db)
+  const tables = await db.introspection.getTables()
+  const names = new Set(tables.filter(table => table.schema === schema).map(({ name }) => name))
+  if (!names.has(MIGRATION_TABLE) || !names.has('latchkey_users')) {
     throw new Error('it has no tables of Latchkey, so no service has used it')
   }
 }
@@ -39,23 +59,21 @@ function createMigrations (dialect: SchemaDialect): Record<string, Migration> {
       async up (db) {
         await createUsers(db, dialect)
         await createSessions(db, dialect)
+        await createStatusLists(db, dialect)
         await createRules(db, dialect)
+        await createClients(db, dialect)
         await createKeys(db, dialect)
+        await createAttempts(db, dialect)
+        await createEvents(db, dialect)
         await createMeta(db, dialect)
+        await dialect.announceChanges(db)
       }
-    },
-    '0002_key_life': { up: db => addKeyLife(db, dialect) },
-    '0003_attempts': { up: db => addAttempts(db, dialect) },
-    '0004_clients': { up: db => addClients(db, dialect) },
-    '0005_audit': { up: db => addAudit(db, dialect) },
-    '0006_administration': { up: addAdministration },
-    '0007_changes': { up: db => dialect.announceChanges(db) },
-    '0008_status_lists': { up: db => addStatusLists(db, dialect) }
+    }
   }
 }
 
 async function createUsers (db: Kysely<Tables>, { text }: SchemaDialect): Promise<void> {
-  await db.schema.createTable('users')
+  await db.schema.createTable('latchkey_users')
     .addColumn('id', text, column => column.primaryKey())
     .addColumn('username', text, column => column.notNull())
     .addColumn('username_key', text, column => column.notNull().unique())
@@ -63,13 +81,16 @@ async function createUsers (db: Kysely<Tables>, { text }: SchemaDialect): Promis
     .addColumn('password_changed_at', 'bigint', column => column.notNull())
     .addColumn('scope', text, column => column.notNull())
     .addColumn('disabled_at', 'bigint')
+    .addColumn('administrator', 'bigint')
     .addColumn('created_at', 'bigint', column => column.notNull())
     .addColumn('updated_at', 'bigint', column => column.notNull())
     .execute()
+  await db.schema.createIndex('latchkey_users_administrator').on('latchkey_users').column('administrator')
+    .where('administrator', 'is not', null).execute()
 }
 
 async function createSessions (db: Kysely<Tables>, { text }: SchemaDialect): Promise<void> {
-  await db.schema.createTable('sessions')
+  await db.schema.createTable('latchkey_sessions')
     .addColumn('id', text, column => column.primaryKey())
     .addColumn('user_id', text, column => column.notNull())
     .addColumn('client_id', text, column => column.notNull())
@@ -84,70 +105,55 @@ async function createSessions (db: Kysely<Tables>, { text }: SchemaDialect): Pro
     .addColumn('ended_at', 'bigint')
     .addColumn('user_agent', text)
     .addColumn('address', text)
+    .addColumn('account', text)
+    .addColumn('network', text)
+    .addColumn('status_list', text)
+    .addColumn('status_index', 'bigint')
     .execute()
-  await db.schema.createIndex('sessions_user_id').on('sessions').columns(['user_id', 'ended_at']).execute()
-  await db.schema.createIndex('sessions_idle_expires_at').on('sessions').column('idle_expires_at').execute()
+  for (const [name, columns] of [
+    ['user_id', ['user_id', 'ended_at']],
+    ['client_id', ['client_id', 'ended_at']],
+    ['idle_expires_at', ['idle_expires_at']],
+    ['account', ['account', 'network']]
+  ] as const) {
+    await db.schema.createIndex(`latchkey_sessions_${name}`).on('latchkey_sessions').columns([...columns]).execute()
+  }
+  await db.schema.createIndex('latchkey_sessions_status').on('latchkey_sessions')
+    .columns(['status_list', 'status_index']).unique()
+    .where('status_list', 'is not', null).execute()
+  // Finds the ended sessions of a list, in the order in which they ended.
+  await db.schema.createIndex('latchkey_sessions_status_ended').on('latchkey_sessions')
+    .columns(['status_list', 'ended_at', 'status_index'])
+    .where('status_list', 'is not', null).where('ended_at', 'is not', null).execute()
+}
+
+async function createStatusLists (db: Kysely<Tables>, { text }: SchemaDialect): Promise<void> {
+  await db.schema.createTable('latchkey_status_lists')
+    .addColumn('id', text, column => column.primaryKey())
+    .addColumn('created_at', 'bigint', column => column.notNull())
+    .addColumn('given', 'bigint', column => column.notNull())
+    .addColumn('open', 'bigint')
+    .execute()
+  await db.schema.createIndex('latchkey_status_lists_open').on('latchkey_status_lists').column('open')
+    .where('open', 'is not', null).execute()
 }
 
 async function createRules (db: Kysely<Tables>, dialect: SchemaDialect): Promise<void> {
   const { text } = dialect
-  await dialect.addSequence(db.schema.createTable('rules'))
+  await dialect.addSequence(db.schema.createTable('latchkey_rules'))
     .addColumn('kind', text, column => column.notNull())
     .addColumn('value', text, column => column.notNull())
     .addColumn('session_id', text)
     .addColumn('issued_before', 'bigint')
     .addColumn('expires_at', 'bigint', column => column.notNull())
     .execute()
-  await db.schema.createIndex('rules_session_id').on('rules').column('session_id').execute()
-  await db.schema.createIndex('rules_expires_at').on('rules').column('expires_at').execute()
-}
-
-async function createKeys (db: Kysely<Tables>, { text }: SchemaDialect): Promise<void> {
-  await db.schema.createTable('keys')
-    .addColumn('kid', text, column => column.primaryKey())
-    .addColumn('algorithm', text, column => column.notNull())
-    .addColumn('sealed', text, column => column.notNull())
-    .addColumn('created_at', 'bigint', column => column.notNull())
-    .execute()
-}
-
-async function createMeta (db: Kysely<Tables>, { text }: SchemaDialect): Promise<void> {
-  await db.schema.createTable('meta')
-    .addColumn('name', text, column => column.primaryKey())
-    .addColumn('value', 'bigint', column => column.notNull())
-    .execute()
-}
-
-async function addKeyLife (db: Kysely<Tables>, { text }: SchemaDialect): Promise<void> {
-  for (const column of ['activates_at', 'retires_at', 'expires_at', 'revoked_at'] as const) {
-    await db.schema.alterTable('keys').addColumn(column, 'bigint').execute()
+  for (const column of ['session_id', 'expires_at'] as const) {
+    await db.schema.createIndex(`latchkey_rules_${column}`).on('latchkey_rules').column(column).execute()
   }
-  for (const column of ['issuer', 'audience', 'scope'] as const) {
-    await db.schema.alterTable('keys').addColumn(column, text).execute()
-  }
-  await db.updateTable('keys').set(eb => ({ activates_at: eb.ref('created_at') })).execute()
 }
 
-async function addAttempts (db: Kysely<Tables>, { text }: SchemaDialect): Promise<void> {
-  await db.schema.createTable('attempts')
-    .addColumn('key', text, column => column.primaryKey())
-    .addColumn('account', text)
-    .addColumn('failures', 'bigint', column => column.notNull())
-    .addColumn('pending', text, column => column.notNull())
-    .addColumn('last_attempt_at', 'bigint', column => column.notNull())
-    .addColumn('blocked_until', 'bigint', column => column.notNull())
-    .addColumn('expires_at', 'bigint', column => column.notNull())
-    .execute()
-  await db.schema.createIndex('attempts_account').on('attempts').column('account').execute()
-  await db.schema.createIndex('attempts_expires_at').on('attempts').column('expires_at').execute()
-  // SQLite adds one column at a time.
-  await db.schema.alterTable('sessions').addColumn('account', text).execute()
-  await db.schema.alterTable('sessions').addColumn('network', text).execute()
-  await db.schema.createIndex('sessions_account').on('sessions').columns(['account', 'network']).execute()
-}
-
-async function addClients (db: Kysely<Tables>, { text }: SchemaDialect): Promise<void> {
-  await db.schema.createTable('clients')
+async function createClients (db: Kysely<Tables>, { text }: SchemaDialect): Promise<void> {
+  await db.schema.createTable('latchkey_clients')
     .addColumn('id', text, column => column.primaryKey())
     .addColumn('name', text, column => column.notNull())
     .addColumn('secret_hash', text, column => column.notNull())
@@ -157,12 +163,42 @@ async function addClients (db: Kysely<Tables>, { text }: SchemaDialect): Promise
     .addColumn('created_at', 'bigint', column => column.notNull())
     .addColumn('updated_at', 'bigint', column => column.notNull())
     .execute()
-  await db.schema.createIndex('sessions_client_id').on('sessions').columns(['client_id', 'ended_at']).execute()
 }
 
-async function addAudit (db: Kysely<Tables>, dialect: SchemaDialect): Promise<void> {
+async function createKeys (db: Kysely<Tables>, { text }: SchemaDialect): Promise<void> {
+  await db.schema.createTable('latchkey_keys')
+    .addColumn('kid', text, column => column.primaryKey())
+    .addColumn('algorithm', text, column => column.notNull())
+    .addColumn('sealed', text, column => column.notNull())
+    .addColumn('created_at', 'bigint', column => column.notNull())
+    .addColumn('activates_at', 'bigint')
+    .addColumn('retires_at', 'bigint')
+    .addColumn('expires_at', 'bigint')
+    .addColumn('revoked_at', 'bigint')
+    .addColumn('issuer', text)
+    .addColumn('audience', text)
+    .addColumn('scope', text)
+    .execute()
+}
+
+async function createAttempts (db: Kysely<Tables>, { text }: SchemaDialect): Promise<void> {
+  await db.schema.createTable('latchkey_attempts')
+    .addColumn('key', text, column => column.primaryKey())
+    .addColumn('account', text)
+    .addColumn('failures', 'bigint', column => column.notNull())
+    .addColumn('pending', text, column => column.notNull())
+    .addColumn('last_attempt_at', 'bigint', column => column.notNull())
+    .addColumn('blocked_until', 'bigint', column => column.notNull())
+    .addColumn('expires_at', 'bigint', column => column.notNull())
+    .execute()
+  for (const column of ['account', 'expires_at'] as const) {
+    await db.schema.createIndex(`latchkey_attempts_${column}`).on('latchkey_attempts').column(column).execute()
+  }
+}
+
+async function createEvents (db: Kysely<Tables>, dialect: SchemaDialect): Promise<void> {
   const { text } = dialect
-  await dialect.addSequence(db.schema.createTable('events'))
+  await dialect.addSequence(db.schema.createTable('latchkey_events'))
     .addColumn('at', 'bigint', column => column.notNull())
     .addColumn('type', text, column => column.notNull())
     .addColumn('outcome', text, column => column.notNull())
@@ -174,36 +210,15 @@ async function addAudit (db: Kysely<Tables>, dialect: SchemaDialect): Promise<vo
     .addColumn('client_id', text)
     .addColumn('details', text, column => column.notNull())
     .execute()
-  await db.schema.createIndex('events_at').on('events').column('at').execute()
-  await db.schema.createIndex('events_type').on('events').columns(['type', 'seq']).execute()
-  await db.schema.createIndex('events_actor_id').on('events').columns(['actor_id', 'seq']).execute()
-  await db.schema.createIndex('events_subject').on('events').columns(['subject', 'seq']).execute()
+  await db.schema.createIndex('latchkey_events_at').on('latchkey_events').column('at').execute()
+  for (const column of ['type', 'actor_id', 'subject'] as const) {
+    await db.schema.createIndex(`latchkey_events_${column}`).on('latchkey_events').columns([column, 'seq']).execute()
+  }
 }
 
-async function addAdministration (db: Kysely<Tables>): Promise<void> {
-  await db.schema.alterTable('users').addColumn('administrator', 'bigint').execute()
-  // LIKE ignores letter case in one engine and not in the other. Scopes are case-sensitive.
-  await sql`update users set administrator = 1 where disabled_at is null
-    and replace(' ' || scope || ' ', ' users:write ', '') <> ' ' || scope || ' '`.execute(db)
-  await db.schema.createIndex('users_administrator').on('users').column('administrator')
-    .where('administrator', 'is not', null).execute()
-}
-
-async function addStatusLists (db: Kysely<Tables>, { text }: SchemaDialect): Promise<void> {
-  await db.schema.createTable('status_lists')
-    .addColumn('id', text, column => column.primaryKey())
-    .addColumn('created_at', 'bigint', column => column.notNull())
-    .addColumn('given', 'bigint', column => column.notNull())
-    .addColumn('open', 'bigint')
+async function createMeta (db: Kysely<Tables>, { text }: SchemaDialect): Promise<void> {
+  await db.schema.createTable('latchkey_meta')
+    .addColumn('name', text, column => column.primaryKey())
+    .addColumn('value', 'bigint', column => column.notNull())
     .execute()
-  await db.schema.createIndex('status_lists_open').on('status_lists').column('open')
-    .where('open', 'is not', null).execute()
-  await db.schema.alterTable('sessions').addColumn('status_list', text).execute()
-  await db.schema.alterTable('sessions').addColumn('status_index', 'bigint').execute()
-  await db.schema.createIndex('sessions_status').on('sessions').columns(['status_list', 'status_index']).unique()
-    .where('status_list', 'is not', null).execute()
-  // Finds the ended sessions of a list, in the order in which they ended.
-  await db.schema.createIndex('sessions_status_ended').on('sessions')
-    .columns(['status_list', 'ended_at', 'status_index'])
-    .where('status_list', 'is not', null).where('ended_at', 'is not', null).execute()
 }

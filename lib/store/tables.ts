@@ -1,16 +1,21 @@
 import type { Generated, Kysely, Transaction } from 'kysely'
 
-/** All times are milliseconds since the epoch. All scopes are one string, as specified in RFC 6749 section 3.3. */
+/**
+ * The prefix keeps the tables apart from those of the app, which may use the same database.
+ *
+ * All times are milliseconds since the epoch. All scopes are one string, as specified in RFC 6749
+ * section 3.3.
+ */
 export interface Tables {
-  users: UsersTable
-  sessions: SessionsTable
-  status_lists: StatusListsTable
-  rules: RulesTable
-  clients: ClientsTable
-  keys: KeysTable
-  attempts: AttemptsTable
-  events: EventsTable
-  meta: MetaTable
+  latchkey_users: UsersTable
+  latchkey_sessions: SessionsTable
+  latchkey_status_lists: StatusListsTable
+  latchkey_rules: RulesTable
+  latchkey_clients: ClientsTable
+  latchkey_keys: KeysTable
+  latchkey_attempts: AttemptsTable
+  latchkey_events: EventsTable
+  latchkey_meta: MetaTable
 }
 
 export interface UsersTable {

@@ -92,7 +92,7 @@ export function createBuckets ({ store, clock, keys }: {
       const account = accountOf(username)
       const network = networkOf(address)
       return await store.read(async db => {
-        const sessions = db.selectFrom('sessions').select('id').where('account', 'in', accounts)
+        const sessions = db.selectFrom('latchkey_sessions').select('id').where('account', 'in', accounts)
         if (sessionId !== undefined && await sessions.where('id', '=', sessionId).executeTakeFirst() !== undefined) {
           return { key: name('session', sessionId), account: null }
         }
@@ -105,7 +105,7 @@ export function createBuckets ({ store, clock, keys }: {
       const own = clientBucket(clientId, address)
       return await store.read(async db => {
         if (await findAttempts(db, own.key, clock.now()) !== undefined) return own
-        const full = await db.selectFrom('attempts').select('key').where('account', '=', own.account)
+        const full = await db.selectFrom('latchkey_attempts').select('key').where('account', '=', own.account)
           .limit(1).offset(MOST_NETWORKS - 1).executeTakeFirst()
         return full === undefined ? own : { key: name('client elsewhere', clientId), account: null }
       })

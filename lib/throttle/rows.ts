@@ -6,7 +6,7 @@ import type { Attempts } from './attempts.js'
 
 /** Returns the attempts on the bucket with this key, or undefined if none are remembered. */
 export async function findAttempts (db: Queryable, key: string, now: number): Promise<Attempts | undefined> {
-  const row = await db.selectFrom('attempts').selectAll().where('key', '=', key).executeTakeFirst()
+  const row = await db.selectFrom('latchkey_attempts').selectAll().where('key', '=', key).executeTakeFirst()
   return row === undefined ? undefined : toAttempts(row, now)
 }
 
@@ -15,7 +15,7 @@ export async function keepAttempts (
   trx: Transaction<Tables>, { key, account }: Pick<AttemptsTable, 'key' | 'account'>, attempts: Attempts | undefined
 ): Promise<void> {
   if (attempts === undefined) {
-    await trx.deleteFrom('attempts').where('key', '=', key).execute()
+    await trx.deleteFrom('latchkey_attempts').where('key', '=', key).execute()
     return
   }
   const columns = {
@@ -25,7 +25,7 @@ export async function keepAttempts (
     blocked_until: attempts.blockedUntil,
     expires_at: expiryOf(attempts)
   }
-  await trx.insertInto('attempts').values({ key, account, ...columns })
+  await trx.insertInto('latchkey_attempts').values({ key, account, ...columns })
     .onConflict(conflict => conflict.column('key').doUpdateSet(columns)).execute()
 }
 

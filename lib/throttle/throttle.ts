@@ -110,15 +110,15 @@ export function createThrottle ({ store, clock, ledger, keys, isOn }: {
     },
 
     async forgive (trx, username) {
-      const { numDeletedRows } = await trx.deleteFrom('attempts').where('account', 'in', accountsOf(username))
+      const { numDeletedRows } = await trx.deleteFrom('latchkey_attempts').where('account', 'in', accountsOf(username))
         .executeTakeFirst()
       return numDeletedRows > 0n
     },
 
     async purge (limit) {
       const now = clock.now()
-      const { numDeletedRows } = await store.transaction(trx => trx.deleteFrom('attempts')
-        .where('key', 'in', trx.selectFrom('attempts').select('key').where('expires_at', '<=', now)
+      const { numDeletedRows } = await store.transaction(trx => trx.deleteFrom('latchkey_attempts')
+        .where('key', 'in', trx.selectFrom('latchkey_attempts').select('key').where('expires_at', '<=', now)
           .orderBy('expires_at').limit(limit))
         .executeTakeFirst())
       return numDeletedRows === BigInt(limit)

@@ -41,7 +41,7 @@ export async function addUser (context: UsersContext, user: NewUser, by: Princip
   const row = await prepare(context, user, by)
   const added = await ledger.write(async ({ trx, record }) => {
     await assertMayAdd(trx, scopes, by)
-    const inserted = await trx.insertInto('users').values(row)
+    const inserted = await trx.insertInto('latchkey_users').values(row)
       .onConflict(conflict => conflict.column('username_key').doNothing()).returningAll().executeTakeFirst()
     if (inserted !== undefined) await record(describeAdded(row, by))
     return inserted
@@ -61,14 +61,14 @@ export async function addFirstUser (
   const row = createRow(account, clock.now())
   return await ledger.write(async ({ trx, record }) => {
     if (await hasUsers(trx)) return null
-    await trx.insertInto('users').values(row).execute()
+    await trx.insertInto('latchkey_users').values(row).execute()
     await record(describeAdded(row, SYSTEM))
     return toStoredUser(row)
   })
 }
 
 async function hasUsers (db: Queryable): Promise<boolean> {
-  return await db.selectFrom('users').select('id').limit(1).executeTakeFirst() !== undefined
+  return await db.selectFrom('latchkey_users').select('id').limit(1).executeTakeFirst() !== undefined
 }
 
 /** An anonymous caller may register, but has no built-in scope to grant. */

@@ -41,7 +41,7 @@ async function rehash (
 ): Promise<void> {
   try {
     const passwordHash = await passwords.hash(password, caller)
-    await store.transaction(trx => trx.updateTable('users').set({ password_hash: passwordHash })
+    await store.transaction(trx => trx.updateTable('latchkey_users').set({ password_hash: passwordHash })
       .where('id', '=', row.id).where('password_hash', '=', row.password_hash).execute())
   } catch (error) {
     // The password was right, so a full queue must not fail this login. A later login stores the new hash.

@@ -44,19 +44,19 @@ export async function readAuthority (db: Queryable, by: Principal): Promise<read
 async function readGranted (db: Queryable, { kind, id, sessionId }: Principal): Promise<string[]> {
   if (kind === 'anonymous') return []
   if (kind === 'client') {
-    const client = await db.selectFrom('clients').select('scope').where('id', '=', String(id)).executeTakeFirst()
+    const client = await db.selectFrom('latchkey_clients').select('scope').where('id', '=', String(id)).executeTakeFirst()
     if (client === undefined) throw new LatchkeyError('token_revoked')
     return parseScope(client.scope)
   }
   const account = await db
-    .selectFrom('users')
+    .selectFrom('latchkey_users')
     .select(['scope', 'disabled_at'])
     .where('id', '=', String(id))
     .executeTakeFirst()
   const session =
     sessionId === undefined
       ? undefined
-      : await db.selectFrom('sessions').select('ended_at').where('id', '=', sessionId).executeTakeFirst()
+      : await db.selectFrom('latchkey_sessions').select('ended_at').where('id', '=', sessionId).executeTakeFirst()
   // The token of an older system names no session of ours, and is still valid.
   if (account === undefined || account.disabled_at !== null || (session !== undefined && session.ended_at !== null)) {
     throw new LatchkeyError('token_revoked')
@@ -81,7 +81,7 @@ export async function findChangeable (db: Queryable, id: string, by: Principal):
 
 /** Returns the row with this id, or throws `not_found`. */
 export async function requireAccount (db: Queryable, id: string): Promise<Selectable<UsersTable>> {
-  const account = await db.selectFrom('users').selectAll().where('id', '=', id).executeTakeFirst()
+  const account = await db.selectFrom('latchkey_users').selectAll().where('id', '=', id).executeTakeFirst()
   if (account === undefined) throw new LatchkeyError('not_found', { message: 'There is no such user.' })
   return account
 }
@@ -93,7 +93,7 @@ export async function requireAccount (db: Queryable, id: string): Promise<Select
  */
 export async function assertAnotherAdministrator (db: Queryable, id: string): Promise<void> {
   const another = await db
-    .selectFrom('users')
+    .selectFrom('latchkey_users')
     .select('id')
     .where('administrator', 'is not', null)
     .where('id', '!=', id)

@@ -71,7 +71,7 @@ export async function writeChange (
   } else if (had.some(name => !has.includes(name))) {
     await revoke.user(id)
   }
-  await trx.updateTable('users').set(after).where('id', '=', id).execute()
+  await trx.updateTable('latchkey_users').set(after).where('id', '=', id).execute()
   // A new password, or enabling the account, lets its owner log in again.
   const isForgiven = (disabled === false || passwordHash !== undefined) && await throttle.forgive(trx, before.username)
 

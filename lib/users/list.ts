@@ -28,12 +28,12 @@ const LAST = '\u{10FFFF}'.repeat(MAX_USERNAME_LENGTH)
  */
 export function selectUsers (
   db: Queryable, { after = '', afterKey = keyOf(after), search = '', limit = 100 }: UserListQuery
-): SelectQueryBuilder<Tables, 'users', Selectable<UsersTable>> {
+): SelectQueryBuilder<Tables, 'latchkey_users', Selectable<UsersTable>> {
   const [last, prefix] = [afterKey, keyOf(search)]
   // With two lower bounds, an engine could seek to the wrong one and read every page before this one.
   let query = Buffer.compare(Buffer.from(last), Buffer.from(prefix)) < 0
-    ? db.selectFrom('users').selectAll().where('username_key', '>=', prefix)
-    : db.selectFrom('users').selectAll().where('username_key', '>', last)
+    ? db.selectFrom('latchkey_users').selectAll().where('username_key', '>=', prefix)
+    : db.selectFrom('latchkey_users').selectAll().where('username_key', '>', last)
   // This bound always applies, because a damaged key that is not text sorts after all text, and no cursor gets past it.
   query = query.where('username_key', '<=', prefix + LAST)
   return query.orderBy('username_key').limit(limit)

@@ -43,7 +43,7 @@ export async function changeOwnPassword (
       ? await closeSessions(write, { userId: id })
       : await endOtherSessions(write, { userId: id, keep: keepSession })
     if ('more' in step) return step
-    await trx.updateTable('users')
+    await trx.updateTable('latchkey_users')
       .set({ password_hash: passwordHash, password_changed_at: changedAt(before, now), updated_at: now })
       .where('id', '=', id).execute()
     await record({ type: 'password_changed', actor: by, subject: id })

@@ -54,9 +54,9 @@ export function toScope (scopes: readonly string[], catalogue: Readonly<Record<s
 }
 
 export async function findRow (db: Queryable, id: string): Promise<Selectable<UsersTable> | undefined> {
-  return await db.selectFrom('users').selectAll().where('id', '=', id).executeTakeFirst()
+  return await db.selectFrom('latchkey_users').selectAll().where('id', '=', id).executeTakeFirst()
 }
 
 export async function findRowByName (db: Queryable, username: string): Promise<Selectable<UsersTable> | undefined> {
-  return await db.selectFrom('users').selectAll().where('username_key', '=', keyOf(username)).executeTakeFirst()
+  return await db.selectFrom('latchkey_users').selectAll().where('username_key', '=', keyOf(username)).executeTakeFirst()
 }

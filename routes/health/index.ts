@@ -46,7 +46,7 @@ const health: FastifyPluginAsyncTypebox = async function health (app) {
     }
     try {
       await store.poll()
-      await store.read(db => db.selectFrom('meta').select('name').limit(1).execute())
+      await store.read(db => db.selectFrom('latchkey_meta').select('name').limit(1).execute())
     } catch (cause) {
       throw new LatchkeyError('store_unavailable', {
         message: message('The database is not available'),

@@ -20,7 +20,7 @@ async function createGate (t: Test, url: string): Promise<{ reached (): Promise<
   client.on('error', () => {})
   await client.connect()
   t.teardown(() => client.end().catch(() => {}))
-  await client.query('begin; lock table events in share mode')
+  await client.query('begin; lock table latchkey_events in share mode')
   return {
     async reached () {
       while ((await query(
@@ -41,7 +41,7 @@ t.test('a copy that breaks off leaves nothing, can be run again, and lets nobody
   const url = await createDatabase()
   // Its tables are to be there, and nothing in them.
   await run(directory, ['copy', '--from', file, '--to', url])
-  await query(url, 'truncate users, sessions, rules, keys, events, meta')
+  await query(url, 'truncate latchkey_users, latchkey_sessions, latchkey_rules, latchkey_keys, latchkey_events, latchkey_meta')
   const args = ['copy', '--from', file, '--to', url]
 
   let gate = await createGate(t, url)
@@ -51,11 +51,11 @@ t.test('a copy that breaks off leaves nothing, can be run again, and lets nobody
   await gate.reached()
   const writer = new Database(file, { timeout: 0 })
   t.teardown(() => writer.close())
-  t.throws(() => writer.exec('update users set scope = 1'), /database is locked/)
+  t.throws(() => writer.exec('update latchkey_users set scope = 1'), /database is locked/)
   killed.kill('SIGKILL')
   await once(killed, 'exit')
   await gate.release()
-  writer.exec("update users set scope = 'written since'")
+  writer.exec("update latchkey_users set scope = 'written since'")
   t.equal(await countUsers(url), 0)
 
   gate = await createGate(t, url)
@@ -75,7 +75,7 @@ t.test('a copy that breaks off leaves nothing, can be run again, and lets nobody
 
   t.match(await run(directory, args), { code: 0, stdout: /Copied 1,50\d rows/ })
   t.same(
-    await query(url, 'select scope, count(*)::int from users group by scope'),
+    await query(url, 'select scope, count(*)::int from latchkey_users group by scope'),
     [{ scope: 'written since', count: 1_500 }]
   )
 })
@@ -85,7 +85,7 @@ async function createPair (t: Test): Promise<{ directory: string, file: string, 
   const { directory, file } = await createSource(t, addUser('alice'))
   const [from, to] = [await createDatabase(), await createDatabase()]
   for (const url of [from, to]) await run(directory, ['copy', '--from', file, '--to', url])
-  await query(to, 'truncate users, keys, events, meta')
+  await query(to, 'truncate latchkey_users, latchkey_keys, latchkey_events, latchkey_meta')
   return { directory, file, from, to }
 }
 
@@ -95,16 +95,16 @@ const terminate = (
 
 t.test('nobody writes to a source server meanwhile, and what a new database has counted does not stay', async t => {
   const { directory, file, from, to } = await createPair(t)
-  await query(to, "insert into meta (name, value) values ('latest_time', 9000000000000), ('other', 1)")
+  await query(to, "insert into latchkey_meta (name, value) values ('latest_time', 9000000000000), ('other', 1)")
   const gate = await createGate(t, to)
   const copying = start(directory, ['copy', '--from', from, '--to', to])
   await gate.reached()
-  await t.rejects(query(from, "set statement_timeout = 100; update users set scope = 'lost'"), /statement timeout/)
+  await t.rejects(query(from, "set statement_timeout = 100; update latchkey_users set scope = 'lost'"), /statement timeout/)
   await gate.release()
   t.match(await copying, { code: 0 })
-  t.same(await query(to, "select name, value::float8 from meta where name <> 'changes' order by name"), [
-    { name: 'access_token_ttl', value: read<number>(file, "select value from meta where name = 'access_token_ttl'") },
-    { name: 'latest_time', value: read<number>(file, "select value from meta where name = 'latest_time'") }
+  t.same(await query(to, "select name, value::float8 from latchkey_meta where name <> 'changes' order by name"), [
+    { name: 'access_token_ttl', value: read<number>(file, "select value from latchkey_meta where name = 'access_token_ttl'") },
+    { name: 'latest_time', value: read<number>(file, "select value from latchkey_meta where name = 'latest_time'") }
   ])
 })
 

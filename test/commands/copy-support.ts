@@ -57,8 +57,8 @@ export async function createSource (t: Test, text = ''): Promise<{ directory: st
 /** SQL that adds a user. */
 export const addUser = (
   id: string
-): string => `insert into users (id, username, username_key, password_hash, password_changed_at, scope, created_at, updated_at) values ('${id}', '${id}', '${id}', 'x', 1, '', 1, 1);`
+): string => `insert into latchkey_users (id, username, username_key, password_hash, password_changed_at, scope, created_at, updated_at) values ('${id}', '${id}', '${id}', 'x', 1, '', 1, 1);`
 
 export const countUsers = async (url: string): Promise<number> => Number(
-  (await query<{ count: string }>(url, 'select count(*) from users'))[0]?.count
+  (await query<{ count: string }>(url, 'select count(*) from latchkey_users'))[0]?.count
 )

@@ -49,13 +49,14 @@ t.test('from SQLite to PostgreSQL and back: tokens and sessions go on, the dead 
   // Purged: their numbers were given all the same.
   change(
     file,
-    "insert into rules (seq, kind, value, expires_at) values (1000, 'token', 'x', 1); delete from rules where seq = 1000"
+    "insert into latchkey_rules (seq, kind, value, expires_at) values (1000, 'token', 'x', 1); delete from latchkey_rules where seq = 1000"
   )
   change(
     file,
-    "insert into events (seq, at, type, outcome, actor_kind, details) values (5000, 1, 'x', 'success', 'host', '{}'); delete from events where seq = 5000"
+    "insert into latchkey_events (seq, at, type, outcome, actor_kind, details) values (5000, 1, 'x', 'success', 'host', '{}'); delete from latchkey_events where seq = 5000"
   )
-  for (const table of ['users', 'sessions', 'rules', 'clients', 'keys', 'attempts', 'events', 'meta']) {
+  for (const name of ['users', 'sessions', 'rules', 'clients', 'keys', 'attempts', 'events', 'meta']) {
+    const table = `latchkey_${name}`
     t.ok(
       read<number>(file, `select count(*) from ${table}`) > 0, `${table} is copied with something in it`
     )
@@ -107,22 +108,22 @@ t.test('from SQLite to PostgreSQL and back: tokens and sessions go on, the dead 
   await assertGoesOn(app)
   await app.close()
   const numbers = await query<{ rule: string, event: string }>(
-    url, 'select (select max(seq) from rules) as rule, (select min(seq) from events where seq > 4000) as event'
+    url, 'select (select max(seq) from latchkey_rules) as rule, (select min(seq) from latchkey_events where seq > 4000) as event'
   )
   t.match(numbers, [{ rule: '1001', event: '5001' }])
-  await query(url, 'delete from rules where seq = 1001')
+  await query(url, 'delete from latchkey_rules where seq = 1001')
 
   const back = await run(directory, ['copy', '--from', url, '--to', 'back.db', '--json'])
   t.equal(back.code, 0, back.stderr)
   t.equal(back.stderr, '')
   t.match(
     JSON.parse(back.stdout),
-    { from: url, to: 'back.db', tables: [{ table: 'users', rows: 2, sha256: /^[0-9a-f]{64}$/ }] }
+    { from: url, to: 'back.db', tables: [{ table: 'latchkey_users', rows: 2, sha256: /^[0-9a-f]{64}$/ }] }
   )
   app = await open(t, join(directory, 'back.db'), secret)
   await assertGoesOn(app)
   await app.close()
-  t.equal(read<number>(join(directory, 'back.db'), 'select max(seq) from rules'), 1002)
+  t.equal(read<number>(join(directory, 'back.db'), 'select max(seq) from latchkey_rules'), 1002)
 })
 
 t.test('more rows than a page, with keys in the order of bytes, have one hash on every engine', async t => {
@@ -156,9 +157,9 @@ t.test('what is refused is left as it is, and said in one sentence', async t => 
   const cases: Array<[string, string, number, RegExp]> = [
     [
       'auth.db', withPassword(full), 1,
-      /--to postgres:.* is not empty \(rows: 1 in users, 1 in keys, 1 in events\): give a new database/
+      /--to postgres:.* is not empty \(rows: 1 in latchkey_users, 1 in latchkey_keys, 1 in latchkey_events\): give a new database/
     ],
-    [full, 'full.db', 1, /--to full\.db is not empty \(rows: 1 in users, /],
+    [full, 'full.db', 1, /--to full\.db is not empty \(rows: 1 in latchkey_users, /],
     ['auth.db', './auth.db', 2, /--to \.\/auth\.db is the database of --from/],
     ['auth.db', 'symbolic.db', 2, /is the database of --from/],
     ['hard.db', 'auth.db', 2, /is the database of --from/],
@@ -196,7 +197,7 @@ t.test('what is refused is left as it is, and said in one sentence', async t => 
     await query(foreign, "select tablename from pg_tables where schemaname = 'public'"), [],
     'no tables are made in a source'
   )
-  t.equal(read<number>(file, 'select count(*) from users'), 1)
+  t.equal(read<number>(file, 'select count(*) from latchkey_users'), 1)
 })
 
 t.test('a row that the target cannot hold, or changes, is named, and nothing is copied', async t => {
@@ -207,27 +208,27 @@ t.test('a row that the target cannot hold, or changes, is named, and nothing is 
       await run(directory, ['copy', '--from', file, '--to', url]),
       { code: 1, stdout: '', stderr: new RegExp(`\\nlatchkey: ${says.source}.*\\n$`) }
     )
-    for (const table of ['users', 'keys', 'meta']) {
+    for (const table of ['latchkey_users', 'latchkey_keys', 'latchkey_meta']) {
       t.same(
         await query(url, `select count(*)::int from ${table}`), [{ count: 0 }], table
       )
     }
   }
   await assertRefused(
-    "update users set scope = 'a' || char(0)",
-    /--to .* cannot store the scope of the row of users with id "alice", because its engine supports no NUL in a text/
+    "update latchkey_users set scope = 'a' || char(0)",
+    /--to .* cannot store the scope of the row of latchkey_users with id "alice", because its engine supports no NUL in a text/
   )
   await assertRefused(
-    "update keys set kid = 'one', created_at = 1.5",
-    /--to .* refuses a row of keys between kid "one" and kid "one" \(.*bigint.*correct or remove the row/
+    "update latchkey_keys set kid = 'one', created_at = 1.5",
+    /--to .* refuses a row of latchkey_keys between kid "one" and kid "one" \(.*bigint.*correct or remove the row/
   )
   await query(
     url,
-    "create function spoil() returns trigger language plpgsql as $$ begin new.scope = 'admin'; return new; end $$; create trigger spoil before insert on users for each row execute function spoil()"
+    "create function spoil() returns trigger language plpgsql as $$ begin new.scope = 'admin'; return new; end $$; create trigger spoil before insert on latchkey_users for each row execute function spoil()"
   )
-  await assertRefused('', /--to .* stores other rows in users \(1 rows\) than the source/)
-  await query(url, 'drop trigger spoil on users')
+  await assertRefused('', /--to .* stores other rows in latchkey_users \(1 rows\) than the source/)
+  await query(url, 'drop trigger spoil on latchkey_users')
   // SQLite holds what PostgreSQL does not.
-  const { directory, file } = await createSource(t, addUser('alice') + "update users set scope = 'a' || char(0)")
+  const { directory, file } = await createSource(t, addUser('alice') + "update latchkey_users set scope = 'a' || char(0)")
   t.match(await run(directory, ['copy', '--from', file, '--to', 'copy.db']), { code: 0 })
 })

@@ -368,8 +368,8 @@ async function check (
   try {
     const integrity = database.pragma('integrity_check', { simple: true })
     if (integrity !== 'ok') violate(`integrity_check says ${String(integrity)}`)
-    const find = database.prepare<[string], Row>('select generation, ended_at from sessions where id = ?')
-    const rule = database.prepare<[string]>("select 1 from rules where kind = 'token' and value = ?")
+    const find = database.prepare<[string], Row>('select generation, ended_at from latchkey_sessions where id = ?')
+    const rule = database.prepare<[string]>("select 1 from latchkey_rules where kind = 'token' and value = ?")
     for (const session of all) {
       const row = find.get(session.id)
       settle(session, row, tokenId => rule.get(tokenId) !== undefined)
@@ -446,7 +446,7 @@ async function storm (service: Service, clients: readonly Client[], random: () =
 async function identity (directory: string): Promise<string> {
   const database = new Database(join(directory, 'latchkey.db'), { readonly: true })
   try {
-    const keys = database.prepare('select * from keys order by kid').all()
+    const keys = database.prepare('select * from latchkey_keys order by kid').all()
     return JSON.stringify([await readFile(join(directory, 'latchkey.secret'), 'utf8'), keys])
   } finally {
     database.close()

@@ -134,7 +134,7 @@ t.test('a lock held longer than 5 s: 503 with Retry-After, nothing of it is kept
   const service = await serve(t, directory)
   const { url } = service
   const tokens = await enrol(url)
-  const sessions = rowsOf(file, 'select * from sessions order by id')
+  const sessions = rowsOf(file, 'select * from latchkey_sessions order by id')
   const held = lock(t, file)
   const writes = write(url, tokens)
   // A second service on the same file.
@@ -164,8 +164,8 @@ t.test('a lock held longer than 5 s: 503 with Retry-After, nothing of it is kept
   }
   await expectState(t, url, tokens, 'undone')
   held.release()
-  t.same(rowsOf(file, 'select * from sessions order by id'), sessions)
-  t.same(rowsOf(file, 'select * from rules'), [])
+  t.same(rowsOf(file, 'select * from latchkey_sessions order by id'), sessions)
+  t.same(rowsOf(file, 'select * from latchkey_rules'), [])
   for (const [name, answer] of Object.entries(write(url, tokens))) {
     t.equal(
       (await answer)?.status, name === 'logout' ? 204 : 200, `${name}, again`

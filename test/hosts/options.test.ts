@@ -130,7 +130,7 @@ t.test('options that are there and undefined are as if they were not there', asy
 t.test('a database that cannot be opened stops the boot, and no handle stays open', async t => {
   const folder = t.testdir({ 'notes.txt': 'These are notes, no database: ' + 'x'.repeat(4_096), directory: {} })
   const foreign = new Database(join(folder, 'foreign.db'))
-  foreign.exec('create table users (name text)')
+  foreign.exec('create table latchkey_users (name text)')
   foreign.close()
   const table: Array<[what: string, database: string]> = [
     ['a folder that is missing', join(folder, 'missing', 'auth.db')],

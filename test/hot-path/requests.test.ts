@@ -152,7 +152,7 @@ t.test('the index of revocations is asked about a seen token once for each rule 
   t.strictSame(await connection.send('/guarded', header), [401], 'revoked here')
   await send('/guarded', other)
   query(
-    file, 'insert into rules (kind, value, expires_at) values (?, ?, ?)', 'session', claimsOf(token).sid,
+    file, 'insert into latchkey_rules (kind, value, expires_at) values (?, ?, ?)', 'session', claimsOf(token).sid,
     Date.now() + HOUR
   )
   t.strictSame(

@@ -129,7 +129,7 @@ async function createWorld (template: Template, directory: string, setup: Setup)
 
   /** What is kept in the store: it only grows. */
   function readKept (): number {
-    const time = reader.prepare<[], number>("select value from meta where name = 'latest_time'").pluck().get() ?? 0
+    const time = reader.prepare<[], number>("select value from latchkey_meta where name = 'latest_time'").pluck().get() ?? 0
     if (time < kept) throw new Error(`The store has gone back in time, from ${kept} to ${time}`)
     kept = time
     return time
@@ -348,7 +348,7 @@ async function createWorld (template: Template, directory: string, setup: Setup)
 
   /** One row for each session, as the model has it; gone only where it was over for long enough. */
   function inspect (): void {
-    const find = reader.prepare<[string], Row>('select generation, ended_at from sessions where id = ?')
+    const find = reader.prepare<[string], Row>('select generation, ended_at from latchkey_sessions where id = ?')
     const time = readKept()
     const isRight = ({ sessions: expected }: State): boolean => sessions.every(({ id }, number) => {
       const row = find.get(id)
@@ -362,7 +362,7 @@ async function createWorld (template: Template, directory: string, setup: Setup)
       `The rows of the sessions are ${JSON.stringify(sessions.map(({ id }) => find.get(id)))}`
       )
     }
-    const rows = reader.prepare<[], number>('select count(*) from sessions').pluck().get() ?? 0
+    const rows = reader.prepare<[], number>('select count(*) from latchkey_sessions').pluck().get() ?? 0
     if (rows > sessions.length) throw new Error(`There are ${rows} sessions and ${sessions.length} logins`)
   }
 

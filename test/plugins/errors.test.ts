@@ -122,7 +122,7 @@ t.test('what the engine says never reaches the client, and a lock of another pro
   lock.close()
   t.equal((await waiting).statusCode, 200, 'and the writer waits for its turn')
   t.equal((await app.inject({ url: '/users/me', headers: bearer(tokens.access_token) })).statusCode, 401)
-  t.equal(query(file, 'select * from rules').length, 1)
+  t.equal(query(file, 'select * from latchkey_rules').length, 1)
 })
 
 t.test('nothing is acknowledged that a trigger of the database has refused', async t => {
@@ -134,9 +134,9 @@ t.test('nothing is acknowledged that a trigger of the database has refused', asy
       file,
       "create function refuse() returns trigger language plpgsql as $$ begin raise exception 'disk is full' using errcode = '53100'; end $$"
     )
-    query(file, 'create trigger full_disk before insert on rules execute function refuse()')
+    query(file, 'create trigger full_disk before insert on latchkey_rules execute function refuse()')
   } else {
-    query(file, "create trigger full_disk before insert on rules begin select raise(abort, 'disk is full'); end")
+    query(file, "create trigger full_disk before insert on latchkey_rules begin select raise(abort, 'disk is full'); end")
   }
   for (const token of [tokens.access_token, tokens.refresh_token]) {
     const response = await postForm(app, '/revoke', { token })
@@ -144,8 +144,8 @@ t.test('nothing is acknowledged that a trigger of the database has refused', asy
     t.notMatch(response.body, /disk is full/)
   }
   t.equal((await app.inject({ url: '/users/me', headers: bearer(tokens.access_token) })).statusCode, 200)
-  t.equal(query(file, 'select * from sessions where ended_at is not null').length, 0, 'all of it or nothing')
-  query(file, ON_POSTGRES ? 'drop trigger full_disk on rules' : 'drop trigger full_disk')
+  t.equal(query(file, 'select * from latchkey_sessions where ended_at is not null').length, 0, 'all of it or nothing')
+  query(file, ON_POSTGRES ? 'drop trigger full_disk on latchkey_rules' : 'drop trigger full_disk')
   t.equal((await postForm(app, '/revoke', { token: tokens.refresh_token })).statusCode, 200)
   t.equal((await app.inject({ url: '/users/me', headers: bearer(tokens.access_token) })).statusCode, 401)
 })

@@ -239,5 +239,5 @@ t.test('an older system\'s token at our routes: a user, and no session', async t
   })
   t.equal(changed.statusCode, 204)
   t.equal(await call(third), 401, 'after a change of the password nothing of before is alive')
-  t.equal(query(file, 'select * from sessions where ended_at is null').length, 0)
+  t.equal(query(file, 'select * from latchkey_sessions where ended_at is null').length, 0)
 })

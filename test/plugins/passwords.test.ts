@@ -55,7 +55,7 @@ t.test('the same at /login, and a change of the password is refused whole', {
 t.test('a login whose cheap hash should be replaced is not refused because the queue is full', async t => {
   const file = databaseFile(t)
   const { app } = await build(t, { database: file, secret: SECRET, bcryptCost: 6 })
-  query(file, "update users set password_hash = ? where username = 'alice'", hashPassword(PASSWORD, 4))
+  query(file, "update latchkey_users set password_hash = ? where username = 'alice'", hashPassword(PASSWORD, 4))
   const answers = await Promise.all(Array.from(
     { length: 120 }, () => postForm(app, '/token', { username: 'alice', password: PASSWORD })
   ))
@@ -64,7 +64,7 @@ t.test('a login whose cheap hash should be replaced is not refused because the q
   await logIn(app)
   t.match(
     query<{ password_hash: string }>(
-      file, "select password_hash from users where username = 'alice'"
+      file, "select password_hash from latchkey_users where username = 'alice'"
     )[0]?.password_hash,
     /^\$2b\$06\$/
   )
@@ -85,7 +85,7 @@ t.test('hashes of other systems log in, a $2x$ and nonsense never do', async t =
     [`${hash}x`, 400]
   ]
   for (const [stored, status] of table) {
-    query(file, "update users set password_hash = ? where username = 'alice'", stored)
+    query(file, "update latchkey_users set password_hash = ? where username = 'alice'", stored)
     t.equal(
       (await postForm(app, '/token', { username: 'alice', password: PASSWORD })).statusCode, status, stored.slice(0, 10)
     )

@@ -16,16 +16,16 @@ t.test('expired rules and sessions go once a minute, in steps with pauses, while
   await postForm(app, '/revoke', { token: (await logIn(app)).access_token })
   const old = clock() - 2 * DAY
   query(file, `with recursive n(i) as (select 1 union all select i + 1 from n where i < 2500)
-    insert into rules (kind, value, issued_before, expires_at) select 'token', 'old' || i, null, ${old} from n`)
+    insert into latchkey_rules (kind, value, issued_before, expires_at) select 'token', 'old' || i, null, ${old} from n`)
   query(file, `with recursive n(i) as (select 1 union all select i + 1 from n where i < 1200)
-    insert into sessions select 'old' || i, 'u', 'c', '', 'n', 1, ${old}, ${old}, ${old}, ${old}, ${old}, null, null, null, null, null, null, null from n`)
+    insert into latchkey_sessions select 'old' || i, 'u', 'c', '', 'n', 1, ${old}, ${old}, ${old}, ${old}, ${old}, null, null, null, null, null, null, null from n`)
   t.equal((await app.inject({ url: '/protected-route', headers: bearer(live.access_token) })).statusCode, 200)
 
   const left: Array<[rules: number, sessions: number]> = []
   for (let step = 1; step <= 3; step++) {
     timers.shift()?.run()
     await until(() => timers.length === 1)
-    left.push([query(file, 'select 1 from rules').length, query(file, 'select 1 from sessions').length])
+    left.push([query(file, 'select 1 from latchkey_rules').length, query(file, 'select 1 from latchkey_sessions').length])
     t.equal(timers[0]?.delay, step < 3 ? 50 : 60_000, `the pause after step ${step}`)
   }
   t.strictSame(
@@ -68,7 +68,7 @@ t.test('a session is purged a day after it can no longer be refreshed and its la
   const run = async (): Promise<number> => {
     timers.shift()?.run()
     await until(() => timers.length === 1)
-    return query(file, 'select 1 from sessions').length
+    return query(file, 'select 1 from latchkey_sessions').length
   }
   clock.move(31 * DAY + 15 * MINUTE)
   t.equal(await run(), 1)

@@ -130,7 +130,7 @@ t.test('one refresh token at both processes at once: one generation moves', asyn
   ))
   t.strictSame([...new Set(answers.map(({ statusCode }) => statusCode))], [200])
   t.equal(new Set(answers.map(response => response.json().refresh_token)).size, 1)
-  t.equal(query<{ generation: number }>(file, 'select generation from sessions')[0]?.generation, 2)
+  t.equal(query<{ generation: number }>(file, 'select generation from latchkey_sessions')[0]?.generation, 2)
 })
 
 t.test('sessions of one process go on at the other', async t => {
@@ -160,13 +160,13 @@ t.test('after a restart dead tokens are dead and sessions go on', async t => {
   for (const [name, tokens] of Object.entries(dead)) t.equal(await statusOf(after, tokens), 401, name)
   t.equal(await statusOf(after, alive), 200)
   t.equal(await refresh(after, alive), 200)
-  t.equal(after.latchkey.revocations.size, query(file, 'select distinct kind, value from rules').length)
+  t.equal(after.latchkey.revocations.size, query(file, 'select distinct kind, value from latchkey_rules').length)
 })
 
 t.test('a rule is purged a day after the last token that it could kill, not before', async t => {
   const file = databaseFile(t)
   const { app, clock } = await build(t, { database: file, secret: SECRET })
-  const count = (): number => query(file, 'select * from rules').length
+  const count = (): number => query(file, 'select * from latchkey_rules').length
   const [token, session] = [await logIn(app), await logIn(app)]
   await postForm(app, '/revoke', { token: token.access_token })
   await postForm(app, '/revoke', { token: session.refresh_token })
@@ -193,7 +193,7 @@ t.test('a clock that steps back, after a purge and a restart, revives nothing', 
   await postForm(before, '/revoke', { token: session.refresh_token })
   clock.move(DAY + 16 * MINUTE)
   await before.latchkey.revocations.purge()
-  t.equal(query(file, 'select * from rules').length, 0)
+  t.equal(query(file, 'select * from latchkey_rules').length, 0)
   await before.close()
   clock.move(-(DAY + 16 * MINUTE))
   const { app: after } = await build(t, options)

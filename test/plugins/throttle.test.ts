@@ -203,7 +203,7 @@ t.test('a new password and an enabled account open it; switched off nothing is c
   const file = databaseFile(t)
   const { app: open } = await build(t, { rateLimit: false, database: file, secret: SECRET })
   t.equal((await guess(open, 'alice', 30)).statusCode, 401)
-  t.strictSame(query(file, 'select * from attempts'), [])
+  t.strictSame(query(file, 'select * from latchkey_attempts'), [])
 })
 
 /** A statement of the purge, which another app of this process may run at any time. */
@@ -384,18 +384,18 @@ t.test('a login that waits for its turn sees what has changed meanwhile', { skip
   t.strictSame(answers.map(response => response.statusCode), answers.map(() => 200), 'each gets what is left')
 
   await guess(app, 'bob', 9)
-  const [before] = query(file, 'select failures from attempts')
+  const [before] = query(file, 'select failures from latchkey_attempts')
   t.strictSame(before, { failures: 9 })
   const other = new Database(file)
   t.teardown(() => other.close())
   other.exec('begin immediate')
-  other.prepare('update users set password_hash = ?, password_changed_at = password_changed_at + 5 where username = ?')
+  other.prepare('update latchkey_users set password_hash = ?, password_changed_at = password_changed_at + 5 where username = ?')
     .run(hashPassword('another walrus cobalt lantern', 4), 'bob')
   const late = Array.from({ length: 5 }, () => attempt(app, 'bob', PASSWORD))
   await new Promise(resolve => setImmediate(resolve))
   other.exec('commit')
   for (const response of await Promise.all(late)) t.not(response.statusCode, 200, 'a password that was replaced')
-  const [after] = query<{ failures: number }>(file, 'select max(failures) as failures from attempts')
+  const [after] = query<{ failures: number }>(file, 'select max(failures) as failures from latchkey_attempts')
   t.ok(Number(after?.failures) > 9, 'counts as a failure')
 })
 

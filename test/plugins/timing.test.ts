@@ -58,8 +58,8 @@ async function buildApp (t: Test, cost = COST): Promise<{
   )
   await app.ready()
   for (const username of ['wrong', 'disabled']) await app.latchkey.users.add({ username, password: PASSWORD })
-  query(file, "update users set disabled_at = 1 where username = 'disabled'")
-  query(file, "update users set password_hash = ? where username = 'wrong'", hashPassword(PASSWORD, cost))
+  query(file, "update latchkey_users set disabled_at = 1 where username = 'disabled'")
+  query(file, "update latchkey_users set password_hash = ? where username = 'wrong'", hashPassword(PASSWORD, cost))
   return { app, clock }
 }
 

@@ -32,11 +32,11 @@ function changePassword (
 t.test('ten nodes that start at once on an empty database make one schema, one key and one administrator', async t => {
   const database = await makeDatabase()
   const nodes = await Promise.all(Array.from({ length: 10 }, () => startNode(t, database)))
-  t.equal(queryPostgres(database, 'select kid from keys', []).length, 1, 'one key')
-  t.equal(queryPostgres(database, 'select id from users', []).length, 1, 'one administrator')
+  t.equal(queryPostgres(database, 'select kid from latchkey_keys', []).length, 1, 'one key')
+  t.equal(queryPostgres(database, 'select id from latchkey_users', []).length, 1, 'one administrator')
   t.equal(nodes.filter(({ output }) => /created an administrator/.test(output)).length, 1, 'who is told of once')
   const migrations = queryPostgres<{ name: string }>(
-    database, 'select name from kysely_migration order by name', []
+    database, 'select name from latchkey_migration order by name', []
   ).map(({ name }) => name)
   t.same(migrations, [...new Set(migrations)], 'each migration once')
   t.ok(migrations.length > 0)

@@ -6,7 +6,7 @@ import { queryPostgres } from './databases.js'
 import { makeDatabase } from './nodes.js'
 
 /** The advisory lock of the writers: see lib/store/postgres/locks.ts. */
-const WRITER = '1818326115, 1'
+const WRITER = '1818326115, hashtext(current_schema())'
 
 const DAY = 24 * 60 * 60_000
 
@@ -23,10 +23,10 @@ t.test('one node purges while the other looks on, and one that dies in the middl
   const old = clock() - 2 * DAY
   queryPostgres(
     database,
-    "insert into rules (kind, value, issued_before, expires_at) select 'token', 'old' || i, null, ?::bigint from generate_series(1, 1500) as i",
+    "insert into latchkey_rules (kind, value, issued_before, expires_at) select 'token', 'old' || i, null, ?::bigint from generate_series(1, 1500) as i",
     [old]
   )
-  const left = (): number => queryPostgres(database, 'select 1 from rules', []).length
+  const left = (): number => queryPostgres(database, 'select 1 from latchkey_rules', []).length
 
   const holder = new pg.Client(database)
   await holder.connect()

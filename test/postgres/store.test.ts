@@ -11,7 +11,7 @@ import { startPostgres } from './server.js'
 // What the server may be configured for, and what other connections may do, and how the store takes it.
 
 /** The advisory lock of the writers: see lib/store/postgres/locks.ts. */
-const WRITER = '1818326115, 1'
+const WRITER = '1818326115, hashtext(current_schema())'
 
 t.jobs = 4
 t.setTimeout(120_000)

@@ -43,7 +43,7 @@ async function takeOver (t: Test): Promise<{ node: World, other: World, link: Li
   await node.follower.refresh()
   // Idle connections, as many as there may be.
   await Promise.all(Array.from(
-    { length: 10 }, () => node.store.read(db => db.selectFrom('meta').selectAll().execute())
+    { length: 10 }, () => node.store.read(db => db.selectFrom('latchkey_meta').selectAll().execute())
   ))
   const other = await open(t, second)
   link.lead(second)
@@ -80,11 +80,11 @@ t.test('the connection that listens leads to the new server: the rules are not r
   await until('a no', async () => await isDead(node, 'revoked on the new server'))
   t.ok(performance.now() - acknowledged < 2 * BOUND, 'soon')
   t.same(
-    await node.store.read(db => db.selectFrom('rules').select('value').execute()),
+    await node.store.read(db => db.selectFrom('latchkey_rules').select('value').execute()),
     [{ value: 'revoked on the new server' }], 'and reads go there'
   )
   await revokeToken(node.revocations, 'written to the new server', Number.MAX_SAFE_INTEGER)
-  t.equal((await other.store.read(db => db.selectFrom('rules').select('value').execute())).length, 2, 'and writes too')
+  t.equal((await other.store.read(db => db.selectFrom('latchkey_rules').select('value').execute())).length, 2, 'and writes too')
 })
 
 t.test('a connection of the pool leads to the new server: the one that listens does not go on confirming the old one', async t => {
@@ -95,7 +95,7 @@ t.test('a connection of the pool leads to the new server: the one that listens d
     "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'latchkey' and datname = current_database() and state = 'idle'"
   )
   await until('another epoch', async () => {
-    await node.store.read(db => db.selectFrom('meta').selectAll().execute()).catch(() => {})
+    await node.store.read(db => db.selectFrom('latchkey_meta').selectAll().execute()).catch(() => {})
     return node.store.epoch() !== epoch
   })
   await revokeToken(other.revocations, 'revoked on the new server', Number.MAX_SAFE_INTEGER)

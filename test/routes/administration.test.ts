@@ -4,7 +4,7 @@ import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import type { LatchkeyOptions } from '../../app.js'
 import { BUILT_IN_SCOPES } from '../../lib/identity/scopes.js'
 import { bearer, build, createTestClock, logIn, logInWithCookies, PASSWORD, postForm } from '../helper.js'
-import { addClient, assertProblem, databaseFile, query, SECRET } from './support.js'
+import { addClient, assertProblem, databaseFile, SECRET } from './support.js'
 
 const NEW_PASSWORD = 'another walrus cobalt lantern'
 const NOBODY = '01890a5d-ac96-774b-bcce-b302099a8057'
@@ -553,27 +553,4 @@ t.test("where the accounts are the host's, only their sessions are ours to admin
   t.equal((await harriet('GET', '/protected-route')).statusCode, 401)
   t.equal((await root('DELETE', '/users/2/sessions')).statusCode, 204)
   t.equal((await clerk('GET', '/users/1/sessions')).statusCode, 401)
-})
-
-t.test('a database from before knows its administrators', async t => {
-  const file = databaseFile(t)
-  const options: LatchkeyOptions = { database: file, secret: SECRET }
-  const { app } = await buildOffice(t, options)
-  await app.latchkey.users.disable(await idOf(app, 'clerk'))
-  await app.close()
-  query(
-    file,
-    "insert into users (id, username, username_key, password_hash, password_changed_at, scope, created_at, updated_at) values ('x', 'x', 'x', '', 0, 'Users:Write users:writer', 0, 0)"
-  )
-  query(file, 'drop index users_administrator')
-  query(file, 'alter table users drop column administrator')
-  for (const sql of [
-    'drop table status_lists', 'drop index sessions_status', 'drop index sessions_status_ended',
-    'alter table sessions drop column status_list', 'alter table sessions drop column status_index'
-  ]) query(file, sql)
-  query(file, "delete from kysely_migration where name >= '0006'")
-  const { app: again } = await build(t, options)
-  t.same(query(file, 'select username from users where administrator = 1'), [{ username: 'root' }])
-  const root = await as(again, 'root')
-  assertProblem(t, await root('DELETE', `/users/${await idOf(again, 'root')}`), 409, 'last_administrator')
 })

@@ -45,17 +45,17 @@ function fill (
   file: string, { userId, clientId = 'latchkey', at }: { userId: string, clientId?: string, at: number }
 ): void {
   query(file, `with recursive n(i) as (select 1 union all select i + 1 from n where i < ${SESSIONS})
-    insert into sessions (id, user_id, client_id, scope, nonce, generation, rotated_at, created_at, last_used_at,
+    insert into latchkey_sessions (id, user_id, client_id, scope, nonce, generation, rotated_at, created_at, last_used_at,
       idle_expires_at, expires_at, account, network)
     select ? || ? || i, ?, ?, 'items:read', 'n', 1, ?, ?, ?, ?, ?, 'account', 'network' from n`,
   userId, clientId, userId, clientId, at, at, at, at + 86_400_000, at + 86_400_000)
 }
 
 /** A plan that scans a large table or its index from the first row, or that sorts what it finds. */
-const UNBOUNDED = /^SCAN (sessions|rules|users|events|attempts)\b|TEMP B-TREE/
+const UNBOUNDED = /^SCAN latchkey_(sessions|rules|users|events|attempts)\b|TEMP B-TREE/
 
 /** The one table that has few rows in any database. */
-const FEW = 'from "keys"'
+const FEW = 'from "latchkey_keys"'
 
 t.test('no request reads or changes an unbounded number of rows', { skip: ON_POSTGRES }, async t => {
   const ran = watch(t)
@@ -67,10 +67,10 @@ t.test('no request reads or changes an unbounded number of rows', { skip: ON_POS
   const client = await addClient(app, { grants: ['password', 'client_credentials'] })
   const at = clock()
   query(file, `with recursive n(i) as (select 1 union all select i + 1 from n where i < 5000)
-    insert into events (at, type, outcome, actor_kind, actor_id, subject, details)
+    insert into latchkey_events (at, type, outcome, actor_kind, actor_id, subject, details)
     select ${at} + i, 'login', 'success', 'user', 'a' || (i % 7), 's' || (i % 5), '{}' from n`)
   query(file, `with recursive n(i) as (select 1 union all select i + 1 from n where i < 3000)
-    insert into users (id, username, username_key, password_hash, password_changed_at, scope, created_at, updated_at)
+    insert into latchkey_users (id, username, username_key, password_hash, password_changed_at, scope, created_at, updated_at)
     select 'u' || i, 'name' || i, 'name' || i, '', 1, '', 1, 1 from n`)
   fill(file, { userId: 'somebody', clientId: client.id, at })
   ran.length = 0
@@ -112,11 +112,11 @@ t.test('no request reads or changes an unbounded number of rows', { skip: ON_POS
   t.equal(await ask('DELETE', `/users/${everywhere.id}/sessions`, root), 204)
   const again = await beginAmongMany('again')
   await logIn(app, 'again')
-  t.equal(query(file, 'select 1 from sessions where user_id = ? and ended_at is null', again.id).length, 100)
+  t.equal(query(file, 'select 1 from latchkey_sessions where user_id = ? and ended_at is null', again.id).length, 100)
   for (const { id } of [all, set, disabled, removed, everywhere]) {
-    t.strictSame(query(file, 'select 1 from sessions where user_id = ? and ended_at is null', id), [])
+    t.strictSame(query(file, 'select 1 from latchkey_sessions where user_id = ? and ended_at is null', id), [])
   }
-  const live = 'select 1 from sessions where user_id in (?, ?) and ended_at is null'
+  const live = 'select 1 from latchkey_sessions where user_id in (?, ?) and ended_at is null'
   t.equal(query(file, live, others.id, password.id).length, 2)
 
   const ends = await beginAmongMany('ends')
@@ -136,7 +136,7 @@ t.test('no request reads or changes an unbounded number of rows', { skip: ON_POS
   }
   t.equal(await ask('PATCH', `/users/${all.id}`, root, { scopes: [] }), 200)
   t.equal(await ask('DELETE', `/clients/${client.id}`, root), 204)
-  t.strictSame(query(file, 'select 1 from sessions where client_id = ? and ended_at is null', client.id), [])
+  t.strictSame(query(file, 'select 1 from latchkey_sessions where client_id = ? and ended_at is null', client.id), [])
 
   const most = ran.reduce((most, next) => next.rows > most.rows ? next : most)
   t.ok(most.rows <= MOST, `${most.rows} rows: ${most.sql}`)

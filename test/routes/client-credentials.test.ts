@@ -94,7 +94,7 @@ t.test('RFC 6749 5.2: an unknown client, a wrong secret and half a client get on
     t.equal(response.headers['www-authenticate'], 'Basic realm="latchkey"')
     t.strictSame(visible(response), visible(answers[0] as typeof response))
   }
-  t.equal(query(file, 'select * from rules').length, 1, 'of the client that was removed')
+  t.equal(query(file, 'select * from latchkey_rules').length, 1, 'of the client that was removed')
 })
 
 t.test('RFC 6749 2.3: one way to authenticate at a time; the id alone may stand in the body too', async t => {
@@ -315,7 +315,7 @@ t.test('a client that revokes its own tokens by the thousand ends all of them wi
   await app.latchkey.sessions.endToken({ ...claims, jti: `${jti}-last` })
   t.equal(await statusOf(app, token), 401)
   t.match(
-    await store.read(db => db.selectFrom('rules').select('kind').execute()), [{ kind: 'client' }],
+    await store.read(db => db.selectFrom('latchkey_rules').select('kind').execute()), [{ kind: 'client' }],
     'the only one that is left in the store'
   )
   t.equal(
@@ -455,7 +455,7 @@ t.test('invented clients fill neither the audit trail nor the counts of attempts
   const file = databaseFile(t)
   const { app, clock } = await build(t, { database: file, secret: SECRET, rateLimit: true })
   const heard: unknown[] = []
-  const rows = (): number[] => ['events', 'attempts'].map(table => query(file, `select 1 from ${table}`).length)
+  const rows = (): number[] => ['latchkey_events', 'latchkey_attempts'].map(table => query(file, `select 1 from ${table}`).length)
   const [before = 0] = rows()
   for (let turn = 0; turn < 50; turn++) {
     const remoteAddress = `10.0.0.${turn}`
@@ -468,6 +468,6 @@ t.test('invented clients fill neither the audit trail nor the counts of attempts
   t.strictSame(rows(), [before + 20, 50])
   clock.move(60_000)
   await app.close()
-  const [last] = query(file, 'select * from events order by seq desc limit 1')
+  const [last] = query(file, 'select * from latchkey_events order by seq desc limit 1')
   t.match(last, { type: 'client_authentication_failed', subject: null, address: null, details: '{"count":30}' })
 })

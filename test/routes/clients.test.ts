@@ -45,7 +45,7 @@ t.test('a client is registered, read, listed in pages, given another secret and 
     Object.keys(client).sort(), ['created_at', 'grants', 'id', 'name', 'scope', 'secret', 'secret_changed_at']
   )
   t.equal(await tokenOf(app, { client_id: client.id, client_secret: client.secret }), 200)
-  for (const row of query<Record<string, unknown>>(file, 'select * from clients')) {
+  for (const row of query<Record<string, unknown>>(file, 'select * from latchkey_clients')) {
     t.notMatch(
       JSON.stringify(row), client.secret, 'only its hash is kept'
     )
@@ -221,7 +221,7 @@ t.test('a removed client is gone at once: its own tokens, its sessions and their
     )
     for (const token of survivors) t.equal(await statusOf(one, token), 200)
   }
-  t.equal(query(file, 'select id from sessions where client_id = ? and ended_at is null', client.id).length, 0)
+  t.equal(query(file, 'select id from latchkey_sessions where client_id = ? and ended_at is null', client.id).length, 0)
 })
 
 t.test('a new secret ends the old one and the access tokens made with it; sessions go on with the new one', async t => {

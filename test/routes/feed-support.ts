@@ -149,6 +149,6 @@ export async function tokenOf (app: FastifyInstance, client: RegisteredClient, s
 /** Writes many rules into a file at once, as another process would, and returns their values. */
 export function insertRules (file: string, count: number, expiresAt: number, prefix = 'rule'): string[] {
   query(file, `with recursive n(i) as (select 1 union all select i + 1 from n where i < ?)
-    insert into rules (kind, value, expires_at) select 'token', ? || '-' || i, ? from n`, count, prefix, expiresAt)
+    insert into latchkey_rules (kind, value, expires_at) select 'token', ? || '-' || i, ? from n`, count, prefix, expiresAt)
   return Array.from({ length: count }, (_, index) => `${prefix}-${index + 1}`)
 }

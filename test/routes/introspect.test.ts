@@ -105,7 +105,7 @@ t.test('a refresh token is live as long as a refresh would take it, and asking c
   )).json()
   const first: TokenBody = (await postForm(app, '/token', LOGIN, client.basic)).json()
   const second = await refresh(first.refresh_token)
-  const row = query(file, 'select * from sessions')
+  const row = query(file, 'select * from latchkey_sessions')
   t.match(
     await ask(first.refresh_token), { active: true, exp: Math.floor((clock() + 10_000) / 1000) },
     'the predecessor within its grace gets its successor: it is live'
@@ -113,7 +113,7 @@ t.test('a refresh token is live as long as a refresh would take it, and asking c
   clock.move(10_000)
   t.strictSame(await ask(first.refresh_token), INACTIVE, 'the grace is over')
   t.match(await ask(second.refresh_token), { active: true })
-  t.strictSame(query(file, 'select * from sessions'), row, 'no rotation, no reuse')
+  t.strictSame(query(file, 'select * from latchkey_sessions'), row, 'no rotation, no reuse')
   const third = await refresh(second.refresh_token)
   t.strictSame(await ask(first.refresh_token), INACTIVE, 'older than the predecessor')
   await app.latchkey.users.setScopes(String(claimsOf(third.access_token).sub), ['admin'])

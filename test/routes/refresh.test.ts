@@ -388,5 +388,5 @@ t.test('a new secret in front of the old one: sessions go on, and their next tok
   t.equal(await statusOf(between, old), 200)
   const next = await rotate(between, old.refresh_token)
   t.equal((await rotate(between, old.refresh_token)).refresh_token, next.refresh_token, 'the retry too')
-  t.equal(query(file, 'select * from keys').length, 1, 'the same signing key')
+  t.equal(query(file, 'select * from latchkey_keys').length, 1, 'the same signing key')
 })

@@ -62,7 +62,7 @@ t.test('of twenty registrations of one name at once one wins', async t => {
   ))
   t.equal(answers.filter(({ statusCode }) => statusCode === 201).length, 1)
   t.equal(answers.filter(({ statusCode }) => statusCode === 409).length, 19)
-  t.equal(query(file, "select * from users where username_key = 'carol'").length, 1)
+  t.equal(query(file, "select * from latchkey_users where username_key = 'carol'").length, 1)
 })
 
 t.test('the policy refuses with its reason', async t => {

@@ -338,7 +338,7 @@ t.test('while the store cannot be read a page is refused and a stream says nothi
   const { app, clock, origin, token } = await buildFeed(t, { database: file }, { heartbeat: 20 })
   const receiver = await follow(t, origin, token)
   await receiver.until(isState)
-  query(file, 'alter table rules rename to gone')
+  query(file, 'alter table latchkey_rules rename to gone')
   const refused = await app.inject({ url: '/revocations', headers: bearer(token) })
   assertProblem(t, refused, 503, 'revocation_unknown')
   await delay(50) // What was on its way.

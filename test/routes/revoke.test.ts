@@ -96,7 +96,7 @@ t.test('RFC 7009 2.2: unknown, expired, dead and malformed tokens get the same 2
   t.equal(await statusOf(app, live.access_token), 200)
   t.equal(await refresh(app, live.refresh_token), 200)
   t.same(
-    query(file, 'select kind from rules'), [{ kind: 'session' }],
+    query(file, 'select kind from latchkey_rules'), [{ kind: 'session' }],
     'and nothing is written for them, but for the expired session: an access token might have outlived it'
   )
 })
@@ -117,7 +117,7 @@ t.test('RFC 7009 2.2: a second time is the same 200, and does not write a second
   for (const token of [tokens.access_token, tokens.refresh_token]) {
     for (let time = 0; time < 5; time++) await revoke(t, app, { token })
   }
-  t.equal(query(file, 'select * from rules').length, 2)
+  t.equal(query(file, 'select * from latchkey_rules').length, 2)
 })
 
 t.test('fifty revocations of one token at once are 200 each', async t => {

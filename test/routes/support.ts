@@ -51,7 +51,7 @@ function queryFile (file: string, sql: string, parameters: unknown[]): unknown[]
 
 /** The sessions in a file, oldest first. */
 export function readSessions (file: string): Array<{ id: string, generation: number, ended_at: number | null }> {
-  return query(file, 'select id, generation, ended_at from sessions order by created_at, id')
+  return query(file, 'select id, generation, ended_at from latchkey_sessions order by created_at, id')
 }
 
 export type Claims = Record<string, unknown>
@@ -105,7 +105,7 @@ export interface StolenKey {
  */
 export function openSigningKey (file: string): StolenKey {
   const [row] = query<{ kid: string, algorithm: string, sealed: string }>(
-    file, 'select kid, algorithm, sealed from keys order by created_at desc'
+    file, 'select kid, algorithm, sealed from latchkey_keys order by created_at desc'
   )
   if (row === undefined) throw new Error('There is no key')
   const secret = unseal(deriveKeys([SECRET])[0].seal, row.sealed, `${row.kid} ${row.algorithm}`)

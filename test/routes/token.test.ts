@@ -249,8 +249,8 @@ t.test('every login is a session of its own, also fifty at once', async t => {
     )
   }
   for (const claim of ['sid', 'jti']) t.equal(new Set(all.map(tokens => claimsOf(tokens.access_token)[claim])).size, 50)
-  t.equal(query(file, 'select id from sessions').length, 50)
-  for (const row of query<Record<string, unknown>>(file, 'select * from sessions limit 3')) {
+  t.equal(query(file, 'select id from latchkey_sessions').length, 50)
+  for (const row of query<Record<string, unknown>>(file, 'select * from latchkey_sessions limit 3')) {
     for (const { refresh_token: token } of all) {
       t.notOk(
         Object.values(row).includes(token), 'no refresh token in the store'
@@ -305,7 +305,7 @@ t.test('a login that was under way while the password was changed gets no sessio
   await app.latchkey.users.setPassword(bob?.id ?? '', 'another walrus cobalt lantern')
   // An expensive hash is still being verified when the cheap new one is already stored.
   const { hashPassword } = await import('../../lib/passwords/hashing.js')
-  query(file, 'update users set password_hash = ? where id = ?', hashPassword(PASSWORD, 13), alice?.id)
+  query(file, 'update latchkey_users set password_hash = ? where id = ?', hashPassword(PASSWORD, 13), alice?.id)
 
   const underWay = postForm(app, '/token', { username: 'alice', password: PASSWORD })
   await new Promise(resolve => setImmediate(resolve))

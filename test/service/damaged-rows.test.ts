@@ -22,52 +22,52 @@ const WRONG_TEXTS = ["x'00ff'", "''", "'\u0001 \"garbage\" \uFFFD'", "'null'", "
 
 /** The columns of a row that belongs to bob or to no account. `where` finds the row. */
 const COLUMNS: Record<string, { where: string, numbers: string[], texts: string[], nullable: string[] }> = {
-  users: {
+  latchkey_users: {
     where: "username_key = 'bob'",
     numbers: ['password_changed_at', 'disabled_at', 'administrator', 'created_at', 'updated_at'],
     texts: ['id', 'username', 'username_key', 'password_hash', 'scope'],
     nullable: ['id']
   },
-  sessions: {
-    where: "user_id = (select id from users where username = 'bob')",
+  latchkey_sessions: {
+    where: "user_id = (select id from latchkey_users where username = 'bob')",
     numbers: ['generation', 'rotated_at', 'created_at', 'last_used_at', 'idle_expires_at', 'expires_at', 'ended_at',
       'status_index'],
     texts: ['id', 'user_id', 'client_id', 'scope', 'nonce', 'user_agent', 'address', 'account', 'network',
       'status_list'],
     nullable: ['id']
   },
-  clients: {
+  latchkey_clients: {
     where: "name = 'damaged'",
     numbers: ['secret_changed_at', 'created_at', 'updated_at'],
     texts: ['id', 'name', 'secret_hash', 'scope', 'grants'],
     nullable: ['id']
   },
-  rules: {
+  latchkey_rules: {
     where: "value = 'damaged'",
     numbers: ['issued_before', 'expires_at'],
     texts: ['kind', 'value', 'session_id'],
     nullable: []
   },
-  keys: {
+  latchkey_keys: {
     where: "kid = 'damaged'",
     numbers: ['created_at', 'activates_at', 'retires_at', 'expires_at', 'revoked_at'],
     texts: ['kid', 'algorithm', 'sealed', 'issuer', 'audience', 'scope'],
     nullable: ['kid']
   },
-  attempts: {
+  latchkey_attempts: {
     where: 'true',
     numbers: ['failures', 'last_attempt_at', 'blocked_until', 'expires_at'],
     texts: ['key', 'account', 'pending'],
     nullable: ['key']
   },
-  events: {
+  latchkey_events: {
     where: "type = 'login_failed'",
     numbers: ['at'],
     texts: ['type', 'outcome', 'actor_kind', 'actor_id', 'address', 'subject', 'session_id', 'client_id', 'details'],
     nullable: []
   },
-  status_lists: { where: 'true', numbers: ['created_at', 'given', 'open'], texts: ['id'], nullable: ['id'] },
-  meta: { where: 'true', numbers: ['value'], texts: [], nullable: [] }
+  latchkey_status_lists: { where: 'true', numbers: ['created_at', 'given', 'open'], texts: ['id'], nullable: ['id'] },
+  latchkey_meta: { where: 'true', numbers: ['value'], texts: [], nullable: [] }
 }
 
 /**
@@ -84,12 +84,12 @@ function damagesOf (table: string): string[] {
     ...inTurn(texts, WRONG_TEXTS),
     ...nullable.map(column => set(column, 'null'))
   ]
-  return table === 'meta'
+  return table === 'latchkey_meta'
     ? [
         ...WRONG_NUMBERS.map(value => set('value', value)),
         set('value', '4102444800000 + 3e11'),
-        "delete from meta where name != 'store_id'",
-        'delete from meta'
+        "delete from latchkey_meta where name != 'store_id'",
+        'delete from latchkey_meta'
       ]
     : damages
 }
@@ -261,16 +261,16 @@ if (ON_POSTGRES) {
     const directory = dirname(file)
     const database = new Database(file)
     database.exec(`
-      update users set scope = x'00', created_at = 'x', disabled_at = 'x', username = x'00' where username_key = 'bob';
-      update clients set grants = x'00', created_at = 'x', secret_hash = 'x' where name = 'damaged';
-      update keys set created_at = 'x', algorithm = 'XX' where kid = 'damaged';
-      insert into keys (kid, algorithm, sealed, created_at, activates_at)
+      update latchkey_users set scope = x'00', created_at = 'x', disabled_at = 'x', username = x'00' where username_key = 'bob';
+      update latchkey_clients set grants = x'00', created_at = 'x', secret_hash = 'x' where name = 'damaged';
+      update latchkey_keys set created_at = 'x', algorithm = 'XX' where kid = 'damaged';
+      insert into latchkey_keys (kid, algorithm, sealed, created_at, activates_at)
       values ('other', 'ES256', '${'A'.repeat(200)}', 1, 1);
-      update rules set kind = 'what', expires_at = 'x' where value = 'damaged';
-      update events set details = 'x', at = 'x' where type = 'login_failed';
-      update sessions set scope = x'00', expires_at = 'x'
-      where user_id = (select id from users where username_key = 'bob');
-      update meta set value = 'x'`)
+      update latchkey_rules set kind = 'what', expires_at = 'x' where value = 'damaged';
+      update latchkey_events set details = 'x', at = 'x' where type = 'login_failed';
+      update latchkey_sessions set scope = x'00', expires_at = 'x'
+      where user_id = (select id from latchkey_users where username_key = 'bob');
+      update latchkey_meta set value = 'x'`)
     database.close()
     const env = { LATCHKEY_DATABASE: file, LATCHKEY_SECRET: SECRET, LATCHKEY_SCOPES: 'admin,items:read,items:write' }
     for (const verb of [

@@ -68,7 +68,7 @@ t.test('NIST 3.1.1.2: a blocked password is refused with the reason; a common wo
 t.test('NIST 3.1.1.2: passwords are kept as salted hashes that name their scheme and cost, and nowhere as they are', async t => {
   const file = databaseFile(t)
   const { app } = await build(t, { database: file, secret: SECRET })
-  const hashes = query<{ password_hash: string }>(file, 'select password_hash from users').map(row => row.password_hash)
+  const hashes = query<{ password_hash: string }>(file, 'select password_hash from latchkey_users').map(row => row.password_hash)
   t.equal(hashes.length, 2, 'alice and bob have one password')
   for (const hash of hashes) t.match(hash, /^\$2b\$04\$[./A-Za-z0-9]{53}$/)
   t.equal(new Set(hashes.map(hash => hash.slice(7, 29))).size, 2, 'and two salts of 128 bits')

@@ -63,7 +63,7 @@ export async function copyStore ({ source, target, report }: CopyOptions): Promi
         const tables = await copyTables({ from, to, source, target, report })
         await checkTables(to, tables, { target, report })
         // If the source is lost by now, it may have acknowledged later changes that the copy lacks.
-        await at(source, () => countRows(from, 'meta'))
+        await at(source, () => countRows(from, 'latchkey_meta'))
         isCommitting = true
         return tables
       }), () => isCommitting)
@@ -109,7 +109,7 @@ async function at<T> (
 async function requireEmpty (to: Transaction<Tables>, { name }: CopySide): Promise<void> {
   const found: string[] = []
   for (const table of TABLES) {
-    const rows = table === 'meta' ? 0 : await countRows(to, table)
+    const rows = table === 'latchkey_meta' ? 0 : await countRows(to, table)
     if (rows > 0) found.push(`${rows} in ${table}`)
   }
   if (found.length === 0) return
@@ -130,7 +130,7 @@ async function copyTables ({ from, to, source, target, report }: Copying): Promi
   report('copy', done, total)
   const tables: CopiedTable[] = []
   for (const table of TABLES) {
-    if (table === 'meta') await clear(to, table)
+    if (table === 'latchkey_meta') await clear(to, table)
     const digest = createDigest()
     const pages = readPages(from, table)
     for (;;) {

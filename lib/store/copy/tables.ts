@@ -12,26 +12,30 @@ type NumberedTable = { [Name in TableName]: 'seq' extends keyof Tables[Name] ? N
  * test/lib/store/copy/copy.test.ts compares them with the databases.
  */
 export const PRIMARY_KEYS: { readonly [Name in TableName]: ReadonlyArray<keyof Tables[Name] & string> } = {
-  users: ['id'],
-  sessions: ['id'],
-  status_lists: ['id'],
-  rules: ['seq'],
-  clients: ['id'],
-  keys: ['kid'],
-  attempts: ['key'],
-  events: ['seq'],
-  meta: ['name']
+  latchkey_users: ['id'],
+  latchkey_sessions: ['id'],
+  latchkey_status_lists: ['id'],
+  latchkey_rules: ['seq'],
+  latchkey_clients: ['id'],
+  latchkey_keys: ['kid'],
+  latchkey_attempts: ['key'],
+  latchkey_events: ['seq'],
+  latchkey_meta: ['name']
 }
 
 export const TABLES = Object.keys(PRIMARY_KEYS) as TableName[]
 
-export const NUMBERED: Readonly<Record<NumberedTable, true>> = { rules: true, events: true }
+export const NUMBERED: Readonly<Record<NumberedTable, true>> = {
+  latchkey_rules: true, latchkey_events: true
+}
 
 /**
  * Rows that belong to the engine. PostgreSQL's triggers count the commits that other nodes must learn about, including
  * the commit of the copy.
  */
-const NOT_COPIED: { readonly [Name in TableName]?: RawBuilder<boolean> } = { meta: sql<boolean>`name = 'changes'` }
+const NOT_COPIED: { readonly [Name in TableName]?: RawBuilder<boolean> } = {
+  latchkey_meta: sql<boolean>`name = 'changes'`
+}
 
 /** A row of any table: a value for each column. */
 export type Row = Readonly<Record<string, unknown>>

@@ -4,6 +4,7 @@ import type { CopyEngine } from '../copy/engine.js'
 import { TABLES } from '../copy/tables.js'
 import { sql } from '../kysely.js'
 import { translate } from './errors.js'
+import { nameLock } from './locks.js'
 
 /** Settings that end a transaction if it takes long, or is idle for long. Older servers do not have all of them. */
 const LIMITS = ['idle_in_transaction_session_timeout', 'transaction_timeout']
@@ -18,13 +19,14 @@ export const copyEngine: CopyEngine = {
     // Latchkey's own writers already wait for their turn. This lock stops all others, so every page shows the same
     // moment.
     await sql`lock table ${sql.join(TABLES.map(table => sql.table(table)))} in share mode`.execute(trx)
-    const mark = randomInt(2 ** 47)
-    await sql`select pg_advisory_xact_lock(${mark}::bigint)`.execute(trx)
+    const mark = randomInt(2 ** 31)
+    await sql`select pg_advisory_xact_lock(${sql.raw(nameLock(mark))})`.execute(trx)
     return mark
   },
   // A database may have several names and addresses, but it has only one set of advisory locks.
   async isMarked (db, mark) {
-    const { rows } = await sql<{ free: boolean }>`select pg_try_advisory_xact_lock(${mark}::bigint) as free`.execute(db)
+    const { rows } = await sql<{ free: boolean }>`
+      select pg_try_advisory_xact_lock(${sql.raw(nameLock(mark))}) as free`.execute(db)
     return rows[0]?.free !== true
   },
   async lastNumber (trx, table) {

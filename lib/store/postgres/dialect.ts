@@ -1,6 +1,6 @@
 import type { DatabaseConnection, PostgresPool } from 'kysely'
-import { CompiledQuery, PostgresDialect, PostgresDriver } from '../kysely.js'
-import { LOCKS, WRITER } from './locks.js'
+import { CompiledQuery, PostgresAdapter, PostgresDialect, PostgresDriver } from '../kysely.js'
+import { WRITER } from './locks.js'
 
 /** Kysely's dialect, with one writer at a time. */
 export class SingleWriterDialect extends PostgresDialect {
@@ -14,9 +14,23 @@ export class SingleWriterDialect extends PostgresDialect {
   override createDriver (): SingleWriterDriver {
     return new SingleWriterDriver({ pool: this.#pool })
   }
+
+  override createAdapter (): LocklessAdapter {
+    return new LocklessAdapter()
+  }
 }
 
-const BEGIN = `begin isolation level read committed; select pg_advisory_xact_lock(${LOCKS}, ${WRITER})`
+/**
+ * Migrates without Kysely's own lock, which the app's migrator takes too. The transaction of the migration already
+ * holds the writers' lock.
+ */
+class LocklessAdapter extends PostgresAdapter {
+  override async acquireMigrationLock (): Promise<void> {}
+
+  override async releaseMigrationLock (): Promise<void> {}
+}
+
+const BEGIN = `begin isolation level read committed; select pg_advisory_xact_lock(${WRITER})`
 
 class SingleWriterDriver extends PostgresDriver {
   /**

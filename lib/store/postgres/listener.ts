@@ -3,6 +3,7 @@ import pg from 'pg'
 import { MACHINE, readMoment } from '../../time/elapsed-time.js'
 import type { Moment } from '../../time/elapsed-time.js'
 import type { OpenOptions } from '../store.js'
+import { CHANNEL } from './channel.js'
 import { CHANGES_QUERY, toClientConfig } from './connection.js'
 import type { ChangesRow } from './connection.js'
 import { within } from './timeout.js'
@@ -116,7 +117,7 @@ async function subscribe (line: Line): Promise<void> {
     line.isNotified = true
     line.wake()
   })
-  await within(PATIENCE, client.query('listen latchkey'), lost.signal)
+  await within(PATIENCE, client.query(`listen ${CHANNEL}`), lost.signal)
 }
 
 /** Asks for the number of the last change, then waits for a notification or the time of the next query. */

@@ -1,8 +1,15 @@
-/** The first half of the names of Latchkey's advisory locks ("latc"). The second half is one of the numbers below. */
-export const LOCKS = 0x6c617463
+// The names of advisory locks are two numbers, and belong to the whole database. The app may take locks of its own there,
+// and each schema may hold another Latchkey, which must neither wait for this one nor take its place.
 
-/** Held by each write transaction. */
-export const WRITER = 1
+const SCHEMA = 'hashtext(current_schema())'
+
+/** Returns the name of an advisory lock of the Latchkey in the current schema, as SQL. */
+export function nameLock (number: number): string {
+  return `${number}, ${SCHEMA}`
+}
+
+/** Held by each write transaction ("latc"). */
+export const WRITER = nameLock(0x6c617463)
 
 /** Held by the node that runs `Store.onOneNode`. */
-export const ONE_NODE = 2
+export const ONE_NODE = nameLock(0x6c617464)

@@ -9,7 +9,7 @@ import { CHANGES_QUERY } from './connection.js'
 import type { ChangesRow } from './connection.js'
 import { SingleWriterDialect } from './dialect.js'
 import { isFinal, messageOf, translate } from './errors.js'
-import { LOCKS, ONE_NODE } from './locks.js'
+import { ONE_NODE } from './locks.js'
 import { createPool } from './pool.js'
 import { schemaDialect } from './schema.js'
 import { describeUrl } from './url.js'
@@ -94,7 +94,7 @@ async function runOnOneNode<T> (connection: Kysely<Tables>, work: () => Promise<
   await connection.executeQuery(CompiledQuery.raw(BEGIN_ON_ONE_NODE))
   try {
     const { rows } = await sql<{ locked: boolean }>`
-      select pg_try_advisory_xact_lock(${sql.lit(LOCKS)}, ${sql.lit(ONE_NODE)}) as locked`.execute(connection)
+      select pg_try_advisory_xact_lock(${sql.raw(ONE_NODE)}) as locked`.execute(connection)
     return rows[0]?.locked === true ? await work() : undefined
   } finally {
     await connection.executeQuery(CompiledQuery.raw('rollback'))
@@ -111,7 +111,7 @@ async function migrateSchema (
 ): Promise<void> {
   const db = connectKysely(createPool(url, { log, patience: MIGRATION_TIMEOUT }))
   try {
-    if (mustExist) await requireSchema(db)
+    if (mustExist) await requireSchema(db, schemaDialect)
     await migrate(db, schemaDialect)
   } catch (cause) {
     throw cannotOpen(url, name, cause)

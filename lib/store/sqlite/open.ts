@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import { Kysely } from '../kysely.js'
 import { migrate, requireSchema } from '../migrations.js'
-import { DATABASE_OPTION, storeUnavailable } from '../store.js'
+import { DATABASE_OPTION } from '../store.js'
 import type { OpenOptions, Store } from '../store.js'
 import type { Tables } from '../tables.js'
 import { assertMatchingBuild } from './version-check.js'
@@ -29,18 +29,16 @@ export async function openSqlite (
   { name = DATABASE_OPTION, mustExist = false }: Pick<OpenOptions, 'name' | 'mustExist'> = {}
 ): Promise<Store> {
   const named = { file, name, mustExist }
-  const database = await connectPatiently(named)
+  // The switch to WAL does not wait for another process that switches at the same moment.
+  const database = await whileLocked(async () => connect(named))
   const db = new Kysely<Tables>({ dialect: new SingleWriterDialect(database) })
   try {
-    if (mustExist) await requireSchema(db)
-    await migrate(db, schemaDialect)
+    if (mustExist) await requireSchema(db, schemaDialect)
+    await whileLocked(() => migrate(db, schemaDialect))
   } catch (error) {
     await db.destroy()
     throw cannotOpen(named, error)
   }
-  // better-sqlite3 waits for a lock synchronously, which would block every request. From here on, the store waits
-  // itself.
-  database.pragma('busy_timeout = 0')
 
   const dataVersion = database.prepare('PRAGMA data_version').pluck()
   const changes = createFileChanges(function readVersion () {
@@ -77,26 +75,15 @@ interface Named {
   mustExist: boolean
 }
 
-/** Connects, and tries again. The switch to WAL does not wait for another process that switches at the same moment. */
-async function connectPatiently (named: Named): Promise<Database.Database> {
-  const deadline = performance.now() + LOCK_PATIENCE
-  for (;;) {
-    try {
-      return connect(named)
-    } catch (error) {
-      if (!isLocked((error as Error).cause) || performance.now() > deadline) throw error
-      await delay(20)
-    }
-  }
-}
-
 function connect (named: Named): Database.Database {
   const { file, mustExist } = named
   assertMatchingBuild()
   let database: Database.Database
   try {
     if (file !== ':memory:' && !mustExist) createPrivately(file)
-    database = new Database(file, { timeout: LOCK_PATIENCE, fileMustExist: mustExist })
+    // better-sqlite3 would wait for a lock synchronously. That blocks every request, and the app itself if it holds the
+    // lock. So the store waits.
+    database = new Database(file, { timeout: 0, fileMustExist: mustExist })
   } catch (error) {
     throw cannotOpen(named, error)
   }
@@ -148,15 +135,24 @@ function cannotOpen ({ file, name, mustExist }: Named, cause: unknown): Error {
   return new Error(`${name} names '${file}', which cannot be opened: ${reason}; ${hint}`, { cause })
 }
 
-/** Repeats `work` while another process holds the lock. Reports other failures of the engine as `store_unavailable`. */
+/** Repeats `work` while another connection holds the lock. Reports failures of the engine as `store_unavailable`. */
 async function patiently<T> (work: () => Promise<T>): Promise<T> {
+  try {
+    return await whileLocked(work)
+  } catch (error) {
+    throw translate(error)
+  }
+}
+
+/** Repeats `work` while another connection holds the lock. */
+async function whileLocked<T> (work: () => Promise<T>): Promise<T> {
   const deadline = performance.now() + LOCK_PATIENCE
   for (let pause = 2; ; pause = Math.min(pause * 2, 50)) {
     try {
       return await work()
     } catch (error) {
-      if (!isLocked(error)) throw translate(error)
-      if (performance.now() > deadline) throw storeUnavailable(error)
+      if (!isLocked(error) && !isLocked((error as Error).cause)) throw error
+      if (performance.now() > deadline) throw error
       await delay(pause)
     }
   }

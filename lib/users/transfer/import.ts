@@ -165,7 +165,7 @@ async function take (
     if (strict === true && outcomes.at(-1)?.status === 'refused') break
   }
   if (write !== undefined && added.length > 0) {
-    await write.trx.insertInto('users').values(added).execute()
+    await write.trx.insertInto('latchkey_users').values(added).execute()
     await write.record(...added.map(row => describeAdded(row, by)))
   }
   return outcomes
@@ -185,7 +185,7 @@ async function findByKeys (
 ): Promise<Map<string, Selectable<UsersTable>>> {
   if (candidates.length === 0) return new Map()
   const rows = await db
-    .selectFrom('users')
+    .selectFrom('latchkey_users')
     .selectAll()
     .where(
       'username_key',
@@ -200,6 +200,6 @@ async function findByKeys (
 async function findOwners (db: Queryable, candidates: readonly Candidate[]): Promise<Map<string, string>> {
   const ids = candidates.flatMap(({ id }) => id ?? [])
   if (ids.length === 0) return new Map()
-  const rows = await db.selectFrom('users').select(['id', 'username_key']).where('id', 'in', ids).execute()
+  const rows = await db.selectFrom('latchkey_users').select(['id', 'username_key']).where('id', 'in', ids).execute()
   return new Map(rows.map(row => [row.id, row.username_key]))
 }

@@ -61,7 +61,7 @@ t.test('a rotation: published at once, signs after the lead, verifies until its 
   wall.move(1)
   t.same((await tokens.readJwks()).map(({ kid }) => kid), [key.kid])
   t.same(await states(), ['active, signs', 'removed'])
-  const count = (): unknown => connectTo(t, file).prepare('select count(*) from keys').pluck().get()
+  const count = (): unknown => connectTo(t, file).prepare('select count(*) from latchkey_keys').pluck().get()
   wall.move(DAY)
   await keys.purge()
   t.equal(count(), 2, 'not before the day is over')
@@ -128,7 +128,7 @@ t.test('revoke: its tokens are dead at once at both processes, the private key i
   t.equal(one.tokens.decode(token), undefined)
   t.same(await one.states(), ['active, signs', 'revoked'], 'a new one in the same transaction')
   t.equal((await two.tokens.readJwks()).length, 1)
-  t.equal(connectTo(t, file).prepare('select sealed from keys where kid = ?').pluck().get(revoked.kid), '')
+  t.equal(connectTo(t, file).prepare('select sealed from latchkey_keys where kid = ?').pluck().get(revoked.kid), '')
   const next = await two.tokens.sign(await two.world.sessions.refresh(grant.refreshToken))
   for (const { tokens } of [one, two]) t.match(await tokens.verify(next), { id: one.user.id })
   t.match(await two.keys.revoke(revoked.kid), { revokedAt: revoked.revokedAt }, 'again changes nothing')
@@ -241,12 +241,12 @@ t.test('a user who is logged out everywhere stays so for as long as an older sys
     until: 30 * DAY
   })
   await world.revocations.revokeUser('johndoe')
-  t.equal(connectTo(t, file).prepare("select expires_at from rules where value = 'johndoe'").pluck().get(), expiresAt)
+  t.equal(connectTo(t, file).prepare("select expires_at from latchkey_rules where value = 'johndoe'").pluck().get(), expiresAt)
   const [{ kid } = { kid: '' }] = (await keys.list()).filter(({ state }: KeyView) => state === 'verify-only')
   await keys.revoke(kid)
   await world.revocations.revokeUser('janedoe')
   t.equal(
-    connectTo(t, file).prepare("select expires_at from rules where value = 'janedoe'").pluck().get(),
+    connectTo(t, file).prepare("select expires_at from latchkey_rules where value = 'janedoe'").pluck().get(),
     world.clock.now() + TTL, 'as long as a token of ours'
   )
   t.ok(world.clock.now() - world.wall() < SECOND)

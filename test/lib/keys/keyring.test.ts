@@ -49,7 +49,7 @@ for (const algorithm of ALGORITHMS) {
     t.same(signer.jwk === null ? null : Object.keys(signer.jwk).sort(), MEMBERS[algorithm])
     if (signer.jwk !== null) t.match(signer.jwk, { kid: signer.kid, alg: algorithm, use: 'sig' })
 
-    const row = connectTo(t, file).prepare('select * from keys').get() as Record<string, unknown> & {
+    const row = connectTo(t, file).prepare('select * from latchkey_keys').get() as Record<string, unknown> & {
       kid: string, sealed: string
     }
     const text = unseal(deriveKeys([KEY_SECRET])[0].seal, row.sealed, `${row.kid} ${algorithm}`)
@@ -111,7 +111,7 @@ t.test('a wrong secret: one sentence that names the option, and nothing is made 
   const file = databaseIn(t)
   const { keys } = await open(t, file)
   const [key] = await keys.list()
-  const rows = connectTo(t, file).prepare('select * from keys')
+  const rows = connectTo(t, file).prepare('select * from latchkey_keys')
   const before = rows.all()
   for (const algorithm of ALGORITHMS) {
     await t.rejects(open(t, file, { algorithm, secrets: [OTHER] }), {
@@ -176,7 +176,7 @@ t.test('a damaged row is skipped, reported once, listed, and erased by revoking 
       kid: 'old'
     })
     const other = connectTo(t, file)
-    other.exec(`update keys set ${damage} where kid != 'old'`)
+    other.exec(`update latchkey_keys set ${damage} where kid != 'old'`)
     const { world, keys, tokens, warnings } = await open(t, file)
     const damaged = (await keys.list()).filter(({ state }) => state === 'unusable')
     t.equal(damaged.length, 1, name)
@@ -202,7 +202,7 @@ t.test('a damaged row that appears while the service runs takes nothing down', a
   const token = await tokens.sign(await world.sessions.start(user))
   const other = connectTo(t, file)
   const insert = other.prepare(
-    'insert into keys (kid, algorithm, sealed, created_at, activates_at) values (?, ?, ?, ?, ?)'
+    'insert into latchkey_keys (kid, algorithm, sealed, created_at, activates_at) values (?, ?, ?, ?, ?)'
   )
   insert.run('one', 'ES256', 'A'.repeat(200), world.wall() + 1, world.wall())
   insert.run('two', 'ES512', 'x', 'never', 'never')
@@ -241,16 +241,16 @@ t.test('a sealed key that is moved to another row, or given another algorithm or
     kid: 'witness'
   })
   const other = connectTo(t, file)
-  const restore = other.prepare('select * from keys').all() as Array<Record<string, unknown>>
+  const restore = other.prepare('select * from latchkey_keys').all() as Array<Record<string, unknown>>
   const changes = {
-    'another algorithm': "update keys set algorithm = 'PS256' where algorithm = 'RS256'",
-    'another name': "update keys set kid = 'another' where algorithm = 'RS256'",
-    'the secret of an older system made to sign': "update keys set activates_at = 1 where kid = 'old'",
-    'another issuer': "update keys set issuer = 'evil' where kid = 'old'",
-    'no issuer': "update keys set issuer = null where kid = 'old'",
-    'another audience': "update keys set audience = 'evil' where kid = 'old'",
-    'more scopes': "update keys set scope = 'users:write' where kid = 'old'",
-    'our key as one that only verifies': "update keys set activates_at = null where algorithm = 'RS256'"
+    'another algorithm': "update latchkey_keys set algorithm = 'PS256' where algorithm = 'RS256'",
+    'another name': "update latchkey_keys set kid = 'another' where algorithm = 'RS256'",
+    'the secret of an older system made to sign': "update latchkey_keys set activates_at = 1 where kid = 'old'",
+    'another issuer': "update latchkey_keys set issuer = 'evil' where kid = 'old'",
+    'no issuer': "update latchkey_keys set issuer = null where kid = 'old'",
+    'another audience': "update latchkey_keys set audience = 'evil' where kid = 'old'",
+    'more scopes': "update latchkey_keys set scope = 'users:write' where kid = 'old'",
+    'our key as one that only verifies': "update latchkey_keys set activates_at = null where algorithm = 'RS256'"
   }
   for (const [name, change] of Object.entries(changes)) {
     other.exec(change)
@@ -258,8 +258,8 @@ t.test('a sealed key that is moved to another row, or given another algorithm or
     const unusable = (await changed.keys.list()).filter(({ state }) => state === 'unusable')
     t.match(unusable, [{ problem: 'secret', signs: false }], name)
     t.equal(changed.warnings.length, 1)
-    other.exec('delete from keys')
-    for (const row of restore) other.prepare(`insert into keys (${Object.keys(row).join()}) values (${Object.keys(row).map(() => '?').join()})`).run(...Object.values(row))
+    other.exec('delete from latchkey_keys')
+    for (const row of restore) other.prepare(`insert into latchkey_keys (${Object.keys(row).join()}) values (${Object.keys(row).map(() => '?').join()})`).run(...Object.values(row))
     await t.resolves(open(t, file, { algorithm: 'RS256' }))
   }
 })

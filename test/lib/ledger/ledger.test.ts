@@ -39,7 +39,7 @@ t.test('after the commit a write is put in force first, and then the listeners a
   }, () => order.push('in force'))
   t.equal(result, 7)
   t.same(order, ['work', 'in force', 'login_failed'])
-  t.match(await store.read(db => db.selectFrom('events').select('type').execute()), [{ type: 'login_failed' }])
+  t.match(await store.read(db => db.selectFrom('latchkey_events').select('type').execute()), [{ type: 'login_failed' }])
 })
 
 t.test('a write that throws keeps nothing, is not put in force, and calls no listener', async t => {
@@ -49,7 +49,7 @@ t.test('a write that throws keeps nothing, is not put in force, and calls no lis
     throw new Error('no')
   }, () => order.push('in force')), /no/)
   t.same(order, [])
-  t.same(await store.read(db => db.selectFrom('events').selectAll().execute()), [])
+  t.same(await store.read(db => db.selectFrom('latchkey_events').selectAll().execute()), [])
 })
 
 t.test('a write that cannot be put in force stays committed, and its caller gets the error', async t => {
@@ -59,7 +59,7 @@ t.test('a write that cannot be put in force stays committed, and its caller gets
   })
   await t.rejects(writing, /no memory/)
   t.same(order, [])
-  t.equal((await store.read(db => db.selectFrom('events').selectAll().execute())).length, 1)
+  t.equal((await store.read(db => db.selectFrom('latchkey_events').selectAll().execute())).length, 1)
 })
 
 t.test('the time of a write is never before that of another ledger on the same store', async t => {

@@ -192,7 +192,7 @@ t.test('rules that are purged while a stream is behind them are not waited for',
   await revoke(world.revocations, ...names(1_200, 'old'))
   const stream = open()
   t.equal(valuesOf(await stream.next()).length, 1_000)
-  await world.store.transaction(trx => trx.deleteFrom('rules').execute())
+  await world.store.transaction(trx => trx.deleteFrom('latchkey_rules').execute())
   t.equal((await stream.next())?.event, 'state')
 })
 

@@ -62,7 +62,7 @@ t.test('a rule is in the file when the promise resolves, and in force here', asy
   const file = databaseIn(t)
   const { revocations } = await createWorld(t, { file })
   const other = connectTo(t, file)
-  const find = other.prepare('select kind, value, issued_before is null as always from rules where value = ?')
+  const find = other.prepare('select kind, value, issued_before is null as always from latchkey_rules where value = ?')
   await revokeToken(revocations, 't', 5)
   t.same(find.all('t'), [{ kind: 'token', value: 't', always: 1 }])
   t.equal(revocations.isRevoked(token()), true)
@@ -113,7 +113,7 @@ t.test('a transaction that throws writes and indexes nothing', async t => {
   }), { code: 'invalid_scope' })
   t.equal(revocations.size, 0)
   t.equal(revocations.isRevoked(token()), false)
-  t.equal(connectTo(t, file).prepare('select count(*) from rules').pluck().get(), 0)
+  t.equal(connectTo(t, file).prepare('select count(*) from latchkey_rules').pluck().get(), 0)
 })
 
 t.test('a commit that fails revokes nothing and says so; the next one works', async t => {
@@ -257,7 +257,7 @@ t.test('a hundred requests while others commit: each sees what was committed bef
   const { follower, revocations } = await createWorld(t, { store: slow.store })
   const other = connectTo(t, file)
   const insert = other.prepare(
-    "insert into rules (kind, value, issued_before, expires_at) values ('token', ?, null, 1)"
+    "insert into latchkey_rules (kind, value, issued_before, expires_at) values ('token', ?, null, 1)"
   )
   const answers: Array<Promise<boolean>> = []
   for (let i = 0; i < 100; i++) {
@@ -357,7 +357,7 @@ t.test('revoking one token a thousand times writes one rule', async t => {
   const file = databaseIn(t)
   const { revocations, clock } = await createWorld(t, { file })
   for (let i = 0; i < 1_000; i++) await revokeToken(revocations, 't', clock.now() + TTL)
-  t.equal(connectTo(t, file).prepare('select count(*) from rules').pluck().get(), 1)
+  t.equal(connectTo(t, file).prepare('select count(*) from latchkey_rules').pluck().get(), 1)
 })
 
 t.test('no sessions to revoke: nothing is written', async t => {
@@ -373,7 +373,7 @@ t.test('how long a rule is kept: a token until its exp, the others until the lon
   await revokeToken(revocations, 't', start + MINUTE)
   await revocations.write(({ revoke }) => revoke.sessions(['s']))
   await revocations.revokeUser('u')
-  const left = connectTo(t, file).prepare('select kind from rules order by seq').pluck()
+  const left = connectTo(t, file).prepare('select kind from latchkey_rules order by seq').pluck()
 
   async function purgeAt (time: number): Promise<unknown[]> {
     wall.move(time - wall())
@@ -426,7 +426,7 @@ t.test('the purge goes in steps of a thousand, and being stopped between two los
   const file = databaseIn(t)
   const wall = createWall()
   const first = await createWorld(t, { file, wall })
-  const count = connectTo(t, file).prepare('select count(*) from rules').pluck()
+  const count = connectTo(t, file).prepare('select count(*) from latchkey_rules').pluck()
   const old = first.clock.now() + MINUTE
   await first.revocations.write(async ({ revoke }) => {
     for (let i = 0; i < 2_500; i++) await revoke.token(`old${i}`, null, old)
@@ -459,7 +459,7 @@ t.test('a purge that fails says so, forgets nothing that matters and works later
   t.equal(revocations.isRevoked(token()), true)
   connection.pragma('query_only = 0')
   t.equal(await revocations.purge(), false)
-  t.equal(connectTo(t, file).prepare('select count(*) from rules').pluck().get(), 1)
+  t.equal(connectTo(t, file).prepare('select count(*) from latchkey_rules').pluck().get(), 1)
 })
 
 t.test('another process that purges does not bring a token back here', async t => {

@@ -27,7 +27,7 @@ async function startMany (world: World, user: User, count: number): Promise<Gran
 }
 
 async function kinds ({ store }: World): Promise<string[]> {
-  const rules = await store.read(db => db.selectFrom('rules').select('kind').orderBy('seq').execute())
+  const rules = await store.read(db => db.selectFrom('latchkey_rules').select('kind').orderBy('seq').execute())
   return rules.map(({ kind }) => kind)
 }
 
@@ -38,7 +38,7 @@ function isDead ({ revocations }: World, { sessionId, user, clientId, issuedAt }
 interface Entry { session_id: string | null, details: string, actor_kind: string }
 
 async function eventsOf ({ store }: World, type: string): Promise<Entry[]> {
-  return await store.read(db => db.selectFrom('events').select(['session_id', 'details', 'actor_kind'])
+  return await store.read(db => db.selectFrom('latchkey_events').select(['session_id', 'details', 'actor_kind'])
     .where('type', '=', type).orderBy('seq').execute())
 }
 

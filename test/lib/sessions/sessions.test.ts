@@ -80,7 +80,7 @@ t.test('the rules of a refresh, as a table', async t => {
       for (let i = 0; i < rotations; i++) current = await world.sessions.refresh(current.refreshToken)
       world.wall.move(wait)
       const { nonce } = await world.store.read(
-        db => db.selectFrom('sessions').select('nonce').where('id', '=', grant.sessionId).executeTakeFirstOrThrow()
+        db => db.selectFrom('latchkey_sessions').select('nonce').where('id', '=', grant.sessionId).executeTakeFirstOrThrow()
       )
       const refreshing = world.sessions.refresh(formatRefreshToken({
         key: REFRESH_KEY, nonce, sessionId: grant.sessionId, generation: presented
@@ -117,8 +117,8 @@ t.test('the end of a reuse is durable, with its rule, in one transaction', async
   const second = await world.sessions.refresh(grant.refreshToken)
   await world.sessions.refresh(second.refreshToken)
   await t.rejects(world.sessions.refresh(grant.refreshToken), REFUSED)
-  t.same(other.prepare('select ended_at is null as live from sessions').all(), [{ live: 0 }])
-  t.same(other.prepare('select kind, value from rules').all(), [{ kind: 'session', value: grant.sessionId }])
+  t.same(other.prepare('select ended_at is null as live from latchkey_sessions').all(), [{ live: 0 }])
+  t.same(other.prepare('select kind, value from latchkey_rules').all(), [{ kind: 'session', value: grant.sessionId }])
 })
 
 t.test('fifty at once with one token: one generation moves, all get the same successor', async t => {
@@ -412,9 +412,9 @@ t.test('asking again to end what has expired writes nothing', async t => {
 
 t.test('two thousand sessions end in one transaction', async t => {
   const { world, user } = await begin(t)
-  const row = await world.store.read(db => db.selectFrom('sessions').selectAll().executeTakeFirstOrThrow())
+  const row = await world.store.read(db => db.selectFrom('latchkey_sessions').selectAll().executeTakeFirstOrThrow())
   await world.store.transaction(async trx => {
-    for (let i = 0; i < 2_000; i++) await trx.insertInto('sessions').values({ ...row, id: `session ${i}` }).execute()
+    for (let i = 0; i < 2_000; i++) await trx.insertInto('latchkey_sessions').values({ ...row, id: `session ${i}` }).execute()
   })
   t.equal((await world.sessions.list(user.id)).length, MAX_SESSIONS, 'a list is bounded')
   t.equal(await world.sessions.endAll(user.id), 2_001)
@@ -483,7 +483,7 @@ t.test('nothing in the store mints a refresh token: not even two databases of on
   const file = databaseIn(t)
   const { grant } = await begin(t, { file })
   const other = connectTo(t, file)
-  const row = other.prepare('select * from sessions').get() as Record<string, unknown>
+  const row = other.prepare('select * from latchkey_sessions').get() as Record<string, unknown>
   const mac = grant.refreshToken.slice(-43)
   t.notOk(Object.values(row).some(value => String(value).includes(mac) || String(value).includes(grant.refreshToken)))
 })
@@ -493,7 +493,7 @@ t.test('purging: a day after the refresh token and the last access token expired
   for (let i = 0; i < 4; i++) await world.sessions.start(user)
   await world.sessions.end(user.id, grant.sessionId)
   const count = async (): Promise<number> => (await world.store.read(
-    db => db.selectFrom('sessions').select('id').execute()
+    db => db.selectFrom('latchkey_sessions').select('id').execute()
   )).length
   world.wall.move(31 * DAY + 15 * MINUTE)
   t.equal(await world.sessions.purge(2), false)
@@ -772,7 +772,7 @@ for (const seed of [1, 2, 3, 4, 5, 6]) {
       ) => world.sessions.list(id)))).flat().map(({ id }) => id).sort()
       t.same(listed, model.filter(isLive).map(({ id }) => id).sort(), 'the sessions that are live')
       t.equal(world.reuses.length, warnings, 'a warning for each reuse')
-      const rows = await world.store.read(db => db.selectFrom('sessions').select(['id', 'generation']).execute())
+      const rows = await world.store.read(db => db.selectFrom('latchkey_sessions').select(['id', 'generation']).execute())
       for (const { id, generation } of rows) {
         if (model.find(
           session => session.id === id

@@ -127,7 +127,7 @@ t.test('of made-up names nothing is held, and of real ones no more than 256 list
 
   const ids = Array.from({ length: 256 }, (_, index) => `list ${index}`)
   await world.store.transaction(
-    trx => trx.insertInto('status_lists').values(ids.map(id => ({ id, created_at: 1, given: 1, open: null }))).execute()
+    trx => trx.insertInto('latchkey_status_lists').values(ids.map(id => ({ id, created_at: 1, given: 1, open: null }))).execute()
   )
   for (const id of ids) t.match(await lists.read(id), { token: String })
   t.equal(signatures(), 257)
@@ -145,7 +145,7 @@ t.test('on another server all is read again: it may know of an end that is older
   await world.sessions.end(last.user.id, last.sessionId)
   t.equal(await statusOf(lists, last), 1)
   await store.transaction(
-    trx => trx.updateTable('sessions').set({ ended_at: wall() - 1_000 }).where('id', '=', early.sessionId).execute()
+    trx => trx.updateTable('latchkey_sessions').set({ ended_at: wall() - 1_000 }).where('id', '=', early.sessionId).execute()
   )
   epoch++
   await revokeToken(world.revocations, 'some token', wall() + 60_000)

@@ -30,10 +30,10 @@ const placeOf = (grant: Grant): { idx: number, uri: string } => {
 }
 
 const listsOf = ({ store }: World): Promise<Array<{ id: string, given: number, open: number | null }>> =>
-  store.read(db => db.selectFrom('status_lists').select(['id', 'given', 'open']).orderBy('created_at').execute())
+  store.read(db => db.selectFrom('latchkey_status_lists').select(['id', 'given', 'open']).orderBy('created_at').execute())
 
 const fillUp = ({ store }: World, given: number): Promise<unknown> => store.transaction(
-  trx => trx.updateTable('status_lists').set({ given }).execute()
+  trx => trx.updateTable('latchkey_status_lists').set({ given }).execute()
 )
 
 t.test('each session gets a place of its own, at random, in one list for all', async t => {
@@ -142,7 +142,7 @@ t.test('of a removed user whose session a list speaks of there is nothing left b
   const world = await build(t)
   const { user, sessionId } = await world.start()
   await world.users.remove(user.id)
-  const rows = await world.store.read(db => db.selectFrom('sessions').selectAll().execute())
+  const rows = await world.store.read(db => db.selectFrom('latchkey_sessions').selectAll().execute())
   t.match(
     rows,
     [
@@ -165,5 +165,5 @@ t.test('without status lists the rows go with the user', async t => {
   const world = await build(t, { status: undefined as StatusReferences | undefined })
   const { user } = await world.start()
   await world.users.remove(user.id)
-  t.strictSame(await world.store.read(db => db.selectFrom('sessions').selectAll().execute()), [])
+  t.strictSame(await world.store.read(db => db.selectFrom('latchkey_sessions').selectAll().execute()), [])
 })

@@ -16,11 +16,11 @@ export const UNAVAILABLE = {
 }
 
 export async function write (store: Store, name: string, value = 1): Promise<void> {
-  await store.transaction(trx => trx.insertInto('meta').values({ name, value }).execute())
+  await store.transaction(trx => trx.insertInto('latchkey_meta').values({ name, value }).execute())
 }
 
 export async function names (store: Store): Promise<string[]> {
-  const rows = await store.read(db => db.selectFrom('meta').select('name').orderBy('name').execute())
+  const rows = await store.read(db => db.selectFrom('latchkey_meta').select('name').orderBy('name').execute())
   return rows.map(({ name }) => name)
 }
 
@@ -38,12 +38,12 @@ export function testContract (t: Test, { connect, duplicate, mistake }: Engine):
     const store = await openStore(t, connect(t))
     const error = new LatchkeyError('invalid_scope')
     await t.rejects(store.transaction(async trx => {
-      await trx.insertInto('meta').values({ name: 'half', value: 1 }).execute()
+      await trx.insertInto('latchkey_meta').values({ name: 'half', value: 1 }).execute()
       throw error
     }), error)
     await t.rejects(store.transaction(async trx => {
-      await trx.insertInto('meta').values({ name: 'half', value: 1 }).execute()
-      await trx.insertInto('meta').values({ name: 'half', value: 2 }).execute()
+      await trx.insertInto('latchkey_meta').values({ name: 'half', value: 1 }).execute()
+      await trx.insertInto('latchkey_meta').values({ name: 'half', value: 2 }).execute()
     }), { code: duplicate }, 'a constraint is no outage')
     t.same(await names(store), [])
     await write(store, 'after')
@@ -57,15 +57,15 @@ export function testContract (t: Test, { connect, duplicate, mistake }: Engine):
     await Promise.all(Array.from({
       length: 30
     }, (_, index) => stores[index % 2 === 0 ? 0 : 1].transaction(async trx => {
-      const { value } = await trx.selectFrom('meta').select('value').where(
+      const { value } = await trx.selectFrom('latchkey_meta').select('value').where(
         'name', '=', 'counter'
       ).executeTakeFirstOrThrow()
       await nextTurn()
-      await trx.updateTable('meta').set({ value: value + 1 }).where('name', '=', 'counter').execute()
+      await trx.updateTable('latchkey_meta').set({ value: value + 1 }).where('name', '=', 'counter').execute()
     })))
     for (const store of stores) {
       t.same(
-        await store.read(db => db.selectFrom('meta').select('value').execute()), [{ value: 30 }]
+        await store.read(db => db.selectFrom('latchkey_meta').select('value').execute()), [{ value: 30 }]
       )
     }
   })
@@ -74,7 +74,7 @@ export function testContract (t: Test, { connect, duplicate, mistake }: Engine):
     const store = await openStore(t, connect(t))
     const gate = createGate()
     const writing = store.transaction(async trx => {
-      await trx.insertInto('meta').values({ name: 'half', value: 1 }).execute()
+      await trx.insertInto('latchkey_meta').values({ name: 'half', value: 1 }).execute()
       await gate.pass()
       throw new Error('never mind')
     })
@@ -94,11 +94,11 @@ export function testContract (t: Test, { connect, duplicate, mistake }: Engine):
     await hears()
     t.equal(await hears(), false, 'nothing')
     const rule = { kind: 'token', value: 'a', issued_before: null, expires_at: 1 } as const
-    await one.transaction(trx => trx.insertInto('rules').values(rule).execute())
+    await one.transaction(trx => trx.insertInto('latchkey_rules').values(rule).execute())
     t.equal(await hears(), true, 'a rule')
     t.equal(await hears(), false, 'once')
-    await one.transaction(trx => trx.insertInto('rules').values([rule, rule]).execute())
-    await one.transaction(trx => trx.insertInto('rules').values(rule).execute())
+    await one.transaction(trx => trx.insertInto('latchkey_rules').values([rule, rule]).execute())
+    await one.transaction(trx => trx.insertInto('latchkey_rules').values(rule).execute())
     t.equal(await hears(), true, 'two commits')
     t.equal(await hears(), false, 'are told as one')
     const key = {
@@ -114,14 +114,14 @@ export function testContract (t: Test, { connect, duplicate, mistake }: Engine):
       audience: null,
       scope: null
     }
-    await one.transaction(trx => trx.insertInto('keys').values(key).execute())
+    await one.transaction(trx => trx.insertInto('latchkey_keys').values(key).execute())
     t.equal(await hears(), true, 'a key')
-    await one.transaction(trx => trx.updateTable('keys').set({ revoked_at: 1 }).execute())
+    await one.transaction(trx => trx.updateTable('latchkey_keys').set({ revoked_at: 1 }).execute())
     t.equal(await hears(), true, 'a key that is revoked')
-    await one.transaction(trx => trx.deleteFrom('keys').execute())
+    await one.transaction(trx => trx.deleteFrom('latchkey_keys').execute())
     t.equal(await hears(), true, 'a key that is removed')
     await t.rejects(one.transaction(async trx => {
-      await trx.insertInto('rules').values(rule).execute()
+      await trx.insertInto('latchkey_rules').values(rule).execute()
       throw new Error('never mind')
     }))
     t.equal(await hears(), false, 'what was rolled back')
@@ -135,7 +135,7 @@ export function testContract (t: Test, { connect, duplicate, mistake }: Engine):
     const first = await openStore(t, database)
     const second = await openStore(t, database)
     await second.transaction(
-      trx => trx.insertInto('rules').values({ kind: 'token', value: 'a', issued_before: null, expires_at: 1 }).execute()
+      trx => trx.insertInto('latchkey_rules').values({ kind: 'token', value: 'a', issued_before: null, expires_at: 1 }).execute()
     )
     await first.poll()
     t.equal(first.changed(), true)
@@ -165,11 +165,11 @@ export function testContract (t: Test, { connect, duplicate, mistake }: Engine):
     let made = 0
     const insert = createStatement((db, { value, name }: { name: string, value: number }) => {
       made++
-      return db.insertInto('meta').values({ name, value }).returningAll()
+      return db.insertInto('latchkey_meta').values({ name, value }).returningAll()
     })
     const find = createStatement((
       db, { least, most }: { least: number, most: number }
-    ) => db.selectFrom('meta').select('name')
+    ) => db.selectFrom('latchkey_meta').select('name')
       .where('value', '<=', most).where('value', '>=', least).where('value', '<', 100).orderBy('name'))
     const stores = [await openStore(t, connect(t)), await openStore(t, connect(t))] as const
     for (const [index, store] of stores.entries()) {
@@ -189,22 +189,22 @@ export function testContract (t: Test, { connect, duplicate, mistake }: Engine):
 
   t.test('a mistake in a query is no outage', async t => {
     const store = await openStore(t, connect(t))
-    await t.rejects(store.read(db => db.selectFrom('nothing' as 'meta').selectAll().execute()), { code: mistake })
+    await t.rejects(store.read(db => db.selectFrom('nothing' as 'latchkey_meta').selectAll().execute()), { code: mistake })
     await t.rejects(
-      store.transaction(async trx => await trx.selectFrom('nothing' as 'meta').selectAll().execute()), { code: mistake }
+      store.transaction(async trx => await trx.selectFrom('nothing' as 'latchkey_meta').selectAll().execute()), { code: mistake }
     )
     await write(store, 'after')
   })
 
   t.test('numbers of rules are never given twice, not even after the last was deleted', async t => {
     const store = await openStore(t, connect(t))
-    const insert = (): Promise<{ seq: number }> => store.transaction(trx => trx.insertInto('rules')
+    const insert = (): Promise<{ seq: number }> => store.transaction(trx => trx.insertInto('latchkey_rules')
       .values({
         kind: 'token', value: 'a', issued_before: null, expires_at: 1
       }).returning('seq').executeTakeFirstOrThrow())
     const first = await insert()
     const second = await insert()
-    await store.transaction(trx => trx.deleteFrom('rules').execute())
+    await store.transaction(trx => trx.deleteFrom('latchkey_rules').execute())
     const third = await insert()
     t.ok(first.seq < second.seq && second.seq < third.seq)
   })
@@ -215,7 +215,7 @@ export function testContract (t: Test, { connect, duplicate, mistake }: Engine):
       await write(store, `value ${value}`, value)
       t.same(
         await store.read(
-          db => db.selectFrom('meta').select('value').where('name', '=', `value ${value}`).executeTakeFirst()
+          db => db.selectFrom('latchkey_meta').select('value').where('name', '=', `value ${value}`).executeTakeFirst()
         ),
         { value }
       )
@@ -229,17 +229,17 @@ export function testContract (t: Test, { connect, duplicate, mistake }: Engine):
       'x'.repeat(10_000)
     ]
     await store.transaction(
-      trx => trx.insertInto('meta').values(texts.map((name, value) => ({ name, value }))).execute()
+      trx => trx.insertInto('latchkey_meta').values(texts.map((name, value) => ({ name, value }))).execute()
     )
     t.strictSame(await names(store), [...texts].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))))
     for (const [value, name] of texts.entries()) {
       t.same(
-        await store.read(db => db.selectFrom('meta').select('value').where('name', '=', name).executeTakeFirst()),
+        await store.read(db => db.selectFrom('latchkey_meta').select('value').where('name', '=', name).executeTakeFirst()),
         { value }, name.slice(0, 10)
       )
     }
     t.equal(
-      await store.read(db => db.selectFrom('meta').select('value').where('name', '=', 'a\0').executeTakeFirst()),
+      await store.read(db => db.selectFrom('latchkey_meta').select('value').where('name', '=', 'a\0').executeTakeFirst()),
       undefined, 'a NUL is found nowhere'
     )
   })
@@ -260,7 +260,7 @@ export function testContract (t: Test, { connect, duplicate, mistake }: Engine):
     await t.rejects(store.onOneNode(async () => { throw new Error('not done') }), { message: 'not done' })
     t.equal(
       await store.onOneNode(
-        async () => await store.transaction(async trx => (await trx.selectFrom('meta').selectAll().execute()).length)
+        async () => await store.transaction(async trx => (await trx.selectFrom('latchkey_meta').selectAll().execute()).length)
       ),
       0
     )

@@ -24,7 +24,7 @@ t.test('a damaged number is 0, and is replaced when it is raised', ON_SQLITE, as
   const other = connectTo(t, file)
   await store.transaction(trx => raiseMeta(trx, 'access_token_ttl', 5))
   for (const value of ['yesterday', Buffer.from('x'), '', 9e15]) {
-    other.prepare("update meta set value = ? where name = 'access_token_ttl'").run(value)
+    other.prepare("update latchkey_meta set value = ? where name = 'access_token_ttl'").run(value)
     t.equal(await store.read(db => readMeta(db, 'access_token_ttl')), 0, String(value))
     t.equal(await store.transaction(trx => raiseMeta(trx, 'access_token_ttl', 7)), 7, String(value))
   }
@@ -35,7 +35,7 @@ t.test('a time that is more than ten years ahead is ignored, unless our own cloc
   const now = Date.UTC(2026, 10, 3)
   const years = (count: number): number => now + count * 365 * DAY
   const keep = async (time: number): Promise<void> => {
-    await store.transaction(trx => trx.deleteFrom('meta').execute())
+    await store.transaction(trx => trx.deleteFrom('latchkey_meta').execute())
     await store.transaction(trx => raiseMeta(trx, 'latest_time', time))
   }
   for (const time of [now, years(1), years(9)]) {

@@ -133,7 +133,7 @@ t.test('fifty honest logins at once get in, also where nine failed before', asyn
   const logins = Array.from({ length: 50 }, () => throttle.attempt(bucket, WHO, gate.pass))
   gate.open()
   t.equal((await Promise.all(logins)).length, 50)
-  t.strictSame(await store.read(db => db.selectFrom('attempts').selectAll().execute()), [], 'and nothing is left of it')
+  t.strictSame(await store.read(db => db.selectFrom('latchkey_attempts').selectAll().execute()), [], 'and nothing is left of it')
 })
 
 t.test('two processes on one file share the counts; a restart keeps them; another secret begins anew', async t => {
@@ -170,7 +170,7 @@ t.test('an attempt during which the process died is a failure', async t => {
   const bucket = await throttle.findLoginBucket('alice', STRANGER)
   for (let lost = 0; lost < 10; lost++) throttle.attempt(bucket, WHO, createGate().pass).catch(t.error)
   const other = connectTo(t, file)
-  while (other.prepare('select pending from attempts').pluck().all().join().split(' ').length < 10) {
+  while (other.prepare('select pending from latchkey_attempts').pluck().all().join().split(' ').length < 10) {
     await new Promise(
       resolve => setImmediate(resolve)
     )
@@ -183,7 +183,7 @@ t.test('an attempt during which the process died is a failure', async t => {
 
 t.test('a check that ends in a transaction is settled with it, or alone', async t => {
   const { throttle, store, ledger } = await createWorld(t)
-  const rows = (): Promise<unknown[]> => store.read(db => db.selectFrom('attempts').selectAll().execute())
+  const rows = (): Promise<unknown[]> => store.read(db => db.selectFrom('latchkey_attempts').selectAll().execute())
   const check = async (): Promise<string> => 'checked'
   const bucket = throttle.changeBucket('s')
 
@@ -193,7 +193,7 @@ t.test('a check that ends in a transaction is settled with it, or alone', async 
     async write (checked, settle) {
       return await ledger.write(async write => {
         await settle(write)
-        t.strictSame(await write.trx.selectFrom('attempts').selectAll().execute(), [], 'as part of the transaction')
+        t.strictSame(await write.trx.selectFrom('latchkey_attempts').selectAll().execute(), [], 'as part of the transaction')
         return `${checked} and written`
       })
     }
@@ -354,7 +354,7 @@ t.test('invented clients of a network share a bucket, and so do networks beyond 
       await fail(throttle, await throttle.findFailureBucket(id, `10.1.${network >> 8}.${network & 255}`), 1)
     }
   }
-  const rows = await store.read(db => db.selectFrom('attempts').select('key').execute())
+  const rows = await store.read(db => db.selectFrom('latchkey_attempts').select('key').execute())
   t.equal(rows.length, 2 * 1_001)
   const own = throttle.clientBucket('lkc_1', '10.1.0.0')
   t.strictSame(await throttle.findFailureBucket('lkc_1', '10.1.0.0'), own, 'a network that has its own bucket keeps it')
@@ -386,7 +386,7 @@ t.test('no two buckets are one, and what is typed as a username is nowhere in th
     'a client cannot get a new bucket by sending another text instead of an address'
   )
   for (const bucket of buckets) await fail(throttle, bucket, 1)
-  const rows = connectTo(t, file).prepare('select * from attempts').all()
+  const rows = connectTo(t, file).prepare('select * from latchkey_attempts').all()
   t.equal(rows.length, names.length)
   t.notMatch(JSON.stringify(rows), /secret|alice|xxx/)
   for (const row of rows) t.match(row, { key: /^[\w-]{43}$/, account: /^[\w-]{43}$/ })
@@ -397,7 +397,7 @@ t.test('the trail has an event for each block, not for each refusal', async t =>
   const bucket = await throttle.findLoginBucket('alice', STRANGER)
   await fail(throttle, bucket, 10)
   const read = (): Promise<unknown[]> => store.read(
-    db => db.selectFrom('events').selectAll().where('type', '=', 'attempts_blocked').execute()
+    db => db.selectFrom('latchkey_events').selectAll().where('type', '=', 'attempts_blocked').execute()
   )
   t.strictSame(await read(), [])
   await fail(throttle, bucket, 5)
@@ -412,7 +412,7 @@ t.test('the trail has an event for each block, not for each refusal', async t =>
 t.test('what is forgotten is purged in steps, and nothing else', async t => {
   const { throttle, store, wall } = await createWorld(t)
   const count = async (): Promise<number> => (await store.read(
-    db => db.selectFrom('attempts').select('key').execute()
+    db => db.selectFrom('latchkey_attempts').select('key').execute()
   )).length
   for (let one = 0; one < 5; one++) await fail(throttle, throttle.changeBucket(`old${one}`), 1)
   wall.move(1)
@@ -434,7 +434,7 @@ async function explain (t: Test, sql: string): Promise<string> {
 
 t.test('whether a place is known is one look into an index', async t => {
   t.match(
-    await explain(t, "select id from sessions where account in ('a', 'b') and network = 'n' limit 1"),
-    /^SEARCH sessions USING INDEX sessions_account \(account=\? AND network=\?\)$/
+    await explain(t, "select id from latchkey_sessions where account in ('a', 'b') and network = 'n' limit 1"),
+    /^SEARCH latchkey_sessions USING INDEX latchkey_sessions_account \(account=\? AND network=\?\)$/
   )
 })

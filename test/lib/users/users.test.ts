@@ -107,8 +107,8 @@ t.test('a cheaper hash is replaced at login; the password counts as unchanged, s
   const alice = await world.addUser()
   const grant = await world.sessions.start(alice)
   const row = connectTo(t, file)
-  const hash = row.prepare('select password_hash from users').pluck()
-  row.exec(`update users set password_hash = 'old hash of ${PASSWORD}'`)
+  const hash = row.prepare('select password_hash from latchkey_users').pluck()
+  row.exec(`update latchkey_users set password_hash = 'old hash of ${PASSWORD}'`)
   t.equal(await world.users.authenticate('alice', 'wrong'), null)
   t.equal(hash.get(), `old hash of ${PASSWORD}`)
   world.wall.move(SECOND)
@@ -123,7 +123,7 @@ t.test('a re-hash that finds the queue full lets the login pass; another failure
   const file = databaseIn(t)
   const world = await createWorld(t, { file })
   await world.addUser()
-  connectTo(t, file).exec(`update users set password_hash = 'old hash of ${PASSWORD}'`)
+  connectTo(t, file).exec(`update latchkey_users set password_hash = 'old hash of ${PASSWORD}'`)
   world.passwords.hash = async () => { throw new PasswordQueueFullError() }
   t.match(await world.users.authenticate('alice', PASSWORD), { username: 'alice' })
   world.passwords.hash = async () => { throw new Error('a thread died') }
@@ -137,7 +137,7 @@ t.test('a re-hash never undoes a password that was changed while it was made', a
   const world = await createWorld(t, { file })
   const alice = await world.addUser()
   const other = connectTo(t, file)
-  other.exec(`update users set password_hash = 'old hash of ${PASSWORD}'`)
+  other.exec(`update latchkey_users set password_hash = 'old hash of ${PASSWORD}'`)
   const gate = createGate()
   const hash = world.passwords.hash
   world.passwords.hash = async password => { await gate.pass(); return await hash(password) }
@@ -147,7 +147,7 @@ t.test('a re-hash never undoes a password that was changed while it was made', a
   await world.users.setPassword(alice.id, NEW_PASSWORD)
   gate.open()
   await login
-  t.equal(other.prepare('select password_hash from users').pluck().get(), `hash of ${NEW_PASSWORD}`)
+  t.equal(other.prepare('select password_hash from latchkey_users').pluck().get(), `hash of ${NEW_PASSWORD}`)
 })
 
 t.test('a new password ends the sessions, but for the one that is kept', async t => {
@@ -275,7 +275,7 @@ t.test('an account whose name is now refused can log in, be found, listed, chang
   const { id } = await users.add({ username: 'mallory', password: PASSWORD })
   const username = 'mallory\uFE0F'
   await store.transaction(
-    trx => trx.updateTable('users').set({ username, username_key: username }).where('id', '=', id).execute()
+    trx => trx.updateTable('latchkey_users').set({ username, username_key: username }).where('id', '=', id).execute()
   )
   t.equal((await users.authenticate(username, PASSWORD))?.id, id)
   t.equal((await users.findByName(username))?.id, id)
@@ -335,7 +335,7 @@ t.test('a page, a search and the look for another administrator read a range of 
   for (const query of [{}, { after: 'a' }]) {
     t.match(
       await plan(query),
-      [/^SEARCH users USING INDEX \S+ \(username_key>\? AND username_key<\?\)$/],
+      [/^SEARCH latchkey_users USING INDEX \S+ \(username_key>\? AND username_key<\?\)$/],
       JSON.stringify(query)
     )
   }
@@ -344,17 +344,17 @@ t.test('a page, a search and the look for another administrator read a range of 
   ]) {
     const details = await plan(query)
     t.equal(details.length, 1, 'no sorting')
-    t.match(details, [/^SEARCH users USING INDEX \S+ \(username_key>\? AND username_key<\?\)$/], JSON.stringify(query))
+    t.match(details, [/^SEARCH latchkey_users USING INDEX \S+ \(username_key>\? AND username_key<\?\)$/], JSON.stringify(query))
   }
   t.same((await users.list({ search: 'b', after: 'bo' })).map(({ username }) => username), ['bob'])
   t.same(await users.list({ search: 'b', after: 'c' }), [])
   t.same((await users.list({ search: 'b', after: 'alice' })).map(({ username }) => username), ['bo', 'bob'])
   const another = await store.read(
-    db => db.selectFrom('users').select('id').where(
+    db => db.selectFrom('latchkey_users').select('id').where(
       'administrator', 'is not', null
     ).where('id', '!=', 'x').limit(1).explain<{ detail: string }>(undefined, sql`query plan`)
   )
-  t.match(another, [{ detail: /USING INDEX users_administrator/ }])
+  t.match(another, [{ detail: /USING INDEX latchkey_users_administrator/ }])
 })
 
 t.test('several changes at once are one: all of them, or none', async t => {

@@ -39,8 +39,8 @@ t.test('ten stores that are opened at once migrate once', async t => {
   await Promise.all(stores.map((store, index) => write(store, `w${index}`)))
   for (const store of stores) t.equal((await names(store)).length, 10)
   t.equal(
-    queryPostgres(url, 'select name from kysely_migration', []).length,
-    queryPostgres(url, 'select distinct name from kysely_migration', []).length
+    queryPostgres(url, 'select name from latchkey_migration', []).length,
+    queryPostgres(url, 'select distinct name from latchkey_migration', []).length
   )
 })
 
@@ -80,13 +80,13 @@ t.test('a connection that is killed in the middle of a transaction: 503, nothing
   const url = createDatabase()
   const store = await openStore(t, url)
   await t.rejects(store.transaction(async trx => {
-    await trx.insertInto('meta').values({ name: 'half', value: 1 }).execute()
+    await trx.insertInto('latchkey_meta').values({ name: 'half', value: 1 }).execute()
     queryPostgres(
       url,
       "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'latchkey' and datname = current_database() and state = 'idle in transaction'",
       []
     )
-    await trx.insertInto('meta').values({ name: 'other half', value: 1 }).execute()
+    await trx.insertInto('latchkey_meta').values({ name: 'other half', value: 1 }).execute()
   }), UNAVAILABLE)
   t.same((await names(store)).filter(name => name.includes('half')), [])
   await write(store, 'after')
@@ -128,7 +128,7 @@ t.test('a database that is set back beneath a node: what is revoked after that i
   ]
   const fill = (kind: string): unknown => queryPostgres(
     url,
-    `insert into rules (kind, value, expires_at) select 'token', '${kind}-' || n, 9000000000000000 from generate_series(1, 12000) as n`,
+    `insert into latchkey_rules (kind, value, expires_at) select 'token', '${kind}-' || n, 9000000000000000 from generate_series(1, 12000) as n`,
     []
   )
   fill('before')
@@ -139,7 +139,7 @@ t.test('a database that is set back beneath a node: what is revoked after that i
   await hear()
   t.equal(two.revocations.size, 12_000)
   queryPostgres(url, 'truncate rules restart identity', [])
-  queryPostgres(url, "update meta set value = 0 where name = 'changes'", [])
+  queryPostgres(url, "update latchkey_meta set value = 0 where name = 'changes'", [])
   await hear()
   await revokeToken(one.revocations, 'after', Number.MAX_SAFE_INTEGER)
   await hear()
@@ -152,7 +152,7 @@ t.test('a database that is set back beneath a node: what is revoked after that i
   t.equal(two.revocations.isTokenRevoked('before-1'), false, 'but is not taken for durable')
   await revokeToken(two.revocations, 'before-1', Number.MAX_SAFE_INTEGER)
   t.same(
-    queryPostgres(url, 'select value from rules order by seq', []), [{ value: 'after' }, { value: 'before-1' }],
+    queryPostgres(url, 'select value from latchkey_rules order by seq', []), [{ value: 'after' }, { value: 'before-1' }],
     'it is written again'
   )
 })
@@ -169,10 +169,10 @@ t.test('writers that wait for their turn keep no reader from asking', async t =>
   })
   await writing
   const waiting = Array.from(
-    { length: 30 }, () => store.transaction(async trx => await trx.selectFrom('meta').selectAll().execute())
+    { length: 30 }, () => store.transaction(async trx => await trx.selectFrom('latchkey_meta').selectAll().execute())
   )
   await store.poll()
-  t.same(await store.read(db => db.selectFrom('users').selectAll().execute()), [])
+  t.same(await store.read(db => db.selectFrom('latchkey_users').selectAll().execute()), [])
   gate.open()
   await first
   t.equal((await Promise.all(waiting)).length, 30)

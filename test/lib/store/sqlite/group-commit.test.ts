@@ -36,8 +36,8 @@ async function openFresh (t: Test) {
 /** Writes the number of rows that it finds. */
 async function writeNext (store: Store, name: string): Promise<number> {
   return await store.transaction(async trx => {
-    const value = (await trx.selectFrom('meta').selectAll().execute()).length
-    await trx.insertInto('meta').values({ name, value }).execute()
+    const value = (await trx.selectFrom('latchkey_meta').selectAll().execute()).length
+    await trx.insertInto('latchkey_meta').values({ name, value }).execute()
     return value
   })
 }
@@ -52,7 +52,7 @@ t.test('what is asked for in one turn of the event loop is one commit, in the or
   await writeNext(store, 'c')
   t.equal(commits(), 3, 'what is asked for after an answer is another')
   t.same(
-    connectTo(t, file).prepare('select name from meta order by value').pluck().all(),
+    connectTo(t, file).prepare('select name from latchkey_meta order by value').pluck().all(),
     ['a0', 'a1', 'a2', 'a3', 'a4', 'a5', 'a6', 'a7', 'b', 'c']
   )
 })
@@ -63,8 +63,8 @@ t.test('one that throws is undone alone, whatever it throws', async t => {
   const results = await Promise.allSettled([
     write(store, 'first'),
     store.transaction(async trx => {
-      await trx.insertInto('meta').values({ name: 'half', value: 1 }).execute()
-      await trx.deleteFrom('meta').where('name', '=', 'first').execute()
+      await trx.insertInto('latchkey_meta').values({ name: 'half', value: 1 }).execute()
+      await trx.deleteFrom('latchkey_meta').where('name', '=', 'first').execute()
       throw failure
     }),
     write(store, 'first', 2),
@@ -85,7 +85,7 @@ t.test('one that throws is undone alone, whatever it throws', async t => {
 t.test('a group of which nothing is left is not committed', async t => {
   const { store, commits } = await openFresh(t)
   const fail = async (): Promise<void> => await store.transaction(async trx => {
-    await trx.insertInto('meta').values({ name: 'half', value: 1 }).execute()
+    await trx.insertInto('latchkey_meta').values({ name: 'half', value: 1 }).execute()
     throw new Error('never mind')
   })
   for (const result of await Promise.allSettled([fail(), fail()])) {
@@ -100,12 +100,12 @@ t.test('a group of which nothing is left is not committed', async t => {
 t.test('nobody hears of an outcome, and nobody sees a row, before the commit', async t => {
   const { file, store } = await openFresh(t)
   const gate = createGate()
-  const other = connectTo(t, file).prepare('select count(*) from meta').pluck()
+  const other = connectTo(t, file).prepare('select count(*) from latchkey_meta').pluck()
   const done = write(store, 'done')
   const failed = write(store, 'done', 2)
   const waiting = store.transaction(async trx => {
     await gate.pass()
-    await trx.insertInto('meta').values({ name: 'late', value: 1 }).execute()
+    await trx.insertInto('latchkey_meta').values({ name: 'late', value: 1 }).execute()
   })
   const settled = Promise.race([done, failed.catch(() => {}), waiting])
   t.ok(await isPending(settled))
@@ -139,7 +139,7 @@ t.test('a commit that fails is told to all of its group, and leaves nothing', as
   }
   t.equal(connection.inTransaction, false)
   t.equal(commits(), before)
-  t.same(connectTo(t, file).prepare('select name from meta').all(), [])
+  t.same(connectTo(t, file).prepare('select name from latchkey_meta').all(), [])
   await write(store, 'after')
   t.same(await names(store), ['after'])
 })
@@ -154,8 +154,8 @@ t.test('a full disk, where SQLite undoes a statement of one: it alone is refused
   const results = await Promise.allSettled([
     write(store, 'first'),
     store.transaction(async trx => {
-      await trx.insertInto('meta').values({ name: 'half', value: 1 }).execute()
-      await trx.insertInto('rules').values(rows).execute()
+      await trx.insertInto('latchkey_meta').values({ name: 'half', value: 1 }).execute()
+      await trx.insertInto('latchkey_rules').values(rows).execute()
     }),
     write(store, 'last')
   ])
@@ -184,12 +184,12 @@ t.test('a full disk, where SQLite undoes all that was begun: the group is refuse
   }
   t.match(results[3], { status: 'fulfilled' })
   t.equal(connection.inTransaction, false)
-  t.same(connectTo(t, file).prepare('select name from meta').pluck().all(), ['last'])
+  t.same(connectTo(t, file).prepare('select name from latchkey_meta').pluck().all(), ['last'])
 
   const swallowed = await Promise.allSettled([
     write(store, 'first'),
     store.transaction(
-      trx => trx.insertInto('meta').values({ name: 'x'.repeat(100_000), value: 1 }).execute().catch(() => {})
+      trx => trx.insertInto('latchkey_meta').values({ name: 'x'.repeat(100_000), value: 1 }).execute().catch(() => {})
     ),
     write(store, 'more')
   ])
@@ -206,7 +206,7 @@ t.test('a group that has taken long is committed, and the event loop goes on bef
   const first = store.transaction(async trx => {
     stopwatch.move(2)
     nextTurn().then(() => { hasTurned = true }, t.fail)
-    await trx.insertInto('meta').values({ name: 'long', value: 1 }).execute()
+    await trx.insertInto('latchkey_meta').values({ name: 'long', value: 1 }).execute()
   })
   const second = store.transaction(async () => hasTurned)
   await first
@@ -245,8 +245,8 @@ t.test('two processes that write in groups take turns, and nothing is lost', asy
     async function client () {
       for (let round = 0; round < 25; round++) {
         await store.transaction(async trx => {
-          const { value } = await trx.selectFrom('meta').select('value').where('name', '=', 'counter').executeTakeFirstOrThrow()
-          await trx.updateTable('meta').set({ value: value + 1 }).where('name', '=', 'counter').execute()
+          const { value } = await trx.selectFrom('latchkey_meta').select('value').where('name', '=', 'counter').executeTakeFirstOrThrow()
+          await trx.updateTable('latchkey_meta').set({ value: value + 1 }).where('name', '=', 'counter').execute()
         })
       }
     }
@@ -257,5 +257,5 @@ t.test('two processes that write in groups take turns, and nothing is lost', asy
   await Promise.all(processes.map(({ child }) => once(child.stdout ?? child, 'data')))
   for (const { child } of processes) child.stdin?.write('go')
   for (const { result } of processes) t.match(await result, { code: 0, stderr: '' })
-  t.same(await store.read(db => db.selectFrom('meta').selectAll().execute()), [{ name: 'counter', value: 500 }])
+  t.same(await store.read(db => db.selectFrom('latchkey_meta').selectAll().execute()), [{ name: 'counter', value: 500 }])
 })

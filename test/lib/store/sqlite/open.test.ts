@@ -30,7 +30,7 @@ t.test('a commit is on the disk, seen by others, when its promise resolves', asy
   const file = databaseIn(t)
   const store = await openStore(t, file)
   const other = connectTo(t, file)
-  const count = other.prepare('select count(*) from meta where name = ?').pluck()
+  const count = other.prepare('select count(*) from latchkey_meta where name = ?').pluck()
   for (let i = 0; i < 20; i++) {
     await write(store, `commit ${i}`)
     t.equal(count.get(`commit ${i}`), 1)
@@ -44,7 +44,7 @@ t.test('ten processes that open a fresh file at once migrate it once, and all of
     process.stdout.write('ready')
     await new Promise(resolve => process.stdin.once('data', resolve))
     const store = await openSqlite(${JSON.stringify(file)})
-    await store.transaction(trx => trx.insertInto('meta').values({ name: String(process.pid), value: 1 }).execute())
+    await store.transaction(trx => trx.insertInto('latchkey_meta').values({ name: String(process.pid), value: 1 }).execute())
     await store.close()
     process.exit()`
   const processes = Array.from({ length: 10 }, () => startScript(t, script))
@@ -55,11 +55,8 @@ t.test('ten processes that open a fresh file at once migrate it once, and all of
   t.equal((await names(store)).length, 10)
   const other = connectTo(t, file)
   t.same(
-    other.prepare('select name from kysely_migration').pluck().all(),
-    [
-      '0001_initial', '0002_key_life', '0003_attempts', '0004_clients', '0005_audit', '0006_administration',
-      '0007_changes', '0008_status_lists'
-    ]
+    other.prepare('select name from latchkey_migration').pluck().all(),
+    ['0001_initial']
   )
   t.equal(other.pragma('integrity_check', { simple: true }), 'ok')
 })
@@ -71,7 +68,7 @@ t.test('a process killed while it migrates leaves nothing half-made', async t =>
     const Database = (await import(${JSON.stringify(import.meta.resolve('better-sqlite3'))})).default
     const prepare = Database.prototype.prepare
     Database.prototype.prepare = function (sql) {
-      if (/create table "sessions"/i.test(sql)) process.kill(process.pid, 'SIGKILL')
+      if (/create table "latchkey_sessions"/i.test(sql)) process.kill(process.pid, 'SIGKILL')
       return prepare.call(this, sql)
     }
     const { openSqlite } = await import(${libUrl('store/sqlite/open.js')})
@@ -92,7 +89,7 @@ t.test('another process that holds the lock makes us wait, and nobody else', asy
   const script = `
     const Database = (await import(${JSON.stringify(import.meta.resolve('better-sqlite3'))})).default
     const db = new Database(${JSON.stringify(file)})
-    db.exec("begin immediate; insert into meta values ('theirs', 1)")
+    db.exec("begin immediate; insert into latchkey_meta values ('theirs', 1)")
     process.stdout.write('held')
     process.stdin.once('data', () => { db.exec('commit'); process.stdout.write(' released') })
     process.stdin.once('end', () => process.exit())`
@@ -127,7 +124,7 @@ t.test('when the patience is over the answer is store_unavailable, nothing is wr
   let runs = 0
   const writing = store.transaction(async trx => {
     runs++
-    await trx.insertInto('meta').values({ name: 'ours', value: 1 }).execute()
+    await trx.insertInto('latchkey_meta').values({ name: 'ours', value: 1 }).execute()
   })
   const refused = t.rejects(writing, { ...UNAVAILABLE, cause: { code: 'SQLITE_BUSY' } })
   t.ok(await isPending(writing))
@@ -146,21 +143,21 @@ t.test('changed() tells what others committed, once, and nothing of our own', as
   t.equal(store.changed(), false, 'at first')
   await write(store, 'ours')
   t.equal(store.changed(), false, 'after our commit')
-  other.exec("begin; insert into meta values ('theirs', 1)")
+  other.exec("begin; insert into latchkey_meta values ('theirs', 1)")
   await nextTurn()
   t.equal(store.changed(), false, 'before theirs is committed')
   other.exec('rollback')
   await nextTurn()
   t.equal(store.changed(), false, 'after theirs was rolled back')
-  other.exec("insert into meta values ('theirs', 1)")
+  other.exec("insert into latchkey_meta values ('theirs', 1)")
   await nextTurn()
   t.equal(store.changed(), true, 'after their commit')
   t.equal(store.changed(), false, 'told once')
-  other.exec('delete from meta where 0')
-  other.exec('update meta set value = 2')
+  other.exec('delete from latchkey_meta where 0')
+  other.exec('update latchkey_meta set value = 2')
   await write(store, 'ours again')
   t.equal(store.changed(), true, 'theirs, then ours')
-  other.exec('update meta set value = 3; update meta set value = 4')
+  other.exec('update latchkey_meta set value = 3; update latchkey_meta set value = 4')
   await nextTurn()
   t.equal(store.changed(), true)
   t.equal(store.changed(), false, 'two commits are told as one')
@@ -284,18 +281,18 @@ t.test('a full disk: store_unavailable, nothing half-written, and it goes on whe
   const rows = Array.from({ length: 500 }, (_, i) => ({ kind: 'token' as const, value: 'x'.repeat(100) + i, issued_before: null, expires_at: i }))
   let reached = false
   await t.rejects(store.transaction(async trx => {
-    await trx.insertInto('meta').values({ name: 'half', value: 1 }).execute()
-    await trx.insertInto('rules').values(rows).execute()
+    await trx.insertInto('latchkey_meta').values({ name: 'half', value: 1 }).execute()
+    await trx.insertInto('latchkey_rules').values(rows).execute()
     reached = true
   }), { ...UNAVAILABLE, cause: { code: 'SQLITE_FULL' } })
   t.equal(reached, false)
   t.equal(connection.inTransaction, false, 'no transaction is left open')
   t.same(await names(store), ['before'])
-  t.same(connectTo(t, file).prepare('select count(*) from rules').pluck().get(), 0)
-  await t.rejects(store.transaction(trx => trx.insertInto('rules').values(rows).execute()), UNAVAILABLE, 'again')
+  t.same(connectTo(t, file).prepare('select count(*) from latchkey_rules').pluck().get(), 0)
+  await t.rejects(store.transaction(trx => trx.insertInto('latchkey_rules').values(rows).execute()), UNAVAILABLE, 'again')
   connection.pragma('max_page_count = 1000000')
-  await store.transaction(trx => trx.insertInto('rules').values(rows).execute())
-  t.equal(connectTo(t, file).prepare('select count(*) from rules').pluck().get(), 500)
+  await store.transaction(trx => trx.insertInto('latchkey_rules').values(rows).execute())
+  t.equal(connectTo(t, file).prepare('select count(*) from latchkey_rules').pluck().get(), 500)
 })
 
 t.test('a write that the file system refuses (file size limit): store_unavailable, what was acknowledged is there, nothing else', { skip: process.platform === 'win32' ? 'no ulimit' : false }, async t => {
@@ -307,14 +304,14 @@ t.test('a write that the file system refuses (file size limit): store_unavailabl
     try {
       for (let i = 0; i < 10000; i++) {
         await store.transaction(async trx => {
-          await trx.insertInto('meta').values({ name: 'm' + i + 'x'.repeat(3000), value: i }).execute()
-          await trx.insertInto('rules').values({ kind: 'token', value: String(i), issued_before: null, expires_at: i }).execute()
+          await trx.insertInto('latchkey_meta').values({ name: 'm' + i + 'x'.repeat(3000), value: i }).execute()
+          await trx.insertInto('latchkey_rules').values({ kind: 'token', value: String(i), issued_before: null, expires_at: i }).execute()
         })
         acknowledged++
       }
     } catch (error) {
       console.log(JSON.stringify({ acknowledged, code: error.code, cause: error.cause?.code }))
-      const rows = await store.read(db => db.selectFrom('meta').select('value').execute())
+      const rows = await store.read(db => db.selectFrom('latchkey_meta').select('value').execute())
       console.log(rows.length)
     }
     process.exit()`
@@ -327,23 +324,23 @@ t.test('a write that the file system refuses (file size limit): store_unavailabl
   t.ok(outcome.acknowledged > 0)
   t.equal(readable, outcome.acknowledged, 'the process that met the limit goes on reading')
   const other = connectTo(t, file)
-  t.equal(other.prepare('select count(*) from meta').pluck().get(), outcome.acknowledged)
-  t.equal(other.prepare('select count(*) from rules').pluck().get(), outcome.acknowledged)
+  t.equal(other.prepare('select count(*) from latchkey_meta').pluck().get(), outcome.acknowledged)
+  t.equal(other.prepare('select count(*) from latchkey_rules').pluck().get(), outcome.acknowledged)
   t.equal(other.pragma('integrity_check', { simple: true }), 'ok')
 })
 
 t.test('a database that is corrupted while it is open: store_unavailable, and no crash', async t => {
   const file = databaseIn(t)
   const { store, connection } = await openCaptured(t, file)
-  await store.transaction(trx => trx.insertInto('rules').values(Array.from({ length: 2_000 }, (_, i) => ({ kind: 'token' as const, value: 'x'.repeat(200) + i, issued_before: null, expires_at: i }))).execute())
+  await store.transaction(trx => trx.insertInto('latchkey_rules').values(Array.from({ length: 2_000 }, (_, i) => ({ kind: 'token' as const, value: 'x'.repeat(200) + i, issued_before: null, expires_at: i }))).execute())
   connection.pragma('wal_checkpoint(TRUNCATE)')
   connection.pragma('shrink_memory')
   const { size } = statSync(file)
   const descriptor = openSync(file, 'r+')
   writeSync(descriptor, Buffer.alloc(size - 4096, 0xa5), 0, size - 4096, 4096)
   closeSync(descriptor)
-  await t.rejects(store.read(db => db.selectFrom('rules').selectAll().execute()), { ...UNAVAILABLE, cause: { code: /^SQLITE_(CORRUPT|NOTADB|IOERR)/ } })
-  await t.rejects(store.transaction(trx => trx.insertInto('meta').values({ name: 'a', value: 1 }).execute()), UNAVAILABLE)
+  await t.rejects(store.read(db => db.selectFrom('latchkey_rules').selectAll().execute()), { ...UNAVAILABLE, cause: { code: /^SQLITE_(CORRUPT|NOTADB|IOERR)/ } })
+  await t.rejects(store.transaction(trx => trx.insertInto('latchkey_meta').values({ name: 'a', value: 1 }).execute()), UNAVAILABLE)
   t.equal(connection.inTransaction, false)
 })
 
@@ -351,9 +348,9 @@ t.test('a statement that is kept prepared takes in what another process has chan
   const file = databaseIn(t)
   const store = await openStore(t, file)
   await write(store, 'a', 1)
-  const all = (): Promise<object[]> => store.read(db => db.selectFrom('meta').selectAll().execute())
+  const all = (): Promise<object[]> => store.read(db => db.selectFrom('latchkey_meta').selectAll().execute())
   t.same(await all(), [{ name: 'a', value: 1 }])
-  connectTo(t, file).exec('alter table meta add column more text default \'x\'')
+  connectTo(t, file).exec('alter table latchkey_meta add column more text default \'x\'')
   t.same(await all(), [{ name: 'a', value: 1, more: 'x' }])
 })
 
@@ -369,7 +366,7 @@ t.test('statements are prepared once, and more than are kept still run', async t
   t.equal(texts.filter(text => /insert/.test(text)).length, 1)
   for (let columns = 1; columns <= 300; columns++) {
     const list = Array.from({ length: columns }, (_, index) => `once ${index}`)
-    t.equal((await store.read(db => db.selectFrom('meta').selectAll().where('name', 'in', list).execute())).length, Math.min(columns, 3))
+    t.equal((await store.read(db => db.selectFrom('latchkey_meta').selectAll().where('name', 'in', list).execute())).length, Math.min(columns, 3))
   }
   texts.length = 0
   await write(store, 'once more')
@@ -381,7 +378,7 @@ t.test('rows are read as a stream', async t => {
   for (const name of ['a', 'b', 'c']) await write(store, name)
   const rows: string[] = []
   await store.read(async db => {
-    for await (const { name } of db.selectFrom('meta').selectAll().stream()) rows.push(name)
+    for await (const { name } of db.selectFrom('latchkey_meta').selectAll().stream()) rows.push(name)
   })
   t.same(rows, ['a', 'b', 'c'])
 })

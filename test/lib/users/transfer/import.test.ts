@@ -118,7 +118,7 @@ t.test('who is there stays as he is, unless update says otherwise; twice is once
   const world = await createWorld(t, { file })
   const [alice, bob] = [await world.addUser('alice'), await world.addUser('bob')]
   const grants = [await world.sessions.start(alice), await world.sessions.start(bob)]
-  const count = connectTo(t, file).prepare('select count(*) from events').pluck()
+  const count = connectTo(t, file).prepare('select count(*) from latchkey_events').pluck()
   const before = count.get()
   const rows = rowsOf(
     { username: 'ALICE', password: PASSWORD, scopes: ['admin', 'items:read'] },
