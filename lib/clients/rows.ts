@@ -56,7 +56,8 @@ export async function listClients (
 
 /** Throws `invalid_client` if the client was removed or got a new secret since it authenticated. */
 export async function assertCurrent (db: Queryable, { id, secretChangedAt }: Client): Promise<void> {
-  const row = await db.selectFrom('latchkey_clients').select('secret_changed_at').where('id', '=', id).executeTakeFirst()
+  const row = await db.selectFrom('latchkey_clients').select('secret_changed_at').where('id', '=', id)
+    .executeTakeFirst()
   if (row === undefined || toMoment(row.secret_changed_at) !== secretChangedAt) {
     throw new LatchkeyError('invalid_client')
   }

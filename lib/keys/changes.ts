@@ -127,6 +127,8 @@ export async function lengthenRetirement (trx: Transaction<Tables>, now: number)
   for (const { kid, retiresAt, expiresAt } of await readKeys(trx)) {
     if (retiresAt === null || expiresAt === null || retiresAt <= now) continue
     const needed = expiryOf(retiresAt, accessTokenTtl)
-    if (expiresAt < needed) await trx.updateTable('latchkey_keys').set({ expires_at: needed }).where('kid', '=', kid).execute()
+    if (expiresAt < needed) {
+      await trx.updateTable('latchkey_keys').set({ expires_at: needed }).where('kid', '=', kid).execute()
+    }
   }
 }

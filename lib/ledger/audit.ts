@@ -51,7 +51,8 @@ export function createAudit ({ store, clock, retention }: { store: Store, clock:
     async purge (limit) {
       const over = clock.now() - retention
       const { numDeletedRows } = await store.transaction(trx => trx.deleteFrom('latchkey_events')
-        .where('seq', 'in', trx.selectFrom('latchkey_events').select('seq').where('at', '<', over).orderBy('at').limit(limit))
+        .where('seq', 'in', trx.selectFrom('latchkey_events').select('seq')
+          .where('at', '<', over).orderBy('at').limit(limit))
         .executeTakeFirst())
       return numDeletedRows === BigInt(limit)
     }

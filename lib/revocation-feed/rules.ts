@@ -16,13 +16,15 @@ export type FeedRow = RuleRow
  * made until the rule is committed. So no rule appears later before one that was already read.
  */
 export function readRules (store: Store, position: number, limit: number): Promise<FeedRow[]> {
-  return store.read(db => db.selectFrom('latchkey_rules').select(['seq', 'kind', 'value', 'issued_before', 'expires_at'])
+  return store.read(db => db.selectFrom('latchkey_rules')
+    .select(['seq', 'kind', 'value', 'issued_before', 'expires_at'])
     .where('seq', '>', position).orderBy('seq').limit(limit).execute())
 }
 
 /** Returns the `seq` of the last rule, or 0 if there is none. */
 export async function readLastSeq (store: Store): Promise<number> {
-  const row = await store.read(db => db.selectFrom('latchkey_rules').select(eb => eb.fn.max('seq').as('seq')).executeTakeFirst())
+  const row = await store.read(db => db.selectFrom('latchkey_rules').select(eb => eb.fn.max('seq').as('seq'))
+    .executeTakeFirst())
   return row?.seq ?? 0
 }
 

@@ -99,7 +99,8 @@ export async function closeSessions (write: WriteStep, owner: Owner & { spare?: 
   const { trx, revoke, now, progress } = write
   const revokeAll = (): Promise<number> =>
     'userId' in owner ? revoke.user(owner.userId) : revoke.client(owner.clientId)
-  const unended = trx.selectFrom('latchkey_sessions').select(COLUMNS).where('ended_at', 'is', null).limit(ENDING_STEP + 1)
+  const unended = trx.selectFrom('latchkey_sessions').select(COLUMNS).where('ended_at', 'is', null)
+    .limit(ENDING_STEP + 1)
   const found = 'userId' in owner
     ? await unended.where('user_id', '=', owner.userId).execute()
     : await unended.where('client_id', '=', owner.clientId).execute()
@@ -132,7 +133,8 @@ async function coverAll (
 export async function endOtherSessions (
   { trx, revoke, now, progress }: WriteStep, { userId, keep }: { userId: string, keep: string | undefined }
 ): Promise<Step<number>> {
-  const unended = trx.selectFrom('latchkey_sessions').select(COLUMNS).where('user_id', '=', userId).where('ended_at', 'is', null)
+  const unended = trx.selectFrom('latchkey_sessions').select(COLUMNS).where('user_id', '=', userId)
+    .where('ended_at', 'is', null)
   const others = keep === undefined ? unended : unended.where('id', '!=', keep)
   const found = await others.limit(ENDING_STEP + 1).execute()
   const ended = found.slice(0, ENDING_STEP)

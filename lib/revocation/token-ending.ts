@@ -16,7 +16,8 @@ import type { Tables } from '../store/tables.js'
 const MAX_TOKEN_RULES = 1_000
 
 async function hasEnded (trx: Transaction<Tables>, sessionId: string): Promise<boolean> {
-  const session = await trx.selectFrom('latchkey_sessions').select('ended_at').where('id', '=', sessionId).executeTakeFirst()
+  const session = await trx.selectFrom('latchkey_sessions').select('ended_at').where('id', '=', sessionId)
+    .executeTakeFirst()
   return session !== undefined && session.ended_at !== null
 }
 

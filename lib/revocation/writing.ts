@@ -94,7 +94,8 @@ export function createRevoke ({ trx, now }: LedgerWrite, written: Rule[], times:
       for (const { value, issuedBefore } of await findEndedUsers(trx, time)) {
         if (isMoment(issuedBefore)) await write({ kind: 'user', issuedBefore, expiresAt: time }, [value])
       }
-      const disabled = await trx.selectFrom('latchkey_users').select('id').where('disabled_at', 'is not', null).execute()
+      const disabled = await trx.selectFrom('latchkey_users').select('id').where('disabled_at', 'is not', null)
+        .execute()
       await write({ kind: 'user', issuedBefore: now, expiresAt: time }, disabled.map(({ id }) => id))
     }
   }

@@ -15,7 +15,8 @@ import { toMoment } from '../store/columns.js'
 export async function makeRoom (write: WriteStep, userId: string, max: number): Promise<Step<undefined>> {
   const { trx, revoke, now, record, progress } = write
   const most = max - 1 + ENDING_STEP
-  const found = await trx.selectFrom('latchkey_sessions').select(['id', 'last_used_at', 'idle_expires_at', 'expires_at'])
+  const found = await trx.selectFrom('latchkey_sessions')
+    .select(['id', 'last_used_at', 'idle_expires_at', 'expires_at'])
     .where('user_id', '=', userId).where('ended_at', 'is', null).limit(most + 1).execute()
   const ended = found.length < max ? [] : found.slice(0, most).sort(byUse(now)).slice(max - 1)
   await markEnded(trx, now, ended)

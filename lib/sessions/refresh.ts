@@ -84,7 +84,9 @@ export function createRefresh (context: SessionContext, { prepare, toGrant }: Is
     if (!await rotateSession(trx, session, rotated)) return { refused: 'invalid' }
     // The session may have begun before status lists were switched on.
     const place = session.status_list === null ? await status?.give(trx, now) : undefined
-    if (place !== undefined) await trx.updateTable('latchkey_sessions').set(place).where('id', '=', session.id).execute()
+    if (place !== undefined) {
+      await trx.updateTable('latchkey_sessions').set(place).where('id', '=', session.id).execute()
+    }
     return { grant: toGrant({ session: { ...session, ...rotated, ...place }, user, prepared, issuedAt }) }
   }
 

@@ -104,13 +104,16 @@ export function createStatusReferences (
  * because a verifier, or a process of ours, may still hold the old status of a place that has become free.
  */
 export async function closeLists (trx: Transaction<Tables>, ids: readonly string[]): Promise<void> {
-  if (ids.length > 0) await trx.updateTable('latchkey_status_lists').set({ open: null }).where('id', 'in', ids).execute()
+  if (ids.length > 0) {
+    await trx.updateTable('latchkey_status_lists').set({ open: null }).where('id', 'in', ids).execute()
+  }
 }
 
 /** Deletes those lists that no session refers to any more. All tokens that referred to them are dead (section 13.1). */
 export async function purgeLists (trx: Transaction<Tables>, ids: readonly string[]): Promise<void> {
   for (const id of ids) {
-    const session = await trx.selectFrom('latchkey_sessions').select('id').where('status_list', '=', id).executeTakeFirst()
+    const session = await trx.selectFrom('latchkey_sessions').select('id').where('status_list', '=', id)
+      .executeTakeFirst()
     if (session === undefined) await trx.deleteFrom('latchkey_status_lists').where('id', '=', id).execute()
   }
 }

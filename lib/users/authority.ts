@@ -44,7 +44,8 @@ export async function readAuthority (db: Queryable, by: Principal): Promise<read
 async function readGranted (db: Queryable, { kind, id, sessionId }: Principal): Promise<string[]> {
   if (kind === 'anonymous') return []
   if (kind === 'client') {
-    const client = await db.selectFrom('latchkey_clients').select('scope').where('id', '=', String(id)).executeTakeFirst()
+    const client = await db.selectFrom('latchkey_clients').select('scope').where('id', '=', String(id))
+      .executeTakeFirst()
     if (client === undefined) throw new LatchkeyError('token_revoked')
     return parseScope(client.scope)
   }

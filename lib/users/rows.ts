@@ -58,5 +58,6 @@ export async function findRow (db: Queryable, id: string): Promise<Selectable<Us
 }
 
 export async function findRowByName (db: Queryable, username: string): Promise<Selectable<UsersTable> | undefined> {
-  return await db.selectFrom('latchkey_users').selectAll().where('username_key', '=', keyOf(username)).executeTakeFirst()
+  return await db.selectFrom('latchkey_users').selectAll().where('username_key', '=', keyOf(username))
+    .executeTakeFirst()
 }

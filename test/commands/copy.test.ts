@@ -69,7 +69,7 @@ t.test('from SQLite to PostgreSQL and back: tokens and sessions go on, the dead 
     {
       code: 0,
       stdout: new RegExp(
-        `^TABLE +ROWS +SHA-256\\nusers +2 +[0-9a-f]{64}\\nsessions +5 [\\s\\S]*\\nkeys +[23] [\\s\\S]*\\nCopied \\d+ rows from my auth\\.db to ${url}, read them back`
+        `^TABLE +ROWS +SHA-256\\nlatchkey_users +2 +[0-9a-f]{64}\\nlatchkey_sessions +5 [\\s\\S]*\\nlatchkey_keys +[23] [\\s\\S]*\\nCopied \\d+ rows from my auth\\.db to ${url}, read them back`
       ),
       stderr: /^latchkey: copying \d+ rows\nlatchkey: reading \d+ rows back and comparing them\n$/
     }

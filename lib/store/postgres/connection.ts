@@ -65,7 +65,8 @@ export interface ChangesRow extends ServerRow {
   number: number | null
 }
 
-export const CHANGES_QUERY = `select (select value from latchkey_meta where name = 'changes') as number, ${SERVER_COLUMNS}`
+export const CHANGES_QUERY =
+  `select (select value from latchkey_meta where name = 'changes') as number, ${SERVER_COLUMNS}`
 
 /** The first query on each new connection. */
 const GREETING = `select ${SERVER_COLUMNS},

@@ -1,5 +1,5 @@
-// The names of advisory locks are two numbers, and belong to the whole database. The app may take locks of its own there,
-// and each schema may hold another Latchkey, which must neither wait for this one nor take its place.
+// The name of an advisory lock is two numbers, and belongs to the whole database. The app may take locks of its own
+// there, and each schema may hold another Latchkey. It must not wait for this one.
 
 const SCHEMA = 'hashtext(current_schema())'
 

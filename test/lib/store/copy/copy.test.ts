@@ -8,7 +8,8 @@ import { openStore } from '../../support.js'
 
 t.test('every table of the database is copied, by its primary key, and every numbered one goes on numbering', async t => {
   const store = await openStore(t)
-  const tables = await store.read(db => db.introspection.getTables())
+  const tables = (await store.read(db => db.introspection.getTables()))
+    .filter(({ name }) => !name.startsWith('latchkey_migration'))
   t.same(Object.keys(PRIMARY_KEYS).sort(), tables.map(({ name }) => name).sort())
   for (const [table, key] of Object.entries(PRIMARY_KEYS)) {
     const { rows } = await store.read(db => (ON_POSTGRES

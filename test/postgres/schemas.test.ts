@@ -1,0 +1,161 @@
+import { randomUUID } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
+import pg from 'pg'
+import t from 'tap'
+import type { Test } from 'tap'
+import { openStore } from '../../lib/store/open.js'
+import type { Store } from '../../lib/store/store.js'
+import { bearer, build, logIn, postForm, SECRET } from '../helper.js'
+import { run } from '../commands/support.js'
+import type { Outcome } from '../commands/support.js'
+import { makeDatabase, until } from './nodes.js'
+
+// Latchkey in a schema of its own, with a role that may do little else.
+
+t.setTimeout(120_000)
+
+interface Place {
+  /** For the role, without a search_path in it. */
+  url: string
+  role: string
+  admin: pg.Client
+}
+
+async function connect (t: Test, url: string): Promise<pg.Client> {
+  const client = new pg.Client(url)
+  await client.connect()
+  t.teardown(() => client.end())
+  return client
+}
+
+/** Creates a role that owns each of these schemas, and may create nothing else. */
+async function createPlace (t: Test, schemas: string[]): Promise<Place> {
+  const database = await makeDatabase()
+  const admin = await connect(t, database)
+  const role = `app_${randomUUID().replaceAll('-', '')}`
+  await admin.query(`
+    create role ${role} login nosuperuser nocreatedb nocreaterole;
+    revoke create on schema public from public;
+    revoke create, temporary on database ${admin.database ?? ''} from public`)
+  for (const schema of schemas) await admin.query(`create schema "${schema}" authorization ${role}`)
+  t.teardown(async () => {
+    await admin.query(`drop owned by ${role} cascade; drop role ${role}`)
+  })
+  return { url: Object.assign(new URL(database), { username: role }).href, role, admin }
+}
+
+const withPath = (url: string, schema: string): string => `${url}?options=--search_path%3D${schema}`
+
+async function schemasOf (admin: pg.Client): Promise<string[]> {
+  const { rows } = await admin.query<{ schema: string }>(`
+    select distinct nspname as schema from pg_class join pg_namespace n on n.oid = relnamespace
+    where relname like 'latchkey%' order by 1`)
+  return rows.map(({ schema }) => schema)
+}
+
+async function open (t: Test, database: string): Promise<Store> {
+  const store = await openStore(database, { bound: 60_000, log () {} })
+  t.teardown(() => store.close())
+  return store
+}
+
+const RULE = { kind: 'token', value: 'a', issued_before: null, expires_at: 9e15 } as const
+
+t.test('a role that owns one schema runs everything, however its search_path is set', async t => {
+  for (const [how, path] of [
+    ['role', ''], ['-c', '?options=-c%20search_path%3Dapp'], ['--', '?options=--search_path%3Dapp']
+  ] as const) {
+    await t.test(how, async t => {
+      const { url, role, admin } = await createPlace(t, ['app'])
+      if (path === '') await admin.query(`alter role ${role} set search_path = app`)
+      const database = url + path
+      const { app } = await build(t, { database, secret: SECRET })
+      const { app: other } = await build(t, { database, secret: SECRET })
+      const { access_token: token } = await logIn(app)
+      await postForm(app, '/revoke', { token })
+      await until('the other node learns of the revocation', async () => {
+        const { statusCode } = await other.inject({ url: '/protected-route', headers: bearer(token) })
+        return statusCode === 401
+      })
+      t.match(await app.latchkey.keys.rotate({ immediately: true }), { outcome: 'rotated' })
+      await app.close()
+      await other.close()
+      t.same(await schemasOf(admin), ['app'])
+      const directory = t.testdir()
+      t.match(await run(directory, ['copy', '--from', database, '--to', 'copy.db']), { code: 0 })
+    })
+  }
+})
+
+t.test('the trigger announces what a session with another search_path writes', async t => {
+  const { url, admin } = await createPlace(t, ['My app', 'other'])
+  const store = await open(t, withPath(url, '%22My%5C%20app%22'))
+  t.same(await schemasOf(admin), ['My app'])
+  await store.poll()
+  t.equal(store.changed(), false)
+  const announced = new Promise<void>(resolve => { store.onChange(resolve) })
+  await admin.query(`set search_path = other;
+    insert into "My app".latchkey_rules (kind, value, expires_at) values ('token', 'x', 1)`)
+  await announced
+  t.equal(store.changed(), true)
+})
+
+t.test('two Latchkeys in two schemas share nothing, and neither waits for the other', async t => {
+  const { url, admin } = await createPlace(t, ['one', 'two'])
+  const [one, two] = [await open(t, withPath(url, 'one')), await open(t, withPath(url, 'two'))]
+  t.same(await schemasOf(admin), ['one', 'two'])
+  await one.transaction(async trx => {
+    await trx.insertInto('latchkey_rules').values(RULE).execute()
+    await two.transaction(other => other.insertInto('latchkey_meta').values({ name: 'two', value: 1 }).execute())
+  })
+  t.equal(await one.onOneNode(async () => await two.onOneNode(async () => 'both')), 'both')
+  t.same(await two.read(db => db.selectFrom('latchkey_rules').selectAll().execute()), [])
+  await until('the rule', async () => one.changed() === true)
+  await delay(100)
+  await two.poll()
+  t.equal(two.changed(), false, 'a rule of the other schema is no change')
+})
+
+t.test('two nodes in one schema still take turns', async t => {
+  const { url } = await createPlace(t, ['app'])
+  const [one, two] = [await open(t, withPath(url, 'app')), await open(t, withPath(url, 'app'))]
+  t.equal(await one.onOneNode(async () => await two.onOneNode(async () => 'both') ?? 'one'), 'one')
+  const order: string[] = []
+  await one.transaction(async () => {
+    const other = two.transaction(async () => { order.push('two') })
+    await delay(100)
+    order.push('one')
+    other.catch(() => {})
+  })
+  await until('both', async () => order.length === 2)
+  t.same(order, ['one', 'two'])
+})
+
+t.test('latchkey copy copies from one schema to another of the same database, and not to itself', async t => {
+  const { url, admin } = await createPlace(t, ['one', 'two', 'three'])
+  const { app } = await build(t, { database: withPath(url, 'one'), secret: SECRET })
+  await app.close()
+  const directory = t.testdir()
+  const copy = (to: string): Promise<Outcome> => run(
+    directory, ['copy', '--from', withPath(url, 'one'), '--to', withPath(url, to)]
+  )
+  t.match(await copy('two'), { code: 0 })
+  const { rows } = await admin.query(
+    'select (select count(*) from one.latchkey_users) = (select count(*) from two.latchkey_users) as same'
+  )
+  t.same(rows, [{ same: true }])
+  t.match(await copy('one'), { code: 2, stderr: /is the database of --from under another name/ })
+})
+
+t.test('a schema that does not exist, or that the role may not use, is an error that names the search_path', async t => {
+  const { url, role, admin } = await createPlace(t, [])
+  await admin.query('create schema forbidden')
+  for (const schema of ['missing', 'forbidden']) {
+    await t.rejects(open(t, withPath(url, schema)), {
+      message: new RegExp(`names postgres://${role}@.* the search_path \\(${schema}\\) names no schema that exists and ` +
+        'that the role may use; create the schema or correct the search_path')
+    })
+  }
+  await t.rejects(open(t, url), { message: /permission denied for schema public.*whose role may create tables/ })
+  t.same(await schemasOf(admin), [])
+})
