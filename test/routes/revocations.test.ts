@@ -345,7 +345,7 @@ t.test('while the store cannot be read a page is refused and a stream says nothi
   const silentFrom = receiver.received.length
   await delay(100)
   t.equal(receiver.received.length, silentFrom)
-  query(file, 'alter table gone rename to rules')
+  query(file, 'alter table gone rename to latchkey_rules')
   insertRules(file, 1, clock() + MINUTE, 'later')
   await receiver.until(hasRule('later-1'))
   await receiver.until(isState, silentFrom + 1)

@@ -138,7 +138,7 @@ t.test('a database that is set back beneath a node: what is revoked after that i
   }
   await hear()
   t.equal(two.revocations.size, 12_000)
-  queryPostgres(url, 'truncate rules restart identity', [])
+  queryPostgres(url, 'truncate latchkey_rules restart identity', [])
   queryPostgres(url, "update latchkey_meta set value = 0 where name = 'changes'", [])
   await hear()
   await revokeToken(one.revocations, 'after', Number.MAX_SAFE_INTEGER)
