@@ -3,6 +3,7 @@ import t from 'tap'
 import '../../postgres/nodes.test.js'
 import '../../postgres/purge.test.js'
 import '../../postgres/queries.test.js'
+import '../../postgres/schemas.test.js'
 import '../../postgres/store.test.js'
 
 // The timeout in a test file only covers that file.
