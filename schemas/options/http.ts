@@ -14,11 +14,11 @@ export const cookies = {
   cookies: Type.Optional(Type.Object({
     /**
      * Whether cookies are `Secure` and have the `__Host-` prefix. Set it to `false` only for development over plain
-     * http on a host other than localhost. Default true.
+     * http, on a host other than localhost or with Safari. Default true.
      */
     secure: Type.Optional(Type.Boolean({
       description: 'Whether cookies are `Secure` and have the `__Host-` prefix. Set it to `false` only for ' +
-        'development over plain http on a host other than localhost.',
+        'development over plain http, on a host other than localhost or with Safari.',
       default: true,
       env: 'LATCHKEY_COOKIES_SECURE',
       expects: 'true or false'
