@@ -155,5 +155,6 @@ export type * from './plugins/guards/public-routes.js'
 export type { LatchkeyOptions } from './schemas/options.js'
 export type { Actor, EventHook, EventType, SecurityEvent } from './schemas/events.js'
 export type { ClaimsHook, User, UserDirectory } from './schemas/host.js'
-// Only `export *` lets an app's declaration for this module extend the interface.
+// Only `export *` lets an app's declaration for this module extend the interfaces.
 export type * from './schemas/scopes.js'
+export type * from './schemas/user-ids.js'

@@ -55,7 +55,8 @@ export default fp(async function latchkeyAuthentication (app) {
     userOf,
     actorOf (request) {
       const user = userOf(request)
-      const actor = isClient(user) ? asClient(user.id, request.ip) : asUser(user.id, request.ip)
+      const { claims: { sub }, clientId } = user
+      const actor = isClient({ id: sub, clientId }) ? asClient(sub, request.ip) : asUser(sub, request.ip)
       return { ...actor, scopes: user.scopes, sessionId: user.sessionId }
     }
   })

@@ -3,6 +3,7 @@ import type { Static } from 'typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Issued } from '../lib/grants/grant-handler.js'
 import { formatScope } from '../lib/identity/scopes.js'
+import { textOf } from '../lib/identity/user-ids.js'
 import type { Grant } from '../lib/sessions/issued.js'
 import type { Sender } from '../lib/sessions/login.js'
 import type { LoginResponse, TokenResponse } from '../schemas/tokens.js'
@@ -67,7 +68,11 @@ export default fp(async function latchkeyIssuing (app) {
         refreshTtl: Math.max(0, Math.floor((grant.refreshExpiresAt - clock.now()) / 1000))
       })
       const { id, username, scopes } = grant.user
-      return { user: { id, username, scopes: [...scopes] }, scope: formatScope(grant.scopes), expires_in: accessTtl }
+      return {
+        user: { id: textOf(id), username, scopes: [...scopes] },
+        scope: formatScope(grant.scopes),
+        expires_in: accessTtl
+      }
     }
   })
 }, { name: 'latchkey-issuing', fastify: '5.x', dependencies: ['latchkey-tokens', 'latchkey-cookies'] })

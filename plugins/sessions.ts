@@ -24,7 +24,7 @@ declare module 'fastify' {
 
 /** The sessions, their refresh tokens, and the login that begins them. */
 export default fp(async function latchkeySessions (app) {
-  const { claims, maxSessions, sessionTtl, refreshIdleTtl, refreshGrace } = app[kSettings]
+  const { claims, userIds, maxSessions, sessionTtl, refreshIdleTtl, refreshGrace } = app[kSettings]
   const clock = app[kClock]
   const follower = app[kFollower]
   const users = app[kUsers]
@@ -38,6 +38,7 @@ export default fp(async function latchkeySessions (app) {
     users,
     builtInUsers,
     claims,
+    userIds,
     refreshKeys: app[kRefreshKeys],
     status: app[kStatusReferences],
     maxSessions,

@@ -24,7 +24,7 @@ declare module 'fastify' {
 
 /** Uses the host's own accounts if it has given any, otherwise the built-in table. */
 export default fp(async function latchkeyUsers (app) {
-  const { users, catalogue, passwordMinLength } = app[kSettings]
+  const { users, userIds, catalogue, passwordMinLength } = app[kSettings]
   const builtIn = users === undefined
     ? createUsers({
       store: app[kStore],
@@ -38,7 +38,10 @@ export default fp(async function latchkeyUsers (app) {
     })
     : undefined
   app.decorate(kBuiltInUsers, builtIn)
-  app.decorate(kUsers, users === undefined ? builtIn as Users : encloseDirectory(users))
+  app.decorate(
+    kUsers,
+    users === undefined ? builtIn as Users : encloseDirectory(users, { userIds, catalogue, log: app.log })
+  )
 }, {
   name: 'latchkey-users',
   fastify: '5.x',

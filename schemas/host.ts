@@ -1,7 +1,12 @@
+import type { UserId } from './user-ids.js'
+
 /** An account, as sessions and tokens see it. */
 export interface User {
-  /** Becomes the claim `sub`. It must never change, and never be reused for another account. */
-  id: string
+  /**
+   * Becomes the claim `sub`, as text. It must never change, and never be reused for another account. With the option
+   * `userIds: 'integer'` it is a safe integer from 0.
+   */
+  id: UserId
   username: string
   /** All granted scopes. A login can ask for fewer. */
   scopes: readonly string[]
@@ -22,7 +27,7 @@ export interface UserDirectory {
    * Returns the user with this id as it is now, or null if there is none. It is called at each refresh and for
    * `/users/me`.
    */
-  find (id: string): Promise<User | null>
+  find (id: UserId): Promise<User | null>
 }
 
 /** Adds the host's claims to an access token (option `claims`). It is called at each login and refresh. */

@@ -8,6 +8,7 @@ import { passwords } from './options/passwords.js'
 import { storage } from './options/storage.js'
 import { tokens } from './options/tokens.js'
 import type { ScopeCatalogue } from './scopes.js'
+import type { UserIdsOption } from './user-ids.js'
 
 // One schema gives the type, the check at boot, the environment variables and the tables in docs/reference. `env` is
 // the variable that sets the option in the service. `expects` names the legal values in words, for the error and
@@ -42,10 +43,11 @@ export const Options: Type.TObject<Properties> = Type.Object({
   ...hooks
 }, { additionalProperties: false })
 
+// What an app can declare is written out, because a type inferred from the schema is fixed when this package is
+// compiled, before an app declares its scopes and its ids.
+
 /** The options of the plugin. */
-export interface LatchkeyOptions extends Omit<Static<typeof Options>, 'scopes'> {
-  // Written out, because a type inferred from the schema is fixed when this package is compiled, before an app declares
-  // its scopes.
+export interface LatchkeyOptions extends Omit<Static<typeof Options>, 'scopes' | 'userIds'>, UserIdsOption {
   /** Your own scopes, each with a description, in addition to the built-in ones. Default none. */
   scopes?: ScopeCatalogue
 }

@@ -2,8 +2,11 @@ import { Type } from 'typebox'
 import type { Static } from 'typebox'
 import { SCOPE_PATTERN } from './common.js'
 import { DURATION_PATTERN, Options } from './options.js'
+import type { UserIdsOption } from './user-ids.js'
 
 // One schema gives the type, the check and the table in docs/reference, as in `schemas/options.ts`.
+
+const { cookies, decorators, trustedOrigins, userIds } = Options.properties
 
 /** Receives log messages. The `log` of a Fastify app has this type. */
 export interface VerifierLog {
@@ -91,6 +94,7 @@ export const VerifierOptions = Type.Object({
     additionalProperties: false,
     expects: 'names in printable ASCII without spaces, double quotes or backslashes, each with a description'
   })),
+  userIds,
   /**
    * Receives a message when tokens start or stop being accepted, with the reason. The plugin uses the log of the app.
    */
@@ -126,9 +130,7 @@ export const VerifierOptions = Type.Object({
   }))
 }, { additionalProperties: false })
 
-export type VerifierOptions = Static<typeof VerifierOptions>
-
-const { cookies, decorators, trustedOrigins } = Options.properties
+export interface VerifierOptions extends Omit<Static<typeof VerifierOptions>, 'userIds'>, UserIdsOption {}
 
 /** What `app.register(verifier, options)` takes: the same options, and those for cookies and decorators. */
 export const VerifierPluginOptions = Type.Object(
@@ -136,4 +138,4 @@ export const VerifierPluginOptions = Type.Object(
   { additionalProperties: false }
 )
 
-export type VerifierPluginOptions = Static<typeof VerifierPluginOptions>
+export interface VerifierPluginOptions extends Omit<Static<typeof VerifierPluginOptions>, 'userIds'>, UserIdsOption {}

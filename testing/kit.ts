@@ -1,6 +1,6 @@
-import { randomBytes, randomUUID } from 'node:crypto'
+import { randomBytes, randomInt, randomUUID } from 'node:crypto'
 import type { InjectOptions, LightMyRequestResponse } from 'fastify'
-import type { Latchkey, Scope, User } from '../app.js'
+import type { Latchkey, Scope, User, UserId } from '../app.js'
 import { assertKnownScopes, formatScope, parseScope } from '../lib/identity/scopes.js'
 import type { Users } from '../lib/users/users.js'
 
@@ -55,7 +55,8 @@ export function withTestKit<App extends TestableApp> (app: App): App & TestKit {
 
   async function addUserWith (users: Users | undefined, scopes: string[]): Promise<User> {
     const username = `test-${randomUUID()}`
-    if (users === undefined) return { id: username, username, scopes }
+    // An id for `userIds` of either kind, higher than those that a table gives.
+    if (users === undefined) return { id: `${randomInt(2 ** 47, 2 ** 48 - 1)}` as UserId, username, scopes }
     return await users.add({ username, password: randomBytes(32).toString('base64url'), scopes })
   }
 

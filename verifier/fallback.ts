@@ -1,5 +1,6 @@
 import type { AuthenticatedUser } from '../lib/identity/access-token.js'
 import { LatchkeyError } from '../lib/errors.js'
+import type { UserIdKind } from '../lib/identity/user-ids.js'
 import type { Revocations } from '../lib/revocation/revocations.js'
 import type { Clock } from '../lib/time/clock.js'
 import { createTokenVerification } from '../lib/tokens/verification.js'
@@ -19,6 +20,7 @@ export function createFallback ({ introspection, reporter, ...sources }: {
   clock: Clock
   ledger: TimeReader
   revocations: Pick<Revocations, 'isRevoked' | 'additions'>
+  userIds: UserIdKind
   introspection: Introspection
   reporter: Reporter
 }): Fallback {

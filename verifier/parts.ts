@@ -53,7 +53,7 @@ interface Hooks {
 
 /** Creates the parts of a verifier and connects them. None of them starts to work yet. */
 export function createParts (settings: VerifierSettings, { closed, onProgress }: Hooks): Parts {
-  const { issuer, credentials, revocationBound: bound, time } = settings
+  const { issuer, credentials, revocationBound: bound, userIds, time } = settings
   const requests = createRequests(settings.fetch)
   const discovery = createDiscovery(issuer, requests)
   const clock = createClock(time.wall, time.stopwatch)
@@ -72,7 +72,8 @@ export function createParts (settings: VerifierSettings, { closed, onProgress }:
     clock,
     follower: { refresh: status.assertKnown },
     ledger,
-    revocations
+    revocations,
+    userIds
   })
   const base = { requests, discovery, keys, freshness, status, reporter, verification }
   if (!hasFeed) return base
@@ -95,7 +96,7 @@ export function createParts (settings: VerifierSettings, { closed, onProgress }:
     onFailure: reporter.failed
   })
   const fallback =
-    introspection && createFallback({ keys: keys.all, clock, ledger, revocations, introspection, reporter })
+    introspection && createFallback({ keys: keys.all, clock, ledger, revocations, userIds, introspection, reporter })
   return { ...base, client, feed, fallback }
 }
 

@@ -2,6 +2,7 @@ import { createOptionCheck } from '../lib/options/check.js'
 import { toMilliseconds } from '../lib/options/durations.js'
 import { VerifierOptions } from '../schemas/verifier-options.js'
 import type { VerifierLog } from '../schemas/verifier-options.js'
+import type { UserIdKind } from '../lib/identity/user-ids.js'
 import type { Stopwatches } from '../lib/time/elapsed-time.js'
 
 /** The id and secret of the verifier's machine client. */
@@ -20,6 +21,7 @@ export interface VerifierSettings {
   whenStale: 'refuse' | 'introspect'
   /** Undefined if the scopes of the service apply. */
   scopes: Readonly<Record<string, string>> | undefined
+  userIds: UserIdKind
   log: VerifierLog
   fetch: typeof globalThis.fetch
   time: Stopwatches
@@ -29,7 +31,7 @@ export interface VerifierSettings {
 const SHORTEST_BOUND = 500
 
 const checkOptions = createOptionCheck<
-  VerifierOptions & Required<Pick<VerifierOptions, 'revocations' | 'revocationBound' | 'whenStale'>>
+  VerifierOptions & Required<Pick<VerifierOptions, 'revocations' | 'revocationBound' | 'whenStale' | 'userIds'>>
 >(VerifierOptions)
 
 const SILENCE: VerifierLog = { info () {}, warn () {} }
@@ -73,6 +75,7 @@ export function readVerifierOptions (given: unknown): VerifierSettings {
     revocationBound,
     whenStale,
     scopes,
+    userIds: options.userIds,
     log,
     fetch: options.fetch ?? globalThis.fetch,
     time: { wall: options.now ?? Date.now, stopwatch: options.stopwatch ?? options.now ?? (() => performance.now()) }

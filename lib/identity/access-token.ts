@@ -1,3 +1,5 @@
+import type { UserId } from '../../schemas/user-ids.js'
+
 /**
  * The claims of an access token: those of RFC 9068 section 2.2, `sid` of OpenID Connect Front-Channel Logout, and the
  * host's own. `foreign-tokens.ts` converts the claims of an older system's token to this form.
@@ -20,8 +22,11 @@ export interface AccessTokenClaims {
 
 /** The sender of a request, as its access token describes them. Reading it needs no query. The object is frozen. */
 export interface AuthenticatedUser {
-  /** `sub`. */
-  readonly id: string
+  /**
+   * `sub`. With the option `userIds: 'integer'` it is the integer. In a machine client's own token it is the id of the
+   * client, which is always text.
+   */
+  readonly id: UserId
   readonly scopes: readonly string[]
   /** `sid`. Undefined for a machine client's own token and for an older system's, which belong to no session. */
   readonly sessionId: string | undefined

@@ -3,6 +3,7 @@ import type { LatchkeyOptions } from '../../schemas/options.js'
 import type { Algorithm } from '../../schemas/algorithms.js'
 import type { EventHook } from '../../schemas/events.js'
 import type { ClaimsHook, UserDirectory } from '../../schemas/host.js'
+import type { UserIdKind } from '../identity/user-ids.js'
 import { isRange } from '../identity/network.js'
 import { findPublicForm } from '../identity/key-forms.js'
 import { createOptionCheck, show } from './check.js'
@@ -50,6 +51,7 @@ export interface Settings {
   prefix: string
   docs: boolean
   users: UserDirectory | undefined
+  userIds: UserIdKind
   claims: ClaimsHook | undefined
   onEvent: EventHook | undefined
   /** Undefined: the app gets no decorators. */
@@ -129,6 +131,7 @@ export function readOptions (given: unknown): Settings {
     prefix: options.prefix,
     docs: options.docs,
     users: options.users,
+    userIds: options.userIds,
     claims: options.claims,
     onEvent: options.onEvent,
     decorators: readDecorators(options.decorators),
@@ -140,6 +143,12 @@ export function readOptions (given: unknown): Settings {
     throw new TypeError(
       'Latchkey: the option accessTokenTtl (LATCHKEY_ACCESS_TOKEN_TTL) must be at least 1s, because tokens carry ' +
         'times in whole seconds'
+    )
+  }
+  if (settings.userIds === 'integer' && settings.users === undefined) {
+    throw new TypeError(
+      "Latchkey: the option userIds is 'integer', but the ids of the built-in accounts are text: set the option " +
+        'users too, or leave out userIds'
     )
   }
   if (settings.revocationBound < SHORTEST_BOUND || settings.revocationBound > LONGEST_BOUND) {

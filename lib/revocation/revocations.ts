@@ -1,5 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import type { Actor } from '../../schemas/events.js'
+import type { UserId } from '../../schemas/user-ids.js'
+import { textOf } from '../identity/user-ids.js'
 import { HOST } from '../ledger/events.js'
 import type { Ledger } from '../ledger/ledger.js'
 import type { Follower } from '../store/change-follower.js'
@@ -42,7 +44,7 @@ export interface Revocations {
   /** Whether there is a rule for exactly this token, durable and in force here. */
   isTokenRevoked (tokenId: string): boolean
   /** Ends all access tokens that this user holds now. The sessions go on, and get new ones when they refresh. */
-  revokeUser (userId: string, by?: Actor): Promise<void>
+  revokeUser (userId: UserId, by?: Actor): Promise<void>
   /**
    * Deletes up to one step of rules that can no longer matter, in the store and in the index. Returns whether there may
    * be more.
@@ -126,7 +128,8 @@ export async function openRevocations ({ accessTokenTtl, log, ...sources }: Sour
     isRevoked: index.isRevoked,
     additions: index.additions,
     isTokenRevoked: isDurable,
-    revokeUser: (userId, by = HOST) => write(async ({ revoke, record }) => {
+    revokeUser: (user, by = HOST) => write(async ({ revoke, record }) => {
+      const userId = textOf(user)
       await revoke.user(userId)
       await record({ type: 'tokens_revoked', actor: by, subject: userId })
     }),

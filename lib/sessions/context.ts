@@ -1,5 +1,6 @@
 import type { ClaimsHook, UserDirectory } from '../../schemas/host.js'
 import { LatchkeyError } from '../errors.js'
+import type { UserIdKind } from '../identity/user-ids.js'
 import type { Ledger } from '../ledger/ledger.js'
 import type { Revocations } from '../revocation/revocations.js'
 import type { StatusReferences } from '../status-lists/references.js'
@@ -19,6 +20,8 @@ export interface SessionContext {
   /** The built-in users. Undefined if `users` is the host's directory, which no transaction can read. */
   builtInUsers: Users | undefined
   claims: ClaimsHook | undefined
+  /** What the ids are in the app. In this folder they are text. */
+  userIds: UserIdKind
   /** The first key makes refresh tokens. Tokens of all keys are accepted. */
   refreshKeys: readonly [Buffer, ...Buffer[]]
   /** Undefined if the tokens refer to no status list. */

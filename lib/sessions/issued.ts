@@ -1,5 +1,7 @@
 import type { ClaimsHook, User } from '../../schemas/host.js'
 import { LatchkeyError } from '../errors.js'
+import { toHostUser } from '../identity/user-ids.js'
+import type { UserIdKind } from '../identity/user-ids.js'
 import { formatRefreshToken } from './refresh-token.js'
 import { narrowScope } from '../identity/scopes.js'
 import type { SessionRow } from './rows.js'
@@ -8,6 +10,7 @@ import type { AccessGrant } from '../tokens/tokens.js'
 
 /** What a login or a refresh issues: the content of an access token, and the session's refresh token. */
 export interface Grant extends AccessGrant {
+  /** With the id that the app knows. */
   user: User
   sessionId: string
   refreshToken: string
@@ -51,8 +54,9 @@ export interface Issuing {
  * @param status - undefined if the tokens refer to no status list.
  */
 export function createIssuing (
-  { claims, refreshKeys, status }: {
+  { claims, userIds, refreshKeys, status }: {
     claims: ClaimsHook | undefined
+    userIds: UserIdKind
     refreshKeys: readonly [Buffer, ...Buffer[]]
     status: StatusReferences | undefined
   }
@@ -61,7 +65,7 @@ export function createIssuing (
     async prepare (user, granted, scope) {
       const scopes = narrowScope(granted, scope)
       try {
-        const added = await claims?.(user, scopes) ?? {}
+        const added = await claims?.(toHostUser(user, userIds), scopes) ?? {}
         const length = JSON.stringify(added).length
         if (length > MAX_CLAIMS_LENGTH) {
           throw new RangeError(
@@ -77,7 +81,7 @@ export function createIssuing (
 
     toGrant ({ session, user, prepared: { scopes, claims }, issuedAt }) {
       return {
-        user,
+        user: toHostUser(user, userIds),
         sessionId: session.id,
         clientId: session.client_id,
         scopes,

@@ -36,7 +36,8 @@ export interface Logout {
 export function createLogout ({ sessions, tokens }: { sessions: Sessions, tokens: Pick<Tokens, 'verify'> }): Logout {
   async function identify (accessToken: string): Promise<HeldSession | undefined> {
     try {
-      const { id: userId, sessionId, clientId, claims } = await tokens.verify(accessToken)
+      const { sessionId, clientId, claims } = await tokens.verify(accessToken)
+      const { sub: userId } = claims
       if (isClient({ id: userId, clientId })) throw new LatchkeyError('user_required')
       if (sessionId === undefined) return { userId, sessionId, live: true, claims }
       return { userId, sessionId, live: true }

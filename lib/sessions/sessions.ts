@@ -1,4 +1,5 @@
 import type { Actor } from '../../schemas/events.js'
+import type { UserId } from '../../schemas/user-ids.js'
 import type { AccessTokenClaims } from '../identity/access-token.js'
 import { findChangeable, isLimited } from '../users/authority.js'
 import type { Principal } from '../users/authority.js'
@@ -7,6 +8,7 @@ import { HOST } from '../ledger/events.js'
 import type { NewEvent } from '../ledger/events.js'
 import { createIssuing } from './issued.js'
 import { assertMayGrant } from '../identity/scopes.js'
+import { textOf } from '../identity/user-ids.js'
 import { closeSessions, endOtherSessions, endSession, inSteps } from '../revocation/session-ending.js'
 import type { SessionContext } from './context.js'
 import { listSessions } from './list.js'
@@ -51,6 +53,7 @@ export interface Sessions {
    */
   identify (refreshToken: string): Promise<{
     sessionId: string
+    /** As text, as in `sub`. */
     userId: string
     clientId: string
     live: boolean
@@ -65,22 +68,22 @@ export interface Sessions {
    * Returns the user's live sessions, most recently used first, at most 500.
    * @param currentId - a session that must be among them, even if there are more. Default: none.
    */
-  list (userId: string, currentId?: string): Promise<Session[]>
+  list (userId: UserId, currentId?: string): Promise<Session[]>
   /**
    * Ends one session of the user. Returns whether it was live. Its refresh and access tokens are dead when the promise
    * resolves.
    */
-  end (userId: string, sessionId: string, by?: Actor): Promise<boolean>
+  end (userId: UserId, sessionId: string, by?: Actor): Promise<boolean>
   /**
    * Ends every session of the user except `sessionId`. Pass undefined if the caller's token belongs to no session: then
    * all sessions end. Returns how many were live.
    */
-  endOthers (userId: string, sessionId: string | undefined, by?: Actor): Promise<number>
+  endOthers (userId: UserId, sessionId: string | undefined, by?: Actor): Promise<number>
   /**
    * Ends every session and every access token of the user. Returns how many sessions were live. Throws
    * `insufficient_scope` or `not_found` if `by` is another user or a client and may not change that user.
    */
-  endAll (userId: string, by?: Principal): Promise<number>
+  endAll (userId: UserId, by?: Principal): Promise<number>
   /**
    * Deletes up to `limit` sessions that have been over, with their access tokens, for more than a day. Returns whether
    * there may be more.
@@ -95,8 +98,8 @@ function endedEvents (userId: string, sessions: number, by: Actor): NewEvent[] {
 
 /** Creates the sessions. */
 export function createSessions (context: SessionContext): Sessions {
-  const { store, clock, ledger, revocations, users, builtInUsers, claims, refreshKeys, status } = context
-  const issuing = createIssuing({ claims, refreshKeys, status })
+  const { store, clock, ledger, revocations, users, builtInUsers, refreshKeys } = context
+  const issuing = createIssuing(context)
 
   /** Reads the host's account before the transaction, because a transaction must not wait for the host's code. */
   async function assertMayEnd (userId: string, by: Principal): Promise<void> {
@@ -126,9 +129,10 @@ export function createSessions (context: SessionContext): Sessions {
 
     endToken: createTokenEnding({ clock, ledger, revocations }),
 
-    list: (userId, currentId) => store.read(db => listSessions(db, { userId, currentId }, clock.now())),
+    list: (user, currentId) => store.read(db => listSessions(db, { userId: textOf(user), currentId }, clock.now())),
 
-    async end (userId, sessionId, by = HOST) {
+    async end (user, sessionId, by = HOST) {
+      const userId = textOf(user)
       return await revocations.write(async write => {
         const wasLive = await endSession(write, { userId, sessionId }) === true
         if (wasLive) await write.record({ type: 'session_ended', actor: by, subject: userId, sessionId })
@@ -136,7 +140,8 @@ export function createSessions (context: SessionContext): Sessions {
       })
     },
 
-    async endOthers (userId, sessionId, by = HOST) {
+    async endOthers (user, sessionId, by = HOST) {
+      const userId = textOf(user)
       return await inSteps(revocations, async write => {
         const step = await endOtherSessions(write, { userId, keep: sessionId })
         if ('result' in step) await write.record(...endedEvents(userId, step.result, by))
@@ -144,7 +149,8 @@ export function createSessions (context: SessionContext): Sessions {
       })
     },
 
-    async endAll (userId, by = HOST) {
+    async endAll (user, by = HOST) {
+      const userId = textOf(user)
       const isAdministration = isLimited(by) && !(by.kind === 'user' && by.id === userId)
       if (isAdministration && builtInUsers === undefined) await assertMayEnd(userId, by)
       return await inSteps(revocations, async write => {

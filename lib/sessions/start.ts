@@ -4,6 +4,7 @@ import type { Client } from '../clients/clients.js'
 import { LatchkeyError } from '../errors.js'
 import { FIRST_PARTY } from '../identity/client-ids.js'
 import { formatScope } from '../identity/scopes.js'
+import { textOf } from '../identity/user-ids.js'
 import { asUser } from '../ledger/events.js'
 import { inSteps } from '../revocation/session-ending.js'
 import type { Place, Settle } from '../throttle/throttle.js'
@@ -32,7 +33,9 @@ export type Start =
 /** Creates `Sessions.start`. */
 export function createStart (context: SessionContext, { prepare, toGrant }: Issuing): Start {
   const { clock, revocations, builtInUsers, status, maxSessions, sessionTtl, refreshIdleTtl } = context
-  return async function start (user, { client, askedAt = clock.now(), scope, userAgent, address, place, settle } = {}) {
+  return async function start (given, request = {}) {
+    const { client, askedAt = clock.now(), scope, userAgent, address, place, settle } = request
+    const user = { ...given, id: textOf(given.id) }
     const clientId = client?.id ?? FIRST_PARTY
     const granted = client === undefined ? user.scopes : user.scopes.filter(name => client.scopes.includes(name))
     const prepared = await prepare(user, granted, scope)

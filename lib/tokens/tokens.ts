@@ -3,6 +3,8 @@ import { RESERVED_CLAIMS } from '../identity/access-token.js'
 import type { Clock } from '../time/clock.js'
 import { verifyForeign } from './foreign-tokens.js'
 import { createId } from '../identity/ids.js'
+import { textOf } from '../identity/user-ids.js'
+import type { UserIdKind } from '../identity/user-ids.js'
 import type { Keyring } from '../keys/keyring.js'
 import type { PublicJwk } from '../keys/material.js'
 import type { Revocations } from '../revocation/revocations.js'
@@ -45,7 +47,7 @@ export interface Tokens extends Pick<TokenVerification, 'verify' | 'decode'> {
  * @param catalogue - the known scopes.
  */
 export function createTokens ({
-  keyring, issuer, audience, catalogue, accessTokenTtl, clock, follower, ledger, revocations
+  keyring, issuer, audience, catalogue, accessTokenTtl, clock, follower, ledger, revocations, userIds
 }: {
   keyring: Keyring
   issuer: string
@@ -56,6 +58,7 @@ export function createTokens ({
   follower: StateFollower
   ledger: TimeReader
   revocations: Pick<Revocations, 'isRevoked' | 'additions'>
+  userIds?: UserIdKind
 }): Tokens {
   const { verify, decode, refresh } = createTokenVerification({
     keys: keyring,
@@ -63,6 +66,7 @@ export function createTokens ({
     follower,
     ledger,
     revocations,
+    userIds,
     checkOther: (token, header, now) => verifyForeign(token, header, { keyring, audience, catalogue, now })
   })
   const aud = audience.length === 1 ? audience[0] as string : [...audience]
@@ -78,7 +82,7 @@ export function createTokens ({
           Object.entries(grant.claims).filter(([claim]) => !(RESERVED_CLAIMS as readonly string[]).includes(claim))
         ),
         iss: issuer,
-        sub: grant.user.id,
+        sub: textOf(grant.user.id),
         aud,
         client_id: grant.clientId,
         exp: iat + ttlSeconds,

@@ -1,5 +1,7 @@
 import type { AccessTokenClaims, AuthenticatedUser } from '../identity/access-token.js'
 import { isClient } from '../identity/client-ids.js'
+import { toUserId } from '../identity/user-ids.js'
+import type { UserIdKind } from '../identity/user-ids.js'
 import type { Clock } from '../time/clock.js'
 import { LatchkeyError } from '../errors.js'
 import { timeOfId } from '../identity/ids.js'
@@ -94,14 +96,18 @@ type Doubt = () => Promise<void>
 /**
  * Creates the verification of access tokens. A cache remembers which tokens have been verified. The times and the
  * revocations are checked with each call.
+ * @param userIds - a token of a user whose id is not of this kind is invalid. Default: text.
  * @param checkOther - verifies tokens that are not of our own profile. Default: there are none.
  */
-export function createTokenVerification ({ keys, clock, follower, ledger, revocations, checkOther }: {
+export function createTokenVerification ({
+  keys, clock, follower, ledger, revocations, userIds = 'text', checkOther
+}: {
   keys: VerificationKeys
   clock: Clock
   follower: StateFollower
   ledger: TimeReader
   revocations: Pick<Revocations, 'isRevoked' | 'additions'>
+  userIds?: UserIdKind
   checkOther?: (token: string, header: TokenHeader, now: number) => CheckedToken | undefined
 }): TokenVerification {
   const verified = createTokenCache<VerifiedToken>(CACHE_HALF)
@@ -131,7 +137,7 @@ export function createTokenVerification ({ keys, clock, follower, ledger, revoca
     if (claims.nbf !== undefined && typeof claims.nbf !== 'number') throw new LatchkeyError('invalid_token')
     // Its signature is good, so it may come from a node whose clock is ahead of ours. That node has stored its time.
     if (Math.max(claims.iat, claims.nbf ?? 0) > now / 1000 + CLOCK_TOLERANCE) return ledger.readTime
-    const result = toVerifiedToken(claims, keyExpiresAt)
+    const result = toVerifiedToken(claims, keyExpiresAt, userIds)
     if (now < result.diesAt) verified.set(token, result)
     return result
   }
@@ -231,14 +237,17 @@ function hasClaimTypes (payload: unknown): payload is AccessTokenClaims {
     Number.isSafeInteger(claims.exp) && Number.isSafeInteger(claims.iat)
 }
 
-function toVerifiedToken (claims: AccessTokenClaims, keyExpiresAt: number): VerifiedToken {
+function toVerifiedToken (claims: AccessTokenClaims, keyExpiresAt: number, userIds: UserIdKind): VerifiedToken {
   // The claims are shared by every request that carries this token.
   freezeDeeply(claims)
   const { sub, scope, sid, jti, client_id: clientId, iat, exp } = claims
+  // The id of a machine client is text in every app.
+  const id = isClient({ id: sub, clientId }) ? sub : toUserId(sub, userIds)
+  if (id === undefined) throw new LatchkeyError('invalid_token')
   const named = timeOfId(jti)
   return {
     user: Object.freeze({
-      id: sub,
+      id,
       scopes: Object.freeze(parseScope(scope)),
       sessionId: sid,
       tokenId: jti,

@@ -40,7 +40,7 @@ const revocationRoutes: FastifyPluginAsyncTypebox = async function revocationRou
       }
       const after = headers['last-event-id']
       const token = cookies.readAccessToken(request)
-      sendEvents(reply, onEnd => feed.open({ after, arrivedAt, token, owner: userOf(request).id, onEnd }))
+      sendEvents(reply, onEnd => feed.open({ after, arrivedAt, token, owner: userOf(request).claims.sub, onEnd }))
       return reply
     }
 

@@ -24,7 +24,7 @@ const me: FastifyPluginAsyncTypebox = async function me (app) {
     },
     preHandler: requireUser
   }, async (request) => {
-    const user = await users.find(userOf(request).id)
+    const user = await users.find(userOf(request).claims.sub)
     if (user === null) throw new LatchkeyError('invalid_token')
     const { id, username, scopes } = user
     return { id, username, scopes: [...scopes] }

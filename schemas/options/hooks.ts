@@ -15,6 +15,16 @@ export const hooks = {
     expects: 'an object with the functions authenticate and find'
   })),
   /**
+   * The type of the ids of your own accounts, and of `request.user.id`: `text`, or `integer` for safe integers from 0.
+   * Tokens, events and responses have them as text. Default `text`.
+   */
+  userIds: Type.Optional(Type.Enum(['text', 'integer'], {
+    description: 'The type of the ids of your own accounts, and of `request.user.id`: `text`, or `integer` for safe ' +
+      'integers from 0. Tokens, events and responses have them as text.',
+    default: 'text',
+    expects: "'text' or 'integer'"
+  })),
+  /**
    * A function `(user, scopes) => claims` that adds your own claims to access tokens. It cannot replace reserved
    * claims. Add no personal data: anyone who holds a token can read it.
    */

@@ -221,6 +221,15 @@ t.test('a consumer that decorates authenticate and declares request.user itself 
   for (const diagnostic of diagnostics) t.match(diagnostic, /\/fastify\/types\/.*error TS2430: .*incorrectly extends/)
 })
 
+t.test('a consumer that declares integer ids gets numbers, and cannot forget the option', async t => {
+  t.same(compile('integer-ids.ts'), [], 'also without skipLibCheck')
+  const { code, output } = await node('out/integer-ids.js', [], consumer)
+  t.equal(code, 0, output)
+  t.same(JSON.parse(output), {
+    me: { id: 5, username: 'ada', scopes: ['admin'] }, ended: { ended: 1, twice: 10 }, after: 401, unused: 5
+  })
+})
+
 t.test('a consumer of the verifier compiles, beside the full plugin too, and runs', async t => {
   for (const bundler of [true, false]) {
     t.same(

@@ -210,6 +210,7 @@ export async function createWorld (t: Test, options: WorldOptions = {}): Promise
     users: directory ?? users,
     builtInUsers: directory === undefined ? users : undefined,
     claims: options.claims,
+    userIds: 'text',
     refreshKeys: options.refreshKeys ?? [REFRESH_KEY],
     status: options.status,
     maxSessions: options.maxSessions ?? 100,

@@ -42,6 +42,7 @@ const every: Required<LatchkeyOptions> = {
   prefix: '/auth',
   docs: false,
   users: { authenticate: async () => null, find: async () => null },
+  userIds: 'text',
   claims: () => ({}),
   auditRetention: '90d',
   onEvent: () => {},

@@ -18,6 +18,7 @@ const every: Required<VerifierOptions> = {
   revocationBound: '1s',
   whenStale: 'introspect',
   scopes: { admin: 'Administer everything' },
+  userIds: 'text',
   log,
   fetch,
   now: Date.now,

@@ -56,6 +56,7 @@ t.test('nothing given: the defaults', async t => {
       prefix: '',
       docs: false,
       users: undefined,
+      userIds: 'text',
       claims: undefined,
       onEvent: undefined,
       decorators: {
@@ -268,6 +269,7 @@ t.test('wrong values: each message names the option, its variable and what is le
         true
       ]
     ],
+    ['userIds', undefined, "'text' or 'integer'", ['number', 'Integer', '', 5, null, true, [], {}]],
     ['securityHeaders', 'LATCHKEY_SECURITY_HEADERS', BOOLEAN, BOOLEANS],
     ['shedLoad', 'LATCHKEY_SHED_LOAD', BOOLEAN, BOOLEANS],
     ['metrics', 'LATCHKEY_METRICS', BOOLEAN, BOOLEANS],

@@ -1,0 +1,39 @@
+import type { UserId } from '../../schemas/user-ids.js'
+import { isReservedId } from './client-ids.js'
+
+/** What the ids of users are in the app. In tokens, in the database and in events they are always text. */
+export type UserIdKind = 'text' | 'integer'
+
+/** The one spelling of an integer, so that no two texts are the same id. */
+const INTEGER = /^(0|[1-9][0-9]{0,15})$/
+
+function readInteger (text: string): number | undefined {
+  const integer = INTEGER.test(text) ? Number(text) : NaN
+  return Number.isSafeInteger(integer) ? integer : undefined
+}
+
+/** Returns the text of an id that the app's directory returned, or undefined if it is no id of this kind. */
+export function readUserId (id: unknown, kind: UserIdKind): string | undefined {
+  if (kind === 'text') return typeof id === 'string' && id !== '' && !isReservedId(id) ? id : undefined
+  // This excludes -0, fractions, and integers that share their value with others because they are not safe.
+  return typeof id === 'number' && Object.is(readInteger(String(id)), id) ? String(id) : undefined
+}
+
+/** Returns the id that the app knows a user by, or undefined if no user of the app can have this text. */
+export function toUserId (text: string, kind: UserIdKind): UserId | undefined {
+  // The app declares the type, and this compilation does not know it.
+  return (kind === 'text' ? text : readInteger(text)) as UserId | undefined
+}
+
+/** Returns a user as the app knows them. */
+export function toHostUser<User extends { id: UserId }> (user: User, kind: UserIdKind): User {
+  return kind === 'text' ? user : { ...user, id: toUserId(textOf(user.id), kind) ?? user.id }
+}
+
+/** Returns the text of an id that the app passes. Throws a TypeError for a number that is not an id. */
+export function textOf (id: string | number): string {
+  if (typeof id !== 'number') return id
+  const text = readUserId(id, 'integer')
+  if (text !== undefined) return text
+  throw new TypeError(`${id} is not the id of a user: pass an integer from 0 to ${Number.MAX_SAFE_INTEGER}, or text`)
+}
