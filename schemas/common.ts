@@ -10,7 +10,8 @@ export const Scope = Type.String({
   description: 'Scopes, separated by spaces.'
 })
 
-export const MAX_USERNAME_LENGTH = 128
+/** Many apps use the email address as the username, and no address is longer (RFC 5321 section 4.5.3.1.3). */
+export const MAX_USERNAME_LENGTH = 254
 
 /**
  * The username of a login. No control, format or separator characters, and no spaces at the ends. Accounts that were

@@ -97,7 +97,7 @@ t.test('names that nobody can tell apart or read are refused', async t => {
   const { app } = await build(t, { registration: true })
   const table = [
     '', ' ', ' carol', 'carol ', '\tcarol', 'ca\u0000rol', 'ca\nrol', 'ca\u007frol', 'ca\u0085rol', '\ud800',
-    '\u00a0carol', 'carol\u3000', 'x'.repeat(129)
+    '\u00a0carol', 'carol\u3000', 'x'.repeat(255)
   ]
   for (const username of table) {
     assertProblem(
@@ -105,7 +105,7 @@ t.test('names that nobody can tell apart or read are refused', async t => {
     )
   }
   for (const username of [
-    'c', 'x'.repeat(128), 'carol@example.com', 'Ça ira', '👩', '%', "o'neill", '__proto__', 'constructor'
+    'c', 'x'.repeat(254), 'carol@example.com', 'Ça ira', '👩', '%', "o'neill", '__proto__', 'constructor'
   ]) {
     t.equal((await register(app, { username, password: PASSWORD })).statusCode, 201, username)
     t.equal((await logIn(app, username)).token_type, 'bearer')

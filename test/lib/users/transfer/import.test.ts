@@ -50,7 +50,7 @@ t.test('a row is taken whole, or refused with a reason that tells nothing of it'
     [{ username: ' x', password_hash: HASH }, /^a username cannot begin or end with a space/],
     [{ username: 'x\u202ey', password_hash: HASH }, /username/],
     [{ username: '\ud800', password_hash: HASH }, /username/],
-    [{ username: '\ufdfa'.repeat(100), password_hash: HASH }, /^a username must have 1 to 128 characters$/],
+    [{ username: '\ufdfa'.repeat(100), password_hash: HASH }, /^a username must have 1 to 254 characters$/],
     [{ username: 1, password_hash: HASH }, /username/],
     [
       { username: 'x', password_hash: HASH, scopes: ['items:read', 'root'] },
