@@ -60,7 +60,10 @@ const latchkey: FastifyPluginAsync<LatchkeyOptions> = async function latchkey (a
   // If the host registered @fastify/swagger first, its document includes these routes and schemes: see
   // `plugins/openapi.ts`.
   const hostHasDocument = app.hasDecorator('swagger')
-  secureRoutes(app, instance => hostHasDocument || instance[kSettings]?.docs)
+  secureRoutes(app, {
+    find: hostGuards.find,
+    isDocumented: instance => hostHasDocument || instance[kSettings]?.docs
+  })
 
   /** Registers the hooks that run before every route of Latchkey. In the service they apply to the whole app. */
   async function registerShell (around: FastifyInstance): Promise<void> {
@@ -144,6 +147,7 @@ const plugin: FastifyPluginAsync<LatchkeyOptions> = fp(latchkey, { name: 'fastif
 export default plugin
 export { plugin as latchkey }
 
+export { LatchkeyError } from './lib/errors.js'
 export type { AccessTokenClaims, AuthenticatedUser } from './lib/identity/access-token.js'
 export type { Keys, VerifyOnlyRules } from './lib/keys/administration.js'
 export type { KeyView } from './lib/keys/keyring.js'
@@ -152,6 +156,7 @@ export type { Latchkey } from './lib/latchkey.js'
 export type * from './plugins/guards/decorators.js'
 export type { Guard, Guards } from './plugins/guards/guards.js'
 export type * from './plugins/guards/public-routes.js'
+export type { ErrorCode } from './schemas/errors.js'
 export type { LatchkeyOptions } from './schemas/options.js'
 export type { Actor, EventHook, EventType, SecurityEvent } from './schemas/events.js'
 export type { ClaimsHook, User, UserDirectory } from './schemas/host.js'

@@ -36,10 +36,11 @@ declare module 'fastify' {
 
 /** Identifies the sender of a request, and makes the guards of our own routes. */
 export default fp(async function latchkeyAuthentication (app) {
-  const { catalogue } = app[kSettings]
+  const { catalogue, scheme } = app[kSettings]
   const authenticator = createAuthenticator({
     tokens: app[kTokens],
     cookies: app[kCookies],
+    scheme,
     assertKnown: scopes => assertKnownScopes(scopes, catalogue)
   })
 

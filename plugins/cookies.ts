@@ -52,9 +52,9 @@ export default fp(async function latchkeyCookies (app) {
 
 /** Makes the transport. */
 export async function createCookies (
-  settings: Pick<Settings, 'cookiesSecure' | 'cookieNames' | 'trustedOrigins'>
+  settings: Pick<Settings, 'scheme' | 'cookiesSecure' | 'cookieNames' | 'trustedOrigins'>
 ): Promise<Cookies> {
-  const { cookiesSecure: secure, trustedOrigins } = settings
+  const { scheme, cookiesSecure: secure, trustedOrigins } = settings
   const { access: accessName, refresh: refreshName } = fullCookieNames(settings)
   const { parseCookie, serializeCookie } = await isolate(fastifyCookie, {})
   const attributes = { httpOnly: true, secure, sameSite: 'lax', path: '/' } as const
@@ -85,7 +85,7 @@ export async function createCookies (
     isSameSite,
     assertSameSite,
     readAccessToken (request) {
-      const header = readBearer(request.headers.authorization)
+      const header = readBearer(request.headers.authorization, scheme)
       const cookie = read(request, accessName)
       if (header !== undefined) {
         if (cookie !== undefined && cookie !== header) throw new LatchkeyError('ambiguous_credentials')

@@ -1,10 +1,12 @@
 import { STATUS_CODES } from 'node:http'
 import fp from 'fastify-plugin'
-import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
-import { challengeOf } from '../lib/http/credentials.js'
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { BEARER, errorHeaders } from '../lib/http/credentials.js'
 import { LatchkeyError } from '../lib/errors.js'
+import type { Settings } from '../lib/options/options.js'
 import { PasswordQueueFullError } from '../lib/passwords/pool.js'
 import { EXPECTED } from '../schemas/common.js'
+import { kSettings } from './settings.js'
 import { describeError, oauthErrorOf, oauthStatusOf, problemOf } from '../schemas/errors.js'
 
 /**
@@ -12,13 +14,41 @@ import { describeError, oauthErrorOf, oauthStatusOf, problemOf } from '../schema
  * `sendOAuthError`.
  */
 export default fp(async function latchkeyErrors (app) {
-  app.setErrorHandler(sendProblem)
+  if (app[kSettings].errors === 'app') passErrorsOn(app)
+  else app.setErrorHandler(sendProblem)
   // Our responses are for one user or one moment. A route whose response a cache may store overrides this.
   app.addHook('onRequest', function forbidCaching (_request, reply, done) {
     reply.header('cache-control', 'no-store')
     done()
   })
-}, { name: 'latchkey-errors', fastify: '5.x' })
+}, { name: 'latchkey-errors', fastify: '5.x', dependencies: ['latchkey-settings'] })
+
+/**
+ * Lets the host's error handler answer for our routes. It gets a LatchkeyError, and the reply already has the status
+ * and the headers. The body is the host's, so the document of a route does not describe it.
+ */
+function passErrorsOn (app: FastifyInstance): void {
+  app.setErrorHandler(function passOn (cause, request, reply) {
+    const error = toPresentable(cause, request)
+    setHeaders(error, request, reply)
+    reply.code(error.statusCode)
+    // Fastify calls the error handler of the scope around this one.
+    throw error instanceof Error ? error : cause
+  })
+  app.addHook('onRoute', route => {
+    if (route.errorHandler !== undefined) return
+    const responses = Object.entries(route.schema?.response ?? {}) as Array<[status: string, response: object]>
+    const response = Object.fromEntries(responses.map(([status, described]) => {
+      return [status, Number(status) < 400 ? described : withoutBody(described)]
+    }))
+    route.schema = { ...route.schema, response }
+  })
+}
+
+function withoutBody (response: { content?: unknown }): object {
+  const { content: _content, ...described } = response
+  return described
+}
 
 /** What a client may learn about an error. */
 type Presentable = Pick<LatchkeyError, 'statusCode' | 'oauth' | 'message' | 'retryAfter'> & { code: string }
@@ -26,14 +56,14 @@ type Presentable = Pick<LatchkeyError, 'statusCode' | 'oauth' | 'message' | 'ret
 /** Sends an error as a problem document. */
 export function sendProblem (cause: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const error = toPresentable(cause, request)
-  setHeaders(error, reply)
+  setHeaders(error, request, reply)
   reply.code(error.statusCode).header('content-type', 'application/problem+json; charset=utf-8').send(problemOf(error))
 }
 
 /** The `errorHandler` of the OAuth endpoints. RFC 6749 section 5.2 specifies the format of their errors. */
 export function sendOAuthError (cause: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const error = toPresentable(cause, request)
-  setHeaders(error, reply)
+  setHeaders(error, request, reply)
   if (error.code === 'invalid_client') reply.header('www-authenticate', 'Basic realm="latchkey"')
   const message =
     error.code === 'unsupported_media_type'
@@ -43,20 +73,15 @@ export function sendOAuthError (cause: unknown, request: FastifyRequest, reply: 
   reply.code(oauthStatusOf(error)).send(oauthErrorOf({ ...error, message }))
 }
 
-function setHeaders (error: Presentable, reply: FastifyReply): void {
+function setHeaders (error: Presentable, request: FastifyRequest, reply: FastifyReply): void {
   // The route may have allowed caching before it failed.
   reply.header('cache-control', 'no-store')
-  // RFC 9110 section 15.5.2: a 401 always has a challenge. The guards have set theirs.
-  if (error.statusCode === 401 && !reply.hasHeader('www-authenticate')) {
-    reply.header(
-      'www-authenticate',
-      error instanceof LatchkeyError && error.oauth === 'invalid_token' ? challengeOf(error) : 'Bearer'
-    )
+  // A request that Fastify could not route belongs to no instance with settings.
+  const settings: Partial<Settings> = request.server[kSettings] ?? {}
+  for (const [name, value] of Object.entries(errorHeaders(error, settings.scheme ?? BEARER))) {
+    // The guards have set their own challenge.
+    if (!reply.hasHeader(name)) reply.header(name, value)
   }
-  // RFC 6750 section 3. The guards cannot set this challenge if the missing scope depends on what the request changes.
-  const isScopeMissing = error instanceof LatchkeyError && error.code === 'insufficient_scope'
-  if (isScopeMissing && !reply.hasHeader('www-authenticate')) reply.header('www-authenticate', challengeOf(error))
-  if (error.retryAfter !== undefined) reply.header('retry-after', error.retryAfter)
 }
 
 function toPresentable (cause: unknown, request: FastifyRequest): Presentable {

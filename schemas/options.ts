@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
 import { hooks } from './options/hooks.js'
-import { cookies, http } from './options/http.js'
+import { cookies, credentials, http } from './options/http.js'
 import { identity } from './options/identity.js'
 import { keys, rotation } from './options/keys.js'
 import { passwords } from './options/passwords.js'
@@ -22,6 +22,7 @@ type Properties =
   & typeof keys
   & typeof tokens
   & typeof passwords
+  & typeof credentials
   & typeof cookies
   & typeof rotation
   & typeof http
@@ -37,6 +38,7 @@ export const Options: Type.TObject<Properties> = Type.Object({
   ...keys,
   ...tokens,
   ...passwords,
+  ...credentials,
   ...cookies,
   ...rotation,
   ...http,

@@ -6,7 +6,7 @@ import type { UserIdsOption } from './user-ids.js'
 
 // One schema gives the type, the check and the table in docs/reference, as in `schemas/options.ts`.
 
-const { cookies, decorators, trustedOrigins, userIds } = Options.properties
+const { cookies, decorators, scheme, trustedOrigins, userIds } = Options.properties
 
 /** Receives log messages. The `log` of a Fastify app has this type. */
 export interface VerifierLog {
@@ -132,9 +132,9 @@ export const VerifierOptions = Type.Object({
 
 export interface VerifierOptions extends Omit<Static<typeof VerifierOptions>, 'userIds'>, UserIdsOption {}
 
-/** What `app.register(verifier, options)` takes: the same options, and those for cookies and decorators. */
+/** What `app.register(verifier, options)` takes: the same options, and those for the scheme, cookies and decorators. */
 export const VerifierPluginOptions = Type.Object(
-  { ...VerifierOptions.properties, cookies, trustedOrigins, decorators },
+  { ...VerifierOptions.properties, scheme, cookies, trustedOrigins, decorators },
   { additionalProperties: false }
 )
 

@@ -123,5 +123,6 @@ export function createVerifier (options: VerifierOptions): Verifier {
 export { challengeOf, readBearer } from '../lib/http/credentials.js'
 export { LatchkeyError } from '../lib/errors.js'
 export type { AccessTokenClaims, AuthenticatedUser } from '../lib/identity/access-token.js'
+export type { ErrorCode } from '../schemas/errors.js'
 export type { VerifierLog, VerifierOptions } from '../schemas/verifier-options.js'
 export type * from '../schemas/user-ids.js'

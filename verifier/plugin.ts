@@ -20,7 +20,7 @@ import type { Verifier } from './index.js'
 const BOOT_WAIT = 3_000
 
 const checkOptions = createOptionCheck<
-  VerifierPluginOptions & Required<Pick<VerifierPluginOptions, 'cookies' | 'trustedOrigins'>>
+  VerifierPluginOptions & Required<Pick<VerifierPluginOptions, 'scheme' | 'cookies' | 'trustedOrigins'>>
 >(VerifierPluginOptions)
 
 const hostGuards = createHostGuards('fastify-latchkey/verifier/plugin')
@@ -32,21 +32,22 @@ export const { authenticate, authenticateOptional, requireScopes } = hostGuards
  * app still starts, and its guarded routes respond 503 until the service can be reached.
  */
 const latchkeyVerifier: FastifyPluginAsync<VerifierPluginOptions> = async function latchkeyVerifier (app, given) {
-  const { cookies: cookieOptions, trustedOrigins, decorators, ...options } = checkOptions(given)
+  const { scheme, cookies: cookieOptions, trustedOrigins, decorators, ...options } = checkOptions(given)
   const names = readDecorators(decorators)
   hostGuards.assertFree(app, names)
   const cookies = await createCookies({
+    scheme,
     ...readCookies(cookieOptions),
     trustedOrigins: readOrigins('trustedOrigins', trustedOrigins)
   })
   const verifier = createVerifier({ log: app.log, ...options })
   app.addHook('onClose', () => verifier.close())
   // The schemes that its document would need are those of the service.
-  secureRoutes(app, () => false)
+  secureRoutes(app, { find: hostGuards.find, isDocumented: () => false })
 
   hostGuards.register(
     app,
-    createAuthenticator({ tokens: verifier, cookies, assertKnown: createScopeCheck(app, verifier) }),
+    createAuthenticator({ tokens: verifier, cookies, scheme, assertKnown: createScopeCheck(app, verifier) }),
     names
   )
   await waitFor(verifier)
@@ -91,10 +92,12 @@ const plugin: FastifyPluginAsync<VerifierPluginOptions> = fp(latchkeyVerifier, {
 export default plugin
 export { plugin as verifier }
 
+export { LatchkeyError } from '../lib/errors.js'
 export type { AccessTokenClaims, AuthenticatedUser } from '../lib/identity/access-token.js'
 export type * from '../plugins/guards/decorators.js'
 export type { Guard, Guards } from '../plugins/guards/guards.js'
 export type * from '../plugins/guards/public-routes.js'
+export type { ErrorCode } from '../schemas/errors.js'
 export type { VerifierLog, VerifierPluginOptions } from '../schemas/verifier-options.js'
 export type * from '../schemas/scopes.js'
 export type * from '../schemas/user-ids.js'

@@ -1,18 +1,27 @@
 import { LatchkeyError } from '../errors.js'
 
+/** The scheme of RFC 6750. It is accepted in every app, because verifiers and OAuth clients know no other. */
+export const BEARER = 'Bearer'
+
 /**
  * Returns the token of an `Authorization` header (RFC 6750 section 2.1). The scheme can be in any case (RFC 9110
  * section 11.1).
+ * @param own - the app's scheme (option `scheme`), accepted besides `Bearer`.
  * @returns undefined if there is no header.
  * @throws `unauthenticated` for another scheme, because such a request must not fall back to the cookie.
  */
-export function readBearer (authorization: string | undefined): string | undefined {
+export function readBearer (authorization: string | undefined, own = BEARER): string | undefined {
   if (authorization === undefined || authorization === '') return undefined
   if (authorization.startsWith('Bearer ')) return authorization.slice(7).trimStart()
+  if (!hasTokenScheme(authorization, own)) throw new LatchkeyError('unauthenticated')
   const space = authorization.indexOf(' ')
-  const scheme = space === -1 ? authorization : authorization.slice(0, space)
-  if (scheme.toLowerCase() !== 'bearer') throw new LatchkeyError('unauthenticated')
   return space === -1 ? '' : authorization.slice(space + 1).trimStart()
+}
+
+/** Whether an `Authorization` header has a scheme of access tokens. */
+export function hasTokenScheme (authorization: string, own: string): boolean {
+  const scheme = authorization.split(' ', 1)[0]?.toLowerCase()
+  return scheme === 'bearer' || scheme === own.toLowerCase()
 }
 
 /**
@@ -37,14 +46,38 @@ function formDecode (text: string): string {
 }
 
 /**
- * Returns the `WWW-Authenticate` header for an error (RFC 6750 section 3). If the request had no credentials, it is a
- * bare `Bearer` (section 3.1). Otherwise it has the code, the message and the missing scope.
+ * Returns the `WWW-Authenticate` header for an error (RFC 6750 section 3). If the request had no credentials, it is the
+ * bare scheme (section 3.1). Otherwise it has the code, the message and the missing scope.
+ * @param scheme - the app's scheme (option `scheme`).
  */
-export function challengeOf (error: LatchkeyError): string {
-  if (error.code === 'unauthenticated') return 'Bearer'
+export function challengeOf (error: LatchkeyError, scheme = BEARER): string {
+  if (error.code === 'unauthenticated') return scheme
   const attributes = [`error="${error.oauth ?? 'invalid_request'}"`, `error_description="${error.message}"`]
   if (error.scope !== undefined) attributes.push(`scope="${error.scope}"`)
-  return `Bearer ${attributes.join(', ')}`
+  return `${scheme} ${attributes.join(', ')}`
+}
+
+/** An error, as far as its headers depend on it. */
+type Reported = Pick<LatchkeyError, 'statusCode' | 'retryAfter'>
+
+/** Returns the headers of the response that reports an error. */
+export function errorHeaders (error: Reported, scheme: string): Record<string, string> {
+  const challenge = neededChallenge(error, scheme)
+  return {
+    ...(challenge === undefined ? {} : { 'www-authenticate': challenge }),
+    ...(error.retryAfter === undefined ? {} : { 'retry-after': String(error.retryAfter) })
+  }
+}
+
+/**
+ * RFC 9110 section 15.5.2: a 401 always has a challenge. RFC 6750 section 3: so does a missing scope. It describes the
+ * error only if an access token caused it.
+ */
+function neededChallenge (error: Reported, scheme: string): string | undefined {
+  if (error instanceof LatchkeyError && (error.oauth === 'invalid_token' || error.code === 'insufficient_scope')) {
+    return challengeOf(error, scheme)
+  }
+  return error.statusCode === 401 ? scheme : undefined
 }
 
 /** The credentials of the client that sent a request. */

@@ -1,4 +1,5 @@
 import type { Settings } from '../options/options.js'
+import { BEARER } from './credentials.js'
 import { fullCookieNames } from './cookie-names.js'
 
 interface Flow {
@@ -18,7 +19,7 @@ export function securitySchemes (
   settings: Settings,
   prefix: string
 ): Record<string, SecurityScheme> {
-  const { catalogue, passwordGrant } = settings
+  const { catalogue, passwordGrant, scheme } = settings
   const endpoint = { tokenUrl: `${prefix}/token`, scopes: { ...catalogue } }
   return {
     oauth2: {
@@ -31,8 +32,7 @@ export function securitySchemes (
     },
     bearer: {
       type: 'http',
-      scheme: 'bearer',
-      bearerFormat: 'JWT',
+      ...(scheme === BEARER ? { scheme: 'bearer', bearerFormat: 'JWT' } : { scheme }),
       description: 'An access token in the Authorization header (RFC 6750).'
     },
     cookie: {

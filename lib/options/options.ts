@@ -40,6 +40,8 @@ export interface Settings {
   registration: boolean
   passwordGrant: boolean
   rateLimit: boolean
+  /** The scheme of the `Authorization` header, besides `Bearer`. */
+  scheme: string
   cookiesSecure: boolean
   cookieNames: CookieNames
   trustedOrigins: ReadonlySet<string>
@@ -48,6 +50,8 @@ export interface Settings {
   shedLoad: boolean
   metrics: boolean
   statusList: boolean
+  /** Where the errors of our own routes go. */
+  errors: 'problem' | 'app'
   prefix: string
   docs: boolean
   users: UserDirectory | undefined
@@ -120,6 +124,7 @@ export function readOptions (given: unknown): Settings {
     registration: options.registration,
     passwordGrant: options.passwordGrant,
     rateLimit: options.rateLimit,
+    scheme: options.scheme,
     ...readCookies(options.cookies),
     // In the form that browsers send: in lower case, without the default port.
     trustedOrigins: readOrigins('trustedOrigins', options.trustedOrigins),
@@ -128,6 +133,7 @@ export function readOptions (given: unknown): Settings {
     shedLoad: options.shedLoad,
     metrics: options.metrics,
     statusList: options.statusList,
+    errors: options.errors,
     prefix: options.prefix,
     docs: options.docs,
     users: options.users,
@@ -145,12 +151,7 @@ export function readOptions (given: unknown): Settings {
         'times in whole seconds'
     )
   }
-  if (settings.userIds === 'integer' && settings.users === undefined) {
-    throw new TypeError(
-      "Latchkey: the option userIds is 'integer', but the ids of the built-in accounts are text: set the option " +
-        'users too, or leave out userIds'
-    )
-  }
+  assertUserIds(settings)
   if (settings.revocationBound < SHORTEST_BOUND || settings.revocationBound > LONGEST_BOUND) {
     throw new TypeError(
       `Latchkey: the option revocationBound (LATCHKEY_REVOCATION_BOUND) is "${options.revocationBound}": ` +
@@ -177,6 +178,15 @@ export function readOptions (given: unknown): Settings {
     )
   }
   return settings
+}
+
+function assertUserIds ({ users, userIds }: Pick<Settings, 'users' | 'userIds'>): void {
+  if (userIds === 'integer' && users === undefined) {
+    throw new TypeError(
+      "Latchkey: the option userIds is 'integer', but the ids of the built-in accounts are text: set the option " +
+        'users too, or leave out userIds'
+    )
+  }
 }
 
 /** Checks the options that only the service takes. Throws as `readOptions` does. */

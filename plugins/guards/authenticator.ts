@@ -5,6 +5,8 @@ import { varyBy } from '../adapters/vary.js'
 
 /** What a registration of Latchkey gives its guards: the user of a request, and the known scopes. */
 export interface Authenticator {
+  /** The scheme that challenges name. */
+  scheme: string
   /**
    * Returns the user of a request, or a promise if the verification of the token must wait. It changes nothing.
    * @throws LatchkeyError `unauthenticated` without a token, otherwise with the code that says what is wrong with the
@@ -20,9 +22,10 @@ export interface Authenticator {
 }
 
 /** Creates the authenticator of one registration. */
-export function createAuthenticator ({ tokens, cookies, assertKnown }: {
+export function createAuthenticator ({ tokens, cookies, scheme, assertKnown }: {
   tokens: { verify (token: string): AuthenticatedUser | Promise<AuthenticatedUser> }
   cookies: Pick<Cookies, 'readAccessToken'>
+  scheme: string
   assertKnown: (scopes: readonly string[]) => void
 }): Authenticator {
   // `request.user` alone proves nothing: a hook of the host, another plugin or a second Latchkey may have set it.
@@ -30,6 +33,7 @@ export function createAuthenticator ({ tokens, cookies, assertKnown }: {
   type Guarded = FastifyRequest & { [kVerified]?: AuthenticatedUser }
 
   return {
+    scheme,
     authenticate (request: Guarded) {
       const known = request[kVerified]
       // A second check costs little, and a request with a body needs one, because a slow sender must not outlive expiry

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, onErrorHookHandler } from 'fastify'
 import type { AuthenticatedUser } from '../../lib/identity/access-token.js'
 import { isClient } from '../../lib/identity/client-ids.js'
-import { challengeOf } from '../../lib/http/credentials.js'
+import { BEARER, challengeOf, errorHeaders } from '../../lib/http/credentials.js'
 import { LatchkeyError } from '../../lib/errors.js'
 import type { Scope } from '../../schemas/scopes.js'
 import type { Authenticator } from './authenticator.js'
@@ -172,7 +172,7 @@ function createGuard<User extends AuthenticatedUser | undefined> (name: string, 
   /** Returns the error of a refusal, or undefined if the request is let through anyway. */
   function settle (error: unknown, request: FastifyRequest, isAround: boolean): Error | undefined {
     if (source.exempts && (isOwnPublicRoute(request) || (isAround && isPublicRoute(request)))) return undefined
-    return withHeaders(error)
+    return withHeaders(error, source.find(request.server)?.scheme)
   }
 
   async function resolve (request: FastifyRequest, reply: FastifyReply): Promise<User> {
@@ -243,13 +243,13 @@ function isInstance (value: unknown): value is FastifyInstance {
 }
 
 /** Fastify's own error handler sends `headers`. For any other error handler, `sendChallenge` sends them. */
-function withHeaders (error: unknown): Error {
+function withHeaders (error: unknown, scheme = BEARER): Error {
   if (!(error instanceof LatchkeyError)) {
     return error instanceof Error ? error : new Error('A guard could not check the token', { cause: error })
   }
   error.headers = {
-    ...(error.statusCode < 500 ? { 'www-authenticate': challengeOf(error) } : {}),
-    ...(error.retryAfter === undefined ? {} : { 'retry-after': String(error.retryAfter) })
+    ...errorHeaders(error, scheme),
+    ...(error.statusCode < 500 ? { 'www-authenticate': challengeOf(error, scheme) } : {})
   }
   return error
 }
@@ -266,8 +266,16 @@ function refuseUnawaited (
   if (!reply.sent) reply.send(error)
 }
 
-/** An `onError` hook. It sets the status and headers of a guard's refusal for error handlers of the host. */
-export function sendChallenge (...[, reply, error, done]: Parameters<onErrorHookHandler>): void {
-  if (error instanceof LatchkeyError && error.headers !== undefined) reply.code(error.statusCode).headers(error.headers)
-  done()
+/**
+ * Makes an `onError` hook. It sets the status and headers of our errors for error handlers of the host, whether a guard
+ * refused the request or a handler called one of our services.
+ */
+export function createErrorHook (find: GuardSource['find']): onErrorHookHandler {
+  return function setErrorHeaders (...[request, reply, error, done]: Parameters<onErrorHookHandler>) {
+    if (error instanceof LatchkeyError) {
+      error.headers ??= errorHeaders(error, find(request.server)?.scheme ?? BEARER)
+      reply.code(error.statusCode).headers(error.headers)
+    }
+    done()
+  }
 }

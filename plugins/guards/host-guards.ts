@@ -2,10 +2,10 @@ import type { FastifyInstance } from 'fastify'
 import type { DecoratorNames } from '../../lib/options/decorators.js'
 import type { Authenticator } from './authenticator.js'
 import { createGuards } from './guards.js'
-import type { Guards } from './guards.js'
+import type { Guards, GuardSource } from './guards.js'
 
 /** The guards that one of our plugins gives its host, to import and as decorators. */
-export interface HostGuards extends Guards {
+export interface HostGuards extends Guards, Pick<GuardSource, 'find'> {
   /**
    * Throws if the plugin is already registered here, or if a name that it needs is taken.
    * @param names - the names of the guards, or undefined for no decorators.
@@ -25,13 +25,11 @@ export interface HostGuards extends Guards {
  */
 export function createHostGuards (plugin: string): HostGuards {
   const kRegistration = Symbol(`${plugin}.registration`)
-  const { authenticate, authenticateOptional, requireScopes } = createGuards({
-    plugin,
-    find: instance => (instance as { [kRegistration]?: Authenticator })[kRegistration],
-    exempts: true
-  })
+  const find: GuardSource['find'] = instance => (instance as { [kRegistration]?: Authenticator })[kRegistration]
+  const { authenticate, authenticateOptional, requireScopes } = createGuards({ plugin, find, exempts: true })
 
   return {
+    find,
     authenticate,
     authenticateOptional,
     requireScopes,

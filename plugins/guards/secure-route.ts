@@ -1,7 +1,7 @@
 import { subscribe } from 'node:diagnostics_channel'
 import type { FastifyInstance, RouteOptions } from 'fastify'
-import { requirementOf, sendChallenge } from './guards.js'
-import type { Requirement } from './guards.js'
+import { createErrorHook, requirementOf } from './guards.js'
+import type { GuardSource, Requirement } from './guards.js'
 import { INEFFECTIVE, ineffective } from './hook-lists.js'
 import { CHECKED, OWN_PUBLIC } from './public-routes.js'
 
@@ -12,12 +12,15 @@ subscribe('fastify.initialization', message => watchRoutes((message as { fastify
 
 /**
  * Adds the hooks that guards need to an app.
- * @param isDocumented - whether to add OpenAPI `security` to a route. @fastify/swagger fails on schemes that its
+ * @param source.isDocumented - whether to add OpenAPI `security` to a route. @fastify/swagger fails on schemes that its
  * document lacks.
  */
-export function secureRoutes (app: FastifyInstance, isDocumented: (instance: FastifyInstance) => boolean): void {
+export function secureRoutes (
+  app: FastifyInstance,
+  { find, isDocumented }: Pick<GuardSource, 'find'> & { isDocumented: (instance: FastifyInstance) => boolean }
+): void {
   watchRoutes(app)
-  app.addHook('onError', sendChallenge)
+  app.addHook('onError', createErrorHook(find))
   app.addHook('onRoute', function documentRoute (route) {
     if (isDocumented(this)) addSecurity(route)
   })

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Static } from 'typebox'
-import { readBearer, readClient } from '../../lib/http/credentials.js'
+import { hasTokenScheme, readClient } from '../../lib/http/credentials.js'
 import { LatchkeyError } from '../../lib/errors.js'
 import { reachMoment } from '../../lib/revocation-feed/complete-as-of.js'
 import { KNOWS_ALL, mayClientKnow } from '../../lib/sessions/introspection.js'
@@ -12,6 +12,7 @@ import { sendOAuthError } from '../../plugins/errors.js'
 import forms from '../../plugins/forms.js'
 import { kInspector } from '../../plugins/introspection.js'
 import { kFollower } from '../../plugins/database.js'
+import { kSettings } from '../../plugins/settings.js'
 import { BODY, SCOPED, oauthErrors } from '../../schemas/responses.js'
 import { IntrospectRequest, IntrospectResponse } from '../../schemas/tokens.js'
 
@@ -19,6 +20,7 @@ import { IntrospectRequest, IntrospectResponse } from '../../schemas/tokens.js'
 const introspect: FastifyPluginAsyncTypebox = async function introspect (app) {
   await app.register(forms)
   const inspector = app[kInspector]
+  const { scheme } = app[kSettings]
   const follower = app[kFollower]
   const stopwatch = (): number => performance.now()
   const authenticateClient = app[kAuthenticateClient]
@@ -33,7 +35,7 @@ const introspect: FastifyPluginAsyncTypebox = async function introspect (app) {
     reply: FastifyReply,
     body: Static<typeof IntrospectRequest>
   ): Promise<MayKnow> {
-    if (isBearer(request.headers.authorization)) {
+    if (hasTokenScheme(request.headers.authorization ?? '', scheme)) {
       if (readClient(undefined, body) !== undefined) {
         throw new LatchkeyError('invalid_request', {
           message: 'The request authenticates in two ways: send an access token or client credentials, not both.'
@@ -73,10 +75,6 @@ const introspect: FastifyPluginAsyncTypebox = async function introspect (app) {
       .header('revocation-as-of', Math.floor(moment - arrivedAt))
     return await inspector.inspect(request.body.token, mayKnow)
   })
-}
-
-function isBearer (authorization: string | undefined): boolean {
-  return /^Bearer\b/i.test(authorization ?? '') && readBearer(authorization) !== undefined
 }
 
 export default introspect

@@ -8,6 +8,23 @@ const COOKIE_NAME = {
   expects: 'a cookie name without a prefix such as __Host-, for example shop_token'
 }
 
+/** How requests carry access tokens in their header. */
+export const credentials = {
+  /**
+   * The scheme of the `Authorization` header in which clients send access tokens, for example `Token`. Challenges name
+   * it. `Bearer` is accepted as well, because OAuth clients and verifiers use it. Default `Bearer`.
+   */
+  scheme: Type.Optional(Type.String({
+    // A token of RFC 9110. Machine clients authenticate with Basic.
+    pattern: "^(?![Bb][Aa][Ss][Ii][Cc]$)[!#$%&'*+.^_`|~0-9A-Za-z-]+$",
+    maxLength: 100,
+    description: 'The scheme of the `Authorization` header in which clients send access tokens, for example `Token`. ' +
+      'Challenges name it. `Bearer` is accepted as well, because OAuth clients and verifiers use it.',
+    default: 'Bearer',
+    expects: 'the name of an HTTP authentication scheme other than Basic, for example Token'
+  }))
+}
+
 /** What browsers need to hold tokens in cookies. */
 export const cookies = {
   /** The cookies of `POST /login`. */
@@ -114,6 +131,18 @@ export const http = {
     default: false,
     env: 'LATCHKEY_STATUS_LIST',
     expects: 'true or false'
+  })),
+  /**
+   * How Latchkey's own routes report errors. `problem`: as problem documents (RFC 9457). `app`: through the error
+   * handler of your app, with status and headers set. OAuth endpoints use the format of RFC 6749 in either case.
+   * Default `problem`.
+   */
+  errors: Type.Optional(Type.Enum(['problem', 'app'], {
+    description: "How Latchkey's own routes report errors. `problem`: as problem documents (RFC 9457). `app`: " +
+      'through the error handler of your app, with status and headers set. OAuth endpoints use the format of RFC ' +
+      '6749 in either case.',
+    default: 'problem',
+    expects: "'problem' or 'app'"
   })),
   /** The path prefix of the routes. Default none. */
   prefix: Type.Optional(Type.String({

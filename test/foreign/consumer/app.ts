@@ -31,6 +31,8 @@ const every: Required<LatchkeyOptions> = {
   registration: false,
   passwordGrant: true,
   rateLimit: true,
+  scheme: 'Token',
+  errors: 'app',
   cookies: { secure: true, accessName: 'a', refreshName: 'b' },
   trustedOrigins: [],
   keyRotation: 'never',

@@ -25,7 +25,7 @@ const every: Required<VerifierOptions> = {
   stopwatch: () => performance.now()
 }
 const everyOfPlugin: Required<VerifierPluginOptions> = {
-  ...every, cookies: { secure: true }, trustedOrigins: [], decorators: false
+  ...every, scheme: 'Token', cookies: { secure: true }, trustedOrigins: [], decorators: false
 }
 // @ts-expect-error the issuer is needed
 const noIssuer: VerifierOptions = { revocations: 'none' }

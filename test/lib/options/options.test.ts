@@ -53,6 +53,8 @@ t.test('nothing given: the defaults', async t => {
       shedLoad: false,
       metrics: false,
       statusList: false,
+      scheme: 'Bearer',
+      errors: 'problem',
       prefix: '',
       docs: false,
       users: undefined,
@@ -269,6 +271,14 @@ t.test('wrong values: each message names the option, its variable and what is le
         true
       ]
     ],
+    [
+      'scheme', undefined, 'the name of an HTTP authentication scheme other than Basic, for example Token',
+      [
+        '', 'Basic', 'bAsIc', 'My Token', 'Token ', 'Token,', 'T\u00f6ken', 'T\r\n', '"T"', 'x'.repeat(101), 5, null,
+        ['Token']
+      ]
+    ],
+    ['errors', undefined, "'problem' or 'app'", ['json', 'App', '', true, null, () => {}]],
     ['userIds', undefined, "'text' or 'integer'", ['number', 'Integer', '', 5, null, true, [], {}]],
     ['securityHeaders', 'LATCHKEY_SECURITY_HEADERS', BOOLEAN, BOOLEANS],
     ['shedLoad', 'LATCHKEY_SHED_LOAD', BOOLEAN, BOOLEANS],
