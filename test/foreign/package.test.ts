@@ -221,6 +221,18 @@ t.test('a consumer that decorates authenticate and declares request.user itself 
   for (const diagnostic of diagnostics) t.match(diagnostic, /\/fastify\/types\/.*error TS2430: .*incorrectly extends/)
 })
 
+t.test('a consumer with @fastify/passport and @fastify/secure-session compiles, and boots in both orders', async t => {
+  for (const name of ['@fastify/passport', '@fastify/secure-session', 'passport-local', '@types/passport-local']) {
+    await link(name, FOREIGN)
+  }
+  t.same(compile('own-passport.ts'), [], 'it lists user in OwnDeclarations, so also without skipLibCheck')
+  const { code, output } = await node('out/own-passport.js', [], consumer)
+  t.equal(code, 0, output)
+  for (const line of output.trim().split('\n')) {
+    t.same(JSON.parse(line), { own: ['bob', 200, 401], latchkey: [401, 200, 200], me: 200 })
+  }
+})
+
 t.test('a consumer that declares integer ids gets numbers, and cannot forget the option', async t => {
   t.same(compile('integer-ids.ts'), [], 'also without skipLibCheck')
   const { code, output } = await node('out/integer-ids.js', [], consumer)
