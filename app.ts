@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url'
 import autoload from '@fastify/autoload'
 import fp from 'fastify-plugin'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
-import type { Latchkey } from './lib/latchkey.js'
+import type { Latchkey as Services } from './lib/latchkey.js'
 import audit, { kAudit } from './plugins/audit.js'
 import authentication, { kAuthenticator } from './plugins/authentication.js'
 import clientAuthentication from './plugins/client-authentication.js'
@@ -17,10 +17,13 @@ import docsPage from './plugins/docs-page.js'
 import errors from './plugins/errors.js'
 import events from './plugins/events.js'
 import { createHostGuards } from './plugins/guards/host-guards.js'
+import hostLogins, { kHostLogins } from './plugins/host-logins.js'
+import type { HostLogins } from './plugins/host-logins.js'
 import introspection from './plugins/introspection.js'
 import issuing from './plugins/issuing.js'
 import keys, { kKeys } from './plugins/keys.js'
 import loadShedding from './plugins/load-shedding.js'
+import logins from './plugins/logins.js'
 import metrics from './plugins/metrics.js'
 import notFound from './plugins/not-found.js'
 import openapi from './plugins/openapi.js'
@@ -42,9 +45,12 @@ import users, { kBuiltInUsers } from './plugins/users.js'
 import validation from './plugins/validation.js'
 import type { LatchkeyOptions } from './schemas/options.js'
 
+/** `app.latchkey`: the services behind the routes, and the logins for routes of your own. */
+export interface Latchkey extends Services, HostLogins {}
+
 declare module 'fastify' {
   interface FastifyInstance {
-    /** The services behind the routes. */
+    /** The services behind the routes, and the logins for routes of your own. */
     latchkey: Latchkey
   }
 }
@@ -107,7 +113,10 @@ const latchkey: FastifyPluginAsync<LatchkeyOptions> = async function latchkey (a
     await scope.register(cookies)
     await scope.register(authentication)
     await scope.register(issuing)
+    await scope.register(logins)
     await scope.register(rateLimit)
+    await scope.register(hostLogins)
+    Object.assign(app.latchkey, scope[kHostLogins])
     await scope.register(clientAuthentication)
     await scope.register(introspection)
     await scope.register(revocationFeed)
@@ -124,7 +133,7 @@ const latchkey: FastifyPluginAsync<LatchkeyOptions> = async function latchkey (a
 
 function decorateServices (app: FastifyInstance, scope: FastifyInstance): void {
   const builtInUsers = scope[kBuiltInUsers]
-  app.decorate('latchkey', {
+  const services: Services = {
     get users () {
       if (builtInUsers === undefined) {
         throw new Error(
@@ -140,7 +149,9 @@ function decorateServices (app: FastifyInstance, scope: FastifyInstance): void {
     audit: scope[kAudit],
     keys: scope[kKeys],
     scopes: scope[kSettings].catalogue
-  })
+  }
+  // An app with routes also gets the logins: see `latchkeyScope`.
+  app.decorate('latchkey', services as Latchkey)
 }
 
 const plugin: FastifyPluginAsync<LatchkeyOptions> = fp(latchkey, { name: 'fastify-latchkey', fastify: '5.x' })
@@ -151,10 +162,11 @@ export { LatchkeyError } from './lib/errors.js'
 export type { AccessTokenClaims, AuthenticatedUser } from './lib/identity/access-token.js'
 export type { Keys, VerifyOnlyRules } from './lib/keys/administration.js'
 export type { KeyView } from './lib/keys/keyring.js'
-export type { Latchkey } from './lib/latchkey.js'
 
 export type * from './plugins/guards/decorators.js'
 export type { Guard, Guards } from './plugins/guards/guards.js'
+export type { HostLogins, LoginChecks, LoginCredentials, LoginDetails } from './plugins/host-logins.js'
+export type { Login, Reissued } from './plugins/issuing.js'
 export type * from './plugins/guards/public-routes.js'
 export type { ErrorCode } from './schemas/errors.js'
 export type { LatchkeyOptions } from './schemas/options.js'

@@ -6,7 +6,7 @@ import type { Sessions } from './sessions/sessions.js'
 import type { Tokens } from './tokens/tokens.js'
 import type { Users } from './users/users.js'
 
-/** `app.latchkey`: the services behind the routes, which the command line uses too. */
+/** The services behind the routes, which the command line uses too. `app.latchkey` adds the logins of a request. */
 export interface Latchkey {
   /** The built-in table of users. Throws where the host has accounts of its own (option `users`). */
   readonly users: Users

@@ -25,18 +25,26 @@ export interface Cookies {
   readRefreshToken (request: FastifyRequest): string | undefined
   /** Returns false if a browser sent the request for a page of another site. */
   isSameSite (request: FastifyRequest): boolean
-  /** Throws `cross_site_request` if `isSameSite` returns false. */
-  assertSameSite (request: FastifyRequest): void
   /**
-   * Sets both cookies. Lifetimes are in seconds. Throws if the access token is too long for a browser to keep, because
-   * the login would seem to have worked.
+   * Throws `cross_site_request` if `isSameSite` returns false.
+   * @param method - judges the request as if it had this method. Default: its own.
    */
-  set (
-    reply: FastifyReply,
-    tokens: { accessToken: string, accessTtl: number, refreshToken: string, refreshTtl: number }
-  ): void
+  assertSameSite (request: FastifyRequest, method?: string): void
+  /**
+   * Sets both cookies, or the one of the access token if there is no refresh token. Throws if the access token is too
+   * long for a browser to keep, because the login would seem to have worked.
+   */
+  set (reply: FastifyReply, tokens: CookieTokens): void
   /** Removes both cookies. It uses the attributes that they were set with, or a browser would keep them. */
   clear (reply: FastifyReply): void
+}
+
+/** The tokens to set. Lifetimes are in seconds. */
+export interface CookieTokens {
+  accessToken: string
+  expiresIn: number
+  refreshToken?: string
+  refreshExpiresIn?: number
 }
 
 declare module 'fastify' {
@@ -66,7 +74,7 @@ export async function createCookies (
     return value === '' ? undefined : value
   }
 
-  function isSameSite ({ method, headers, host }: FastifyRequest): boolean {
+  function isSameSite ({ method: ownMethod, headers, host }: FastifyRequest, method = ownMethod): boolean {
     const fetchSite = headers['sec-fetch-site']
     return !isCrossSite({
       method,
@@ -77,8 +85,8 @@ export async function createCookies (
     }, trustedOrigins)
   }
 
-  function assertSameSite (request: FastifyRequest): void {
-    if (!isSameSite(request)) throw new LatchkeyError('cross_site_request')
+  function assertSameSite (request: FastifyRequest, method?: string): void {
+    if (!isSameSite(request, method)) throw new LatchkeyError('cross_site_request')
   }
 
   return {
@@ -100,7 +108,7 @@ export async function createCookies (
       if (cookie !== undefined) assertSameSite(request)
       return cookie
     },
-    set (reply, { accessToken, accessTtl, refreshToken, refreshTtl }) {
+    set (reply, { accessToken, expiresIn, refreshToken, refreshExpiresIn }) {
       const size = accessName.length + accessToken.length
       if (size > MAX_COOKIE_SIZE) {
         throw new Error(
@@ -108,10 +116,11 @@ export async function createCookies (
           'grant fewer scopes, let the login ask for fewer, or give shorter claims'
         )
       }
-      reply.header('set-cookie', [
-        serializeCookie(accessName, accessToken, { ...attributes, maxAge: accessTtl }),
-        serializeCookie(refreshName, refreshToken, { ...attributes, maxAge: refreshTtl })
-      ])
+      const set = [serializeCookie(accessName, accessToken, { ...attributes, maxAge: expiresIn })]
+      if (refreshToken !== undefined) {
+        set.push(serializeCookie(refreshName, refreshToken, { ...attributes, maxAge: refreshExpiresIn }))
+      }
+      reply.header('set-cookie', set)
     },
     clear (reply) {
       reply.header(

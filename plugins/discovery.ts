@@ -2,6 +2,7 @@ import fp from 'fastify-plugin'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import type { Static } from 'typebox'
 import { createServerMetadata, metadataPath } from '../lib/http/server-metadata.js'
+import { grantTypesOf } from '../lib/options/own-routes.js'
 import type { ServerMetadata } from '../schemas/service.js'
 import { OWN_PUBLIC } from './guards/public-routes.js'
 import { kSettings } from './settings.js'
@@ -19,7 +20,9 @@ const MAX_AGE = 3_600
 
 /** Makes the metadata of RFC 8414, once. */
 export default fp(async function latchkeyDiscovery (app) {
-  app.decorate(kServerMetadata, createServerMetadata({ ...app[kSettings], prefix: app.prefix }))
+  app.decorate(kServerMetadata, createServerMetadata({
+    ...app[kSettings], prefix: app.prefix, grantTypes: grantTypesOf(app[kSettings])
+  }))
 }, { name: 'latchkey-discovery', fastify: '5.x', dependencies: ['latchkey-settings'] })
 
 /** Lets clients and caches keep a response that is the same for everyone. */

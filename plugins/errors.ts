@@ -101,7 +101,7 @@ function isExpected (error: Presentable): boolean {
 
 function translate (cause: unknown): Presentable {
   if (cause instanceof LatchkeyError) return cause
-  if (cause instanceof PasswordQueueFullError) return new LatchkeyError('overloaded', { cause, retryAfter: 2 })
+  if (cause instanceof PasswordQueueFullError) return overloaded(cause)
   const { validation, validationContext, statusCode, code, message } = (cause ?? {}) as Partial<FastifyError>
   if (validation?.[0] !== undefined) {
     return new LatchkeyError('invalid_request', { message: describeViolation(validation[0], validationContext) })
@@ -126,8 +126,21 @@ function translate (cause: unknown): Presentable {
   }
 }
 
+/**
+ * Returns an error of our services as one that the host can send. Anything unexpected becomes a 500 without details,
+ * because Fastify's own error handler sends the message.
+ */
+export function toLatchkeyError (cause: unknown): LatchkeyError {
+  if (cause instanceof LatchkeyError) return cause
+  return cause instanceof PasswordQueueFullError ? overloaded(cause) : new LatchkeyError('internal_error', { cause })
+}
+
+function overloaded (cause: PasswordQueueFullError): LatchkeyError {
+  return new LatchkeyError('overloaded', { cause, retryAfter: 2 })
+}
+
 /** Describes a violation in one sentence. It names the field and never its value, which may be a password. */
-function describeViolation (
+export function describeViolation (
   { instancePath, keyword, params, message }: NonNullable<FastifyError['validation']>[number],
   context = 'body'
 ): string {

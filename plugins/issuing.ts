@@ -6,6 +6,8 @@ import { formatScope } from '../lib/identity/scopes.js'
 import { textOf } from '../lib/identity/user-ids.js'
 import type { Grant } from '../lib/sessions/issued.js'
 import type { Sender } from '../lib/sessions/login.js'
+import type { AccessGrant } from '../lib/tokens/tokens.js'
+import type { User } from '../schemas/host.js'
 import type { LoginResponse, TokenResponse } from '../schemas/tokens.js'
 import { kClock } from './database.js'
 import { kCookies } from './cookies.js'
@@ -20,6 +22,30 @@ interface Issuing {
   sendTokens (reply: FastifyReply, grant: Issued): Promise<Static<typeof TokenResponse>>
   /** Sets the tokens as cookies, and returns the response body. */
   sendCookies (reply: FastifyReply, grant: Grant): Promise<Static<typeof LoginResponse>>
+  /** Signs the tokens of a login or a refresh. */
+  issue (grant: Grant): Promise<Login>
+  /** Signs an access token without a refresh token. */
+  issueAccess (grant: AccessGrant & { user: User }): Promise<Reissued>
+  /** Keeps caches from storing a response with tokens: RFC 6749 section 5.1. */
+  forbidCaching (reply: FastifyReply): void
+}
+
+/** An access token for the current session: what `reissue` returns. */
+export interface Reissued {
+  /** The account as it is now. */
+  user: User
+  accessToken: string
+  /** The seconds until the access token expires. */
+  expiresIn: number
+  /** The scopes of the access token, separated by spaces. */
+  scope: string
+}
+
+/** The tokens of a login or a refresh. */
+export interface Login extends Reissued {
+  refreshToken: string
+  /** The seconds until the refresh token expires if it is not used. */
+  refreshExpiresIn: number
 }
 
 export const kIssuing = Symbol('latchkey.issuing')
@@ -41,6 +67,25 @@ export default fp(async function latchkeyIssuing (app) {
     reply.header('cache-control', 'no-store').header('pragma', 'no-cache')
   }
 
+  async function issueAccess (grant: AccessGrant & { user: User }): Promise<Reissued> {
+    const { id, username, scopes } = grant.user
+    const left = grant.latestExpiry === undefined ? accessTtl : grant.latestExpiry - Math.floor(clock.now() / 1000)
+    return {
+      user: { id, username, scopes: [...scopes] },
+      accessToken: await tokens.sign(grant),
+      expiresIn: Math.max(0, Math.min(accessTtl, left)),
+      scope: formatScope(grant.scopes)
+    }
+  }
+
+  async function issue (grant: Grant): Promise<Login> {
+    return {
+      ...await issueAccess(grant),
+      refreshToken: grant.refreshToken,
+      refreshExpiresIn: Math.max(0, Math.floor((grant.refreshExpiresAt - clock.now()) / 1000))
+    }
+  }
+
   app.decorate(kIssuing, {
     senderOf (request) {
       // A page of another site must not use up the attempts of its visitor's session.
@@ -59,20 +104,14 @@ export default fp(async function latchkeyIssuing (app) {
       }
     },
     async sendCookies (reply, grant) {
-      const accessToken = await tokens.sign(grant)
+      const login = await issue(grant)
       forbidCaching(reply)
-      cookies.set(reply, {
-        accessToken,
-        accessTtl,
-        refreshToken: grant.refreshToken,
-        refreshTtl: Math.max(0, Math.floor((grant.refreshExpiresAt - clock.now()) / 1000))
-      })
-      const { id, username, scopes } = grant.user
-      return {
-        user: { id: textOf(id), username, scopes: [...scopes] },
-        scope: formatScope(grant.scopes),
-        expires_in: accessTtl
-      }
-    }
+      cookies.set(reply, login)
+      const { user, scope, expiresIn } = login
+      return { user: { ...user, id: textOf(user.id), scopes: [...user.scopes] }, scope, expires_in: expiresIn }
+    },
+    issue,
+    issueAccess,
+    forbidCaching
   })
 }, { name: 'latchkey-issuing', fastify: '5.x', dependencies: ['latchkey-tokens', 'latchkey-cookies'] })

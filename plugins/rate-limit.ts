@@ -1,5 +1,5 @@
 import fp from 'fastify-plugin'
-import type { onRequestAsyncHookHandler } from 'fastify'
+import type { FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
 import { LatchkeyError } from '../lib/errors.js'
 import { networkOf } from '../lib/identity/network.js'
 import { isolate } from './adapters/isolate.js'
@@ -9,12 +9,20 @@ import { kSettings } from './settings.js'
 const MAX = 100
 const WINDOW = 60_000
 
+/**
+ * Counts an attempt, and returns the headers of the response. Throws `too_many_requests`, with these headers, after too
+ * many attempts.
+ */
+type CountAttempt = (request: FastifyRequest) => Promise<Record<string, string>>
+
 export const kLimitAttempts = Symbol('latchkey.limitAttempts')
+export const kCountAttempt = Symbol('latchkey.countAttempt')
 
 declare module 'fastify' {
   interface FastifyInstance {
     /** The onRequest hook of each route that takes a password. */
     [kLimitAttempts]: onRequestAsyncHookHandler
+    [kCountAttempt]: CountAttempt
   }
 }
 
@@ -23,22 +31,31 @@ declare module 'fastify' {
  * counts as one address.
  */
 export default fp(async function latchkeyRateLimit (app) {
-  if (!app[kSettings].rateLimit) {
-    app.decorate(kLimitAttempts, async function unlimited () {})
-    return
-  }
+  const countAttempt = app[kSettings].rateLimit ? await createCount() : async () => ({})
+  app.decorate(kCountAttempt, countAttempt)
+  app.decorate(kLimitAttempts, async function limitAttempts (request, reply) {
+    reply.headers(await countAttempt(request))
+  })
+}, { name: 'latchkey-rate-limit', fastify: '5.x', dependencies: ['latchkey-settings'] })
+
+async function createCount (): Promise<CountAttempt> {
   const { default: fastifyRateLimit } = await import('@fastify/rate-limit')
   const { createRateLimit } = await isolate(fastifyRateLimit, {
     global: false, max: MAX, timeWindow: WINDOW, keyGenerator: request => networkOf(request.ip)
   })
   const count = createRateLimit()
 
-  app.decorate(kLimitAttempts, async function limitAttempts (request, reply) {
+  return async function countAttempt (request) {
     const attempt = await count(request)
-    if (attempt.isAllowed) return
+    if (attempt.isAllowed) return {}
     // draft-ietf-httpapi-ratelimit-headers-11
-    reply.header('ratelimit-policy', `"attempts";q=${attempt.max};w=${WINDOW / 1000}`)
-    reply.header('ratelimit', `"attempts";r=${attempt.remaining};t=${attempt.ttlInSeconds}`)
-    if (attempt.isExceeded) throw new LatchkeyError('too_many_requests', { retryAfter: attempt.ttlInSeconds })
-  })
-}, { name: 'latchkey-rate-limit', fastify: '5.x', dependencies: ['latchkey-settings'] })
+    const headers = {
+      'ratelimit-policy': `"attempts";q=${attempt.max};w=${WINDOW / 1000}`,
+      ratelimit: `"attempts";r=${attempt.remaining};t=${attempt.ttlInSeconds}`
+    }
+    if (!attempt.isExceeded) return headers
+    const error = new LatchkeyError('too_many_requests', { retryAfter: attempt.ttlInSeconds })
+    error.headers = headers
+    throw error
+  }
+}

@@ -1,6 +1,8 @@
 import fp from 'fastify-plugin'
 import { createLogin } from '../lib/sessions/login.js'
 import type { LogIn } from '../lib/sessions/login.js'
+import { createLogInAs } from '../lib/sessions/login-as.js'
+import type { LogInAs } from '../lib/sessions/login-as.js'
 import { createSessions } from '../lib/sessions/sessions.js'
 import type { Sessions } from '../lib/sessions/sessions.js'
 import { kClock, kFollower, kStore } from './database.js'
@@ -14,11 +16,13 @@ import { kBuiltInUsers, kUsers } from './users.js'
 
 export const kSessions = Symbol('latchkey.sessions')
 export const kLogIn = Symbol('latchkey.logIn')
+export const kLogInAs = Symbol('latchkey.logInAs')
 
 declare module 'fastify' {
   interface FastifyInstance {
     [kSessions]: Sessions
     [kLogIn]: LogIn
+    [kLogInAs]: LogInAs
   }
 }
 
@@ -47,15 +51,9 @@ export default fp(async function latchkeySessions (app) {
     refreshGrace
   })
   app.decorate(kSessions, sessions)
-  app.decorate(kLogIn, createLogin({
-    users,
-    builtInUsers,
-    hasClaimsHook: claims !== undefined,
-    sessions,
-    follower,
-    throttle: app[kThrottle],
-    clock
-  }))
+  const services = { users, sessions, follower, throttle: app[kThrottle], clock }
+  app.decorate(kLogIn, createLogin({ ...services, builtInUsers, hasClaimsHook: claims !== undefined }))
+  app.decorate(kLogInAs, createLogInAs(services))
 }, {
   name: 'latchkey-sessions',
   fastify: '5.x',

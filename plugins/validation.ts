@@ -1,7 +1,10 @@
 import { Ajv } from 'ajv'
 import fp from 'fastify-plugin'
 import type { FastifyInstance, FastifySchema, FastifySchemaCompiler, FastifySerializerCompiler } from 'fastify'
+import type { Static, TSchema } from 'typebox'
+import { LatchkeyError } from '../lib/errors.js'
 import { FORMATS } from '../lib/identity/json-formats.js'
+import { describeViolation } from './errors.js'
 
 // These exist once for the process, because nearly all schemas are the same objects in every route and every
 // registration. Ajv recognises schemas that it has compiled. For example, one schema for errors is in more than a
@@ -10,6 +13,21 @@ const ajv = new Ajv({ strict: false, allErrors: false, meta: false, validateSche
 const serializers = new WeakMap<object, Serializer>()
 
 type Serializer = ReturnType<FastifySerializerCompiler<FastifySchema>>
+
+/**
+ * Creates a function that checks values that the host passes on from a request, by the same rules as a body.
+ * @param name - what the values are, for the error: `invalid_request`, which names the member.
+ */
+export function createInputCheck<Schema extends TSchema> (
+  schema: Schema, name: string
+): (value: unknown) => Static<Schema> {
+  const isValid = ajv.compile<Static<Schema>>(schema)
+  return function checkInput (value) {
+    if (isValid(value)) return value
+    const [violation] = isValid.errors ?? []
+    throw new LatchkeyError('invalid_request', violation && { message: describeViolation(violation, name) })
+  }
+}
 
 /**
  * Sets the validation and serialization of our routes, whatever the host has set for its own. Unlike Fastify's default,

@@ -15,7 +15,11 @@ export interface Actor {
  * All events. The audit trail stores those with `kept`. The others happen to every user or client every few minutes.
  */
 const TABLE = {
-  login: { outcome: 'success', kept: true, meaning: 'A user logged in and started a session.' },
+  login: {
+    outcome: 'success',
+    kept: true,
+    meaning: 'A user logged in and started a session. `method` is how, if your app checked who the user is.'
+  },
   login_failed: {
     outcome: 'failure',
     kept: true,
@@ -23,6 +27,11 @@ const TABLE = {
       'it exists. An entry with `count` stands for that many more failures within a minute or two.'
   },
   refresh: { outcome: 'success', kept: false, meaning: 'A refresh token was exchanged for its successor.' },
+  token_reissued: {
+    outcome: 'success',
+    kept: false,
+    meaning: 'A user received another access token for the same session.'
+  },
   refresh_token_reuse: {
     outcome: 'failure',
     kept: true,

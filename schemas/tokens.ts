@@ -3,6 +3,7 @@ import type { Static } from 'typebox'
 import { ExpiresIn, Password, RefreshToken, Scope, Token, Username } from './common.js'
 import { EXAMPLE, EXAMPLE_ACCOUNT } from './examples.js'
 import { describeGrantType, GRANT_TYPES } from './grants.js'
+import type { GrantTypeName } from './grants.js'
 import { Account } from './users.js'
 
 /** Client authentication in the body (RFC 6749 section 2.3.1). The alternative is HTTP Basic. */
@@ -13,29 +14,42 @@ const clientCredentials = {
 
 /** The names in a sentence: 'a, b or c'. */
 function listNames (names: readonly string[]): string {
-  return [names.slice(0, -1).join(', '), ...names.slice(-1)].join(' or ')
+  return names.join(', ').replace(/, ([^,]*)$/, ' or $1')
 }
 
 /**
  * The body of `POST /token`. It has the members of all grant types. Which of them are needed depends on `grant_type`.
  * Unknown ones are ignored (RFC 6749 section 3.2).
  */
-export const TokenRequest = Type.Object({
-  grant_type: Type.Optional(Type.String({
-    maxLength: 64,
-    description: `${listNames(GRANT_TYPES)}. With a username it can be left out, as FastAPI clients do.`
-  })),
-  ...Object.fromEntries(GRANT_TYPES.flatMap(name => Object.entries(describeGrantType(name).parameters.properties))
-    .map(([name, schema]) => [name, Type.Optional(schema)])),
-  scope: Type.Optional(Scope),
-  ...clientCredentials
-}, {
-  title: 'TokenRequest',
-  'x-examples': Object.fromEntries(GRANT_TYPES.map(name => {
-    const { summary, value } = describeGrantType(name).example
-    return [name, { summary, value: { grant_type: name, ...value } }]
-  }))
-})
+function createTokenRequest (names: readonly GrantTypeName[]) {
+  const note = names.includes('password') ? ' With a username it can be left out, as FastAPI clients do.' : ''
+  return Type.Object({
+    grant_type: Type.Optional(Type.String({ maxLength: 64, description: `${listNames(names)}.${note}` })),
+    ...Object.fromEntries(names.flatMap(name => Object.entries(describeGrantType(name).parameters.properties))
+      .map(([name, schema]) => [name, Type.Optional(schema)])),
+    scope: Type.Optional(Scope),
+    ...clientCredentials
+  }, {
+    title: 'TokenRequest',
+    'x-examples': Object.fromEntries(names.map(name => {
+      const { summary, value } = describeGrantType(name).example
+      return [name, { summary, value: { grant_type: name, ...value } }]
+    }))
+  })
+}
+
+/** The body of `POST /token` with all grant types. */
+export const TokenRequest = createTokenRequest(GRANT_TYPES)
+
+const tokenRequests = new Map([[GRANT_TYPES.join(), TokenRequest]])
+
+/** Returns the body of `POST /token` with these grant types. One set has one schema, because Ajv keeps each schema. */
+export function tokenRequestOf (names: readonly GrantTypeName[]): typeof TokenRequest {
+  const key = names.join()
+  const schema = tokenRequests.get(key) ?? createTokenRequest(names)
+  tokenRequests.set(key, schema)
+  return schema
+}
 
 const EXAMPLE_TOKENS = {
   access_token: EXAMPLE.accessToken,

@@ -1,6 +1,7 @@
 import type { Settings } from '../options/options.js'
-import { BEARER } from './credentials.js'
+import { grantTypesOf } from '../options/own-routes.js'
 import { fullCookieNames } from './cookie-names.js'
+import { BEARER } from './credentials.js'
 
 interface Flow {
   tokenUrl: string
@@ -9,7 +10,7 @@ interface Flow {
 
 /** The parts of the "Security Scheme Object" of OpenAPI 3.1 that Latchkey uses. */
 export type SecurityScheme = { description: string } & (
-  { type: 'oauth2', flows: { password?: Flow & { refreshUrl: string }, clientCredentials: Flow } } |
+  { type: 'oauth2', flows: { password?: Flow & { refreshUrl?: string }, clientCredentials: Flow } } |
   { type: 'http', scheme: string, bearerFormat?: string } |
   { type: 'apiKey', in: 'cookie', name: string }
 )
@@ -19,14 +20,18 @@ export function securitySchemes (
   settings: Settings,
   prefix: string
 ): Record<string, SecurityScheme> {
-  const { catalogue, passwordGrant, scheme } = settings
+  const { catalogue, scheme } = settings
+  const grants = grantTypesOf(settings)
   const endpoint = { tokenUrl: `${prefix}/token`, scopes: { ...catalogue } }
+  const refresh = grants.includes('refresh_token') ? { refreshUrl: endpoint.tokenUrl } : {}
   return {
     oauth2: {
       type: 'oauth2',
-      description: 'Get an access token with a username and a password, or as a machine client.',
+      description: grants.includes('password')
+        ? 'Get an access token with a username and a password, or as a machine client.'
+        : 'Get an access token as a machine client.',
       flows: {
-        ...(passwordGrant ? { password: { ...endpoint, refreshUrl: endpoint.tokenUrl } } : {}),
+        ...(grants.includes('password') ? { password: { ...endpoint, ...refresh } } : {}),
         clientCredentials: endpoint
       }
     },
@@ -39,7 +44,7 @@ export function securitySchemes (
       type: 'apiKey',
       in: 'cookie',
       name: fullCookieNames(settings).access,
-      description: 'An access token in the HttpOnly cookie that POST /login sets.'
+      description: 'An access token in the HttpOnly cookie that a login in a browser sets.'
     },
     client: {
       type: 'http',

@@ -1,5 +1,6 @@
 import type { Static } from 'typebox'
 import { describeGrantType, GRANT_TYPES } from '../../schemas/grants.js'
+import type { GrantTypeName } from '../../schemas/grants.js'
 import type { ServerMetadata } from '../../schemas/service.js'
 
 /** RFC 8414 section 3. */
@@ -13,6 +14,8 @@ export interface MetadataSource {
   /** The catalogue. */
   catalogue: Readonly<Record<string, string>>
   docs: boolean
+  /** The grant types that `POST /token` accepts. Default: all. */
+  grantTypes?: readonly GrantTypeName[]
 }
 
 /**
@@ -24,17 +27,18 @@ const CLIENT_AUTHENTICATION = ['client_secret_basic', 'client_secret_post']
  * Returns the server metadata (RFC 8414 section 2). `issuer` is the option, character for character (section 3.3).
  */
 export function createServerMetadata (
-  { issuer, prefix, catalogue, docs }: MetadataSource
+  { issuer, prefix, catalogue, docs, grantTypes = GRANT_TYPES }: MetadataSource
 ): Static<typeof ServerMetadata> {
   const base = baseOf(issuer, prefix)
+  const isForAnyone = grantTypes.some(name => !describeGrantType(name).needsClient)
   return {
     issuer,
     token_endpoint: `${base}/token`,
     jwks_uri: `${base}/.well-known/jwks.json`,
     scopes_supported: Object.keys(catalogue),
     response_types_supported: [],
-    grant_types_supported: GRANT_TYPES.filter(name => describeGrantType(name).isListed).sort(),
-    token_endpoint_auth_methods_supported: [...CLIENT_AUTHENTICATION, 'none'],
+    grant_types_supported: grantTypes.filter(name => describeGrantType(name).isListed).sort(),
+    token_endpoint_auth_methods_supported: [...CLIENT_AUTHENTICATION, ...(isForAnyone ? ['none'] : [])],
     revocation_endpoint: `${base}/revoke`,
     revocation_endpoint_auth_methods_supported: [...CLIENT_AUTHENTICATION, 'none'],
     introspection_endpoint: `${base}/introspect`,

@@ -14,6 +14,8 @@ import { readDecorators } from './decorators.js'
 import type { DecoratorNames } from './decorators.js'
 import { toMilliseconds } from './durations.js'
 import { readOrigins } from './origins.js'
+import { readOwnRoutes } from './own-routes.js'
+import type { OwnRoute } from './own-routes.js'
 import { BUILT_IN_SCOPES } from '../identity/scopes.js'
 import { engineOf } from '../store/engines.js'
 
@@ -39,6 +41,8 @@ export interface Settings {
   passwordMinLength: number
   registration: boolean
   passwordGrant: boolean
+  /** What the app does in routes of its own. */
+  ownRoutes: ReadonlySet<OwnRoute>
   rateLimit: boolean
   /** The scheme of the `Authorization` header, besides `Bearer`. */
   scheme: string
@@ -122,7 +126,7 @@ export function readOptions (given: unknown): Settings {
     bcryptCost: options.bcryptCost,
     passwordMinLength: options.passwordMinLength,
     registration: options.registration,
-    passwordGrant: options.passwordGrant,
+    ...readOwnRoutes(options, (given as LatchkeyOptions).passwordGrant !== undefined),
     rateLimit: options.rateLimit,
     scheme: options.scheme,
     ...readCookies(options.cookies),

@@ -24,7 +24,14 @@ interface Credentials {
   password: string
   scope?: string
   client?: Client
+  confirm?: Confirm
 }
+
+/**
+ * A check of the app that runs once the password is right, for example of a second factor. Any result but true is a
+ * failed login, and counts like a wrong password. If it throws, the attempt does not count.
+ */
+export type Confirm = (user: User) => boolean | Promise<boolean>
 
 /**
  * Checks the password and begins a session. Throws `invalid_credentials`, whose text and timing do not reveal what was
@@ -58,7 +65,7 @@ export function createLogin ({ users, builtInUsers, hasClaimsHook, sessions, fol
     }
   }
 
-  return async function logIn ({ username, password, scope, client }, { address, userAgent, refreshToken }) {
+  return async function logIn ({ username, password, scope, client, confirm }, { address, userAgent, refreshToken }) {
     // Reads what other processes have revoked up to now. All of it is older than the account that is read later.
     await follower.refresh()
     const askedAt = clock.now()
@@ -75,6 +82,8 @@ export function createLogin ({ users, builtInUsers, hasClaimsHook, sessions, fol
       who.subject = account.id
       const user = await account.verify(password, address)
       if (user === null) throw new LatchkeyError('invalid_credentials')
+      // JavaScript code may forget to return a value.
+      if (confirm !== undefined && await confirm(user) !== true) throw new LatchkeyError('invalid_credentials')
       return user
     }
 

@@ -4,9 +4,10 @@ import type { Client } from '../clients/clients.js'
 import { LatchkeyError } from '../errors.js'
 import { FIRST_PARTY } from '../identity/client-ids.js'
 import { isNarrower, parseScope } from '../identity/scopes.js'
-import { anonymous, asUser, SYSTEM } from '../ledger/events.js'
+import { anonymous, asUser } from '../ledger/events.js'
 import type { Write } from '../revocation/writing.js'
 import { endSession } from '../revocation/session-ending.js'
+import { endClosed } from './closed-account.js'
 import { accountChanged, dateOf } from './context.js'
 import type { SessionContext } from './context.js'
 import type { Grant, Issuing, Prepared } from './issued.js'
@@ -110,8 +111,7 @@ export function createRefresh (context: SessionContext, { prepare, toGrant }: Is
       const user = builtInUsers === undefined ? account : await builtInUsers.findIn(trx, session.user_id)
       const about = { subject: session.user_id, sessionId: session.id, clientId: session.client_id }
       if (user === null) {
-        await endSession(write, { userId: session.user_id, sessionId: session.id })
-        await record({ type: 'session_ended', actor: SYSTEM, ...about, details: { reason: 'account_closed' } })
+        await endClosed(write, session)
         return { refused: 'invalid' }
       }
       const prepared = asksHost ? asked : await prepareFor(session, user, scope)

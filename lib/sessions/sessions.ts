@@ -15,6 +15,8 @@ import { listSessions } from './list.js'
 import type { Session } from './list.js'
 import { createRefresh } from './refresh.js'
 import type { Refresh } from './refresh.js'
+import { createReissue } from './reissue.js'
+import type { Reissue } from './reissue.js'
 import { findAuthentic, isLive } from './refresh-verdict.js'
 import { createStart } from './start.js'
 import type { Start } from './start.js'
@@ -27,6 +29,9 @@ export interface Sessions {
    * Begins a session for a user who has just authenticated. If the user already has the maximum number of sessions, the
    * least recently used one ends. Throws `invalid_scope`, or `invalid_credentials` if the account was closed in the
    * meantime, or `invalid_client` if the client was changed since it authenticated.
+   *
+   * It checks no password, limits no attempts and does not reject requests of other sites. In a route, call
+   * `app.latchkey.logIn()` or `logInAs()` instead.
    * @param request.client - the registered client that the session is for. The session gets at most the client's
    * scopes. Default: none, a first-party app.
    * @param request.askedAt - milliseconds. A time before the account was read and the password was checked. Default:
@@ -34,6 +39,7 @@ export interface Sessions {
    * @param request.place - where the login comes from. Attempts from there do not count as a stranger's for as long as
    * the row is kept. Default: none.
    * @param request.settle - settles the attempt of this login in the same transaction. Default: none.
+   * @param request.method - how the app verified the user, for the audit trail. Default: none, a password.
    */
   start: Start
   /**
@@ -46,6 +52,13 @@ export interface Sessions {
    * a first-party app.
    */
   refresh: Refresh
+  /**
+   * Makes another access token for a live session, with the current claims. It has the scopes of the presented token
+   * that the session and the account still have. It expires when the presented token does, because a stolen access
+   * token must not renew itself. Throws `token_revoked` if the session or the account is closed.
+   * @param presented - the content of an access token that was verified for this request.
+   */
+  reissue: Reissue
   /**
    * Returns the session that a refresh token belongs to, whether the token is current or not. Returns undefined if the
    * token is not ours or the session was ended. A session that is not `live` has expired. It gives no rights, but it
@@ -114,6 +127,7 @@ export function createSessions (context: SessionContext): Sessions {
   return {
     start: createStart(context, issuing),
     refresh: createRefresh(context, issuing),
+    reissue: createReissue(context, issuing),
 
     async identify (refreshToken) {
       const found = await store.read(db => findAuthentic(db, refreshKeys, refreshToken))

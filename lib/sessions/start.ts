@@ -24,6 +24,7 @@ interface StartRequest {
   address?: string
   place?: Place
   settle?: Settle
+  method?: string
 }
 
 /** See `Sessions.start`. */
@@ -34,7 +35,7 @@ export type Start =
 export function createStart (context: SessionContext, { prepare, toGrant }: Issuing): Start {
   const { clock, revocations, builtInUsers, status, maxSessions, sessionTtl, refreshIdleTtl } = context
   return async function start (given, request = {}) {
-    const { client, askedAt = clock.now(), scope, userAgent, address, place, settle } = request
+    const { client, askedAt = clock.now(), scope, userAgent, address, place, settle, method } = request
     const user = { ...given, id: textOf(given.id) }
     const clientId = client?.id ?? FIRST_PARTY
     const granted = client === undefined ? user.scopes : user.scopes.filter(name => client.scopes.includes(name))
@@ -67,7 +68,8 @@ export function createStart (context: SessionContext, { prepare, toGrant }: Issu
       }
       await trx.insertInto('latchkey_sessions').values(session).execute()
       const actor = asUser(account.id, session.address)
-      await record({ type: 'login', actor, subject: account.id, sessionId: session.id, clientId })
+      const about = { actor, subject: account.id, sessionId: session.id, clientId }
+      await record({ type: 'login', ...about, ...(method === undefined ? {} : { details: { method } }) })
       return { result: toGrant({ session, user: account, prepared, issuedAt }) }
     })
     if (grant === undefined) throw new LatchkeyError('invalid_credentials')

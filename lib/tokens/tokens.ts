@@ -26,6 +26,8 @@ export interface AccessGrant {
   issuedAt: number
   /** The host's claims for the access token (option `claims`). */
   claims: Record<string, unknown>
+  /** Seconds since the epoch. The token expires no later. Default: when its lifetime ends. */
+  latestExpiry?: number
   /** Where verifiers can read its status. Default: nowhere. */
   status?: StatusClaim
 }
@@ -85,7 +87,7 @@ export function createTokens ({
         sub: textOf(grant.user.id),
         aud,
         client_id: grant.clientId,
-        exp: iat + ttlSeconds,
+        exp: Math.min(iat + ttlSeconds, grant.latestExpiry ?? Infinity),
         iat,
         jti: createId(grant.issuedAt),
         ...(grant.sessionId === undefined ? {} : { sid: grant.sessionId }),

@@ -1,20 +1,16 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { createLogout } from '../../lib/sessions/logout.js'
-import { kCookies } from '../../plugins/cookies.js'
 import { kIssuing } from '../../plugins/issuing.js'
-import { kSettings } from '../../plugins/settings.js'
-import { kTokens } from '../../plugins/tokens.js'
+import { kLogins } from '../../plugins/logins.js'
 import { kLimitAttempts } from '../../plugins/rate-limit.js'
-import { kLogIn, kSessions } from '../../plugins/sessions.js'
+import { kSettings } from '../../plugins/settings.js'
 import { BODY, problems } from '../../schemas/responses.js'
 import { LoginRequest, LoginResponse } from '../../schemas/tokens.js'
 
 const login: FastifyPluginAsyncTypebox = async function login (app) {
-  const { sendCookies, senderOf } = app[kIssuing]
-  const logIn = app[kLogIn]
-  const cookies = app[kCookies]
-  const { access, refresh } = app[kSettings].cookieNames
-  const { leave } = createLogout({ sessions: app[kSessions], tokens: app[kTokens] })
+  const { sendCookies } = app[kIssuing]
+  const { logIn } = app[kLogins]
+  const { cookieNames: { access, refresh }, ownRoutes } = app[kSettings]
+  if (ownRoutes.has('login')) return
 
   app.post('', {
     schema: {
@@ -33,14 +29,7 @@ const login: FastifyPluginAsyncTypebox = async function login (app) {
       }
     },
     onRequest: app[kLimitAttempts]
-  }, async (request, reply) => {
-    // Another site must not log a visitor in to an account that the site chooses.
-    cookies.assertSameSite(request)
-    const sender = senderOf(request)
-    const grant = await logIn(request.body, sender)
-    if (sender.refreshToken !== undefined) await leave(sender.refreshToken, request.ip)
-    return await sendCookies(reply, grant)
-  })
+  }, async (request, reply) => await sendCookies(reply, await logIn(request, request.body)))
 }
 
 export default login

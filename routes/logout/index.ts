@@ -1,28 +1,16 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { FastifyRequest } from 'fastify'
-import { LatchkeyError } from '../../lib/errors.js'
-import { createLogout } from '../../lib/sessions/logout.js'
 import { allowNoBody } from '../../plugins/content-types.js'
 import { kCookies } from '../../plugins/cookies.js'
-import { kTokens } from '../../plugins/tokens.js'
-import { kSessions } from '../../plugins/sessions.js'
+import { kLogins } from '../../plugins/logins.js'
+import { kSettings } from '../../plugins/settings.js'
 import { BODY, problems } from '../../schemas/responses.js'
 import { NoContent } from '../../schemas/service.js'
 import { LogoutRequest } from '../../schemas/tokens.js'
 
 const logout: FastifyPluginAsyncTypebox = async function logout (app) {
-  const { logOut } = createLogout({ sessions: app[kSessions], tokens: app[kTokens] })
+  const { logOut } = app[kLogins]
   const cookies = app[kCookies]
-
-  /** Returns undefined for a request without an access token, because the refresh cookie can stand for it. */
-  function readAccessToken (request: FastifyRequest): string | undefined {
-    try {
-      return cookies.readAccessToken(request)
-    } catch (error) {
-      if (error instanceof LatchkeyError && error.statusCode === 401) return undefined
-      throw error
-    }
-  }
+  if (app[kSettings].ownRoutes.has('logout')) return
 
   app.post('', {
     schema: {
@@ -39,15 +27,8 @@ const logout: FastifyPluginAsyncTypebox = async function logout (app) {
     },
     preValidation: allowNoBody
   }, async (request, reply) => {
-    const hasHeader = request.headers.authorization !== undefined
-    // Another site cannot make the browser send a header, but it can make it send cookies.
-    if (!hasHeader) cookies.assertSameSite(request)
-    const target = request.body.target ?? 'this'
-    await logOut(target, {
-      accessToken: readAccessToken(request),
-      refreshToken: hasHeader ? undefined : cookies.readRefreshToken(request),
-      address: request.ip
-    })
+    const { target } = request.body
+    await logOut(request, target)
     if (target !== 'others') cookies.clear(reply)
     return reply.code(204).send(null)
   })

@@ -1,16 +1,15 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { LatchkeyError } from '../../lib/errors.js'
 import { allowNoBody } from '../../plugins/content-types.js'
-import { kCookies } from '../../plugins/cookies.js'
 import { kIssuing } from '../../plugins/issuing.js'
-import { kSessions } from '../../plugins/sessions.js'
+import { kLogins } from '../../plugins/logins.js'
+import { kSettings } from '../../plugins/settings.js'
 import { BODY, problems } from '../../schemas/responses.js'
 import { RefreshRequest, RefreshResponse } from '../../schemas/tokens.js'
 
-const refresh: FastifyPluginAsyncTypebox = async function refresh (app) {
+const refreshRoute: FastifyPluginAsyncTypebox = async function refreshRoute (app) {
   const { sendCookies, sendTokens } = app[kIssuing]
-  const cookies = app[kCookies]
-  const sessions = app[kSessions]
+  const { refresh } = app[kLogins]
+  if (app[kSettings].ownRoutes.has('refresh')) return
 
   app.post('', {
     schema: {
@@ -27,14 +26,11 @@ const refresh: FastifyPluginAsyncTypebox = async function refresh (app) {
     },
     preValidation: allowNoBody
   }, async (request, reply) => {
-    const { refresh_token: fromBody, scope } = request.body
-    const address = request.ip
-    if (fromBody !== undefined) return await sendTokens(reply, await sessions.refresh(fromBody, { scope, address }))
-    const fromCookie = cookies.readRefreshToken(request)
-    if (fromCookie === undefined) throw new LatchkeyError('unauthenticated')
+    const { refresh_token: refreshToken, scope } = request.body
     // If this fails, the cookies stay, because another tab may have won a race and set newer ones in between.
-    return await sendCookies(reply, await sessions.refresh(fromCookie, { scope, address }))
+    const grant = await refresh(request, { refreshToken, scope })
+    return refreshToken === undefined ? await sendCookies(reply, grant) : await sendTokens(reply, grant)
   })
 }
 
-export default refresh
+export default refreshRoute

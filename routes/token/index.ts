@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { createExchange, isGuess } from '../../lib/grants/exchange.js'
+import { grantTypesOf } from '../../lib/options/own-routes.js'
 import { kAuthenticateClient } from '../../plugins/client-authentication.js'
 import { kClients } from '../../plugins/clients.js'
 import { sendOAuthError } from '../../plugins/errors.js'
@@ -8,8 +9,9 @@ import { kIssuing } from '../../plugins/issuing.js'
 import { kLimitAttempts } from '../../plugins/rate-limit.js'
 import { kLogIn, kSessions } from '../../plugins/sessions.js'
 import { kSettings } from '../../plugins/settings.js'
+import { GRANT_TYPES } from '../../schemas/grants.js'
 import { BODY, oauthErrors } from '../../schemas/responses.js'
-import { TokenRequest, TokenResponse } from '../../schemas/tokens.js'
+import { tokenRequestOf, TokenResponse } from '../../schemas/tokens.js'
 
 /** The token endpoint: RFC 6749 section 3.2. */
 const token: FastifyPluginAsyncTypebox = async function token (app) {
@@ -18,7 +20,8 @@ const token: FastifyPluginAsyncTypebox = async function token (app) {
   const authenticateClient = app[kAuthenticateClient]
   const limitAttempts = app[kLimitAttempts]
   const services = { logIn: app[kLogIn], sessions: app[kSessions], clients: app[kClients] }
-  const exchange = createExchange(services, app[kSettings].passwordGrant ? [] : ['password'])
+  const grantTypes = grantTypesOf(app[kSettings])
+  const exchange = createExchange(services, GRANT_TYPES.filter(name => !grantTypes.includes(name)))
 
   app.post('', {
     schema: {
@@ -30,7 +33,7 @@ const token: FastifyPluginAsyncTypebox = async function token (app) {
       tags: ['tokens'],
       consumes: ['application/x-www-form-urlencoded', 'application/json'],
       security: [{ client: [] }, {}],
-      body: TokenRequest,
+      body: tokenRequestOf(grantTypes),
       response: {
         200: TokenResponse,
         ...oauthErrors(

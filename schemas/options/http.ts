@@ -25,6 +25,9 @@ export const credentials = {
   }))
 }
 
+/** What an app can do in routes of its own. */
+export const OWN_ROUTES = ['login', 'refresh', 'logout'] as const
+
 /** What browsers need to hold tokens in cookies. */
 export const cookies = {
   /** The cookies of `POST /login`. */
@@ -143,6 +146,18 @@ export const http = {
       '6749 in either case.',
     default: 'problem',
     expects: "'problem' or 'app'"
+  })),
+  /**
+   * What routes of your own do instead of Latchkey's. `login` removes `POST /login` and the password grant of `POST
+   * /token`, `refresh` removes `POST /refresh` and the refresh grant of `POST /token`, and `logout` removes `POST
+   * /logout`. Default none.
+   */
+  ownRoutes: Type.Optional(Type.Array(Type.Enum(OWN_ROUTES), {
+    description: "What routes of your own do instead of Latchkey's. `login` removes `POST /login` and the password " +
+      'grant of `POST /token`, `refresh` removes `POST /refresh` and the refresh grant of `POST /token`, and ' +
+      '`logout` removes `POST /logout`.',
+    default: [],
+    expects: 'a list of login, refresh or logout'
   })),
   /** The path prefix of the routes. Default none. */
   prefix: Type.Optional(Type.String({

@@ -37,11 +37,11 @@ export const passwords = {
   })),
   /**
    * Whether `POST /token` accepts a username and a password (`grant_type=password`). RFC 9700 section 2.4 restricts
-   * that to first-party apps. `POST /login` always exists. Default true.
+   * that to first-party apps. `POST /login` exists all the same. Default true.
    */
   passwordGrant: Type.Optional(Type.Boolean({
     description: 'Whether `POST /token` accepts a username and a password (`grant_type=password`). RFC 9700 section ' +
-      '2.4 restricts that to first-party apps. `POST /login` always exists.',
+      '2.4 restricts that to first-party apps. `POST /login` exists all the same.',
     default: true,
     env: 'LATCHKEY_PASSWORD_GRANT',
     expects: 'true or false'

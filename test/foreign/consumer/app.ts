@@ -41,6 +41,7 @@ const every: Required<LatchkeyOptions> = {
   shedLoad: false,
   metrics: false,
   statusList: false,
+  ownRoutes: ['logout'],
   prefix: '/auth',
   docs: false,
   users: { authenticate: async () => null, find: async () => null },

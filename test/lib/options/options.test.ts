@@ -44,6 +44,7 @@ t.test('nothing given: the defaults', async t => {
       passwordMinLength: 15,
       registration: false,
       passwordGrant: true,
+      ownRoutes: new Set(),
       rateLimit: true,
       cookiesSecure: true,
       cookieNames: { access: 'access_token', refresh: 'refresh_token' },
@@ -133,6 +134,16 @@ t.test('cookies: names that a browser takes as they are, and two of them', async
       /^Latchkey: the options cookies\.accessName .* and cookies\.refreshName .* are both \w+: give each cookie a name/
     )
   }
+})
+
+t.test('ownRoutes: a login of the app leaves no password grant', async t => {
+  t.match(readOptions({ ownRoutes: ['refresh', 'logout'] }), { passwordGrant: true })
+  t.match(readOptions({ ownRoutes: ['login', 'login'] }), { passwordGrant: false, ownRoutes: new Set(['login']) })
+  t.match(readOptions({ ownRoutes: ['login'], passwordGrant: false }), { passwordGrant: false })
+  t.match(
+    messageOf(() => readOptions({ ownRoutes: ['login'], passwordGrant: true })),
+    /^Latchkey: the option passwordGrant \(LATCHKEY_PASSWORD_GRANT\) must be false if the option ownRoutes contains login/
+  )
 })
 
 t.test('decorators: names for some guards, or none', async t => {
@@ -284,6 +295,13 @@ t.test('wrong values: each message names the option, its variable and what is le
     ['shedLoad', 'LATCHKEY_SHED_LOAD', BOOLEAN, BOOLEANS],
     ['metrics', 'LATCHKEY_METRICS', BOOLEAN, BOOLEANS],
     ['statusList', 'LATCHKEY_STATUS_LIST', BOOLEAN, BOOLEANS],
+    [
+      'ownRoutes', undefined, 'a list of login, refresh or logout',
+      [
+        ['token'], ['/login'], ['Login'], [''], [5], [null], [['login']], ['login', 'signup'], 'login', null, true,
+        { login: false }
+      ]
+    ],
     [
       'prefix', 'LATCHKEY_PREFIX', 'a path such as /auth',
       ['auth', '/', '/auth/', '//auth', '/a b', '/:id', '/*', 'https://a', 5, null]

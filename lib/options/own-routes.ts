@@ -1,0 +1,39 @@
+import { GRANT_TYPES } from '../../schemas/grants.js'
+import type { GrantTypeName } from '../../schemas/grants.js'
+import type { LatchkeyOptions } from '../../schemas/options.js'
+
+/** What an app does in routes of its own, so that ours do not exist. */
+export type OwnRoute = NonNullable<LatchkeyOptions['ownRoutes']>[number]
+
+/** The settings that switch off grant types. */
+interface GrantSettings {
+  ownRoutes: ReadonlySet<OwnRoute>
+  passwordGrant: boolean
+}
+
+/**
+ * Returns the settings of the options `ownRoutes` and `passwordGrant`. With a login of its own, an app has no password
+ * grant, because a client could get around the app's login there.
+ * @param isGiven - whether the app has set `passwordGrant` itself.
+ */
+export function readOwnRoutes (
+  { ownRoutes, passwordGrant }: Required<Pick<LatchkeyOptions, 'ownRoutes' | 'passwordGrant'>>, isGiven: boolean
+): GrantSettings {
+  const own = new Set(ownRoutes)
+  if (own.has('login') && passwordGrant && isGiven) {
+    throw new TypeError(
+      'Latchkey: the option passwordGrant (LATCHKEY_PASSWORD_GRANT) must be false if the option ownRoutes contains ' +
+      'login, because POST /token would be a way around your own login'
+    )
+  }
+  return { ownRoutes: own, passwordGrant: passwordGrant && !own.has('login') }
+}
+
+/** Returns the grant types that `POST /token` accepts. */
+export function grantTypesOf ({ ownRoutes, passwordGrant }: GrantSettings): GrantTypeName[] {
+  const isOn: Partial<Record<GrantTypeName, boolean>> = {
+    password: passwordGrant,
+    refresh_token: !ownRoutes.has('refresh')
+  }
+  return GRANT_TYPES.filter(name => isOn[name] ?? true)
+}

@@ -1,0 +1,47 @@
+import type { UserDirectory } from '../../schemas/host.js'
+import { LatchkeyError } from '../errors.js'
+import { anonymous } from '../ledger/events.js'
+import type { Follower } from '../store/change-follower.js'
+import type { Throttle } from '../throttle/throttle.js'
+import type { Clock } from '../time/clock.js'
+import type { Grant } from './issued.js'
+import type { Sender } from './login.js'
+import type { Sessions } from './sessions.js'
+
+/** Whom the app has verified. */
+interface VerifiedUser {
+  id: string
+  /** How the app verified the user, for the audit trail. */
+  method: string
+  scope?: string
+}
+
+/**
+ * Begins a session for a user whom the app has verified itself. Throws `invalid_credentials` if there is no such user,
+ * or if the account may not log in.
+ */
+export type LogInAs = (user: VerifiedUser, sender: Sender) => Promise<Grant>
+
+/** Creates the login without a password. */
+export function createLogInAs ({ users, sessions, follower, throttle, clock }: {
+  users: UserDirectory
+  sessions: Pick<Sessions, 'start'>
+  follower: Pick<Follower, 'refresh'>
+  throttle: Throttle
+  clock: Clock
+}): LogInAs {
+  return async function logInAs ({ id, method, scope }, { address, userAgent }) {
+    // Reads what other processes have revoked up to now. All of it is older than the account that is read next.
+    await follower.refresh()
+    const askedAt = clock.now()
+    const user = await users.find(id)
+    if (user === null) {
+      await throttle.recordFailure({
+        type: 'login_failed', actor: anonymous(address), subject: id, details: { method }
+      })
+      throw new LatchkeyError('invalid_credentials', { message: 'This account does not exist or may not log in.' })
+    }
+    const place = throttle.placeOf(user.username, address)
+    return await sessions.start(user, { askedAt, scope, userAgent, address, place, method })
+  }
+}

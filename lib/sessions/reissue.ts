@@ -1,0 +1,69 @@
+import type { User } from '../../schemas/host.js'
+import { LatchkeyError } from '../errors.js'
+import type { AuthenticatedUser } from '../identity/access-token.js'
+import { parseScope } from '../identity/scopes.js'
+import { asUser } from '../ledger/events.js'
+import type { AccessGrant } from '../tokens/tokens.js'
+import { endClosed } from './closed-account.js'
+import { accountChanged, dateOf } from './context.js'
+import type { SessionContext } from './context.js'
+import type { Issuing, Prepared } from './issued.js'
+import { isLive } from './refresh-verdict.js'
+import { findSession, noteUse } from './rows.js'
+import type { SessionRow } from './rows.js'
+
+/** What a verified access token of a session contains, with the id of the user as text. */
+export type PresentedToken = Pick<AuthenticatedUser, 'scopes' | 'claims'> & { id: string, sessionId: string }
+
+/** See `Sessions.reissue`. */
+export type Reissue = (presented: PresentedToken, address?: string) => Promise<AccessGrant & { user: User }>
+
+/** Creates `Sessions.reissue`. */
+export function createReissue (context: SessionContext, { prepare, toGrant }: Issuing): Reissue {
+  const { store, clock, follower, revocations, users, builtInUsers, claims: hook } = context
+  /** Whether the host's code must run, before the transaction: see `createRefresh`. */
+  const asksHost = builtInUsers === undefined || hook !== undefined
+
+  /** A token that was narrowed stays narrow, because its holder may not have the refresh token. */
+  async function prepareFor (
+    session: SessionRow, account: User | null, presented: PresentedToken
+  ): Promise<Prepared | undefined> {
+    if (account === null) return undefined
+    const granted = parseScope(session.scope)
+      .filter(name => account.scopes.includes(name) && presented.scopes.includes(name))
+    return await prepare(account, granted, undefined)
+  }
+
+  return async function reissue (presented, address) {
+    const { id: userId, sessionId, claims: { exp } } = presented
+    const isOwn = (session: SessionRow | undefined, now: number): session is SessionRow =>
+      session !== undefined && session.user_id === userId && isLive(session, now)
+
+    const known = await store.read(db => findSession(db, sessionId))
+    if (!isOwn(known, clock.now())) throw new LatchkeyError('token_revoked')
+    await follower.refresh()
+    const askedAt = clock.now()
+    const account = asksHost ? await users.find(userId) : null
+    const asked = asksHost ? await prepareFor(known, account, presented) : undefined
+
+    const grant = await revocations.write(async write => {
+      const { trx, now, record } = write
+      const session = await findSession(trx, sessionId)
+      if (!isOwn(session, now)) return undefined
+      const user = builtInUsers === undefined ? account : await builtInUsers.findIn(trx, userId)
+      if (user === null) {
+        await endClosed(write, session)
+        return undefined
+      }
+      const prepared = asksHost ? asked : await prepareFor(session, user, presented)
+      // The account was reopened or lost a scope since the host was asked.
+      if (prepared === undefined || !prepared.scopes.every(name => user.scopes.includes(name))) throw accountChanged()
+      await noteUse(trx, session.id, now)
+      const about = { subject: userId, sessionId, clientId: session.client_id }
+      await record({ type: 'token_reissued', actor: asUser(userId, address ?? null), ...about })
+      return { ...toGrant({ session, user, prepared, issuedAt: dateOf(context, { askedAt, now }) }), latestExpiry: exp }
+    })
+    if (grant === undefined) throw new LatchkeyError('token_revoked')
+    return grant
+  }
+}

@@ -1,0 +1,241 @@
+import fp from 'fastify-plugin'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { Type } from 'typebox'
+import { errorHeaders } from '../lib/http/credentials.js'
+import { readUserId, toHostUser } from '../lib/identity/user-ids.js'
+import type { UserIdKind } from '../lib/identity/user-ids.js'
+import type { Confirm } from '../lib/sessions/login.js'
+import { RefreshToken, Scope } from '../schemas/common.js'
+import type { User } from '../schemas/host.js'
+import type { UserId } from '../schemas/user-ids.js'
+import { LoginRequest, LogoutRequest } from '../schemas/tokens.js'
+import { kCookies } from './cookies.js'
+import { toLatchkeyError } from './errors.js'
+import { kIssuing } from './issuing.js'
+import type { Login, Reissued } from './issuing.js'
+import { kLogins } from './logins.js'
+import { kCountAttempt } from './rate-limit.js'
+import { kSettings } from './settings.js'
+import { createInputCheck } from './validation.js'
+
+/** The password login of a user, as it arrives in a request. */
+export interface LoginCredentials {
+  username: string
+  password: string
+  /** The scopes to ask for, separated by spaces. Default: all that the user is granted. */
+  scope?: string
+}
+
+/** What `logIn` checks besides the password. */
+export interface LoginChecks {
+  /**
+   * Runs once the password is right and before anything is issued, for example to check a second factor. Return true to
+   * let the user in. Anything else is a failed login: 401 `invalid_credentials`, counted like a wrong password. If it
+   * throws, the attempt does not count, and your route gets the error: use that only to ask for a missing code.
+   */
+  confirm?: (user: User) => boolean | Promise<boolean>
+}
+
+/** What `logInAs` takes besides the user. */
+export interface LoginDetails {
+  /**
+   * How you verified the user, for the audit trail: a word such as `registration`, `passkey` or `google`. Default
+   * `app`.
+   */
+  method?: string
+  /** The scopes to ask for, separated by spaces. Default: all that the user is granted. */
+  scope?: string
+}
+
+/**
+ * Logins and sessions for the routes of your own API. A failure is an error with the `statusCode`, `code` and headers
+ * that the routes of Latchkey answer with, so let it reach your error handler.
+ */
+export interface HostLogins {
+  /**
+   * Logs a user in with a password, as `POST /login` does, with the same limits per account and address, the same
+   * audit trail and the same rule against other sites. You can pass on values of a request unchecked: a wrong type,
+   * length or member is 400 `invalid_request`. The session that the browser had before ends.
+   */
+  logIn (request: FastifyRequest, credentials: LoginCredentials, checks?: LoginChecks): Promise<Login>
+  /**
+   * Logs in a user whom you have verified yourself: after a registration, with a passkey or a foreign sign-in. It
+   * checks no password and limits no attempts. Throws 401 `invalid_credentials` if the user is unknown or disabled. The
+   * rule against other sites applies, except to GET, because a foreign sign-in returns with a link: check its `state`.
+   * The session that the browser had before ends.
+   * @param user - the id of the user, or an object with the id.
+   */
+  logInAs (request: FastifyRequest, user: UserId | { readonly id: UserId }, details?: LoginDetails): Promise<Login>
+  /**
+   * Exchanges a refresh token for its successor, as `POST /refresh` does. Without `refreshToken` it takes the one of the
+   * cookie: then put the new tokens into cookies too.
+   */
+  refresh (request: FastifyRequest, given?: { refreshToken?: string, scope?: string }): Promise<Login>
+  /**
+   * Makes another access token for the session of the request, with the current claims, for example after a change of
+   * the profile. It has no more scopes and lives no longer than the access token of the request.
+   */
+  reissue (request: FastifyRequest): Promise<Reissued>
+  /**
+   * Ends the session of the request, all others, or all sessions of the user, as `POST /logout` does. It does nothing
+   * if there is none. Call `clearCookies` too, except after `others`.
+   */
+  logOut (request: FastifyRequest, target?: 'this' | 'others' | 'all'): Promise<void>
+  /**
+   * Sets the cookies of `POST /login`, and `Cache-Control: no-store`. After `reissue` it replaces only the cookie with
+   * the access token.
+   */
+  setCookies (reply: FastifyReply, login: Login | Reissued): void
+  /** Removes both cookies. */
+  clearCookies (reply: FastifyReply): void
+}
+
+export const kHostLogins = Symbol('latchkey.hostLogins')
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    [kHostLogins]: HostLogins
+  }
+}
+
+const checkCredentials = createInputCheck(LoginRequest, 'login')
+const checkScope = createInputCheck(Type.Object({ scope: Type.Optional(Scope) }), 'login')
+const checkRefresh = createInputCheck(Type.Object({
+  refreshToken: Type.Optional(RefreshToken),
+  scope: Type.Optional(Scope)
+}, { additionalProperties: false }), 'refresh')
+const checkTarget = createInputCheck(LogoutRequest, 'logout')
+
+const METHOD = /^[a-z0-9_-]{1,64}$/
+
+/** Gives the host the logins of a request. */
+export default fp(async function latchkeyHostLogins (app) {
+  const logins = app[kLogins]
+  const countAttempt = app[kCountAttempt]
+  const cookies = app[kCookies]
+  const { issue, issueAccess, forbidCaching } = app[kIssuing]
+  const { userIds, scheme } = app[kSettings]
+
+  /**
+   * Runs the work of a method. Its errors have the status, the code and the headers of our routes.
+   * @param isForeign - whether an error is the host's own, which it gets back unchanged.
+   */
+  async function answer<Result> (
+    work: () => Promise<Result>, isForeign: (error: unknown) => boolean = () => false
+  ): Promise<Result> {
+    try {
+      return await work()
+    } catch (cause) {
+      if (isForeign(cause)) throw cause
+      const error = toLatchkeyError(cause)
+      error.headers = { 'cache-control': 'no-store', ...errorHeaders(error, scheme), ...error.headers }
+      throw error
+    }
+  }
+
+  app.decorate(kHostLogins, {
+    async logIn (request, credentials, checks = {}) {
+      assertRequest('logIn', request)
+      const { confirm, failure } = enclose(readConfirm(checks), userIds)
+      return await answer(async () => {
+        await countAttempt(request)
+        const { username, password, scope } = checkCredentials(credentials)
+        return await issue(await logins.logIn(request, { username, password, scope, confirm }))
+      }, failure)
+    },
+
+    async logInAs (request, user, details = {}) {
+      assertRequest('logInAs', request)
+      const { method = 'app', scope } = readDetails(details)
+      const id = readId(user, userIds)
+      return await answer(async () =>
+        await issue(await logins.logInAs(request, { id, method, ...checkScope({ scope }) })))
+    },
+
+    async refresh (request, given = {}) {
+      assertRequest('refresh', request)
+      return await answer(async () => await issue(await logins.refresh(request, checkRefresh(given))))
+    },
+
+    async reissue (request) {
+      assertRequest('reissue', request)
+      return await answer(async () => await issueAccess(await logins.reissue(request)))
+    },
+
+    async logOut (request, target) {
+      assertRequest('logOut', request)
+      await answer(async () => await logins.logOut(request, checkTarget({ target }).target))
+    },
+
+    setCookies (reply, login) {
+      assertLogin(login)
+      cookies.set(reply, login)
+      forbidCaching(reply)
+    },
+
+    clearCookies (reply) {
+      cookies.clear(reply)
+      forbidCaching(reply)
+    }
+  })
+}, { name: 'latchkey-host-logins', fastify: '5.x', dependencies: ['latchkey-logins', 'latchkey-rate-limit'] })
+
+/** Makes a check of the host that gets a plain user, and remembers what the host's code threw. */
+function enclose (check: Confirm | undefined, userIds: UserIdKind): { confirm?: Confirm, failure: (error: unknown) => boolean } {
+  if (check === undefined) return { failure: () => false }
+  const thrown = new Set<unknown>()
+  return {
+    async confirm ({ id, username, scopes }) {
+      try {
+        return await check(toHostUser({ id, username, scopes: [...scopes] }, userIds))
+      } catch (error) {
+        thrown.add(error)
+        throw error
+      }
+    },
+    failure: error => thrown.has(error)
+  }
+}
+
+function assertRequest (method: string, request: FastifyRequest | undefined): void {
+  if (typeof request?.ip === 'string' && typeof request.headers === 'object') return
+  throw new TypeError(`Latchkey: ${method}() takes the request of Fastify as its first argument`)
+}
+
+/** A misspelt member would silently leave out a second factor. */
+function readConfirm (checks: LoginChecks): Confirm | undefined {
+  const { confirm, ...unknown } = checks
+  const isUsable = confirm === undefined || typeof confirm === 'function'
+  if (isUsable && Object.keys(unknown).length === 0) return confirm
+  throw new TypeError('Latchkey: logIn() takes { confirm: (user) => boolean } as its third argument')
+}
+
+function readDetails (details: LoginDetails): LoginDetails {
+  const { method, scope, ...unknown } = details
+  const isUsable = method === undefined || (typeof method === 'string' && METHOD.test(method))
+  if (isUsable && Object.keys(unknown).length === 0) return { method, scope }
+  throw new TypeError(
+    'Latchkey: logInAs() takes { method, scope } as its third argument. The method is a word of lower-case letters, ' +
+    'digits, - and _, for example passkey'
+  )
+}
+
+/** Returns the text of the id. */
+function readId (user: unknown, userIds: UserIdKind): string {
+  const id = typeof user === 'object' ? (user as { id?: unknown } | null)?.id : user
+  const text = readUserId(id, userIds)
+  if (text !== undefined) return text
+  throw new TypeError(
+    'Latchkey: logInAs() takes the id of a user, or an object with the id, as its second argument. ' +
+    `The option userIds says that ids are ${userIds === 'text' ? 'text' : 'integers'}`
+  )
+}
+
+function assertLogin (login: Partial<Login> | undefined): void {
+  const { accessToken, expiresIn, refreshToken, refreshExpiresIn } = login ?? {}
+  const isComplete = refreshToken === undefined
+    ? refreshExpiresIn === undefined
+    : typeof refreshToken === 'string' && typeof refreshExpiresIn === 'number'
+  if (typeof accessToken === 'string' && typeof expiresIn === 'number' && isComplete) return
+  throw new TypeError('Latchkey: setCookies() takes what logIn(), logInAs(), refresh() or reissue() returned')
+}
