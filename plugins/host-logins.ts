@@ -67,8 +67,8 @@ export interface HostLogins {
    */
   logInAs (request: FastifyRequest, user: UserId | { readonly id: UserId }, details?: LoginDetails): Promise<Login>
   /**
-   * Exchanges a refresh token for its successor, as `POST /refresh` does. Without `refreshToken` it takes the one of the
-   * cookie: then put the new tokens into cookies too.
+   * Exchanges a refresh token for its successor, as `POST /refresh` does. Without `refreshToken` it takes the one in
+   * the cookie: then put the new tokens into cookies too.
    */
   refresh (request: FastifyRequest, given?: { refreshToken?: string, scope?: string }): Promise<Login>
   /**
