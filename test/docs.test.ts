@@ -31,6 +31,10 @@ const GIVEN: Record<string, string> = {
   check: "declare const check: import('fastify-latchkey').UserDirectory['authenticate'];",
   accounts:
     "declare const accounts: { check: import('fastify-latchkey').UserDirectory['authenticate'], byId: import('fastify-latchkey').UserDirectory['find'] };",
+  codes:
+    'declare const codes: { isOn (userId: string): Promise<boolean>, check (userId: string, code: string): Promise<boolean> };',
+  google: "declare const google: { finish (request: import('fastify').FastifyRequest): Promise<string> };",
+  profiles: 'declare const profiles: { change (userId: string, changes: unknown): Promise<void> };',
   tenantOf: 'declare const tenantOf: (userId: string) => string;'
 }
 
