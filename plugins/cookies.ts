@@ -40,7 +40,7 @@ export interface Cookies {
 }
 
 /** The tokens to set. Lifetimes are in seconds. */
-export interface CookieTokens {
+interface CookieTokens {
   accessToken: string
   expiresIn: number
   refreshToken?: string

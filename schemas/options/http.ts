@@ -26,7 +26,7 @@ export const credentials = {
 }
 
 /** What an app can do in routes of its own. */
-export const OWN_ROUTES = ['login', 'refresh', 'logout'] as const
+const OWN_ROUTES = ['login', 'refresh', 'logout'] as const
 
 /** What browsers need to hold tokens in cookies. */
 export const cookies = {

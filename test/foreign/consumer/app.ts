@@ -4,7 +4,8 @@ import Fastify from 'fastify'
 import latchkey, { authenticate, authenticateOptional, latchkey as byName, requireScopes } from 'fastify-latchkey'
 import { createTestClock, testOptions, withTestKit } from 'fastify-latchkey/testing'
 import type {
-  AccessTokenClaims, AuthenticatedUser, ClaimsHook, Guard, Latchkey, LatchkeyOptions, User, UserDirectory
+  AccessTokenClaims, AuthenticatedUser, ClaimsHook, Guard, Latchkey, LatchkeyOptions, Login, LoginCredentials, Reissued,
+  User, UserDirectory
 } from 'fastify-latchkey'
 
 const options: LatchkeyOptions = {
@@ -85,6 +86,21 @@ app.get('/me', { onRequest: app.authenticate }, async (request) => {
     isNumber: typeof number === 'number',
     isFunction: typeof become === 'function'
   }
+})
+
+app.post<{ Body: LoginCredentials }>('/own-login', async (request, reply) => {
+  const login: Login = await app.latchkey.logIn(request, request.body, { confirm: user => user.scopes.length > 0 })
+  app.latchkey.setCookies(reply, login)
+  const { user: { id } }: Login = await app.latchkey.logInAs(request, login.user, { method: 'passkey' })
+  const reissued: Reissued = await app.latchkey.reissue(request)
+  app.latchkey.setCookies(reply, reissued)
+  // @ts-expect-error there is no new refresh token
+  const none = reissued.refreshToken
+  // @ts-expect-error not a check
+  const misspelt = async (): Promise<Login> => await app.latchkey.logIn(request, request.body, { verify: () => true })
+  // @ts-expect-error the user, not the request's body
+  const wrong = async (): Promise<Login> => await app.latchkey.logInAs(request, request.body)
+  return { id, none, isFunction: typeof misspelt === typeof wrong }
 })
 
 const guard: Guard = app.requireScopes('admin')
