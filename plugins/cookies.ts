@@ -1,51 +1,9 @@
-import fastifyCookie from '@fastify/cookie'
 import fp from 'fastify-plugin'
-import type { FastifyReply, FastifyRequest } from 'fastify'
-import { fullCookieNames } from '../lib/http/cookie-names.js'
-import { readBearer } from '../lib/http/credentials.js'
-import { isCrossSite } from '../lib/http/cross-site.js'
-import { LatchkeyError } from '../lib/errors.js'
-import type { Settings } from '../lib/options/options.js'
-import { isolate } from './adapters/isolate.js'
+import { createCookies } from './adapters/token-cookies.js'
+import type { Cookies } from './adapters/token-cookies.js'
 import { kSettings } from './settings.js'
 
-/** The most bytes of name and value: RFC 6265bis section 5.6. A browser silently drops a longer cookie. */
-const MAX_COOKIE_SIZE = 4_096
-
 export const kCookies = Symbol('latchkey.cookies')
-
-/** Tokens in cookies, and the rule for requests that carry them. */
-export interface Cookies {
-  /**
-   * Returns the access token of a request, from the header or else from the cookie. Throws `unauthenticated`,
-   * `cross_site_request`, or `ambiguous_credentials` if header and cookie are both present and differ.
-   */
-  readAccessToken (request: FastifyRequest): string
-  /** Returns the refresh token in the cookie, if there is one. Throws `cross_site_request`. */
-  readRefreshToken (request: FastifyRequest): string | undefined
-  /** Returns false if a browser sent the request for a page of another site. */
-  isSameSite (request: FastifyRequest): boolean
-  /**
-   * Throws `cross_site_request` if `isSameSite` returns false.
-   * @param method - judges the request as if it had this method. Default: its own.
-   */
-  assertSameSite (request: FastifyRequest, method?: string): void
-  /**
-   * Sets both cookies, or the one of the access token if there is no refresh token. Throws if the access token is too
-   * long for a browser to keep, because the login would seem to have worked.
-   */
-  set (reply: FastifyReply, tokens: CookieTokens): void
-  /** Removes both cookies. It uses the attributes that they were set with, or a browser would keep them. */
-  clear (reply: FastifyReply): void
-}
-
-/** The tokens to set. Lifetimes are in seconds. */
-interface CookieTokens {
-  accessToken: string
-  expiresIn: number
-  refreshToken?: string
-  refreshExpiresIn?: number
-}
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -57,78 +15,3 @@ declare module 'fastify' {
 export default fp(async function latchkeyCookies (app) {
   app.decorate(kCookies, await createCookies(app[kSettings]))
 }, { name: 'latchkey-cookies', fastify: '5.x', dependencies: ['latchkey-settings'] })
-
-/** Makes the transport. */
-export async function createCookies (
-  settings: Pick<Settings, 'scheme' | 'cookiesSecure' | 'cookieNames' | 'trustedOrigins'>
-): Promise<Cookies> {
-  const { scheme, cookiesSecure: secure, trustedOrigins } = settings
-  const { access: accessName, refresh: refreshName } = fullCookieNames(settings)
-  const { parseCookie, serializeCookie } = await isolate(fastifyCookie, {})
-  const attributes = { httpOnly: true, secure, sameSite: 'lax', path: '/' } as const
-
-  function read (request: FastifyRequest, name: string): string | undefined {
-    const header = request.headers.cookie
-    if (header === undefined) return undefined
-    const value = parseCookie(header)[name]
-    return value === '' ? undefined : value
-  }
-
-  function isSameSite ({ method: ownMethod, headers, host }: FastifyRequest, method = ownMethod): boolean {
-    const fetchSite = headers['sec-fetch-site']
-    return !isCrossSite({
-      method,
-      fetchSite: typeof fetchSite === 'string' ? fetchSite : undefined,
-      origin: headers.origin,
-      host,
-      isUpgrade: headers.upgrade !== undefined
-    }, trustedOrigins)
-  }
-
-  function assertSameSite (request: FastifyRequest, method?: string): void {
-    if (!isSameSite(request, method)) throw new LatchkeyError('cross_site_request')
-  }
-
-  return {
-    isSameSite,
-    assertSameSite,
-    readAccessToken (request) {
-      const header = readBearer(request.headers.authorization, scheme)
-      const cookie = read(request, accessName)
-      if (header !== undefined) {
-        if (cookie !== undefined && cookie !== header) throw new LatchkeyError('ambiguous_credentials')
-        return header
-      }
-      if (cookie === undefined) throw new LatchkeyError('unauthenticated')
-      assertSameSite(request)
-      return cookie
-    },
-    readRefreshToken (request) {
-      const cookie = read(request, refreshName)
-      if (cookie !== undefined) assertSameSite(request)
-      return cookie
-    },
-    set (reply, { accessToken, expiresIn, refreshToken, refreshExpiresIn }) {
-      const size = accessName.length + accessToken.length
-      if (size > MAX_COOKIE_SIZE) {
-        throw new Error(
-          `An access token needs a cookie of ${size} bytes, but browsers keep only ${MAX_COOKIE_SIZE}: ` +
-          'grant fewer scopes, let the login ask for fewer, or give shorter claims'
-        )
-      }
-      const set = [serializeCookie(accessName, accessToken, { ...attributes, maxAge: expiresIn })]
-      if (refreshToken !== undefined) {
-        set.push(serializeCookie(refreshName, refreshToken, { ...attributes, maxAge: refreshExpiresIn }))
-      }
-      reply.header('set-cookie', set)
-    },
-    clear (reply) {
-      reply.header(
-        'set-cookie',
-        [accessName, refreshName].map(name =>
-          serializeCookie(name, '', { ...attributes, maxAge: 0, expires: new Date(0) })
-        )
-      )
-    }
-  }
-}

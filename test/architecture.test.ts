@@ -295,7 +295,8 @@ t.test('each folder of lib/ has its place, and is imported by none that it impor
   }
 })
 
-t.test('the verifier needs no framework and no database: nothing that it loads loads one', async t => {
+/** Returns the files that a compiled file loads, and the packages that they import. */
+async function closureOf (entry: string): Promise<{ loaded: Set<string>, foreign: string[] }> {
   const loaded = new Set<string>()
   const foreign = new Set<string>()
   async function load (file: string): Promise<void> {
@@ -307,9 +308,18 @@ t.test('the verifier needs no framework and no database: nothing that it loads l
       else if (!name.startsWith('node:')) foreign.add(name)
     }
   }
-  await load(join(root, 'dist', 'verifier', 'index.js'))
+  await load(join(root, 'dist', entry))
+  return { loaded, foreign: [...foreign].sort() }
+}
+
+t.test('the verifier needs no framework and no database: nothing that it loads loads one', async t => {
+  const { loaded, foreign } = await closureOf('verifier/index.js')
   t.ok(loaded.has(join(root, 'dist', 'lib', 'tokens', 'verification.js')), 'its own files are followed')
-  t.strictSame([...foreign].sort(), ['@lukeed/ms', 'ajv', 'eventsource-parser', 'fast-jwt', 'typebox', 'uuid'])
+  const needed = ['@lukeed/ms', 'ajv', 'eventsource-parser', 'fast-jwt', 'typebox', 'uuid']
+  t.strictSame(foreign, needed)
+
+  const plugin = await closureOf('verifier/plugin.js')
+  t.strictSame(plugin.foreign, [...needed, '@fastify/cookie', 'fastify', 'fastify-plugin', 'vary'].sort(), 'its plugin')
 })
 
 t.test('every folder of routes is there, and every file in it is a plugin that autoload takes', async t => {

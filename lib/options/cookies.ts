@@ -6,10 +6,16 @@ export interface CookieNames {
   refresh: string
 }
 
+/** The settings of the option `cookies`. */
+export interface CookieSettings {
+  cookiesSecure: boolean
+  cookieNames: CookieNames
+}
+
 /** Returns the settings of the option `cookies`. Throws a TypeError if both cookies have one name. */
 export function readCookies (
   { secure = true, accessName = 'access_token', refreshName = 'refresh_token' }: NonNullable<LatchkeyOptions['cookies']>
-): { cookiesSecure: boolean, cookieNames: CookieNames } {
+): CookieSettings {
   if (accessName === refreshName) {
     throw new TypeError(
       'Latchkey: the options cookies.accessName (LATCHKEY_COOKIES_ACCESS_NAME) and cookies.refreshName ' +

@@ -9,7 +9,7 @@ import { findPublicForm } from '../identity/key-forms.js'
 import { createOptionCheck, show } from './check.js'
 import type { OptionSchema } from './check.js'
 import { readCookies } from './cookies.js'
-import type { CookieNames } from './cookies.js'
+import type { CookieSettings } from './cookies.js'
 import { readDecorators } from './decorators.js'
 import type { DecoratorNames } from './decorators.js'
 import { toMilliseconds } from './durations.js'
@@ -20,7 +20,7 @@ import { BUILT_IN_SCOPES } from '../identity/scopes.js'
 import { engineOf } from '../store/engines.js'
 
 /** The options after the check: defaults filled in, durations in milliseconds. */
-export interface Settings {
+export interface Settings extends CookieSettings {
   issuer: string
   audience: readonly string[]
   database: string
@@ -46,8 +46,6 @@ export interface Settings {
   rateLimit: boolean
   /** The scheme of the `Authorization` header, besides `Bearer`. */
   scheme: string
-  cookiesSecure: boolean
-  cookieNames: CookieNames
   trustedOrigins: ReadonlySet<string>
   corsOrigins: ReadonlySet<string>
   securityHeaders: boolean

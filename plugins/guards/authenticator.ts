@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { AuthenticatedUser } from '../../lib/identity/access-token.js'
-import type { Cookies } from '../cookies.js'
+import type { Cookies } from '../adapters/token-cookies.js'
 import { varyBy } from '../adapters/vary.js'
 
 /** What a registration of Latchkey gives its guards: the user of a request, and the known scopes. */
