@@ -16,7 +16,7 @@ export interface RequestOrigin {
  * which needs no CSRF token. Requests that change nothing pass, except requests to upgrade the connection, because the
  * same-origin policy does not stop a page from reading a WebSocket. Requests with neither `Sec-Fetch-Site` nor `Origin`
  * pass too, because no browser of this decade sends them.
- * @param trustedOrigins - origins (`https://app.example.com`) that may use the cookies.
+ * @param trustedOrigins - origins (`https://app.example.com`, `capacitor://localhost`) that may use the cookies.
  */
 export function isCrossSite (
   { method, fetchSite, origin, host, isUpgrade }: RequestOrigin,
@@ -27,9 +27,9 @@ export function isCrossSite (
   if (fetchSite !== undefined) return fetchSite !== 'same-origin' && fetchSite !== 'none'
   if (origin === undefined) return false
   try {
-    const { host: originHost } = new URL(origin)
-    // The host of `file:` and similar URLs is empty, and must not match a request without a host.
-    return originHost === '' || originHost !== host
+    const { protocol, host: originHost } = new URL(origin)
+    // An app may choose any name after its own scheme, so only a web page can have the origin of the service.
+    return !/^https?:$/.test(protocol) || originHost !== host
   } catch {
     return true // For example `null`, the origin of sandboxed frames.
   }

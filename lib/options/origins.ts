@@ -2,11 +2,17 @@ import { Options } from '../../schemas/options.js'
 import { show } from './check.js'
 import type { OptionSchema } from './check.js'
 
-/** Returns the origins of an option as browsers write them. Throws as `readOptions` does. */
+const WEB = /^https?:$/
+
+/**
+ * Returns the origins of an option as browsers write them. Throws as `readOptions` does. `URL` has no origin for the
+ * scheme of an app. Browsers then send it as the app wrote it, so it stays as it is.
+ */
 export function readOrigins (name: 'trustedOrigins' | 'corsOrigins', texts: readonly string[]): Set<string> {
   return new Set(texts.map(text => {
     try {
-      return new URL(text).origin
+      const { protocol, origin } = new URL(text)
+      return WEB.test(protocol) ? origin : text
     } catch (cause) {
       const { env, expects } = Options.properties[name] as OptionSchema
       throw new TypeError(`Latchkey: the option ${name} (${env}) has ${show(text)}: it must be ${expects}`, { cause })

@@ -5,7 +5,6 @@ import { readBearer } from '../../lib/http/credentials.js'
 import { isCrossSite } from '../../lib/http/cross-site.js'
 import { LatchkeyError } from '../../lib/errors.js'
 import type { CookieSettings } from '../../lib/options/cookies.js'
-import type { Settings } from '../../lib/options/options.js'
 import { isolate } from './isolate.js'
 
 /** The most bytes of name and value: RFC 6265bis section 5.6. A browser silently drops a longer cookie. */
@@ -46,7 +45,7 @@ interface CookieTokens {
 
 /** Makes the transport. */
 export async function createCookies (
-  settings: CookieSettings & Pick<Settings, 'scheme' | 'trustedOrigins'>
+  settings: CookieSettings & { scheme: string, trustedOrigins: ReadonlySet<string> }
 ): Promise<Cookies> {
   const { scheme, cookiesSecure: secure, trustedOrigins } = settings
   const { access: accessName, refresh: refreshName } = fullCookieNames(settings)

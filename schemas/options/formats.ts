@@ -11,6 +11,17 @@ export const Duration = (description: string, byDefault: string, env: string) =>
   expects: 'a duration such as 900s, 15m or 30d'
 }))
 
+/** Schemes that no app has of its own: a name for one of them is a mistake. */
+const NOT_OF_APPS = ['https?', 'wss?', 'ftp', 'file']
+
+/**
+ * The origin of a web page, or of an app whose pages have their own scheme: `capacitor://localhost`,
+ * `chrome-extension://ID`. A wildcard or `null` would match pages of strangers, because any sandboxed frame has the
+ * origin `null`.
+ */
 export const Origin = Type.String({
-  pattern: '^https?://([A-Za-z0-9-]+(\\.[A-Za-z0-9-]+)*|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?$'
+  pattern: '^(https?://([A-Za-z0-9-]+(\\.[A-Za-z0-9-]+)*|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?' +
+    `|(?!(${NOT_OF_APPS.join('|')}):)[a-z][a-z0-9+.-]*://[A-Za-z0-9._-]+(:[0-9]{1,5})?)$`
 })
+
+export const ORIGINS_EXPECTED = 'a list of origins such as https://app.example.com or capacitor://localhost'

@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { Origin } from './formats.js'
+import { Origin, ORIGINS_EXPECTED } from './formats.js'
 
 /** A token of RFC 6265. Browsers give a name that begins with `__` a meaning, such as `__Secure-`. */
 const COOKIE_NAME = {
@@ -71,7 +71,7 @@ export const cookies = {
     default: [],
     env: 'LATCHKEY_TRUSTED_ORIGINS',
     list: true,
-    expects: 'a list of origins such as https://app.example.com'
+    expects: ORIGINS_EXPECTED
   }))
 }
 
@@ -87,7 +87,7 @@ export const http = {
     default: [],
     env: 'LATCHKEY_CORS_ORIGINS',
     list: true,
-    expects: 'a list of origins such as https://app.example.com'
+    expects: ORIGINS_EXPECTED
   })),
   /**
    * Whether responses carry security headers that restrict browsers to what an API needs, with

@@ -147,6 +147,38 @@ t.test('ASVS 3.5.1, NIST 5.1: a state-changing request on cookies is refused fro
   }
 })
 
+t.test('the page of an app with a scheme of its own logs in and uses the cookies, if its origin is listed', async t => {
+  const origins = ['chrome-extension://abcdefghijklmnopabcdefghijklmnop', 'capacitor://localhost']
+  const { app } = await build(t, { corsOrigins: origins, trustedOrigins: origins })
+  const { cookie } = await logInWithCookies(app)
+  const send = async (method: 'OPTIONS' | 'POST', url: string, headers: Record<string, string>) => await app.inject({
+    method,
+    url,
+    headers: { host: 'localhost', ...headers },
+    ...(url === '/login' && method === 'POST' && { payload: { username: 'alice', password: PASSWORD } })
+  })
+  for (const origin of origins) {
+    const preflight = await send('OPTIONS', '/login', { origin, 'access-control-request-method': 'POST' })
+    t.equal(preflight.headers['access-control-allow-origin'], origin)
+    t.equal(preflight.headers['access-control-allow-credentials'], 'true')
+    for (const site of ['none', 'cross-site']) {
+      const headers = { origin, 'sec-fetch-site': site }
+      t.equal((await send('POST', '/login', headers)).headers['access-control-allow-origin'], origin, `${origin} ${site}`)
+      t.equal((await send('POST', '/protected-route', { ...headers, cookie })).statusCode, 200, `${origin} ${site}`)
+    }
+  }
+  for (const origin of [
+    'chrome-extension://ponmlkjihgfedcbaponmlkjihgfedcba', 'capacitor://localhost:80', 'ionic://localhost', 'null'
+  ]) {
+    const preflight = await send('OPTIONS', '/login', { origin, 'access-control-request-method': 'POST' })
+    t.equal(preflight.headers['access-control-allow-origin'], undefined, origin)
+    for (const headers of [{ origin }, { origin, 'sec-fetch-site': 'cross-site' }] as Array<Record<string, string>>) {
+      t.equal((await send('POST', '/login', headers)).statusCode, 403, origin)
+      t.equal((await send('POST', '/protected-route', { ...headers, cookie })).statusCode, 403, origin)
+    }
+  }
+})
+
 t.test('a token in the header is not the business of the cookie rule', async t => {
   const { app } = await build(t)
   const { access_token: token } = await logIn(app)

@@ -73,6 +73,8 @@ t.test('the host with its port', async t => {
     ['null', 'null', true],
     ['file://', '', true],
     ['about:blank', '', true],
+    ['capacitor://localhost', 'localhost', true],
+    ['chrome-extension://abcdef', 'abcdef', true],
     ['data:text/html,x', '', true]
   ]
   for (const [origin, host, isRefused] of table) t.equal(ask({ origin, host }), isRefused, `${origin} to ${host}`)
@@ -95,6 +97,21 @@ t.test('trusted origins are compared whole', async t => {
     ),
     true
   )
+})
+
+t.test('the trusted origin of an app is compared whole too, whatever Sec-Fetch-Site is', async t => {
+  const trusted = new Set(['chrome-extension://abcdef', 'capacitor://localhost'])
+  for (const fetchSite of ['none', 'same-site', 'cross-site', undefined]) {
+    const refuses = (origin: string): boolean =>
+      isCrossSite({ method: 'POST', fetchSite, origin, host: 'localhost', isUpgrade: false }, trusted)
+    for (const origin of trusted) t.equal(refuses(origin), false, `${origin}, ${fetchSite}`)
+    // A browser sends none for an extension to which the user has given access to the host.
+    if (fetchSite === 'none') continue
+    for (const origin of [
+      'chrome-extension://abcdeg', 'chrome-extension://ABCDEF', 'moz-extension://abcdef', 'capacitor://localhost:1',
+      'capacitor://localhost/', 'ionic://localhost', 'null'
+    ]) t.equal(refuses(origin), true, `${origin}, ${fetchSite}`)
+  }
 })
 
 t.test('a request to upgrade the connection follows the rule for POST, whatever its method', async t => {

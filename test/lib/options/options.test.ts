@@ -202,8 +202,36 @@ const DURATIONS = [
   '15', '', '0s', '15 m', '-1s', '1.5h', '1w', '1y', '15M', '15m ', 'm', '1h30m', '9999999999s', 900, null, true,
   ['15m'], {}
 ]
+const ORIGINS = 'a list of origins such as https://app.example.com or capacitor://localhost'
+const NO_ORIGINS = [
+  ['app.example.com'], ['https://a/'], ['https://a/b'], ['*'], ['null'], [''], ['https://a b'], [5], ['capacitor://'],
+  ['capacitor://*'], ['chrome-extension://*'], ['*://localhost'], ['tauri://localhost/'], ['Tauri://localhost'],
+  ['chrome-extension://a/page.html'], ['app://a@b'], ['app://a?b'], ['app://a#b'], ['app:a'], ['://a'], ['1a://b'],
+  ['ws://a'], ['wss://a'], ['ftp://a'], ['file://'], ['file://a'], ['https://a,https://b'], ['app://localhost\n']
+]
 const BOOLEAN = 'true or false'
 const BOOLEANS = ['yes', 'true', '', 1, 0, null, [], {}]
+
+t.test('an origin is compared as browsers send it: the one of a page by its parts, the one of an app as it is', async t => {
+  const table: Array<[text: string, origin: string]> = [
+    ['https://App.example.com:443', 'https://app.example.com'],
+    ['http://[::1]:8080', 'http://[::1]:8080'],
+    ['capacitor://localhost', 'capacitor://localhost'],
+    ['ionic://localhost', 'ionic://localhost'],
+    ['tauri://localhost', 'tauri://localhost'],
+    ['app://.', 'app://.'],
+    ['chrome-extension://abcdefghijklmnopabcdefghijklmnop', 'chrome-extension://abcdefghijklmnopabcdefghijklmnop'],
+    [
+      'moz-extension://0f4b1c1e-7a5e-4f3c-9a54-2f5b9c0d1e2f', 'moz-extension://0f4b1c1e-7a5e-4f3c-9a54-2f5b9c0d1e2f'
+    ],
+    // Safari writes the id of an extension in capitals.
+    ['safari-web-extension://E7A1E0B4-5C3D', 'safari-web-extension://E7A1E0B4-5C3D']
+  ]
+  for (const [text, origin] of table) {
+    const { trustedOrigins, corsOrigins } = readOptions({ trustedOrigins: [text], corsOrigins: [text] })
+    t.strictSame([...trustedOrigins, ...corsOrigins], [origin, origin], text)
+  }
+})
 
 t.test('wrong values: each message names the option, its variable and what is legal', async t => {
   const table: Array<[name: string, variable: string | undefined, expects: string, values: unknown[]]> = [
@@ -264,24 +292,8 @@ t.test('wrong values: each message names the option, its variable and what is le
     ['passwordGrant', 'LATCHKEY_PASSWORD_GRANT', BOOLEAN, BOOLEANS],
     ['rateLimit', 'LATCHKEY_RATE_LIMIT', BOOLEAN, BOOLEANS],
     ['cookies', undefined, 'an object with the members secure, accessName or refreshName', ['secure', null, 5, true, []]],
-    [
-      'trustedOrigins',
-      'LATCHKEY_TRUSTED_ORIGINS',
-      'a list of origins such as https://app.example.com',
-      [
-        ['app.example.com'], ['https://a/'], ['https://a/b'], ['*'], ['null'], [''], ['https://a b'], [5], 'https://a',
-        null, {}
-      ]
-    ],
-    [
-      'corsOrigins',
-      'LATCHKEY_CORS_ORIGINS',
-      'a list of origins such as https://app.example.com',
-      [
-        ['app.example.com'], ['https://a/'], ['*'], ['https://*.a'], ['null'], [''], [5], 'https://a', '*', null, {},
-        true
-      ]
-    ],
+    ['trustedOrigins', 'LATCHKEY_TRUSTED_ORIGINS', ORIGINS, [...NO_ORIGINS, 'https://a', null, {}]],
+    ['corsOrigins', 'LATCHKEY_CORS_ORIGINS', ORIGINS, [...NO_ORIGINS, ['https://*.a'], 'https://a', '*', null, {}, true]],
     [
       'scheme', undefined, 'the name of an HTTP authentication scheme other than Basic, for example Token',
       [
