@@ -1,6 +1,5 @@
 import type { components } from './openapi.js'
-import { toResponseError } from './response-error.js'
-import { PAUSE, refreshDelay, REQUEST_TIMEOUT, sendRefresh } from './session.js'
+import { PAUSE, post, refreshDelay, sendRefresh } from './session.js'
 import type { Session, Surroundings } from './session.js'
 import type { TokenStore } from './store.js'
 
@@ -8,9 +7,17 @@ type TokenResponse = components['schemas']['TokenResponse']
 
 const JSON_BODY = { 'content-type': 'application/json' }
 
+/** A form as the body of a request. It is text, because `URLSearchParams` of React Native is incomplete. */
+function formOf (fields: Record<string, string>): RequestInit {
+  return {
+    headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    body: Object.entries(fields).map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join('&')
+  }
+}
+
 /** A session whose tokens this client stores and sends itself: RFC 6750 section 2.1. Its mark is the access token. */
 export function createBearerSession ({ store, ...surroundings }: Surroundings & { store: TokenStore }): Session {
-  const { base, send, now, onSessionEnd } = surroundings
+  const { now, onSessionEnd } = surroundings
 
   async function keep (
     { access_token: accessToken, refresh_token: refreshToken, expires_in: expiresIn }: TokenResponse,
@@ -22,17 +29,8 @@ export function createBearerSession ({ store, ...surroundings }: Surroundings & 
     await store.write({ accessToken, refreshToken, login, refreshAt: now() + refreshDelay(expiresIn * 1_000) })
   }
 
-  async function post (path: string, init: RequestInit): Promise<Response> {
-    const response = await send(
-      new Request(base + path, {
-        method: 'POST',
-        redirect: 'error',
-        signal: AbortSignal.timeout(REQUEST_TIMEOUT),
-        ...init
-      })
-    )
-    if (!response.ok) throw await toResponseError(response)
-    return response
+  async function accessToken (): Promise<string | undefined> {
+    return (await store.read())?.accessToken
   }
 
   return {
@@ -40,9 +38,8 @@ export function createBearerSession ({ store, ...surroundings }: Surroundings & 
       const tokens = await store.read()
       return tokens !== undefined && now() >= tokens.refreshAt
     },
-    async mark () {
-      return (await store.read())?.accessToken
-    },
+    mark: accessToken,
+    accessToken,
     async login () {
       return (await store.read())?.login
     },
@@ -72,18 +69,19 @@ export function createBearerSession ({ store, ...surroundings }: Surroundings & 
       return outcome !== undefined
     },
     async logIn (credentials) {
-      const response = await post('/token', { body: new URLSearchParams({ grant_type: 'password', ...credentials }) })
-      const tokens = await response.json() as TokenResponse
-      await keep(tokens, crypto.getRandomValues(new Uint32Array(2)).join('-'))
+      const text = await post(surroundings, '/token', formOf({ grant_type: 'password', ...credentials }))
+      const tokens = JSON.parse(text) as TokenResponse
+      // Not from `crypto`, which React Native lacks. It tells two logins apart, and is no secret.
+      await keep(tokens, `${now()}-${Math.random()}`)
       return { scopes: tokens.scope.split(' ').filter(name => name !== '') }
     },
     async logOut (target) {
       const tokens = await store.read()
       if (tokens === undefined) return
       // The refresh token can end its session even after the access token has expired.
-      if (target === 'this') await post('/revoke', { body: new URLSearchParams({ token: tokens.refreshToken }) })
+      if (target === 'this') await post(surroundings, '/revoke', formOf({ token: tokens.refreshToken }))
       else {
-        await post('/logout', {
+        await post(surroundings, '/logout', {
           headers: { ...JSON_BODY, authorization: `Bearer ${tokens.accessToken}` },
           body: JSON.stringify({ target })
         })

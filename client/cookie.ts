@@ -1,6 +1,5 @@
 import type { components } from './openapi.js'
-import { toResponseError } from './response-error.js'
-import { PAUSE, refreshDelay, REQUEST_TIMEOUT, sendRefresh } from './session.js'
+import { exchange, PAUSE, post, refreshDelay, sendRefresh } from './session.js'
 import type { Session, Surroundings } from './session.js'
 
 type LoginResponse = components['schemas']['LoginResponse']
@@ -15,7 +14,7 @@ const credentials = 'include'
  * refresh the same cookies.
  */
 export function createCookieSession (surroundings: Surroundings): Session {
-  const { base, send, now, onSessionEnd } = surroundings
+  const { now, onSessionEnd } = surroundings
   let refreshes = 0
   let logins = 0
   /** Unknown after the page was reloaded. The client then refreshes on a 401. */
@@ -29,19 +28,8 @@ export function createCookieSession (surroundings: Surroundings): Session {
     isOver = false
   }
 
-  async function post (path: string, body: object): Promise<Response> {
-    const response = await send(
-      new Request(base + path, {
-        method: 'POST',
-        redirect: 'error',
-        signal: AbortSignal.timeout(REQUEST_TIMEOUT),
-        headers: JSON_BODY,
-        body: JSON.stringify(body),
-        credentials
-      })
-    )
-    if (!response.ok) throw await toResponseError(response)
-    return response
+  async function postJson (path: string, body: object): Promise<string> {
+    return await post(surroundings, path, { headers: JSON_BODY, body: JSON.stringify(body), credentials })
   }
 
   /**
@@ -49,11 +37,7 @@ export function createCookieSession (surroundings: Surroundings): Session {
    * tabs may arrive too late.
    */
   async function isLive (): Promise<boolean> {
-    const response = await send(
-      new Request(`${base}/users/me`, { credentials, signal: AbortSignal.timeout(REQUEST_TIMEOUT) })
-    )
-    await response.body?.cancel()
-    return response.status !== 401
+    return (await exchange(surroundings, '/users/me', { credentials })).status !== 401
   }
 
   return {
@@ -85,13 +69,13 @@ export function createCookieSession (surroundings: Surroundings): Session {
     },
     async logIn (form) {
       logins += 1
-      const answer = await (await post('/login', form)).json() as LoginResponse
+      const answer = JSON.parse(await postJson('/login', form)) as LoginResponse
       take(answer)
       return { scopes: answer.scope.split(' ').filter(name => name !== '') }
     },
     async logOut (target) {
       if (target !== 'others') logins += 1
-      await post('/logout', { target })
+      await postJson('/logout', { target })
       if (target === 'others') return
       refreshAt = Infinity
       isOver = true

@@ -5,6 +5,7 @@ import { createBearerSession } from './bearer.js'
 import { createCookieSession } from './cookie.js'
 import { createLock, findTabLock, lockOf } from './lock.js'
 import type { paths } from './openapi.js'
+import { originOf } from './origin.js'
 import { toResponseError } from './response-error.js'
 import type { Session } from './session.js'
 import { createMemoryStore } from './store.js'
@@ -65,6 +66,13 @@ export interface Client {
    */
   fetch (input: string | URL | Request, init?: RequestInit): Promise<Response>
   /**
+   * Returns an access token to send yourself, for example with the handshake of a WebSocket. Like `fetch`, it refreshes
+   * shortly before the token expires, once for all concurrent calls. If that fails because the service cannot be
+   * reached, it returns the token that it has. Returns undefined if nobody is logged in. Throws a `TypeError` with the
+   * transport `cookie`. Send the token only to origins that you trust.
+   */
+  accessToken (): Promise<string | undefined>
+  /**
    * The routes of the service, typed: `await client.api.GET('/users/me')` returns `{ data, error, response }`. See
    * openapi-fetch.
    */
@@ -74,15 +82,15 @@ export interface Client {
 /** On these routes, a 401 means that the credentials in the body are wrong. A retry would count as a second attempt. */
 const CREDENTIAL_ROUTES = ['/token', '/login', '/refresh', '/register', '/revoke']
 
-/** Creates a client of the service, for Node.js and browsers. */
+/** Creates a client of the service, for Node.js, browsers and React Native. */
 export function createClient (
   {
     url, transport = 'bearer', origins = [], store, onSessionEnd = () => {}, fetch: send = request => fetch(request),
     now = Date.now
   }: ClientOptions
 ): Client {
-  const base = trimSlashes(new URL(url, pageUrl()).href)
-  const allowed = [base, ...origins].map(origin => new URL(origin).origin)
+  const base = trimSlashes(absolute(url))
+  const allowed = [base, ...origins].map(assertOrigin)
   // Tabs that share tokens must refresh them one at a time. With tokens in memory, each tab has its own session.
   const isShared = transport === 'cookie' || store !== undefined
   const lock =
@@ -101,17 +109,23 @@ export function createClient (
     return refreshing
   }
 
+  async function refreshIfDue (): Promise<void> {
+    if (await session.isDue()) await refresh(await session.mark())
+  }
+
   async function authenticated (request: Request): Promise<Response> {
-    if (!allowed.includes(new URL(request.url).origin)) {
+    const origin = originOf(request.url)
+    if (origin === undefined || !allowed.includes(origin)) {
       throw new TypeError(
-        `${new URL(request.url).origin} must not receive the token: add it to the option origins if you trust it`
+        `${origin ?? 'A URL that is not plain http or https'} must not receive the token: ` +
+        'add its origin to the option origins if you trust it'
       )
     }
     if (request.headers.has('authorization')) return await send(request)
     if (CREDENTIAL_ROUTES.some(path => request.url === base + path)) {
       return await send(transport === 'cookie' ? await session.authenticate(request) : request)
     }
-    if (await session.isDue()) await refresh(await session.mark())
+    await refreshIfDue()
     const [used, login] = [await session.mark(), await session.login()]
     const response = await send(await session.authenticate(request.clone()))
     if (response.status !== 401 || used === undefined) return response
@@ -125,7 +139,7 @@ export function createClient (
   /** `POST /logout` also answers 204 if this session has ended, but then it ends no other session. */
   async function assertLive (): Promise<void> {
     const response = await authenticated(new Request(`${base}/users/me`))
-    if (!response.ok) throw await toResponseError(response)
+    if (!response.ok) throw toResponseError({ status: response.status, text: await response.text() })
     await response.body?.cancel()
   }
 
@@ -142,12 +156,30 @@ export function createClient (
     async fetch (input, init) {
       return await authenticated(new Request(input, init))
     },
+    async accessToken () {
+      if (session.accessToken === undefined) {
+        throw new TypeError(
+          'No script can read the access token with the transport cookie: use client.fetch, or let the browser send ' +
+          'the cookies'
+        )
+      }
+      await refreshIfDue()
+      return await session.accessToken()
+    },
     api: createApi<paths>({ baseUrl: base, fetch: authenticated })
   }
 }
 
-function pageUrl (): string | undefined {
-  return (globalThis as { location?: { href: string } }).location?.href
+/** In a page, a path is relative to the page. `Request` writes the URL as it will write those of later requests. */
+function absolute (url: string): string {
+  const page = (globalThis as { location?: { href: string } }).location?.href
+  return new Request(page === undefined ? url : new URL(url, page).href).url
+}
+
+function assertOrigin (url: string): string {
+  const origin = originOf(new Request(url).url)
+  if (origin === undefined) throw new TypeError(`${url} is not a URL such as https://api.example.com`)
+  return origin
 }
 
 /** A loop, because a regular expression would need quadratic time, or a lookbehind, which older browsers lack. */

@@ -13,10 +13,11 @@ export class ResponseError extends Error {
 }
 
 /** Converts a response to an error with the service's own message. The response of a proxy in between has none. */
-export async function toResponseError (response: Response): Promise<ResponseError> {
-  const { status } = response
-  const body = (await response.json().catch(() => undefined)) as
-    { code?: string, detail?: string, error?: string, error_description?: string } | undefined
+export function toResponseError ({ status, text }: { status: number, text: string }): ResponseError {
+  let body: { code?: string, detail?: string, error?: string, error_description?: string } | undefined
+  try {
+    body = JSON.parse(text)
+  } catch {}
   return new ResponseError({
     status,
     code: body?.code ?? body?.error ?? 'unknown',

@@ -1,3 +1,5 @@
+import { toResponseError } from './response-error.js'
+
 /** The dependencies of both transports. */
 export interface Surroundings {
   /** The URL of the routes, without a trailing slash. */
@@ -16,6 +18,8 @@ export interface Session {
    * refresh.
    */
   mark (): Promise<unknown>
+  /** Returns the access token, or undefined if nobody is logged in. Missing if no script can read the token. */
+  accessToken?: () => Promise<string | undefined>
   /** Identifies the login of the next request. A refresh does not change it. */
   login (): Promise<unknown>
   authenticate (request: Request): Promise<Request>
@@ -53,7 +57,49 @@ const TRY_TIMEOUT = 3_000
 const LAST_TRY = 8_000
 
 /** The timeout of the client's other requests, in milliseconds. Requests of the caller wait for them. */
-export const REQUEST_TIMEOUT = 30_000
+const REQUEST_TIMEOUT = 30_000
+
+/**
+ * Runs `work` with a signal that aborts after so many milliseconds. React Native and older browsers have no
+ * `AbortSignal.timeout`.
+ */
+async function limit<Result> (milliseconds: number, work: (signal: AbortSignal) => Promise<Result>): Promise<Result> {
+  const controller = new AbortController()
+  const timer = setTimeout(() => {
+    controller.abort(new Error(`The service did not respond within ${milliseconds / 1_000} seconds`))
+  }, milliseconds)
+  try {
+    return await work(controller.signal)
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** A response that has arrived whole. */
+interface Answer {
+  status: number
+  ok: boolean
+  text: string
+}
+
+/** Sends a request of the client itself. */
+export async function exchange (
+  { base, send }: Surroundings,
+  path: string,
+  { timeout = REQUEST_TIMEOUT, ...init }: RequestInit & { timeout?: number }
+): Promise<Answer> {
+  return await limit(timeout, async signal => {
+    const response = await send(new Request(base + path, { redirect: 'error', signal, ...init }))
+    return { status: response.status, ok: response.ok, text: await response.text() }
+  })
+}
+
+/** Sends a request that changes the session, and returns the text of the response. Throws a `ResponseError`. */
+export async function post (surroundings: Surroundings, path: string, init: RequestInit): Promise<string> {
+  const answer = await exchange(surroundings, path, { method: 'POST', ...init })
+  if (!answer.ok) throw toResponseError(answer)
+  return answer.text
+}
 
 /**
  * Sends a refresh, and retries while no response arrives. The response may be lost after the service has rotated the
@@ -61,7 +107,7 @@ export const REQUEST_TIMEOUT = 30_000
  * `over` if the session has ended, or undefined if the outcome is unknown.
  */
 export async function sendRefresh<Body extends { expires_in: number }> (
-  { base, send }: Surroundings,
+  surroundings: Surroundings,
   init: RequestInit
 ): Promise<Body | 'over' | undefined> {
   const started = performance.now()
@@ -69,18 +115,13 @@ export async function sendRefresh<Body extends { expires_in: number }> (
     if (performance.now() - started + delay > LAST_TRY) return undefined
     if (delay > 0) await new Promise(resolve => setTimeout(resolve, delay))
     try {
-      const response = await send(
-        new Request(`${base}/refresh`, {
-          method: 'POST',
-          redirect: 'error',
-          signal: AbortSignal.timeout(TRY_TIMEOUT),
-          ...init
-        })
-      )
-      // Read the body inside the try: a truncated response or the page of a gateway counts as no response.
-      const body = await response.json() as Body & { code?: string }
-      if (response.status === 401) return 'over'
-      if (response.ok && typeof body.expires_in === 'number') return body
+      const { status, ok, text } = await exchange(surroundings, '/refresh', {
+        method: 'POST', timeout: TRY_TIMEOUT, ...init
+      })
+      // A truncated response or the page of a gateway counts as no response.
+      const body = JSON.parse(text) as Body & { code?: string }
+      if (status === 401) return 'over'
+      if (ok && typeof body.expires_in === 'number') return body
       if (typeof body.code === 'string') return undefined
     } catch {
       // The service may still have rotated the token, so retry.

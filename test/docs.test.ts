@@ -35,6 +35,10 @@ const GIVEN: Record<string, string> = {
     'declare const codes: { isOn (userId: string): Promise<boolean>, check (userId: string, code: string): Promise<boolean> };',
   google: "declare const google: { finish (request: import('fastify').FastifyRequest): Promise<string> };",
   profiles: 'declare const profiles: { change (userId: string, changes: unknown): Promise<void> };',
+  client: "declare const client: import('fastify-latchkey/client').Client;",
+  axios: 'declare const axios: { create (config: object): { interceptors: { request: { use (add: (config: { headers: ' +
+    '{ set (name: string, value: string): void } }) => Promise<object>): void } } } };',
+  EventSource: 'declare const EventSource: new (url: string, options: { fetch: typeof fetch }) => object;',
   tenantOf: 'declare const tenantOf: (userId: string) => string;'
 }
 

@@ -1,4 +1,5 @@
 import type { AddressInfo } from 'node:net'
+import { mock } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { build as bundle } from 'esbuild'
 import type { FastifyInstance } from 'fastify'
@@ -279,6 +280,78 @@ t.test('a wrong password given to the route itself is one attempt', async t => {
     t.equal(error?.code, 'invalid_credentials')
     t.strictSame(seen(), ['POST /login 401'])
   }
+})
+
+t.test('accessToken: a token that lasts, refreshed once for all callers, and none without a login', async t => {
+  const { app, clock, seen, connect } = await listen(t)
+  const store = createSharedStore()
+  let ended = 0
+  const [first, second] = [connect({ store, onSessionEnd () { ended += 1 } }), connect({ store })]
+  t.equal(await first.accessToken(), undefined, 'nobody yet')
+  await first.logIn(CREDENTIALS)
+  const before = await first.accessToken()
+  t.equal(await second.accessToken(), before, 'it is kept while it lasts')
+  clock.move(14.5 * MINUTE)
+  seen()
+  const tokens = await Promise.all([first, second, first, second].map(client => client.accessToken()))
+  t.strictSame(seen(), ['POST /refresh 200'])
+  t.equal(new Set(tokens).size, 1)
+  t.not(tokens[0], before)
+  clock.move(MINUTE)
+  const { statusCode } = await app.inject({
+    url: '/protected-route', headers: { authorization: `Bearer ${tokens[0]}` }
+  })
+  t.equal(statusCode, 200, 'the first one has expired, this one has not')
+
+  const alice = await app.latchkey.users.findByName('alice')
+  await app.latchkey.sessions.endAll(alice?.id ?? '')
+  clock.move(15 * MINUTE)
+  t.equal(await first.accessToken(), undefined, 'the session has ended elsewhere')
+  t.equal(ended, 1)
+  await first.logIn(CREDENTIALS)
+  await first.logOut()
+  t.equal(await first.accessToken(), undefined, 'after logOut')
+})
+
+t.test('accessToken: while the service cannot be reached, the token at hand', async t => {
+  const { clock, connect } = await listen(t)
+  const client = connect({
+    fetch: async request => request.url.endsWith('/refresh')
+      ? Response.json({ code: 'store_unavailable' }, { status: 503 })
+      : await fetch(request)
+  })
+  await client.logIn(CREDENTIALS)
+  const token = await client.accessToken()
+  t.match(token, /^ey/)
+  clock.move(14.5 * MINUTE)
+  t.equal(await client.accessToken(), token)
+})
+
+t.test('accessToken: no script can read a cookie, and the error says what to do', async t => {
+  const { connect, seen } = await listen(t)
+  const client = connect({ transport: 'cookie', fetch: createJar() })
+  await client.logIn(CREDENTIALS)
+  seen()
+  await t.rejects(client.accessToken(), { name: 'TypeError', message: /transport cookie: use client\.fetch/ })
+  t.strictSame(seen(), [], 'and asks for nothing')
+})
+
+t.test('a login that never gets an answer ends with an error', async t => {
+  mock.timers.enable({ apis: ['setTimeout'] })
+  t.teardown(() => mock.timers.reset())
+  let reached = (): void => {}
+  const sent = new Promise<void>(resolve => { reached = resolve })
+  const client = createClient({
+    url: 'https://auth.example.com',
+    async fetch ({ signal }) {
+      reached()
+      return await new Promise((_resolve, reject) => { signal.onabort = () => reject(signal.reason) })
+    }
+  })
+  const attempt = t.rejects(client.logIn(CREDENTIALS), { message: 'The service did not respond within 30 seconds' })
+  await sent
+  mock.timers.tick(30_000)
+  await attempt
 })
 
 t.test('introspection is authenticated as all other routes are, and refreshed for', async t => {

@@ -1,8 +1,10 @@
 import fastifyWebsocket from '@fastify/websocket'
 import t from 'tap'
 import type { FastifyInstance } from 'fastify'
+import { WebSocket as Socket } from 'ws'
 import latchkey, { authenticate } from '../../app.js'
 import type { Guard, LatchkeyOptions } from '../../app.js'
+import { createClient } from '../../client/index.js'
 import verifier, { authenticate as authenticateRemote } from '../../verifier/plugin.js'
 import { bearer, logIn, logInWithCookies, PASSWORD, TEST_OPTIONS } from '../helper.js'
 import { createHost } from '../routes/support.js'
@@ -71,6 +73,26 @@ t.test('a handshake that authenticates by cookie follows the rule for POST, in t
       )
     }
   }
+})
+
+t.test('a program sends the token of the client with the handshake', async t => {
+  const { issuer, app } = await createIssuer(t, {}, async app => await addSocket(app, app.authenticate))
+  const client = createClient({ url: issuer })
+  const handshake = async (): Promise<string> => await new Promise((resolve, reject) => {
+    client.accessToken().then(token => {
+      const socket = new Socket(`${issuer.replace('http', 'ws')}/ws`, {
+        headers: token === undefined ? {} : { authorization: `Bearer ${token}` }
+      })
+      socket.on('message', data => {
+        resolve(String(data))
+        socket.terminate()
+      })
+      socket.on('error', ({ message }) => resolve(message))
+    }).catch(reject)
+  })
+  t.equal(await handshake(), 'Unexpected server response: 401')
+  await client.logIn({ username: 'alice', password: PASSWORD })
+  t.equal(await handshake(), (await app.latchkey.users.findByName('alice'))?.id)
 })
 
 t.test('in a browser: a page on another port of the same host cannot open the socket of a signed-in visitor', {
