@@ -35,6 +35,7 @@ const QUICK: Record<string, readonly string[]> = {
 /** What `npm run test:all` adds with the packages of test/foreign. Nothing else can import these. */
 const FOREIGN: Record<string, readonly string[]> = {
   package: ['foreign/package.test.ts'],
+  packages: ['foreign/packages.test.ts'],
   browser: ['foreign/browser', 'foreign/websocket.test.ts'],
   'regular-expressions': ['foreign/regular-expressions.test.ts'],
   foreign: ['foreign']

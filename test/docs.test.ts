@@ -7,6 +7,7 @@ import t from 'tap'
 import ts from 'typescript'
 import { parse, parseDocument } from 'yaml'
 import { EVENT_TYPES } from '../schemas/events.js'
+import { SMALL_PACKAGES } from '../scripts/packages.js'
 import { run } from './commands/support.js'
 import { build, PASSWORD } from './helper.js'
 
@@ -55,7 +56,10 @@ const UNCHECKED: Record<string, string> = {
 interface Block { file: string, line: number, language: string, code: string, mark: string }
 
 const inDocs = (await readdir(join(root, 'docs'), { recursive: true })).filter(name => name.endsWith('.md'))
-const pages = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md', ...inDocs.map(name => join('docs', name))]
+const pages = [
+  'README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md', 'client/README.md', 'verifier/README.md',
+  ...inDocs.map(name => join('docs', name))
+]
 const texts = new Map(await Promise.all(pages.map(async file => [file, await readFile(join(root, file), 'utf8')] as const)))
 const blocks = [...texts].flatMap(([file, text]) => readBlocks(file, text))
 const of = (language: string): Block[] => blocks.filter(block => block.language === language)
@@ -87,12 +91,16 @@ function expectedErrors (block: Block): string[] {
   return [...block.code.matchAll(/\/\/ error (TS\d+)$/gm)].map(([, code]) => `${block.file} ${code}`)
 }
 
+/** Where the small packages would be, if they were installed. */
+const SMALL_PATHS = Object.fromEntries(Object.entries(SMALL_PACKAGES).flatMap(([name, { entries }]) =>
+  Object.entries(entries).map(([entry, file]) => [join(name, entry), [join(root, 'dist', `${file}.d.ts`)]])))
+
 /**
  * Compiles blocks together, as files at the root of the package, where its own name leads to its types; returns what is
  * wrong.
  */
 function createCompiler (): (blocks: readonly Block[]) => string[] {
-  const options: ts.CompilerOptions = { strict: true, noEmit: true, skipLibCheck: true, target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.NodeNext, types: ['node'] }
+  const options: ts.CompilerOptions = { strict: true, noEmit: true, skipLibCheck: true, target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.NodeNext, types: ['node'], paths: SMALL_PATHS }
   const host = ts.createCompilerHost(options)
   const read = new Map<string, ts.SourceFile | undefined>()
   return blocks => {

@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
 import ts from 'typescript'
+import { runNode as node } from './programs.js'
 
 const run = promisify(execFile)
 const root = join(import.meta.dirname, '..', '..', '..')
@@ -15,23 +16,6 @@ const manifest = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) 
 
 // Compilers on a busy machine take their time, also where no .taprc says so.
 t.setTimeout(300_000)
-
-interface Outcome { code: number, output: string }
-
-/**
- * Runs a program of node_modules, or a file; never throws. Coverage of the child would be coverage of the unpacked
- * copy.
- */
-async function node (file: string, args: string[], cwd: string): Promise<Outcome> {
-  const { NODE_V8_COVERAGE: _coverage, NODE_OPTIONS: _options, ...env } = process.env
-  try {
-    const { stdout, stderr } = await run(process.execPath, [file, ...args], { cwd, env: { ...env, NO_COLOR: '1' } })
-    return { code: 0, output: stdout + stderr }
-  } catch (error) {
-    const { code, stdout, stderr } = error as { code: number, stdout: string, stderr: string }
-    return { code, output: stdout + stderr }
-  }
-}
 
 // Outside the repository: nothing of it may be found by walking up.
 const temporary = await realpath(await mkdtemp(join(tmpdir(), 'latchkey-package-')))
@@ -113,7 +97,7 @@ t.test('the tarball holds the compiled package and nothing else', async t => {
   )
   t.same(others, [], 'no sources, no database, no secret, no build information')
   const strays = paths.filter(
-    path => /^dist\/(test|examples|scripts|bench)\/|^dist\/.+\.test\.|\.db|\.secret|\.env/.test(path)
+    path => /^dist\/(test|examples|scripts|bench|packages)\/|^dist\/.+\.test\.|\.db|\.secret|\.env/.test(path)
   )
   t.same(strays, [], 'no tests, compiled examples or scripts')
 
