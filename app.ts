@@ -1,8 +1,7 @@
-import { fileURLToPath } from 'node:url'
-import autoload from '@fastify/autoload'
 import fp from 'fastify-plugin'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import type { Latchkey as Services } from './lib/latchkey.js'
+import { assertNotBundled } from './lib/passwords/workers.js'
 import audit, { kAudit } from './plugins/audit.js'
 import authentication, { kAuthenticator } from './plugins/authentication.js'
 import clientAuthentication from './plugins/client-authentication.js'
@@ -43,6 +42,7 @@ import settings, { kServicesOnly, kSettings, kStandalone } from './plugins/setti
 import tokens, { kTokens } from './plugins/tokens.js'
 import users, { kBuiltInUsers } from './plugins/users.js'
 import validation from './plugins/validation.js'
+import routes from './routes/index.js'
 import type { LatchkeyOptions } from './schemas/options.js'
 
 /** `app.latchkey`: the services behind the routes, and the logins for routes of your own. */
@@ -63,6 +63,7 @@ export const { authenticate, authenticateOptional, requireScopes } = hostGuards
  * only the guards, `latchkey` and `request.user`.
  */
 const latchkey: FastifyPluginAsync<LatchkeyOptions> = async function latchkey (app, options) {
+  assertNotBundled()
   // If the host registered @fastify/swagger first, its document includes these routes and schemes: see
   // `plugins/openapi.ts`.
   const hostHasDocument = app.hasDecorator('swagger')
@@ -125,7 +126,7 @@ const latchkey: FastifyPluginAsync<LatchkeyOptions> = async function latchkey (a
     await scope.register(discovery)
     await scope.register(openapi)
     await scope.register(docsPage)
-    await scope.register(autoload, { dir: fileURLToPath(new URL('./routes', import.meta.url)) })
+    await scope.register(routes)
     serveAtRoot(app, { issuer, metadata: scope[kServerMetadata] })
     hostGuards.register(app, scope[kAuthenticator], decorators)
   }, { prefix: options.prefix ?? '' })

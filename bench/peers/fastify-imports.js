@@ -1,7 +1,6 @@
 // Fastify that imports the packages of the service, opens an empty database and listens: the minimum that such a
 // service needs to start.
 import { fastify } from 'fastify'
-import '@fastify/autoload'
 import '@fastify/cookie'
 import '@fastify/helmet'
 import '@fastify/jwt'

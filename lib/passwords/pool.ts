@@ -73,9 +73,12 @@ export function createPasswords (options: PasswordOptions): Passwords {
   requireInteger('threads', maxThreads, { min: 1, max: 1024 })
   requireInteger('maxQueue', maxQueue, { min: 0, max: 1_000_000 })
 
-  const hashing = createWorkers<PasswordTask, string | boolean>({ file: 'worker.js', maxThreads, maxQueue })
+  // Tools that copy only the files that an app needs find these two because the names are literals.
+  const hashing = createWorkers<PasswordTask, string | boolean>({
+    url: new URL('./worker.js', import.meta.url), maxThreads, maxQueue
+  })
   const checking = createWorkers<StrengthTask, string | undefined>({
-    file: 'strength-worker.js', maxThreads: 1, maxQueue
+    url: new URL('./strength-worker.js', import.meta.url), maxThreads: 1, maxQueue
   })
   const dummy = dummyHash(cost)
 

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { Piscina } from 'piscina'
 import { createFairQueue } from './fair-queue.js'
 
@@ -92,6 +93,20 @@ function createThreads<Task, Answer> (filename: string, maxThreads: number): Thr
 }
 
 /**
+ * Throws if this module is in a bundle. A thread starts from a file, and the file of the bundle is the whole app.
+ * Without this check, the boot would succeed and the first login would fail.
+ */
+export function assertNotBundled (): void {
+  // Bundlers leave the URL undefined, or set it to the URL of the bundle or of this file on another machine.
+  const url = import.meta.url as string | undefined
+  if (url?.endsWith('/lib/passwords/workers.js') === true && existsSync(new URL(url))) return
+  throw new Error(
+    'fastify-latchkey cannot run from inside a bundle, because it starts threads from its own files. Exclude it from ' +
+    'the bundle, for example with esbuild --external:fastify-latchkey. See docs/bundlers-and-package-managers.md.'
+  )
+}
+
+/**
  * Creates workers. They start no thread before the first task.
  *
  * A task that has started is never cancelled: it resolves with its true answer or rejects. A thread that crashes
@@ -99,12 +114,12 @@ function createThreads<Task, Answer> (filename: string, maxThreads: number): Thr
  * room for one of another origin, so only an origin that floods the queue finds it full. Anonymous callers have a queue
  * of their own, of the same length, and the two queues take turns. So neither can fill the other or starve it.
  *
- * @param file The name of the module that does the work, in this folder.
+ * @param url The module that does the work.
  */
 export function createWorkers<Task, Answer> (
-  { file, maxThreads, maxQueue }: { file: string, maxThreads: number, maxQueue: number }
+  { url, maxThreads, maxQueue }: { url: URL, maxThreads: number, maxQueue: number }
 ): Workers<Task, Answer> {
-  const threads = createThreads<Task, Answer>(new URL(`./${file}`, import.meta.url).href, maxThreads)
+  const threads = createThreads<Task, Answer>(url.href, maxThreads)
   const running = new Set<Promise<void>>()
   // The queue is here and not in piscina. After a crash, jobs that wait in piscina stay there until another one
   // arrives.

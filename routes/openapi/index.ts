@@ -4,8 +4,6 @@ import { isKnown } from '../../lib/http/etag.js'
 import { kDocumentation } from '../../plugins/openapi.js'
 import { kSettings } from '../../plugins/settings.js'
 
-export const autoPrefix = '/openapi.json'
-
 const openapi: FastifyPluginAsync = async function openapi (app) {
   if (!app[kSettings].docs) return
 

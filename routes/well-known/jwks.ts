@@ -4,8 +4,6 @@ import { kTokens } from '../../plugins/tokens.js'
 import { problems } from '../../schemas/responses.js'
 import { Jwks } from '../../schemas/service.js'
 
-export const autoPrefix = '/.well-known'
-
 const jwks: FastifyPluginAsyncTypebox = async function jwks (app) {
   const tokens = app[kTokens]
 

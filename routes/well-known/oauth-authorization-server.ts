@@ -3,8 +3,6 @@ import { allowCaching, kServerMetadata } from '../../plugins/discovery.js'
 import { problems } from '../../schemas/responses.js'
 import { ServerMetadata } from '../../schemas/service.js'
 
-export const autoPrefix = '/.well-known'
-
 /** The metadata of this server (RFC 8414). `plugins/discovery.ts` also serves it at the root of the host. */
 const serverMetadata: FastifyPluginAsyncTypebox = async function serverMetadata (app) {
   const metadata = app[kServerMetadata]
