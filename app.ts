@@ -1,7 +1,7 @@
 import fp from 'fastify-plugin'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import type { Latchkey as Services } from './lib/latchkey.js'
-import { assertNotBundled } from './lib/passwords/workers.js'
+import { assertThreadsCanStart } from './lib/passwords/workers.js'
 import audit, { kAudit } from './plugins/audit.js'
 import authentication, { kAuthenticator } from './plugins/authentication.js'
 import clientAuthentication from './plugins/client-authentication.js'
@@ -63,7 +63,7 @@ export const { authenticate, authenticateOptional, requireScopes } = hostGuards
  * only the guards, `latchkey` and `request.user`.
  */
 const latchkey: FastifyPluginAsync<LatchkeyOptions> = async function latchkey (app, options) {
-  assertNotBundled()
+  assertThreadsCanStart()
   // If the host registered @fastify/swagger first, its document includes these routes and schemes: see
   // `plugins/openapi.ts`.
   const hostHasDocument = app.hasDecorator('swagger')

@@ -20,6 +20,7 @@ declare module 'fastify' {
 export default fp(async function latchkeyOpenApi (app) {
   const settings = app[kSettings]
   if (app.hasDecorator('swagger')) joinHostDocument(app)
+  else app.addHook('onReady', async () => warnAboutOrder(app))
   if (!settings.docs) return
   const routes: RouteOptions[] = []
   app.addHook('onRoute', route => { routes.push(route) })
@@ -46,6 +47,15 @@ export default fp(async function latchkeyOpenApi (app) {
     await made?.close()
   })
 }, { name: 'latchkey-openapi', fastify: '5.x', dependencies: ['latchkey-settings'] })
+
+/** @fastify/swagger documents only the routes that are declared after it, and does not report the others. */
+function warnAboutOrder (app: FastifyInstance): void {
+  if (!app.hasDecorator('swagger')) return
+  app.log.warn(
+    'Register @fastify/swagger before fastify-latchkey. In this order its document lacks the routes of Latchkey and ' +
+    'the security of your guarded routes.'
+  )
+}
 
 /**
  * Adds our security schemes to the host's own document. That document shows our routes and the host's guarded ones, and

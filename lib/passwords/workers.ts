@@ -93,17 +93,31 @@ function createThreads<Task, Answer> (filename: string, maxThreads: number): Thr
 }
 
 /**
- * Throws if this module is in a bundle. A thread starts from a file, and the file of the bundle is the whole app.
- * Without this check, the boot would succeed and the first login would fail.
+ * Throws if a thread could not find its files, or their imports. Without this check, the boot would succeed and the
+ * first login would fail.
  */
-export function assertNotBundled (): void {
-  // Bundlers leave the URL undefined, or set it to the URL of the bundle or of this file on another machine.
+export function assertThreadsCanStart (): void {
+  if (isBundled()) {
+    throw new Error(
+      'fastify-latchkey cannot run from inside a bundle, because it starts threads from its own files. Exclude it ' +
+      `from the bundle, for example with esbuild --external:fastify-latchkey. ${SEE}`
+    )
+  }
+  // Its loader is in NODE_OPTIONS, which the threads do not get.
+  if (process.versions.pnp !== undefined) {
+    throw new Error(
+      "fastify-latchkey cannot start its threads under Yarn Plug'n'Play. Set `nodeLinker: node-modules` in " +
+      `.yarnrc.yml, and run \`yarn install\` again. ${SEE}`
+    )
+  }
+}
+
+const SEE = 'See docs/bundlers-and-package-managers.md of this package.'
+
+/** Bundlers leave `import.meta.url` undefined, or set it to the bundle's URL or to this file's on another machine. */
+function isBundled (): boolean {
   const url = import.meta.url as string | undefined
-  if (url?.endsWith('/lib/passwords/workers.js') === true && existsSync(new URL(url))) return
-  throw new Error(
-    'fastify-latchkey cannot run from inside a bundle, because it starts threads from its own files. Exclude it from ' +
-    'the bundle, for example with esbuild --external:fastify-latchkey. See docs/bundlers-and-package-managers.md.'
-  )
+  return url?.endsWith('/lib/passwords/workers.js') !== true || !existsSync(new URL(url))
 }
 
 /**

@@ -5,7 +5,7 @@ import { fastify } from 'fastify'
 import type { FastifyInstance } from 'fastify'
 import t from 'tap'
 import type { Test } from 'tap'
-import latchkey from '../../app.js'
+import latchkey, { requireScopes } from '../../app.js'
 import type { LatchkeyOptions } from '../../app.js'
 import { TEST_OPTIONS } from '../helper.js'
 
@@ -13,6 +13,7 @@ interface Document {
   openapi: string
   info: { title: string }
   paths: Record<string, Record<string, { security?: unknown, operationId?: string }>>
+  components: { securitySchemes: Record<string, unknown> }
 }
 
 const info = { title: 'The host', version: '1.0.0' }
@@ -124,4 +125,61 @@ for (const [name, document] of Object.entries(UNAWARE)) {
       t.match(response.json(), { info: { title: 'The host' }, paths: { '/host': {}, '/host/me': {} } })
     })
   }
+}
+
+const { openapi: noSchemes } = UNAWARE['without components'] ?? {}
+
+for (const [way, register] of Object.entries({
+  'and awaited': async (app: FastifyInstance) => {
+    await app.register(fastifySwagger, { openapi: noSchemes })
+    await app.register(latchkey, { ...TEST_OPTIONS, prefix: '/auth' })
+  },
+  'and not awaited': async (app: FastifyInstance) => {
+    app.register(fastifySwagger, { openapi: noSchemes })
+    app.register(latchkey, { ...TEST_OPTIONS, prefix: '/auth' })
+  }
+})) {
+  t.test(`@fastify/swagger first, ${way}: its document has all routes, their security and the schemes`, async t => {
+    const { app, warnings } = createLoggedApp(t)
+    await register(app)
+    app.register(async scope => {
+      scope.get('/host/items', { onRequest: requireScopes('items:read') }, async () => '')
+    })
+    await app.ready()
+    const { paths, components } = app.swagger() as unknown as Document
+    const security = [{ oauth2: ['items:read'] }, { bearer: [] }, { cookie: [] }]
+    t.same(paths['/host/items']?.get?.security, security)
+    t.ok(paths['/auth/token']?.post)
+    t.same(Object.keys(components.securitySchemes).sort(), ['bearer', 'client', 'cookie', 'oauth2'])
+    t.same(warnings, [])
+  })
+}
+
+for (const isAwaited of [true, false]) {
+  t.test(`@fastify/swagger after Latchkey, awaited: ${isAwaited}: the log names the order to choose`, async t => {
+    const { app, warnings } = createLoggedApp(t)
+    const registered = app.register(latchkey, TEST_OPTIONS)
+    if (isAwaited) await registered
+    app.register(fastifySwagger, { openapi: noSchemes })
+    await app.ready()
+    t.equal(warnings.length, 1)
+    t.match(warnings[0], /^Register @fastify\/swagger before fastify-latchkey\. /)
+  })
+}
+
+t.test('a document that does not cover Latchkey causes no warning', async t => {
+  const { app, warnings } = createLoggedApp(t)
+  await app.register(latchkey, TEST_OPTIONS)
+  await app.register(async inner => { await inner.register(fastifySwagger, { openapi: noSchemes }) })
+  await app.ready()
+  t.notOk(app.hasDecorator('swagger'))
+  t.same(warnings, [])
+})
+
+function createLoggedApp (t: Test): { app: FastifyInstance, warnings: string[] } {
+  const warnings: string[] = []
+  const stream = { write: (line: string) => { warnings.push(JSON.parse(line).msg) } }
+  const app = fastify({ logger: { level: 'warn', stream } })
+  t.teardown(() => app.close())
+  return { app, warnings }
 }
