@@ -10,6 +10,7 @@ import { assertMatchingBuild } from './version-check.js'
 import { createFileChanges } from './changes.js'
 import { SingleWriterDialect } from './dialect.js'
 import { isLocked, translate } from './errors.js'
+import { findPackageManager } from './package-manager.js'
 import { createGroups } from './group-commit.js'
 import { schemaDialect } from './schema.js'
 
@@ -126,7 +127,7 @@ function isOlder (version: string): boolean {
 function cannotOpen ({ file, name, mustExist }: Named, cause: unknown): Error {
   const reason = cause instanceof Error ? cause.message : String(cause)
   const hint = /NODE_MODULE_VERSION|bindings|ERR_DLOPEN_FAILED/.test(reason)
-    ? 'better-sqlite3 was not built for this version of Node.js: run `npm rebuild better-sqlite3`'
+    ? `better-sqlite3 was not built for this version of Node.js: ${findPackageManager().build}`
     : isLocked(cause)
       ? 'another process has locked it: try again when that process has finished'
       : mustExist

@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module'
+import { findPackageManager } from './package-manager.js'
 
 /**
  * Returns what is wrong with this pair of better-sqlite3 and Node.js, and how to fix it, or undefined if they match.
@@ -9,17 +10,23 @@ import { createRequire } from 'node:module'
  * @param node - the version of Node.js.
  */
 export function describeMismatch (sqlite: string, node: string): string | undefined {
+  const fix = findFix(sqlite, node)
+  if (fix === undefined) return undefined
+  return `better-sqlite3 ${sqlite} crashes Node.js ${node}; install better-sqlite3@${fix} instead`
+}
+
+/** Returns the version of better-sqlite3 to install instead, or undefined if the two match. */
+function findFix (sqlite: string, node: string): string | undefined {
   const [sqliteMajor = 0] = sqlite.split('.').map(Number)
   const [nodeMajor = 0, nodeMinor = 0] = node.split('.').map(Number)
   const abortsOn12 = nodeMajor > 24 || (nodeMajor === 24 && nodeMinor >= 19)
-  const fix = nodeMajor < 22 && sqliteMajor >= 13 ? '12.11.1' : abortsOn12 && sqliteMajor < 13 ? '13' : undefined
-  if (fix === undefined) return undefined
-  return `better-sqlite3 ${sqlite} crashes Node.js ${node}; install better-sqlite3@${fix} instead`
+  return nodeMajor < 22 && sqliteMajor >= 13 ? '12.11.1' : abortsOn12 && sqliteMajor < 13 ? '13' : undefined
 }
 
 /** Throws if the first use of better-sqlite3 would end the process. */
 export function assertMatchingBuild (): void {
   const { version } = createRequire(import.meta.url)('better-sqlite3/package.json') as { version: string }
-  const mismatch = describeMismatch(version, process.versions.node)
-  if (mismatch !== undefined) throw new Error(mismatch)
+  const { node } = process.versions
+  const fix = findFix(version, node)
+  if (fix !== undefined) throw new Error(`${describeMismatch(version, node)}: ${findPackageManager().pin(fix)}`)
 }

@@ -224,7 +224,7 @@ t.test('an addon that was built for another Node.js gets the command that helps'
     openSqlite(':memory:'),
     {
       message:
-        /NODE_MODULE_VERSION 115; better-sqlite3 was not built for this version of Node.js: run `npm rebuild better-sqlite3`$/
+        /NODE_MODULE_VERSION 115; better-sqlite3 was not built for this version of Node.js: run `npm rebuild better-sqlite3 --ignore-scripts=false`$/
     }
   )
 })
