@@ -36,6 +36,7 @@ const QUICK: Record<string, readonly string[]> = {
 const FOREIGN: Record<string, readonly string[]> = {
   package: ['foreign/package.test.ts'],
   packages: ['foreign/packages.test.ts'],
+  'module-systems': ['foreign/module-systems.test.ts'],
   browser: ['foreign/browser', 'foreign/websocket.test.ts'],
   'regular-expressions': ['foreign/regular-expressions.test.ts'],
   foreign: ['foreign']

@@ -1,50 +1,14 @@
-import { execFile } from 'node:child_process'
-import { access, cp, mkdir, mkdtemp, readFile, realpath, rm, symlink, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { access, cp, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { promisify } from 'node:util'
 import t from 'tap'
 import ts from 'typescript'
-import { runNode as node } from './programs.js'
-
-const run = promisify(execFile)
-const root = join(import.meta.dirname, '..', '..', '..')
-const FOREIGN = join(root, 'test', 'foreign', 'node_modules')
-const manifest = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as {
-  bin: Record<string, string>, dependencies: Record<string, string>, peerDependencies: Record<string, string>
-}
+import { createConsumer, FOREIGN, manifest, node, root } from './packed.js'
 
 // Compilers on a busy machine take their time, also where no .taprc says so.
 t.setTimeout(300_000)
 
-// Outside the repository: nothing of it may be found by walking up.
-const temporary = await realpath(await mkdtemp(join(tmpdir(), 'latchkey-package-')))
-t.teardown(() => rm(temporary, { recursive: true, force: true }))
-const consumer = join(temporary, 'consumer')
-const unpacked = join(consumer, 'node_modules', 'fastify-latchkey')
-
-// Without scripts: what is packed is what is tested, and other tests are reading dist right now.
-const { stdout: packing } = await run(
-  'npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', temporary], { cwd: root }
-)
-const [packed] = JSON.parse(packing) as [{ filename: string, files: Array<{ path: string, mode: number }> }]
-const tarball = join(temporary, packed.filename)
-const paths = packed.files.map(({ path }) => path)
-
-await mkdir(unpacked, { recursive: true })
-await run('tar', ['-xzf', tarball, '--strip-components=1', '-C', unpacked])
-await writeFile(join(consumer, 'package.json'), '{ "private": true, "type": "module" }')
+const { consumer, unpacked, tarball, paths, temporary, link } = await createConsumer(t)
 await cp(join(root, 'test', 'foreign', 'consumer'), consumer, { recursive: true })
-// What an install would bring, and no more: an import that package.json does not declare finds nothing.
-for (const name of [
-  ...Object.keys(manifest.dependencies), ...Object.keys(manifest.peerDependencies), '@types/node'
-]) await link(name)
-
-async function link (name: string, packages = join(root, 'node_modules')): Promise<void> {
-  const path = join(consumer, 'node_modules', name)
-  await mkdir(dirname(path), { recursive: true })
-  await symlink(join(packages, name), path)
-}
 
 /** The last one of each kind: the next one need not parse its files again. */
 const programs = new Map<boolean, ts.Program>()
@@ -91,7 +55,7 @@ t.test('the tarball holds the compiled package and nothing else', async t => {
     t.ok(paths.includes(needed), `it has ${needed}`)
   }
   const others = paths.filter(
-    path => !/^(package\.json|openapi\.json|(README|CHANGELOG|CONTRIBUTING|SECURITY)\.md|LICENSE|Dockerfile|bench\/README\.md)$|^(docs|examples)\/|^dist\/.+(\.js|\.d\.ts|\.js\.map)$/.test(
+    path => !/^(package\.json|openapi\.json|(README|CHANGELOG|CONTRIBUTING|SECURITY)\.md|LICENSE|Dockerfile|bench\/README\.md)$|^(docs|examples)\/|^dist\/.+(\.c?js|\.d\.c?ts|\.c?js\.map)$/.test(
       path
     )
   )
@@ -101,14 +65,14 @@ t.test('the tarball holds the compiled package and nothing else', async t => {
   )
   t.same(strays, [], 'no tests, compiled examples or scripts')
 
-  const scripts = paths.filter(path => path.startsWith('dist/') && path.endsWith('.js'))
+  const scripts = paths.filter(path => /^dist\/.+\.c?js$/.test(path))
   for (const script of scripts) {
-    const source = script.replace(/^dist\//, '').replace(/\.js$/, '.ts')
+    const source = script.replace(/^dist\//, '').replace(/js$/, 'ts')
     t.resolves(
       access(join(root, source)),
       `${script} was compiled from ${source}, which is there: else remove dist and build again`
     )
-    t.ok(paths.includes(script.replace(/\.js$/, '.d.ts')), `${script} has types`)
+    t.ok(paths.includes(script.replace(/\.(c?)js$/, '.d.$1ts')), `${script} has types`)
   }
   const maps = paths.filter(path => path.endsWith('.map'))
   for (const path of maps) {

@@ -11,14 +11,12 @@ import type { Test } from 'tap'
 import ts from 'typescript'
 import { readManifest, SMALL_PACKAGES, writePackages } from '../../scripts/packages.js'
 import { PASSWORD } from '../helper.js'
-import { runNode } from './programs.js'
+import { FOREIGN, node, root } from './packed.js'
 import { serve } from './support.js'
 
 // The small packages, each installed alone in an empty folder.
 
 const run = promisify(execFile)
-const root = join(import.meta.dirname, '..', '..', '..')
-const FOREIGN = join(root, 'test', 'foreign', 'node_modules')
 
 /** How many packages an install brings, itself among them, and the bytes that the client takes of a page. */
 const LIMITS = { client: 3, verifier: 30, plugin: 75, minified: 13_500, gzipped: 6 * 1024 }
@@ -114,7 +112,7 @@ async function runConsumer (app: string, name: string, { program, args }: {
   for (const [resolution, options] of Object.entries(RESOLUTIONS)) {
     t.strictSame(compile(file, name, options), [], `${name} with ${resolution}`)
   }
-  const { code, output } = await runNode(`${program}.js`, args, app)
+  const { code, output } = await node(`${program}.js`, args, app)
   t.equal(code, 0, output)
   return JSON.parse(output)
 }
@@ -153,7 +151,7 @@ t.test('publint and @arethetypeswrong/cli find nothing', async t => {
     const tool = join(FOREIGN, '@arethetypeswrong', 'cli', 'dist', 'index.js')
     // ESM from CommonJS works from Node.js 20.19 on, by require() of modules.
     const args = ['--pack', pkgDir, '--no-emoji', '--ignore-rules', 'cjs-resolves-to-esm']
-    const { code, output } = await runNode(tool, args, temporary)
+    const { code, output } = await node(tool, args, temporary)
     t.equal(code, 0, code === 0 ? name : output)
   }
 })
@@ -188,7 +186,7 @@ t.test('the verifier alone, and with Fastify: no native package, no database, an
   const alone = await install(name)
   const tree = await treeOf(alone.unpacked)
   t.ok(tree.size <= LIMITS.verifier, `${tree.size} packages`)
-  const { code, output } = await runNode('--input-type=module', [
+  const { code, output } = await node('--input-type=module', [
     '-e', `import { createVerifier } from '${name}'; console.log(typeof createVerifier)`
   ], alone.app)
   t.strictSame({ code, output }, { code: 0, output: 'function\n' }, 'without Fastify')

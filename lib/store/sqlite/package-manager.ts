@@ -16,7 +16,7 @@ const NPM: PackageManager = {
   pin: version => `run \`npm install better-sqlite3@${version}\``
 }
 
-/** The files that only one package manager writes. Yarn 1 has no file that Yarn 2 lacks, so its lock file comes last. */
+/** A file that each package manager writes. Both versions of Yarn write the last one, so that one comes last. */
 const MANAGERS: ReadonlyArray<[file: string, manager: PackageManager]> = [
   ['package-lock.json', NPM],
   ['pnpm-lock.yaml', {
