@@ -11,13 +11,16 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
 const program = new Command('latchkey')
   .description('Token authentication: run the service and administer it.')
   .version(version)
+  .option('--config <file>', 'the options file; default: latchkey.config.js (.mjs, .cjs, .ts) in the working directory')
+  .on('option:config', (file: string) => { process.env.LATCHKEY_CONFIG = file })
   .exitOverride()
   // Errors are printed in one place, below.
   .configureOutput({ outputError: () => {} })
   .addHelpText('after', `
-Set environment variables, or put them into a file .env in the working directory: LATCHKEY_DATABASE, LATCHKEY_SECRET,
-LATCHKEY_SCOPES, HOST, PORT and others (docs/reference/environment.md). Give the commands the same environment as the
-service. They also work while it runs, and their changes apply from its next request.
+Put the options of the plugin into latchkey.config.js (docs/command-line.md). Environment variables take precedence:
+LATCHKEY_DATABASE, LATCHKEY_SECRET, LATCHKEY_SCOPES, HOST, PORT and others (docs/reference/environment.md), which a file
+.env in the working directory can contain. Give the commands the same configuration as the service. They also work while
+it runs, and their changes apply from its next request.
 
 ${describeExitCodes()}
 

@@ -11,7 +11,7 @@ import { sendProblem } from './plugins/errors.js'
 import { LEAST_HEADERS } from './plugins/security-headers.js'
 import { kStandalone } from './plugins/settings.js'
 import { SERVICE_DEFAULTS } from './schemas/options.js'
-import type { LatchkeyOptions, ServiceOptions } from './schemas/options.js'
+import type { LatchkeyOptions, ServiceSettings } from './schemas/options.js'
 
 /** Logs one line when a request is done, and none when it starts. */
 class OneLinePerRequest extends LogController {
@@ -33,20 +33,27 @@ function describeRequest ({ method, url, ip }: FastifyRequest) {
   return { method, path: maskPath(url), address: addressOf(ip) }
 }
 
+/** Receives the lines of the log, one call for each. */
+export interface LogOutput {
+  write (line: string): void
+}
+
 /**
  * Builds the microservice: the plugin, with limits, logging and error handling around it. It does not listen yet.
  * @param options - the options of the plugin. They override `SERVICE_DEFAULTS`.
  * @param service - see `readServiceOptions`.
- * @param limits - tests set shorter ones, so that they need not wait.
+ * @param around.limits - tests set shorter ones, so that they need not wait.
+ * @param around.log - receives the lines of the log, as JSON. Default: standard output.
  */
 export async function buildServer (
   options: LatchkeyOptions,
-  { trustProxy, logLevel }: Required<ServiceOptions>,
-  limits: Limits = LIMITS
+  { trustProxy, logLevel }: ServiceSettings,
+  { limits = LIMITS, log }: { limits?: Limits, log?: LogOutput } = {}
 ): Promise<FastifyInstance> {
   const app = fastify({
     logger: {
       level: logLevel,
+      stream: log,
       // Headers are not logged. Should that change, their secrets still stay out of the log.
       redact: [
         'req.headers.authorization', 'req.headers.cookie', 'res.headers["set-cookie"]', '*.password', '*.token',

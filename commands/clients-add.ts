@@ -38,7 +38,7 @@ async function addClient (
     requireScopes(latchkey, scopes)
     const { client, secret } = await latchkey.clients.add({ name, scopes, grants }, COMMAND)
     print(options, { data: { ...toData(client), secret }, text: describeSecret(client, secret) })
-  })
+  }, { mayCreate: true })
 }
 
 async function readGrants (names: readonly string[]): Promise<ClientGrant[]> {

@@ -9,7 +9,14 @@ export async function readDocument (options: LatchkeyOptions): Promise<object> {
   ])
   const app = fastify({ logger: false })
   try {
-    await app.register(latchkey, { ...SERVICE_DEFAULTS, ...options, database: ':memory:', docs: true })
+    await app.register(latchkey, {
+      ...SERVICE_DEFAULTS,
+      ...options,
+      database: ':memory:',
+      docs: true,
+      // The database in memory gets a key, which is no event of the service.
+      onEvent: undefined
+    })
     return (await app.inject(`${options.prefix ?? ''}/openapi.json`)).json<object>()
   } finally {
     await app.close()

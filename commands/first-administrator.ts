@@ -1,4 +1,5 @@
 import type { Latchkey } from '../lib/latchkey.js'
+import type { Settings } from '../lib/options/options.js'
 import { generatePassword } from '../lib/passwords/policy.js'
 
 const USERNAME = 'admin'
@@ -14,9 +15,12 @@ export interface FirstAdministrator {
  * the promise resolves.
  */
 export async function addFirstAdministrator (
-  { users, scopes }: Latchkey,
-  { passwordMinLength }: { passwordMinLength: number }
+  latchkey: Latchkey,
+  { users: ownUsers, passwordMinLength }: Pick<Settings, 'users' | 'passwordMinLength'>
 ): Promise<FirstAdministrator | undefined> {
+  // The options file may contain a user store of its own.
+  if (ownUsers !== undefined) return undefined
+  const { users, scopes } = latchkey
   const password = generateLongPassword(passwordMinLength)
   const user = await users.addFirst({
     username: USERNAME,
@@ -38,16 +42,20 @@ const READ_TOKEN = 'sed -n \'s/.*"access_token":"\\([^"]*\\)".*/\\1/p\''
 
 /**
  * Returns the message that shows the password, once.
- * @param url - the URL of the routes.
+ * @param service.url - the URL of the routes.
+ * @param service.hasPage - whether the service has the API page.
  */
-export function introduce ({ password }: FirstAdministrator, url: string): string {
+export function introduce (
+  { password }: FirstAdministrator, { url, hasPage }: { url: string, hasPage: boolean }
+): string {
+  const page = hasPage ? `The API page is at ${url}/docs. ` : ''
   return `
 There were no users, so the service created an administrator with all scopes. The password is not shown again:
 
   name      ${USERNAME}
   password  ${password}
 
-In another terminal, log in, call a route, and revoke the token:
+${page}In another terminal, log in, call a route, and revoke the token:
 
 TOKEN=$(curl -sS -d 'grant_type=password&username=${USERNAME}&password=${password}' '${url}/token' | ${READ_TOKEN})
 curl -sS -w '\\n' -H "Authorization: Bearer $TOKEN" '${url}/users/me'

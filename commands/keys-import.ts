@@ -78,7 +78,7 @@ async function importKey (file: string, options: ImportOptions): Promise<void> {
       data: toData(key),
       text: `Imported the ${key.algorithm} key ${key.kid}, which ${describeNext(key)}.`
     })
-  })
+  }, { mayCreate: true })
 }
 
 async function readUntil (options: ImportOptions): Promise<number | undefined> {

@@ -9,7 +9,8 @@ export function addMigrate (program: Command): void {
   program
     .command('migrate')
     .description(
-      'Create the database if it does not exist, and bring its schema up to date. All other commands do this too.'
+      'Create the database if it does not exist, and bring its schema up to date. The service and all other ' +
+        'commands bring the schema up to date too.'
     )
     .option('--json', 'print the result as JSON')
     .addHelpText('after', example('latchkey migrate'))
@@ -23,5 +24,5 @@ async function migrate (options: OutputOptions): Promise<void> {
       data: { database: describeDatabase(database), schema: 'current' },
       text: `The schema of ${describeDatabase(database)} is up to date.`
     })
-  })
+  }, { mayCreate: true })
 }

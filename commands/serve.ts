@@ -4,7 +4,9 @@ import closeWithGrace from 'close-with-grace'
 import type { Command } from 'commander'
 import type { FastifyInstance } from 'fastify'
 import type { Settings } from '../lib/options/options.js'
-import { readEnvironment } from './environment.js'
+import type { ServiceSettings } from '../schemas/options.js'
+import type { LogOutput } from '../server.js'
+import { readConfiguration } from './configuration.js'
 import { CommandError } from './failure.js'
 import { addFirstAdministrator, introduce } from './first-administrator.js'
 import { example } from './output.js'
@@ -25,16 +27,25 @@ export function addServe (program: Command): void {
 }
 
 async function serve (): Promise<void> {
-  const { options, service } = await readEnvironment()
-  const { readOptions, readServiceOptions } = await import('../lib/options/options.js')
+  const { options, service, file, hasIssuer, check } = await readConfiguration()
+  const { readServiceOptions } = await import('../lib/options/options.js')
   const serviceOptions = readServiceOptions(service)
-  const settings = readOptions(options)
+  const settings = check()
+  if (file?.options.decorators !== undefined) {
+    throw new CommandError(
+      'invalid_option',
+      `In ${file.path}, the option decorators is for an app with the plugin, and the service is none: remove the option`
+    )
+  }
   const { buildServer } = await import('../server.js')
-  const app = await buildServer(options, serviceOptions)
+  const app = await buildServer(options, serviceOptions, { log: await createLog(serviceOptions) })
   const requests = watchRequests(app.server)
   const administrator = await start(app, settings, serviceOptions)
-  warnAboutSettings(app, settings, { defaultIssuer: readOptions({}).issuer })
-  if (administrator !== undefined) process.stdout.write(introduce(administrator, originOf(app) + settings.prefix))
+  warnAboutSettings(app, settings, { hasIssuer })
+  // Last, so that no line of the log pushes the password off the screen.
+  if (administrator !== undefined) {
+    process.stdout.write(introduce(administrator, { url: originOf(app) + settings.prefix, hasPage: settings.docs }))
+  }
 
   closeWithGrace({ delay: PATIENCE, logger: app.log }, async function closeService ({ signal, err }) {
     if (err === undefined) app.log.info({ signal }, 'closing')
@@ -45,6 +56,12 @@ async function serve (): Promise<void> {
     app.server.closeAllConnections()
     await closed
   })
+}
+
+/** Returns where the log goes if people read it. Undefined: JSON on standard output. */
+async function createLog ({ logFormat }: ServiceSettings): Promise<LogOutput | undefined> {
+  const isText = logFormat === undefined ? process.stdout.isTTY : logFormat === 'text'
+  return isText ? (await import('./log-lines.js')).createLogLines(process.stdout) : undefined
 }
 
 /**
@@ -103,7 +120,7 @@ function describeListenError (
 function warnAboutSettings (
   app: FastifyInstance,
   { issuer, cookiesSecure }: Settings,
-  { defaultIssuer }: { defaultIssuer: string }
+  { hasIssuer }: { hasIssuer: boolean }
 ): void {
   if (!cookiesSecure) {
     app.log.warn('cookies are not Secure (LATCHKEY_COOKIES_SECURE=false), so anyone on the network ' +
@@ -115,7 +132,7 @@ function warnAboutSettings (
       'use this for development only')
   }
   const isOpen = addressesOf(app).some(({ address }) => !address.startsWith('127.') && address !== '::1')
-  if (isOpen && issuer === defaultIssuer) {
+  if (isOpen && !hasIssuer) {
     app.log.warn({ issuer }, 'other machines can reach the service (HOST), but its tokens name the default issuer: ' +
       'set LATCHKEY_ISSUER to the URL that clients use')
   }

@@ -26,5 +26,5 @@ async function addUser (username: string, options: OutputOptions & { scope?: str
     if (await latchkey.users.findByName(username) !== null) throw new LatchkeyError('username_taken')
     const user = await latchkey.users.add({ username, password: await readNewPassword(), scopes }, COMMAND)
     print(options, { data: toData(user), text: `Added ${user.username} with ${describeScopes(user)}.` })
-  })
+  }, { mayCreate: true })
 }

@@ -79,7 +79,7 @@ async function importUsers (
           `(${bcryptCost}): ${reader.costly}. Raise it, otherwise the time of a login reveals which users exist`)
       }
       if (counts.refused > 0) throw new CommandError('rows_refused', describeRefused(counts, options))
-    })
+    }, { mayCreate: true })
   } finally {
     await source.close()
   }

@@ -5,7 +5,7 @@ import { createFollower } from '../lib/store/change-follower.js'
 import type { Follower } from '../lib/store/change-follower.js'
 import { openStore } from '../lib/store/open.js'
 import type { Store } from '../lib/store/store.js'
-import { kSettings } from './settings.js'
+import { kExistingDatabase, kSettings } from './settings.js'
 
 export const kStore = Symbol('latchkey.store')
 export const kClock = Symbol('latchkey.clock')
@@ -23,7 +23,11 @@ declare module 'fastify' {
 /** Opens the store and the clock. It closes the store after everything that uses it has closed. */
 export default fp(async function latchkeyDatabase (app) {
   const { database, revocationBound: bound, now, stopwatch } = app[kSettings]
-  const store = await openStore(database, { bound, log: (error, message) => app.log.warn({ err: error }, message) })
+  const store = await openStore(database, {
+    bound,
+    log: (error, message) => app.log.warn({ err: error }, message),
+    mustExist: app.hasDecorator(kExistingDatabase)
+  })
   app.addHook('onClose', () => store.close())
   app.decorate(kStore, store)
   const follower = createFollower(store, { bound })

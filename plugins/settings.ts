@@ -22,12 +22,16 @@ export const kServicesOnly = Symbol('latchkey.servicesOnly')
  */
 export const kRepair = Symbol('latchkey.repair')
 
+/** Set on an app that must not create its database, like that of a command that only reads or changes what exists. */
+export const kExistingDatabase = Symbol('latchkey.existingDatabase')
+
 declare module 'fastify' {
   interface FastifyInstance {
     [kSettings]: Settings
     [kStandalone]?: true
     [kServicesOnly]?: true
     [kRepair]?: true
+    [kExistingDatabase]?: true
   }
 }
 

@@ -64,3 +64,4 @@ export const SERVICE_DEFAULTS = {
 
 export { DURATION_PATTERN } from './options/formats.js'
 export { ServiceOptions } from './options/service.js'
+export type { ServiceSettings } from './options/service.js'

@@ -1,5 +1,5 @@
 import { Options, ServiceOptions } from '../../schemas/options.js'
-import type { LatchkeyOptions } from '../../schemas/options.js'
+import type { LatchkeyOptions, ServiceSettings } from '../../schemas/options.js'
 import type { Algorithm } from '../../schemas/algorithms.js'
 import type { EventHook } from '../../schemas/events.js'
 import type { ClaimsHook, UserDirectory } from '../../schemas/host.js'
@@ -78,7 +78,7 @@ const SHORTEST_BOUND = 100
 const LONGEST_BOUND = 60 * 60 * 1000
 
 const checkOptions = createOptionCheck<Required<LatchkeyOptions>>(Options)
-const checkServiceOptions = createOptionCheck<Required<ServiceOptions>>(ServiceOptions)
+const checkServiceOptions = createOptionCheck<ServiceSettings>(ServiceOptions)
 
 /**
  * Checks the plugin's options and fills in the defaults.
@@ -192,7 +192,7 @@ function assertUserIds ({ users, userIds }: Pick<Settings, 'users' | 'userIds'>)
 }
 
 /** Checks the options that only the service takes. Throws as `readOptions` does. */
-export function readServiceOptions (given: ServiceOptions): Required<ServiceOptions> {
+export function readServiceOptions (given: ServiceOptions): ServiceSettings {
   const options = checkServiceOptions(given)
   if (options.trustProxy.every(isRange)) return options
   const { env, expects } = ServiceOptions.properties.trustProxy as OptionSchema

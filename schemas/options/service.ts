@@ -31,7 +31,23 @@ export const ServiceOptions = Type.Object({
     default: 'info',
     env: 'LATCHKEY_LOG_LEVEL',
     expects: 'fatal, error, warn, info, debug, trace or silent'
+  })),
+  logFormat: Type.Optional(Type.Enum(['json', 'text'], {
+    description: 'The format of the log: JSON for programs, or text for people. Default: text on a terminal, ' +
+      'otherwise JSON.',
+    env: 'LATCHKEY_LOG_FORMAT',
+    expects: 'json or text'
+  })),
+  config: Type.Optional(Type.String({
+    description: 'The path of the options file. Default: `latchkey.config.js` in the working directory, if it exists.',
+    env: 'LATCHKEY_CONFIG',
+    expects: 'the path of a file'
   }))
 }, { additionalProperties: false })
 
 export type ServiceOptions = Static<typeof ServiceOptions>
+
+/** The same with defaults. `logFormat` and `config` have none, because theirs depend on the terminal and the folder. */
+export type ServiceSettings =
+  & Required<Omit<ServiceOptions, 'logFormat' | 'config'>>
+  & Pick<ServiceOptions, 'logFormat' | 'config'>

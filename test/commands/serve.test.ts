@@ -195,6 +195,48 @@ t.test('the three curl lines work as they are', { skip: noCurl }, async t => {
   }
 })
 
+t.test('the default issuer names the port, and the greeting names the API page', async t => {
+  const probe = createServer()
+  await new Promise<void>(resolve => probe.listen(0, '127.0.0.1', resolve))
+  const { port } = probe.address() as AddressInfo
+  await new Promise(resolve => probe.close(resolve))
+  const service = await serve(t, t.testdir(), { PORT: String(port) })
+  await readGreeting(service)
+  t.match(service.output, `The API page is at ${service.url}/docs.`)
+  const response = await fetch(`${service.url}/.well-known/oauth-authorization-server`)
+  t.match(await response.json(), { issuer: `http://127.0.0.1:${port}` })
+})
+
+t.test('the options file gives the service scopes, claims, a listener and an own user store', async t => {
+  const both = t.testdir({
+    own: {},
+    'latchkey.config.mjs': `export default {
+      scopes: { 'todos:read': 'Read todos' },
+      claims: user => ({ name: user.username }),
+      onEvent: event => { if (event.type === 'login') process.stderr.write('heard ' + event.type + '\\n') }
+    }`,
+    'own-users.cjs': `const carol = { id: '7', username: 'carol', scopes: [] }
+      module.exports = {
+        docs: false,
+        users: { authenticate: async () => carol, find: async () => carol }
+      }`
+  })
+  const service = await serve(t, both)
+  const { name, password } = await readGreeting(service)
+  t.match(await run(both, ['users', 'add', 'alice', '--scope', 'todos:read'], { input: PASSWORD }), { code: 0 })
+  const { access_token: token, scope } = await logIn(service.url, name, password)
+  t.match(scope, 'todos:read')
+  t.match(JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()), { name: 'admin' })
+  await service.stop()
+  t.equal(service.errors, 'heard login\n')
+
+  const own = await serve(t, join(both, 'own'), { LATCHKEY_CONFIG: '../own-users.cjs' })
+  t.equal(await statusOf(own.url, (await logIn(own.url, 'carol')).access_token), 200)
+  t.equal((await fetch(`${own.url}/docs`)).status, 404)
+  await own.stop()
+  t.notMatch(own.output, 'administrator')
+})
+
 t.test('verbs act on the running service at once', async t => {
   const directory = t.testdir()
   const service = await serve(

@@ -1,6 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import t from 'tap'
 import { toColumns } from '../../commands/columns.js'
+import { createLogLines } from '../../commands/log-lines.js'
 import { createProgress } from '../../commands/progress.js'
 import { paint } from '../../commands/terminal.js'
 import { CLI, environment, NODE, run } from './support.js'
@@ -83,14 +84,81 @@ t.test('questions are answered by pipe', async t => {
 
 const noScript = (process.platform !== 'linux' || spawnSync('script', ['--version']).error !== undefined) && 'there is no script(1) to make a terminal with'
 
+/** Runs a shell command at a terminal, and returns what it prints. Presses Ctrl-C when the output matches `until`. */
+async function atTerminal (directory: string, command: string, until?: RegExp): Promise<string> {
+  return await new Promise<string>(resolve => {
+    // Node.js takes the terminal of a CI for one without colours.
+    const env = {
+      ...environment({ TERM: 'xterm-256color' }), CI: undefined, FORCE_COLOR: undefined, NO_COLOR: undefined
+    }
+    const child = spawn(
+      'script', ['-qec', command, '/dev/null'], { cwd: directory, env, stdio: ['pipe', 'pipe', 'inherit'] }
+    )
+    let text = ''
+    let isStopped = false
+    child.stdin.on('error', () => {}) // It may end before Ctrl-C arrives.
+    child.stdout.on('data', chunk => {
+      text += chunk
+      if (isStopped || until?.test(text) !== true) return
+      isStopped = true
+      child.stdin.write('\x03')
+    })
+    child.on('close', () => resolve(text.replaceAll('\r\n', '\n')))
+  })
+}
+
 t.test('a terminal gets colours, and none with NO_COLOR', { skip: noScript }, async t => {
   const command = `${NODE.join(' ')} ${CLI} users lst`
-  const said = await new Promise<string>(resolve => {
-  // Node.js takes the terminal of a CI for one without colours.
-    const child = spawn('script', ['-qec', `${command}; NO_COLOR=1 ${command}; ${command} 2>&1 | cat`, '/dev/null'], { cwd: t.testdir(), env: { ...environment({ TERM: 'xterm-256color' }), CI: undefined, FORCE_COLOR: undefined, NO_COLOR: undefined }, stdio: ['ignore', 'pipe', 'inherit'] })
-    let text = ''
-    child.stdout.on('data', chunk => { text += chunk })
-    child.on('close', () => resolve(text))
-  })
-  t.same(said.trim().split(/\r?\n/).map(text => text.startsWith('\x1b[31mlatchkey:\x1b[39m ')), [true, false, false], said)
+  const said = await atTerminal(t.testdir(), `${command}; NO_COLOR=1 ${command}; ${command} 2>&1 | cat`)
+  t.same(
+    said.trim().split('\n').map(text => text.startsWith('\x1b[31mlatchkey:\x1b[39m ')), [true, false, false], said
+  )
+})
+
+t.test('on a terminal the service logs text, and JSON if the variable asks for it', { skip: noScript }, async t => {
+  const directory = t.testdir()
+  const serve = `${NODE.join(' ')} ${CLI} serve`
+  const first = await atTerminal(directory, serve, /\/revoke'/)
+  const [time, level] = first.split(' ')
+  t.match(time, /\[90m\d\d:\d\d:\d\d/)
+  t.equal(level, '\x1b[32mINFO')
+  t.match(first, /Server listening at http:[\s\S]*no users[\s\S]*The API page is at http:\S+\/docs\.[\s\S]*curl/)
+  t.notMatch(first, /^\{/m)
+
+  t.match(await atTerminal(directory, `LATCHKEY_LOG_FORMAT=json ${serve}`, /listening/), /^\{"level":30,.*\}\n/)
+  // A pipe gets JSON, as test/commands/serve.test.ts shows.
+  const piped = await atTerminal(directory, `LATCHKEY_LOG_FORMAT=text ${serve} | cat`, /listening/)
+  t.match(piped, /^\d\d:\d\d:\d\d INFO {2}Server listening at http:\S+\n/)
+})
+
+t.test('a line of the log as text', async t => {
+  const time = new Date(2026, 10, 30, 9, 5, 7).getTime()
+  const common = { level: 30, time, pid: 1, hostname: 'h' }
+  const actor = { kind: 'user', id: '5', address: null }
+  const table: Array<[entry: object, text: string]> = [
+    [
+      { ...common, req: { method: 'POST', path: '/token', address: '::1' }, status: 200, ms: 1.5, msg: 'request' },
+      '09:05:07 INFO  request method=POST path=/token address=::1 status=200 ms=1.5\n'
+    ],
+    [
+      {
+        ...common,
+        level: 40,
+        event: { type: 'x', outcome: 'failure', at: 5, actor, subject: null, details: { before: ['a', 'b'], to: '' } },
+        msg: 'x'
+      },
+      '09:05:07 WARN  x actor.kind=user actor.id=5 before=a,b to=\n'
+    ],
+    [{ ...common, level: 35, msg: 'a\x1b[2Jb\nc', name: 'x\u202e' }, '09:05:07 35    a?[2Jb?c name=x?\n'],
+    [
+      { ...common, level: 60, err: { type: 'Error', message: 'boom', stack: 'Error: boom\n    at x\x07' }, msg: 'end' },
+      '09:05:07 FATAL end\n    Error: boom\n    at x?\n'
+    ],
+    [{ ...common, err: { message: 'boom' } }, '09:05:07 INFO  \n    boom\n']
+  ]
+  for (const [entry, text] of table) {
+    const output = createOutput(false)
+    createLogLines(output).write(`${JSON.stringify(entry)}\n`)
+    t.equal(output.text, text)
+  }
 })

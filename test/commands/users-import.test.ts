@@ -54,6 +54,7 @@ t.test('import: bad rows are told with their lines and stop nothing; again, noth
 t.test('export: a file that only its owner reads, not over another one; standard output only on purpose; import reads both', async t => {
   const both = t.testdir({ there: {}, here: { 'users.ndjson': line({ username: '=alice "a", \u{1F600}', password_hash: HASH, scopes: ['users:read', 'users:write'] }) + line({ username: 'bob', password_hash: HASH, disabled: true }) } })
   const [directory, other] = [join(both, 'here'), join(both, 'there')]
+  await run(directory, ['migrate'])
   t.match(await run(directory, ['users', 'export', 'none.csv']), { code: 0, stdout: /^Wrote 0 users/ })
   await run(directory, ['users', 'import', 'users.ndjson'])
   t.match(await run(directory, ['users', 'export', 'out.csv', '--json']), { code: 0, stdout: JSON.stringify({ file: 'out.csv', users: 2 }, null, 2), stderr: '' })

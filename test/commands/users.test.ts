@@ -1,3 +1,4 @@
+import { readdir } from 'node:fs/promises'
 import t from 'tap'
 import { PASSWORD } from '../helper.js'
 import { run } from './support.js'
@@ -88,4 +89,18 @@ t.test('a database that cannot be used is exit code 1', async t => {
     t.testdir({ 'latchkey.db': 'this is no database, however long one looks at it' }), ['users', 'list']
   ),
   { code: 1, stdout: '', stderr: /^latchkey: .*LATCHKEY_DATABASE.*not a database.*\n$/ })
+})
+
+t.test('a command that only reads or changes creates no database', async t => {
+  const directory = t.testdir()
+  for (const args of [
+    ['users', 'list'], ['users', 'export', 'users.csv'], ['users', 'disable', 'alice'], ['clients', 'list'],
+    ['keys', 'list'], ['keys', 'rotate'], ['sessions', 'revoke', 'alice'], ['audit'], ['secret', 'reseal']
+  ]) {
+    t.match(
+      await run(directory, args), { code: 1, stdout: '', stderr: /^latchkey: .*LATCHKEY_DATABASE.*latchkey\.db.*\n$/ },
+      args.join(' ')
+    )
+  }
+  t.same(await readdir(directory), [])
 })

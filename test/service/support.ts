@@ -17,7 +17,8 @@ export async function buildService (
   t: Test, options: LatchkeyOptions = {}, limits: Partial<Limits> = {}
 ): Promise<FastifyInstance> {
   const app = await buildServer(
-    { ...TEST_OPTIONS, docs: false, ...options }, readServiceOptions({ logLevel: 'silent' }), { ...LIMITS, ...limits }
+    { ...TEST_OPTIONS, docs: false, ...options }, readServiceOptions({ logLevel: 'silent' }),
+    { limits: { ...LIMITS, ...limits } }
   )
   t.teardown(() => app.close())
   await app.ready()

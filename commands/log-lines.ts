@@ -1,0 +1,53 @@
+import { paint, printable } from './terminal.js'
+import type { Output } from './terminal.js'
+
+/** The names and colours of the levels of pino. */
+const LEVELS: Record<number, [name: string, style: Parameters<typeof paint>[1]]> = {
+  10: ['TRACE', 'gray'],
+  20: ['DEBUG', 'gray'],
+  30: ['INFO', 'green'],
+  40: ['WARN', 'yellow'],
+  50: ['ERROR', 'red'],
+  60: ['FATAL', 'red']
+}
+
+/** Members that every line has, that only programs need, or that the line shows elsewhere. */
+const HIDDEN = new Set(['level', 'time', 'pid', 'hostname', 'msg', 'err', 'event.type', 'event.outcome', 'event.at'])
+
+/** Creates a destination for a log that people read. It turns each line of JSON into a line of text. */
+export function createLogLines (output: Output): { write (line: string): void } {
+  return {
+    write (line) {
+      output.write(`${toText(output, JSON.parse(line) as Record<string, unknown>)}\n`)
+    }
+  }
+}
+
+function toText (output: Output, entry: Record<string, unknown>): string {
+  const { level, time, msg, err } = entry
+  const [name, style] = LEVELS[Number(level)] ?? [String(level), 'gray']
+  const words = [
+    paint(output, 'gray', new Date(Number(time)).toTimeString().slice(0, 8)),
+    paint(output, style, name.padEnd(5)),
+    printable(typeof msg === 'string' ? msg : ''),
+    ...pairsOf(entry).map(([path, value]) => paint(output, 'gray', printable(`${path}=${value}`)))
+  ]
+  return [words.join(' '), ...stackOf(err)].join('\n')
+}
+
+/** Returns the members as text, with the path of each. It leaves out what is null or empty. */
+function pairsOf (entry: object, parent = ''): Array<[path: string, value: string]> {
+  return Object.entries(entry).flatMap(([name, value]: [string, unknown]): Array<[string, string]> => {
+    const path = parent + name
+    if (HIDDEN.has(path) || value === null || value === undefined) return []
+    const shown = path.replace(/^(req|event\.details|event)\./, '')
+    if (Array.isArray(value)) return [[shown, value.join(',')]]
+    return typeof value === 'object' ? pairsOf(value, `${path}.`) : [[shown, String(value)]]
+  })
+}
+
+function stackOf (error: unknown): string[] {
+  if (typeof error !== 'object' || error === null) return []
+  const { stack, message } = error as { stack?: unknown, message?: unknown }
+  return String(stack ?? message).split('\n').map(line => `    ${printable(line.trim())}`)
+}
