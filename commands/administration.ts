@@ -20,6 +20,7 @@ import { addUsersExport } from './users-export.js'
 import { addUsersImport } from './users-import.js'
 import { addUsersList } from './users-list.js'
 import { addUsersRemove } from './users-remove.js'
+import { addUsersRename } from './users-rename.js'
 import { addUsersSetPassword } from './users-set-password.js'
 import { addUsersSetScopes } from './users-set-scopes.js'
 
@@ -28,6 +29,7 @@ export function addAdministration (program: Command): void {
   const users = program.command('users').description('Add, list, change, remove, import and export users.')
   addUsersAdd(users)
   addUsersList(users)
+  addUsersRename(users)
   addUsersSetScopes(users)
   addUsersSetPassword(users)
   addUsersDisable(users)

@@ -62,6 +62,11 @@ const TABLE = {
   user_removed: { outcome: 'success', kept: true, meaning: 'An account was deleted.' },
   user_disabled: { outcome: 'success', kept: true, meaning: 'An account was disabled.' },
   user_enabled: { outcome: 'success', kept: true, meaning: 'An account was enabled again.' },
+  user_renamed: {
+    outcome: 'success',
+    kept: true,
+    meaning: 'An account received another username. `before` and `after` are the names.'
+  },
   scopes_changed: {
     outcome: 'success',
     kept: true,

@@ -102,6 +102,7 @@ export const NewUser = Type.Object(
 /** The body of `PATCH /users/:id`. All changes are made, or none. */
 export const UserPatch = Type.Object(
   {
+    username: Type.Optional(NewUsername),
     scopes: Type.Optional(Scopes),
     disabled: Type.Optional(Type.Boolean({ description: 'Whether to prevent the user from logging in.' })),
     password: Type.Optional(NewPassword)

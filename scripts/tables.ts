@@ -7,6 +7,7 @@ import { addAdministration } from '../commands/administration.js'
 import { MEANINGS } from '../commands/exit-codes.js'
 import { addServe } from '../commands/serve.js'
 import { describeError, ERROR_CODES } from '../schemas/errors.js'
+import { membersOf } from '../lib/options/check.js'
 import type { OptionSchema } from '../lib/options/check.js'
 import { BUILT_IN_SCOPES } from '../lib/identity/scopes.js'
 import { describeEvent, EVENT_TYPES } from '../schemas/events.js'
@@ -90,7 +91,9 @@ function serviceDefault (name: string): { default?: unknown } {
 /** Returns every option. The name of an option inside an object is its path. */
 function leaves (schema: OptionSchema, prefix = ''): Array<[string, OptionSchema]> {
   return Object.entries(schema.properties ?? {}).flatMap(([name, property]): Array<[string, OptionSchema]> =>
-    property.properties === undefined ? [[prefix + name, property]] : leaves(property, `${prefix}${name}.`))
+    property.properties === undefined
+      ? [[prefix + name, property], ...leaves({ properties: membersOf(property) }, `${prefix}${name}.`)]
+      : leaves(property, `${prefix}${name}.`))
 }
 
 function defaultOf ({ default: value }: OptionSchema): string {

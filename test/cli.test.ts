@@ -45,7 +45,7 @@ t.test('shows its version, and help with the exit codes', async t => {
 })
 
 const VERBS = [
-  ['serve'], ['users', 'add'], ['users', 'list'], ['users', 'set-scopes'], ['users', 'set-password'], ['users', 'disable'],
+  ['serve'], ['users', 'add'], ['users', 'list'], ['users', 'rename'], ['users', 'set-scopes'], ['users', 'set-password'], ['users', 'disable'],
   ['users', 'enable'], ['users', 'remove'], ['users', 'import'], ['users', 'export'], ['clients', 'add'], ['clients', 'list'], ['clients', 'rotate-secret'], ['clients', 'remove'], ['sessions', 'revoke'],
   ['keys', 'list'], ['keys', 'rotate'], ['keys', 'revoke'], ['keys', 'import'], ['secret', 'reseal'], ['audit'], ['migrate'], ['copy'], ['openapi']
 ]

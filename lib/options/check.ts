@@ -12,6 +12,13 @@ export interface OptionSchema {
   expects?: string
   list?: boolean
   properties?: Record<string, OptionSchema>
+  anyOf?: OptionSchema[]
+}
+
+/** Returns the options inside an option, as an object or as one of its forms, that have variables of their own. */
+export function membersOf ({ properties, anyOf = [] }: OptionSchema): Record<string, OptionSchema> {
+  const all = Object.assign({}, properties, ...anyOf.map(form => form.properties)) as Record<string, OptionSchema>
+  return Object.fromEntries(Object.entries(all).filter(([, member]) => member.env !== undefined))
 }
 
 // A process checks its options only once or twice, so optimizing the code would take longer than it saves. The schemas

@@ -6,7 +6,7 @@ import type { ClaimsHook, UserDirectory } from '../../schemas/host.js'
 import type { UserIdKind } from '../identity/user-ids.js'
 import { isRange } from '../identity/network.js'
 import { findPublicForm } from '../identity/key-forms.js'
-import { createOptionCheck, show } from './check.js'
+import { createOptionCheck, membersOf, show } from './check.js'
 import type { OptionSchema } from './check.js'
 import { readCookies } from './cookies.js'
 import type { CookieSettings } from './cookies.js'
@@ -16,6 +16,7 @@ import { toMilliseconds } from './durations.js'
 import { readOrigins } from './origins.js'
 import { readOwnRoutes } from './own-routes.js'
 import type { OwnRoute } from './own-routes.js'
+import { readRegistration } from './registration.js'
 import { BUILT_IN_SCOPES } from '../identity/scopes.js'
 import { engineOf } from '../store/engines.js'
 
@@ -40,6 +41,8 @@ export interface Settings extends CookieSettings {
   bcryptCost: number
   passwordMinLength: number
   registration: boolean
+  /** The scopes of an account that registers. */
+  registrationScopes: readonly string[]
   passwordGrant: boolean
   /** What the app does in routes of its own. */
   ownRoutes: ReadonlySet<OwnRoute>
@@ -107,6 +110,7 @@ export function readOptions (given: unknown): Settings {
       )
     }
   }
+  const catalogue = { ...BUILT_IN_SCOPES, ...options.scopes }
   const settings: Settings = {
     issuer: options.issuer,
     audience: options.audience === undefined ? [options.issuer] : [options.audience].flat(),
@@ -114,7 +118,7 @@ export function readOptions (given: unknown): Settings {
     revocationBound: toMilliseconds(options.revocationBound),
     secrets,
     algorithm: options.algorithm,
-    catalogue: { ...BUILT_IN_SCOPES, ...options.scopes },
+    catalogue,
     accessTokenTtl: toMilliseconds(options.accessTokenTtl),
     refreshIdleTtl: toMilliseconds(options.refreshIdleTtl),
     sessionTtl: toMilliseconds(options.sessionTtl),
@@ -123,7 +127,7 @@ export function readOptions (given: unknown): Settings {
     keyRotation: options.keyRotation === 'never' ? undefined : toMilliseconds(options.keyRotation),
     bcryptCost: options.bcryptCost,
     passwordMinLength: options.passwordMinLength,
-    registration: options.registration,
+    ...readRegistration(options.registration, catalogue),
     ...readOwnRoutes(options, (given as LatchkeyOptions).passwordGrant !== undefined),
     rateLimit: options.rateLimit,
     scheme: options.scheme,
@@ -222,7 +226,10 @@ const ENVIRONMENT_NAMES = new Set([
 ])
 
 function environmentNames (schema: OptionSchema): string[] {
-  return Object.values(schema.properties ?? {}).flatMap(property => property.env ?? environmentNames(property))
+  return Object.values(schema.properties ?? {}).flatMap(property => [
+    ...property.env === undefined ? [] : [property.env],
+    ...Object.values(membersOf(property)).flatMap(({ env = [] }) => env)
+  ])
 }
 
 function fromEnvironment (schema: OptionSchema, env: NodeJS.ProcessEnv): Record<string, unknown> {
@@ -233,9 +240,22 @@ function fromEnvironment (schema: OptionSchema, env: NodeJS.ProcessEnv): Record<
     } else if (property.env !== undefined) {
       const text = env[property.env]
       if (text !== undefined && text !== '') options[name] = fromText(property, text, property.env)
+      options[name] = withMembers(property, options[name], env)
+      if (options[name] === undefined) delete options[name]
     }
   }
   return options
+}
+
+/** Replaces `true` by the object that the variables of the members describe. Without `true`, they are a mistake. */
+function withMembers (property: OptionSchema, value: unknown, env: NodeJS.ProcessEnv): unknown {
+  const members = fromEnvironment({ properties: membersOf(property) }, env)
+  const [name] = Object.keys(members)
+  if (name === undefined || value === false) return value
+  if (value === true) return members
+  throw new TypeError(
+    `Latchkey: ${membersOf(property)[name]?.env} is set without ${property.env}: set ${property.env} to true or false`
+  )
 }
 
 function fromText (schema: OptionSchema, text: string, env: string): unknown {
@@ -243,10 +263,11 @@ function fromText (schema: OptionSchema, text: string, env: string): unknown {
     const items = text.split(',').map(item => item.trim()).filter(item => item !== '')
     return schema.type === 'object' ? Object.fromEntries(items.map(item => [item, item])) : items
   }
-  if (schema.type === 'boolean' && (text === 'true' || text === 'false')) return text === 'true'
+  const isBoolean = [schema, ...schema.anyOf ?? []].some(({ type }) => type === 'boolean')
+  if (isBoolean && (text === 'true' || text === 'false')) return text === 'true'
   if (schema.type === 'integer' && /^\d{1,9}$/.test(text)) return Number(text)
-  if (schema.type === 'boolean' || schema.type === 'integer') {
-    throw new TypeError(`Latchkey: ${env} is '${text}': it must be ${schema.expects}`)
+  if (isBoolean || schema.type === 'integer') {
+    throw new TypeError(`Latchkey: ${env} is '${text}': it must be ${isBoolean ? 'true or false' : schema.expects}`)
   }
   return text
 }

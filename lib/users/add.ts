@@ -9,7 +9,7 @@ import { readAuthority } from './authority.js'
 import type { Principal } from './authority.js'
 import type { UsersContext } from './context.js'
 import { callerOf, hashAcceptable } from './new-password.js'
-import { createRow, toScope } from './rows.js'
+import { createRow, findRowByName, toScope } from './rows.js'
 import { toStoredUser } from './stored-user.js'
 import type { StoredUser } from './stored-user.js'
 
@@ -48,6 +48,33 @@ export async function addUser (context: UsersContext, user: NewUser, by: Princip
   })
   if (added === undefined) throw new LatchkeyError('username_taken')
   return toStoredUser(added)
+}
+
+/** `Users.ensure`. */
+export async function ensureUser (
+  context: UsersContext, user: NewUser, by: Principal
+): Promise<{ user: StoredUser, created: boolean }> {
+  // A misspelt scope fails on each boot, and not only on the first one.
+  toScope(user.scopes ?? [], context.catalogue)
+  const before = await findUser(context, user.username)
+  if (before !== undefined) return { user: before, created: false }
+  try {
+    return { user: await addUser(context, user, by), created: true }
+  } catch (error) {
+    // Another process added the user meanwhile.
+    const added = isTaken(error) ? await findUser(context, user.username) : undefined
+    if (added === undefined) throw error
+    return { user: added, created: false }
+  }
+}
+
+async function findUser ({ store }: UsersContext, username: string): Promise<StoredUser | undefined> {
+  const row = await store.read(db => findRowByName(db, username))
+  return row === undefined ? undefined : toStoredUser(row)
+}
+
+function isTaken (error: unknown): boolean {
+  return error instanceof LatchkeyError && error.code === 'username_taken'
 }
 
 /** `Users.addFirst`. */

@@ -11,6 +11,8 @@ import type { Throttle } from '../throttle/throttle.js'
 
 /** A change of an account, in the form that is stored. Only the members that are present change. */
 export interface AccountChange {
+  /** The results of `formOf` and `keyOf`. */
+  name?: { username: string, key: string }
   scope?: string
   disabled?: boolean
   passwordHash?: string
@@ -32,10 +34,11 @@ export function changedAt ({ password_changed_at: before }: UsersTable, now: num
 /** Returns the row after a change. */
 export function changeRow (
   before: Selectable<UsersTable>,
-  { scope = before.scope, disabled, passwordHash }: AccountChange,
+  { name, scope = before.scope, disabled, passwordHash }: AccountChange,
   now: number
 ): Selectable<UsersTable> {
   const after = { ...before, scope, updated_at: now }
+  if (name !== undefined) Object.assign(after, { username: name.username, username_key: name.key })
   if (disabled !== undefined) after.disabled_at = disabled ? before.disabled_at ?? now : null
   if (passwordHash !== undefined) {
     Object.assign(after, { password_hash: passwordHash, password_changed_at: changedAt(before, now) })
@@ -60,7 +63,7 @@ export interface Changed {
 export async function writeChange (
   write: WriteStep,
   { before, after, change: { disabled, passwordHash } }: Changed,
-  { throttle, by }: { throttle: Pick<Throttle, 'forgive'>, by: Principal }
+  { throttle, by }: { throttle: Pick<Throttle, 'forgive' | 'placeOf'>, by: Principal }
 ): Promise<Step<Selectable<UsersTable>>> {
   const { trx, revoke, record } = write
   const { id } = before
@@ -72,13 +75,24 @@ export async function writeChange (
     await revoke.user(id)
   }
   await trx.updateTable('latchkey_users').set(after).where('id', '=', id).execute()
+  if (after.username_key !== before.username_key) {
+    // The places of the sessions now count for logins with the new name.
+    const { account } = throttle.placeOf(after.username, undefined)
+    await trx.updateTable('latchkey_sessions').set({ account }).where('user_id', '=', id).where('account', 'is not', null)
+      .execute()
+  }
   // A new password, or enabling the account, lets its owner log in again.
-  const isForgiven = (disabled === false || passwordHash !== undefined) && await throttle.forgive(trx, before.username)
+  const isForgiven = (disabled === false || passwordHash !== undefined) && await throttle.forgive(trx, after.username)
 
   // A request that changes nothing is not recorded, because a client could repeat it without end.
   const isSwitched = (before.disabled_at === null) !== (after.disabled_at === null)
   const isUnlocked = disabled === false && isForgiven
   const events: NewEvent[] = []
+  if (after.username !== before.username) {
+    events.push({
+      type: 'user_renamed', actor: by, subject: id, details: { before: before.username, after: after.username }
+    })
+  }
   if (has.join(' ') !== had.join(' ')) {
     events.push({ type: 'scopes_changed', actor: by, subject: id, details: { before: had, after: has } })
   }

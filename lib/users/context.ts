@@ -12,7 +12,7 @@ export interface UsersContext {
   passwords: Passwords
   ledger: Ledger
   revocations: Revocations
-  throttle: Pick<Throttle, 'forgive' | 'recordFailure'>
+  throttle: Pick<Throttle, 'forgive' | 'placeOf' | 'recordFailure'>
   catalogue: Readonly<Record<string, string>>
   passwordMinLength: number
 }

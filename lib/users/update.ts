@@ -1,6 +1,8 @@
 import { LatchkeyError } from '../errors.js'
 import { assertMayGrant, parseScope } from '../identity/scopes.js'
+import { keyOf, normaliseUsername } from '../identity/usernames.js'
 import { inSteps } from '../revocation/session-ending.js'
+import type { Queryable } from '../store/tables.js'
 import { assertAnotherAdministrator, findChangeable, isAdministrator, isLimited } from './authority.js'
 import type { Principal } from './authority.js'
 import { changeRow, writeChange } from './change.js'
@@ -12,6 +14,7 @@ import type { StoredUser } from './stored-user.js'
 
 /** A change of an account. Only the members that are present change. */
 export interface UserChange {
+  username?: string
   /** All scopes of the user from now on. */
   scopes?: readonly string[]
   /** Whether the user is prevented from logging in. */
@@ -21,14 +24,17 @@ export interface UserChange {
 
 /** `Users.update`. */
 export async function updateUser (
-  context: UsersContext, id: string, { scopes, disabled, password, by }: UserChange & { by: Principal }
+  context: UsersContext, id: string, { username, scopes, disabled, password, by }: UserChange & { by: Principal }
 ): Promise<StoredUser> {
   const { revocations, throttle, catalogue } = context
   const scope = scopes === undefined ? undefined : toScope(scopes, catalogue)
-  const passwordHash = password === undefined ? undefined : await hashFor(context, id, { password, by })
+  const name = username === undefined ? undefined : { username: normaliseUsername(username), key: keyOf(username) }
+  const passwordHash =
+    password === undefined ? undefined : await hashFor(context, id, { password, username: name?.username, by })
   const changed = await inSteps(revocations, async write => {
     const { account: before, authority } = await findChangeable(write.trx, id, by)
-    const change = { scope, disabled, passwordHash }
+    if (name !== undefined) await assertFree(write.trx, id, name.key)
+    const change = { name, scope, disabled, passwordHash }
     const after = changeRow(before, change, write.now)
     assertMayGrant(authority, parseScope(after.scope))
     const isDemoted = isAdministrator(before) && !isAdministrator(after)
@@ -38,12 +44,20 @@ export async function updateUser (
   return toStoredUser(changed)
 }
 
+/** The store has one writer at a time, so no other account can take the name before the commit. */
+async function assertFree (db: Queryable, id: string, key: string): Promise<void> {
+  const owner = await db.selectFrom('latchkey_users').select('id').where('username_key', '=', key).executeTakeFirst()
+  if (owner !== undefined && owner.id !== id) throw new LatchkeyError('username_taken')
+}
+
 /**
  * Hashes a password that `by` sets for another account. If `by` may not set it, this costs no hash and reveals nothing
  * about the password policy.
  */
 async function hashFor (
-  context: UsersContext, id: string, { password, by }: { password: string, by: Principal }
+  context: UsersContext,
+  id: string,
+  { password, username, by }: { password: string, username: string | undefined, by: Principal }
 ): Promise<string> {
   // ASVS 6.2.3: a stolen token must not be enough to take over the account for good.
   if (by.kind === 'user' && by.id === id) {
@@ -52,5 +66,5 @@ async function hashFor (
     })
   }
   const { account } = await context.store.read(db => findChangeable(db, id, by))
-  return await hashAcceptable(context, { password, username: account.username }, callerOf(by))
+  return await hashAcceptable(context, { password, username: username ?? account.username }, callerOf(by))
 }

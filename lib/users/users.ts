@@ -3,7 +3,7 @@ import type { UserDirectory } from '../../schemas/host.js'
 import type { UserRecord } from '../../schemas/users.js'
 import { HOST } from '../ledger/events.js'
 import type { Queryable } from '../store/tables.js'
-import { addFirstUser, addUser } from './add.js'
+import { addFirstUser, addUser, ensureUser } from './add.js'
 import type { FirstUser, NewUser } from './add.js'
 import { findForLogin } from './authenticate.js'
 import type { LoginAccount } from './authenticate.js'
@@ -49,6 +49,12 @@ export interface Users extends UserDirectory {
    */
   add (user: NewUser, by?: Principal): Promise<StoredUser>
   /**
+   * Adds the user if the username is free. Otherwise returns the account as it is, and changes neither its password nor
+   * its scopes. If several processes call it at once, one of them adds the user. Throws what `add` throws, except
+   * `username_taken`.
+   */
+  ensure (user: NewUser, by?: Principal): Promise<{ user: StoredUser, created: boolean }>
+  /**
    * Adds the user if there are no users at all, otherwise returns null. If two processes start at once, only one of
    * them adds it.
    */
@@ -57,7 +63,8 @@ export interface Users extends UserDirectory {
    * Makes the whole change or none of it. If a scope is removed, every access token of the user is killed, and the
    * sessions continue with the remaining scopes. A user who is disabled or gets a new password is logged out
    * everywhere. No later change revives a killed token. A new password, or enabling the user, clears failed logins.
-   * Throws `password_rejected` with the reason, or `invalid_scope` for a scope that is not in the catalogue.
+   * A user with a new username keeps the id, the password and the sessions. Throws `username_taken`,
+   * `password_rejected` with the reason, or `invalid_scope` for a scope that is not in the catalogue.
    */
   update (id: string, change: UserChange, by?: Principal): Promise<StoredUser>
   /** Calls `update` with only the scopes. */
@@ -123,6 +130,7 @@ export function createUsers (context: UsersContext): Users {
 
     list: async (query = {}) => (await store.read(db => selectUsers(db, query).execute())).map(toStoredUser),
     add: (user, by = HOST) => addUser(context, user, by),
+    ensure: (user, by = HOST) => ensureUser(context, user, by),
     addFirst: user => addFirstUser(context, user),
     update,
     setScopes: (id, scopes, by) => update(id, { scopes }, by),

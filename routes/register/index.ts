@@ -8,14 +8,15 @@ import { Account, RegisterRequest } from '../../schemas/users.js'
 
 const register: FastifyPluginAsyncTypebox = async function register (app) {
   const users = app[kBuiltInUsers]
-  if (!app[kSettings].registration || users === undefined) return
+  const { registration, registrationScopes: scopes } = app[kSettings]
+  if (!registration || users === undefined) return
 
   app.post('', {
     schema: {
       operationId: 'register',
-      summary: 'Create an account without scopes',
-      description: 'Exists only if the option `registration` is on. The request cannot ask for scopes, because only ' +
-        'an administrator can grant them.',
+      summary: 'Create an account',
+      description: 'Exists only if the option `registration` is on. The request cannot ask for scopes. The ' +
+        'account gets those of the option, or none.',
       tags: ['users'],
       body: RegisterRequest,
       response: {
@@ -25,9 +26,9 @@ const register: FastifyPluginAsyncTypebox = async function register (app) {
     },
     onRequest: app[kLimitAttempts]
   }, async (request, reply) => {
-    const { id, username, scopes } = await users.add(request.body, anonymous(request.ip))
+    const user = await users.add({ ...request.body, scopes }, anonymous(request.ip))
     reply.code(201)
-    return { id, username, scopes: [...scopes] }
+    return { id: user.id, username: user.username, scopes: [...user.scopes] }
   })
 }
 

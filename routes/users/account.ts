@@ -34,10 +34,10 @@ const account: FastifyPluginAsyncTypebox = async function account (app) {
     {
       schema: {
         operationId: 'changeUser',
-        summary: 'Replace the scopes, disable or enable the account, or set its password',
+        summary: 'Rename the account, replace its scopes, disable or enable it, or set its password',
         description:
           'All changes in a request are made, or none. Removing a scope revokes the access tokens of the ' +
-          'user. A new password or `disabled` also ends every session. Callers can grant only built-in scopes that ' +
+          'user. A new password or `disabled` also ends every session. A new username ends none. Callers can grant only built-in scopes that ' +
           'they have, and cannot change a user who has others.',
         tags: ['users'],
         params: UserParams,
@@ -51,6 +51,7 @@ const account: FastifyPluginAsyncTypebox = async function account (app) {
             'password_rejected',
             'cross_site_request',
             'not_found',
+            'username_taken',
             'last_administrator',
             'overloaded'
           )

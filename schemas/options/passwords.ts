@@ -28,12 +28,29 @@ export const passwords = {
     env: 'LATCHKEY_PASSWORD_MIN_LENGTH',
     expects: 'a whole number from 8 to 128'
   })),
-  /** Whether anyone may create an account, without scopes, at `POST /register`. Default false. */
-  registration: Type.Optional(Type.Boolean({
-    description: 'Whether anyone may create an account, without scopes, at `POST /register`.',
+  /**
+   * Whether anyone may create an account at `POST /register`: `true` for accounts without scopes, or
+   * `{ scopes: ['items:read'] }` for accounts with scopes of your own. Default false.
+   */
+  registration: Type.Optional(Type.Union([
+    Type.Boolean(),
+    Type.Object({
+      /** The scopes of each new account. */
+      scopes: Type.Array(Type.String(), {
+        uniqueItems: true,
+        description: 'The scopes of each new account, without built-in scopes. In the environment, also set ' +
+          '`LATCHKEY_REGISTRATION=true`.',
+        env: 'LATCHKEY_REGISTRATION_SCOPES',
+        list: true,
+        expects: 'a list of scopes of your own'
+      })
+    }, { additionalProperties: false })
+  ], {
+    description: 'Whether anyone may create an account at `POST /register`: `true` for accounts without scopes, or ' +
+      "`{ scopes: ['items:read'] }` for accounts with scopes of your own.",
     default: false,
     env: 'LATCHKEY_REGISTRATION',
-    expects: 'true or false'
+    expects: 'true or false, or an object with a list of scopes of your own'
   })),
   /**
    * Whether `POST /token` accepts a username and a password (`grant_type=password`). RFC 9700 section 2.4 restricts

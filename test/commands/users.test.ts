@@ -91,6 +91,20 @@ t.test('a database that cannot be used is exit code 1', async t => {
   { code: 1, stdout: '', stderr: /^latchkey: .*LATCHKEY_DATABASE.*not a database.*\n$/ })
 })
 
+t.test('users rename', async t => {
+  const directory = t.testdir()
+  for (const name of ['alice', 'bob']) await run(directory, ['users', 'add', name], { input: PASSWORD })
+  t.match(
+    await run(directory, ['users', 'rename', 'ALICE', 'carol@example.com']),
+    { code: 0, stdout: 'Renamed alice to carol@example.com.\n', stderr: '' }
+  )
+  const shown = await run(directory, ['users', 'rename', 'carol@example.com', 'Carol', '--json'])
+  t.match(JSON.parse(shown.stdout), { username: 'Carol', scopes: [] })
+  t.match(await run(directory, ['users', 'rename', 'carol', 'BOB']), { code: 1, stderr: /taken: choose another/ })
+  t.match(await run(directory, ['users', 'rename', 'carol', ' x']), { code: 2, stderr: /A username cannot begin/ })
+  t.match(await run(directory, ['users', 'rename', 'alice', 'dave']), { code: 3, stderr: /no user 'alice'/ })
+})
+
 t.test('a command that only reads or changes creates no database', async t => {
   const directory = t.testdir()
   for (const args of [

@@ -554,3 +554,19 @@ t.test("where the accounts are the host's, only their sessions are ours to admin
   t.equal((await root('DELETE', '/users/2/sessions')).statusCode, 204)
   t.equal((await clerk('GET', '/users/1/sessions')).statusCode, 401)
 })
+
+t.test('an administrator renames a user, within the same authority as other changes', async t => {
+  const { app, ids, root, clerk } = await buildOffice(t)
+  const { access_token: token } = await logIn(app, 'alice')
+  const renamed = await clerk('PATCH', `/users/${ids.alice}`, { username: 'Alice.Smith' })
+  t.match({ status: renamed.statusCode, body: renamed.json() }, { status: 200, body: { username: 'Alice.Smith' } })
+  t.ok(await canLogIn(app, 'alice.smith'))
+  t.notOk(await canLogIn(app, 'alice'))
+  t.match((await app.inject({ url: '/users/me', headers: bearer(token) })).json(), { username: 'Alice.Smith' })
+  assertProblem(t, await clerk('PATCH', `/users/${ids.alice}`, { username: 'BOB' }), 409, 'username_taken')
+  assertProblem(t, await clerk('PATCH', `/users/${ids.root}`, { username: 'x' }), 403, 'insufficient_scope')
+  for (const username of ['', ' x', 'x'.repeat(1_000), 5, null]) {
+    assertProblem(t, await root('PATCH', `/users/${ids.bob}`, { username }), 400, 'invalid_request', String(username))
+  }
+  t.equal((await clerk('PATCH', `/users/${ids.clerk}`, { username: 'chief' })).statusCode, 200)
+})

@@ -33,6 +33,17 @@ t.test('anyone may make an account, without scopes', async t => {
   t.equal((await app.inject({ url: '/admin/', headers: bearer(tokens.access_token) })).statusCode, 403)
 })
 
+t.test('an account gets the scopes of the option, whatever the request asks for', async t => {
+  const scopes = { admin: 'Administer', 'items:read': 'Read items' }
+  const { app } = await build(t, { scopes, registration: { scopes: ['items:read'] } })
+  const response = await register(app, { username: 'carol', password: PASSWORD })
+  t.match(response.json(), { username: 'carol', scopes: ['items:read'] })
+  t.equal((await logIn(app, 'carol')).scope, 'items:read')
+  assertProblem(
+    t, await register(app, { username: 'dave', password: PASSWORD, scopes: ['admin'] }), 400, 'invalid_request'
+  )
+})
+
 t.test('scopes and the rest of an account can never be asked for', async t => {
   const { app } = await build(t, { registration: true })
   for (const member of ['scope', 'scopes', 'id', 'disabled', 'disabled_at', 'password_hash']) {

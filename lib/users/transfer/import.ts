@@ -54,6 +54,8 @@ interface ImportJob {
   by: Actor
   /** The line of each username so far, by `Candidate.key`. */
   seen: Map<string, number>
+  /** The ids of the rows so far. */
+  ids: Set<string>
 }
 
 /** One transaction of an import. Without `write` it only checks. */
@@ -71,7 +73,7 @@ export function createUserImport (context: UsersContext) {
   const { store, clock, revocations } = context
 
   return function startImport (options: ImportOptions = {}, by: Actor = HOST): UserImport {
-    const job: ImportJob = { context, options, by, seen: new Map() }
+    const job: ImportJob = { context, options, by, seen: new Map(), ids: new Set() }
 
     return async function importRows (rows) {
       const found = await readRows(job, rows)
@@ -114,10 +116,10 @@ async function hashPasswords (
 ): Promise<void> {
   const waiting = candidates.filter(({ password }) => password !== undefined)
   if (waiting.length === 0) return
-  const accounts = await store.read(db => findByKeys(db, waiting))
+  const accounts = await store.read(db => findAccounts(db, waiting))
   async function hashOne (candidate: Candidate): Promise<void> {
-    const { password = '', key } = candidate
-    const account = accounts.get(key)
+    const { password = '', key, id = '' } = candidate
+    const account = accounts.byKey.get(key) ?? accounts.byId.get(id)
     if (account !== undefined) {
       if (update !== true) return
       if ((await passwords.verify(password, account.password_hash)).valid) {
@@ -136,16 +138,20 @@ async function hashPasswords (
 async function take (
   job: ImportJob, found: ReadonlyArray<Candidate | RowOutcome>, { db, now, write }: ImportStep
 ): Promise<RowOutcome[]> {
-  const { by, options: { update, strict } } = job
-  const candidates = found.filter(isCandidate)
-  const [accounts, owners] = [await findByKeys(db, candidates), await findOwners(db, candidates)]
-  const circumstances = { owners, update, now }
+  const { by, ids, options: { update, strict } } = job
+  const { byKey, byId } = await findAccounts(db, found.filter(isCandidate))
   const outcomes: RowOutcome[] = []
   const added: UsersTable[] = []
   for (const row of found) {
     if (isCandidate(row)) {
-      const before = accounts.get(row.key)
-      const verdict = judge(row, before, circumstances)
+      const { id = '' } = row
+      const isRepeated = ids.has(id)
+      const owner = isRepeated ? undefined : byId.get(id)
+      const verdict = judge(row, byKey.get(row.key), {
+        owner, isIdTaken: isRepeated || owner !== undefined, update, now
+      })
+      if (row.id !== undefined && verdict.status !== 'refused') ids.add(row.id)
+      const before = byKey.get(row.key) ?? owner
       outcomes.push({
         line: row.line,
         status: verdict.status,
@@ -153,11 +159,14 @@ async function take (
       })
       if (verdict.status === 'added') {
         const newRow = createRow(verdict.account, now)
-        owners.set(newRow.id, row.key)
         added.push(newRow)
       } else if (verdict.status === 'updated' && before !== undefined && write !== undefined) {
         const { change } = verdict
-        await writeWhole(job, write, { before, after: changeRow(before, change, now), change })
+        const after = changeRow(before, change, now)
+        await writeWhole(job, write, { before, after, change })
+        // A later row may use the name that a renamed account had.
+        byKey.delete(before.username_key)
+        byKey.set(after.username_key, after)
       }
     } else {
       outcomes.push(row)
@@ -179,27 +188,18 @@ async function writeWhole ({ context: { throttle }, by }: ImportJob, write: Writ
   }
 }
 
-async function findByKeys (
-  db: Queryable,
-  candidates: readonly Candidate[]
-): Promise<Map<string, Selectable<UsersTable>>> {
-  if (candidates.length === 0) return new Map()
-  const rows = await db
-    .selectFrom('latchkey_users')
-    .selectAll()
-    .where(
-      'username_key',
-      'in',
-      candidates.map(({ key }) => key)
-    )
-    .execute()
-  return new Map(rows.map(row => [row.username_key, row]))
-}
-
-/** Returns the `username_key` of each account that has an id of one of the rows, by id. */
-async function findOwners (db: Queryable, candidates: readonly Candidate[]): Promise<Map<string, string>> {
+/** Returns the accounts that have a username or an id of one of the rows. */
+async function findAccounts (db: Queryable, candidates: readonly Candidate[]): Promise<{
+  byKey: Map<string, Selectable<UsersTable>>
+  byId: Map<string, Selectable<UsersTable>>
+}> {
+  const keys = candidates.map(({ key }) => key)
   const ids = candidates.flatMap(({ id }) => id ?? [])
-  if (ids.length === 0) return new Map()
-  const rows = await db.selectFrom('latchkey_users').select(['id', 'username_key']).where('id', 'in', ids).execute()
-  return new Map(rows.map(row => [row.id, row.username_key]))
+  const users = db.selectFrom('latchkey_users').selectAll()
+  const named = keys.length === 0 ? [] : await users.where('username_key', 'in', keys).execute()
+  const identified = ids.length === 0 ? [] : await users.where('id', 'in', ids).execute()
+  return {
+    byKey: new Map(named.map(row => [row.username_key, row])),
+    byId: new Map(identified.map(row => [row.id, row]))
+  }
 }

@@ -16,8 +16,10 @@ const CHANGED_MEANWHILE = 'the account was changed during the import: import the
 
 /** What the verdict depends on, besides the row and its account. */
 interface Circumstances {
-  /** The `username_key` of the account that has an id, by id. */
-  owners: ReadonlyMap<string, string>
+  /** The account that has the id of the row, unless an earlier row of the file had the same id. */
+  owner?: Selectable<UsersTable>
+  /** Whether the id of the row is in use. */
+  isIdTaken: boolean
   /** `ImportOptions.update`. */
   update?: boolean
   /** Milliseconds. */
@@ -26,30 +28,38 @@ interface Circumstances {
 
 /** Decides what to do with a row, as of one transaction. `account` is the account that has the username of the row. */
 export function judge (
-  row: Candidate, account: Selectable<UsersTable> | undefined, { owners, update, now }: Circumstances
+  row: Candidate, account: Selectable<UsersTable> | undefined, { owner, isIdTaken, update, now }: Circumstances
 ): Verdict {
   if (row.createdAt !== undefined && row.createdAt > now) {
     return { status: 'refused', reason: 'its created_at is in the future' }
   }
-  if (account === undefined) return judgeNew(row, owners)
-  const isRenamed = row.id !== undefined && row.id !== account.id
+  if (account === undefined) {
+    return owner !== undefined && update === true ? judgeRenamed(row, owner) : judgeNew(row, isIdTaken)
+  }
+  const hasOtherId = row.id !== undefined && row.id !== account.id
   const change = changeOf(row, account)
-  if (
-    update === true &&
-    row.password !== undefined &&
-    row.passwordHash === undefined &&
-    row.matches !== account.password_hash
-  ) { return { status: 'refused', reason: CHANGED_MEANWHILE } }
-  if (change === undefined && !isRenamed) return { status: 'unchanged' }
+  if (update === true && isOutdated(row, account)) return { status: 'refused', reason: CHANGED_MEANWHILE }
+  if (change === undefined && !hasOtherId) return { status: 'unchanged' }
   if (update !== true) return { status: 'kept' }
-  if (isRenamed) return { status: 'refused', reason: 'its username exists under another id, and ids never change' }
+  if (hasOtherId) return { status: 'refused', reason: 'its username exists under another id, and ids never change' }
   return { status: 'updated', change: change ?? {} }
 }
 
-function judgeNew (row: Candidate, owners: ReadonlyMap<string, string>): Verdict {
-  const { id, nameProblem, password, passwordHash } = row
+/** Whether the stored hash is not the one that the plain password of the row was compared with. */
+function isOutdated ({ password, passwordHash, matches }: Candidate, account: Selectable<UsersTable>): boolean {
+  return password !== undefined && passwordHash === undefined && matches !== account.password_hash
+}
+
+function judgeRenamed (row: Candidate, account: Selectable<UsersTable>): Verdict {
+  if (row.nameProblem !== undefined) return { status: 'refused', reason: lowerFirst(row.nameProblem) }
+  if (isOutdated(row, account)) return { status: 'refused', reason: CHANGED_MEANWHILE }
+  return { status: 'updated', change: { ...changeOf(row, account), name: { username: row.username, key: row.key } } }
+}
+
+function judgeNew (row: Candidate, isIdTaken: boolean): Verdict {
+  const { nameProblem, password, passwordHash } = row
   if (nameProblem !== undefined) return { status: 'refused', reason: lowerFirst(nameProblem) }
-  if (id !== undefined && owners.has(id)) return { status: 'refused', reason: 'its id belongs to another user' }
+  if (isIdTaken) return { status: 'refused', reason: 'its id belongs to another user' }
   if (passwordHash !== undefined) return { status: 'added', account: { ...row, passwordHash } }
   const needed = 'it has neither password_hash nor password: a new user needs one of them'
   return { status: 'refused', reason: password === undefined ? needed : CHANGED_MEANWHILE }

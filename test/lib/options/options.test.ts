@@ -43,6 +43,7 @@ t.test('nothing given: the defaults', async t => {
       bcryptCost: 12,
       passwordMinLength: 15,
       registration: false,
+      registrationScopes: [],
       passwordGrant: true,
       ownRoutes: new Set(),
       rateLimit: true,
@@ -471,6 +472,7 @@ t.test('the environment: every variable', async t => {
     LATCHKEY_BCRYPT_COST: '10',
     LATCHKEY_PASSWORD_MIN_LENGTH: '8',
     LATCHKEY_REGISTRATION: 'true',
+    LATCHKEY_REGISTRATION_SCOPES: 'admin',
     LATCHKEY_PASSWORD_GRANT: 'false',
     LATCHKEY_RATE_LIMIT: 'false',
     LATCHKEY_COOKIES_SECURE: 'false',
@@ -489,7 +491,9 @@ t.test('the environment: every variable', async t => {
     HOST: '0.0.0.0',
     PORT: '0',
     LATCHKEY_TRUST_PROXY: '10.0.0.0/8, ::1',
-    LATCHKEY_LOG_LEVEL: 'debug'
+    LATCHKEY_LOG_LEVEL: 'debug',
+    LATCHKEY_LOG_FORMAT: 'json',
+    LATCHKEY_CONFIG: './options.js'
   }
   const { options, service, unread } = optionsFromEnvironment({
     ...env, PATH: '/bin', LATCHKEY: 'x', latchkey_secret: 'x'
@@ -509,7 +513,7 @@ t.test('the environment: every variable', async t => {
     refreshGrace: '5s',
     bcryptCost: 10,
     passwordMinLength: 8,
-    registration: true,
+    registration: { scopes: ['admin'] },
     passwordGrant: false,
     rateLimit: false,
     cookies: { secure: false, accessName: 'shop_access', refreshName: 'shop_refresh' },
@@ -523,7 +527,7 @@ t.test('the environment: every variable', async t => {
     prefix: '/auth',
     auditRetention: '30d'
   })
-  t.same(service, { host: '0.0.0.0', port: 0, trustProxy: ['10.0.0.0/8', '::1'], logLevel: 'debug' })
+  t.same(service, { host: '0.0.0.0', port: 0, trustProxy: ['10.0.0.0/8', '::1'], logLevel: 'debug', logFormat: 'json', config: './options.js' })
   t.same(unread, [])
   t.match(readOptions(options), { issuer: 'https://auth.example.com', cookiesSecure: false, rateLimit: false })
   t.match(readServiceOptions(service), service)
@@ -532,7 +536,8 @@ t.test('the environment: every variable', async t => {
   const collect = (schema: OptionSchema): void => {
     for (const property of Object.values(schema.properties ?? {})) {
       if (property.env !== undefined) names.push(property.env)
-      else collect(property)
+      collect(property)
+      for (const form of property.anyOf ?? []) collect(form)
     }
   }
   collect(Options as OptionSchema)
@@ -621,7 +626,7 @@ t.test('the environment: values out of bounds name option and variable', async t
   )
   t.match(
     messageOf(() => readServiceOptions({ Port: 1 } as object)),
-    'there is no option Port; the options are host, port, trustProxy, logLevel'
+    'there is no option Port; the options are host, port, trustProxy, logLevel, logFormat, config'
   )
 })
 
@@ -657,4 +662,39 @@ t.test('status lists that nobody could verify are refused', async t => {
     'Latchkey: the option statusList (LATCHKEY_STATUS_LIST) must be false if the option algorithm (LATCHKEY_ALGORITHM) is HS256, because only Latchkey could verify the lists')
   t.equal(readOptions({ statusList: true, algorithm: 'EdDSA' }).statusList, true)
   t.equal(readOptions({ statusList: false, algorithm: 'HS256' }).statusList, false)
+})
+
+t.test('registration: scopes of the app, and no built-in or unknown ones', async t => {
+  const scopes = { 'items:read': 'Read items' }
+  t.match(
+    readOptions({ scopes, registration: { scopes: ['items:read'] } }),
+    { registration: true, registrationScopes: ['items:read'] }
+  )
+  t.match(readOptions({ registration: { scopes: [] } }), { registration: true, registrationScopes: [] })
+  for (const name of Object.keys(BUILT_IN_SCOPES)) {
+    t.match(
+      messageOf(() => readOptions({ scopes, registration: { scopes: ['items:read', name] } })),
+      `registration.scopes (LATCHKEY_REGISTRATION_SCOPES) has the built-in scope ${name}, which anyone would get`
+    )
+  }
+  for (const name of ['items:write', '__proto__', 'toString', '']) {
+    t.match(
+      messageOf(() => readOptions({ scopes, registration: { scopes: [name] } })),
+      `registration.scopes (LATCHKEY_REGISTRATION_SCOPES) is wrong: Unknown scope '${name}'`
+    )
+  }
+  for (const registration of [{ scopes: 'items:read' }, { scopes: [5] }, { scopes: ['a', 'a'] }, { scope: [] }]) {
+    t.match(
+      messageOf(() => readOptions({ scopes, registration })), /^Latchkey: the option registration .*true or false, or an/
+    )
+  }
+
+  const given = (env: object) => optionsFromEnvironment({ LATCHKEY_REGISTRATION_SCOPES: 'a, b', ...env }).options
+  t.same(given({ LATCHKEY_REGISTRATION: 'true' }).registration, { scopes: ['a', 'b'] })
+  t.equal(given({ LATCHKEY_REGISTRATION: 'false' }).registration, false)
+  t.equal(
+    messageOf(() => given({})),
+    'Latchkey: LATCHKEY_REGISTRATION_SCOPES is set without LATCHKEY_REGISTRATION: set LATCHKEY_REGISTRATION to true ' +
+      'or false'
+  )
 })

@@ -472,3 +472,71 @@ t.test('who may do everything, and who nothing', async t => {
     users.update(id, { disabled: false }, machine), { code: 'token_revoked' }, 'one that was removed may not'
   )
 })
+
+t.test('ensure adds a user once, and leaves an existing one as it is', async t => {
+  const world = await createWorld(t)
+  const { users } = world
+  const first = await users.ensure({ username: 'Alice', password: PASSWORD, scopes: ['admin'] })
+  t.match(first, { created: true, user: { username: 'Alice', scopes: ['admin'] } })
+  await users.disable(first.user.id)
+  for (const password of [NEW_PASSWORD, 'short']) {
+    const { user, created } = await users.ensure({ username: 'alice', password, scopes: ['items:read'] })
+    t.match({ user, created }, { created: false, user: { id: first.user.id, scopes: ['admin'], disabled: true } })
+  }
+  await users.enable(first.user.id)
+  t.match(await users.authenticate('alice', PASSWORD), { id: first.user.id }, 'with the first password')
+  await t.rejects(users.ensure({ username: 'alice', password: PASSWORD, scopes: ['nope'] }), { code: 'invalid_scope' })
+  await t.rejects(users.ensure({ username: 'bob', password: 'short' }), { code: 'password_rejected' })
+
+  const other = { username: 'carol', password: PASSWORD }
+  const results = await Promise.all([users.ensure(other), users.ensure(other), users.ensure(other)])
+  t.same(results.map(({ created }) => created).sort(), [false, false, true])
+  t.equal(new Set(results.map(({ user }) => user.id)).size, 1)
+  await t.rejects(
+    users.ensure({ ...other, username: 'dave' }, asUser(first.user.id, null)), { code: 'insufficient_scope' }
+  )
+})
+
+t.test('a new username: the id, the password and the sessions stay', async t => {
+  const world = await createWorld(t)
+  const { users, sessions, throttle, store } = world
+  const alice = await users.add({ username: 'alice', password: PASSWORD, scopes: ['admin'] })
+  await users.add({ username: 'bob', password: PASSWORD })
+  const place = throttle.placeOf('alice', '192.0.2.1')
+  const session = await sessions.start(alice)
+  await store.transaction(trx => trx.updateTable('latchkey_sessions').set(place).where('user_id', '=', alice.id).execute())
+
+  for (const username of ['bob', 'BOB', '\uff22ob']) {
+    await t.rejects(users.update(alice.id, { username, disabled: true }), { code: 'username_taken' }, username)
+  }
+  await t.rejects(users.update(alice.id, { username: ' alice' }), { code: 'invalid_request' })
+  await t.rejects(users.update('nobody', { username: 'carol' }), { code: 'not_found' })
+  t.match(await users.findById(alice.id), { username: 'alice', disabled: false }, 'all or nothing')
+
+  t.match(await users.update(alice.id, { username: 'Carol' }), { id: alice.id, username: 'Carol', scopes: ['admin'] })
+  t.equal(await users.authenticate('alice', PASSWORD), null)
+  t.match(await users.authenticate('carol', PASSWORD), { id: alice.id })
+  t.notOk(isDead(world, session))
+  t.ok(await sessions.refresh(session.refreshToken))
+  t.same(
+    (await store.read(db => db.selectFrom('latchkey_sessions').select(['account', 'network']).execute())),
+    [throttle.placeOf('carol', '192.0.2.1')], 'the place of the session is known for the new name'
+  )
+  t.match(await users.update(alice.id, { username: 'CAROL' }), { username: 'CAROL' }, 'another case of the own name')
+  await users.update(alice.id, { username: 'CAROL' })
+  t.match(
+    (await world.audit.list({ type: 'user_renamed' })).map(({ subject, details }) => ({ subject, ...details })),
+    [
+      { subject: alice.id, before: 'Carol', after: 'CAROL' }, { subject: alice.id, before: 'alice', after: 'Carol' }
+    ],
+    'a request that changes nothing is not recorded'
+  )
+  await users.add({ username: 'alice', password: PASSWORD })
+  await t.rejects(
+    users.update(alice.id, { username: 'dave', password: 'dave dave dave dave' }), { code: 'password_rejected' }
+  )
+  const raced = await Promise.allSettled(
+    ['alice', 'bob'].map(async name => await users.update((await users.findByName(name))?.id ?? '', { username: 'eve' }))
+  )
+  t.same(raced.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
+})

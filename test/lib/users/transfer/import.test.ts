@@ -228,3 +228,36 @@ t.test('export: every account, in pages, as import reads it; and the trail says 
     new Set(['unchanged'])
   )
 })
+
+t.test('with update, a row with the id of a user and another username renames the user', async t => {
+  const world = await createWorld(t)
+  const { users } = world
+  const [alice, bob] = [await world.addUser('alice'), await world.addUser('bob')]
+  const rename = { id: alice.id, username: 'Carol', scopes: ['admin'] }
+  t.match(
+    await users.startImport()(rowsOf(rename)), [{ status: 'refused', reason: /^its id belongs to another user$/ }]
+  )
+  t.same(statusesOf(await users.startImport({ update: true, dryRun: true })(rowsOf(rename))), ['updated'])
+  t.match(await users.findById(alice.id), { username: 'alice' })
+
+  const outcomes = await users.startImport({ update: true })(rowsOf(
+    rename,
+    { username: 'alice', password_hash: HASH },
+    { id: alice.id, username: 'dave' },
+    { id: bob.id, username: 'bob' },
+    { id: bob.id, username: 'erin' },
+    { id: alice.id, username: 'bob', scopes: [] }
+  ))
+  t.same(statusesOf(outcomes), ['updated', 'added', 'refused', 'unchanged', 'refused', 'refused'])
+  t.match(await users.findById(alice.id), { username: 'Carol', scopes: ['admin'] })
+  t.not((await users.findByName('alice'))?.id, alice.id, 'the name that became free is a new user')
+  t.match(await users.findById(bob.id), { username: 'bob' })
+  t.match(
+    await users.startImport({ update: true })(rowsOf({ id: bob.id, username: 'bo\u200bb' })), [{ status: 'refused' }]
+  )
+  t.same(
+    statusesOf(await users.startImport({ update: true })(rowsOf({ id: bob.id, username: 'erin', password: PASSWORD }))),
+    ['updated']
+  )
+  t.match(await users.authenticate('erin', PASSWORD), { id: bob.id })
+})
