@@ -37,8 +37,8 @@ const account: FastifyPluginAsyncTypebox = async function account (app) {
         summary: 'Rename the account, replace its scopes, disable or enable it, or set its password',
         description:
           'All changes in a request are made, or none. Removing a scope revokes the access tokens of the ' +
-          'user. A new password or `disabled` also ends every session. A new username ends none. Callers can grant only built-in scopes that ' +
-          'they have, and cannot change a user who has others.',
+          'user. A new password or `disabled` also ends every session. A new username ends none. Callers can grant ' +
+          'only built-in scopes that they have, and cannot change a user who has others.',
         tags: ['users'],
         params: UserParams,
         body: UserPatch,

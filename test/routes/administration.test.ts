@@ -126,7 +126,6 @@ t.test('what is wrong gets its reason, and changes nothing', async t => {
     ['POST', '/users', { username: 'carol', password: PASSWORD, scopes: 'admin' }, 400, 'invalid_request'],
     ['PATCH', bob, {}, 400, 'invalid_request'],
     ['PATCH', bob, [], 400, 'invalid_request'],
-    ['PATCH', bob, { username: 'robert' }, 400, 'invalid_request', /unknown member 'username'/],
     ['PATCH', bob, { disabled: 'true' }, 400, 'invalid_request'],
     ['PATCH', bob, { disabled: null }, 400, 'invalid_request'],
     ['PATCH', bob, { scopes: null }, 400, 'invalid_request'],
