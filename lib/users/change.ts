@@ -78,8 +78,8 @@ export async function writeChange (
   if (after.username_key !== before.username_key) {
     // The places of the sessions now count for logins with the new name.
     const { account } = throttle.placeOf(after.username, undefined)
-    await trx.updateTable('latchkey_sessions').set({ account }).where('user_id', '=', id).where('account', 'is not', null)
-      .execute()
+    await trx.updateTable('latchkey_sessions').set({ account })
+      .where('user_id', '=', id).where('account', 'is not', null).execute()
   }
   // A new password, or enabling the account, lets its owner log in again.
   const isForgiven = (disabled === false || passwordHash !== undefined) && await throttle.forgive(trx, after.username)

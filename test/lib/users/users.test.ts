@@ -525,8 +525,8 @@ t.test('a new username: the id, the password and the sessions stay', async t => 
   t.match(await users.update(alice.id, { username: 'CAROL' }), { username: 'CAROL' }, 'another case of the own name')
   await users.update(alice.id, { username: 'CAROL' })
   t.same(
-    await store.read(db => db.selectFrom('events').select(['subject', 'details']).where('type', '=', 'user_renamed')
-      .orderBy('id').execute()),
+    await store.read(db => db.selectFrom('latchkey_events').select(['subject', 'details']).where('type', '=', 'user_renamed')
+      .orderBy('seq').execute()),
     [
       { subject: alice.id, details: JSON.stringify({ before: 'alice', after: 'Carol' }) },
       { subject: alice.id, details: JSON.stringify({ before: 'Carol', after: 'CAROL' }) }
