@@ -194,6 +194,7 @@ t.test('each verb and option of the command line is there', async t => {
 t.test('blocks with the mark `run` run, those of a page one after the other', async t => {
   for (const file of pages) {
     const folder = await temporary()
+    await run(folder, ['migrate'])
     for (const line of of('sh').filter(block => block.file === file && block.mark === 'run').flatMap(linesOf)) {
       const words = COMMAND.exec(line)?.[1]?.trim().split(/\s+/) ?? []
       const { code, stderr } = await run(folder, words, { input: `${PASSWORD}\n` })
