@@ -239,8 +239,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Create an account without scopes
-         * @description Exists only if the option `registration` is on. The request cannot ask for scopes, because only an administrator can grant them.
+         * Create an account
+         * @description Exists only if the option `registration` is on. The request cannot ask for scopes. The account gets those of the option, or none.
          */
         post: operations["register"];
         delete?: never;
@@ -391,8 +391,8 @@ export interface paths {
         options?: never;
         head?: never;
         /**
-         * Replace the scopes, disable or enable the account, or set its password
-         * @description All changes in a request are made, or none. Removing a scope revokes the access tokens of the user. A new password or `disabled` also ends every session. Callers can grant only built-in scopes that they have, and cannot change a user who has others.
+         * Rename the account, replace its scopes, disable or enable it, or set its password
+         * @description All changes in a request are made, or none. Removing a scope revokes the access tokens of the user. A new password or `disabled` also ends every session. A new username ends none. Callers can grant only built-in scopes that they have, and cannot change a user who has others.
          */
         patch: operations["changeUser"];
         trace?: never;
@@ -830,6 +830,8 @@ export interface components {
             next: string | null;
         };
         UserPatch: {
+            /** @description Letters and digits of any language, ASCII punctuation, and single spaces between words; letter case does not matter. */
+            username?: string;
             /** @description All scopes of the user. */
             scopes?: string[];
             /** @description Whether to prevent the user from logging in. */
@@ -849,7 +851,7 @@ export interface operations {
     readAuditTrail: {
         parameters: {
             query?: {
-                type?: "login" | "login_failed" | "refresh" | "refresh_token_reuse" | "token_revoked" | "tokens_revoked" | "session_ended" | "sessions_ended" | "user_added" | "users_exported" | "user_removed" | "user_disabled" | "user_enabled" | "scopes_changed" | "password_changed" | "key_added" | "key_activated" | "key_revoked" | "keys_resealed" | "attempts_blocked" | "client_added" | "client_removed" | "client_secret_rotated" | "client_authentication_failed" | "client_token" | "password_change_failed";
+                type?: "login" | "login_failed" | "refresh" | "refresh_token_reuse" | "token_revoked" | "tokens_revoked" | "session_ended" | "sessions_ended" | "user_added" | "users_exported" | "user_removed" | "user_disabled" | "user_enabled" | "user_renamed" | "scopes_changed" | "password_changed" | "key_added" | "key_activated" | "key_revoked" | "keys_resealed" | "attempts_blocked" | "client_added" | "client_removed" | "client_secret_rotated" | "client_authentication_failed" | "client_token" | "password_change_failed";
                 outcome?: "success" | "failure";
                 /** @description The id of the user or client that acted. */
                 actor?: string;
@@ -3304,7 +3306,11 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `last_administrator`: This is the last enabled user with users:write. Grant that scope to another user first. */
+            /**
+             * @description `username_taken`: This username is taken.
+             *
+             *     `last_administrator`: This is the last enabled user with users:write. Grant that scope to another user first.
+             */
             409: {
                 headers: {
                     [name: string]: unknown;
