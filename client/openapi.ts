@@ -851,7 +851,7 @@ export interface operations {
     readAuditTrail: {
         parameters: {
             query?: {
-                type?: "login" | "login_failed" | "refresh" | "refresh_token_reuse" | "token_revoked" | "tokens_revoked" | "session_ended" | "sessions_ended" | "user_added" | "users_exported" | "user_removed" | "user_disabled" | "user_enabled" | "user_renamed" | "scopes_changed" | "password_changed" | "key_added" | "key_activated" | "key_revoked" | "keys_resealed" | "attempts_blocked" | "client_added" | "client_removed" | "client_secret_rotated" | "client_authentication_failed" | "client_token" | "password_change_failed";
+                type?: "login" | "login_failed" | "refresh" | "token_reissued" | "refresh_token_reuse" | "token_revoked" | "tokens_revoked" | "session_ended" | "sessions_ended" | "user_added" | "users_exported" | "user_removed" | "user_disabled" | "user_enabled" | "user_renamed" | "scopes_changed" | "password_changed" | "key_added" | "key_activated" | "key_revoked" | "keys_resealed" | "attempts_blocked" | "client_added" | "client_removed" | "client_secret_rotated" | "client_authentication_failed" | "client_token" | "password_change_failed";
                 outcome?: "success" | "failure";
                 /** @description The id of the user or client that acted. */
                 actor?: string;

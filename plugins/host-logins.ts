@@ -181,7 +181,9 @@ export default fp(async function latchkeyHostLogins (app) {
 }, { name: 'latchkey-host-logins', fastify: '5.x', dependencies: ['latchkey-logins', 'latchkey-rate-limit'] })
 
 /** Makes a check of the host that gets a plain user, and remembers what the host's code threw. */
-function enclose (check: Confirm | undefined, userIds: UserIdKind): { confirm?: Confirm, failure: (error: unknown) => boolean } {
+function enclose (
+  check: Confirm | undefined, userIds: UserIdKind
+): { confirm?: Confirm, failure: (error: unknown) => boolean } {
   if (check === undefined) return { failure: () => false }
   const thrown = new Set<unknown>()
   return {

@@ -1,9 +1,12 @@
 // Written by npm run shards: see scripts/shards.ts.
 import t from 'tap'
+import '../../foreign/axios.test.js'
 import '../../foreign/clients.test.js'
+import '../../foreign/eventsource.test.js'
 import '../../foreign/generators.test.js'
 import '../../foreign/older-systems.test.js'
 import '../../foreign/openapi.test.js'
+import '../../foreign/runtimes.test.js'
 import '../../foreign/status-list.test.js'
 import '../../foreign/verifiers.test.js'
 
