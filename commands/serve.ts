@@ -47,7 +47,12 @@ async function serve (): Promise<void> {
     process.stdout.write(introduce(administrator, { url: originOf(app) + settings.prefix, hasPage: settings.docs }))
   }
 
-  closeWithGrace({ delay: PATIENCE, logger: app.log }, async function closeService ({ signal, err }) {
+  closeWithGrace({
+    delay: PATIENCE,
+    logger: app.log,
+    // Signals of a crash. With a listener, a process that really crashed would never end.
+    skip: ['SIGABRT', 'SIGBUS', 'SIGFPE', 'SIGILL', 'SIGSEGV', 'SIGTRAP']
+  }, async function closeService ({ signal, err }) {
     if (err === undefined) app.log.info({ signal }, 'closing')
     else app.log.fatal({ err }, 'closing after an uncaught error')
     const closed = app.close()

@@ -372,6 +372,13 @@ t.test('no line of the log of a busy service holds a token, a cookie or a passwo
   t.equal(service.errors, '')
 })
 
+t.test('the signal of a crash ends the process, so that it starts again', async t => {
+  const service = await serve(t, t.testdir())
+  service.kill('SIGSEGV')
+  t.equal(await service.exited, null, 'a signal and no exit code')
+  t.notMatch(service.output, /"msg":"closing"/)
+})
+
 t.test('SIGTERM lets a request in flight finish, does not wait for silent connections, and exits 0', async t => {
   const directory = t.testdir()
   const service = await serve(t, directory, { LATCHKEY_BCRYPT_COST: '12', LATCHKEY_COOKIES_SECURE: 'false' })
