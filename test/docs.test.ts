@@ -25,6 +25,7 @@ const execute = promisify(execFile)
 const GIVEN: Record<string, string> = {
   app: "declare const app: import('fastify').FastifyInstance;",
   jwt: "import '@fastify/cookie'; import '@fastify/jwt';",
+  session: "import '@fastify/session'; declare module 'fastify' { interface Session { userId?: string } }",
   userId: 'declare const userId: string;',
   sessionId: 'declare const sessionId: string;',
   secret: 'declare const secret: string;',
