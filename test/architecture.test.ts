@@ -147,7 +147,7 @@ function violationsOf (file: string, text: string): string[] {
     }
     const engine = target === undefined ? undefined : engineViolation(file, target)
     if (engine !== undefined) found.push(engine)
-    if (name === 'better-sqlite3' && file !== 'lib/store/sqlite/open.ts') {
+    if (name === 'better-sqlite3' && file !== 'lib/store/sqlite/open.ts' && layer !== 'examples') {
       found.push(
       `${file} imports '${name}': only lib/store/sqlite/open.ts may`
       )
@@ -231,6 +231,7 @@ t.test('the check finds what it is there for', async t => {
     ['client/a.ts', "import { x } from '../schemas/a.js'", /client may import only client$/],
     ['client/a.ts', "import type { Scope } from '../schemas/scopes.js'", undefined],
     ['lib/store/other.ts', "import Database from 'better-sqlite3'", /only lib\/store\/sqlite\/open\.ts may$/],
+    ['examples/a.ts', "import Database from 'better-sqlite3'", undefined],
     ['lib/a.ts', 'const { HOME } = process.env', /process\.env/],
     ['lib/a.ts', "const home = process['env'].HOME", /process\.env/],
     ['lib/a.ts', 'const { env } = process', /process\.env/],

@@ -1,3 +1,8 @@
+// The accounts of app.ts, in a table of the app. The same database has the tables of Latchkey: their names begin with
+// `latchkey_`.
+//
+//   node dist/examples/keep-your-api/app.js
+
 import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
 import { promisify } from 'node:util'
 import Database from 'better-sqlite3'
@@ -30,7 +35,7 @@ export interface Accounts extends UserDirectory {
 
 const derive = promisify<string, Buffer, number, Buffer>(scrypt)
 
-/** The accounts, in a table of the app. Latchkey's tables are in the same file, and begin with `latchkey_`. */
+/** Opens the table, and creates it if it does not exist. */
 export function openAccounts (file: string): Accounts {
   const db = new Database(file)
   db.exec(`create table if not exists users (
