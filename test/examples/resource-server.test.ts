@@ -13,8 +13,6 @@ import type { TestKit } from '../../testing/index.js'
 import { bearer } from '../helper.js'
 import { claimsOf, databaseFile, headerOf, mint, openSigningKey, SECRET } from '../routes/support.js'
 
-// Two servers that listen, and one clock for both and for jose, which takes none: that of the process.
-mock.timers.enable({ apis: ['Date'], now: Date.now() })
 const wait = (milliseconds: number): void => mock.timers.tick(milliseconds)
 const MINUTE = 60_000
 
@@ -28,6 +26,9 @@ interface Bed {
 }
 
 async function listen (t: Test, options: LatchkeyOptions = {}): Promise<Bed> {
+  // One clock for both servers and for jose, which takes none: that of the process.
+  mock.timers.enable({ apis: ['Date'], now: Date.now() })
+  t.teardown(() => mock.timers.reset())
   // The issuer must be known before the service listens.
   const probe = createServer()
   await new Promise<void>(resolve => probe.listen(0, '127.0.0.1', resolve))
