@@ -31,7 +31,8 @@ export interface LoginChecks {
   /**
    * Runs once the password is right and before anything is issued, for example to check a second factor. Return true to
    * let the user in. Anything else is a failed login: 401 `invalid_credentials`, counted like a wrong password. If it
-   * throws, the attempt does not count, and your route gets the error: use that only to ask for a missing code.
+   * throws, the attempt does not count, and your route gets the error: use that only to ask for a missing code. It must
+   * end within 30 seconds.
    */
   confirm?: (user: User) => boolean | Promise<boolean>
 }
@@ -83,7 +84,7 @@ export interface HostLogins {
   logOut (request: FastifyRequest, target?: 'this' | 'others' | 'all'): Promise<void>
   /**
    * Sets the cookies of `POST /login`, and `Cache-Control: no-store`. After `reissue` it replaces only the cookie with
-   * the access token.
+   * the access token. Throws 403 `cross_site_request` if another site made the browser send the request, except for GET.
    */
   setCookies (reply: FastifyReply, login: Login | Reissued): void
   /** Removes both cookies. */
@@ -107,6 +108,9 @@ const checkRefresh = createInputCheck(Type.Object({
 const checkTarget = createInputCheck(LogoutRequest, 'logout')
 
 const METHOD = /^[a-z0-9_-]{1,64}$/
+
+/** The milliseconds that `confirm` may take. Until it ends, the account has fewer attempts left for others. */
+const CONFIRM_LIMIT = 30_000
 
 /** Gives the host the logins of a request. */
 export default fp(async function latchkeyHostLogins (app) {
@@ -169,6 +173,8 @@ export default fp(async function latchkeyHostLogins (app) {
 
     setCookies (reply, login) {
       assertLogin(login)
+      // The tokens may be those of an attacker, who would log the visitor in to an account that the attacker chose.
+      cookies.assertSameSite(reply.request)
       cookies.set(reply, login)
       forbidCaching(reply)
     },
@@ -189,13 +195,27 @@ function enclose (
   return {
     async confirm ({ id, username, scopes }) {
       try {
-        return await check(toHostUser({ id, username, scopes: [...scopes] }, userIds))
+        return await withinLimit(check(toHostUser({ id, username, scopes: [...scopes] }, userIds)))
       } catch (error) {
         thrown.add(error)
         throw error
       }
     },
     failure: error => thrown.has(error)
+  }
+}
+
+async function withinLimit (answer: boolean | Promise<boolean>): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined
+  const limit = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => {
+      reject(new Error(`Latchkey: confirm did not end within ${CONFIRM_LIMIT / 1_000} seconds`))
+    }, CONFIRM_LIMIT)
+  })
+  try {
+    return await Promise.race([answer, limit])
+  } finally {
+    clearTimeout(timer)
   }
 }
 
@@ -207,7 +227,8 @@ function assertRequest (method: string, request: FastifyRequest | undefined): vo
 /** A misspelt member would silently leave out a second factor. */
 function readConfirm (checks: LoginChecks): Confirm | undefined {
   const { confirm, ...unknown } = checks
-  const isUsable = confirm === undefined || typeof confirm === 'function'
+  // A member without a value is a mistake too, for example `{ confirm: secondFactor?.check }`.
+  const isUsable = typeof confirm === 'function' || !('confirm' in checks)
   if (isUsable && Object.keys(unknown).length === 0) return confirm
   throw new TypeError('Latchkey: logIn() takes { confirm: (user) => boolean } as its third argument')
 }

@@ -82,6 +82,8 @@ export function createLogin ({ users, builtInUsers, hasClaimsHook, sessions, fol
       who.subject = account.id
       const user = await account.verify(password, address)
       if (user === null) throw new LatchkeyError('invalid_credentials')
+      // The host's directory names the account only now.
+      who.subject = user.id
       // JavaScript code may forget to return a value.
       if (confirm !== undefined && await confirm(user) !== true) throw new LatchkeyError('invalid_credentials')
       return user

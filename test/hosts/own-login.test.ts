@@ -1,4 +1,5 @@
 import { request as sendOverHttp } from 'node:http'
+import { mock } from 'node:test'
 import fastifyCookie from '@fastify/cookie'
 import { fastify } from 'fastify'
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
@@ -47,6 +48,36 @@ t.test('confirm: nothing is issued until it returns true, and a wrong code count
   for (const [url, payload] of [
     ['/login', ALICE], ['/token', ALICE], ['/token', { grant_type: 'password', ...ALICE }], ['/register', ALICE]
   ] as const) t.not((await app.inject({ method: 'POST', url, payload })).statusCode, 200, `no way around it: ${url}`)
+})
+
+t.test('confirm: a check that hangs ends after 30 seconds, and counts for nothing', async t => {
+  const { app } = await buildHost(t, { rateLimit: true, ownRoutes: ['login'] }, app => {
+    app.post('/own', async request => await app.latchkey.logIn(request, request.body as typeof ALICE, {
+      async confirm () {
+        setImmediate(() => mock.timers.tick(30_000))
+        return await new Promise<boolean>(() => {})
+      }
+    }))
+  })
+  await app.ready()
+  mock.timers.enable({ apis: ['setTimeout'] })
+  t.teardown(() => mock.timers.reset())
+  for (let time = 0; time < 12; time++) {
+    t.equal((await app.inject({ method: 'POST', url: '/own', payload: ALICE })).statusCode, 500)
+  }
+  t.equal((await app.latchkey.audit.list({ type: 'login_failed' })).length, 0)
+})
+
+t.test('confirm: the audit trail names the account of the app whose code was wrong', async t => {
+  const user = { id: 'id-1', username: 'ada', scopes: [] }
+  const users = { authenticate: async () => user, find: async () => user }
+  const { app } = await buildHost(t, { users, ownRoutes: ['login'] }, app => {
+    app.post('/own', async request => await app.latchkey.logIn(request, request.body as typeof ALICE, {
+      confirm: () => false
+    }))
+  })
+  t.equal((await app.inject({ method: 'POST', url: '/own', payload: ALICE })).statusCode, 401)
+  t.match(await app.latchkey.audit.list({ type: 'login_failed' }), [{ subject: 'id-1' }])
 })
 
 t.test('an error handler of the app gets the error with its status, code and headers', async t => {

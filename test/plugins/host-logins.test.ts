@@ -178,6 +178,7 @@ t.test('mistakes of the app are errors that name what is legal', async t => {
   const mistakes: Array<[work: () => Promise<unknown>, message: RegExp]> = [
     [() => latchkey.logIn(given, ALICE, { verify: () => false } as LoginChecks), /takes { confirm: \(user\) => boolean }/],
     [() => latchkey.logIn(given, ALICE, { confirm: true } as unknown as LoginChecks), /takes { confirm/],
+    [() => latchkey.logIn(given, ALICE, { confirm: undefined }), /takes { confirm/],
     [() => latchkey.logIn(undefined as never, ALICE), /logIn\(\) takes the request of Fastify/],
     [() => latchkey.logIn(given.raw as never, ALICE), /logIn\(\) takes the request of Fastify/],
     [() => latchkey.logInAs(given, 5 as never), /the id of a user/], [() => latchkey.logInAs(given, ''), /the id of/],
@@ -190,4 +191,13 @@ t.test('mistakes of the app are errors that name what is legal', async t => {
     [async () => latchkey.setCookies({} as never, undefined as never), /setCookies\(\) takes what logIn\(\)/]
   ]
   for (const [work, message] of mistakes) await t.rejects(work(), { name: 'TypeError', message })
+})
+
+t.test('setCookies: another site cannot log a visitor in with tokens of its own, except by a GET', async t => {
+  const { call } = await buildOwn(t)
+  const { refreshToken } = (await call('login', ALICE)).json<{ refreshToken: string }>()
+  const sent = await call('refresh', { refreshToken }, { headers: ANOTHER_SITE })
+  t.equal(sent.statusCode, 403)
+  t.equal(sent.json().code, 'cross_site_request')
+  t.strictSame(sent.cookies, [])
 })
