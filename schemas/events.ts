@@ -18,7 +18,7 @@ const TABLE = {
   login: {
     outcome: 'success',
     kept: true,
-    meaning: 'A user logged in and started a session. `method` is how, if your app checked who the user is.'
+    meaning: 'A user logged in and started a session. `method` says how, if your app verified the user itself.'
   },
   login_failed: {
     outcome: 'failure',
@@ -30,7 +30,7 @@ const TABLE = {
   token_reissued: {
     outcome: 'success',
     kept: false,
-    meaning: 'A user received another access token for the same session.'
+    meaning: 'A user received a new access token for the same session.'
   },
   refresh_token_reuse: {
     outcome: 'failure',
@@ -65,7 +65,7 @@ const TABLE = {
   user_renamed: {
     outcome: 'success',
     kept: true,
-    meaning: 'An account received another username. `before` and `after` are the names.'
+    meaning: 'An account was renamed. `before` and `after` are the usernames.'
   },
   scopes_changed: {
     outcome: 'success',

@@ -4,7 +4,7 @@ import type { UserId } from './user-ids.js'
 export interface User {
   /**
    * Becomes the claim `sub`, as text. It must never change, and never be reused for another account. With the option
-   * `userIds: 'integer'` it is a safe integer from 0.
+   * `userIds: 'integer'` it is a safe integer, 0 or more.
    */
   id: UserId
   username: string

@@ -7,7 +7,7 @@
  *       interface LatchkeyTypes { userId: number }
  *     }
  *
- * You can name any entry of the package that re-exports this file, but only one in a program.
+ * You can name any entry of the package that re-exports this file, but use the same one throughout a program.
  */
 export interface LatchkeyTypes {}
 

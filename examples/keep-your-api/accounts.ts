@@ -1,4 +1,4 @@
-// The accounts of app.ts, in a table of the app. The same database has the tables of Latchkey: their names begin with
+// The accounts of app.ts, in the app's own table. Latchkey's tables are in the same database. Their names begin with
 // `latchkey_`.
 //
 //   node dist/examples/keep-your-api/app.js

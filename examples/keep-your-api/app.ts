@@ -1,6 +1,6 @@
-// An app that keeps its API while Latchkey takes over its logins. The API has the shape of RealWorld
+// An app that keeps its API while Latchkey takes over its logins. The API is modelled on RealWorld
 // (https://github.com/realworld-apps/realworld): bodies such as { user: { email, password } }, the scheme `Token`,
-// integer ids, email addresses, roles, and errors of its own. It listens on port 3000:
+// integer ids, email addresses, roles, and its own error format. It listens on port 3000:
 //
 //   node dist/examples/keep-your-api/app.js
 
@@ -35,7 +35,7 @@ export async function build (options: Pick<LatchkeyOptions, 'database' | 'now'> 
     errors: 'app',
     // A client of RealWorld keeps one token and never refreshes it.
     accessTokenTtl: '7d',
-    // Otherwise POST /auth/login and POST /auth/token would be ways around the app's own login.
+    // Otherwise clients could bypass the app's own login at POST /auth/login and POST /auth/token.
     ownRoutes: ['login']
   })
 
@@ -46,7 +46,7 @@ export async function build (options: Pick<LatchkeyOptions, 'database' | 'now'> 
 
 const credentials = { email: { type: 'string', maxLength: 254 }, password: { type: 'string', maxLength: 1024 } }
 
-/** The schema of a body `{ user: { ... } }`. Without it, a missing member would be an error of the server. */
+/** The schema of a body `{ user: { ... } }`. Without it, a missing member would cause a server error (500). */
 const bodyWith = (properties: object) => ({
   body: {
     type: 'object',
@@ -83,7 +83,7 @@ async function users (app: FastifyInstance): Promise<void> {
     schema: bodyWith(credentials)
   }, async (request, reply) => {
     const { email, password } = request.body.user
-    // Limits guesses, writes the audit trail, and throws the errors that `sendOwnError` answers.
+    // Limits guesses, writes the audit trail, and throws errors that `sendOwnError` handles.
     const { user, accessToken } = await app.latchkey.logIn(request, { username: email, password })
     return respond(accounts.get(user.id), accessToken, reply)
   })
@@ -121,7 +121,7 @@ function tokenOf (request: FastifyRequest): string {
   return request.headers.authorization?.split(' ')[1] ?? ''
 }
 
-/** Sends each error in the app's form. Latchkey's errors bring their status and headers. */
+/** Sends each error in the app's format. Latchkey's errors already have their status and headers. */
 function sendOwnError (error: FastifyError | LatchkeyError, request: FastifyRequest, reply: FastifyReply): void {
   const { statusCode = 500, message } = error
   if (statusCode >= 500) request.log.error(error)

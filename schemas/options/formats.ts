@@ -11,7 +11,7 @@ export const Duration = (description: string, byDefault: string, env: string) =>
   expects: 'a duration such as 900s, 15m or 30d'
 }))
 
-/** Schemes that no app has of its own: a name for one of them is a mistake. */
+/** Schemes that are never custom schemes of an app. An origin that uses one of them here is a mistake. */
 const NOT_OF_APPS = ['https?', 'wss?', 'ftp', 'file']
 
 /**

@@ -15,12 +15,12 @@ export const hooks = {
     expects: 'an object with the functions authenticate and find'
   })),
   /**
-   * The type of the ids of your own accounts, and of `request.user.id`: `text`, or `integer` for safe integers from 0.
-   * Tokens, events and responses have them as text. Default `text`.
+   * The type of the ids of your own accounts, and of `request.user.id`: `text`, or `integer` for safe integers, 0 or
+   * more. Tokens, events and responses contain them as text. Default `text`.
    */
   userIds: Type.Optional(Type.Enum(['text', 'integer'], {
     description: 'The type of the ids of your own accounts, and of `request.user.id`: `text`, or `integer` for safe ' +
-      'integers from 0. Tokens, events and responses have them as text.',
+      'integers, 0 or more. Tokens, events and responses contain them as text.',
     default: 'text',
     expects: "'text' or 'integer'"
   })),

@@ -25,7 +25,7 @@ export const credentials = {
   }))
 }
 
-/** What an app can do in routes of its own. */
+/** What an app can do in its own routes. */
 const OWN_ROUTES = ['login', 'refresh', 'logout'] as const
 
 /** What browsers need to hold tokens in cookies. */
@@ -34,11 +34,11 @@ export const cookies = {
   cookies: Type.Optional(Type.Object({
     /**
      * Whether cookies are `Secure` and have the `__Host-` prefix. Set it to `false` only for development over plain
-     * http, on a host other than localhost or with Safari. Default true.
+     * http, in Safari or on a host other than localhost. Default true.
      */
     secure: Type.Optional(Type.Boolean({
       description: 'Whether cookies are `Secure` and have the `__Host-` prefix. Set it to `false` only for ' +
-        'development over plain http, on a host other than localhost or with Safari.',
+        'development over plain http, in Safari or on a host other than localhost.',
       default: true,
       env: 'LATCHKEY_COOKIES_SECURE',
       expects: 'true or false'
@@ -148,12 +148,12 @@ export const http = {
     expects: "'problem' or 'app'"
   })),
   /**
-   * What routes of your own do instead of Latchkey's. `login` removes `POST /login` and the password grant of `POST
-   * /token`, `refresh` removes `POST /refresh` and the refresh grant of `POST /token`, and `logout` removes `POST
-   * /logout`. Default none.
+   * The Latchkey routes that your own routes replace. `login` removes `POST /login` and the password grant of
+   * `POST /token`, `refresh` removes `POST /refresh` and the refresh grant of `POST /token`, and `logout` removes
+   * `POST /logout`. Default none.
    */
   ownRoutes: Type.Optional(Type.Array(Type.Enum(OWN_ROUTES), {
-    description: "What routes of your own do instead of Latchkey's. `login` removes `POST /login` and the password " +
+    description: 'The Latchkey routes that your own routes replace. `login` removes `POST /login` and the password ' +
       'grant of `POST /token`, `refresh` removes `POST /refresh` and the refresh grant of `POST /token`, and ' +
       '`logout` removes `POST /logout`.',
     default: [],

@@ -30,7 +30,7 @@ export const passwords = {
   })),
   /**
    * Whether anyone may create an account at `POST /register`: `true` for accounts without scopes, or
-   * `{ scopes: ['items:read'] }` for accounts with scopes of your own. Default false.
+   * `{ scopes: ['items:read'] }` for accounts with these scopes of your app. Default false.
    */
   registration: Type.Optional(Type.Union([
     Type.Boolean(),
@@ -42,23 +42,23 @@ export const passwords = {
           '`LATCHKEY_REGISTRATION=true`.',
         env: 'LATCHKEY_REGISTRATION_SCOPES',
         list: true,
-        expects: 'a list of scopes of your own'
+        expects: 'a list of your own scopes'
       })
     }, { additionalProperties: false })
   ], {
     description: 'Whether anyone may create an account at `POST /register`: `true` for accounts without scopes, or ' +
-      "`{ scopes: ['items:read'] }` for accounts with scopes of your own.",
+      "`{ scopes: ['items:read'] }` for accounts with these scopes of your app.",
     default: false,
     env: 'LATCHKEY_REGISTRATION',
-    expects: 'true or false, or an object with a list of scopes of your own'
+    expects: 'true or false, or an object with a list of your own scopes'
   })),
   /**
    * Whether `POST /token` accepts a username and a password (`grant_type=password`). RFC 9700 section 2.4 restricts
-   * that to first-party apps. `POST /login` exists all the same. Default true.
+   * that to first-party apps. `POST /login` exists in either case. Default true.
    */
   passwordGrant: Type.Optional(Type.Boolean({
     description: 'Whether `POST /token` accepts a username and a password (`grant_type=password`). RFC 9700 section ' +
-      '2.4 restricts that to first-party apps. `POST /login` exists all the same.',
+      '2.4 restricts that to first-party apps. `POST /login` exists in either case.',
     default: true,
     env: 'LATCHKEY_PASSWORD_GRANT',
     expects: 'true or false'
