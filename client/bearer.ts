@@ -7,7 +7,7 @@ type TokenResponse = components['schemas']['TokenResponse']
 
 const JSON_BODY = { 'content-type': 'application/json' }
 
-/** A form as the body of a request. It is text, because `URLSearchParams` of React Native is incomplete. */
+/** A form as the body of a request. It is text, because React Native's `URLSearchParams` is incomplete. */
 function formOf (fields: Record<string, string>): RequestInit {
   return {
     headers: { 'content-type': 'application/x-www-form-urlencoded' },
@@ -71,7 +71,7 @@ export function createBearerSession ({ store, ...surroundings }: Surroundings & 
     async logIn (credentials) {
       const text = await post(surroundings, '/token', formOf({ grant_type: 'password', ...credentials }))
       const tokens = JSON.parse(text) as TokenResponse
-      // Not from `crypto`, which React Native lacks. It tells two logins apart, and is no secret.
+      // It only distinguishes two logins and is not a secret, so it needs no `crypto`, which React Native lacks.
       await keep(tokens, `${now()}-${Math.random()}`)
       return { scopes: tokens.scope.split(' ').filter(name => name !== '') }
     },

@@ -67,9 +67,9 @@ export interface Client {
   fetch (input: string | URL | Request, init?: RequestInit): Promise<Response>
   /**
    * Returns an access token to send yourself, for example with the handshake of a WebSocket. Like `fetch`, it refreshes
-   * shortly before the token expires, once for all concurrent calls. If that fails because the service cannot be
-   * reached, it returns the token that it has. Returns undefined if nobody is logged in. Throws a `TypeError` with the
-   * transport `cookie`. Send the token only to origins that you trust.
+   * shortly before the token expires, once for all concurrent calls. If the service cannot be reached, it returns the
+   * current token. Returns undefined if nobody is logged in. Throws a `TypeError` with the transport `cookie`. Send the
+   * token only to origins that you trust.
    */
   accessToken (): Promise<string | undefined>
   /**
@@ -170,7 +170,9 @@ export function createClient (
   }
 }
 
-/** In a page, a path is relative to the page. `Request` writes the URL as it will write those of later requests. */
+/**
+ * In a page, a path is relative to the page. `Request` normalizes the URL in the same way as those of later requests.
+ */
 function absolute (url: string): string {
   const page = (globalThis as { location?: { href: string } }).location?.href
   return new Request(page === undefined ? url : new URL(url, page).href).url

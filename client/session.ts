@@ -60,7 +60,7 @@ const LAST_TRY = 8_000
 const REQUEST_TIMEOUT = 30_000
 
 /**
- * Runs `work` with a signal that aborts after so many milliseconds. React Native and older browsers have no
+ * Runs `work` with a signal that aborts after this many milliseconds. React Native and older browsers have no
  * `AbortSignal.timeout`.
  */
 async function limit<Result> (milliseconds: number, work: (signal: AbortSignal) => Promise<Result>): Promise<Result> {
@@ -75,14 +75,14 @@ async function limit<Result> (milliseconds: number, work: (signal: AbortSignal) 
   }
 }
 
-/** A response that has arrived whole. */
+/** A response that was received completely. */
 interface Answer {
   status: number
   ok: boolean
   text: string
 }
 
-/** Sends a request of the client itself. */
+/** Sends one of the client's own requests. */
 export async function exchange (
   { base, send }: Surroundings,
   path: string,
@@ -118,7 +118,7 @@ export async function sendRefresh<Body extends { expires_in: number }> (
       const { status, ok, text } = await exchange(surroundings, '/refresh', {
         method: 'POST', timeout: TRY_TIMEOUT, ...init
       })
-      // A truncated response or the page of a gateway counts as no response.
+      // A truncated response or a gateway's error page counts as no response.
       const body = JSON.parse(text) as Body & { code?: string }
       if (status === 401) return 'over'
       if (ok && typeof body.expires_in === 'number') return body

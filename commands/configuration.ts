@@ -6,7 +6,7 @@ import { CommandError } from './failure.js'
 import { readOptionsFile } from './options-file.js'
 import type { OptionsFile } from './options-file.js'
 
-/** What the environment and the options file say. */
+/** The content of the environment and the options file. */
 export interface Configuration {
   /** With the defaults of the service. Not checked yet. */
   options: LatchkeyOptions
@@ -30,7 +30,7 @@ export async function readConfiguration (): Promise<Configuration> {
   if (file !== undefined) rejectServiceOptions(file, ServiceOptions as OptionSchema)
   const given = merge(file?.options ?? {}, fromEnvironment)
   const { port } = service
-  // The default issuer names the port that the service listens on. The system picks port 0 only later.
+  // The default issuer names the port that the service listens on. With port 0, the system picks the port only later.
   const issuer = port === undefined || port === 0 ? {} : { issuer: `http://127.0.0.1:${port}` }
   const options = merge({ ...SERVICE_DEFAULTS, ...issuer }, given)
   return {
@@ -79,7 +79,7 @@ function find (given: object, path: string): boolean {
   return true
 }
 
-/** An address, a port or a log level belongs to one run of the service, and the plugin does not take them. */
+/** An address, a port or a log level belongs to one run of the service, and the plugin does not accept them. */
 function rejectServiceOptions ({ path, options }: OptionsFile, { properties = {} }: OptionSchema): void {
   const name = Object.keys(options).find(name => Object.hasOwn(properties, name))
   if (name === undefined) return

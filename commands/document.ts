@@ -14,7 +14,7 @@ export async function readDocument (options: LatchkeyOptions): Promise<object> {
       ...options,
       database: ':memory:',
       docs: true,
-      // The database in memory gets a key, which is no event of the service.
+      // Creating a key in the in-memory database is not an event of the service.
       onEvent: undefined
     })
     return (await app.inject(`${options.prefix ?? ''}/openapi.json`)).json<object>()

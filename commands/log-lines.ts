@@ -35,7 +35,7 @@ function toText (output: Output, entry: Record<string, unknown>): string {
   return [words.join(' '), ...stackOf(err)].join('\n')
 }
 
-/** Returns the members as text, with the path of each. It leaves out what is null or empty. */
+/** Returns the members as text, with the path of each. It leaves out null and undefined. */
 function pairsOf (entry: object, parent = ''): Array<[path: string, value: string]> {
   return Object.entries(entry).flatMap(([name, value]: [string, unknown]): Array<[string, string]> => {
     const path = parent + name

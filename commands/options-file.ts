@@ -10,7 +10,7 @@ import { printable } from './terminal.js'
 const NAMES = ['js', 'mjs', 'cjs', 'ts', 'mts'].map(extension => `latchkey.config.${extension}`)
 
 /** What the file must contain, for error messages. */
-const EXPECTED = 'export the options of the plugin as its default: export default { scopes: { ... } }'
+const EXPECTED = "export the plugin's options as the default: export default { scopes: { ... } }"
 
 /** An options file that was read. */
 export interface OptionsFile {

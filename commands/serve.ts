@@ -34,7 +34,7 @@ async function serve (): Promise<void> {
   if (file?.options.decorators !== undefined) {
     throw new CommandError(
       'invalid_option',
-      `In ${file.path}, the option decorators is for an app with the plugin, and the service is none: remove the option`
+      `In ${file.path}, the option decorators works only in an app that registers the plugin: remove the option`
     )
   }
   const { buildServer } = await import('../server.js')
@@ -50,7 +50,7 @@ async function serve (): Promise<void> {
   closeWithGrace({
     delay: PATIENCE,
     logger: app.log,
-    // Signals of a crash. With a listener, a process that really crashed would never end.
+    // Signals of a crash. If they had a listener, a process that really crashed would never end.
     skip: ['SIGABRT', 'SIGBUS', 'SIGFPE', 'SIGILL', 'SIGSEGV', 'SIGTRAP']
   }, async function closeService ({ signal, err }) {
     if (err === undefined) app.log.info({ signal }, 'closing')
@@ -63,7 +63,7 @@ async function serve (): Promise<void> {
   })
 }
 
-/** Returns where the log goes if people read it. Undefined: JSON on standard output. */
+/** Returns a destination that formats the log for people, or undefined for JSON on standard output. */
 async function createLog ({ logFormat }: ServiceSettings): Promise<LogOutput | undefined> {
   const isText = logFormat === undefined ? process.stdout.isTTY : logFormat === 'text'
   return isText ? (await import('./log-lines.js')).createLogLines(process.stdout) : undefined

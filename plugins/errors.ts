@@ -24,8 +24,8 @@ export default fp(async function latchkeyErrors (app) {
 }, { name: 'latchkey-errors', fastify: '5.x', dependencies: ['latchkey-settings'] })
 
 /**
- * Lets the host's error handler answer for our routes. It gets a LatchkeyError, and the reply already has the status
- * and the headers. The body is the host's, so the document of a route does not describe it.
+ * Passes the errors of our routes to the host's error handler. It gets a LatchkeyError, and the reply already has the
+ * status and the headers. The host chooses the body, so the OpenAPI document does not describe it.
  */
 function passErrorsOn (app: FastifyInstance): void {
   app.setErrorHandler(function passOn (cause, request, reply) {

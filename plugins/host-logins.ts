@@ -29,9 +29,9 @@ export interface LoginCredentials {
 /** What `logIn` checks besides the password. */
 export interface LoginChecks {
   /**
-   * Runs once the password is right and before anything is issued, for example to check a second factor. Return true to
-   * let the user in. Anything else is a failed login: 401 `invalid_credentials`, counted like a wrong password. If it
-   * throws, the attempt does not count, and your route gets the error: use that only to ask for a missing code. It must
+   * Runs only if the password is correct, and before any token is issued, for example to check a second factor. Return
+   * true to let the user in. Any other value responds 401 `invalid_credentials` and counts like a wrong password. If it
+   * throws, the attempt does not count, and your route gets the error. Throw only to ask for a missing code. It must
    * end within 30 seconds.
    */
   confirm?: (user: User) => boolean | Promise<boolean>
@@ -49,37 +49,37 @@ export interface LoginDetails {
 }
 
 /**
- * Logins and sessions for the routes of your own API. A failure is an error with the `statusCode`, `code` and headers
- * that the routes of Latchkey answer with, so let it reach your error handler.
+ * Logins and sessions for the routes of your own API. If a call fails, it throws an error with the same `statusCode`,
+ * `code` and headers as Latchkey's routes, so let it reach your error handler.
  */
 export interface HostLogins {
   /**
-   * Logs a user in with a password, as `POST /login` does, with the same limits per account and address, the same
-   * audit trail and the same rule against other sites. You can pass on values of a request unchecked: a wrong type,
-   * length or member is 400 `invalid_request`. The session that the browser had before ends.
+   * Logs a user in with a password, as `POST /login` does. It has the same limits per account and address, writes the
+   * same audit trail and rejects cross-site requests. You can pass it values of a request unchecked, because a wrong
+   * type, length or member responds 400 `invalid_request`. It ends the previous session of the browser.
    */
   logIn (request: FastifyRequest, credentials: LoginCredentials, checks?: LoginChecks): Promise<Login>
   /**
-   * Logs in a user whom you have verified yourself: after a registration, with a passkey or a foreign sign-in. It
-   * checks no password and limits no attempts. Throws 401 `invalid_credentials` if the user is unknown or disabled. The
-   * rule against other sites applies, except to GET, because a foreign sign-in returns with a link: check its `state`.
-   * The session that the browser had before ends.
+   * Logs in a user that you have verified yourself, for example after a registration, or with a passkey or an external
+   * sign-in. It does not check a password or limit attempts. Throws 401 `invalid_credentials` if the user is unknown or
+   * disabled. It rejects cross-site requests, except GET requests, because an external provider redirects the user back
+   * with a GET. Check its `state`. It ends the previous session of the browser.
    * @param user - the id of the user, or an object with the id.
    */
   logInAs (request: FastifyRequest, user: UserId | { readonly id: UserId }, details?: LoginDetails): Promise<Login>
   /**
-   * Exchanges a refresh token for its successor, as `POST /refresh` does. Without `refreshToken` it takes the one in
-   * the cookie: then put the new tokens into cookies too.
+   * Exchanges a refresh token for its successor, as `POST /refresh` does. Without `refreshToken` it uses the one in the
+   * cookie. In that case, set cookies with the new tokens too.
    */
   refresh (request: FastifyRequest, given?: { refreshToken?: string, scope?: string }): Promise<Login>
   /**
-   * Makes another access token for the session of the request, with the current claims, for example after a change of
-   * the profile. It has no more scopes and lives no longer than the access token of the request.
+   * Issues a new access token for the session of the request, with the current claims, for example after users change
+   * their profile. The new token has no more scopes and lives no longer than the access token of the request.
    */
   reissue (request: FastifyRequest): Promise<Reissued>
   /**
-   * Ends the session of the request, all others, or all sessions of the user, as `POST /logout` does. It does nothing
-   * if there is none. Call `clearCookies` too, except after `others`.
+   * Ends the session of the request, the user's other sessions, or all of the user's sessions, as `POST /logout` does.
+   * If the request has no session, it does nothing. Call `clearCookies` too, except after `others`.
    */
   logOut (request: FastifyRequest, target?: 'this' | 'others' | 'all'): Promise<void>
   /**
@@ -121,7 +121,7 @@ export default fp(async function latchkeyHostLogins (app) {
   const { userIds, scheme } = app[kSettings]
 
   /**
-   * Runs the work of a method. Its errors have the status, the code and the headers of our routes.
+   * Runs the work of a method. Errors get the same status, code and headers as those of our routes.
    * @param isForeign - whether an error is the host's own, which it gets back unchanged.
    */
   async function answer<Result> (
@@ -186,7 +186,7 @@ export default fp(async function latchkeyHostLogins (app) {
   })
 }, { name: 'latchkey-host-logins', fastify: '5.x', dependencies: ['latchkey-logins', 'latchkey-rate-limit'] })
 
-/** Makes a check of the host that gets a plain user, and remembers what the host's code threw. */
+/** Wraps the host's check so that it gets a plain user, and remembers what the check threw. */
 function enclose (
   check: Confirm | undefined, userIds: UserIdKind
 ): { confirm?: Confirm, failure: (error: unknown) => boolean } {
@@ -221,7 +221,7 @@ async function withinLimit (answer: boolean | Promise<boolean>): Promise<boolean
 
 function assertRequest (method: string, request: FastifyRequest | undefined): void {
   if (typeof request?.ip === 'string' && typeof request.headers === 'object') return
-  throw new TypeError(`Latchkey: ${method}() takes the request of Fastify as its first argument`)
+  throw new TypeError(`Latchkey: ${method}() takes Fastify's request as its first argument`)
 }
 
 /** A misspelt member would silently leave out a second factor. */
@@ -250,7 +250,7 @@ function readId (user: unknown, userIds: UserIdKind): string {
   if (text !== undefined) return text
   throw new TypeError(
     'Latchkey: logInAs() takes the id of a user, or an object with the id, as its second argument. ' +
-    `The option userIds says that ids are ${userIds === 'text' ? 'text' : 'integers'}`
+    `With the option userIds, ids are ${userIds === 'text' ? 'text' : 'integers'}`
   )
 }
 

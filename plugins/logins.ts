@@ -16,13 +16,13 @@ import { kTokens } from './tokens.js'
 
 /** The logins and logouts of a request. The routes and `app.latchkey` use the same functions. */
 interface Logins {
-  /** Checks the password and begins a session. The session that the browser had before ends. */
+  /** Checks the password and begins a session. It ends the previous session of the browser. */
   logIn (request: FastifyRequest, credentials: Static<typeof LoginRequest> & { confirm?: Confirm }): Promise<Grant>
-  /** Begins a session for a user whom the app has verified. The session that the browser had before ends. */
+  /** Begins a session for a user that the app has verified. It ends the previous session of the browser. */
   logInAs (request: FastifyRequest, user: { id: string, method: string, scope?: string }): Promise<Grant>
   /** Exchanges the refresh token of the cookie, or the one that is given. */
   refresh (request: FastifyRequest, given: { refreshToken?: string, scope?: string }): Promise<Grant>
-  /** Makes another access token for the session of the request. */
+  /** Issues a new access token for the session of the request. */
   reissue (request: FastifyRequest): Promise<AccessGrant & { user: User }>
   /** Ends the session of the request, all others, or all sessions of the user. */
   logOut (request: FastifyRequest, target: Static<typeof LogoutRequest>['target']): Promise<void>
@@ -36,7 +36,7 @@ declare module 'fastify' {
   }
 }
 
-/** Everything between a request and the sessions: its sender, its tokens, and the rule for other sites. */
+/** Everything between a request and the sessions: its sender, its tokens, and the cross-site rule. */
 export default fp(async function latchkeyLogins (app) {
   const cookies = app[kCookies]
   const { senderOf } = app[kIssuing]
@@ -52,7 +52,7 @@ export default fp(async function latchkeyLogins (app) {
     return grant
   }
 
-  /** Returns undefined for a request without an access token, because the refresh cookie can stand for it. */
+  /** Returns undefined for a request without an access token, because the refresh cookie can take its place. */
   function readAccessToken (request: FastifyRequest): string | undefined {
     try {
       return cookies.readAccessToken(request)
@@ -70,7 +70,7 @@ export default fp(async function latchkeyLogins (app) {
     },
 
     async logInAs (request, user) {
-      // A foreign sign-in returns with a link from another site: a GET.
+      // An external provider redirects the user back from another site, with a GET.
       cookies.assertSameSite(request)
       return await replaceSession(request, beginSession(user, senderOf(request)))
     },

@@ -52,8 +52,8 @@ export default fp(async function latchkeyOpenApi (app) {
 function warnAboutOrder (app: FastifyInstance): void {
   if (!app.hasDecorator('swagger')) return
   app.log.warn(
-    'Register @fastify/swagger before fastify-latchkey. In this order its document lacks the routes of Latchkey and ' +
-    'the security of your guarded routes.'
+    "Register @fastify/swagger before fastify-latchkey. In the current order, its document lacks Latchkey's routes " +
+    'and the security requirements of your guarded routes.'
   )
 }
 

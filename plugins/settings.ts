@@ -22,7 +22,7 @@ export const kServicesOnly = Symbol('latchkey.servicesOnly')
  */
 export const kRepair = Symbol('latchkey.repair')
 
-/** Set on an app that must not create its database, like that of a command that only reads or changes what exists. */
+/** Set on an app that must not create its database, for example by a command that only reads or changes data. */
 export const kExistingDatabase = Symbol('latchkey.existingDatabase')
 
 declare module 'fastify' {

@@ -46,7 +46,7 @@ const ROUTES: ReadonlyArray<[prefix: string, plugin: FastifyPluginAsync]> = [
   ['/.well-known', serverMetadata]
 ]
 
-// A list and not a search of the folder, because bundlers do not see files that the program finds at run time.
+// This is a list and not a search of the folder, because bundlers do not see files that are found at run time.
 const routes: FastifyPluginAsync = async function routes (app) {
   for (const [prefix, plugin] of ROUTES) await app.register(plugin, { prefix })
 }

@@ -2,8 +2,8 @@ import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join, posix } from 'node:path'
 import ts from 'typescript'
 
-// `npm run packages`: makes the small packages of this tree in dist/packages/, ready for `npm publish`. They hold the
-// same compiled code as the full package, but only the files that their entries load:
+// `npm run packages` builds the small packages in dist/packages/, ready for `npm publish`. They contain the same
+// compiled code as the full package, but only the files that their entries load:
 //
 //   node dist/scripts/packages.js [FOLDER]
 
@@ -12,28 +12,28 @@ const root = join(import.meta.dirname, '..', '..')
 interface SmallPackage {
   description: string
   keywords: readonly string[]
-  /** Its README is there. */
+  /** The folder that contains its README. */
   folder: string
-  /** What an app imports, such as `.` or `./plugin`, and the compiled file, without its ending. */
+  /** Maps what an app imports, such as `.` or `./plugin`, to the compiled file without its extension. */
   entries: Readonly<Record<string, string>>
 }
 
 export const SMALL_PACKAGES: Readonly<Record<string, SmallPackage>> = {
   'fastify-latchkey-client': {
-    description: 'Client of Latchkey for browsers, React Native and Node.js: log in, refresh, send the token.',
+    description: 'Client for Latchkey in browsers, React Native and Node.js: log in, refresh, send the token.',
     keywords: ['authentication', 'refresh-token', 'fetch', 'browser', 'react-native'],
     folder: 'client',
     entries: { '.': 'client/index' }
   },
   'fastify-latchkey-verifier': {
-    description: 'Verifies access tokens of Latchkey in another process, and knows within a second which are revoked.',
+    description: 'Verifies Latchkey access tokens in another process, and rejects revoked tokens within a second.',
     keywords: ['fastify-plugin', 'authentication', 'authorization', 'jwt', 'revocation'],
     folder: 'verifier',
     entries: { '.': 'verifier/index', './plugin': 'verifier/plugin' }
   }
 }
 
-/** The part of package.json that is read here. */
+/** The part of package.json that this script reads. */
 export interface Manifest {
   version: string
   type: string
@@ -70,8 +70,8 @@ function pick (names: Iterable<string>, ranges: Record<string, string>): Record<
 }
 
 /**
- * Copies a compiled file. Errors and comments that name the full package's entry then name the small package. The names
- * are of equal length, so the source map stays right.
+ * Copies a compiled file. Errors and comments that name the full package's entry then name the small package. Both
+ * names have the same length, so the source map stays correct.
  */
 async function copyCompiled (file: string, place: string): Promise<void> {
   const [from, to] = [join(root, 'dist', file), join(place, 'dist', file)]
@@ -81,7 +81,7 @@ async function copyCompiled (file: string, place: string): Promise<void> {
   if (file.endsWith('.js')) await cp(`${from}.map`, `${to}.map`)
 }
 
-/** Writes each package into a folder of its name below `target`. */
+/** Writes each package to a folder in `target` that has the package's name. */
 export async function writePackages (target: string): Promise<void> {
   const manifest = await readManifest()
   for (const [name, { folder, entries, ...texts }] of Object.entries(SMALL_PACKAGES)) {

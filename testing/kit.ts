@@ -55,7 +55,7 @@ export function withTestKit<App extends TestableApp> (app: App): App & TestKit {
 
   async function addUserWith (users: Users | undefined, scopes: string[]): Promise<User> {
     const username = `test-${randomUUID()}`
-    // An id for `userIds` of either kind, higher than those that a table gives.
+    // An id that is valid for either kind of `userIds`, and higher than those that a table assigns.
     if (users === undefined) return { id: `${randomInt(2 ** 47, 2 ** 48 - 1)}` as UserId, username, scopes }
     return await users.add({ username, password: randomBytes(32).toString('base64url'), scopes })
   }

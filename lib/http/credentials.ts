@@ -1,6 +1,6 @@
 import { LatchkeyError } from '../errors.js'
 
-/** The scheme of RFC 6750. It is accepted in every app, because verifiers and OAuth clients know no other. */
+/** The scheme of RFC 6750. Every app accepts it, because verifiers and OAuth clients use no other scheme. */
 export const BEARER = 'Bearer'
 
 /**
@@ -18,7 +18,7 @@ export function readBearer (authorization: string | undefined, own = BEARER): st
   return space === -1 ? '' : authorization.slice(space + 1).trimStart()
 }
 
-/** Whether an `Authorization` header has a scheme of access tokens. */
+/** Whether an `Authorization` header has a scheme that carries access tokens. */
 export function hasTokenScheme (authorization: string, own: string): boolean {
   const scheme = authorization.split(' ', 1)[0]?.toLowerCase()
   return scheme === 'bearer' || scheme === own.toLowerCase()
@@ -57,7 +57,7 @@ export function challengeOf (error: LatchkeyError, scheme = BEARER): string {
   return `${scheme} ${attributes.join(', ')}`
 }
 
-/** An error, as far as its headers depend on it. */
+/** The parts of an error that determine its headers. */
 type Reported = Pick<LatchkeyError, 'statusCode' | 'retryAfter'>
 
 /** Returns the headers of the response that reports an error. */

@@ -28,7 +28,7 @@ export function isCrossSite (
   if (origin === undefined) return false
   try {
     const { protocol, host: originHost } = new URL(origin)
-    // An app may choose any name after its own scheme, so only a web page can have the origin of the service.
+    // An app can choose any host name with its own scheme, so only a web page can have the origin of the service.
     return !/^https?:$/.test(protocol) || originHost !== host
   } catch {
     return true // For example `null`, the origin of sandboxed frames.

@@ -1,10 +1,10 @@
 import type { UserId } from '../../schemas/user-ids.js'
 import { isReservedId } from './client-ids.js'
 
-/** What the ids of users are in the app. In tokens, in the database and in events they are always text. */
+/** The type of user ids in the app. In tokens, in the database and in events, ids are always text. */
 export type UserIdKind = 'text' | 'integer'
 
-/** The one spelling of an integer, so that no two texts are the same id. */
+/** The only valid spelling of an integer, so that two texts are never the same id. */
 const INTEGER = /^(0|[1-9][0-9]{0,15})$/
 
 function readInteger (text: string): number | undefined {
@@ -19,13 +19,13 @@ export function readUserId (id: unknown, kind: UserIdKind): string | undefined {
   return typeof id === 'number' && Object.is(readInteger(String(id)), id) ? String(id) : undefined
 }
 
-/** Returns the id that the app knows a user by, or undefined if no user of the app can have this text. */
+/** Returns the id in the app's type, or undefined if no user of the app can have this text as an id. */
 export function toUserId (text: string, kind: UserIdKind): UserId | undefined {
-  // The app declares the type, and this compilation does not know it.
+  // The app declares the type, so it is unknown when this package is compiled.
   return (kind === 'text' ? text : readInteger(text)) as UserId | undefined
 }
 
-/** Returns a user as the app knows them. */
+/** Returns the user with the id in the app's type. */
 export function toHostUser<User extends { id: UserId }> (user: User, kind: UserIdKind): User {
   return kind === 'text' ? user : { ...user, id: toUserId(textOf(user.id), kind) ?? user.id }
 }

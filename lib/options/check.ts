@@ -15,7 +15,7 @@ export interface OptionSchema {
   anyOf?: OptionSchema[]
 }
 
-/** Returns the options inside an option, as an object or as one of its forms, that have variables of their own. */
+/** Returns the members of an option that have their own variables. The option is an object, or may be one. */
 export function membersOf ({ properties, anyOf = [] }: OptionSchema): Record<string, OptionSchema> {
   const all = Object.assign({}, properties, ...anyOf.map(form => form.properties)) as Record<string, OptionSchema>
   return Object.fromEntries(Object.entries(all).filter(([, member]) => member.env !== undefined))

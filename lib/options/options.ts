@@ -41,10 +41,10 @@ export interface Settings extends CookieSettings {
   bcryptCost: number
   passwordMinLength: number
   registration: boolean
-  /** The scopes of an account that registers. */
+  /** The scopes of each new account. */
   registrationScopes: readonly string[]
   passwordGrant: boolean
-  /** What the app does in routes of its own. */
+  /** What the app does in its own routes. */
   ownRoutes: ReadonlySet<OwnRoute>
   rateLimit: boolean
   /** The scheme of the `Authorization` header, besides `Bearer`. */
@@ -55,7 +55,7 @@ export interface Settings extends CookieSettings {
   shedLoad: boolean
   metrics: boolean
   statusList: boolean
-  /** Where the errors of our own routes go. */
+  /** How our own routes report errors. */
   errors: 'problem' | 'app'
   prefix: string
   docs: boolean
@@ -247,7 +247,7 @@ function fromEnvironment (schema: OptionSchema, env: NodeJS.ProcessEnv): Record<
   return options
 }
 
-/** Replaces `true` by the object that the variables of the members describe. Without `true`, they are a mistake. */
+/** Replaces `true` with an object from the variables of the members. Throws if only those variables are set. */
 function withMembers (property: OptionSchema, value: unknown, env: NodeJS.ProcessEnv): unknown {
   const members = fromEnvironment({ properties: membersOf(property) }, env)
   const [name] = Object.keys(members)

@@ -5,8 +5,8 @@ import type { OptionSchema } from './check.js'
 const WEB = /^https?:$/
 
 /**
- * Returns the origins of an option as browsers write them. Throws as `readOptions` does. `URL` has no origin for the
- * scheme of an app. Browsers then send it as the app wrote it, so it stays as it is.
+ * Returns the origins of an option as browsers write them. Throws as `readOptions` does. `URL` has no origin for a
+ * custom scheme. Browsers send such an origin as the app wrote it, so it does not change.
  */
 export function readOrigins (name: 'trustedOrigins' | 'corsOrigins', texts: readonly string[]): Set<string> {
   return new Set(texts.map(text => {

@@ -2,7 +2,7 @@ import { GRANT_TYPES } from '../../schemas/grants.js'
 import type { GrantTypeName } from '../../schemas/grants.js'
 import type { LatchkeyOptions } from '../../schemas/options.js'
 
-/** What an app does in routes of its own, so that ours do not exist. */
+/** What an app does in its own routes, so that ours do not exist. */
 export type OwnRoute = NonNullable<LatchkeyOptions['ownRoutes']>[number]
 
 /** The settings that switch off grant types. */
@@ -12,8 +12,8 @@ interface GrantSettings {
 }
 
 /**
- * Returns the settings of the options `ownRoutes` and `passwordGrant`. With a login of its own, an app has no password
- * grant, because a client could get around the app's login there.
+ * Returns the settings of the options `ownRoutes` and `passwordGrant`. If the app has its own login, the password grant
+ * is off, because a client could use it to bypass that login.
  * @param isGiven - whether the app has set `passwordGrant` itself.
  */
 export function readOwnRoutes (
@@ -23,7 +23,7 @@ export function readOwnRoutes (
   if (own.has('login') && passwordGrant && isGiven) {
     throw new TypeError(
       'Latchkey: the option passwordGrant (LATCHKEY_PASSWORD_GRANT) must be false if the option ownRoutes contains ' +
-      'login, because POST /token would be a way around your own login'
+      'login, because clients could bypass your own login at POST /token'
     )
   }
   return { ownRoutes: own, passwordGrant: passwordGrant && !own.has('login') }

@@ -2,8 +2,8 @@ import type { LatchkeyOptions } from '../../schemas/options.js'
 import { assertKnownScopes, BUILT_IN_SCOPES } from '../identity/scopes.js'
 
 /**
- * Returns the settings of the option `registration`. Throws a TypeError for a scope that is unknown or built-in,
- * because anyone who registers would have authority over Latchkey itself.
+ * Returns the settings of the option `registration`. Throws a TypeError if a scope is unknown or built-in. A built-in
+ * scope would give anyone who registers authority over Latchkey itself.
  */
 export function readRegistration (
   given: NonNullable<LatchkeyOptions['registration']>, catalogue: Readonly<Record<string, string>>
@@ -13,8 +13,8 @@ export function readRegistration (
   const builtIn = given.scopes.find(scope => Object.hasOwn(BUILT_IN_SCOPES, scope))
   if (builtIn !== undefined) {
     throw new TypeError(
-      `${option} has the built-in scope ${builtIn}, which anyone would get who registers: it must be a list of ` +
-        'scopes of the option scopes. An administrator can grant built-in scopes'
+      `${option} contains the built-in scope ${builtIn}, which anyone who registers would get: it must be a list of ` +
+        'scopes from the option scopes. An administrator can grant built-in scopes'
     )
   }
   try {

@@ -20,7 +20,7 @@ export interface SessionContext {
   /** The built-in users. Undefined if `users` is the host's directory, which no transaction can read. */
   builtInUsers: Users | undefined
   claims: ClaimsHook | undefined
-  /** What the ids are in the app. In this folder they are text. */
+  /** The type of user ids in the app. In this folder, ids are text. */
   userIds: UserIdKind
   /** The first key makes refresh tokens. Tokens of all keys are accepted. */
   refreshKeys: readonly [Buffer, ...Buffer[]]

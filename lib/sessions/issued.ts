@@ -10,7 +10,7 @@ import type { AccessGrant } from '../tokens/tokens.js'
 
 /** What a login or a refresh issues: the content of an access token, and the session's refresh token. */
 export interface Grant extends AccessGrant {
-  /** With the id that the app knows. */
+  /** Its id has the app's type. */
   user: User
   sessionId: string
   refreshToken: string

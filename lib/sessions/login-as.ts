@@ -8,7 +8,7 @@ import type { Grant } from './issued.js'
 import type { Sender } from './login.js'
 import type { Sessions } from './sessions.js'
 
-/** Whom the app has verified. */
+/** The user that the app has verified. */
 interface VerifiedUser {
   id: string
   /** How the app verified the user, for the audit trail. */
@@ -17,7 +17,7 @@ interface VerifiedUser {
 }
 
 /**
- * Begins a session for a user whom the app has verified itself. Throws `invalid_credentials` if there is no such user,
+ * Begins a session for a user that the app has verified itself. Throws `invalid_credentials` if there is no such user,
  * or if the account may not log in.
  */
 export type LogInAs = (user: VerifiedUser, sender: Sender) => Promise<Grant>
@@ -31,7 +31,8 @@ export function createLogInAs ({ users, sessions, follower, throttle, clock }: {
   clock: Clock
 }): LogInAs {
   return async function logInAs ({ id, method, scope }, { address, userAgent }) {
-    // Reads what other processes have revoked up to now. All of it is older than the account that is read next.
+    // First reads the latest revocations of other processes. The account is read later, so it is newer than all of
+    // them.
     await follower.refresh()
     const askedAt = clock.now()
     const user = await users.find(id)

@@ -28,8 +28,8 @@ interface Credentials {
 }
 
 /**
- * A check of the app that runs once the password is right, for example of a second factor. Any result but true is a
- * failed login, and counts like a wrong password. If it throws, the attempt does not count.
+ * A check by the app, for example of a second factor. It runs only if the password is correct. Any result except true
+ * is a failed login, and counts like a wrong password. If it throws, the attempt does not count.
  */
 export type Confirm = (user: User) => boolean | Promise<boolean>
 

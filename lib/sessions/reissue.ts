@@ -24,7 +24,9 @@ export function createReissue (context: SessionContext, { prepare, toGrant }: Is
   /** Whether the host's code must run, before the transaction: see `createRefresh`. */
   const asksHost = builtInUsers === undefined || hook !== undefined
 
-  /** A token that was narrowed stays narrow, because its holder may not have the refresh token. */
+  /**
+   * A token with fewer scopes than the session gets no more of them, because its holder may not have the refresh token.
+   */
   async function prepareFor (
     session: SessionRow, account: User | null, presented: PresentedToken
   ): Promise<Prepared | undefined> {
@@ -56,7 +58,7 @@ export function createReissue (context: SessionContext, { prepare, toGrant }: Is
         return undefined
       }
       const prepared = asksHost ? asked : await prepareFor(session, user, presented)
-      // The account was reopened or lost a scope since the host was asked.
+      // The account was reopened or lost a scope after the host's code ran.
       if (prepared === undefined || !prepared.scopes.every(name => user.scopes.includes(name))) throw accountChanged()
       await noteUse(trx, session.id, now)
       const about = { subject: userId, sessionId, clientId: session.client_id }

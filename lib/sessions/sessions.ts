@@ -30,8 +30,8 @@ export interface Sessions {
    * least recently used one ends. Throws `invalid_scope`, or `invalid_credentials` if the account was closed in the
    * meantime, or `invalid_client` if the client was changed since it authenticated.
    *
-   * It checks no password, limits no attempts and does not reject requests of other sites. In a route, call
-   * `app.latchkey.logIn()` or `logInAs()` instead.
+   * It does not check a password, limit attempts or reject cross-site requests. In a route, call `app.latchkey.logIn()`
+   * or `logInAs()` instead.
    * @param request.client - the registered client that the session is for. The session gets at most the client's
    * scopes. Default: none, a first-party app.
    * @param request.askedAt - milliseconds. A time before the account was read and the password was checked. Default:
@@ -39,7 +39,7 @@ export interface Sessions {
    * @param request.place - where the login comes from. Attempts from there do not count as a stranger's for as long as
    * the row is kept. Default: none.
    * @param request.settle - settles the attempt of this login in the same transaction. Default: none.
-   * @param request.method - how the app verified the user, for the audit trail. Default: none, a password.
+   * @param request.method - how the app verified the user, for the audit trail. Default: none, which means a password.
    */
   start: Start
   /**
@@ -53,9 +53,9 @@ export interface Sessions {
    */
   refresh: Refresh
   /**
-   * Makes another access token for a live session, with the current claims. It has the scopes of the presented token
+   * Issues a new access token for a live session, with the current claims. It has the scopes of the presented token
    * that the session and the account still have. It expires when the presented token does, because a stolen access
-   * token must not renew itself. Throws `token_revoked` if the session or the account is closed.
+   * token must not be able to renew itself. Throws `token_revoked` if the session or the account is closed.
    * @param presented - the content of an access token that was verified for this request.
    */
   reissue: Reissue

@@ -26,7 +26,7 @@ export interface AccessGrant {
   issuedAt: number
   /** The host's claims for the access token (option `claims`). */
   claims: Record<string, unknown>
-  /** Seconds since the epoch. The token expires no later. Default: when its lifetime ends. */
+  /** The latest time at which the token expires, in seconds since the epoch. Default: when its lifetime ends. */
   latestExpiry?: number
   /** Where verifiers can read its status. Default: nowhere. */
   status?: StatusClaim
@@ -97,7 +97,7 @@ export function createTokens ({
       if (token.length > MAX_TOKEN_LENGTH) {
         throw new Error(
           `An access token would have ${token.length} characters, more than ${MAX_TOKEN_LENGTH}: ` +
-          'grant fewer scopes, or give shorter claims'
+          'grant fewer scopes, or shorten the claims'
         )
       }
       return token

@@ -61,7 +61,7 @@ export async function ensureUser (
   try {
     return { user: await addUser(context, user, by), created: true }
   } catch (error) {
-    // Another process added the user meanwhile.
+    // Another process added the user in the meantime.
     const added = isTaken(error) ? await findUser(context, user.username) : undefined
     if (added === undefined) throw error
     return { user: added, created: false }

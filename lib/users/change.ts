@@ -76,7 +76,7 @@ export async function writeChange (
   }
   await trx.updateTable('latchkey_users').set(after).where('id', '=', id).execute()
   if (after.username_key !== before.username_key) {
-    // The places of the sessions now count for logins with the new name.
+    // From now on, the places of the sessions count for logins with the new name.
     const { account } = throttle.placeOf(after.username, undefined)
     await trx.updateTable('latchkey_sessions').set({ account })
       .where('user_id', '=', id).where('account', 'is not', null).execute()

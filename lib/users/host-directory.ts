@@ -37,7 +37,7 @@ function check (user: User | null | undefined, method: keyof UserDirectory, kind
   )
 }
 
-/** How many unknown scopes are reported. The host may make up any number of them. */
+/** How many unknown scopes are reported. The host can return any number of them. */
 const MOST_REPORTED = 100
 
 interface Log {

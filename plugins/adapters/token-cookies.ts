@@ -28,7 +28,7 @@ export interface Cookies {
   assertSameSite (request: FastifyRequest, method?: string): void
   /**
    * Sets both cookies, or the one of the access token if there is no refresh token. Throws if the access token is too
-   * long for a browser to keep, because the login would seem to have worked.
+   * long for a browser to keep, because otherwise the login would seem to have worked.
    */
   set (reply: FastifyReply, tokens: CookieTokens): void
   /** Removes both cookies. It uses the attributes that they were set with, or a browser would keep them. */
@@ -98,7 +98,7 @@ export async function createCookies (
       if (size > MAX_COOKIE_SIZE) {
         throw new Error(
           `An access token needs a cookie of ${size} bytes, but browsers keep only ${MAX_COOKIE_SIZE}: ` +
-          'grant fewer scopes, let the login ask for fewer, or give shorter claims'
+          'grant fewer scopes, let the login ask for fewer, or shorten the claims'
         )
       }
       const set = [serializeCookie(accessName, accessToken, { ...attributes, maxAge: expiresIn })]

@@ -267,7 +267,7 @@ function refuseUnawaited (
 }
 
 /**
- * Makes an `onError` hook. It sets the status and headers of our errors for error handlers of the host, whether a guard
+ * Makes an `onError` hook. It sets the status and headers of our errors for the host's error handlers, whether a guard
  * refused the request or a handler called one of our services.
  */
 export function createErrorHook (find: GuardSource['find']): onErrorHookHandler {

@@ -101,7 +101,7 @@ t.test('what is wrong with a file is one sentence that names the file', async t 
     ['export default { port: 80 }', /^In f\d+\.mjs, the option port has no effect: set the variable PORT instead$/],
     ['export default { trustProxy: [] }', /^In f\d+\.mjs, .*LATCHKEY_TRUST_PROXY instead$/],
     ["export default { secret: 'short and secret' }", /^In f\d+\.mjs, the option secret \(LATCHKEY_SECRET\) has 16 bytes/],
-    ['export const options = {}', /^The options file f\d+\.mjs has no default export: export the options/],
+    ['export const options = {}', /^The options file f\d+\.mjs has no default export: export the plugin's options/],
     ['export default () => ({})', /^The options file f\d+\.mjs exports a function as its default/],
     ['export default []', /^The options file f\d+\.mjs exports a list as its default/],
     ['export default null', /^The options file f\d+\.mjs exports null as its default/],

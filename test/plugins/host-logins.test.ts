@@ -128,7 +128,7 @@ t.test('another site cannot log its visitor in, not even with a link', async t =
     t.equal((await app.inject(link)).statusCode, 200, 'the same link of the app itself')
   }
   t.equal((await call('login', ALICE, { headers: { origin: 'https://trusted.example' } })).statusCode, 200)
-  // The callback of a foreign sign-in is a link from another site.
+  // An external provider redirects back from another site with a GET.
   const callback = await app.inject({ url: `/own/as?user=${alice?.id ?? ''}&method=google`, headers: ANOTHER_SITE })
   t.equal(callback.statusCode, 200)
   t.equal(callback.cookies.length, 2)
@@ -179,8 +179,8 @@ t.test('mistakes of the app are errors that name what is legal', async t => {
     [() => latchkey.logIn(given, ALICE, { verify: () => false } as LoginChecks), /takes { confirm: \(user\) => boolean }/],
     [() => latchkey.logIn(given, ALICE, { confirm: true } as unknown as LoginChecks), /takes { confirm/],
     [() => latchkey.logIn(given, ALICE, { confirm: undefined }), /takes { confirm/],
-    [() => latchkey.logIn(undefined as never, ALICE), /logIn\(\) takes the request of Fastify/],
-    [() => latchkey.logIn(given.raw as never, ALICE), /logIn\(\) takes the request of Fastify/],
+    [() => latchkey.logIn(undefined as never, ALICE), /logIn\(\) takes Fastify's request/],
+    [() => latchkey.logIn(given.raw as never, ALICE), /logIn\(\) takes Fastify's request/],
     [() => latchkey.logInAs(given, 5 as never), /the id of a user/], [() => latchkey.logInAs(given, ''), /the id of/],
     [() => latchkey.logInAs(given, null as never), /the id of a user/],
     [() => latchkey.logInAs(given, { id: undefined } as never), /the id of a user/],

@@ -1,5 +1,5 @@
 // The name of an advisory lock is two numbers, and belongs to the whole database. The app may take locks of its own
-// there, and each schema may hold another Latchkey. It must not wait for this one.
+// there, and each schema may hold another Latchkey. One Latchkey must not wait for another.
 
 const SCHEMA = 'hashtext(current_schema())'
 

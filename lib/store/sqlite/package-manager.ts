@@ -2,11 +2,11 @@ import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 
-/** How a package manager gets a better-sqlite3 that runs. Each is the end of a sentence. */
+/** How to get a working better-sqlite3 with a package manager. Each text is the end of a sentence. */
 export interface PackageManager {
-  /** How to compile the binding, although scripts of packages are off. */
+  /** How to compile the binding even if install scripts are disabled. */
   build: string
-  /** How to install this version, although ours is the package that depends on it. */
+  /** How to install this version, although the app does not depend on better-sqlite3 directly. */
   pin (version: string): string
 }
 
@@ -16,7 +16,7 @@ const NPM: PackageManager = {
   pin: version => `run \`npm install better-sqlite3@${version}\``
 }
 
-/** A file that each package manager writes. Both versions of Yarn write the last one, so that one comes last. */
+/** A file that each package manager writes. `yarn.lock` comes last, because both versions of Yarn write it. */
 const MANAGERS: ReadonlyArray<[file: string, manager: PackageManager]> = [
   ['package-lock.json', NPM],
   ['pnpm-lock.yaml', {
@@ -41,7 +41,7 @@ function pinWithYarn (version: string): string {
 /**
  * Returns the package manager that installed better-sqlite3. If no folder around it has a lock file, for example in an
  * image with `node_modules` alone, it returns npm.
- * @param folder - where better-sqlite3 is. Only tests give another one.
+ * @param folder - where better-sqlite3 is. Only tests pass another one.
  */
 export function findPackageManager (folder = folderOfSqlite()): PackageManager {
   for (let current = folder; ; current = dirname(current)) {

@@ -674,7 +674,7 @@ t.test('registration: scopes of the app, and no built-in or unknown ones', async
   for (const name of Object.keys(BUILT_IN_SCOPES)) {
     t.match(
       messageOf(() => readOptions({ scopes, registration: { scopes: ['items:read', name] } })),
-      `registration.scopes (LATCHKEY_REGISTRATION_SCOPES) has the built-in scope ${name}, which anyone would get`
+      `registration.scopes (LATCHKEY_REGISTRATION_SCOPES) contains the built-in scope ${name}, which anyone`
     )
   }
   for (const name of ['items:write', '__proto__', 'toString', '']) {
