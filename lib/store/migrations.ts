@@ -12,11 +12,6 @@ const MIGRATION_LOCK_TABLE = 'latchkey_migration_lock'
 export interface SchemaDialect {
   /** The type of texts, ordered by their bytes. */
   readonly text: 'text' | RawBuilder<unknown>
-  /**
-   * Returns the schema that holds the tables of this Latchkey, or undefined if the engine has no schemas. Throws if
-   * there is no such schema.
-   */
-  findSchema (db: Kysely<Tables>): Promise<string | undefined>
   /** Adds the column `seq`. It numbers rows in the order of their insertion, and never uses a number twice. */
   addSequence<Name extends string> (table: CreateTableBuilder<Name, never>): CreateTableBuilder<Name, 'seq'>
   /**
@@ -26,27 +21,31 @@ export interface SchemaDialect {
   announceChanges (db: Kysely<Tables>): Promise<void>
 }
 
-/** Brings the schema up to date. If several processes do so at the same time, one migrates and the others wait. */
-export async function migrate (db: Kysely<Tables>, dialect: SchemaDialect): Promise<void> {
+/**
+ * Brings the schema up to date. If several processes do so at the same time, one migrates and the others wait.
+ * @param place - the schema of the database that holds the tables, if the engine has schemas.
+ */
+export async function migrate (db: Kysely<Tables>, dialect: SchemaDialect, place?: string): Promise<void> {
   const migrations = createMigrations(dialect)
-  const migrationTableSchema = await dialect.findSchema(db)
   const migrator = new Migrator({
     db,
     provider: { getMigrations: async () => migrations },
     migrationTableName: MIGRATION_TABLE,
     migrationLockTableName: MIGRATION_LOCK_TABLE,
     // Another schema of the database may hold the tables of another Latchkey.
-    ...migrationTableSchema !== undefined && { migrationTableSchema }
+    ...place !== undefined && { migrationTableSchema: place }
   })
   const { error } = await migrator.migrateToLatest()
   if (error !== undefined) throw error
 }
 
-/** Throws if the database never had Latchkey's schema. A database that is only read must not be changed. */
-export async function requireSchema (db: Kysely<Tables>, { findSchema }: SchemaDialect): Promise<void> {
-  const schema = await findSchema(db)
+/**
+ * Throws if the database never had Latchkey's schema. A database that is only read must not be changed.
+ * @param place - as for `migrate`.
+ */
+export async function requireSchema (db: Kysely<Tables>, place?: string): Promise<void> {
   const tables = await db.introspection.getTables()
-  const names = new Set(tables.filter(table => table.schema === schema).map(({ name }) => name))
+  const names = new Set(tables.filter(table => table.schema === place).map(({ name }) => name))
   if (!names.has(MIGRATION_TABLE) || !names.has('latchkey_users')) {
     throw new Error('it has no tables of Latchkey, so no service has used it')
   }

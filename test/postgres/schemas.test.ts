@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
 import t from 'tap'
@@ -9,6 +10,7 @@ import { bearer, build, logIn, postForm, SECRET } from '../helper.js'
 import { run } from '../commands/support.js'
 import type { Outcome } from '../commands/support.js'
 import { makeDatabase, until } from './nodes.js'
+import { setTraps } from './traps.js'
 
 // Latchkey in a schema of its own, with a role that may do little else.
 
@@ -53,8 +55,8 @@ async function schemasOf (admin: pg.Client): Promise<string[]> {
   return rows.map(({ schema }) => schema)
 }
 
-async function open (t: Test, database: string): Promise<Store> {
-  const store = await openStore(database, { bound: 60_000, log () {} })
+async function open (t: Test, database: string, warnings: string[] = []): Promise<Store> {
+  const store = await openStore(database, { bound: 60_000, log: error => { warnings.push((error as Error).message) } })
   t.teardown(() => store.close())
   return store
 }
@@ -158,4 +160,102 @@ t.test('a schema that does not exist, or that the role may not use, is an error 
   }
   await t.rejects(open(t, url), { message: /permission denied for schema public.*whose role may create tables/ })
   t.same(await schemasOf(admin), [])
+})
+
+/** Adds a role that may only connect. */
+async function createRole (t: Test, { url, admin }: Place, name = 'other'): Promise<{ role: string, url: string }> {
+  const role = `${name}_${randomUUID().replaceAll('-', '')}`
+  await admin.query(`create role ${role} login nosuperuser`)
+  t.teardown(async () => {
+    await admin.query(`drop owned by ${role} cascade; drop role ${role}`)
+  })
+  return { role, url: Object.assign(new URL(url), { username: role }).href }
+}
+
+t.test('a role that may create objects in a schema of the path runs no code as Latchkey (CVE-2018-1058)', async t => {
+  for (const path of ['public', 'app, public', 'app, public, pg_catalog']) {
+    await t.test(path, async t => {
+      const place = await createPlace(t, ['app'])
+      const { url, role, admin } = place
+      await admin.query(`grant create on schema public to public; alter role ${role} set search_path = ${path}`)
+      const traps = await setTraps(await connect(t, (await createRole(t, place)).url))
+      const directory = t.testdir()
+      const file = join(directory, 'auth.db')
+      const { app: source } = await build(t, { database: file, secret: SECRET })
+      await source.close()
+      t.match(await run(directory, ['copy', '--from', file, '--to', url]), { code: 0 })
+      const { app } = await build(t, { database: url, secret: SECRET })
+      const { access_token: token, refresh_token: refreshToken } = await logIn(app)
+      await postForm(app, '/token', { grant_type: 'refresh_token', refresh_token: String(refreshToken) })
+      await postForm(app, '/revoke', { token })
+      t.match(await app.latchkey.keys.rotate({ immediately: true }), { outcome: 'rotated' })
+      t.not((await app.latchkey.audit.list({ type: 'login', outcome: 'success', since: 1 })).length, 0)
+      t.match(await run(directory, ['copy', '--from', url, '--to', 'copy.db']), { code: 0 })
+      const schema = path === 'public' ? 'public' : 'app'
+      await admin.query(`set search_path = public, pg_catalog;
+        insert into ${schema}.latchkey_rules (kind, value, expires_at) values ('token', 'x', 1)`)
+      t.same(await traps(), [])
+    })
+  }
+})
+
+t.test('a schema that appears at the beginning of the path hides no tables', async t => {
+  const place = await createPlace(t, [])
+  const { url, role, admin } = place
+  await admin.query(`grant create on schema public to ${role}`)
+  const first = await open(t, url)
+  const member = await createRole(t, place)
+  await admin.query(`grant ${role} to ${member.role}; create schema "${role}" authorization ${role}`)
+  const warnings: string[] = []
+  const second = await open(t, url, warnings)
+  const other = await open(t, member.url)
+  t.same(await schemasOf(admin), ['public'])
+  t.same(warnings, [`The search_path begins with the schema ${role}, but public holds Latchkey's tables`])
+  await first.transaction(async trx => { await trx.insertInto('latchkey_rules').values(RULE).execute() })
+  for (const store of [second, other]) {
+    t.match(await store.read(db => db.selectFrom('latchkey_rules').select('value').execute()), [{ value: 'a' }])
+    await until('the revocation', async () => store.changed() === true)
+  }
+  let inside = 0
+  await Promise.all([first, second, other].map(store => store.transaction(async () => {
+    t.equal(++inside, 1, 'writers take turns')
+    await delay(100)
+    inside--
+  })))
+})
+
+t.test('a path with the tables of two Latchkeys is an error that names both schemas', async t => {
+  const { url } = await createPlace(t, ['one', 'two', 'three'])
+  for (const schema of ['one', 'two']) await (await openStore(withPath(url, schema), { bound: 1, log () {} })).close()
+  await t.rejects(open(t, withPath(url, 'three,two,one')), {
+    message: /the schemas two and one of the search_path both hold tables of Latchkey; set the search_path to/
+  })
+})
+
+t.test('tables that a role without the trust of Latchkey has planted are never used', async t => {
+  const place = await createPlace(t, ['app'])
+  const { url, role, admin } = place
+  const { role: stranger, url: strangerUrl } = await createRole(t, place, 'stranger')
+  await admin.query(`grant create on schema public to public; alter role ${role} set search_path = app, public`)
+  const planter = await connect(t, strangerUrl)
+  const warnings: string[] = []
+  for (const table of ['latchkey_migration_lock', 'latchkey_migration']) {
+    await planter.query(`create table public.${table} (name text)`)
+    await t.rejects(open(t, url), {
+      message: new RegExp(`the role ${stranger} owns the tables of Latchkey in the schema public; set the search_path`)
+    })
+  }
+  t.same(await schemasOf(admin), ['public'])
+  await open(t, withPath(url, 'app'))
+  await open(t, url, warnings)
+  t.same(await schemasOf(admin), ['app', 'public'])
+  t.same(warnings, [], 'only the schema of the tables matters')
+})
+
+t.test('Latchkey warns if every role may create objects in its schema', async t => {
+  const { url, admin } = await createPlace(t, ['My app'])
+  await admin.query('grant usage, create on schema "My app" to public')
+  const warnings: string[] = []
+  await open(t, withPath(url, '%22My%5C%20app%22'), warnings)
+  t.same(warnings, ['Every role of the database may create objects in the schema My app'])
 })

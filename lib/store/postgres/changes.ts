@@ -15,6 +15,8 @@ export interface ChangesFollower extends Changes {
 
 interface FollowOptions {
   url: string
+  /** The schema of Latchkey's tables. */
+  schema: string
   /** Milliseconds. */
   bound: number
   /** The answer to `CHANGES_QUERY` when the store was opened. */

@@ -1,4 +1,5 @@
 import pg from 'pg'
+import { toSearchPath } from './search-path.js'
 
 /** Milliseconds to connect, or to obtain a connection from the pool. */
 const CONNECT_TIMEOUT = 5_000
@@ -56,8 +57,10 @@ interface ServerRow {
 }
 
 /** The columns of a `ServerRow`. */
-const SERVER_COLUMNS = 'pg_is_in_recovery() as standby, ' +
-  'floor(extract(epoch from pg_postmaster_start_time()) * 1000)::bigint as started'
+const SERVER_COLUMNS = `pg_catalog.pg_is_in_recovery() as standby,
+  pg_catalog.floor(
+    extract(epoch from pg_catalog.pg_postmaster_start_time()) operator(pg_catalog.*) 1000
+  )::bigint as started`
 
 /** The answer to `CHANGES_QUERY`. */
 export interface ChangesRow extends ServerRow {
@@ -68,16 +71,23 @@ export interface ChangesRow extends ServerRow {
 export const CHANGES_QUERY =
   `select (select value from latchkey_meta where name = 'changes') as number, ${SERVER_COLUMNS}`
 
-/** The first query on each new connection. */
-const GREETING = `select ${SERVER_COLUMNS},
-  case when current_setting('synchronous_commit') = 'off' then set_config('synchronous_commit', 'on', false) end`
+/** The first query on each new connection. The default search_path still applies to it: see `search-path.ts`. */
+const GREETING = `select ${SERVER_COLUMNS}, pg_catalog.set_config('search_path', $1, false),
+  case when pg_catalog.current_setting('synchronous_commit') operator(pg_catalog.=) 'off'
+    then pg_catalog.set_config('synchronous_commit', 'on', false) end`
 
-/** Prepares a new connection for use, and returns when its server started. Rejects if the server cannot be used. */
-export async function greet (client: pg.ClientBase): Promise<number> {
+/**
+ * Prepares a new connection for use, and returns when its server started. Rejects if the server cannot be used.
+ * @param schema - the only one that the connection searches for tables. Default: the search_path of the role.
+ */
+export async function greet (client: pg.ClientBase, schema?: string): Promise<number> {
   // For connections in use. The current query gets the error as well.
   client.on('error', () => {})
   // Latchkey responds 200 after a durable commit, however the server is configured. Stricter settings are kept.
-  const { rows: [greeting] } = await client.query<ServerRow>(GREETING)
+  const { rows: [greeting] } = await client.query<ServerRow>(GREETING, [
+    // Null restores the default. A pooler may hand over a connection that another client has used.
+    schema === undefined ? null : toSearchPath(schema)
+  ])
   // A standby's answer may be out of date by any amount of time, and would be mistaken for the current state.
   if (greeting?.standby !== false) throw new Error('The server is a standby, or is still recovering')
   return greeting.started

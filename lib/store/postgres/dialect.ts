@@ -1,5 +1,6 @@
-import type { DatabaseConnection, PostgresPool } from 'kysely'
+import type { DatabaseConnection, Kysely, PostgresPool } from 'kysely'
 import { CompiledQuery, PostgresAdapter, PostgresDialect, PostgresDriver } from '../kysely.js'
+import { QualifiedIntrospector } from './introspector.js'
 import { WRITER } from './locks.js'
 
 /** Kysely's dialect, with one writer at a time. */
@@ -18,6 +19,10 @@ export class SingleWriterDialect extends PostgresDialect {
   override createAdapter (): LocklessAdapter {
     return new LocklessAdapter()
   }
+
+  override createIntrospector (db: Kysely<unknown>): QualifiedIntrospector {
+    return new QualifiedIntrospector(db)
+  }
 }
 
 /**
@@ -30,7 +35,7 @@ class LocklessAdapter extends PostgresAdapter {
   override async releaseMigrationLock (): Promise<void> {}
 }
 
-const BEGIN = `begin isolation level read committed; select pg_advisory_xact_lock(${WRITER})`
+const BEGIN = `begin isolation level read committed; select pg_catalog.pg_advisory_xact_lock(${WRITER})`
 
 class SingleWriterDriver extends PostgresDriver {
   /**

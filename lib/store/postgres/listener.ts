@@ -6,6 +6,7 @@ import type { OpenOptions } from '../store.js'
 import { CHANNEL } from './channel.js'
 import { CHANGES_QUERY, toClientConfig } from './connection.js'
 import type { ChangesRow } from './connection.js'
+import { toSearchPath } from './search-path.js'
 import { within } from './timeout.js'
 
 /** How often within the bound the listener asks whether it missed a notification. */
@@ -19,6 +20,8 @@ const PATIENCE = 7_000
 
 export interface ListenerOptions {
   url: string
+  /** The schema of Latchkey's tables. */
+  schema: string
   /** Milliseconds. */
   bound: number
   /** Aborted when the app closes. */
@@ -86,7 +89,7 @@ function lose (line: Line, error: Error): void {
 
 /** Listens on one connection until it is lost. Always rejects. */
 async function listen (options: ListenerOptions, current: { line: Line | undefined }): Promise<void> {
-  const { url, closing } = options
+  const { url, schema, closing } = options
   const client = new pg.Client({ ...toClientConfig(url), application_name: 'latchkey listener' })
   const line: Line = { client, lost: new AbortController(), isNotified: false, wake: () => {} }
   const close = (): void => lose(line, new Error('The app has closed'))
@@ -95,7 +98,7 @@ async function listen (options: ListenerOptions, current: { line: Line | undefin
   closing.addEventListener('abort', close)
   current.line = line
   try {
-    await subscribe(line)
+    await subscribe(line, schema)
     for (;;) await poll(line, options)
   } catch (error) {
     line.lost.signal.throwIfAborted()
@@ -109,7 +112,7 @@ async function listen (options: ListenerOptions, current: { line: Line | undefin
   }
 }
 
-async function subscribe (line: Line): Promise<void> {
+async function subscribe (line: Line, schema: string): Promise<void> {
   const { client, lost } = line
   await within(PATIENCE, client.connect(), lost.signal)
   // The content of a notification is not trusted, because every role of the server can send one.
@@ -117,7 +120,7 @@ async function subscribe (line: Line): Promise<void> {
     line.isNotified = true
     line.wake()
   })
-  await within(PATIENCE, client.query(`listen ${CHANNEL}`), lost.signal)
+  await within(PATIENCE, client.query(`set search_path = ${toSearchPath(schema)}; listen ${CHANNEL}`), lost.signal)
 }
 
 /** Asks for the number of the last change, then waits for a notification or the time of the next query. */

@@ -12,6 +12,7 @@ import { isFinal, messageOf, translate } from './errors.js'
 import { ONE_NODE } from './locks.js'
 import { createPool } from './pool.js'
 import { schemaDialect } from './schema.js'
+import { findSchema } from './search-path.js'
 import { describeUrl } from './url.js'
 
 /** Milliseconds that a statement of a migration may take, including the wait for another node that migrates. */
@@ -32,14 +33,14 @@ const BEGIN_ON_ONE_NODE = `begin; set local idle_in_transaction_session_timeout 
  */
 export async function openPostgres (url: string, options: OpenOptions): Promise<Store> {
   const { bound, log, name = DATABASE_OPTION, mustExist = false, patience } = options
-  await migrateSchema(url, { log, name, mustExist })
+  const schema = await prepareSchema(url, { log, name, mustExist })
   let changes: ChangesFollower | undefined
   const onServer = (started: number): void => changes?.meet(started)
   // Two pools, so that readers never wait behind writers that wait for their turn. A node must always be able to find
   // out what is revoked.
   const pools = [
-    createPool(url, { log, patience, onServer }),
-    createPool(url, { log, patience, onServer })
+    createPool(url, { log, patience, schema, onServer }),
+    createPool(url, { log, patience, schema, onServer })
   ] as const
   const [db, writer] = [connectKysely(pools[0]), connectKysely(pools[1])]
   try {
@@ -47,6 +48,7 @@ export async function openPostgres (url: string, options: OpenOptions): Promise<
     await readChanges(writer)
     changes = followChanges({
       url,
+      schema,
       bound,
       log,
       first: await readChanges(db),
@@ -94,27 +96,35 @@ async function runOnOneNode<T> (connection: Kysely<Tables>, work: () => Promise<
   await connection.executeQuery(CompiledQuery.raw(BEGIN_ON_ONE_NODE))
   try {
     const { rows } = await sql<{ locked: boolean }>`
-      select pg_try_advisory_xact_lock(${sql.raw(ONE_NODE)}) as locked`.execute(connection)
+      select pg_catalog.pg_try_advisory_xact_lock(${sql.raw(ONE_NODE)}) as locked`.execute(connection)
     return rows[0]?.locked === true ? await work() : undefined
   } finally {
     await connection.executeQuery(CompiledQuery.raw('rollback'))
   }
 }
 
-/**
- * Migrates on separate connections with a long timeout. A large table, or the wait for a node that already migrates, is
- * no reason to give up.
- */
-async function migrateSchema (
+/** Finds the schema that holds the tables, brings it up to date, and returns its name. */
+async function prepareSchema (
   url: string,
   { log, name, mustExist }: Required<Pick<OpenOptions, 'log' | 'name' | 'mustExist'>>
-): Promise<void> {
-  const db = connectKysely(createPool(url, { log, patience: MIGRATION_TIMEOUT }))
+): Promise<string> {
   try {
-    if (mustExist) await requireSchema(db, schemaDialect)
-    await migrate(db, schemaDialect)
+    const schema = await onPool(createPool(url, { log }), db => findSchema(db, log))
+    // A large table, or the wait for a node that already migrates, is no reason to give up.
+    await onPool(createPool(url, { log, schema, patience: MIGRATION_TIMEOUT }), async db => {
+      if (mustExist) await requireSchema(db, schema)
+      await migrate(db, schemaDialect, schema)
+    })
+    return schema
   } catch (cause) {
     throw cannotOpen(url, name, cause)
+  }
+}
+
+async function onPool<T> (pool: ReturnType<typeof createPool>, work: (db: Kysely<Tables>) => Promise<T>): Promise<T> {
+  const db = connectKysely(pool)
+  try {
+    return await work(db)
   } finally {
     await db.destroy()
   }

@@ -24,8 +24,12 @@ interface Connections {
   failedAt: number
 }
 
-/** Options of a pool. `onServer` receives the start time of the server that a new connection has reached. */
-type PoolOptions = Pick<OpenOptions, 'log' | 'patience'> & { onServer?: (started: number) => void }
+type PoolOptions = Pick<OpenOptions, 'log' | 'patience'> & {
+  /** As for `greet`. */
+  schema?: string
+  /** Receives the start time of the server that a new connection has reached. */
+  onServer?: (started: number) => void
+}
 
 /**
  * Creates a pool that never reuses a connection after an error. The next query would read the answer that the previous
@@ -70,9 +74,9 @@ export function createPool (url: string, options: PoolOptions): RenewablePool {
   }
 }
 
-function createConnections (url: string, { log, patience, onServer = () => {} }: PoolOptions): Connections {
+function createConnections (url: string, { log, patience, schema, onServer = () => {} }: PoolOptions): Connections {
   async function prepare (client: pg.ClientBase): Promise<void> {
-    onServer(await greet(client))
+    onServer(await greet(client, schema))
   }
   const pool = new pg.Pool({
     ...toClientConfig(url, patience),

@@ -5,25 +5,20 @@ import { CHANNEL } from './channel.js'
 export const schemaDialect: SchemaDialect = {
   // Ordered by bytes as in SQLite, so that a cursor of a page means the same on every engine and in every locale.
   text: sql`text collate "C"`,
-  async findSchema (db) {
-    const { rows: [row] } = await sql<{ schema: string | null, path: string }>`
-      select current_schema() as schema, current_setting('search_path') as path`.execute(db)
-    if (typeof row?.schema === 'string') return row.schema
-    throw new Error(`the search_path (${row?.path}) names no schema that exists and that the role may use; ` +
-      'create the schema or correct the search_path')
-  },
   // The identity column numbers rows in the order of the inserts. Writers take turns, so it is also the order of the
   // commits.
   addSequence: table => table.addColumn('seq', 'bigint', column => column.primaryKey().generatedByDefaultAsIdentity()),
   // Numbers the commits that other nodes must learn about. Triggers do it, so that no query can forget it. A session
-  // with another search_path may write to the tables too, so the function finds its table in the schema of the trigger.
+  // with another search_path may write to the tables too, so the function has its own path, and finds its table in the
+  // schema of the trigger.
   async announceChanges (db) {
-    await sql`create function latchkey_changed() returns trigger language plpgsql as $$
+    await sql`create function latchkey_changed() returns trigger language plpgsql
+      set search_path = pg_catalog, pg_temp as $$
       declare number bigint;
       begin
-        execute format('insert into %I.latchkey_meta as meta (name, value) values (''changes'', 1)
-          on conflict (name) do update set value = meta.value + 1 returning value', tg_table_schema) into number;
-        perform pg_notify(${sql.lit(CHANNEL)}, number::text);
+        execute pg_catalog.format('insert into %I.latchkey_meta as meta (name, value) values (''changes'', 1)
+          on conflict (name) do update set value = meta.value + 1 returning value', tg_table_schema::text) into number;
+        perform pg_catalog.pg_notify(${sql.lit(CHANNEL)}, number::text);
         return null;
       end $$`.execute(db)
     await sql`create trigger latchkey_rules_changed after insert on latchkey_rules

@@ -34,7 +34,7 @@ export async function openSqlite (
   const database = await whileLocked(async () => connect(named))
   const db = new Kysely<Tables>({ dialect: new SingleWriterDialect(database) })
   try {
-    if (mustExist) await requireSchema(db, schemaDialect)
+    if (mustExist) await requireSchema(db)
     await whileLocked(() => migrate(db, schemaDialect))
   } catch (error) {
     await db.destroy()

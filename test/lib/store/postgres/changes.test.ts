@@ -23,6 +23,7 @@ async function follow (t: Test): Promise<{
   const answers: Array<ChangesRow | Promise<ChangesRow>> = []
   const changes = followChanges({
     url: await findSilence(),
+    schema: 'public',
     bound: 60_000,
     first: { number: null, standby: false, started: 1_000 },
     log () {},
