@@ -54,8 +54,8 @@ interface ImportJob {
   by: Actor
   /** The line of each username so far, by `Candidate.key`. */
   seen: Map<string, number>
-  /** The ids of the rows so far. */
-  ids: Set<string>
+  /** The line of each user so far, by id: both the ids in the rows and the ids of the accounts that they matched. */
+  lines: Map<string, number>
 }
 
 /** One transaction of an import. Without `write` it only checks. */
@@ -73,7 +73,7 @@ export function createUserImport (context: UsersContext) {
   const { store, clock, revocations } = context
 
   return function startImport (options: ImportOptions = {}, by: Actor = HOST): UserImport {
-    const job: ImportJob = { context, options, by, seen: new Map(), ids: new Set() }
+    const job: ImportJob = { context, options, by, seen: new Map(), lines: new Map() }
 
     return async function importRows (rows) {
       const found = await readRows(job, rows)
@@ -138,35 +138,32 @@ async function hashPasswords (
 async function take (
   job: ImportJob, found: ReadonlyArray<Candidate | RowOutcome>, { db, now, write }: ImportStep
 ): Promise<RowOutcome[]> {
-  const { by, ids, options: { update, strict } } = job
+  const { by, lines, options: { update, strict } } = job
   const { byKey, byId } = await findAccounts(db, found.filter(isCandidate))
   const outcomes: RowOutcome[] = []
   const added: UsersTable[] = []
   for (const row of found) {
     if (isCandidate(row)) {
-      const { id = '' } = row
-      const isRepeated = ids.has(id)
-      const owner = isRepeated ? undefined : byId.get(id)
-      const verdict = judge(row, byKey.get(row.key), {
-        owner, isIdTaken: isRepeated || owner !== undefined, update, now
-      })
-      if (row.id !== undefined && verdict.status !== 'refused') ids.add(row.id)
-      const before = byKey.get(row.key) ?? owner
-      outcomes.push({
-        line: row.line,
-        status: verdict.status,
-        reason: verdict.status === 'refused' ? verdict.reason : undefined
-      })
+      const { id = '', line } = row
+      const owner = byId.get(id)
+      const named = byKey.get(row.key)
+      const before = named ?? owner
+      const ids = [before?.id, row.id].filter(known => known !== undefined)
+      const earlier = ids.map(known => lines.get(known)).find(known => known !== undefined)
+      const verdict = judge(row, named, { owner, earlier, update, now })
+      if (verdict.status !== 'refused') for (const known of ids) lines.set(known, line)
+      outcomes.push({ line, status: verdict.status, reason: verdict.status === 'refused' ? verdict.reason : undefined })
       if (verdict.status === 'added') {
         const newRow = createRow(verdict.account, now)
         added.push(newRow)
-      } else if (verdict.status === 'updated' && before !== undefined && write !== undefined) {
+      } else if (verdict.status === 'updated' && before !== undefined) {
         const { change } = verdict
         const after = changeRow(before, change, now)
-        await writeWhole(job, write, { before, after, change })
+        if (write !== undefined) await writeWhole(job, write, { before, after, change })
         // A later row may use the name that a renamed account had.
         byKey.delete(before.username_key)
         byKey.set(after.username_key, after)
+        byId.set(after.id, after)
       }
     } else {
       outcomes.push(row)

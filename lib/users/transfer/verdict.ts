@@ -16,10 +16,10 @@ const CHANGED_MEANWHILE = 'the account was changed during the import: import the
 
 /** What the verdict depends on, besides the row and its account. */
 interface Circumstances {
-  /** The account that has the id of the row, unless an earlier row of the file had the same id. */
+  /** The account that has the id of the row. */
   owner?: Selectable<UsersTable>
-  /** Whether the id of the row is in use. */
-  isIdTaken: boolean
+  /** The line of an earlier row of the file for the same user. */
+  earlier?: number
   /** `ImportOptions.update`. */
   update?: boolean
   /** Milliseconds. */
@@ -28,13 +28,17 @@ interface Circumstances {
 
 /** Decides what to do with a row, as of one transaction. `account` is the account that has the username of the row. */
 export function judge (
-  row: Candidate, account: Selectable<UsersTable> | undefined, { owner, isIdTaken, update, now }: Circumstances
+  row: Candidate, account: Selectable<UsersTable> | undefined, { owner, earlier, update, now }: Circumstances
 ): Verdict {
   if (row.createdAt !== undefined && row.createdAt > now) {
     return { status: 'refused', reason: 'its created_at is in the future' }
   }
+  if (earlier !== undefined && (account ?? owner) !== undefined) {
+    return { status: 'refused', reason: `it is for the user of line ${earlier}` }
+  }
   if (account === undefined) {
-    return owner !== undefined && update === true ? judgeRenamed(row, owner) : judgeNew(row, isIdTaken)
+    if (owner !== undefined && update === true) return judgeRenamed(row, owner)
+    return judgeNew(row, { isIdTaken: owner !== undefined || earlier !== undefined })
   }
   const hasOtherId = row.id !== undefined && row.id !== account.id
   const change = changeOf(row, account)
@@ -56,7 +60,7 @@ function judgeRenamed (row: Candidate, account: Selectable<UsersTable>): Verdict
   return { status: 'updated', change: { ...changeOf(row, account), name: { username: row.username, key: row.key } } }
 }
 
-function judgeNew (row: Candidate, isIdTaken: boolean): Verdict {
+function judgeNew (row: Candidate, { isIdTaken }: { isIdTaken: boolean }): Verdict {
   const { nameProblem, password, passwordHash } = row
   if (nameProblem !== undefined) return { status: 'refused', reason: lowerFirst(nameProblem) }
   if (isIdTaken) return { status: 'refused', reason: 'its id belongs to another user' }

@@ -261,3 +261,32 @@ t.test('with update, a row with the id of a user and another username renames th
   )
   t.match(await users.authenticate('erin', PASSWORD), { id: bob.id })
 })
+
+t.test('a second row for the same user is refused, so it cannot undo the first', async t => {
+  const world = await createWorld(t)
+  const { users } = world
+  const [alice, bob] = [await world.addUser('alice', ['admin']), await world.addUser('bob', ['admin'])]
+  const rows = rowsOf(
+    { username: 'alice', disabled: true, scopes: [] },
+    { username: 'alice2', id: alice.id },
+    { username: 'bob2', id: bob.id, scopes: [] },
+    { username: 'bob', password_hash: HASH },
+    { username: 'bob3', id: bob.id },
+    { username: 'new', id: 'n', password_hash: HASH },
+    { username: 'newer', id: 'n', password_hash: HASH }
+  )
+  const expected = [
+    { status: 'updated' }, { status: 'refused', reason: 'it is for the user of line 1' },
+    { status: 'updated' }, { status: 'added' }, { status: 'refused', reason: 'it is for the user of line 3' },
+    { status: 'added' }, { status: 'refused', reason: 'its id belongs to another user' }
+  ]
+  t.match(await users.startImport({ update: true, dryRun: true })(rows), expected)
+  const importRows = users.startImport({ update: true })
+  t.match(await importRows(rows), expected)
+  t.match(
+    await importRows([{ line: 8, value: { username: 'alice3', id: alice.id } }]),
+    [{ status: 'refused', reason: 'it is for the user of line 1' }], 'also in a later transaction'
+  )
+  t.match(await users.findById(alice.id), { username: 'alice', disabled: true, scopes: [] })
+  t.match(await users.findById(bob.id), { username: 'bob2', scopes: [] })
+})
