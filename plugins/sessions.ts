@@ -33,12 +33,14 @@ export default fp(async function latchkeySessions (app) {
   const follower = app[kFollower]
   const users = app[kUsers]
   const builtInUsers = app[kBuiltInUsers]
+  const throttle = app[kThrottle]
   const sessions = createSessions({
     store: app[kStore],
     clock,
     ledger: app[kLedger],
     follower,
     revocations: app[kRevocations],
+    throttle,
     users,
     builtInUsers,
     claims,
@@ -51,7 +53,7 @@ export default fp(async function latchkeySessions (app) {
     refreshGrace
   })
   app.decorate(kSessions, sessions)
-  const services = { users, sessions, follower, throttle: app[kThrottle], clock }
+  const services = { users, sessions, follower, throttle, clock }
   app.decorate(kLogIn, createLogin({ ...services, builtInUsers, hasClaimsHook: claims !== undefined }))
   app.decorate(kLogInAs, createLogInAs(services))
 }, {

@@ -6,6 +6,7 @@ import type { Revocations } from '../revocation/revocations.js'
 import type { StatusReferences } from '../status-lists/references.js'
 import type { Follower } from '../store/change-follower.js'
 import type { Store } from '../store/store.js'
+import type { Throttle } from '../throttle/throttle.js'
 import type { Clock } from '../time/clock.js'
 import type { Users } from '../users/users.js'
 
@@ -16,6 +17,7 @@ export interface SessionContext {
   ledger: Ledger
   follower: Follower
   revocations: Revocations
+  throttle: Pick<Throttle, 'placeOf'>
   users: UserDirectory
   /** The built-in users. Undefined if `users` is the host's directory, which no transaction can read. */
   builtInUsers: Users | undefined

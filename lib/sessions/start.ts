@@ -33,7 +33,7 @@ export type Start =
 
 /** Creates `Sessions.start`. */
 export function createStart (context: SessionContext, { prepare, toGrant }: Issuing): Start {
-  const { clock, revocations, builtInUsers, status, maxSessions, sessionTtl, refreshIdleTtl } = context
+  const { clock, revocations, builtInUsers, throttle, status, maxSessions, sessionTtl, refreshIdleTtl } = context
   return async function start (given, request = {}) {
     const { client, askedAt = clock.now(), scope, userAgent, address, place, settle, method } = request
     const user = { ...given, id: textOf(given.id) }
@@ -50,6 +50,10 @@ export function createStart (context: SessionContext, { prepare, toGrant }: Issu
       const room = await makeRoom(write, account.id, maxSessions)
       if ('more' in room) return room
       await settle?.(write)
+      // While the password was being checked, the account may have been renamed. The name of a host's account can
+      // differ from the one that its user types, so only the typed one counts.
+      const isBuiltIn = builtInUsers !== undefined && place !== undefined
+      const here = isBuiltIn ? { ...place, account: throttle.placeOf(account.username, address).account } : place
       const issuedAt = dateOf(context, { askedAt, now })
       const session = {
         ...createSessionRow({
@@ -62,7 +66,7 @@ export function createStart (context: SessionContext, { prepare, toGrant }: Issu
           refreshIdleTtl,
           userAgent,
           address,
-          place
+          place: here
         }),
         ...await status?.give(trx, now)
       }

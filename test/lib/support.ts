@@ -207,6 +207,7 @@ export async function createWorld (t: Test, options: WorldOptions = {}): Promise
     ledger,
     follower,
     revocations,
+    throttle,
     users: directory ?? users,
     builtInUsers: directory === undefined ? users : undefined,
     claims: options.claims,

@@ -542,3 +542,25 @@ t.test('a new username: the id, the password and the sessions stay', async t => 
   )
   t.same(raced.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
 })
+
+t.test('a login during which the account is renamed is at a known place of the new name', async t => {
+  const { users, sessions, throttle, store } = await createWorld(t)
+  const alice = await users.add({ username: 'alice', password: PASSWORD })
+  const address = '192.0.2.1'
+  await users.update(alice.id, { username: 'carol' })
+  await sessions.start(alice, { address, place: throttle.placeOf('alice', address) })
+  await sessions.start(alice)
+  t.same(
+    await store.read(db => db.selectFrom('latchkey_sessions').select(['account', 'network']).orderBy('account', 'desc').execute()),
+    [throttle.placeOf('carol', address), { account: null, network: null }]
+  )
+})
+
+t.test("the host's accounts can have another name than the one that their user types", async t => {
+  const user = { id: '5', username: 'Ada Lovelace', scopes: [] }
+  const directory = { authenticate: async () => user, find: async () => user }
+  const { sessions, throttle, store } = await createWorld(t, { directory })
+  const place = throttle.placeOf('ada@example.com', '192.0.2.1')
+  await sessions.start(user, { address: '192.0.2.1', place })
+  t.same(await store.read(db => db.selectFrom('latchkey_sessions').select(['account', 'network']).execute()), [place])
+})
