@@ -4,6 +4,9 @@ import { isReservedId } from './client-ids.js'
 /** The type of user ids in the app. In tokens, in the database and in events, ids are always text. */
 export type UserIdKind = 'text' | 'integer'
 
+/** The most characters of a text id. Tokens and many rows contain it. */
+export const MOST_ID_LENGTH = 1_024
+
 /** The only valid spelling of an integer, so that two texts are never the same id. */
 const INTEGER = /^(0|[1-9][0-9]{0,15})$/
 
@@ -14,7 +17,9 @@ function readInteger (text: string): number | undefined {
 
 /** Returns the text of an id that the app's directory returned, or undefined if it is no id of this kind. */
 export function readUserId (id: unknown, kind: UserIdKind): string | undefined {
-  if (kind === 'text') return typeof id === 'string' && id !== '' && !isReservedId(id) ? id : undefined
+  if (kind === 'text') {
+    return typeof id === 'string' && id !== '' && id.length <= MOST_ID_LENGTH && !isReservedId(id) ? id : undefined
+  }
   // This excludes -0, fractions, and integers that share their value with others because they are not safe.
   return typeof id === 'number' && Object.is(readInteger(String(id)), id) ? String(id) : undefined
 }

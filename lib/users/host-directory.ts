@@ -2,15 +2,15 @@ import { SCOPE_PATTERN } from '../../schemas/common.js'
 import type { User, UserDirectory } from '../../schemas/host.js'
 import { LatchkeyError } from '../errors.js'
 import { addressOf } from '../identity/network.js'
-import { readUserId, toUserId } from '../identity/user-ids.js'
+import { MOST_ID_LENGTH, readUserId, toUserId } from '../identity/user-ids.js'
 import type { UserIdKind } from '../identity/user-ids.js'
 
 const SCOPE = new RegExp(SCOPE_PATTERN)
 
 /** What an id must be, for the error. */
 const EXPECTED_ID = {
-  text: 'must be text, not empty, not latchkey, and not beginning with lkc_, because those are ids of machine ' +
-    "clients. If your ids are integers, set the option userIds to 'integer'",
+  text: `must be text of 1 to ${MOST_ID_LENGTH} characters, not latchkey, and not beginning with lkc_, because those ` +
+    "are ids of machine clients. If your ids are integers, set the option userIds to 'integer'",
   integer: `must be a number, an integer from 0 to ${Number.MAX_SAFE_INTEGER}. ` +
     "If your ids are text or larger, return text and set the option userIds to 'text'"
 }
@@ -91,7 +91,13 @@ export function encloseDirectory (users: UserDirectory, { userIds: kind, catalog
       accept(await users.authenticate(username, password, addressOf(address) ?? undefined), 'authenticate')),
     find: text => guard(async () => {
       const id = toUserId(text, kind)
-      return id === undefined ? null : accept(await users.find(id), 'find')
+      const user = id === undefined ? null : accept(await users.find(id), 'find')
+      // Otherwise the session of one user would get the tokens of another.
+      if (user === null || user.id === text) return user
+      throw new TypeError(
+        'users.find returned a user with another id than it was asked for: compare ids exactly. ' +
+        'A database may ignore case or trailing spaces'
+      )
     })
   }
 }

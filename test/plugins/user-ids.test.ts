@@ -201,3 +201,37 @@ t.test('a scope outside the catalogue is logged once, with the option to change'
   await logIn(app, 'user-a')
   t.equal(lines.length, 100, 'no more than a hundred')
 })
+
+t.test('a user with another id than find was asked for gets no token', async t => {
+  const table = createTable('abc')
+  const lines: string[] = []
+  const { app } = await build(
+    t, { users: table.directory }, { logger: { level: 'error', stream: { write: line => lines.push(line) } } }
+  )
+  const tokens = await logIn(app, 'user-abc')
+  // A database that ignores case finds this account.
+  Object.assign(table.accounts.get('abc') as object, { id: 'ABC' })
+  const refreshed = await postForm(app, '/token', {
+    grant_type: 'refresh_token', refresh_token: tokens.refresh_token
+  })
+  t.equal(refreshed.statusCode, 500)
+  t.match(lines.join(''), /users\.find returned a user with another id than it was asked for: compare ids exactly/)
+  Object.assign(table.accounts.get('abc') as object, { id: 'abc' })
+  const again = await postForm(app, '/token', { grant_type: 'refresh_token', refresh_token: tokens.refresh_token })
+  t.equal(payloadOf(again.json<TokenBody>().access_token).sub, 'abc')
+})
+
+t.test('an id of the host has at most 1,024 characters', async t => {
+  const table = createTable('x'.repeat(1_024), 'y'.repeat(1_025))
+  const lines: string[] = []
+  const { app } = await build(
+    t, { users: table.directory }, { logger: { level: 'error', stream: { write: line => lines.push(line) } } }
+  )
+  for (const [id, status] of [['x'.repeat(1_024), 200], ['y'.repeat(1_025), 500]] as const) {
+    // The username of a login is shorter than these ids.
+    Object.assign(table.accounts.get(id) as object, { username: `user-${id[0]}` })
+    const response = await postForm(app, '/token', { grant_type: 'password', username: `user-${id[0]}`, password: 'x' })
+    t.equal(response.statusCode, status)
+  }
+  t.match(lines.join(''), /users\.authenticate .* \(string\): it must be text of 1 to 1024 characters, not latchkey/)
+})

@@ -18,12 +18,12 @@ t.test('an integer id and its text are one to one, so no two accounts share an i
 })
 
 t.test('a text id stays as it is, and must not look like a client', async t => {
-  for (const id of ['5', '05', 'ada']) {
+  for (const id of ['5', '05', 'ada', 'x'.repeat(1_024)]) {
     t.equal(readUserId(id, 'text'), id)
     t.equal(toUserId(id, 'text'), id)
     t.equal(textOf(id), id)
   }
-  for (const id of [5, 5n, '', 'latchkey', 'lkc_5', null]) t.equal(readUserId(id, 'text'), undefined, String(id))
+  for (const id of [5, 5n, '', 'latchkey', 'lkc_5', 'x'.repeat(1_025), null]) t.equal(readUserId(id, 'text'), undefined, String(id))
 })
 
 t.test('toHostUser gives the app the id that it knows', async t => {
