@@ -2,7 +2,6 @@ import findMyWay from 'find-my-way'
 import fp from 'fastify-plugin'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { LatchkeyError } from '../lib/errors.js'
-import { sendProblem } from './errors.js'
 
 /**
  * Responds 404 to unknown paths under the instance's prefix, and 405 with `Allow` (RFC 9110 section 15.5.6) to known
@@ -19,18 +18,18 @@ export default fp(async function latchkeyNotFound (app) {
     }
   })
 
-  function sendNotFound (request: FastifyRequest, reply: FastifyReply): void {
+  function refuse (request: FastifyRequest, reply: FastifyReply): LatchkeyError {
     const path = request.url.split('?', 1)[0] ?? ''
     const allowed = [...methods].filter(method => router.find(method as findMyWay.HTTPMethod, path) !== null)
-    if (allowed.length === 0) return sendProblem(new LatchkeyError('not_found'), request, reply)
+    if (allowed.length === 0) return new LatchkeyError('not_found')
     reply.header('allow', allowed.join(', '))
-    sendProblem(new LatchkeyError('method_not_allowed'), request, reply)
+    return new LatchkeyError('method_not_allowed')
   }
 
-  app.setNotFoundHandler(sendNotFound)
+  app.setNotFoundHandler((request, reply) => { throw refuse(request, reply) })
   // This runs before the body is read, because errors in the body do not matter here.
   app.addHook('onRequest', (request, reply, done) => {
-    if (request.is404) sendNotFound(request, reply)
+    if (request.is404) done(refuse(request, reply))
     else done()
   })
 }, { name: 'latchkey-not-found', fastify: '5.x' })

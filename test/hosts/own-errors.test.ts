@@ -1,5 +1,6 @@
+import { STATUS_CODES } from 'node:http'
 import t from 'tap'
-import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, InjectOptions } from 'fastify'
 import type { Test } from 'tap'
 import latchkey, { authenticate, LatchkeyError, requireScopes } from '../../app.js'
 import type { ErrorCode, LatchkeyOptions } from '../../app.js'
@@ -95,7 +96,10 @@ t.test('our own routes: problem documents by default, and with errors: app the b
   t.same(
     (await post('/auth/logout', {}, { cookie, 'sec-fetch-site': 'cross-site' })).slice(0, 2), [403, ['cross_site_request']]
   )
-  t.same((await app.inject('/auth/nothing')).statusCode, 404)
+  t.same(await post('/auth/nothing', {}), [404, ['not_found'], undefined])
+  t.match((await app.inject({ method: 'PUT', url: '/auth/login' })), {
+    statusCode: 405, headers: { allow: 'POST', 'content-type': /^application\/json/ }, body: /"method_not_allowed"/
+  })
   const oauth = await postForm(app, '/auth/token', { grant_type: 'password', ...wrong })
   t.same([oauth.statusCode, oauth.json<{ error: string }>().error], [400, 'invalid_grant'], 'RFC 6749')
   for (let failure = 0; failure < 10; failure++) await post('/auth/login', wrong)
@@ -104,6 +108,46 @@ t.test('our own routes: problem documents by default, and with errors: app the b
   const document = (await app.inject('/auth/openapi.json')).body
   t.notMatch(document, /problem\+json/, 'the document does not promise bodies that the host does not send')
   t.match(document, 'invalid_credentials')
+})
+
+t.test("our own routes with errors: app and Fastify's own error handler: its usual body", async t => {
+  const app = createHost(t)
+  let isBroken = false
+  await app.register(latchkey, {
+    ...TEST_OPTIONS,
+    errors: 'app',
+    prefix: '/auth',
+    claims () {
+      if (isBroken) throw new Error('db at 10.0.0.7')
+      return {}
+    }
+  })
+  await app.ready()
+  await addUsers(app)
+  const login = { username: 'alice', password: PASSWORD }
+  const { access_token: token } = (await postForm(app, '/auth/token', { grant_type: 'password', ...login }))
+    .json<{ access_token: string }>()
+  isBroken = true
+  const table: Array<[request: InjectOptions, status: number, code: ErrorCode]> = [
+    [{ method: 'POST', url: '/auth/login', payload: { ...login, password: 'wrong' } }, 401, 'invalid_credentials'],
+    [{ method: 'POST', url: '/auth/login', payload: { username: 'alice' } }, 400, 'invalid_request'],
+    [{ method: 'POST', url: '/auth/login', payload: '{', headers: { 'content-type': 'application/json' } }, 400, 'invalid_request'],
+    [{ method: 'POST', url: '/auth/login', payload: 'x', headers: { 'content-type': 'text/csv' } }, 415, 'unsupported_media_type'],
+    [{ method: 'POST', url: '/auth/login', payload: login, headers: { 'sec-fetch-site': 'cross-site' } }, 403, 'cross_site_request'],
+    [{ method: 'POST', url: '/auth/login', payload: login }, 500, 'internal_error'],
+    [{ url: '/auth/users/me' }, 401, 'unauthenticated'],
+    [{ url: '/auth/users', headers: bearer(token) }, 403, 'insufficient_scope'],
+    [{ url: '/auth/nothing' }, 404, 'not_found'],
+    [{ method: 'PUT', url: '/auth/login' }, 405, 'method_not_allowed']
+  ]
+  for (const [request, statusCode, code] of table) {
+    const response = await app.inject(request)
+    t.match(response, { statusCode, headers: { 'content-type': /^application\/json/ } }, code)
+    const body = response.json<{ message: string }>()
+    t.match(body, { statusCode, code, error: STATUS_CODES[statusCode], message: /^[A-Z'].+\.$/ })
+    t.same(Object.keys(body), ['statusCode', 'code', 'error', 'message'])
+    t.notMatch(body.message, '10.0.0.7')
+  }
 })
 
 t.test('our own routes with errors: app tell nothing of a fault of the server', async t => {
