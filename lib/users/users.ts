@@ -51,7 +51,8 @@ export interface Users extends UserDirectory {
   /**
    * Adds the user if the username is free. Otherwise returns the account as it is, and changes neither its password nor
    * its scopes. If several processes call it at once, one of them adds the user. Throws what `add` throws, except
-   * `username_taken`.
+   * `username_taken`. It looks for the username only, so at boot it adds the account again if you renamed or removed
+   * it. To close the account, disable it.
    */
   ensure (user: NewUser, by?: Principal): Promise<{ user: StoredUser, created: boolean }>
   /**
@@ -63,7 +64,8 @@ export interface Users extends UserDirectory {
    * Makes the whole change or none of it. If a scope is removed, every access token of the user is killed, and the
    * sessions continue with the remaining scopes. A user who is disabled or gets a new password is logged out
    * everywhere. No later change revives a killed token. A new password, or enabling the user, clears failed logins.
-   * A user with a new username keeps the id, the password and the sessions. Throws `username_taken`,
+   * A user with a new username keeps the id, the password and the sessions. The password policy is not checked again,
+   * because the stored hash does not reveal whether the password resembles the new username. Throws `username_taken`,
    * `password_rejected` with the reason, or `invalid_scope` for a scope that is not in the catalogue.
    */
   update (id: string, change: UserChange, by?: Principal): Promise<StoredUser>
