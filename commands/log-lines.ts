@@ -25,29 +25,39 @@ export function createLogLines (output: Output): { write (line: string): void } 
 
 function toText (output: Output, entry: Record<string, unknown>): string {
   const { level, time, msg, err } = entry
-  const [name, style] = LEVELS[Number(level)] ?? [String(level), 'gray']
+  const [name, style] = (typeof level === 'number' ? LEVELS[level] : undefined) ?? [printable(textOf(level)), 'gray']
   const words = [
-    paint(output, 'gray', new Date(Number(time)).toTimeString().slice(0, 8)),
+    paint(output, 'gray', new Date(typeof time === 'number' ? time : NaN).toTimeString().slice(0, 8)),
     paint(output, style, name.padEnd(5)),
     printable(typeof msg === 'string' ? msg : ''),
-    ...pairsOf(entry).map(([path, value]) => paint(output, 'gray', printable(`${path}=${value}`)))
+    ...pairsOf(entry).map(([path, value]) => paint(output, 'gray', printable(`${quote(path)}=${value}`)))
   ]
   return [words.join(' '), ...stackOf(err)].join('\n')
 }
 
-/** Returns the members as text, with the path of each. It leaves out null and undefined. */
+/** Returns the members as text, quoted if needed, with the path of each. It leaves out null and undefined. */
 function pairsOf (entry: object, parent = ''): Array<[path: string, value: string]> {
   return Object.entries(entry).flatMap(([name, value]: [string, unknown]): Array<[string, string]> => {
     const path = parent + name
     if (HIDDEN.has(path) || value === null || value === undefined) return []
     const shown = path.replace(/^(req|event\.details|event)\./, '')
-    if (Array.isArray(value)) return [[shown, value.join(',')]]
-    return typeof value === 'object' ? pairsOf(value, `${path}.`) : [[shown, String(value)]]
+    if (Array.isArray(value)) return [[shown, value.map(member => quote(textOf(member))).join(',')]]
+    return typeof value === 'object' ? pairsOf(value, `${path}.`) : [[shown, quote(textOf(value))]]
   })
+}
+
+/** `String()` would call a `toString` of the value, which may be anything. */
+function textOf (value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value) ?? ''
+}
+
+/** Quotes text that would read like several members. */
+function quote (text: string): string {
+  return /[\s="]/.test(text) ? JSON.stringify(text) : text
 }
 
 function stackOf (error: unknown): string[] {
   if (typeof error !== 'object' || error === null) return []
   const { stack, message } = error as { stack?: unknown, message?: unknown }
-  return String(stack ?? message).split('\n').map(line => `    ${printable(line.trim())}`)
+  return textOf(stack ?? message).split('\n').map(line => `    ${printable(line.trim())}`)
 }

@@ -124,6 +124,9 @@ t.test('on a terminal the service logs text, and JSON if the variable asks for i
   t.equal(level, '\x1b[32mINFO')
   t.match(first, /Server listening at http:[\s\S]*no users[\s\S]*The API page is at http:\S+\/docs\.[\s\S]*curl/)
   t.notMatch(first, /^\{/m)
+  t.match(first, /\/revoke'\n\n(\^C)?\S+ \S+INFO \S+ closing .*\n$/, 'nothing follows the password until Ctrl-C')
+  const warned = await atTerminal(t.testdir({ other: {} }), `LATCHKEY_COOKIES_SECURE=false ${serve}`, /\/revoke'/)
+  t.match(warned, /listening[\s\S]*cookies are not Secure[\s\S]*no users/)
 
   t.match(await atTerminal(directory, `LATCHKEY_LOG_FORMAT=json ${serve}`, /listening/), /^\{"level":30,.*\}\n/)
   // A pipe gets JSON, as test/commands/serve.test.ts shows.
@@ -154,6 +157,12 @@ t.test('a line of the log as text', async t => {
       { ...common, level: 60, err: { type: 'Error', message: 'boom', stack: 'Error: boom\n    at x\x07' }, msg: 'end' },
       '09:05:07 FATAL end\n    Error: boom\n    at x?\n'
     ],
+    [
+      { ...common, path: 'a status=200', 'b c': ['x', 'y z', { toString: 1 }, 'say "no"'], line: 'a\nb', ok: true, msg: 'x' },
+      '09:05:07 INFO  x path="a status=200" "b c"=x,"y z","{\\"toString\\":1}","say \\"no\\"" line="a\\nb" ok=true\n'
+    ],
+    [{ ...common, level: { toString: 1 }, msg: 'x' }, '09:05:07 {"toString":1} x\n'],
+    [{ ...common, level: '\x1b[2J', time: { toString: 1 }, err: { message: { toString: 1 } }, msg: 'x' }, 'Invalid  ?[2J  x\n    {"toString":1}\n'],
     [{ ...common, err: { message: 'boom' } }, '09:05:07 INFO  \n    boom\n']
   ]
   for (const [entry, text] of table) {
