@@ -5,6 +5,7 @@ import { readEnvironment } from './environment.js'
 import { CommandError } from './failure.js'
 import { readOptionsFile } from './options-file.js'
 import type { OptionsFile } from './options-file.js'
+import { printable } from './terminal.js'
 
 /** The content of the environment and the options file. */
 export interface Configuration {
@@ -66,7 +67,7 @@ function locate (error: unknown, { path, options }: OptionsFile, fromEnvironment
   const { message } = error as Error
   const name = /\boptions? ([A-Za-z.]+)/.exec(message)?.[1]
   if (name === undefined || !find(options, name) || find(fromEnvironment, name)) return error
-  return new CommandError('invalid_option', message.replace(/^Latchkey: /, `In ${path}, `), { cause: error })
+  return new CommandError('invalid_option', message.replace(/^Latchkey: /, () => `In ${printable(path)}, `), { cause: error })
 }
 
 /** Whether an object has the member that a path such as `cookies.secure` names. */
@@ -84,6 +85,7 @@ function rejectServiceOptions ({ path, options }: OptionsFile, { properties = {}
   const name = Object.keys(options).find(name => Object.hasOwn(properties, name))
   if (name === undefined) return
   throw new CommandError(
-    'invalid_option', `In ${path}, the option ${name} has no effect: set the variable ${properties[name]?.env} instead`
+    'invalid_option',
+    `In ${printable(path)}, the option ${name} has no effect: set the variable ${properties[name]?.env} instead`
   )
 }

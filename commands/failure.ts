@@ -4,7 +4,7 @@ import { LatchkeyError } from '../lib/errors.js'
 import { KeyError } from '../lib/keys/import.js'
 import { EXIT_CODES } from './exit-codes.js'
 import type { ExitCode } from './exit-codes.js'
-import { paint } from './terminal.js'
+import { oneLine, paint } from './terminal.js'
 
 /** How a command failed. */
 export interface Failure {
@@ -96,8 +96,4 @@ function sentenceOf ({ code, message, cause }: LatchkeyError): string {
 /** Adds advice, unless the reason already contains some. */
 function adviseAnother (reason: string): string {
   return reason.includes('Choose') ? reason : reason.replace(/\.$/, '; choose another one')
-}
-
-function oneLine (text: string): string {
-  return text.split('\n').map(line => line.trim()).filter(line => line !== '').join(' ')
 }

@@ -4,7 +4,8 @@ import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { LatchkeyOptions } from '../schemas/options.js'
 import { CommandError } from './failure.js'
-import { printable } from './terminal.js'
+import { findDistrust } from './file-trust.js'
+import { oneLine, printable } from './terminal.js'
 
 /** The names of the options file in the working directory. */
 const NAMES = ['js', 'mjs', 'cjs', 'ts', 'mts'].map(extension => `latchkey.config.${extension}`)
@@ -21,7 +22,8 @@ export interface OptionsFile {
 
 /**
  * Reads the options file: the given one, or the one in the working directory. Returns undefined if there is none. The
- * options are not checked yet. The file is a program, so reading it runs it.
+ * options are not checked yet. The file is a program, so reading it runs it. So a file that was only found must belong
+ * to this user or to root.
  * @param given - the value of `--config` or LATCHKEY_CONFIG.
  */
 export async function readOptionsFile (given: string | undefined): Promise<OptionsFile | undefined> {
@@ -40,7 +42,13 @@ export async function readOptionsFile (given: string | undefined): Promise<Optio
 async function findFile (): Promise<string | undefined> {
   const found: string[] = []
   for (const name of NAMES) if (await exists(resolve(name))) found.push(name)
-  if (found.length < 2) return found[0]
+  const [first] = found
+  if (first === undefined) return undefined
+  if (found.length === 1) {
+    const distrust = await findDistrust(first)
+    if (distrust === undefined) return first
+    throw invalid(`The options file ${first} in the working directory ${distrust}, or name the file with --config`)
+  }
   throw invalid(`The working directory has ${found.join(' and ')}: remove all but one, or choose one with --config`)
 }
 
@@ -72,7 +80,7 @@ function describe (path: string, file: string, cause: unknown): string {
   }
   const line = lineIn(stack, file) ?? (cause instanceof SyntaxError ? lineIn(check(file), file) : undefined)
   const place = line === undefined ? '' : `, line ${line}`
-  return `The options file ${printable(path)} cannot be loaded (${message}${place}): correct it`
+  return `The options file ${printable(path)} cannot be loaded (${printable(oneLine(message))}${place}): correct it`
 }
 
 /** Returns the first line number of the file that a stack names. */
@@ -87,7 +95,9 @@ function lineIn (stack: string, file: string): string | undefined {
 
 /** Returns what Node.js prints about a syntax error. The error of `import()` itself does not contain its line. */
 function check (file: string): string {
-  return spawnSync(process.execPath, ['--check', file], { encoding: 'utf8' }).stderr
+  // The file .env may have set options of Node.js, which could run code.
+  const env = { ...process.env, NODE_OPTIONS: '' }
+  return spawnSync(process.execPath, ['--check', file], { encoding: 'utf8', env }).stderr
 }
 
 function nameOf (value: unknown): string {

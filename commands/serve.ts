@@ -11,6 +11,7 @@ import { CommandError } from './failure.js'
 import { addFirstAdministrator, introduce } from './first-administrator.js'
 import { example } from './output.js'
 import { watchRequests } from './requests.js'
+import { printable } from './terminal.js'
 
 /** Milliseconds that open requests have to finish when the service closes. Kubernetes kills a process after 30 s. */
 const PATIENCE = 25_000
@@ -34,7 +35,7 @@ async function serve (): Promise<void> {
   if (file?.options.decorators !== undefined) {
     throw new CommandError(
       'invalid_option',
-      `In ${file.path}, the option decorators works only in an app that registers the plugin: remove the option`
+      `In ${printable(file.path)}, the option decorators works only in an app that registers the plugin: remove the option`
     )
   }
   const { buildServer } = await import('../server.js')

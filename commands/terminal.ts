@@ -15,3 +15,8 @@ export function paint (output: Output, style: Parameters<typeof styleText>[0], t
 export function printable (text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '?')
 }
+
+/** Joins the lines of a text. */
+export function oneLine (text: string): string {
+  return text.split('\n').map(line => line.trim()).filter(line => line !== '').join(' ')
+}

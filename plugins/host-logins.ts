@@ -84,7 +84,8 @@ export interface HostLogins {
   logOut (request: FastifyRequest, target?: 'this' | 'others' | 'all'): Promise<void>
   /**
    * Sets the cookies of `POST /login`, and `Cache-Control: no-store`. After `reissue` it replaces only the cookie with
-   * the access token. Throws 403 `cross_site_request` if another site made the browser send the request, except for GET.
+   * the access token. Throws 403 `cross_site_request` if another site made the browser send the request, except for
+   * GET.
    */
   setCookies (reply: FastifyReply, login: Login | Reissued): void
   /** Removes both cookies. */

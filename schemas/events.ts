@@ -24,8 +24,8 @@ const TABLE = {
     outcome: 'failure',
     kept: true,
     meaning: 'A login failed: unknown username, wrong password, disabled account, or a refusal by `confirm`. The ' +
-      'subject is the account, if it exists. An entry with `count` stands for that many more failures within a minute ' +
-      'or two.'
+      'subject is the account, if it exists. An entry with `count` stands for that many more failures within a ' +
+      'minute or two.'
   },
   refresh: { outcome: 'success', kept: false, meaning: 'A refresh token was exchanged for its successor.' },
   token_reissued: {

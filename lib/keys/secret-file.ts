@@ -3,9 +3,9 @@ import { constants } from 'node:fs'
 import type { Stats } from 'node:fs'
 import { link, open, stat, unlink } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
-import { userInfo } from 'node:os'
 import { dirname } from 'node:path'
 import { findPublicForm } from '../identity/key-forms.js'
+import { modeOf, quote, userName } from './file-access.js'
 
 /** Returns the path of the secret that the embedded default makes, beside the database. */
 export function secretFileOf (database: string): string {
@@ -92,24 +92,6 @@ function checkSecret (file: string, secret: string): string {
   const form = findPublicForm(secret)
   if (form !== undefined) throw refuse(file, `holds ${form}, which others know: restore it from a backup`)
   return secret
-}
-
-function modeOf ({ mode }: Stats): string {
-  return (mode & 0o7777).toString(8).padStart(4, '0')
-}
-
-/** The name of this user, or the number if the system has no name for it, as in many containers. */
-function userName (): string {
-  try {
-    return userInfo().username
-  } catch {
-    return String(process.geteuid?.())
-  }
-}
-
-/** Quotes a path for a shell. */
-function quote (path: string): string {
-  return /^[\w./@%+:,][\w./@%+:,-]*$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`
 }
 
 /**

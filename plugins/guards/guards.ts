@@ -242,7 +242,7 @@ function isInstance (value: unknown): value is FastifyInstance {
   return typeof (value as FastifyInstance | null | undefined)?.addHook === 'function'
 }
 
-/** Fastify's own error handler sends `headers`. For any other error handler, `sendChallenge` sends them. */
+/** Fastify's own error handler sends `headers`. For any other error handler, `setErrorHeaders` sets them. */
 function withHeaders (error: unknown, scheme = BEARER): Error {
   if (!(error instanceof LatchkeyError)) {
     return error instanceof Error ? error : new Error('A guard could not check the token', { cause: error })

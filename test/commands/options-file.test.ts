@@ -1,3 +1,4 @@
+import { chmodSync, chownSync, existsSync, lchownSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import type { Test } from 'tap'
@@ -107,6 +108,7 @@ t.test('what is wrong with a file is one sentence that names the file', async t 
     ['export default null', /^The options file f\d+\.mjs exports null as its default/],
     ['export default {\n  scopes: ,\n}', /^The options file f\d+\.mjs cannot be loaded \(Unexpected token ',', line 2\)/],
     ['\nthrow new Error("boom")', /^The options file f\d+\.mjs cannot be loaded \(boom, line 2\)/],
+    ['throw new Error("\\x1b[2Ja\\n  b")', /cannot be loaded \(\?\[2Ja b, line 1\): correct it$/],
     ['throw "boom"', /^The options file f\d+\.mjs cannot be loaded \(boom\)/],
     ['export default Promise.reject(new Error("late"))', /^The options file f\d+\.mjs cannot be loaded \(late, line 1\)/],
     ['import "no-such-package"', /^The options file f\d+\.mjs cannot be loaded \(Cannot find package 'no-such-package'/]
@@ -146,4 +148,86 @@ t.test('the service refuses what only an app can use', async t => {
     { code: 1, stderr: /^latchkey: In latchkey\.config\.mjs, the option decorators .*remove the option\n$/ }
   )
   t.match(await run(directory, ['migrate']), { code: 0 }, 'commands work for an app that has decorators')
+})
+
+t.test('the name of a file does not move the terminal', async t => {
+  const name = 'e\x1b[2Jvil$&.mjs'
+  const directory = t.testdir({
+    [name]: 'export default { port: 5 }',
+    [`b${name}`]: 'export default { maxSessions: 0 }',
+    [`c${name}`]: 'export default { decorators: false }'
+  })
+  await refuses(t, directory, name, /^In e\?\[2Jvil\$&\.mjs, the option port has no effect/)
+  await refuses(t, directory, `b${name}`, /^In be\?\[2Jvil\$&\.mjs, the option maxSessions /)
+  t.match(
+    (await run(directory, ['serve', '--config', `c${name}`])).stderr,
+    /^latchkey: In ce\?\[2Jvil\$&\.mjs, the option decorators/
+  )
+})
+
+const noModes = process.geteuid === undefined && 'there are no owners or modes'
+const notRoot = process.geteuid?.() !== 0 && 'only root can give a file away'
+const STRANGER = 65_534
+
+const RUNS = withScope('file')
+
+/** Returns 'it runs' if the options file with the scope runs, otherwise the error. */
+async function outcomeIn (directory: string, args: string[] = [], env: Record<string, string> = {}): Promise<string> {
+  const { code, stdout, stderr } = await run(directory, ['openapi', ...args], { env })
+  return code === 0 && stdout.includes('from:file') ? 'it runs' : stderr
+}
+
+t.test('a file that was only found runs only if no other user can write to it', { skip: noModes }, async t => {
+  const directory = t.testdir({ 'latchkey.config.mjs': RUNS })
+  const file = join(directory, 'latchkey.config.mjs')
+  chmodSync(file, 0o646)
+  t.equal(
+    await outcomeIn(directory),
+    'latchkey: The options file latchkey.config.mjs in the working directory can be changed by other users ' +
+      '(mode 0646), whose code would run as you: run `chmod go-w latchkey.config.mjs`, or name the file with --config\n'
+  )
+  t.equal(await outcomeIn(directory, ['--config', 'latchkey.config.mjs']), 'it runs')
+  chmodSync(file, 0o664)
+  chownSync(file, process.geteuid?.() ?? -1, process.getegid?.() ?? -1)
+  t.equal(await outcomeIn(directory), 'it runs', 'the group is that of this user')
+})
+
+t.test('a file that was only found runs only if it belongs to this user or root', { skip: notRoot }, async t => {
+  const directory = t.testdir({ 'latchkey.config.mjs': RUNS, link: {}, 'good.mjs': RUNS })
+  const file = join(directory, 'latchkey.config.mjs')
+  chmodSync(file, 0o664)
+  chownSync(file, 0, STRANGER)
+  t.match(await outcomeIn(directory), /can be changed by other users \(mode 0664\)/)
+  chmodSync(file, 0o644)
+  chownSync(file, STRANGER, STRANGER)
+  t.match(await outcomeIn(directory), /belongs to another user \(65534\), .* run `chown root latchkey\.config\.mjs` as root, or/)
+  t.equal(await outcomeIn(directory, ['--config', 'latchkey.config.mjs']), 'it runs')
+
+  const link = join(directory, 'link', 'latchkey.config.mjs')
+  symlinkSync('../good.mjs', link)
+  t.equal(await outcomeIn(join(directory, 'link')), 'it runs')
+  lchownSync(link, STRANGER, STRANGER)
+  t.match(await outcomeIn(join(directory, 'link')), /belongs to another user .* run `chown -h root latchkey/)
+})
+
+t.test('.env names an options file only if no other user can write to it', { skip: noModes }, async t => {
+  const directory = t.testdir({ '.env': 'LATCHKEY_CONFIG=./named.mjs\n', 'named.mjs': RUNS, 'own.mjs': RUNS })
+  t.equal(await outcomeIn(directory), 'it runs')
+  chmodSync(join(directory, '.env'), 0o666)
+  t.match(
+    await outcomeIn(directory),
+    /^latchkey: The file \.env in the working directory sets LATCHKEY_CONFIG, but can be .* run `chmod go-w \.env`, or name/
+  )
+  t.equal(await outcomeIn(directory, ['--config', 'own.mjs']), 'it runs')
+  t.equal(await outcomeIn(directory, [], { LATCHKEY_CONFIG: 'own.mjs' }), 'it runs')
+})
+
+t.test('NODE_OPTIONS in .env run nothing', async t => {
+  const directory = t.testdir({
+    '.env': 'NODE_OPTIONS=--import=./evil.mjs\n',
+    'evil.mjs': "import { writeFileSync } from 'node:fs'; writeFileSync('ran', '')",
+    'wrong.mjs': 'export default {\n  scopes: ,\n}'
+  })
+  await refuses(t, directory, 'wrong.mjs', /line 2/)
+  t.notOk(existsSync(join(directory, 'ran')))
 })
