@@ -35,7 +35,8 @@ async function serve (): Promise<void> {
   if (file?.options.decorators !== undefined) {
     throw new CommandError(
       'invalid_option',
-      `In ${printable(file.path)}, the option decorators works only in an app that registers the plugin: remove the option`
+      `In ${printable(file.path)}, the option decorators works only in an app that registers the plugin: ` +
+        'remove the option'
     )
   }
   const { buildServer } = await import('../server.js')
@@ -43,11 +44,6 @@ async function serve (): Promise<void> {
   const requests = watchRequests(app.server)
   const administrator = await start(app, settings, serviceOptions)
   warnAboutSettings(app, settings, { hasIssuer })
-  // Last, so that no line of the log pushes the password off the screen.
-  if (administrator !== undefined) {
-    process.stdout.write(introduce(administrator, { url: originOf(app) + settings.prefix, hasPage: settings.docs }))
-  }
-
   closeWithGrace({
     delay: PATIENCE,
     logger: app.log,
@@ -62,6 +58,11 @@ async function serve (): Promise<void> {
     app.server.closeAllConnections()
     await closed
   })
+
+  // Last, so that no line of the log pushes the password off the screen.
+  if (administrator !== undefined) {
+    process.stdout.write(introduce(administrator, { url: originOf(app) + settings.prefix, hasPage: settings.docs }))
+  }
 }
 
 /** Returns a destination that formats the log for people, or undefined for JSON on standard output. */
