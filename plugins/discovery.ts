@@ -4,6 +4,7 @@ import type { Static } from 'typebox'
 import { createServerMetadata, metadataPath } from '../lib/http/server-metadata.js'
 import { grantTypesOf } from '../lib/options/own-routes.js'
 import type { ServerMetadata } from '../schemas/service.js'
+import { openToAllOrigins, permit } from './cors.js'
 import { OWN_PUBLIC } from './guards/public-routes.js'
 import { kSettings } from './settings.js'
 
@@ -32,7 +33,7 @@ export function allowCaching (reply: FastifyReply): void {
 
 /**
  * Serves the metadata where clients look for it: at the root of the host, before the path of the issuer (RFC 8414
- * section 3.1). With a `prefix`, this is the only route of ours outside our scope. There is no such route if the host's
+ * section 3.1). With a `prefix`, this is the only path of ours outside our scope. There is no such route if the host's
  * scope has a prefix, or if the path is taken, for example by a sibling with the same issuer. A reverse proxy can then
  * send that path to the route of the same name under our prefix.
  */
@@ -45,8 +46,18 @@ export function serveAtRoot (
   if (app.prefix !== '' || !/^[A-Za-z0-9._~/-]+$/.test(url) || app.hasRoute({ method: 'GET', url })) return
   // No serializer of the host changes bytes.
   const body = Buffer.from(JSON.stringify(metadata))
-  app.get(url, { schema: { hide: true }, config: OWN_PUBLIC }, async function readServerMetadata (_request, reply) {
+  const options = { schema: { hide: true }, config: { ...OWN_PUBLIC, isOpenToAllOrigins: true as const } }
+  app.get(url, options, async function readServerMetadata (_request, reply) {
+    // In a host, the hooks of our scope do not run here.
+    openToAllOrigins(reply)
     allowCaching(reply)
     return reply.type('application/json; charset=utf-8').send(body)
+  })
+  // In the service, the hooks have added it.
+  if (app.hasRoute({ method: 'OPTIONS', url })) return
+  app.options(url, options, async function answerPreflight (request, reply) {
+    openToAllOrigins(reply)
+    permit(request, reply, ['GET', 'HEAD'])
+    return reply.code(204).send()
   })
 }

@@ -16,6 +16,7 @@ const statusLists: FastifyPluginAsyncTypebox = async function statusLists (app) 
   if (lists === undefined) return
 
   app.get('/:id', {
+    config: { isOpenToAllOrigins: true },
     schema: {
       operationId: 'readStatusList',
       summary: 'Read a signed list of ended sessions, for verifiers of access tokens',

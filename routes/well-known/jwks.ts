@@ -8,6 +8,7 @@ const jwks: FastifyPluginAsyncTypebox = async function jwks (app) {
   const tokens = app[kTokens]
 
   app.get('/jwks.json', {
+    config: { isOpenToAllOrigins: true },
     schema: {
       operationId: 'readKeys',
       summary: 'Read the public keys that verify access tokens',

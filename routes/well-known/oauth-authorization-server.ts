@@ -10,6 +10,7 @@ const serverMetadata: FastifyPluginAsyncTypebox = async function serverMetadata 
   if (app.hasRoute({ method: 'GET', url: `${app.prefix}/oauth-authorization-server` })) return
 
   app.get('/oauth-authorization-server', {
+    config: { isOpenToAllOrigins: true },
     schema: {
       operationId: 'readServerMetadata',
       summary: 'Read the endpoints of this server and what they support',
