@@ -7,7 +7,7 @@ import type { Settings } from '../lib/options/options.js'
 import { PasswordQueueFullError } from '../lib/passwords/pool.js'
 import { EXPECTED } from '../schemas/common.js'
 import { kSettings } from './settings.js'
-import { describeError, oauthErrorOf, oauthStatusOf, problemOf } from '../schemas/errors.js'
+import { describeError, oauthErrorOf, oauthMessageOf, oauthStatusOf, problemOf } from '../schemas/errors.js'
 
 /**
  * Sends every error of our routes as `application/problem+json` (RFC 9457), except at the OAuth endpoints: see
@@ -67,13 +67,12 @@ export function sendProblem (cause: unknown, request: FastifyRequest, reply: Fas
 export function sendOAuthError (cause: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const error = toPresentable(cause, request)
   setHeaders(error, request, reply)
+  const status = oauthStatusOf(error)
+  // With a challenge, clients of OAuth treat the response as a failed client authentication, and skip the body.
+  if (status === 400) reply.removeHeader('www-authenticate')
   if (error.code === 'invalid_client') reply.header('www-authenticate', 'Basic realm="latchkey"')
-  const message =
-    error.code === 'unsupported_media_type'
-      ? 'The content type must be application/x-www-form-urlencoded or application/json.'
-      : error.message
   reply.headers({ pragma: 'no-cache', 'content-type': 'application/json; charset=utf-8' })
-  reply.code(oauthStatusOf(error)).send(oauthErrorOf({ ...error, message }))
+  reply.code(status).send(oauthErrorOf({ ...error, message: oauthMessageOf(error) }))
 }
 
 function setHeaders (error: Presentable, request: FastifyRequest, reply: FastifyReply): void {

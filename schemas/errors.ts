@@ -1,4 +1,5 @@
 import { STATUS_CODES } from 'node:http'
+import { listNames, OAUTH_BODY_TYPES } from './common.js'
 import type { OAuthError, Problem } from './problems.js'
 
 /**
@@ -151,6 +152,11 @@ export type StatusOf<Code extends ErrorCode> = typeof TABLE[Code]['status']
 /** The row of the table for `code`. */
 export function describeError (code: ErrorCode): ErrorDescription {
   return TABLE[code]
+}
+
+/** The message of an error at an OAuth endpoint. These endpoints read more media types than the others. */
+export function oauthMessageOf ({ code, message }: { code: string, message: string }): string {
+  return code === 'unsupported_media_type' ? `The content type must be ${listNames(OAUTH_BODY_TYPES)}.` : message
 }
 
 /** Returns the problem document of an error. */

@@ -5,7 +5,7 @@ import type { Static } from 'typebox'
 export const Problem = Type.Object({
   type: Type.String(),
   title: Type.String(),
-  status: Type.Integer(),
+  status: Type.Integer({ minimum: 400, maximum: 599 }),
   detail: Type.String(),
   code: Type.String()
 }, { title: 'Problem', description: 'A problem document (RFC 9457).' })

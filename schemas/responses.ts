@@ -1,7 +1,8 @@
 import type { TSchema } from 'typebox'
-import { describeError, oauthErrorOf, oauthStatusOf, problemOf } from './errors.js'
+import { describeError, oauthErrorOf, oauthMessageOf, oauthStatusOf, problemOf } from './errors.js'
 import type { ErrorCode, StatusOf } from './errors.js'
 import { OAuthError, Problem } from './problems.js'
+import { ERROR_HEADERS } from './response-headers.js'
 
 /** The errors of a guard. */
 export const GUARDED = [
@@ -19,8 +20,8 @@ export const SCOPED = [...GUARDED, 'insufficient_scope'] as const satisfies Erro
 /** The errors of every route that takes a body. */
 export const BODY = ['invalid_request', 'payload_too_large', 'unsupported_media_type'] as const satisfies ErrorCode[]
 
-/** The errors of every route that reads the store. */
-const ALWAYS = ['internal_error', 'store_unavailable'] as const satisfies ErrorCode[]
+/** The errors of every route. */
+const ALWAYS = ['headers_too_large', 'internal_error', 'store_unavailable'] as const satisfies ErrorCode[]
 
 /** Returns the `response` entries of a route for these errors and those in `ALWAYS`, each with an example. */
 export function problems<const Codes extends readonly ErrorCode[]> (
@@ -29,6 +30,7 @@ export function problems<const Codes extends readonly ErrorCode[]> (
   return toResponses([...codes, ...ALWAYS], {
     schema: Problem,
     mediaType: 'application/problem+json',
+    messageOf: ({ message }) => message,
     statusOf: ({ statusCode }) => statusCode,
     show: problemOf
   })
@@ -41,6 +43,7 @@ export function oauthErrors<const Codes extends readonly ErrorCode[]> (
   return toResponses([...codes, ...ALWAYS], {
     schema: OAuthError,
     mediaType: 'application/json',
+    messageOf: oauthMessageOf,
     statusOf: oauthStatusOf,
     show: oauthErrorOf
   })
@@ -57,6 +60,7 @@ interface ErrorLike {
 interface Form<Schema extends TSchema> {
   schema: Schema
   mediaType: string
+  messageOf (error: ErrorLike): string
   statusOf (error: ErrorLike): number
   show (error: ErrorLike): unknown
 }
@@ -64,20 +68,20 @@ interface Form<Schema extends TSchema> {
 /** Fastify takes a schema for each media type, but its types allow only one for each status, hence the cast. */
 function toResponses<Status extends number, Schema extends TSchema> (
   codes: ErrorCode[],
-  { schema, mediaType, statusOf, show }: Form<Schema>
+  { schema, mediaType, messageOf, statusOf, show }: Form<Schema>
 ): Record<Status, Schema> {
-  const errors = [...new Set(codes)].map(code => ({
-    ...describeError(code),
-    code,
-    statusCode: describeError(code).status
-  }))
+  const errors = [...new Set(codes)].map(code => {
+    const { status: statusCode, oauth, message } = describeError(code)
+    const error = { code, statusCode, oauth, message }
+    return { ...error, message: messageOf(error) }
+  })
   return Object.fromEntries([...new Set(errors.map(statusOf))].map(status => {
     const these = errors.filter(error => statusOf(error) === status)
     return [
       status,
       {
         description: these.map(({ code, message }) => `\`${code}\`: ${message}`).join('\n\n'),
-        headers: HEADERS[status],
+        headers: ERROR_HEADERS[status],
         content: {
           [mediaType]: {
             schema,
@@ -87,15 +91,4 @@ function toResponses<Status extends number, Schema extends TSchema> (
       }
     ]
   })) as unknown as Record<Status, Schema>
-}
-
-const CHALLENGE = { 'WWW-Authenticate': { type: 'string', description: 'How to authenticate (RFC 6750 section 3).' } }
-const RETRY_AFTER = { 'Retry-After': { type: 'integer', description: 'Seconds to wait.' } }
-
-/** The headers of an error response, by status. */
-const HEADERS: Record<number, object | undefined> = {
-  401: CHALLENGE,
-  403: CHALLENGE,
-  429: RETRY_AFTER,
-  503: RETRY_AFTER
 }

@@ -2,6 +2,7 @@ import { Type } from 'typebox'
 import type { TNull } from 'typebox'
 import { PAGE_LIMIT_PATTERN } from './common.js'
 import { EXAMPLE } from './examples.js'
+import { ETAG } from './response-headers.js'
 
 /** The query of `GET /revocations`. `limit` is a string because a query holds text and nothing is coerced. */
 export const RevocationsQuery = Type.Object({
@@ -76,7 +77,7 @@ export const FeedHeaders = Type.Object({
   'if-none-match': Type.Optional(Type.String({ description: 'For a page: the `ETag` of the previous response.' }))
 })
 
-const AS_OF = {
+const FEED_RESPONSE_HEADERS = {
   'revocation-as-of': {
     type: 'integer',
     description:
@@ -87,7 +88,7 @@ const AS_OF = {
     type: 'integer',
     description: 'The current time of the service, in milliseconds since the epoch.'
   },
-  etag: { type: 'string', description: 'Changes whenever the content of the page changes.' }
+  ...ETAG
 }
 
 /**
@@ -97,11 +98,11 @@ const AS_OF = {
 export const FEED = {
   200: {
     description: 'Rules in the order in which they were created. A receiver only ever adds rules.',
-    headers: AS_OF,
+    headers: FEED_RESPONSE_HEADERS,
     content: {
       'application/json': { schema: RevocationPage, examples: { page: { value: EXAMPLE_PAGE } } },
       'text/event-stream': { schema: RevocationEvents, examples: { events: { value: EXAMPLE_EVENTS } } }
     }
   },
-  304: { description: 'Nothing has changed.', headers: AS_OF, type: 'null' }
+  304: { description: 'Nothing has changed.', headers: FEED_RESPONSE_HEADERS, type: 'null' }
 } as unknown as { 200: typeof RevocationPage, 304: TNull }

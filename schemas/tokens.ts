@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
-import { ExpiresIn, Password, RefreshToken, Scope, Token, Username } from './common.js'
+import { ExpiresIn, listNames, Password, RefreshToken, Scope, Token, Username } from './common.js'
 import { EXAMPLE, EXAMPLE_ACCOUNT } from './examples.js'
 import { describeGrantType, GRANT_TYPES } from './grants.js'
 import type { GrantTypeName } from './grants.js'
@@ -10,11 +10,6 @@ import { Account } from './users.js'
 const clientCredentials = {
   client_id: Type.Optional(Type.String({ maxLength: 128 })),
   client_secret: Type.Optional(Type.String({ maxLength: 1_024, format: 'password' }))
-}
-
-/** The names in a sentence: 'a, b or c'. */
-function listNames (names: readonly string[]): string {
-  return names.join(', ').replace(/, ([^,]*)$/, ' or $1')
 }
 
 /**

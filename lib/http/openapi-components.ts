@@ -3,8 +3,8 @@ type Schema = Record<string, unknown>
 
 /**
  * Moves each schema with a `title` to `components.schemas` and replaces it by a reference, because generators name
- * their types after these components. Omits patterns that only ECMAScript understands. Changes the document in place.
- * Throws if two different schemas have the same title.
+ * their types after these components. Gives integers a format, and omits patterns that only ECMAScript understands.
+ * Changes the document in place. Throws if two different schemas have the same title.
  * @param document - an OpenAPI 3.1 document whose schemas are written out wherever they are used.
  */
 export function nameComponents (document: { paths?: object, components?: { schemas?: object } }): void {
@@ -20,6 +20,7 @@ export function nameComponents (document: { paths?: object, components?: { schem
         .filter(isPortable)
         .map(([key, part]) => [key, key === 'example' || key === 'examples' ? part : replace(part)])
     )
+    if (whole.type === 'integer') whole.format ??= formatOf(whole)
     return isNamed(whole) ? refer(whole) : whole
   }
 
@@ -34,6 +35,11 @@ export function nameComponents (document: { paths?: object, components?: { schem
 
   document.paths = replace(document.paths) as object
   document.components = { ...document.components, schemas: { ...document.components?.schemas, ...sortByName(named) } }
+}
+
+/** Without a format, generators for typed languages choose 32 bits. These are too few for seconds since the epoch. */
+function formatOf ({ maximum }: Schema): string {
+  return typeof maximum === 'number' && maximum < 2 ** 31 ? 'int32' : 'int64'
 }
 
 /** Unicode classes need the flag `u`, which few validators set. Other languages do not have these classes at all. */

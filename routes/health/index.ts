@@ -15,7 +15,7 @@ const health: FastifyPluginAsyncTypebox = async function health (app) {
       summary: 'Check whether the process responds',
       description: 'For a supervisor that restarts a process that does not respond.',
       tags: ['service'],
-      response: { 200: Health, ...problems('headers_too_large') }
+      response: { 200: Health, ...problems() }
     },
     config: { answersUnderPressure: true }
   }, async () => ({ status: 'ok' as const }))
@@ -28,7 +28,7 @@ const health: FastifyPluginAsyncTypebox = async function health (app) {
         'be read. Both responses report the age of the revocation index: in `revocation_index_age`, or in the text ' +
         'of `detail`.',
       tags: ['service'],
-      response: { 200: Readiness, ...problems('revocation_unknown', 'headers_too_large') }
+      response: { 200: Readiness, ...problems('revocation_unknown') }
     },
     config: { answersUnderPressure: true }
   }, async () => {

@@ -13,6 +13,7 @@ import forms from '../../plugins/forms.js'
 import { kInspector } from '../../plugins/introspection.js'
 import { kFollower } from '../../plugins/database.js'
 import { kSettings } from '../../plugins/settings.js'
+import { OAUTH_BODY_TYPES } from '../../schemas/common.js'
 import { BODY, SCOPED, oauthErrors } from '../../schemas/responses.js'
 import { IntrospectRequest, IntrospectResponse } from '../../schemas/tokens.js'
 
@@ -56,7 +57,7 @@ const introspect: FastifyPluginAsyncTypebox = async function introspect (app) {
       description: 'RFC 7662. A machine client can introspect its own tokens, and a holder of `tokens:introspect` ' +
         'all tokens. For any other token, and for one that is not live, the response contains only `active: false`.',
       tags: ['tokens'],
-      consumes: ['application/x-www-form-urlencoded', 'application/json'],
+      consumes: OAUTH_BODY_TYPES,
       security: [{ client: [] }, { oauth2: [KNOWS_ALL] }, { bearer: [] }],
       body: IntrospectRequest,
       response: { 200: IntrospectResponse, ...oauthErrors(...BODY, ...SCOPED, 'invalid_client', 'too_many_failures') }

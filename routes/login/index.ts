@@ -3,6 +3,7 @@ import { kIssuing } from '../../plugins/issuing.js'
 import { kLogins } from '../../plugins/logins.js'
 import { kLimitAttempts } from '../../plugins/rate-limit.js'
 import { kSettings } from '../../plugins/settings.js'
+import { SET_COOKIE, withHeaders } from '../../schemas/response-headers.js'
 import { BODY, problems } from '../../schemas/responses.js'
 import { LoginRequest, LoginResponse } from '../../schemas/tokens.js'
 
@@ -21,7 +22,7 @@ const login: FastifyPluginAsyncTypebox = async function login (app) {
       tags: ['browser'],
       body: LoginRequest,
       response: {
-        200: LoginResponse,
+        200: withHeaders(LoginResponse, SET_COOKIE),
         ...problems(
           ...BODY, 'invalid_scope', 'invalid_credentials', 'cross_site_request', 'too_many_requests',
           'too_many_failures', 'overloaded', 'account_changed'

@@ -3,6 +3,7 @@ import { allowNoBody } from '../../plugins/content-types.js'
 import { kCookies } from '../../plugins/cookies.js'
 import { kLogins } from '../../plugins/logins.js'
 import { kSettings } from '../../plugins/settings.js'
+import { SET_COOKIE, withHeaders } from '../../schemas/response-headers.js'
 import { BODY, problems } from '../../schemas/responses.js'
 import { NoContent } from '../../schemas/service.js'
 import { LogoutRequest } from '../../schemas/tokens.js'
@@ -21,7 +22,7 @@ const logout: FastifyPluginAsyncTypebox = async function logout (app) {
       tags: ['browser', 'sessions'],
       body: LogoutRequest,
       response: {
-        204: NoContent,
+        204: withHeaders(NoContent, SET_COOKIE),
         ...problems(...BODY, 'ambiguous_credentials', 'user_required', 'cross_site_request', 'revocation_unknown')
       }
     },

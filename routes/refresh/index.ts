@@ -3,6 +3,7 @@ import { allowNoBody } from '../../plugins/content-types.js'
 import { kIssuing } from '../../plugins/issuing.js'
 import { kLogins } from '../../plugins/logins.js'
 import { kSettings } from '../../plugins/settings.js'
+import { SET_COOKIE, withHeaders } from '../../schemas/response-headers.js'
 import { BODY, problems } from '../../schemas/responses.js'
 import { RefreshRequest, RefreshResponse } from '../../schemas/tokens.js'
 
@@ -20,7 +21,7 @@ const refreshRoute: FastifyPluginAsyncTypebox = async function refreshRoute (app
       tags: ['browser', 'tokens'],
       body: RefreshRequest,
       response: {
-        200: RefreshResponse,
+        200: withHeaders(RefreshResponse, SET_COOKIE),
         ...problems(...BODY, 'invalid_scope', 'unauthenticated', 'invalid_refresh_token', 'cross_site_request')
       }
     },

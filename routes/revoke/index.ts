@@ -6,6 +6,7 @@ import forms from '../../plugins/forms.js'
 import { kTokens } from '../../plugins/tokens.js'
 import { kSessions } from '../../plugins/sessions.js'
 import { BODY, oauthErrors } from '../../schemas/responses.js'
+import { OAUTH_BODY_TYPES } from '../../schemas/common.js'
 import { Done } from '../../schemas/service.js'
 import { RevokeRequest } from '../../schemas/tokens.js'
 
@@ -22,7 +23,7 @@ const revoke: FastifyPluginAsyncTypebox = async function revoke (app) {
       description: 'RFC 7009. The response is sent once the revocation is durable and in force. It is the same for ' +
         'unknown, expired and revoked tokens. To revoke a token of a machine client, that client must authenticate.',
       tags: ['tokens'],
-      consumes: ['application/x-www-form-urlencoded', 'application/json'],
+      consumes: OAUTH_BODY_TYPES,
       security: [{ client: [] }, {}],
       body: RevokeRequest,
       response: { 200: Done, ...oauthErrors(...BODY, 'token_of_another_client', 'invalid_client', 'too_many_failures') }

@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { LatchkeyError } from '../../lib/errors.js'
 import { isKnown } from '../../lib/http/etag.js'
 import { kStatusLists } from '../../plugins/status-lists.js'
+import { ETAG, withHeaders } from '../../schemas/response-headers.js'
 import { problems } from '../../schemas/responses.js'
 import {
   NotModified,
@@ -28,8 +29,8 @@ const statusLists: FastifyPluginAsyncTypebox = async function statusLists (app) 
       params: StatusListParams,
       querystring: StatusListQuery,
       response: {
-        200: StatusListToken,
-        304: NotModified,
+        200: withHeaders(StatusListToken, ETAG),
+        304: withHeaders(NotModified, ETAG),
         ...problems('not_found', 'invalid_request', 'history_not_kept', 'revocation_unknown')
       }
     }

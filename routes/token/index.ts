@@ -9,6 +9,7 @@ import { kIssuing } from '../../plugins/issuing.js'
 import { kLimitAttempts } from '../../plugins/rate-limit.js'
 import { kLogIn, kSessions } from '../../plugins/sessions.js'
 import { kSettings } from '../../plugins/settings.js'
+import { OAUTH_BODY_TYPES } from '../../schemas/common.js'
 import { GRANT_TYPES } from '../../schemas/grants.js'
 import { BODY, oauthErrors } from '../../schemas/responses.js'
 import { tokenRequestOf, TokenResponse } from '../../schemas/tokens.js'
@@ -31,7 +32,7 @@ const token: FastifyPluginAsyncTypebox = async function token (app) {
         'the subset that the request asks for. `client_credentials` returns no refresh token. Parallel and repeated ' +
         'exchanges of a refresh token within the grace period receive the same successor.',
       tags: ['tokens'],
-      consumes: ['application/x-www-form-urlencoded', 'application/json'],
+      consumes: OAUTH_BODY_TYPES,
       security: [{ client: [] }, {}],
       body: tokenRequestOf(grantTypes),
       response: {

@@ -15,7 +15,7 @@ const jwks: FastifyPluginAsyncTypebox = async function jwks (app) {
       description: 'RFC 7517. Clients can cache the keys for as long as `Cache-Control` allows, because each key is ' +
         'published that long before it signs.',
       tags: ['service'],
-      response: { 200: Jwks, ...problems('headers_too_large') }
+      response: { 200: Jwks, ...problems() }
     }
   }, async (_request, reply) => {
     const keys = await tokens.readJwks()

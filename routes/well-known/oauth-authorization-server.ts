@@ -17,7 +17,7 @@ const serverMetadata: FastifyPluginAsyncTypebox = async function serverMetadata 
       description: 'RFC 8414. Also served at the root of the host, at the well-known path followed by the path of ' +
         'the issuer.',
       tags: ['service'],
-      response: { 200: ServerMetadata, ...problems('headers_too_large') }
+      response: { 200: ServerMetadata, ...problems() }
     }
   }, async (_request, reply) => {
     allowCaching(reply)

@@ -93,6 +93,38 @@ t.test('every status that a route can answer with is in the document', async t =
   }
 })
 
+t.test('the OAuth endpoints list JSON first, and a 415 names the types that they list', async t => {
+  const { app } = await build(t, { docs: true })
+  const { paths } = (await app.inject('/openapi.json')).json()
+  for (const url of ['/token', '/revoke', '/introspect'] as const) {
+    const types = Object.keys(paths[url].post.requestBody.content)
+    t.equal(types[0], 'application/json', 'generated clients send the first')
+    t.ok(types.includes('application/x-www-form-urlencoded'))
+    const { statusCode, ...response } = await app.inject({
+      method: 'POST', url, headers: { 'content-type': 'text/plain' }, payload: 'x'
+    })
+    t.equal(statusCode, 415)
+    const { error_description: sentence } = response.json()
+    for (const type of types) t.ok(sentence.includes(type), `${sentence} names ${type}`)
+    const shown = paths[url].post.responses[415]
+    t.equal(shown.content['application/json'].examples.unsupported_media_type.value.error_description, sentence)
+    t.ok(shown.description.includes(sentence))
+  }
+  t.match(
+    paths['/login'].post.responses[415].description, 'The content type must be application/json.', 'no other type'
+  )
+})
+
+t.test('every integer has a format', async t => {
+  const { app } = await build(t, { docs: true, statusList: true, registration: true })
+  const formats: Record<string, number> = {}
+  JSON.parse((await app.inject('/openapi.json')).body, (_key, value) => {
+    if (value?.type === 'integer') formats[value.format] = (formats[value.format] ?? 0) + 1
+    return value
+  })
+  t.strictSame(Object.keys(formats).sort(), ['int32', 'int64'])
+})
+
 t.test('the page is there, under a policy without inline scripts, frames and other hosts, and shows the document of this instance', async t => {
   for (const prefix of ['', '/auth']) {
     const { app } = await build(t, { docs: true, prefix })
