@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { createClient as generateWithHeyApi } from '@hey-api/openapi-ts'
+import { generate as generateWithCodegen } from 'openapi-typescript-codegen'
 import { generate as generateWithOrval } from 'orval'
 import t from 'tap'
 import ts from 'typescript'
@@ -14,7 +15,7 @@ import { build, PASSWORD } from '../helper.js'
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 const folder = join(root, '.tap', 'generated')
 
-/** What both are made to do: written as a user of each would. */
+/** What each is made to do: written as a user of each would. */
 const PROGRAMS = {
   'hey-api': `
     import { createToken, readOwnUser, refresh, revokeToken } from './hey-api/index.js'
@@ -30,6 +31,22 @@ const PROGRAMS = {
       await revokeToken({ body: { token: next.data.access_token } })
       const after = await readOwnUser({ auth: next.data.access_token })
       return [token.data.scope, me.data?.username ?? '', after.error?.code ?? '']
+    }`,
+  codegen: `
+    import { ApiError, BrowserService, OpenAPI, TokensService, UsersService } from './codegen/index.js'
+
+    export async function run (baseUrl: string, password: string): Promise<string[]> {
+      OpenAPI.BASE = baseUrl
+      const token = await TokensService.createToken({ requestBody: { grant_type: 'password', username: 'alice', password, scope: 'items:read' } })
+      OpenAPI.TOKEN = token.access_token
+      const me = await UsersService.readOwnUser()
+      OpenAPI.TOKEN = undefined
+      const next = await BrowserService.refresh({ requestBody: { refresh_token: token.refresh_token } })
+      if (!('access_token' in next)) throw new Error('no tokens')
+      await TokensService.revokeToken({ requestBody: { token: next.access_token } })
+      OpenAPI.TOKEN = next.access_token
+      const after = await UsersService.readOwnUser().catch((error: unknown) => error instanceof ApiError ? error.body.code : error)
+      return [token.scope, me.username, after]
     }`,
   orval: `
     import { createToken, readOwnUser, refresh, revokeToken } from './orval/api.js'
@@ -87,6 +104,14 @@ t.test('clients of other generators compile, log in, call, refresh and revoke', 
     input: { target: join(root, 'openapi.json') },
     output: { target: join(folder, 'orval', 'api.ts'), client: 'fetch', mode: 'single', baseUrl: url }
   }, root, { logLevel: 'silent' } as never)
+  await generateWithCodegen({
+    input: join(root, 'openapi.json'), output: join(folder, 'codegen'), httpClient: 'fetch', useOptions: true
+  })
+  // Its imports have no extensions, so the files are CommonJS.
+  for (const place of ['codegen', join('out', 'codegen')]) {
+    await mkdir(join(folder, place), { recursive: true })
+    await writeFile(join(folder, place, 'package.json'), '{"type":"commonjs"}')
+  }
   for (const [name, program] of Object.entries(PROGRAMS)) await writeFile(join(folder, `${name}-program.ts`), program)
 
   t.strictSame(compile(Object.keys(PROGRAMS).map(name => join(folder, `${name}-program.ts`))), [])
