@@ -27,6 +27,7 @@ const FOLDER = new URL('../../../examples/browser/', import.meta.url)
 
 const PAGES = [
   { url: '/', file: 'index.html', type: 'text/html; charset=utf-8' },
+  { url: '/style.css', file: 'style.css', type: 'text/css; charset=utf-8' },
   { url: '/page.js', file: 'page.js', type: 'text/javascript; charset=utf-8' },
   { url: '/attack.html', file: 'attack.html', type: 'text/html; charset=utf-8' }
 ]
@@ -50,10 +51,11 @@ async function servePages (app: FastifyInstance, api: () => string): Promise<voi
   for (const { url, file, type } of PAGES) {
     const text = await readFile(new URL(file, FOLDER), 'utf8')
     app.get(url, async (_request, reply) => {
-      // Only scripts from files run, and they can send nothing elsewhere. The attacker's page has no such policy.
+      // Only scripts and styles from files apply, and they can send nothing elsewhere. The attacker's page has no
+      // policy.
       if (url === '/') {
         reply.header('content-security-policy', "default-src 'none'; script-src 'self'; " +
-          `connect-src 'self' ${api()}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`)
+          `style-src 'self'; connect-src 'self' ${api()}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`)
       }
       return reply.type(type).send(text.replaceAll('{{api}}', api()))
     })
