@@ -16,6 +16,7 @@ import docsPage from './plugins/docs-page.js'
 import errors from './plugins/errors.js'
 import events from './plugins/events.js'
 import { createHostGuards } from './plugins/guards/host-guards.js'
+import { serveHomePage } from './plugins/home-page.js'
 import hostLogins, { kHostLogins } from './plugins/host-logins.js'
 import type { HostLogins } from './plugins/host-logins.js'
 import introspection from './plugins/introspection.js'
@@ -90,7 +91,7 @@ const latchkey: FastifyPluginAsync<LatchkeyOptions> = async function latchkey (a
   await app.register(async function latchkeyScope (scope) {
     scope.addHook('onRoute', markUnguarded)
     if (!isStandalone) await registerShell(scope)
-    const { decorators, issuer } = scope[kSettings]
+    const { decorators, docs, issuer } = scope[kSettings]
     hostGuards.assertFree(app, decorators, ['latchkey'])
     await scope.register(events)
     await scope.register(database)
@@ -128,6 +129,7 @@ const latchkey: FastifyPluginAsync<LatchkeyOptions> = async function latchkey (a
     await scope.register(docsPage)
     await scope.register(routes)
     serveAtRoot(app, { issuer, metadata: scope[kServerMetadata] })
+    if (isStandalone) serveHomePage(app, { prefix: scope.prefix, docs })
     hostGuards.register(app, scope[kAuthenticator], decorators)
   }, { prefix: options.prefix ?? '' })
 }

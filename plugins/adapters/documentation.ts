@@ -4,9 +4,11 @@ import fastifySwaggerUi from '@fastify/swagger-ui'
 import type { FastifySwaggerUiConfigOptions } from '@fastify/swagger-ui'
 import { fastify } from 'fastify'
 import type { FastifyInstance, RouteOptions } from 'fastify'
+import { showOnPage } from '../../lib/http/page-document.js'
 import { nameComponents } from '../../lib/http/openapi-components.js'
 import type { Settings } from '../../lib/options/options.js'
 import { securitySchemes } from '../../lib/http/security-schemes.js'
+import { THEME } from './docs-theme.js'
 
 const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
   version: string
@@ -80,6 +82,9 @@ export async function documentRoutes (
   await app.register(fastifySwaggerUi, {
     routePrefix: `${prefix}/docs`,
     staticCSP: POLICY,
+    theme: THEME,
+    // It gets a copy of the document.
+    transformSpecification: document => showOnPage(document as Parameters<typeof showOnPage>[0], prefix),
     // This layout has no bar at the top. The logo of the bar has an inline style, and its field loads other documents.
     uiConfig: {
       layout: 'BaseLayout',

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply } from 'fastify'
+import { asksFor } from '../../lib/http/accept.js'
 import { isKnown } from '../../lib/http/etag.js'
 import { FEED_SCOPE } from '../../lib/revocation-feed/feed.js'
 import { kGuards } from '../../plugins/authentication.js'
@@ -34,7 +35,8 @@ const revocationRoutes: FastifyPluginAsyncTypebox = async function revocationRou
     const { headers, query } = request
     varyBy(reply, 'Accept')
 
-    if (acceptsEvents(headers.accept)) {
+    // A client that accepts any type gets a page.
+    if (asksFor(headers.accept, 'text/event-stream')) {
       if (request.method === 'HEAD') {
         return sendNothing(reply.type('text/event-stream').header('cache-control', 'no-store'))
       }
@@ -60,11 +62,6 @@ const revocationRoutes: FastifyPluginAsyncTypebox = async function revocationRou
 /** Sends no body, although the type of the response schema requires one. */
 function sendNothing (reply: FastifyReply): FastifyReply {
   return reply.send()
-}
-
-/** Whether the client asks for events by name. A client that accepts any type gets a page. */
-function acceptsEvents (accept = ''): boolean {
-  return accept.split(',').some(range => /^\s*text\/event-stream\s*(;(?!\s*q=0(\.0*)?\s*(;|$)).*)?$/i.test(range))
 }
 
 export default revocationRoutes

@@ -139,7 +139,15 @@ t.test('the page is there, under a policy without inline scripts, frames and oth
     }
     t.match((await app.inject(`${prefix}/docs`)).headers['content-type'], /^text\/html/)
     const document = (await app.inject(`${prefix}/docs/json`)).json()
-    t.strictSame(document, (await app.inject(`${prefix}/openapi.json`)).json())
+    const published = (await app.inject(`${prefix}/openapi.json`)).json()
+    t.strictSame(Object.keys(document.paths), Object.keys(published.paths), 'every operation')
+    t.strictSame(Object.keys(published.components.securitySchemes), ['oauth2', 'bearer', 'cookie', 'client'])
+    t.strictSame(Object.keys(document.components.securitySchemes), ['oauth2'])
+    t.strictSame(Object.keys(document.components.securitySchemes.oauth2.flows), ['password'], 'one form')
+    t.strictSame(document.paths[`${prefix}/users`].get.security, [{ oauth2: ['users:read'] }])
+    t.strictSame(document.paths[`${prefix}/token`].post.security, [{}])
+    t.ok(document.info.description.includes(`](${prefix}/openapi.json)`))
+    t.notOk(published.info.description.includes('Authorize'), 'the steps are for the page')
 
     // The page posts this, to a path of the host that it came from.
     const { tokenUrl } = document.components.securitySchemes.oauth2.flows.password
@@ -149,6 +157,19 @@ t.test('the page is there, under a policy without inline scripts, frames and oth
     )
     t.match(granted, { statusCode: 200 })
     t.equal(granted.json().scope, 'items:read')
+  }
+})
+
+t.test('without the password grant the page takes a token, and names the login with cookies if there is one', async t => {
+  for (const [options, text] of [
+    [{ ownRoutes: [] }, /Execute \*\*POST \/login\*\*.*paste an access token/],
+    [{ ownRoutes: ['login'] }, /^1\. Select \*\*Authorize\*\* and paste an access token/m]
+  ] as const) {
+    const { app } = await build(t, { docs: true, passwordGrant: false, ownRoutes: [...options.ownRoutes] })
+    const document = (await app.inject('/docs/json')).json()
+    t.strictSame(Object.keys(document.components.securitySchemes), ['bearer'])
+    t.strictSame(document.paths['/users/me'].get.security, [{ bearer: [] }])
+    t.match(document.info.description, text)
   }
 })
 

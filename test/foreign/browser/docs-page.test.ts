@@ -41,7 +41,7 @@ t.test('log in, call, refresh and revoke from the docs page, under its policy an
 
   const token = await open(page, 'createToken')
   const { body: { refresh_token: first = '' } } = await execute(
-    page, token, { grant_type: 'password', username: 'alice', password: PASSWORD }
+    page, token, JSON.stringify({ grant_type: 'password', username: 'alice', password: PASSWORD })
   )
   const refresh = await open(page, 'refresh')
   const { status, body: { refresh_token: second } } = await execute(
@@ -59,7 +59,7 @@ t.test('log in, call, refresh and revoke from the docs page, under its policy an
   t.equal((await page.context().cookies()).length, 2)
   t.equal((await execute(page, me)).status, 200, 'which is not in the way')
 
-  t.match(await execute(page, await open(page, 'revokeToken'), { token: accessToken }), { status: 200 })
+  t.match(await execute(page, await open(page, 'revokeToken'), JSON.stringify({ token: accessToken })), { status: 200 })
   t.match(await execute(page, me), { status: 401, body: { code: 'token_revoked' } })
   const shown = me.locator('.live-responses-table .response .response-col_status')
   await shown.filter({ hasText: '401' }).waitFor()
@@ -68,6 +68,45 @@ t.test('log in, call, refresh and revoke from the docs page, under its policy an
   await me.screenshot({ path: join(ARTIFACTS, 'docs-page.png') })
   t.strictSame(record.complaints, [], 'no policy was violated, and no script failed')
   t.strictSame([...record.origins], [origin], 'no request to another host')
+})
+
+t.test('the page has our title, our icon and the colours of the system, and says how to start', { skip }, async t => {
+  const browser = await launch(t)
+  const app = await buildService(t, { docs: true, prefix: '/auth' })
+  const origin = await app.listen({ host: '127.0.0.1', port: 0 })
+  const backgrounds = []
+  for (const colorScheme of ['light', 'dark'] as const) {
+    const page = await browser.newPage({ colorScheme })
+    const record = watch(page)
+    await page.goto(`${origin}/auth/docs`)
+    await page.locator('.opblock').first().waitFor()
+    t.equal(await page.title(), 'Latchkey API')
+    t.equal(await page.locator('.info li').count(), 3)
+    t.equal(await page.getByRole('link', { name: 'openapi.json' }).getAttribute('href'), '/auth/openapi.json')
+    const icon = await page.locator('link[rel=icon]').getAttribute('href')
+    const response = await page.request.get(new URL(icon ?? '', page.url()).href)
+    t.match(response.headers()['content-type'], 'image/svg+xml')
+    backgrounds.push(await page.evaluate('getComputedStyle(document.documentElement).colorScheme'))
+    t.strictSame(record.complaints, [], 'no policy was violated')
+  }
+  t.strictSame(backgrounds, ['normal', 'dark'])
+})
+
+t.test('the root of the service is a page with links that work, under its policy', { skip }, async t => {
+  const browser = await launch(t)
+  const app = await buildService(t, { docs: true })
+  const origin = await app.listen({ host: '127.0.0.1', port: 0 })
+  const page = await browser.newPage({ colorScheme: 'dark' })
+  const record = watch(page)
+  await page.goto(origin)
+  const box = await page.locator('svg').boundingBox()
+  t.equal(Math.round(box?.width ?? 0), 70, 'the styles apply')
+  for (const link of await page.getByRole('link').all()) {
+    t.equal((await page.request.get(origin + await link.getAttribute('href'))).status(), 200)
+  }
+  await page.getByRole('link', { name: 'Read the documentation' }).click()
+  await page.locator('.opblock').first().waitFor()
+  t.strictSame(record.complaints, [])
 })
 
 interface Exchange { status: number, sent: Record<string, string>, body: Record<string, string> }
@@ -87,9 +126,15 @@ async function exchange (page: Page, act: () => Promise<void>): Promise<Exchange
 async function authorize (page: Page, scopes: string[]): Promise<Exchange> {
   await page.getByRole('button', { name: 'Authorize' }).click()
   const dialog = page.locator('.dialog-ux')
-  const flow = dialog.locator('.auth-container').filter({ hasText: 'OAuth2, password' })
-  await flow.locator('input[data-name=username]').fill('alice')
-  await flow.locator('input[data-name=password]').fill(PASSWORD)
+  // It is the only form, and has no other field to type in.
+  const flow = dialog.locator('.auth-container')
+  await flow.filter({ hasText: 'OAuth2, password' }).waitFor()
+  const fields = flow.locator('input:not([type=checkbox]):visible')
+  t.equal(await fields.count(), 2)
+  await fields.first().click()
+  await page.keyboard.type('alice')
+  await page.keyboard.press('Tab')
+  await page.keyboard.type(PASSWORD)
   for (const scope of scopes) await flow.locator('.scopes label').filter({ hasText: scope }).click()
   const granted = await exchange(page, () => flow.locator('button.authorize').click())
   await flow.getByRole('heading', { name: 'Authorized' }).waitFor()
@@ -105,14 +150,8 @@ async function open (page: Page, operationId: string): Promise<Locator> {
   return block
 }
 
-/** Presses Execute, with a body: the text of it, or the fields of a form, of which all others are left empty. */
-async function execute (page: Page, block: Locator, body?: string | Record<string, string>): Promise<Exchange> {
-  if (typeof body === 'string') await block.locator('textarea').fill(body)
-  else if (body !== undefined) {
-    for (const row of await block.locator('tr[data-property-name]').all()) {
-      const name = await row.getAttribute('data-property-name') ?? ''
-      await row.locator('td input').first().fill(body[name] ?? '')
-    }
-  }
+/** Presses Execute, with a body. */
+async function execute (page: Page, block: Locator, body?: string): Promise<Exchange> {
+  if (body !== undefined) await block.locator('textarea').fill(body)
   return await exchange(page, () => block.locator('button.execute').click())
 }
