@@ -35,6 +35,23 @@ t.test('titled schemas become components, nested ones too; examples are left alo
   })
 })
 
+t.test('an integer is of 32 bits only if its maximum fits, and keeps a format of its own', async t => {
+  const schemas = (format: object): object[] => [
+    { type: 'integer', ...format }, { type: 'integer', maximum: 2 ** 31, ...format },
+    { type: 'array', items: { type: 'integer', maximum: 2 ** 31 - 1, ...format } }
+  ]
+  const formatsOf = (list: object[]): unknown[] => {
+    const document = { paths: { list, example: { type: 'integer' } } }
+    nameComponents(document)
+    t.strictSame(document.paths.example, { type: 'integer' })
+    return (document.paths.list as Array<{ format?: string, items?: { format: string } }>).map(
+      ({ format, items }) => items?.format ?? format
+    )
+  }
+  t.strictSame(formatsOf(schemas({})), ['int64', 'int64', 'int32'])
+  t.strictSame(formatsOf(schemas({ format: 'uint16' })), ['uint16', 'uint16', 'uint16'])
+})
+
 t.test('two schemas of one name stop the document', async t => {
   t.throws(
     () => nameComponents({ paths: { a: { title: 'A', type: 'string' }, b: { title: 'A', type: 'number' } } }),
