@@ -34,11 +34,11 @@ t.test('a known path asked with another method is 405 with the methods that are 
     '/auth/users/me/password': ['PUT'],
     '/auth/sessions': ['GET', 'HEAD'],
     '/auth/sessions/01890a5d-ac96-774b-bcce-b302099a8057': ['DELETE'],
-    '/auth/status-lists/01890a5d-ac96-774b-bcce-b302099a8057': ['GET', 'HEAD'],
+    '/auth/status-lists/01890a5d-ac96-774b-bcce-b302099a8057': ['GET', 'HEAD', 'OPTIONS'],
     '/auth/health/live': ['GET', 'HEAD'],
     '/auth/health/ready': ['GET', 'HEAD'],
-    '/auth/.well-known/jwks.json': ['GET', 'HEAD'],
-    '/auth/.well-known/oauth-authorization-server': ['GET', 'HEAD']
+    '/auth/.well-known/jwks.json': ['GET', 'HEAD', 'OPTIONS'],
+    '/auth/.well-known/oauth-authorization-server': ['GET', 'HEAD', 'OPTIONS']
   }
   for (const [url, allowed] of Object.entries(table)) {
     for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const) {
