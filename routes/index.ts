@@ -18,6 +18,7 @@ import account from './users/account.js'
 import users from './users/collection.js'
 import me from './users/me.js'
 import userSessions from './users/sessions.js'
+import verify from './verify/index.js'
 import jwks from './well-known/jwks.js'
 import serverMetadata from './well-known/oauth-authorization-server.js'
 
@@ -42,6 +43,7 @@ const ROUTES: ReadonlyArray<[prefix: string, plugin: FastifyPluginAsync]> = [
   ['/users', users],
   ['/users', me],
   ['/users', userSessions],
+  ['/verify', verify],
   ['/.well-known', jwks],
   ['/.well-known', serverMetadata]
 ]

@@ -59,7 +59,8 @@ export const SERVICE_DEFAULTS = {
   docs: true,
   securityHeaders: true,
   shedLoad: true,
-  metrics: true
+  metrics: true,
+  forwardAuth: true
 } as const satisfies LatchkeyOptions
 
 export { DURATION_PATTERN } from './options/formats.js'

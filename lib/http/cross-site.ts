@@ -11,6 +11,11 @@ export interface RequestOrigin {
   isUpgrade: boolean
 }
 
+/** Whether requests with this method change nothing: RFC 9110 section 9.2.1. */
+export function isSafeMethod (method: string): boolean {
+  return method === 'GET' || method === 'HEAD' || method === 'OPTIONS'
+}
+
 /**
  * Whether a browser sends a request on behalf of another site. This is the rule of Go's `http.CrossOriginProtection`,
  * which needs no CSRF token. Requests that change nothing pass, except requests to upgrade the connection, because the
@@ -22,7 +27,7 @@ export function isCrossSite (
   { method, fetchSite, origin, host, isUpgrade }: RequestOrigin,
   trustedOrigins: ReadonlySet<string>
 ): boolean {
-  if (!isUpgrade && (method === 'GET' || method === 'HEAD' || method === 'OPTIONS')) return false
+  if (!isUpgrade && isSafeMethod(method)) return false
   if (origin !== undefined && trustedOrigins.has(origin)) return false
   if (fetchSite !== undefined) return fetchSite !== 'same-origin' && fetchSite !== 'none'
   if (origin === undefined) return false

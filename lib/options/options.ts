@@ -59,6 +59,7 @@ export interface Settings extends CookieSettings {
   errors: 'problem' | 'app'
   prefix: string
   docs: boolean
+  forwardAuth: boolean
   users: UserDirectory | undefined
   userIds: UserIdKind
   claims: ClaimsHook | undefined
@@ -142,6 +143,7 @@ export function readOptions (given: unknown): Settings {
     errors: options.errors,
     prefix: options.prefix,
     docs: options.docs,
+    forwardAuth: options.forwardAuth,
     users: options.users,
     userIds: options.userIds,
     claims: options.claims,

@@ -172,5 +172,16 @@ export const http = {
     description: 'Whether `GET /openapi.json` and the API page at `GET /docs` exist. On in the service.',
     default: false,
     expects: 'true or false'
+  })),
+  /**
+   * Whether `GET /verify` exists, where a reverse proxy asks if it may pass a request on to another program. On in the
+   * service. Default false.
+   */
+  forwardAuth: Type.Optional(Type.Boolean({
+    description: 'Whether `GET /verify` exists, where a reverse proxy asks if it may pass a request on to another ' +
+      'program. On in the service.',
+    default: false,
+    env: 'LATCHKEY_FORWARD_AUTH',
+    expects: 'true or false'
   }))
 }

@@ -12,7 +12,7 @@ export async function serve (
   t: Test, options: LatchkeyOptions = {}
 ): Promise<{ app: FastifyInstance, issuer: string }> {
   const port = await freePort()
-  const issuer = `http://127.0.0.1:${port}`
+  const issuer = `http://127.0.0.1:${port}${options.prefix ?? ''}`
   const app = fastify() as FastifyInstance
   t.teardown(() => app.close())
   await app.register(latchkey, { ...TEST_OPTIONS, issuer, ...options })
@@ -23,7 +23,7 @@ export async function serve (
 }
 
 /** The issuer holds the port, so it must be known before anything listens. */
-async function freePort (): Promise<number> {
+export async function freePort (): Promise<number> {
   const server = createServer()
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo

@@ -45,6 +45,7 @@ const every: Required<LatchkeyOptions> = {
   ownRoutes: ['logout'],
   prefix: '/auth',
   docs: false,
+  forwardAuth: false,
   users: { authenticate: async () => null, find: async () => null },
   userIds: 'text',
   claims: () => ({}),

@@ -59,6 +59,7 @@ t.test('nothing given: the defaults', async t => {
       errors: 'problem',
       prefix: '',
       docs: false,
+      forwardAuth: false,
       users: undefined,
       userIds: 'text',
       claims: undefined,
@@ -308,6 +309,7 @@ t.test('wrong values: each message names the option, its variable and what is le
     ['shedLoad', 'LATCHKEY_SHED_LOAD', BOOLEAN, BOOLEANS],
     ['metrics', 'LATCHKEY_METRICS', BOOLEAN, BOOLEANS],
     ['statusList', 'LATCHKEY_STATUS_LIST', BOOLEAN, BOOLEANS],
+    ['forwardAuth', 'LATCHKEY_FORWARD_AUTH', BOOLEAN, BOOLEANS],
     [
       'ownRoutes', undefined, 'a list of login, refresh or logout',
       [
@@ -485,6 +487,7 @@ t.test('the environment: every variable', async t => {
     LATCHKEY_SHED_LOAD: 'false',
     LATCHKEY_METRICS: 'true',
     LATCHKEY_STATUS_LIST: 'true',
+    LATCHKEY_FORWARD_AUTH: 'true',
     LATCHKEY_PREFIX: '/auth',
     LATCHKEY_REVOCATION_BOUND: '500ms',
     LATCHKEY_AUDIT_RETENTION: '30d',
@@ -524,6 +527,7 @@ t.test('the environment: every variable', async t => {
     shedLoad: false,
     metrics: true,
     statusList: true,
+    forwardAuth: true,
     prefix: '/auth',
     auditRetention: '30d'
   })
@@ -557,7 +561,8 @@ t.test('the environment: booleans and whole numbers are strict, and their variab
   const table: Array<[variable: string, values: string[], expects: string]> = [
     ...[
       'LATCHKEY_REGISTRATION', 'LATCHKEY_RATE_LIMIT', 'LATCHKEY_COOKIES_SECURE', 'LATCHKEY_SECURITY_HEADERS',
-      'LATCHKEY_SHED_LOAD', 'LATCHKEY_METRICS', 'LATCHKEY_STATUS_LIST'
+      'LATCHKEY_SHED_LOAD', 'LATCHKEY_METRICS', 'LATCHKEY_STATUS_LIST',
+      'LATCHKEY_FORWARD_AUTH'
     ].map(
       variable => [
         variable, ['yes', 'no', '1', '0', 'TRUE', 'on', ' true', 'true ', 'null'], BOOLEAN
