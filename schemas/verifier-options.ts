@@ -12,17 +12,35 @@ const { cookies, decorators, scheme, trustedOrigins, userIds } = Options.propert
 export interface VerifierLog {
   info (details: object, message: string): void
   warn (details: object, message: string): void
+  debug? (details: object, message: string): void
 }
 
-/** What `createVerifier(options)` takes. */
-export const VerifierOptions = Type.Object({
+const LOOPBACK = '127\\.[0-9.]+|localhost|\\[::1\\]'
+
+/** Hosts of a private network. A name without a dot begins with a letter, because a number is a public address. */
+const PRIVATE = [
+  LOOPBACK,
+  '10\\.[0-9.]+',
+  '172\\.(1[6-9]|2[0-9]|3[01])\\.[0-9.]+',
+  '192\\.168\\.[0-9.]+',
+  '\\[[fF][cCdD][0-9a-fA-F:]+\\]',
+  '[A-Za-z][A-Za-z0-9_-]*',
+  '([A-Za-z0-9_-]+\\.)+(svc|local|internal)'
+].join('|')
+
+/** A URL without a query or fragment, by https, or by http on one of these hosts. */
+function urlPattern (hosts: string): string {
+  return `^(https://[^/?#@\\s]+|http://(${hosts})(:[0-9]{1,5})?)(/[^?#\\s]*)?$`
+}
+
+const issuerOptions = {
   /**
    * The URL of the service, exactly as in the `iss` of its tokens. The verifier discovers everything else there (RFC
    * 8414).
    */
   issuer: Type.String({
     // The verifier trusts the keys that it reads there, and sends the client secret there.
-    pattern: '^(https://[^/?#@\\s]+|http://(127\\.[0-9.]+|localhost|\\[::1\\])(:[0-9]{1,5})?)(/[^?#\\s]*)?$',
+    pattern: urlPattern(LOOPBACK),
     description: 'The URL of the service, exactly as in the `iss` of its tokens. The verifier discovers everything ' +
       'else there (RFC 8414).',
     expects: 'an https URL without a query or fragment, or an http URL of this machine (127.0.0.1, localhost, [::1])'
@@ -94,6 +112,34 @@ export const VerifierOptions = Type.Object({
     additionalProperties: false,
     expects: 'names in printable ASCII without spaces, double quotes or backslashes, each with a description'
   })),
+  /**
+   * The URL at which this machine reaches the service, if it is not the issuer, for example `http://latchkey:3000`.
+   * Plain http is allowed for private addresses, names without a dot, and names that end in `.svc`, `.local` or
+   * `.internal`. Default: the issuer.
+   */
+  address: Type.Optional(Type.String({
+    pattern: urlPattern(PRIVATE),
+    description: 'The URL at which this machine reaches the service, if it is not the issuer, for example ' +
+      '`http://latchkey:3000`. Plain http is allowed for private addresses, names without a dot, and names that end ' +
+      'in `.svc`, `.local` or `.internal`. Default: the issuer.',
+    expects: 'an https URL without a query or fragment, or an http URL of a private address, of a name without a ' +
+      'dot, or of a name that ends in .svc, .local or .internal'
+  })),
+  /** Your own `fetch`, for example to use a proxy or to trust your own certificate. Default: the `fetch` of Node.js. */
+  fetch: Type.Optional(Type.Unsafe<typeof globalThis.fetch>({
+    callable: [],
+    description: 'Your own `fetch`, for example to use a proxy or to trust your own certificate. Default: the ' +
+      '`fetch` of Node.js.',
+    expects: 'a function'
+  }))
+}
+
+/** Another service whose tokens are accepted too. It shares the log, the clocks and the kind of ids with the first. */
+export const OtherIssuer = Type.Object(issuerOptions, { additionalProperties: false })
+
+/** What `createVerifier(options)` takes. */
+export const VerifierOptions = Type.Object({
+  ...issuerOptions,
   userIds,
   /**
    * Receives a message when tokens start or stop being accepted, with the reason. The plugin uses the log of the app.
@@ -104,13 +150,6 @@ export const VerifierOptions = Type.Object({
     description: 'Receives a message when tokens start or stop being accepted, with the reason. The plugin uses the ' +
       'log of the app.',
     expects: 'an object with the functions info and warn, such as app.log'
-  })),
-  /** Your own `fetch`, for example to use a proxy or to trust your own certificate. Default: the `fetch` of Node.js. */
-  fetch: Type.Optional(Type.Unsafe<typeof globalThis.fetch>({
-    callable: [],
-    description: 'Your own `fetch`, for example to use a proxy or to trust your own certificate. Default: the ' +
-      '`fetch` of Node.js.',
-    expects: 'a function'
   })),
   /** The source of time, in milliseconds, for tests. Default `Date.now`. */
   now: Type.Optional(Type.Unsafe<() => number>({
@@ -127,6 +166,16 @@ export const VerifierOptions = Type.Object({
     description: 'The source of elapsed time, in milliseconds, which never goes back, for tests. Default ' +
       '`performance.now`, or `now` if that is set.',
     expects: 'a function'
+  })),
+  /**
+   * Other services whose tokens are accepted too, for example while you move from one to another. Each has the options
+   * of this table up to `fetch`. Default none.
+   */
+  otherIssuers: Type.Optional(Type.Array(Type.Unsafe<Static<typeof OtherIssuer>>({ type: 'object' }), {
+    description: 'Other services whose tokens are accepted too, for example while you move from one to another. Each ' +
+      'has the options of this table up to `fetch`.',
+    default: [],
+    expects: 'a list of objects with the options of one service each'
   }))
 }, { additionalProperties: false })
 

@@ -1,5 +1,6 @@
 import { show } from '../lib/options/check.js'
-import { metadataPath } from '../lib/http/server-metadata.js'
+import { metadataPaths, rebase } from '../lib/http/server-metadata.js'
+import { UnexpectedAnswer } from './requests.js'
 import type { Requests } from './requests.js'
 
 /** The names of the endpoints in the metadata. */
@@ -21,15 +22,38 @@ interface ServiceMetadata {
   scopes: readonly string[]
 }
 
+/** The name of the service, and the URL at which it is reached. Often they are the same. */
+export interface Place {
+  issuer: string
+  address: string
+}
+
+/** Reads the metadata at the first of the two places that has them. Any answer except 404 is an answer. */
+async function readMetadata (
+  address: string, requests: Requests
+): Promise<{ url: string, members: Record<string, unknown> }> {
+  const { origin } = new URL(address)
+  const [first, second] = metadataPaths(address)
+  const read = async (path: string): ReturnType<typeof readMetadata> => {
+    const url = origin + path
+    return { url, members: (await requests.json(url)).members }
+  }
+  try {
+    return await read(first)
+  } catch (error) {
+    if (second === first || !(error instanceof UnexpectedAnswer) || error.status !== 404) throw error
+  }
+  return await read(second)
+}
+
 /**
  * Reads the metadata of an issuer: RFC 8414. Throws if it belongs to another issuer (section 3.3), or names an unsafe
- * endpoint. Endpoints that receive the client secret or an access token must be at the origin of the issuer. The keys
- * may also come from another origin by https.
+ * endpoint. Endpoints that receive the client secret or an access token must be at the origin of the issuer, and are
+ * reached at the address. The keys may also come from another origin by https.
  */
-async function discover (issuer: string, requests: Requests): Promise<ServiceMetadata> {
+async function discover ({ issuer, address }: Place, requests: Requests): Promise<ServiceMetadata> {
   const { origin } = new URL(issuer)
-  const url = origin + metadataPath(issuer)
-  const { members } = await requests.json(url)
+  const { url, members } = await readMetadata(address, requests)
   if (members.issuer !== issuer) {
     throw new Error(`The metadata at ${url} names the issuer ${show(members.issuer)}, ` +
       `but the option issuer is ${show(issuer)}: set it to exactly the same text`)
@@ -48,7 +72,7 @@ async function discover (issuer: string, requests: Requests): Promise<ServiceMet
     ) {
       throw new Error(`The metadata at ${url} contains a ${name} that is not at ${origin}`)
     }
-    return target.href
+    return address === issuer || target.origin !== origin ? target.href : rebase(target, { issuer, address })
   }
 
   const jwksUri = read('jwks_uri')
@@ -77,11 +101,11 @@ export interface Discovery {
   scopes (): readonly string[] | undefined
 }
 
-export function createDiscovery (issuer: string, requests: Requests): Discovery {
+export function createDiscovery ({ issuer, address }: Place, requests: Requests): Discovery {
   let metadata: ServiceMetadata | undefined
   return {
     async load () {
-      metadata ??= await discover(issuer, requests)
+      metadata ??= await discover({ issuer, address }, requests)
     },
     forget () {
       metadata = undefined

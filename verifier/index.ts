@@ -5,46 +5,11 @@ import type { VerifierOptions } from '../schemas/verifier-options.js'
 import { createParts } from './parts.js'
 import { createPause } from './pause.js'
 import { createReadiness } from './readiness.js'
-import { readVerifierOptions } from './settings.js'
+import { combineVerifiers } from './several.js'
+import { readAllVerifierOptions } from './settings.js'
+import type { VerifierSettings } from './settings.js'
 import { start } from './start.js'
-
-/** The state of a verifier. */
-export interface VerifierStatus {
-  /**
-   * Whether tokens are accepted. This needs keys, and current revocations. With `whenStale: 'introspect'`, asking the
-   * service replaces the latter.
-   */
-  accepting: boolean
-  /** Whether all revocations are known up to a moment within the bound. */
-  fresh: boolean
-  /** Milliseconds since that moment. Undefined if the feed has sent nothing yet, or there is no feed. */
-  age: number | undefined
-  /**
-   * A sentence that says why tokens are not accepted, or why the verifier had to reconnect. Undefined if all is well.
-   */
-  error: string | undefined
-}
-
-/** Verifies the access tokens of a separate service, without a database and without a request for each token. */
-export interface Verifier {
-  /**
-   * Resolves when tokens are accepted for the first time. Until then the verifier keeps trying, and `status()` and the
-   * log say why. Rejects if the verifier is closed first.
-   */
-  ready (): Promise<void>
-  /**
-   * Returns the holder of this token, with the same members as in an app with the full plugin. Throws a `LatchkeyError`
-   * with status 401 and the `code` `invalid_token`, `token_expired`, `token_revoked`, or, without a token,
-   * `unauthenticated`. Throws `revocation_unknown` (status 503) if the revocation status is unknown. Returns a promise,
-   * which rejects with the same errors, only if it must wait for the service.
-   */
-  verify (token: string | undefined): AuthenticatedUser | Promise<AuthenticatedUser>
-  status (): VerifierStatus
-  /** The names of all scopes. Undefined if the option `scopes` is not set and the service has not been reached yet. */
-  scopes (): readonly string[] | undefined
-  /** Closes all connections and timers. After that, no token is accepted. */
-  close (): void
-}
+import type { Verifier } from './verifier.js'
 
 /**
  * Creates a verifier. It starts at once to read the endpoints of the service (RFC 8414), its keys (RFC 7517) and the
@@ -53,7 +18,12 @@ export interface Verifier {
  * @throws TypeError if an option is invalid. The message names the option and its legal values.
  */
 export function createVerifier (options: VerifierOptions): Verifier {
-  const settings = readVerifierOptions(options)
+  const [first, ...others] = readAllVerifierOptions(options)
+  if (others.length === 0) return createForIssuer(first)
+  return combineVerifiers([first, ...others].map(settings => [settings.issuer, createForIssuer(settings)]))
+}
+
+function createForIssuer (settings: VerifierSettings): Verifier {
   const { scopes } = settings
   const closing = new AbortController()
   const closed = closing.signal
@@ -77,6 +47,7 @@ export function createVerifier (options: VerifierOptions): Verifier {
   }
 
   function recover (error: unknown, token: string): Promise<AuthenticatedUser> {
+    reporter.refused(error)
     if (
       closed.aborted ||
       fallback === undefined ||
@@ -120,6 +91,7 @@ export function createVerifier (options: VerifierOptions): Verifier {
   }
 }
 
+export type { Verifier, VerifierStatus } from './verifier.js'
 export { challengeOf, readBearer } from '../lib/http/credentials.js'
 export { LatchkeyError } from '../lib/errors.js'
 export type { AccessTokenClaims, AuthenticatedUser } from '../lib/identity/access-token.js'

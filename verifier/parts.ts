@@ -2,6 +2,7 @@ import { createRevocationIndex } from '../lib/revocation/rule-index.js'
 import { createClock } from '../lib/time/clock.js'
 import { createTokenVerification } from '../lib/tokens/verification.js'
 import type { TokenVerification } from '../lib/tokens/verification.js'
+import { createClockWatch } from './clock-watch.js'
 import { createServiceClient } from './client.js'
 import type { ServiceClient } from './client.js'
 import { createDiscovery } from './discovery.js'
@@ -53,14 +54,14 @@ interface Hooks {
 
 /** Creates the parts of a verifier and connects them. None of them starts to work yet. */
 export function createParts (settings: VerifierSettings, { closed, onProgress }: Hooks): Parts {
-  const { issuer, credentials, revocationBound: bound, userIds, time } = settings
-  const requests = createRequests(settings.fetch)
-  const discovery = createDiscovery(issuer, requests)
+  const { issuer, address, credentials, revocationBound: bound, userIds, time } = settings
+  const requests = createRequests(settings.fetch, createClockWatch(settings))
+  const discovery = createDiscovery({ issuer, address }, requests)
   const clock = createClock(time.wall, time.stopwatch)
   const index = createRevocationIndex()
   const freshness = createFreshness(time, bound)
   const heartbeats = createHeartbeats(bound)
-  const reporter = createReporter(settings.log)
+  const reporter = createReporter(settings)
   const keys = createKeys(settings, { requests, discovery, reporter, onProgress })
   const hasFeed = credentials !== undefined
   const status = createRevocationStatus({ issuer, hasFeed, keys, freshness, reporter, closed })

@@ -12,7 +12,14 @@ import { createHostGuards } from '../plugins/guards/host-guards.js'
 import { secureRoutes } from '../plugins/guards/secure-route.js'
 import { VerifierPluginOptions } from '../schemas/verifier-options.js'
 import { createVerifier } from './index.js'
-import type { Verifier } from './index.js'
+import type { Verifier } from './verifier.js'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** The verifier behind the guards, for tokens that come in another way than with a request. */
+    latchkeyVerifier: Verifier
+  }
+}
 
 /**
  * The longest time that the start of an app waits for the service, in milliseconds. The app must start without it too.
@@ -28,13 +35,13 @@ export const { authenticate, authenticateOptional, requireScopes } = hostGuards
 
 /**
  * The guards of Latchkey for an app whose tokens a separate service issues: `authenticate`, `authenticateOptional`,
- * `requireScopes` and `request.user`, as in the full plugin, and nothing else. If the service cannot be reached, the
- * app still starts, and its guarded routes respond 503 until the service can be reached.
+ * `requireScopes` and `request.user`, as in the full plugin, and `app.latchkeyVerifier`. If the service cannot be
+ * reached, the app still starts, and its guarded routes respond 503 until the service can be reached.
  */
 const latchkeyVerifier: FastifyPluginAsync<VerifierPluginOptions> = async function latchkeyVerifier (app, given) {
   const { scheme, cookies: cookieOptions, trustedOrigins, decorators, ...options } = checkOptions(given)
   const names = readDecorators(decorators)
-  hostGuards.assertFree(app, names)
+  hostGuards.assertFree(app, names, ['latchkeyVerifier'])
   const cookies = await createCookies({
     scheme,
     ...readCookies(cookieOptions),
@@ -42,6 +49,7 @@ const latchkeyVerifier: FastifyPluginAsync<VerifierPluginOptions> = async functi
   })
   const verifier = createVerifier({ log: app.log, ...options })
   app.addHook('onClose', () => verifier.close())
+  app.decorate('latchkeyVerifier', verifier)
   // The schemes that its document would need are those of the service.
   secureRoutes(app, { find: hostGuards.find, isDocumented: () => false })
 
@@ -93,6 +101,7 @@ export default plugin
 export { plugin as verifier }
 
 export { LatchkeyError } from '../lib/errors.js'
+export type { Verifier, VerifierStatus } from './verifier.js'
 export type { AccessTokenClaims, AuthenticatedUser } from '../lib/identity/access-token.js'
 export type * from '../plugins/guards/decorators.js'
 export type { Guard, Guards } from '../plugins/guards/guards.js'

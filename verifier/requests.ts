@@ -1,3 +1,5 @@
+import type { ClockWatch } from './clock-watch.js'
+
 /** Milliseconds within which the whole response must arrive. */
 const TIMEOUT = 5_000
 
@@ -49,17 +51,19 @@ export interface Requests {
 /**
  * Creates the sender. It limits time and size, and does not follow redirects, because their targets were not checked.
  */
-export function createRequests (fetch: typeof globalThis.fetch): Requests {
+export function createRequests (fetch: typeof globalThis.fetch, watch: ClockWatch): Requests {
   const underWay = new Set<AbortController>()
   let closedBy: Error | undefined
 
   async function send (url: string, init: RequestInit): Promise<Response> {
     let response: Response
+    const compare = watch.start()
     try {
       response = await fetch(url, { ...init, redirect: 'manual' })
     } catch (cause) {
       throw new Error(`${url} cannot be reached: ${reasonOf(cause)}`, { cause })
     }
+    compare(response.headers)
     if (response.status === 200) return response
     const error = await readError(response)
     throw new UnexpectedAnswer(

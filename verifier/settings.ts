@@ -1,6 +1,6 @@
-import { createOptionCheck } from '../lib/options/check.js'
+import { createOptionCheck, show } from '../lib/options/check.js'
 import { toMilliseconds } from '../lib/options/durations.js'
-import { VerifierOptions } from '../schemas/verifier-options.js'
+import { OtherIssuer, VerifierOptions } from '../schemas/verifier-options.js'
 import type { VerifierLog } from '../schemas/verifier-options.js'
 import type { UserIdKind } from '../lib/identity/user-ids.js'
 import type { Stopwatches } from '../lib/time/elapsed-time.js'
@@ -14,6 +14,8 @@ export interface Credentials {
 /** The checked options, with defaults, and with durations in milliseconds. */
 export interface VerifierSettings {
   issuer: string
+  /** The URL at which the issuer is reached. */
+  address: string
   audience: readonly string[]
   /** Undefined if the verifier uses no feed. */
   credentials: Credentials | undefined
@@ -36,13 +38,41 @@ const checkOptions = createOptionCheck<
 
 const SILENCE: VerifierLog = { info () {}, warn () {} }
 
+const checkOther = createOptionCheck<Partial<VerifierOptions>>(OtherIssuer)
+
+/**
+ * Checks the options of a verifier and of its other issuers.
+ * @throws TypeError if an option is invalid. The message names the option and its legal values.
+ */
+export function readAllVerifierOptions (given: unknown): [first: VerifierSettings, ...others: VerifierSettings[]] {
+  const first = readVerifierOptions(given)
+  const { otherIssuers = [], log, now, stopwatch, fetch, userIds } = given as VerifierOptions
+  const all: [VerifierSettings, ...VerifierSettings[]] = [first]
+  for (const [index, other] of otherIssuers.entries()) {
+    try {
+      all.push(readVerifierOptions({ fetch, ...checkOther(other), log, now, stopwatch, userIds }))
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error
+      const message = error.message.replace('Latchkey: ', `Latchkey: in otherIssuers[${index}], `)
+      throw new TypeError(message, { cause: error })
+    }
+  }
+  const names = all.map(({ issuer }) => issuer)
+  const twice = names.find((name, index) => names.indexOf(name) < index)
+  if (twice !== undefined) {
+    throw new TypeError(`Latchkey: the option otherIssuers has ${show(twice)} twice: each issuer must be there once`)
+  }
+  return all
+}
+
 /**
  * Checks the options of a verifier and fills in the defaults.
  * @throws TypeError if an option is invalid. The message names the option and its legal values.
  */
 export function readVerifierOptions (given: unknown): VerifierSettings {
   const options = checkOptions(given)
-  const { issuer, audience = issuer, clientId, clientSecret, revocations, whenStale, scopes, log = SILENCE } = options
+  const { issuer, address = issuer, audience = issuer, log = SILENCE } = options
+  const { clientId, clientSecret, revocations, whenStale, scopes } = options
   if (revocations === 'none') {
     for (const name of ['clientId', 'clientSecret'] as const) {
       if (options[name] !== undefined) {
@@ -70,6 +100,7 @@ export function readVerifierOptions (given: unknown): VerifierSettings {
   }
   return {
     issuer,
+    address,
     audience: [audience].flat(),
     credentials,
     revocationBound,

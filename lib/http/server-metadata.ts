@@ -56,6 +56,24 @@ export function metadataPath (issuer: string): string {
   return WELL_KNOWN + pathOf(issuer)
 }
 
+/**
+ * Returns the paths at which an issuer's metadata may be: the one of section 3.1, and the one below the path of the
+ * issuer, which a proxy serves if it passes on nothing else. They are the same if the issuer has no path.
+ */
+export function metadataPaths (issuer: string): [first: string, second: string] {
+  return [metadataPath(issuer), pathOf(issuer) + WELL_KNOWN]
+}
+
+/**
+ * Returns the URL at which an endpoint is reached if the issuer is reached at another address: below the path of the
+ * issuer its path continues that of the address.
+ */
+export function rebase (endpoint: URL, { issuer, address }: { issuer: string, address: string }): string {
+  const path = endpoint.pathname + endpoint.search
+  const base = pathOf(issuer)
+  return path.startsWith(`${base}/`) ? trimSlashes(address) + path.slice(base.length) : new URL(address).origin + path
+}
+
 /** Returns the URL of the routes. If the issuer ends with their prefix, the prefix is not added again. */
 export function baseOf (issuer: string, prefix: string): string {
   const trimmed = trimSlashes(issuer)

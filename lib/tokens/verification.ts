@@ -90,8 +90,8 @@ export interface TimeReader {
   readTime (): Promise<void>
 }
 
-/** Looks up something that is needed before a token may be refused. */
-type Doubt = () => Promise<void>
+/** Looks up something that is needed before a token may be refused. `reason` is for the log if that does not help. */
+type Doubt = (() => Promise<void>) & { reason?: string }
 
 /**
  * Creates the verification of access tokens. A cache remembers which tokens have been verified. The times and the
@@ -136,7 +136,8 @@ export function createTokenVerification ({
     const { claims, keyExpiresAt } = checked
     if (claims.nbf !== undefined && typeof claims.nbf !== 'number') throw new LatchkeyError('invalid_token')
     // Its signature is good, so it may come from a node whose clock is ahead of ours. That node has stored its time.
-    if (Math.max(claims.iat, claims.nbf ?? 0) > now / 1000 + CLOCK_TOLERANCE) return ledger.readTime
+    const wait = Math.max(claims.iat, claims.nbf ?? 0) - now / 1000
+    if (wait > CLOCK_TOLERANCE) return doubtTime(ledger, wait)
     const result = toVerifiedToken(claims, keyExpiresAt, userIds)
     if (now < result.diesAt) verified.set(token, result)
     return result
@@ -182,11 +183,13 @@ export function createTokenVerification ({
       if (typeof outcome !== 'function') return outcome
       doubt = outcome
     }
-    throw new LatchkeyError('invalid_token')
+    throw new LatchkeyError('invalid_token', { cause: doubt.reason })
   }
 
   return {
     verify (token) {
+      // An app may pass on what a message contains.
+      if (typeof token !== 'string') throw new LatchkeyError('invalid_token')
       const refreshing = refresh()
       return refreshing === undefined ? decide(token) : refreshing.then(() => decide(token))
     },
@@ -195,6 +198,12 @@ export function createTokenVerification ({
     },
     refresh
   }
+}
+
+/** @param wait - seconds until the token is valid. */
+function doubtTime (ledger: TimeReader, wait: number): Doubt {
+  const reason = `The token is valid in ${Math.round(wait)} s by the clock of this machine`
+  return Object.assign(() => ledger.readTime(), { reason })
 }
 
 function revocationUnknown (cause: unknown): LatchkeyError {

@@ -203,6 +203,7 @@ export async function createFakeService (
 
   function answer (request: IncomingMessage, body: string, response: ServerResponse): void {
     const url = request.url ?? ''
+    response.setHeader('date', new Date(now()).toUTCString())
     service.counts[url] = (service.counts[url] ?? 0) + 1
     const handler = service.handlers[url.slice(path.length)] ?? service.handlers[url] ?? usual[url]
     if (handler === undefined) return json(response, { error: 'not_found' }, 404)
@@ -228,7 +229,7 @@ export function build (
   const told: string[] = []
   const log = {
     info: (_details: object, message: string) => { told.push(message) },
-    warn: (details: object, message: string) => { told.push(`${message}: ${(details as { err: Error }).err.message}`) }
+    warn: (details: object, message: string) => { told.push(`${message}: ${(details as { err?: Error }).err?.message}`) }
   }
   const verifier = createVerifier({ ...(options.revocations === 'none' ? {} : CREDENTIALS), log, ...options })
   t.teardown(() => verifier.close())

@@ -195,6 +195,9 @@ t.test('texts that are no token of ours', async t => {
     ), `${header}.${'A'.repeat(100_000)}.${signature}`, '\0', '\ud800', ...spellings]
   for (const text of texts) t.throws(() => tokens.verify(text), INVALID, JSON.stringify(text.slice(-30)))
   for (const text of texts) t.equal(tokens.decode(text), undefined)
+  for (const value of [undefined, null, 5, {}, [token]]) {
+    t.throws(() => tokens.verify(value as string), { code: 'invalid_token' }, String(value))
+  }
 })
 
 t.test('claims of the wrong type, each signed with our own key', async t => {
