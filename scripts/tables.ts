@@ -109,7 +109,8 @@ async function servedTables (): Promise<{ routes: string, metrics: string }> {
     docs: true,
     registration: true,
     metrics: true,
-    statusList: true
+    statusList: true,
+    forwardAuth: true
   })
   const document = await app.inject('/openapi.json')
   const { users, sessions, tokens } = app.latchkey
