@@ -20,6 +20,8 @@ const every: Required<VerifierOptions> = {
   scopes: { admin: 'Administer everything' },
   userIds: 'text',
   log,
+  address: 'http://latchkey:3000',
+  otherIssuers: [{ issuer: 'https://old.example.com', revocations: 'none' }],
   fetch,
   now: Date.now,
   stopwatch: () => performance.now()
