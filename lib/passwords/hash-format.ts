@@ -1,5 +1,5 @@
-// What the text of a hash reveals. The hashing itself is in another file, so that only the worker threads load
-// bcryptjs.
+// What the text of a bcrypt hash reveals. The hashing itself is in another file, so that only the worker threads load
+// bcryptjs. The hashes of other systems are in `formats/`.
 
 /** The lowest bcrypt cost that is accepted. The work is 2 to the power of the cost. */
 export const MIN_COST = 4
@@ -10,7 +10,7 @@ export const MIN_COST = 4
 export const MAX_COST = 20
 
 /** How a password is prepared for bcrypt. */
-export type Form = 'bcrypt' | 'sha256-v1' | 'sha256-v2'
+export type Form = 'bcrypt' | 'sha256-v1' | 'sha256-v2' | 'sha256-hex'
 
 /** The parts of a hash. */
 export interface ParsedHash {
@@ -25,7 +25,10 @@ const SALT = '([./A-Za-z0-9]{21}[.Oeu])'
 const DIGEST = '([./A-Za-z0-9]{30}[.CGKOSWaeimquy26])'
 
 const PATTERNS: ReadonlyArray<readonly [Form, RegExp]> = [
-  ['bcrypt', new RegExp(`^\\$2[aby]\\$(\\d{2})\\$${SALT}${DIGEST}$`)],
+  // Spring and Django put the name of the encoder in front.
+  ['bcrypt', new RegExp(`^(?:\\{bcrypt\\}|bcrypt\\$)?\\$2[aby]\\$(\\d{2})\\$${SALT}${DIGEST}$`)],
+  // Django's hasher, which is another one than that of passlib.
+  ['sha256-hex', new RegExp(`^bcrypt_sha256\\$\\$2[aby]\\$(\\d{2})\\$${SALT}${DIGEST}$`)],
   ['sha256-v2', new RegExp(`^\\$bcrypt-sha256\\$v=2,t=2b,r=([1-9]\\d?)\\$${SALT}\\$${DIGEST}$`)],
   ['sha256-v1', new RegExp(`^\\$bcrypt-sha256\\$2[ab],([1-9]\\d?)\\$${SALT}\\$${DIGEST}$`)]
 ]
@@ -47,28 +50,28 @@ export function bcryptPrefix (cost: number, salt: string): string {
 }
 
 /**
- * Whether a hash can be imported. It must be complete, of a known form, and have a cost from MIN_COST to MAX_COST.
+ * Whether this is a bcrypt hash that can be verified. It must be complete, of a known form, and have a cost from MIN_COST to MAX_COST.
  * `$2x$` is refused, because many passwords share one hash there (the sign-extension bug of crypt_blowfish).
  */
-export function isSupportedHash (hash: string): boolean {
+export function isBcryptHash (hash: string): boolean {
   return parseHash(hash) !== undefined
 }
 
-/** Returns the bcrypt cost of a hash, or undefined for a hash that isSupportedHash() refuses. */
+/** Returns the bcrypt cost of a hash, or undefined for a hash that isBcryptHash() refuses. */
 export function costOf (hash: string): number | undefined {
   return parseHash(hash)?.cost
 }
 
 /**
- * Whether a hash should be replaced at the next login: its cost is lower than the configured one, its form is passlib's
- * version 1 (attackers can try a leaked table of plain SHA-256 hashes against it), or it is not supported at all.
+ * Whether a hash should be replaced at the next login: its cost is lower than the configured one, its form is plain
+ * SHA-256 inside bcrypt (attackers can try a leaked table of plain SHA-256 hashes against it), or it is not bcrypt.
  *
  * @param hash The stored hash.
  * @param cost The configured bcrypt cost.
  */
 export function needsRehash (hash: string, cost: number): boolean {
   const parsed = parseHash(hash)
-  return parsed === undefined || parsed.form === 'sha256-v1' || parsed.cost < cost
+  return parsed === undefined || ['sha256-v1', 'sha256-hex'].includes(parsed.form) || parsed.cost < cost
 }
 
 /**

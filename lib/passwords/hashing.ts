@@ -1,5 +1,6 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
 import { genSaltSync, hashSync } from 'bcryptjs'
+import type { ForeignHash } from './formats/format.js'
 import { bcryptPrefix, dummyHash, MIN_COST, parseHash } from './hash-format.js'
 import type { Form, ParsedHash } from './hash-format.js'
 
@@ -21,6 +22,7 @@ function bcryptSecret (form: Form, password: string, salt: string): string {
   switch (form) {
     case 'bcrypt': return password
     case 'sha256-v1': return createHash('sha256').update(password).digest('base64')
+    case 'sha256-hex': return createHash('sha256').update(password).digest('hex')
     case 'sha256-v2': return createHmac('sha256', salt).update(password).digest('base64')
   }
 }
@@ -60,8 +62,8 @@ export function hashGenerated (password: string): string {
  * Whether the password belongs to the hash. It blocks the thread until it is done, so call it in a worker.
  *
  * @param password The password as typed. NFKC is applied here, and no other form is tried.
- * @param hash `$2a$`, `$2b$`, `$2y$`, or passlib's `$bcrypt-sha256$` version 1 or 2.
- * @returns true on a match, otherwise false. For a hash that isSupportedHash() refuses, it returns false at once.
+ * @param hash `$2a$`, `$2b$`, `$2y$`, passlib's `$bcrypt-sha256$` version 1 or 2, or a spelling of Spring or Django.
+ * @returns true on a match, otherwise false. For a hash that isBcryptHash() refuses, it returns false at once.
  */
 export function verifyPassword (password: string, hash: string): boolean {
   const parsed = parseHash(hash)
@@ -71,6 +73,17 @@ export function verifyPassword (password: string, hash: string): boolean {
   const equal = timingSafeEqual(Buffer.from(digest), Buffer.from(parsed.digest))
   // This is checked only after the work, because a quick answer would reveal which accounts have a plain hash.
   return equal && (parsed.form !== 'bcrypt' || fitsBcrypt(normal))
+}
+
+/**
+ * Whether the password belongs to a hash of another system. It blocks the thread, so call it in a worker.
+ *
+ * @param password The password as typed. NFKC is applied here, and no other form is tried.
+ */
+export async function verifyForeign (password: string, { digest, work, derive }: ForeignHash): Promise<boolean> {
+  // hash-wasm refuses an empty password, which no user of ours may have.
+  const derived = await derive(normalise(password) || ' ', work)
+  return password !== '' && derived.length === digest.length && timingSafeEqual(derived, digest)
 }
 
 /**

@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os'
-import { dummyHash, isSupportedHash, MAX_COST, MIN_COST, needsRehash } from './hash-format.js'
+import { MAX_MEMORY, readForeignHash } from './formats/formats.js'
+import { dummyHash, isBcryptHash, MAX_COST, MIN_COST, needsRehash } from './hash-format.js'
 import { findSizeProblem, MAX_PASSWORD_LENGTH } from './policy.js'
 import type { PasswordRules } from './policy.js'
 import type { StrengthTask } from './strength-worker.js'
@@ -38,9 +39,12 @@ export interface Passwords {
   /**
    * Verifies a password, with at least the work of the configured cost. If there is no hash (no such user), if the hash
    * is not supported, or if the text is too long to be a password, it does the same work and finds no match. Rejects
-   * with PasswordQueueFullError, or when closed. `caller` as above.
+   * with PasswordQueueFullError, or when closed. The caller is as above. `dummies` are hashes of other systems, one of
+   * each family, whose work it does too. Default: none.
    */
-  verify (password: string, hash: string | undefined, caller?: Caller): Promise<Verification>
+  verify (
+    password: string, hash: string | undefined, options?: Caller & { dummies?: readonly string[] }
+  ): Promise<Verification>
   /**
    * Checks a new password. Resolves with one sentence for people, which never quotes it, or with undefined if it is
    * acceptable. Rejects with PasswordQueueFullError, or when closed. `caller` as above.
@@ -55,6 +59,12 @@ export interface Passwords {
 function requireInteger (name: string, value: number, { min, max }: { min: number, max: number }): void {
   if (Number.isInteger(value) && value >= min && value <= max) return
   throw new RangeError(`passwords: "${name}" must be an integer from ${min} to ${max}.`)
+}
+
+/** The most bytes that a task holds at a time. bcrypt needs next to nothing. */
+function memoryOf (task: PasswordTask): number {
+  if (task.kind === 'hash') return 0
+  return Math.max(...[task.hash, ...task.dummies ?? []].map(hash => readForeignHash(hash)?.memory ?? 0))
 }
 
 /**
@@ -75,7 +85,7 @@ export function createPasswords (options: PasswordOptions): Passwords {
 
   // Tools that copy only the files that an app needs find these two because the names are literals.
   const hashing = createWorkers<PasswordTask, string | boolean>({
-    url: new URL('./worker.js', import.meta.url), maxThreads, maxQueue
+    url: new URL('./worker.js', import.meta.url), maxThreads, maxQueue, memory: { of: memoryOf, max: MAX_MEMORY }
   })
   const checking = createWorkers<StrengthTask, string | undefined>({
     url: new URL('./strength-worker.js', import.meta.url), maxThreads: 1, maxQueue
@@ -86,11 +96,15 @@ export function createPasswords (options: PasswordOptions): Passwords {
     return await hashing.run({ kind: 'hash', password, cost }, { origin }) as string
   }
 
-  async function verify (password: string, hash: string | undefined, { origin }: Caller = {}): Promise<Verification> {
-    const known = hash !== undefined && isSupportedHash(hash)
+  async function verify (
+    password: string,
+    hash: string | undefined,
+    { origin, dummies = [] }: Caller & { dummies?: readonly string[] } = {}
+  ): Promise<Verification> {
+    const known = hash !== undefined && (isBcryptHash(hash) || readForeignHash(hash) !== undefined)
     const target = known ? hash : dummy
     const clipped = password.slice(0, MAX_PASSWORD_LENGTH)
-    const matches = await hashing.run({ kind: 'verify', password: clipped, hash: target, cost }, { origin })
+    const matches = await hashing.run({ kind: 'verify', password: clipped, hash: target, cost, dummies }, { origin })
     const valid = known && matches === true && password.length <= MAX_PASSWORD_LENGTH
     return { valid, needsRehash: valid && needsRehash(target, cost) }
   }

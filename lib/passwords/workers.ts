@@ -37,6 +37,8 @@ export interface Workers<Task, Answer> {
 
 interface Job<Task, Answer> {
   task: Task
+  /** The bytes that it holds while it runs. */
+  bytes: number
   resolve: (answer: Answer) => void
   reject: (error: unknown) => void
 }
@@ -129,10 +131,15 @@ function isBundled (): boolean {
  * of their own, of the same length, and the two queues take turns. So neither can fill the other or starve it.
  *
  * @param url The module that does the work.
+ * @param memory The bytes that a task holds while it runs, and the most that all running tasks together may hold. A
+ * task that needs more than is left waits, and those behind it wait too, so that it gets its turn. Default: no limit.
  */
-export function createWorkers<Task, Answer> (
-  { url, maxThreads, maxQueue }: { url: URL, maxThreads: number, maxQueue: number }
-): Workers<Task, Answer> {
+export function createWorkers<Task, Answer> ({ url, maxThreads, maxQueue, memory }: {
+  url: URL
+  maxThreads: number
+  maxQueue: number
+  memory?: { of: (task: Task) => number, max: number }
+}): Workers<Task, Answer> {
   const threads = createThreads<Task, Answer>(url.href, maxThreads)
   const running = new Set<Promise<void>>()
   // The queue is here and not in piscina. After a crash, jobs that wait in piscina stay there until another one
@@ -141,6 +148,9 @@ export function createWorkers<Task, Answer> (
   const anonymous = createFairQueue<Job<Task, Answer>>(maxQueue)
   let turns = [known, anonymous]
   let closed = false
+  let bytes = 0
+  /** The next job, if only memory keeps it from running. */
+  let next: Job<Task, Answer> | undefined
 
   function takeNext (): Job<Task, Answer> | undefined {
     const [first = known, second = anonymous] = turns
@@ -148,30 +158,45 @@ export function createWorkers<Task, Answer> (
     return first.take() ?? second.take()
   }
 
+  function fits (job: Job<Task, Answer>): boolean {
+    return bytes === 0 || bytes + job.bytes <= (memory?.max ?? Infinity)
+  }
+
   function start (job: Job<Task, Answer>): void {
-    const done = threads.run(job.task).then(job.resolve, job.reject).then(function startNext () {
+    bytes += job.bytes
+    const done = threads.run(job.task).then(job.resolve, job.reject).then(function finish () {
+      bytes -= job.bytes
       running.delete(done)
-      const next = takeNext()
-      if (next !== undefined) start(next)
+      startWaiting()
     })
     running.add(done)
   }
 
+  function startWaiting (): void {
+    while (running.size < maxThreads) {
+      next ??= takeNext()
+      if (next === undefined || !fits(next)) return
+      start(next)
+      next = undefined
+    }
+  }
+
   function run (task: Task, { origin = '', isAnonymous = false }: Caller = {}): Promise<Answer> {
     return new Promise(function enqueue (resolve, reject) {
-      const job = { task, resolve, reject }
+      const job = { task, bytes: memory?.of(task) ?? 0, resolve, reject }
       if (closed) reject(closedError())
-      else if (running.size < maxThreads) start(job)
+      else if (running.size < maxThreads && next === undefined && fits(job)) start(job)
       else (isAnonymous ? anonymous : known).add(origin, job)?.reject(new PasswordQueueFullError())
     })
   }
 
   async function close (): Promise<void> {
     closed = true
-    for (const job of [...known.clear(), ...anonymous.clear()]) job.reject(closedError())
+    for (const job of [next, ...known.clear(), ...anonymous.clear()]) job?.reject(closedError())
+    next = undefined
     await Promise.all(running)
     await threads.end()
   }
 
-  return { run, get queueSize () { return known.size + anonymous.size }, close }
+  return { run, get queueSize () { return known.size + anonymous.size + (next === undefined ? 0 : 1) }, close }
 }

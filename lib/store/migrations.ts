@@ -81,11 +81,14 @@ async function createUsers (db: Kysely<Tables>, { text }: SchemaDialect): Promis
     .addColumn('scope', text, column => column.notNull())
     .addColumn('disabled_at', 'bigint')
     .addColumn('administrator', 'bigint')
+    .addColumn('dummy_hash', text)
     .addColumn('created_at', 'bigint', column => column.notNull())
     .addColumn('updated_at', 'bigint', column => column.notNull())
     .execute()
   await db.schema.createIndex('latchkey_users_administrator').on('latchkey_users').column('administrator')
     .where('administrator', 'is not', null).execute()
+  await db.schema.createIndex('latchkey_users_dummy_hash').on('latchkey_users').column('dummy_hash')
+    .where('dummy_hash', 'is not', null).execute()
 }
 
 async function createSessions (db: Kysely<Tables>, { text }: SchemaDialect): Promise<void> {

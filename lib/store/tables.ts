@@ -30,6 +30,11 @@ export interface UsersTable {
   disabled_at: number | null
   /** 1 for an enabled user with `users:write`, otherwise null. Finds the last one without reading every user. */
   administrator: 1 | null
+  /**
+   * If another system made `password_hash`, a hash that costs as much to verify. Null for bcrypt. Finds the kinds of
+   * hashes that are in use without reading every user.
+   */
+  dummy_hash: string | null
   created_at: number
   updated_at: number
 }

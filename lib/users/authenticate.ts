@@ -18,14 +18,16 @@ export interface LoginAccount<Account = StoredUser> {
 
 /** `Users.findForLogin`. */
 export async function findForLogin (context: UsersContext, username: string): Promise<LoginAccount> {
-  const { store, passwords } = context
+  const { store, passwords, readDummies } = context
   const row = await store.read(db => findRowByName(db, username))
   return {
     id: row?.id ?? null,
     async verify (password, address) {
       const caller = { origin: networkOf(address), isAnonymous: true }
       // Unknown and disabled users cost a hash too, so the response time reveals nothing.
-      const { valid, needsRehash } = await passwords.verify(password, row?.password_hash, caller)
+      const { valid, needsRehash } = await passwords.verify(password, row?.password_hash, {
+        ...caller, dummies: await readDummies()
+      })
       // A damaged id identifies no user.
       if (typeof row?.id !== 'string' || !valid || row.disabled_at !== null) return null
       if (needsRehash) await rehash(context, { row, password, caller })
@@ -34,14 +36,15 @@ export async function findForLogin (context: UsersContext, username: string): Pr
   }
 }
 
-/** Replaces a hash that is cheaper than configured, unless the password has changed in the meantime. */
+/** Replaces a hash that is cheaper than configured or of another system, unless the password has changed in the meantime. */
 async function rehash (
   { store, passwords }: UsersContext,
   { row, password, caller }: { row: Selectable<UsersTable>, password: string, caller: Caller }
 ): Promise<void> {
   try {
     const passwordHash = await passwords.hash(password, caller)
-    await store.transaction(trx => trx.updateTable('latchkey_users').set({ password_hash: passwordHash })
+    await store.transaction(trx => trx.updateTable('latchkey_users')
+      .set({ password_hash: passwordHash, dummy_hash: null })
       .where('id', '=', row.id).where('password_hash', '=', row.password_hash).execute())
   } catch (error) {
     // The password was right, so a full queue must not fail this login. A later login stores the new hash.

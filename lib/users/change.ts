@@ -3,6 +3,7 @@ import { isAdministrator } from './authority.js'
 import type { Principal } from './authority.js'
 import type { NewEvent } from '../ledger/events.js'
 import { parseScope } from '../identity/scopes.js'
+import { toDummy } from '../passwords/formats/formats.js'
 import { closeSessions } from '../revocation/session-ending.js'
 import type { Step, WriteStep } from '../revocation/session-ending.js'
 import { isMoment } from '../store/columns.js'
@@ -41,7 +42,11 @@ export function changeRow (
   if (name !== undefined) Object.assign(after, { username: name.username, username_key: name.key })
   if (disabled !== undefined) after.disabled_at = disabled ? before.disabled_at ?? now : null
   if (passwordHash !== undefined) {
-    Object.assign(after, { password_hash: passwordHash, password_changed_at: changedAt(before, now) })
+    Object.assign(after, {
+      password_hash: passwordHash,
+      password_changed_at: changedAt(before, now),
+      dummy_hash: toDummy(passwordHash)
+    })
   }
   after.administrator = markOf(after)
   return after

@@ -15,4 +15,6 @@ export interface UsersContext {
   throttle: Pick<Throttle, 'forgive' | 'placeOf' | 'recordFailure'>
   catalogue: Readonly<Record<string, string>>
   passwordMinLength: number
+  /** See `createDummyReader`. */
+  readDummies: () => Promise<readonly string[]>
 }

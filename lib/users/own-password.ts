@@ -44,7 +44,12 @@ export async function changeOwnPassword (
       : await endOtherSessions(write, { userId: id, keep: keepSession })
     if ('more' in step) return step
     await trx.updateTable('latchkey_users')
-      .set({ password_hash: passwordHash, password_changed_at: changedAt(before, now), updated_at: now })
+      .set({
+        password_hash: passwordHash,
+        dummy_hash: null,
+        password_changed_at: changedAt(before, now),
+        updated_at: now
+      })
       .where('id', '=', id).execute()
     await record({ type: 'password_changed', actor: by, subject: id })
     return { result: undefined }

@@ -3,6 +3,7 @@ import { LatchkeyError } from '../errors.js'
 import { createId } from '../identity/ids.js'
 import { assertKnownScopes, formatScope, parseScope } from '../identity/scopes.js'
 import { keyOf } from '../identity/usernames.js'
+import { toDummy } from '../passwords/formats/formats.js'
 import type { Queryable, UsersTable } from '../store/tables.js'
 import { markOf } from './change.js'
 
@@ -35,6 +36,7 @@ export function createRow (
     password_changed_at: now,
     ...state,
     administrator: markOf(state),
+    dummy_hash: toDummy(passwordHash),
     created_at: createdAt ?? now,
     updated_at: now
   }

@@ -9,6 +9,7 @@ import { findForLogin } from './authenticate.js'
 import type { LoginAccount } from './authenticate.js'
 import type { Principal } from './authority.js'
 import type { UsersContext } from './context.js'
+import { createDummyReader } from './dummies.js'
 import { selectUsers } from './list.js'
 import type { UserListQuery } from './list.js'
 import { changeOwnPassword } from './own-password.js'
@@ -97,8 +98,9 @@ export interface Users extends UserDirectory {
 }
 
 /** Creates the built-in users. */
-export function createUsers (context: UsersContext): Users {
-  const { store } = context
+export function createUsers (services: Omit<UsersContext, 'readDummies'>): Users {
+  const context = { ...services, readDummies: createDummyReader(services) }
+  const { store } = services
 
   async function findIn (db: Queryable, id: string): Promise<StoredUser | null> {
     const row = await findRow(db, id)

@@ -138,6 +138,22 @@ t.test('unknown user, wrong password and disabled user get the same answer in th
   for (const { pair, p } of compare(blocked)) t.ok(p > CERTAIN, `blocked: ${pair}: p = ${p}`)
 })
 
+t.test('a hash of another system does not tell its account from one that does not exist', async t => {
+  // Each of the two costs more than bcrypt does here, and something else than the other.
+  const [imported, costliest] = [2_000, 20_000].map(
+    iterations => `$pbkdf2-sha256$${iterations}$${'A'.repeat(22)}$${'A'.repeat(43)}`
+  )
+  for (const kinds of [{ wrong: costliest }, { wrong: imported, disabled: costliest }]) {
+    const { app, clock } = await buildApp(t)
+    for (const [username, hash] of Object.entries(kinds)) {
+      const take = app.latchkey.users.startImport({ update: true })
+      t.match(await take([{ line: 1, value: { username, password_hash: hash } }]), [{ status: 'updated' }])
+    }
+    const times = await measure(app, needed, () => clock.move(DAY))
+    for (const { pair, p } of compare(times)) t.ok(p > CERTAIN, `${pair}: p = ${p}`)
+  }
+})
+
 t.test('the statistical test finds what is there and nothing else', async t => {
   const random = createRandom(7)
   // Times as they are: most alike, a few far out, slower towards the end.

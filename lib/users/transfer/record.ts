@@ -2,7 +2,7 @@ import { Ajv } from 'ajv'
 import type { ValidateFunction } from 'ajv'
 import { USER_COLUMNS, UserRecord } from '../../../schemas/users.js'
 import { FORMATS } from '../../identity/json-formats.js'
-import { isSupportedHash } from '../../passwords/hash-format.js'
+import { findHashProblem } from '../../passwords/formats/formats.js'
 
 let compiled: ValidateFunction<UserRecord> | undefined
 
@@ -27,11 +27,8 @@ export function checkRecord (value: unknown): string | undefined {
   if (value.password !== undefined && value.password_hash !== undefined) {
     return 'it has both password and password_hash: give only one'
   }
-  if (value.password_hash !== undefined && !isSupportedHash(value.password_hash)) {
-    return 'its password_hash is not supported: use bcrypt ($2a$, $2b$, $2y$) or bcrypt_sha256 of passlib, ' +
-      'with a cost of 4 to 20'
-  }
-  return undefined
+  const problem = value.password_hash === undefined ? undefined : findHashProblem(value.password_hash)
+  return problem === undefined ? undefined : `its password_hash ${problem}`
 }
 
 function describe (name: keyof UserRecord): string {

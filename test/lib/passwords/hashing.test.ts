@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { hashSync } from 'bcryptjs'
 import t from 'tap'
-import { costOf, dummyHash, isSupportedHash, MAX_COST, needsRehash } from '../../../lib/passwords/hash-format.js'
+import { costOf, dummyHash, isBcryptHash, MAX_COST, needsRehash } from '../../../lib/passwords/hash-format.js'
 import { hashGenerated, hashPassword, spendDifference, verifyPassword } from '../../../lib/passwords/hashing.js'
 import runPasswordTask from '../../../lib/passwords/worker.js'
 
@@ -25,11 +25,11 @@ t.test('published bcrypt vectors', { skip: existsSync(VECTORS) ? false : `no ${V
     const bytes = Buffer.from(hex, 'hex')
     const password = bytes.toString()
     if (result === 'invalid' || hash.startsWith('$2x$')) {
-      t.notOk(isSupportedHash(hash), `${hash} is refused`)
+      t.notOk(isBcryptHash(hash), `${hash} is refused`)
       t.notOk(verifyPassword(password, hash), `${hash} never verifies`)
       continue
     }
-    t.ok(isSupportedHash(hash), `${hash} is supported`)
+    t.ok(isBcryptHash(hash), `${hash} is supported`)
     // A password in a string is always UTF-8; the vectors with other bytes have no such password.
     if (!Buffer.from(password).equals(bytes)) continue
     t.equal(verifyPassword(password, hash), bytes.length <= 72, `${hash} with ${bytes.length} bytes`)
@@ -41,7 +41,7 @@ t.test('published bcrypt vectors', { skip: existsSync(VECTORS) ? false : `no ${V
 
 t.test('passlib bcrypt_sha256', async (t) => {
   for (const [name, hash] of [['v2', V2], ['v1', V1]] as const) {
-    t.ok(isSupportedHash(hash), `${name} is supported`)
+    t.ok(isBcryptHash(hash), `${name} is supported`)
     t.equal(costOf(hash), 12, `${name} cost`)
     t.ok(verifyPassword('password', hash), `${name} right`)
     t.notOk(verifyPassword('Password', hash), `${name} wrong`)
@@ -65,7 +65,7 @@ t.test('what is hashed verifies, and nothing else', async (t) => {
   for (const [name, password, form, others] of table) {
     const hash = hashPassword(password, 4)
     t.match(hash, form, `${name}: form`)
-    t.ok(isSupportedHash(hash), `${name}: supported`)
+    t.ok(isBcryptHash(hash), `${name}: supported`)
     t.equal(costOf(hash), 4, `${name}: cost`)
     t.ok(verifyPassword(password, hash), `${name}: right`)
     for (const other of others) {
@@ -83,7 +83,7 @@ t.test('imported plain hashes are never truncated', async (t) => {
   }
   for (const ident of ['2a', '2b', '2y']) {
     const hash = hashSync('correct horse', 4).replace('2b', ident)
-    t.ok(isSupportedHash(hash), `${ident} is supported`)
+    t.ok(isBcryptHash(hash), `${ident} is supported`)
     t.ok(verifyPassword('correct horse', hash), `${ident} verifies`)
   }
 })
@@ -138,7 +138,7 @@ t.test('hashes that are refused', async (t) => {
     ['md5', '5f4dcc3b5aa765d61d8327deb882cf99']
   ]
   for (const [name, hash] of table) {
-    t.notOk(isSupportedHash(hash), `${name}: not supported`)
+    t.notOk(isBcryptHash(hash), `${name}: not supported`)
     t.notOk(verifyPassword('correct horse', hash), `${name}: never verifies`)
     t.equal(costOf(hash), undefined, `${name}: no cost`)
     t.ok(needsRehash(hash, 4), `${name}: needs a rehash`)
@@ -161,7 +161,7 @@ t.test('need of a rehash', async (t) => {
 
 t.test('the dummy hash costs what a real one costs', async (t) => {
   for (const cost of [4, 10, 12, MAX_COST]) {
-    t.ok(isSupportedHash(dummyHash(cost)), `cost ${cost}: well-formed`)
+    t.ok(isBcryptHash(dummyHash(cost)), `cost ${cost}: well-formed`)
     t.equal(costOf(dummyHash(cost)), cost, `cost ${cost}: same cost`)
   }
   t.notOk(verifyPassword('', dummyHash(4)))

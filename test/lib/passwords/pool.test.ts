@@ -231,3 +231,29 @@ t.test('bad options are refused by name', async (t) => {
   ]
   for (const [options, message] of table) t.throws(() => createPasswords({ cost: 4, ...options }), message)
 })
+
+t.test('hashes that need much memory are verified few at a time, and the others wait their turn', async t => {
+  const threads = watchThreads(t)
+  const passwords = build(t, { threads: 3 })
+  // Two of these exceed the limit for all threads together, which is 256 MiB.
+  const large = `$scrypt$ln=17,r=9,p=1$${'A'.repeat(22)}$${'A'.repeat(43)}`
+  const order: string[] = []
+  const verify = async (name: string, hash: string): Promise<void> => {
+    t.notOk((await passwords.verify('wrong', hash)).valid, name)
+    order.push(name)
+  }
+  const jobs = [verify('first', large), verify('second', large), verify('small', hashPassword('x', 4))]
+  t.equal(passwords.queueSize, 1, 'the second waits, and the small one runs')
+  await Promise.all(jobs)
+  t.same(order, ['small', 'first', 'second'])
+  t.ok(threads.length <= 2, 'no thread was started for a job that waits')
+
+  const closing = build(t, { threads: 3 })
+  const running = closing.verify('wrong', large)
+  const waiting = [large, large].map(hash => t.rejects(closing.verify('wrong', hash), /closed/))
+  t.equal(closing.queueSize, 2)
+  const closed = closing.close()
+  await Promise.all(waiting)
+  t.match(await running, { valid: false }, 'a job that runs gets its answer')
+  await closed
+})
