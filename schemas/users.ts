@@ -122,8 +122,8 @@ export const UserPatch = Type.Object(
  */
 export const UserRecord = Type.Object({
   id: Type.Optional(Type.String({
-    pattern: '^(?!me$|latchkey$|lkc_)[A-Za-z0-9][A-Za-z0-9._~@:+-]{0,63}$',
-    description: '1 to 64 of the characters A-Z a-z 0-9 . _ ~ @ : + -, beginning with a letter or a digit; ' +
+    pattern: '^(?!me$|latchkey$|lkc_)[A-Za-z0-9_][A-Za-z0-9._~@:+|-]{0,127}$',
+    description: '1 to 128 of the characters A-Z a-z 0-9 . _ ~ @ : + | -, beginning with a letter, a digit or _; ' +
       "not 'me', 'latchkey', or an id that begins with 'lkc_'"
   })),
   username: Type.String({
@@ -131,7 +131,7 @@ export const UserRecord = Type.Object({
     maxLength: MAX_USERNAME_LENGTH,
     description: `text of 1 to ${MAX_USERNAME_LENGTH} characters`
   }),
-  password_hash: Type.Optional(Type.String({ maxLength: 128, description: 'text' })),
+  password_hash: Type.Optional(Type.String({ maxLength: 512, description: 'text' })),
   password: Type.Optional(Type.String({
     minLength: 1,
     maxLength: 1_024,

@@ -50,8 +50,9 @@ export function bcryptPrefix (cost: number, salt: string): string {
 }
 
 /**
- * Whether this is a bcrypt hash that can be verified. It must be complete, of a known form, and have a cost from MIN_COST to MAX_COST.
- * `$2x$` is refused, because many passwords share one hash there (the sign-extension bug of crypt_blowfish).
+ * Whether this is a bcrypt hash that can be verified. It must be complete, of a known form, and have a cost from
+ * MIN_COST to MAX_COST. `$2x$` is refused, because many passwords share one hash there (the sign-extension bug of
+ * crypt_blowfish).
  */
 export function isBcryptHash (hash: string): boolean {
   return parseHash(hash) !== undefined

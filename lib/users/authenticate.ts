@@ -36,7 +36,10 @@ export async function findForLogin (context: UsersContext, username: string): Pr
   }
 }
 
-/** Replaces a hash that is cheaper than configured or of another system, unless the password has changed in the meantime. */
+/**
+ * Replaces a hash that is cheaper than configured or of another system, unless the password has changed in the
+ * meantime.
+ */
 async function rehash (
   { store, passwords }: UsersContext,
   { row, password, caller }: { row: Selectable<UsersTable>, password: string, caller: Caller }

@@ -49,5 +49,5 @@ export function readBase64 (
 
 /** Zero bytes in base64 without padding, for the salt or the digest of a dummy. */
 export function zeros (bytes: number): string {
-  return Buffer.alloc(bytes).toString('base64').replace(/=+$/, '')
+  return Buffer.alloc(bytes).toString('base64').replaceAll('=', '')
 }

@@ -35,7 +35,7 @@ function readDjango (text: string): ForeignHash | undefined {
   })
 }
 
-/** A byte 1, then as big-endian integers the HMAC, the iterations and the size of the salt; then the salt, the digest. */
+/** A byte 1, as big-endian integers the HMAC, the iterations and the size of the salt, then salt and digest. */
 function readAspNet (text: string): ForeignHash | undefined {
   const bytes = /^AQAAAA/.test(text) ? readBase64(text) : undefined
   if (bytes === undefined || bytes[0] !== 1) return undefined

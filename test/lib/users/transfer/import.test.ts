@@ -82,6 +82,8 @@ t.test('a row is taken whole, or refused with a reason that tells nothing of it'
     ],
     [{ username: 'x', password_hash: HASH, id: 'lkc_0198' }, /^its id must be /],
     [{ username: 'x', password_hash: HASH, id: 'me' }, /^its id must be /],
+    [{ username: 'x', password_hash: HASH, id: '|x' }, /^its id must be 1 to 128 of the characters /],
+    [{ username: 'x', password_hash: HASH, id: 'x'.repeat(129) }, /^its id must be /],
     [{ username: 'x', password_hash: HASH, id: '../x' }, /^its id must be /],
     [{ username: 'x', password_hash: HASH, pasword: 'a secret one' }, /^it has a member other than id, username/],
     [JSON.parse(`{"username":"x","password_hash":"${HASH}","__proto__":{}}`), /^it has a member other than/],
