@@ -25,10 +25,18 @@ interface ImportOptions extends OutputOptions {
   audience?: string
   scope?: string[]
   until?: string
+  subjectClaim?: string
+  numericSubject?: boolean
+  maxAge?: string
+  allowShortSecret?: boolean
+  update?: boolean
 }
 
 /** Options that only apply to the key of an older system. */
-const VERIFY_ONLY = ['base64url', 'issuer', 'audience', 'scope', 'until'] as const
+const VERIFY_ONLY = [
+  'base64url', 'issuer', 'audience', 'scope', 'until', 'subjectClaim', 'numericSubject', 'maxAge', 'allowShortSecret',
+  'update'
+] as const
 
 /** `latchkey keys import`. */
 export function addKeysImport (keys: Command): void {
@@ -59,6 +67,21 @@ export function addKeysImport (keys: Command): void {
       collect
     )
     .option('--until <duration>', 'with --verify-only: how long its tokens are accepted, for example 30d; default: 90d')
+    .option(
+      '--subject-claim <claim>', 'with --verify-only: the claim that holds the id of the user; default: sub'
+    )
+    .option('--numeric-subject', 'with --verify-only: accept an integer as the id of the user; it becomes text')
+    .option(
+      '--max-age <duration>',
+      'with --verify-only: accept tokens without exp until this long after their iat, for example 30d; ' +
+        'default: refuse them'
+    )
+    .option(
+      '--allow-short-secret',
+      'with --verify-only: accept an HS256 secret of fewer than 32 bytes; ' +
+        'anyone who guesses it can make tokens for any user until the key expires'
+    )
+    .option('--update', 'with --verify-only: if the key was imported before, give it these settings')
     .option('--json', 'print the key as JSON')
     .addHelpText('after', example(
       'latchkey keys import signing.pem',
@@ -69,11 +92,12 @@ export function addKeysImport (keys: Command): void {
 }
 
 async function importKey (file: string, options: ImportOptions): Promise<void> {
-  const until = await readUntil(options)
+  assertPlaced(options)
+  const [until, maxAge] = [await readTime('until', options.until), await readTime('max-age', options.maxAge)]
   await withLatchkey(async latchkey => {
     requireScopes(latchkey, options.scope ?? [])
     const content = await readKeyFile(file)
-    const key = await take(latchkey, content, { ...options, until })
+    const key = await take(latchkey, content, { ...options, until, maxAge })
     print(options, {
       data: toData(key),
       text: `Imported the ${key.algorithm} key ${key.kid}, which ${describeNext(key)}.`
@@ -81,27 +105,28 @@ async function importKey (file: string, options: ImportOptions): Promise<void> {
   }, { mayCreate: true })
 }
 
-async function readUntil (options: ImportOptions): Promise<number | undefined> {
+function assertPlaced (options: ImportOptions): void {
   const misplaced =
     options.verifyOnly === true
       ? options.now === true
         ? 'now'
         : undefined
       : VERIFY_ONLY.find(name => options[name] !== undefined)
-  if (misplaced !== undefined) {
-    throw new CommandError(
-      'usage',
-      `--${misplaced} ${misplaced === 'now' ? 'cannot be used' : 'can only be used'} with --verify-only; see --help`,
-      { exitCode: EXIT_CODES.usage }
-    )
-  }
-  if (options.until === undefined) return undefined
+  if (misplaced === undefined) return
+  const flag = misplaced.replace(/[A-Z]/g, letter => `-${letter.toLowerCase()}`)
+  throw new CommandError(
+    'usage',
+    `--${flag} ${misplaced === 'now' ? 'cannot be used' : 'can only be used'} with --verify-only; see --help`,
+    { exitCode: EXIT_CODES.usage }
+  )
+}
+
+async function readTime (flag: string, text: string | undefined): Promise<number | undefined> {
+  if (text === undefined) return undefined
   const { readDuration } = await import('../lib/options/durations.js')
-  const until = readDuration(options.until)
-  if (until === undefined) {
-    throw new CommandError('usage', '--until must be a duration such as 12h or 90d', { exitCode: EXIT_CODES.usage })
-  }
-  return until
+  const time = readDuration(text)
+  if (time !== undefined) return time
+  throw new CommandError('usage', `--${flag} must be a duration such as 12h or 90d`, { exitCode: EXIT_CODES.usage })
 }
 
 async function readKeyFile (file: string): Promise<Buffer> {
@@ -120,19 +145,10 @@ async function readKeyFile (file: string): Promise<Buffer> {
 async function take (
   { keys }: Latchkey,
   content: Buffer,
-  options: Omit<ImportOptions, 'until'> & { until: number | undefined }
+  options: Omit<ImportOptions, 'until' | 'maxAge'> & { until: number | undefined, maxAge: number | undefined }
 ): Promise<KeyView> {
-  const { kid, algorithm, base64url, issuer, audience, scope, until } = options
-  return options.verifyOnly === true
-    ? await keys.importVerifyOnlyKey(content, {
-      kid,
-      algorithm,
-      base64url,
-      issuer,
-      audience,
-      scopes: scope,
-      until,
-      by: COMMAND
-    })
-    : await keys.importSigningKey(content, { kid, algorithm, immediately: options.now, by: COMMAND })
+  const { kid, algorithm, verifyOnly, now, scope, json: _json, ...rules } = options
+  return verifyOnly === true
+    ? await keys.importVerifyOnlyKey(content, { ...rules, kid, algorithm, scopes: scope, by: COMMAND })
+    : await keys.importSigningKey(content, { kid, algorithm, immediately: now, by: COMMAND })
 }

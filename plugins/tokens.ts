@@ -23,6 +23,7 @@ export default fp(async function latchkeyTokens (app) {
     clock: app[kClock],
     follower: app[kFollower],
     ledger: app[kLedger],
-    revocations: app[kRevocations]
+    revocations: app[kRevocations],
+    log: app.log
   }))
 }, { name: 'latchkey-tokens', fastify: '5.x', dependencies: ['latchkey-keys', 'latchkey-revocations'] })

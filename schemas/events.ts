@@ -79,6 +79,11 @@ const TABLE = {
     kept: true,
     meaning: 'A key was created or imported. `activatesAt` is when it starts to sign. With `verifyOnly` it never signs.'
   },
+  key_updated: {
+    outcome: 'success',
+    kept: true,
+    meaning: 'A key that only verifies was imported again, with other settings for its tokens.'
+  },
   key_activated: { outcome: 'success', kept: true, meaning: 'A pending key was activated before its time.' },
   key_revoked: { outcome: 'success', kept: true, meaning: 'A key was revoked, with every token that it signed.' },
   keys_resealed: {

@@ -7,7 +7,9 @@ import { insertSigner, sealSigningKey } from './changes.js'
 import type { KeyChange } from './changes.js'
 import { assertKid, KeyError, parseSigningKey, parseVerifyOnlyKey } from './import.js'
 import type { KeyHints, ParsedKey } from './import.js'
-import { findPending, KEY_LEAD, stateOf } from './life.js'
+import { formatLeniency } from './leniency.js'
+import type { Leniency } from './leniency.js'
+import { findPending, KEY_LEAD, stateOf, verifies } from './life.js'
 import { readKeys } from './rows.js'
 import type { KeyRow } from './rows.js'
 import type { JwtKeyMaker, Keyring, KeyView } from './keyring.js'
@@ -23,7 +25,7 @@ const MAX_VERIFY_ONLY = 16
 const DEFAULT_UNTIL = 90 * 24 * 60 * 60 * 1000
 
 /** Restrictions on the tokens of an older system, for a key that is imported to verify only. */
-export interface VerifyOnlyRules extends KeyHints {
+export interface VerifyOnlyRules extends KeyHints, Leniency {
   /** The `kid` that the tokens name. Default: the JWK's. Without either, the key is only for tokens that name none. */
   kid?: string
   /** The `iss` that they must have. */
@@ -34,7 +36,18 @@ export interface VerifyOnlyRules extends KeyHints {
   scopes?: readonly string[]
   /** Milliseconds until the key is removed. Default: 90 days. */
   until?: number
+  /**
+   * If the key was imported before, give it these settings. Without `until` it keeps its end. Default: it stays as it
+   * is, and the import fails.
+   */
+  update?: boolean
 }
+
+/** The columns that a second import can change. */
+const SETTINGS = ['algorithm', 'issuer', 'audience', 'scope', 'leniency'] as const
+
+/** Claims that name no user. With one of these, each token would be of another user, or all of the same. */
+const NOT_SUBJECTS = ['iss', 'aud', 'exp', 'nbf', 'iat', 'jti', 'scope', 'scopes']
 
 /** Options of an import to sign. */
 export interface SigningImport extends KeyHints {
@@ -100,17 +113,15 @@ export async function addSigningKey (
   })
 }
 
-/** Adds an imported key to verify only. Throws a KeyError, or a RangeError for an unknown scope. */
+/** Adds an imported key to verify only. Throws a KeyError, or a RangeError for an unknown scope or a bad rule. */
 export async function addVerifyOnlyKey (
-  context: KeyContext,
-  content: Buffer,
-  {
-    kid: givenKid, issuer, audience, scopes, until = DEFAULT_UNTIL, by = HOST, ...hints
-  }: VerifyOnlyRules & { by?: Actor }
+  context: KeyContext, content: Buffer, rules: VerifyOnlyRules & { by?: Actor }
 ): Promise<KeyView> {
   const { maker, clock, sealKeys, catalogue } = context
+  const { kid: givenKid, issuer, audience, scopes, until = DEFAULT_UNTIL, update = false, by = HOST } = rules
   if (scopes !== undefined) assertKnownScopes(scopes, catalogue)
-  const parsed = parseVerifyOnlyKey(content, hints)
+  assertLeniency(rules)
+  const parsed = parseVerifyOnlyKey(content, rules)
   const kid = nameOf(parsed, givenKid, clock)
   const row = {
     kid,
@@ -118,36 +129,84 @@ export async function addVerifyOnlyKey (
     activates_at: null,
     issuer: issuer ?? null,
     audience: audience ?? null,
-    scope: scopes === undefined ? null : formatScope(scopes)
+    scope: scopes === undefined ? null : formatScope(scopes),
+    leniency: formatLeniency(rules)
   }
   await assertWorks(() => maker.toVerifyOnlyJwtKey(toVerifyOnlyKey(row, parsed.text)))
   const sealed = sealKeyText(sealKeys[0], parsed.text, row)
-  return await add(context, by, {
-    kid,
-    async work ({ trx, revoke, record }, now) {
-      const keys = await readKeys(trx)
-      const obstacle = findObstacle(keys, sealKeys, { kid, identity: parsed.identity })
-      if (obstacle !== undefined) return obstacle
-      if (keys.filter(key => !key.isDamaged && stateOf(key, now) === 'verify-only').length >= MAX_VERIFY_ONLY) {
-        return new KeyError(
-          'too_many_keys',
-          `There are already ${MAX_VERIFY_ONLY} keys that only verify, and no more are allowed: revoke one`
-        )
-      }
-      await trx.insertInto('latchkey_keys').values({
-        ...row, sealed, created_at: now, retires_at: null, expires_at: now + until, revoked_at: null
-      }).execute()
-      // Users who were logged out everywhere must not come back with a token of the older system.
-      await revoke.prolongUsers(now + until)
-      await record({
-        type: 'key_added',
-        actor: by,
-        subject: kid,
-        details: { algorithm: row.algorithm, verifyOnly: true, imported: true }
-      })
+  let stored = kid
+  const obstacle = await context.change(by, async function store ({ trx, revoke, record }, now) {
+    const keys = await readKeys(trx)
+    const same = findSame(keys, sealKeys, parsed.identity)
+    if (same !== undefined && same.activatesAt === null && verifies(same, now)) {
+      const end = rules.until === undefined ? same.expiresAt ?? now + until : now + until
+      const problem = findDifference(same, { ...row, kid: givenKid ?? parsed.kid ?? same.kid }, update)
+      if (problem !== undefined) return problem
+      stored = same.kid
+      const changed = { ...row, kid: same.kid }
+      await trx.updateTable('latchkey_keys')
+        .set({ ...changed, sealed: sealKeyText(sealKeys[0], parsed.text, changed), expires_at: end })
+        .where('kid', '=', same.kid).execute()
+      await revoke.prolongUsers(end)
+      await record({ type: 'key_updated', actor: by, subject: same.kid })
       return undefined
     }
+    const obstacle = findObstacle(keys, sealKeys, { kid, identity: parsed.identity }) ?? findExcess(keys, now)
+    if (obstacle !== undefined) return obstacle
+    await trx.insertInto('latchkey_keys').values({
+      ...row, sealed, created_at: now, retires_at: null, expires_at: now + until, revoked_at: null
+    }).execute()
+    // Users who were logged out everywhere must not come back with a token of the older system.
+    await revoke.prolongUsers(now + until)
+    await record({
+      type: 'key_added',
+      actor: by,
+      subject: kid,
+      details: { algorithm: row.algorithm, verifyOnly: true, imported: true }
+    })
+    return undefined
   })
+  if (obstacle !== undefined) throw obstacle
+  return context.view(stored)
+}
+
+function findExcess (keys: readonly KeyRow[], now: number): KeyError | undefined {
+  if (keys.filter(key => !key.isDamaged && stateOf(key, now) === 'verify-only').length < MAX_VERIFY_ONLY) {
+    return undefined
+  }
+  return new KeyError(
+    'too_many_keys',
+    `There are already ${MAX_VERIFY_ONLY} keys that only verify, and no more are allowed: revoke one`
+  )
+}
+
+/** Returns why a second import of a key cannot change it, or undefined if it can. */
+function findDifference (
+  same: KeyRow, wanted: Pick<KeyRow, 'kid' | typeof SETTINGS[number]>, update: boolean
+): KeyError | undefined {
+  if (update && wanted.kid === same.kid) return undefined
+  if (wanted.kid !== same.kid) {
+    return new KeyError(
+      'duplicate_key', `This key exists already as ${same.kid}: there is nothing to do; the kid of a key never changes`
+    )
+  }
+  const other = SETTINGS.filter(name => same[name] !== wanted[name])
+  return new KeyError('duplicate_key', other.length === 0
+    ? `This key exists already as ${same.kid}: there is nothing to do`
+    : `This key exists already as ${same.kid}, with other settings (${other.join(', ')}): ` +
+      'to change them, import it again with --update')
+}
+
+/** Throws a RangeError for a rule that can accept nothing or too much. */
+function assertLeniency ({ subjectClaim, maxAge }: Leniency): void {
+  if (subjectClaim !== undefined && (!/^[\x21-\x7E]{1,128}$/.test(subjectClaim) || NOT_SUBJECTS.includes(subjectClaim))) {
+    throw new RangeError(
+      'subjectClaim (--subject-claim) must be the name of the claim that holds the id of the user, for example user_id'
+    )
+  }
+  if (maxAge !== undefined && !(Number.isSafeInteger(maxAge) && maxAge >= 1_000)) {
+    throw new RangeError('maxAge (--max-age) must be a duration of a second or more, for example 30d')
+  }
 }
 
 function nameOf (parsed: ParsedKey, kid: string | undefined, clock: Clock): string {
@@ -189,9 +248,13 @@ function findObstacle (
       `A key ${kid} exists already, or existed until recently: give this one another kid`
     )
   }
-  const same = keys.find(key => identityOf(key, sealKeys) === identity)
+  const same = findSame(keys, sealKeys, identity)
   if (same === undefined) return undefined
   return new KeyError('duplicate_key', `This key exists already as ${same.kid}: there is nothing to do`)
+}
+
+function findSame (keys: readonly KeyRow[], sealKeys: readonly Buffer[], identity: string): KeyRow | undefined {
+  return keys.find(key => identityOf(key, sealKeys) === identity)
 }
 
 function identityOf (row: KeyRow, sealKeys: readonly Buffer[]): string | undefined {

@@ -30,6 +30,7 @@ export async function eraseKey (trx: Transaction<Tables>, row: KeyRow, now: numb
     retires_at: row.retires_at,
     issuer: row.issuer,
     audience: row.audience,
-    scope: row.scope
+    scope: row.scope,
+    leniency: row.leniency
   }).where('kid', '=', row.kid).execute()
 }

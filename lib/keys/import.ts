@@ -38,6 +38,8 @@ export interface KeyHints {
   algorithm?: Algorithm
   /** The secret is in base64url (or base64). Default: the text of the file is the secret. */
   base64url?: boolean
+  /** See `Leniency`. */
+  allowShortSecret?: boolean
 }
 
 type Purpose = 'sign' | 'verify'
@@ -65,6 +67,7 @@ const KID = /^[\x21-\x7E]{1,128}$/
 export function parseSigningKey (content: Buffer, hints: KeyHints = {}): ParsedKey {
   const parsed = parseKey(content, 'sign', hints)
   if (parsed === undefined) throw invalid('it is neither a PEM file nor a JWK: give the private key as one of these')
+  if (parsed.algorithms[0] === 'HS256') assertLong(parsed.text, {})
   return parsed
 }
 
@@ -75,6 +78,7 @@ export function parseSigningKey (content: Buffer, hints: KeyHints = {}): ParsedK
 export function parseVerifyOnlyKey (content: Buffer, hints: KeyHints = {}): ParsedKey {
   const parsed = parseKey(content, 'verify', hints)
   if (parsed === undefined) return parseSecret(content, hints)
+  if (parsed.algorithms[0] === 'HS256') assertLong(parsed.text, hints)
   if (hints.base64url === true) throw invalid('the file holds a key, not a bare secret: leave out --base64url')
   return parsed
 }
@@ -241,7 +245,7 @@ function belongTogether (privateKey: KeyObject, publicKey: KeyObject): boolean {
   }
 }
 
-function parseSecret (content: Buffer, { algorithm, base64url }: KeyHints): ParsedKey {
+function parseSecret (content: Buffer, { algorithm, base64url, allowShortSecret }: KeyHints): ParsedKey {
   if (algorithm === undefined) {
     throw invalid('it is neither PEM, DER nor a JWK: if it is an HS256 secret, confirm that with --algorithm HS256')
   }
@@ -254,7 +258,9 @@ function parseSecret (content: Buffer, { algorithm, base64url }: KeyHints): Pars
       'a secret as text must be one line of visible characters: give any other in base64url, with --base64url'
     )
   }
-  return { algorithms: ['HS256'], kid: undefined, ...ofBytes(base64url === true ? toBytes(text) : Buffer.from(text)) }
+  const texts = ofBytes(base64url === true ? toBytes(text) : Buffer.from(text))
+  assertLong(texts.text, { allowShortSecret })
+  return { algorithms: ['HS256'], kid: undefined, ...texts }
 }
 
 function toBytes (text: string): Buffer {
@@ -264,10 +270,16 @@ function toBytes (text: string): Buffer {
   return Buffer.from(text, 'base64url')
 }
 
+function assertLong (text: string, { allowShortSecret = false }: KeyHints): void {
+  const { length } = Buffer.from(text, 'base64url')
+  if (length >= SECRET_BYTES || (allowShortSecret && length > 0)) return
+  throw invalid(
+    `the secret has ${length} bytes, and must have at least ${SECRET_BYTES} (RFC 7518 section 3.2): ` +
+    'to accept the tokens of an older system all the same, pass --allow-short-secret'
+  )
+}
+
 function ofBytes (bytes: Buffer): Pick<ParsedKey, 'text' | 'identity'> {
-  if (bytes.length < SECRET_BYTES) {
-    throw invalid(`the secret has ${bytes.length} bytes, and must have at least ${SECRET_BYTES} (RFC 7518 section 3.2)`)
-  }
   const text = bytes.toString('base64url')
   return { text, identity: text }
 }

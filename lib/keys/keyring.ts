@@ -7,6 +7,8 @@ import { findSigner, isPublished, isRotationDue, stateOf, verifies } from './lif
 import type { KeyLife, KeyState } from './life.js'
 import { openKey, REPORTS } from './opening.js'
 import type { Entry, JwtKey, JwtKeyMaker, KeyProblem, VerifyOnlyJwtKey } from './opening.js'
+import { readLeniency } from './leniency.js'
+import type { Leniency } from './leniency.js'
 import { isSound, judgeSecrets, readKeys } from './rows.js'
 import type { KeyRow } from './rows.js'
 import { unsealKeyText } from './material.js'
@@ -43,6 +45,8 @@ export interface KeyView extends KeyLife {
   audience: string | null
   /** For a key that only verifies, the scopes that its tokens may carry. Null: all of the app's own. */
   scopes: readonly string[] | null
+  /** What else the import of the key accepts in its tokens. */
+  leniency: Leniency
 }
 
 /** The keys of the store, opened and in memory. Call `Follower.refresh` first, because it also updates them. */
@@ -54,6 +58,8 @@ export interface Keyring {
    * them if it names none.
    */
   findVerifyOnly (algorithm: string, kid: string | undefined, now: number): Array<Held<VerifyOnlyJwtKey>>
+  /** Whether there are keys of older systems. */
+  holdsVerifyOnly (now: number): boolean
   /** Returns the key that signs now. Throws if the secrets of this process open none. */
   signer (now: number): JwtKey
   /** Returns the public keys (RFC 7517 section 5). */
@@ -196,7 +202,8 @@ interface Memory {
   byKid: Map<string, Entry>
 }
 
-type LookUps = Pick<Keyring, 'find' | 'findVerifyOnly' | 'signer' | 'jwks' | 'list' | 'isRotationDue'>
+type LookUps =
+  Pick<Keyring, 'find' | 'findVerifyOnly' | 'holdsVerifyOnly' | 'signer' | 'jwks' | 'list' | 'isRotationDue'>
 
 /** Creates the functions that only read the keys in memory. */
 function createLookUps (memory: Memory, algorithm: Algorithm): LookUps {
@@ -222,6 +229,7 @@ function createLookUps (memory: Memory, algorithm: Algorithm): LookUps {
       }
       return found
     },
+    holdsVerifyOnly: now => memory.entries.some(({ row, verifyOnly }) => verifyOnly !== undefined && verifies(row, now)),
     signer (now) {
       const key = findSigning(now)?.jwtKey
       if (key === undefined) {
@@ -269,7 +277,8 @@ function toView ({ row, problem }: Entry, signer: Entry | undefined, now: number
     revokedAt,
     issuer: row.issuer,
     audience: row.audience,
-    scopes: row.scope === null ? null : parseScope(row.scope)
+    scopes: row.scope === null ? null : parseScope(row.scope),
+    leniency: readLeniency(row.leniency)
   }
 }
 

@@ -2,6 +2,8 @@ import { createPrivateKey, createPublicKey, generateKeyPair, randomBytes } from 
 import { promisify } from 'node:util'
 import type { Algorithm } from '../../schemas/algorithms.js'
 import { parseScope } from '../identity/scopes.js'
+import { readLeniency } from './leniency.js'
+import type { Leniency } from './leniency.js'
 import { seal, unseal } from './secrets.js'
 import type { KeysTable } from '../store/tables.js'
 
@@ -32,6 +34,7 @@ export interface VerifyOnlyKey {
   audience: string | null
   /** The scopes that its tokens may carry. Null: all of the app's own. */
   scopes: readonly string[] | null
+  leniency: Leniency
 }
 
 /** A public key as specified in RFC 7517 section 4. */
@@ -64,12 +67,15 @@ export async function generateKeyText (algorithm: Algorithm): Promise<string> {
 }
 
 /** The columns that are bound to the sealed text. If it is moved to another row, algorithm or use, it does not open. */
-export type SealContext = Pick<KeysTable, 'kid' | 'algorithm' | 'activates_at' | 'issuer' | 'audience' | 'scope'>
+export type SealContext =
+  Pick<KeysTable, 'kid' | 'algorithm' | 'activates_at' | 'issuer' | 'audience' | 'scope' | 'leniency'>
 
-function contextOf ({ kid, algorithm, activates_at: activatesAt, issuer, audience, scope }: SealContext): string {
+function contextOf (
+  { kid, algorithm, activates_at: activatesAt, issuer, audience, scope, leniency }: SealContext
+): string {
   // Others have the secret of an older system too. Someone who can write to the store must not be able to make it sign.
   return activatesAt === null
-    ? JSON.stringify(['verify-only', kid, algorithm, issuer, audience, scope])
+    ? JSON.stringify(['verify-only', kid, algorithm, issuer, audience, scope, leniency])
     : `${kid} ${algorithm}`
 }
 
@@ -109,7 +115,7 @@ export function toSigningKey ({ kid, algorithm }: Pick<KeysTable, 'kid' | 'algor
 
 /** Makes a key of an older system from its text. */
 export function toVerifyOnlyKey (
-  { kid, algorithm, issuer, audience, scope }: SealContext,
+  { kid, algorithm, issuer, audience, scope, leniency }: SealContext,
   text: string
 ): VerifyOnlyKey {
   return {
@@ -118,6 +124,7 @@ export function toVerifyOnlyKey (
     public: algorithm === 'HS256' ? Buffer.from(text, 'base64url') : text,
     issuer,
     audience,
-    scopes: scope === null ? null : parseScope(scope)
+    scopes: scope === null ? null : parseScope(scope),
+    leniency: readLeniency(leniency)
   }
 }

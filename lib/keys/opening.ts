@@ -49,6 +49,9 @@ export interface Entry {
 
 type Opened = Omit<Entry, 'row'>
 
+/** If these are the same, the key and its rules are. A second import can change the rules. */
+const SAME = ['created_at', 'algorithm', 'issuer', 'audience', 'scope', 'leniency'] as const
+
 const NOT_OPENED: Opened = { jwtKey: undefined, verifyOnly: undefined, problem: null }
 
 /** The warning that is logged once for each key. */
@@ -72,7 +75,7 @@ export async function openKey (row: KeyRow, { known, sealKeys, maker, now }: {
   if (!verifies(row, now)) return NOT_OPENED
   if (row.isDamaged) return { ...NOT_OPENED, problem: 'damaged' }
   // A key that was sealed again, perhaps with a secret that we do not have yet, is still the same key.
-  const isKnown = known?.row.created_at === row.created_at && known.row.algorithm === row.algorithm
+  const isKnown = known !== undefined && SAME.every(name => known.row[name] === row[name])
   if (isKnown && (known.jwtKey !== undefined || known.verifyOnly !== undefined)) return known
   if (!isSound(row)) return { ...NOT_OPENED, problem: 'damaged' }
   const unsealed = unsealKeyText(sealKeys, row)

@@ -24,7 +24,7 @@ function toKeyRow (row: Selectable<KeysTable>): KeyRow {
   const stored: Record<keyof KeysTable, unknown> = row
   const isNameless = typeof stored.kid !== 'string'
   const times = ['activates_at', 'retires_at', 'expires_at', 'revoked_at'] as const
-  const texts = ['issuer', 'audience', 'scope'] as const
+  const texts = ['issuer', 'audience', 'scope', 'leniency'] as const
   const moment = (name: typeof times[number]): number | null => isMoment(stored[name]) ? stored[name] : null
   const [activatesAt, retiresAt, expiresAt, revokedAt] = times.map(moment) as [
     number | null,
@@ -44,6 +44,7 @@ function toKeyRow (row: Selectable<KeysTable>): KeyRow {
     issuer: toNullableText(stored.issuer),
     audience: toNullableText(stored.audience),
     scope: toNullableText(stored.scope),
+    leniency: toNullableText(stored.leniency),
     activatesAt,
     retiresAt,
     expiresAt,

@@ -180,6 +180,7 @@ async function createKeys (db: Kysely<Tables>, { text }: SchemaDialect): Promise
     .addColumn('issuer', text)
     .addColumn('audience', text)
     .addColumn('scope', text)
+    .addColumn('leniency', text)
     .execute()
 }
 

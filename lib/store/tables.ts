@@ -129,6 +129,8 @@ export interface KeysTable {
   audience: string | null
   /** The scopes that tokens of the older system may carry. Null: all scopes of the app. */
   scope: string | null
+  /** What else the import accepts in these tokens, as JSON: see `lib/keys/leniency.ts`. Null: nothing. */
+  leniency: string | null
 }
 
 /** Attempts on passwords and secrets: see `lib/throttle/attempts.ts`. */

@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto'
 import type { AccessTokenClaims } from '../identity/access-token.js'
 import { FIRST_PARTY, isReservedId } from '../identity/client-ids.js'
+import type { Leniency } from '../keys/leniency.js'
 import type { Held, Keyring, VerifyOnlyJwtKey } from '../keys/keyring.js'
 import { BUILT_IN_SCOPES, formatScope, parseScope } from '../identity/scopes.js'
+import { readUserId } from '../identity/user-ids.js'
 import { isCanonical, isName } from './header.js'
 import type { TokenHeader } from './header.js'
 import type { CheckedToken } from './verification.js'
@@ -36,7 +38,28 @@ export interface ForeignRules {
   catalogue: Readonly<Record<string, string>>
   /** Milliseconds. */
   now: number
+  /** Receives why a token was refused, and the key that signed it, if one did. */
+  onRefused: (reason: Refusal, kid: string | undefined) => void
 }
+
+/** Why a token of an older system was refused. It contains nothing of the token. */
+export type Refusal = typeof REFUSALS[number]
+
+const REFUSALS = [
+  'its header has members or a typ that such tokens may not have',
+  'no imported key with its alg and kid verifies its signature',
+  'its payload is not a JSON object',
+  'its claims are those of a refresh token, an ID token or another token that is no access token',
+  'the claim of its subject is missing or not text: see --subject-claim',
+  'its subject is a number: see --numeric-subject',
+  'its subject is reserved for machine clients',
+  'it has no exp: see --max-age',
+  'it has neither exp nor iat, so its age is unknown',
+  'its exp or iat is not a time',
+  'its iss is not the one that the import requires',
+  'its aud is not the one that the import or the service requires',
+  'its scopes are neither text nor a list of texts'
+] as const
 
 /** A token whose signature is right, and what its claims are checked against. */
 interface SignedToken extends Pick<ForeignRules, 'audience' | 'catalogue'> {
@@ -50,20 +73,26 @@ interface SignedToken extends Pick<ForeignRules, 'audience' | 'catalogue'> {
  * vouches for the token.
  */
 export function verifyForeign (
-  token: string, header: TokenHeader, { keyring, audience, catalogue, now }: ForeignRules
+  token: string, header: TokenHeader, { keyring, audience, catalogue, now, onRefused }: ForeignRules
 ): CheckedToken | undefined {
   const { alg, typ, kid } = header.members
-  if (typeof alg !== 'string' || !TYPES.includes(typ) || (kid !== undefined && typeof kid !== 'string')) {
-    return undefined
-  }
-  if (!Object.keys(header.members).every(name => HEADER_MEMBERS.includes(name)) || !isCanonical(header)) {
+  if (
+    typeof alg !== 'string' || !TYPES.includes(typ) || (kid !== undefined && typeof kid !== 'string') ||
+    !Object.keys(header.members).every(name => HEADER_MEMBERS.includes(name)) || !isCanonical(header)
+  ) {
+    onRefused('its header has members or a typ that such tokens may not have', undefined)
     return undefined
   }
   for (const held of keyring.findVerifyOnly(alg, kid, now)) {
     const payload = verify(held, token)
+    if (payload === undefined) continue
     // The signature is right, so no other key can vouch for the token.
-    if (payload !== undefined) return judge({ token, payload, held, audience, catalogue })
+    const outcome = judge({ token, payload, held, audience, catalogue })
+    if (typeof outcome !== 'string') return outcome
+    onRefused(outcome, held.key.key.kid)
+    return undefined
   }
+  onRefused('no imported key with its alg and kid verifies its signature', undefined)
   return undefined
 }
 
@@ -75,36 +104,67 @@ function verify ({ key }: Held<VerifyOnlyJwtKey>, token: string): unknown {
   }
 }
 
-function judge ({ token, payload, held, audience, catalogue }: SignedToken): CheckedToken | undefined {
+function judge ({ token, payload, held, audience, catalogue }: SignedToken): CheckedToken | Refusal {
   const { key: { key }, expiresAt } = held
-  if (typeof payload !== 'object' || payload === null || Array.isArray(payload)) return undefined
+  if (typeof payload !== 'object' || payload === null || Array.isArray(payload)) return 'its payload is not a JSON object'
   const { sid: _sid, scopes: _scopes, ...theirs } = payload as Record<string, unknown>
-  const { iss, sub, aud, exp, iat } = theirs
-  if (!isAccessToken(theirs)) return undefined
-  // With a reserved subject, the token would look like a machine client's own.
-  if (!isName(sub) || isReservedId(sub) || !isTime(exp) || (iat !== undefined && !isTime(iat))) return undefined
-  if (iss !== undefined && typeof iss !== 'string') return undefined
-  if (key.issuer !== null && iss !== key.issuer) return undefined
-  if (aud !== undefined && !isAudience(aud)) return undefined
+  const { iss, aud, iat } = theirs
+  if (!isAccessToken(theirs)) {
+    return 'its claims are those of a refresh token, an ID token or another token that is no access token'
+  }
+  const subject = readSubject(payload as Record<string, unknown>, key.leniency)
+  if ('refusal' in subject) return subject.refusal
+  const end = readExpiry(theirs, key.leniency)
+  if ('refusal' in end) return end.refusal
+  if (iat !== undefined && !isTime(iat)) return 'its exp or iat is not a time'
+  if ((iss !== undefined && typeof iss !== 'string') || (key.issuer !== null && iss !== key.issuer)) {
+    return 'its iss is not the one that the import requires'
+  }
   // RFC 7519 section 4.1.3: a token that names its audience is for that audience only.
   const accepted = key.audience === null ? audience : [key.audience]
-  if (aud === undefined ? key.audience !== null : ![aud].flat().some(name => accepted.includes(name))) return undefined
+  if (
+    (aud !== undefined && !isAudience(aud)) ||
+    (aud === undefined ? key.audience !== null : ![aud].flat().some(name => accepted.includes(name)))
+  ) return 'its aud is not the one that the import or the service requires'
   const scopes = readScopes(payload as Record<string, unknown>)
-  if (scopes === undefined) return undefined
+  if (scopes === undefined) return 'its scopes are neither text nor a list of texts'
 
   const claims: AccessTokenClaims = {
     ...theirs,
     iss: iss ?? '',
-    sub,
+    sub: subject.id,
     aud: aud ?? [],
     client_id: FIRST_PARTY,
-    exp: Math.floor(exp),
+    exp: end.exp,
     // Without a time the token counts as older than every rule, so each rule that matches it kills it.
     iat: Math.floor(iat ?? 0),
     jti: deriveTokenId(token),
     scope: formatScope(scopes.filter(scope => isGranted(scope, key.scopes, catalogue)))
   }
   return { claims, keyExpiresAt: expiresAt }
+}
+
+/** Returns the id of the user, from the claim that the import names. */
+function readSubject (
+  payload: Record<string, unknown>, { subjectClaim = 'sub', numericSubject = false }: Leniency
+): { id: string } | { refusal: Refusal } {
+  const claim = Object.hasOwn(payload, subjectClaim) ? payload[subjectClaim] : undefined
+  const isNumber = typeof claim === 'number'
+  if (isNumber && !numericSubject) return { refusal: 'its subject is a number: see --numeric-subject' }
+  const id = isNumber ? readUserId(claim, 'integer') : claim
+  if (!isName(id)) return { refusal: 'the claim of its subject is missing or not text: see --subject-claim' }
+  // The token would look like a machine client's own.
+  return isReservedId(id) ? { refusal: 'its subject is reserved for machine clients' } : { id }
+}
+
+/** Returns when the token expires, in seconds. Without `exp` the import can set an age. */
+function readExpiry (
+  { exp, iat }: Record<string, unknown>, { maxAge }: Leniency
+): { exp: number } | { refusal: Refusal } {
+  if (exp !== undefined) return isTime(exp) ? { exp: Math.floor(exp) } : { refusal: 'its exp or iat is not a time' }
+  if (maxAge === undefined) return { refusal: 'it has no exp: see --max-age' }
+  if (iat === undefined) return { refusal: 'it has neither exp nor iat, so its age is unknown' }
+  return isTime(iat) ? { exp: Math.floor(iat + maxAge / 1000) } : { refusal: 'its exp or iat is not a time' }
 }
 
 /**

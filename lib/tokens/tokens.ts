@@ -2,6 +2,8 @@ import type { User } from '../../schemas/host.js'
 import { RESERVED_CLAIMS } from '../identity/access-token.js'
 import type { Clock } from '../time/clock.js'
 import { verifyForeign } from './foreign-tokens.js'
+import { createRefusalReports } from './refusal-reports.js'
+import type { RefusalLog } from './refusal-reports.js'
 import { createId } from '../identity/ids.js'
 import { textOf } from '../identity/user-ids.js'
 import type { UserIdKind } from '../identity/user-ids.js'
@@ -47,9 +49,10 @@ export interface Tokens extends Pick<TokenVerification, 'verify' | 'decode'> {
  * Creates the access tokens of one issuer.
  * @param accessTokenTtl - milliseconds.
  * @param catalogue - the known scopes.
+ * @param log - receives why tokens of older systems are refused. Default: none.
  */
 export function createTokens ({
-  keyring, issuer, audience, catalogue, accessTokenTtl, clock, follower, ledger, revocations, userIds
+  keyring, issuer, audience, catalogue, accessTokenTtl, clock, follower, ledger, revocations, userIds, log
 }: {
   keyring: Keyring
   issuer: string
@@ -61,7 +64,9 @@ export function createTokens ({
   ledger: TimeReader
   revocations: Pick<Revocations, 'isRevoked' | 'additions'>
   userIds?: UserIdKind
+  log?: RefusalLog
 }): Tokens {
+  const onRefused = createRefusalReports(clock, log)
   const { verify, decode, refresh } = createTokenVerification({
     keys: keyring,
     clock,
@@ -69,7 +74,10 @@ export function createTokens ({
     ledger,
     revocations,
     userIds,
-    checkOther: (token, header, now) => verifyForeign(token, header, { keyring, audience, catalogue, now })
+    checkOther: (token, header, now) =>
+      keyring.holdsVerifyOnly(now)
+        ? verifyForeign(token, header, { keyring, audience, catalogue, now, onRefused })
+        : undefined
   })
   const aud = audience.length === 1 ? audience[0] as string : [...audience]
   const ttlSeconds = Math.floor(accessTokenTtl / 1000)

@@ -309,6 +309,7 @@ export function createFixedKeyring (keys: readonly JwtKey[]): Keyring {
       const key = keys.find(key => key.kid === kid)
       return key === undefined ? undefined : { key, expiresAt: Infinity }
     },
+    holdsVerifyOnly: () => false,
     findVerifyOnly: () => [],
     signer: () => keys.at(-1) as JwtKey,
     jwks: () => keys.map(({ jwk }) => jwk).filter(jwk => jwk !== null),
@@ -329,6 +330,8 @@ export interface KeyWorld {
   tokens: Tokens
   maker: ReturnType<typeof createMaker>
   warnings: object[]
+  /** What the log says of refused tokens of older systems. */
+  refusals: object[]
 }
 
 export async function openKeys (world: World, {
@@ -368,6 +371,7 @@ export async function openKeys (world: World, {
     sealKeys,
     catalogue: CATALOGUE
   })
+  const refusals: object[] = []
   const tokens = createTokens({
     keyring,
     issuer: ISSUER,
@@ -377,9 +381,10 @@ export async function openKeys (world: World, {
     clock,
     follower,
     ledger: world.ledger,
-    revocations
+    revocations,
+    log: { info: details => { refusals.push(details) } }
   })
-  return { keyring, keys, tokens, maker, warnings }
+  return { keyring, keys, tokens, maker, warnings, refusals }
 }
 
 /** Signs any header and any payload, which may also be a string that is not JSON. */

@@ -337,3 +337,106 @@ t.test('who was logged out everywhere, or is disabled, stays out when a key of a
     await tokens.verify(sign({ sub: 'somebody else', iat: now, exp: now + 60 * 86_400 })), { id: 'somebody else' }
   )
 })
+
+t.test('another claim holds the subject, and it may be a number, if the import says so', async t => {
+  const { tokens, sign, now } = await open(t, { subjectClaim: 'user_id', numericSubject: true })
+  const exp = now + 60
+  t.match(await tokens.verify(sign({ user_id: 42, exp })), { id: '42', claims: { sub: '42', user_id: 42 } })
+  t.match(await tokens.verify(sign({ user_id: 'auth0|5f', sub: 'other', exp })), { id: 'auth0|5f' })
+  for (const user_id of [1.5, -1, 2 ** 53, null, '', ['1'], true, 'latchkey', 'lkc_1', undefined]) {
+    t.throws(() => tokens.verify(sign({ user_id, sub: 'a', exp })), INVALID, JSON.stringify(user_id))
+  }
+  const other = await open(t, { subjectClaim: 'toString' })
+  t.throws(() => other.tokens.verify(other.sign({ sub: 'a', exp })), INVALID, 'an inherited member is no claim')
+  for (const subjectClaim of ['', 'exp', 'a b', 'x'.repeat(129)]) {
+    await t.rejects(other.keys.importVerifyOnlyKey(Buffer.from('y'.repeat(32)), { algorithm: 'HS256', subjectClaim }), {
+      name: 'RangeError', message: /--subject-claim/
+    })
+  }
+})
+
+t.test('tokens without exp are accepted up to an age, if the import sets one', async t => {
+  const { tokens, sign, now, world, keys } = await open(t, { maxAge: 30 * DAY })
+  const days = (count: number): number => now - count * 86_400
+  const token = sign({ sub: 'a', iat: days(29) })
+  t.match(await tokens.verify(token), { id: 'a', claims: { exp: days(-1) } })
+  t.match(await tokens.verify(sign({ sub: 'a', iat: days(400), exp: now + 60 })), { id: 'a' }, 'an exp counts alone')
+  t.throws(() => tokens.verify(sign({ sub: 'a', iat: days(30) })), { code: 'token_expired' })
+  for (const claims of [{}, { iat: null }, { iat: String(now) }, { iat: -1 }, { iat: now, exp: null }]) {
+    t.throws(() => tokens.verify(sign({ sub: 'a', ...claims })), INVALID, JSON.stringify(claims))
+  }
+  await t.rejects(async () => await tokens.verify(sign({ sub: 'a', iat: now + 60 })), INVALID, 'issued in the future')
+  world.wall.move(DAY)
+  t.throws(() => tokens.verify(token), { code: 'token_expired' }, 'also for what was cached')
+  for (const maxAge of [0, -1, 999, 1.5, Infinity, NaN]) {
+    await t.rejects(keys.importVerifyOnlyKey(Buffer.from('y'.repeat(32)), { algorithm: 'HS256', maxAge }), RangeError)
+  }
+})
+
+t.test('a short secret is taken only if the operator allows it, and an empty one never', async t => {
+  const { keys, tokens, now } = await open(t)
+  const short = Buffer.from('secret\n')
+  await t.rejects(keys.importVerifyOnlyKey(short, { algorithm: 'HS256' }), { message: /--allow-short-secret/ })
+  for (const nothing of ['', '\n']) {
+    await t.rejects(
+      keys.importVerifyOnlyKey(Buffer.from(nothing), { algorithm: 'HS256', allowShortSecret: true }),
+      { code: 'invalid_key', message: /0 bytes/ }
+    )
+  }
+  t.match(
+    await keys.importVerifyOnlyKey(short, { algorithm: 'HS256', allowShortSecret: true }),
+    { leniency: { allowShortSecret: true } }
+  )
+  const signer = { ...OLD, private: Buffer.from('secret') }
+  t.match(await tokens.verify(signJws(signer, { alg: 'HS256', typ: 'JWT' }, { sub: 'a', exp: now + 60 })), { id: 'a' })
+})
+
+t.test('a second import changes the settings only with update', async t => {
+  const { keys, tokens, sign, now, key, world } = await open(t, { issuer: 'old', until: 10 * DAY })
+  const content = Buffer.from(OLD_SECRET)
+  const token = sign({ sub: 7, exp: now + 60 })
+  t.throws(() => tokens.verify(token), INVALID)
+  const rules = { algorithm: 'HS256', numericSubject: true } as const
+  await t.rejects(keys.importVerifyOnlyKey(content, { algorithm: 'HS256', issuer: 'old' }), {
+    code: 'duplicate_key', message: `This key exists already as ${key?.kid}: there is nothing to do`
+  })
+  await t.rejects(keys.importVerifyOnlyKey(content, rules), {
+    code: 'duplicate_key',
+    message: `This key exists already as ${key?.kid}, with other settings (issuer, leniency): ` +
+      'to change them, import it again with --update'
+  })
+  await t.rejects(keys.importVerifyOnlyKey(content, { ...rules, kid: 'x', update: true }), { code: 'duplicate_key' })
+  t.throws(() => tokens.verify(token), INVALID, 'nothing changed')
+  t.match(await keys.importVerifyOnlyKey(content, { ...rules, update: true }), {
+    kid: key?.kid, issuer: null, expiresAt: key?.expiresAt, leniency: { numericSubject: true }
+  })
+  t.match(await tokens.verify(token), { id: '7' })
+  t.match(await (await openKeys(world)).tokens.verify(token), { id: '7' }, 'it opens in another process')
+  await keys.importVerifyOnlyKey(content, { algorithm: 'HS256', update: true, until: DAY })
+  t.throws(() => tokens.verify(token), INVALID, 'what was cached is forgotten')
+  await keys.revoke(key?.kid ?? '')
+  await t.rejects(keys.importVerifyOnlyKey(content, { ...rules, kid: key?.kid, update: true }), { code: 'duplicate_key' })
+})
+
+t.test('the log gives the reason for a refusal, once a minute, and nothing of the token', async t => {
+  const { tokens, sign, now, key, world, refusals } = await open(t, {})
+  const fail = (claims: object, header?: object): void => {
+    t.throws(() => tokens.verify(sign(claims, header)), INVALID)
+  }
+  for (let time = 0; time < 3; time++) {
+    fail({ sub: 42, exp: now + 60 })
+    fail({ sub: 'a' })
+    fail({ sub: 'a', exp: now + 60 }, { alg: 'HS256', typ: 'JWT', kid: 'a-private-name' })
+  }
+  t.same(refusals, [
+    { kid: key?.kid, reason: 'its subject is a number: see --numeric-subject' },
+    { kid: key?.kid, reason: 'it has no exp: see --max-age' },
+    { kid: undefined, reason: 'no imported key with its alg and kid verifies its signature' }
+  ])
+  world.wall.move(MINUTE)
+  fail({ sub: 42, exp: now + 120 })
+  t.equal(refusals.length, 4)
+  const without = await open(t)
+  t.throws(() => without.tokens.verify(sign({ sub: 'a' })), INVALID)
+  t.same(without.refusals, [], 'without such a key there is nothing to explain')
+})
