@@ -27,7 +27,7 @@ export function addUsersImport (users: Command): void {
   users
     .command('import')
     .description(
-      'Add the users of a file, with their password hashes (bcrypt, or bcrypt_sha256 of passlib) or with ' +
+      'Add the users of a file, with their password hashes (bcrypt, Argon2, scrypt, PBKDF2 or phpass) or with ' +
         'passwords, which the import hashes. Existing users are left unchanged. A bad row is reported, ' +
         'and the others are imported. Importing a file again continues where it stopped.'
     )

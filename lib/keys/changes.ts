@@ -31,7 +31,8 @@ export function sealSigningKey (
     activates_at: now,
     issuer: null,
     audience: null,
-    scope: null, leniency: null
+    scope: null,
+    leniency: null
   })
   return { kid, algorithm, sealed, created_at: now }
 }
@@ -63,7 +64,8 @@ export async function insertSigner (
       revoked_at: null,
       issuer: null,
       audience: null,
-      scope: null, leniency: null
+      scope: null,
+      leniency: null
     })
     .execute()
   await retireOthers(trx, key, activatesAt)

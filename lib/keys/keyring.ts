@@ -7,8 +7,7 @@ import { findSigner, isPublished, isRotationDue, stateOf, verifies } from './lif
 import type { KeyLife, KeyState } from './life.js'
 import { openKey, REPORTS } from './opening.js'
 import type { Entry, JwtKey, JwtKeyMaker, KeyProblem, VerifyOnlyJwtKey } from './opening.js'
-import { readLeniency } from './leniency.js'
-import type { Leniency } from './leniency.js'
+import { readLeniency, type Leniency } from './leniency.js'
 import { isSound, judgeSecrets, readKeys } from './rows.js'
 import type { KeyRow } from './rows.js'
 import { unsealKeyText } from './material.js'
@@ -45,7 +44,6 @@ export interface KeyView extends KeyLife {
   audience: string | null
   /** For a key that only verifies, the scopes that its tokens may carry. Null: all of the app's own. */
   scopes: readonly string[] | null
-  /** What else the import of the key accepts in its tokens. */
   leniency: Leniency
 }
 
@@ -229,7 +227,7 @@ function createLookUps (memory: Memory, algorithm: Algorithm): LookUps {
       }
       return found
     },
-    holdsVerifyOnly: now => memory.entries.some(({ row, verifyOnly }) => verifyOnly !== undefined && verifies(row, now)),
+    holdsVerifyOnly: now => memory.entries.some(entry => entry.verifyOnly !== undefined && verifies(entry.row, now)),
     signer (now) {
       const key = findSigning(now)?.jwtKey
       if (key === undefined) {

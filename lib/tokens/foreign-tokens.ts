@@ -43,23 +43,20 @@ export interface ForeignRules {
 }
 
 /** Why a token of an older system was refused. It contains nothing of the token. */
-export type Refusal = typeof REFUSALS[number]
-
-const REFUSALS = [
-  'its header has members or a typ that such tokens may not have',
-  'no imported key with its alg and kid verifies its signature',
-  'its payload is not a JSON object',
-  'its claims are those of a refresh token, an ID token or another token that is no access token',
-  'the claim of its subject is missing or not text: see --subject-claim',
-  'its subject is a number: see --numeric-subject',
-  'its subject is reserved for machine clients',
-  'it has no exp: see --max-age',
-  'it has neither exp nor iat, so its age is unknown',
-  'its exp or iat is not a time',
-  'its iss is not the one that the import requires',
-  'its aud is not the one that the import or the service requires',
+export type Refusal =
+  'its header has members or a typ that such tokens may not have' |
+  'no imported key with its alg and kid verifies its signature' |
+  'its payload is not a JSON object' |
+  'its claims are those of a refresh token, an ID token or another token that is no access token' |
+  'the claim of its subject is missing or not text: see --subject-claim' |
+  'its subject is a number: see --numeric-subject' |
+  'its subject is reserved for machine clients' |
+  'it has no exp: see --max-age' |
+  'it has neither exp nor iat, so its age is unknown' |
+  'its exp or iat is not a time' |
+  'its iss is not the one that the import requires' |
+  'its aud is not the one that the import or the service requires' |
   'its scopes are neither text nor a list of texts'
-] as const
 
 /** A token whose signature is right, and what its claims are checked against. */
 interface SignedToken extends Pick<ForeignRules, 'audience' | 'catalogue'> {
@@ -106,7 +103,9 @@ function verify ({ key }: Held<VerifyOnlyJwtKey>, token: string): unknown {
 
 function judge ({ token, payload, held, audience, catalogue }: SignedToken): CheckedToken | Refusal {
   const { key: { key }, expiresAt } = held
-  if (typeof payload !== 'object' || payload === null || Array.isArray(payload)) return 'its payload is not a JSON object'
+  if (typeof payload !== 'object' || payload === null || Array.isArray(payload)) {
+    return 'its payload is not a JSON object'
+  }
   const { sid: _sid, scopes: _scopes, ...theirs } = payload as Record<string, unknown>
   const { iss, aud, iat } = theirs
   if (!isAccessToken(theirs)) {
