@@ -21,6 +21,7 @@ const QUICK: Record<string, readonly string[]> = {
   standards: [
     'standards',
     'docs.test.ts',
+    'import-recipes.test.ts',
     'project.test.ts',
     'readme.test.ts',
     'schemas.test.ts',
