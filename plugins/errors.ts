@@ -6,6 +6,7 @@ import { LatchkeyError } from '../lib/errors.js'
 import type { Settings } from '../lib/options/options.js'
 import { PasswordQueueFullError } from '../lib/passwords/pool.js'
 import { EXPECTED } from '../schemas/common.js'
+import { noteStatus } from './adapters/challenge.js'
 import { kSettings } from './settings.js'
 import { describeError, oauthErrorOf, oauthMessageOf, oauthStatusOf, problemOf } from '../schemas/errors.js'
 
@@ -66,24 +67,26 @@ export function sendProblem (cause: unknown, request: FastifyRequest, reply: Fas
 /** The `errorHandler` of the OAuth endpoints. RFC 6749 section 5.2 specifies the format of their errors. */
 export function sendOAuthError (cause: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const error = toPresentable(cause, request)
-  setHeaders(error, request, reply)
   const status = oauthStatusOf(error)
-  // With a challenge, clients of OAuth treat the response as a failed client authentication, and skip the body.
-  if (status === 400) reply.removeHeader('www-authenticate')
+  setHeaders(error, request, reply, status)
   if (error.code === 'invalid_client') reply.header('www-authenticate', 'Basic realm="latchkey"')
   reply.headers({ pragma: 'no-cache', 'content-type': 'application/json; charset=utf-8' })
   reply.code(status).send(oauthErrorOf({ ...error, message: oauthMessageOf(error) }))
 }
 
-function setHeaders (error: Presentable, request: FastifyRequest, reply: FastifyReply): void {
+/** @param status - the status of the response. Default: that of the error. */
+function setHeaders (
+  error: Presentable, request: FastifyRequest, reply: FastifyReply, status = error.statusCode
+): void {
   // The route may have allowed caching before it failed.
   reply.header('cache-control', 'no-store')
   // A request that Fastify could not route belongs to no instance with settings.
   const settings: Partial<Settings> = request.server[kSettings] ?? {}
-  for (const [name, value] of Object.entries(errorHeaders(error, settings.scheme ?? BEARER))) {
+  for (const [name, value] of Object.entries(errorHeaders(error, settings.scheme ?? BEARER, status))) {
     // The guards have set their own challenge.
     if (!reply.hasHeader(name)) reply.header(name, value)
   }
+  noteStatus(reply, status)
 }
 
 function toPresentable (cause: unknown, request: FastifyRequest): Presentable {

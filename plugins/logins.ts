@@ -96,12 +96,12 @@ export default fp(async function latchkeyLogins (app) {
     },
 
     async logOut (request, target = 'this') {
-      const hasHeader = request.headers.authorization !== undefined
-      // Another site cannot make the browser send a header, but it can make it send cookies.
-      if (!hasHeader) cookies.assertSameSite(request)
+      const hasBearer = cookies.readBearer(request) !== undefined
+      // Another site cannot make the browser send a token in a header, but it can make it send cookies.
+      if (!hasBearer) cookies.assertSameSite(request)
       await logOut(target, {
         accessToken: readAccessToken(request),
-        refreshToken: hasHeader ? undefined : cookies.readRefreshToken(request),
+        refreshToken: hasBearer ? undefined : cookies.readRefreshToken(request),
         address: request.ip
       })
     }

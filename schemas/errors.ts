@@ -9,11 +9,6 @@ import type { OAuthError, Problem } from './problems.js'
  */
 const TABLE = {
   invalid_request: { status: 400, oauth: 'invalid_request', message: 'The request is malformed.' },
-  ambiguous_credentials: {
-    status: 400,
-    oauth: 'invalid_request',
-    message: 'The Authorization header and the cookie carry different tokens: send only one.'
-  },
   invalid_scope: { status: 400, oauth: 'invalid_scope', message: 'A requested scope is unknown or was not granted.' },
   unsupported_grant_type: {
     status: 400,

@@ -6,7 +6,6 @@ import { ERROR_HEADERS } from './response-headers.js'
 
 /** The errors of a guard. */
 export const GUARDED = [
-  'ambiguous_credentials',
   'unauthenticated',
   'invalid_token',
   'token_expired',

@@ -7,13 +7,12 @@ export const BEARER = 'Bearer'
  * Returns the token of an `Authorization` header (RFC 6750 section 2.1). The scheme can be in any case (RFC 9110
  * section 11.1).
  * @param own - the app's scheme (option `scheme`), accepted besides `Bearer`.
- * @returns undefined if there is no header.
- * @throws `unauthenticated` for another scheme, because such a request must not fall back to the cookie.
+ * @returns undefined if there is no header, or one with another scheme. A proxy may ask for a password of its own.
  */
 export function readBearer (authorization: string | undefined, own = BEARER): string | undefined {
   if (authorization === undefined || authorization === '') return undefined
   if (authorization.startsWith('Bearer ')) return authorization.slice(7).trimStart()
-  if (!hasTokenScheme(authorization, own)) throw new LatchkeyError('unauthenticated')
+  if (!hasTokenScheme(authorization, own)) return undefined
   const space = authorization.indexOf(' ')
   return space === -1 ? '' : authorization.slice(space + 1).trimStart()
 }
@@ -60,9 +59,14 @@ export function challengeOf (error: LatchkeyError, scheme = BEARER): string {
 /** The parts of an error that determine its headers. */
 type Reported = Pick<LatchkeyError, 'statusCode' | 'retryAfter'>
 
-/** Returns the headers of the response that reports an error. */
-export function errorHeaders (error: Reported, scheme: string): Record<string, string> {
-  const challenge = neededChallenge(error, scheme)
+/**
+ * Returns the headers of the response that reports an error.
+ * @param status - the status of the response. It decides whether there is a challenge. Default: that of the error.
+ */
+export function errorHeaders (
+  error: Reported, scheme: string, status = error.statusCode
+): Record<string, string> {
+  const challenge = neededChallenge(error, scheme, status)
   return {
     ...(challenge === undefined ? {} : { 'www-authenticate': challenge }),
     ...(error.retryAfter === undefined ? {} : { 'retry-after': String(error.retryAfter) })
@@ -70,14 +74,16 @@ export function errorHeaders (error: Reported, scheme: string): Record<string, s
 }
 
 /**
- * RFC 9110 section 15.5.2: a 401 always has a challenge. RFC 6750 section 3: so does a missing scope. It describes the
- * error only if an access token caused it.
+ * RFC 9110 section 15.5.2: a 401 always has a challenge. RFC 6750 section 3: so does a missing scope. No other response
+ * has one, because OAuth clients then look for the error there and not in the body. The challenge describes the error
+ * only if an access token caused it.
  */
-function neededChallenge (error: Reported, scheme: string): string | undefined {
-  if (error instanceof LatchkeyError && (error.oauth === 'invalid_token' || error.code === 'insufficient_scope')) {
-    return challengeOf(error, scheme)
+function neededChallenge (error: Reported, scheme: string, status: number): string | undefined {
+  if (error instanceof LatchkeyError) {
+    if (status === 401 && error.oauth === 'invalid_token') return challengeOf(error, scheme)
+    if (status === 403 && error.code === 'insufficient_scope') return challengeOf(error, scheme)
   }
-  return error.statusCode === 401 ? scheme : undefined
+  return status === 401 ? scheme : undefined
 }
 
 /** The credentials of the client that sent a request. */

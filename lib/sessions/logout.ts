@@ -9,8 +9,8 @@ import type { Sessions } from './sessions.js'
 interface Held {
   accessToken: string | undefined
   /**
-   * Also undefined if the request has an `Authorization` header, because a request with a bad header must not act on
-   * the session of its cookie.
+   * Also undefined if the request has an access token in a header, because a request with a bad token there must not
+   * act on the session of its cookie.
    */
   refreshToken: string | undefined
   address: string

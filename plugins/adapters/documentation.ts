@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs'
 import fastifySwagger from '@fastify/swagger'
 import fastifySwaggerUi from '@fastify/swagger-ui'
-import type { FastifySwaggerUiConfigOptions } from '@fastify/swagger-ui'
 import { fastify } from 'fastify'
 import type { FastifyInstance, RouteOptions } from 'fastify'
 import { showOnPage } from '../../lib/http/page-document.js'
@@ -34,15 +33,6 @@ const POLICY = [
   "default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' data:", "connect-src 'self'",
   "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"
 ].join('; ')
-
-/**
- * Runs in the page, and cannot use anything in this file. Users who authorized there may also be logged in to the app.
- * A request with one token in its header and another one in its cookie would be refused, so this omits the cookie.
- */
-const preferHeader: FastifySwaggerUiConfigOptions['requestInterceptor'] = function preferHeader (request) {
-  if (request.headers.Authorization !== undefined) request.credentials = 'omit'
-  return request
-}
 
 /**
  * Creates an app that documents the routes of another app, and answers only that app. `swagger()` returns the document,
@@ -89,8 +79,7 @@ export async function documentRoutes (
     uiConfig: {
       layout: 'BaseLayout',
       persistAuthorization: false,
-      validatorUrl: null,
-      requestInterceptor: preferHeader
+      validatorUrl: null
     },
     // The page is a first-party app. It has no registered client, and asks for no scope that the user has not ticked.
     initOAuth: { clientId: '', scopes: [] }

@@ -13,10 +13,20 @@ const MAX_COOKIE_SIZE = 4_096
 /** Tokens in cookies, and the rule for requests that carry them. */
 export interface Cookies {
   /**
-   * Returns the access token of a request, from the header or else from the cookie. Throws `unauthenticated`,
-   * `cross_site_request`, or `ambiguous_credentials` if header and cookie are both present and differ.
+   * Returns the access token of a request, from the header or else from the cookie. Throws `unauthenticated`, or
+   * `cross_site_request` if the token is in the cookie.
    */
   readAccessToken (request: FastifyRequest): string
+  /**
+   * Returns the access token in the header, if there is one. A request that has one does not use the cookies. A page of
+   * another site cannot make a browser send it.
+   */
+  readBearer (request: FastifyRequest): string | undefined
+  /**
+   * Whether a request has a token in the header, and cookies with other tokens. The cookies may belong to a session that
+   * the request does not act for.
+   */
+  holdOthers (request: FastifyRequest): boolean
   /** Returns the refresh token in the cookie, if there is one. Throws `cross_site_request`. */
   readRefreshToken (request: FastifyRequest): string | undefined
   /** Returns false if a browser sent the request for a page of another site. */
@@ -59,6 +69,10 @@ export async function createCookies (
     return value === '' ? undefined : value
   }
 
+  function readHeader (request: FastifyRequest): string | undefined {
+    return readBearer(request.headers.authorization, scheme)
+  }
+
   function isSameSite ({ method: ownMethod, headers, host }: FastifyRequest, method = ownMethod): boolean {
     const fetchSite = headers['sec-fetch-site']
     return !isCrossSite({
@@ -78,15 +92,19 @@ export async function createCookies (
     isSameSite,
     assertSameSite,
     readAccessToken (request) {
-      const header = readBearer(request.headers.authorization, scheme)
+      const header = readHeader(request)
+      if (header !== undefined) return header
       const cookie = read(request, accessName)
-      if (header !== undefined) {
-        if (cookie !== undefined && cookie !== header) throw new LatchkeyError('ambiguous_credentials')
-        return header
-      }
       if (cookie === undefined) throw new LatchkeyError('unauthenticated')
       assertSameSite(request)
       return cookie
+    },
+    readBearer: readHeader,
+    holdOthers (request) {
+      const header = readHeader(request)
+      const access = read(request, accessName)
+      if (header === undefined || header === access) return false
+      return access !== undefined || read(request, refreshName) !== undefined
     },
     readRefreshToken (request) {
       const cookie = read(request, refreshName)

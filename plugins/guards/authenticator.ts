@@ -24,7 +24,7 @@ export interface Authenticator {
 /** Creates the authenticator of one registration. */
 export function createAuthenticator ({ tokens, cookies, scheme, assertKnown }: {
   tokens: { verify (token: string): AuthenticatedUser | Promise<AuthenticatedUser> }
-  cookies: Pick<Cookies, 'readAccessToken'>
+  cookies: Pick<Cookies, 'readAccessToken' | 'readBearer'>
   scheme: string
   assertKnown: (scopes: readonly string[]) => void
 }): Authenticator {
@@ -48,8 +48,8 @@ export function createAuthenticator ({ tokens, cookies, scheme, assertKnown }: {
       if (request[kVerified] === user && request.user === user) return
       request[kVerified] = user
       request.user = user
-      // A response to an Authorization header is private by RFC 9111 section 3.5; one to a cookie is not.
-      if (!request.headers.authorization) keepPrivate(reply)
+      // A response to a token in the header is private by RFC 9111 section 3.5; one to a cookie is not.
+      if (cookies.readBearer(request) === undefined) keepPrivate(reply)
     },
     userOf: (request: Guarded) => request[kVerified],
     assertKnown

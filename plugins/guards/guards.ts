@@ -4,6 +4,7 @@ import { isClient } from '../../lib/identity/client-ids.js'
 import { BEARER, challengeOf, errorHeaders } from '../../lib/http/credentials.js'
 import { LatchkeyError } from '../../lib/errors.js'
 import type { Scope } from '../../schemas/scopes.js'
+import { noteStatus } from '../adapters/challenge.js'
 import type { Authenticator } from './authenticator.js'
 import { assertEffective, isScopeHook } from './hook-lists.js'
 import { isOwnPublicRoute, isPublicRoute } from './public-routes.js'
@@ -249,7 +250,7 @@ function withHeaders (error: unknown, scheme = BEARER): Error {
   }
   error.headers = {
     ...errorHeaders(error, scheme),
-    ...(error.statusCode < 500 ? { 'www-authenticate': challengeOf(error, scheme) } : {})
+    ...(error.oauth === 'insufficient_scope' ? { 'www-authenticate': challengeOf(error, scheme) } : {})
   }
   return error
 }
@@ -275,6 +276,7 @@ export function createErrorHook (find: GuardSource['find']): onErrorHookHandler 
     if (error instanceof LatchkeyError) {
       error.headers ??= errorHeaders(error, find(request.server)?.scheme ?? BEARER)
       reply.code(error.statusCode).headers(error.headers)
+      noteStatus(reply, error.statusCode)
     }
     done()
   }

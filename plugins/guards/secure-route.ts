@@ -1,5 +1,6 @@
 import { subscribe } from 'node:diagnostics_channel'
 import type { FastifyInstance, RouteOptions } from 'fastify'
+import { dropStrayChallenge } from '../adapters/challenge.js'
 import { createErrorHook, requirementOf } from './guards.js'
 import type { GuardSource, Requirement } from './guards.js'
 import { INEFFECTIVE, ineffective } from './hook-lists.js'
@@ -21,6 +22,7 @@ export function secureRoutes (
 ): void {
   watchRoutes(app)
   app.addHook('onError', createErrorHook(find))
+  app.addHook('onSend', dropStrayChallenge)
   app.addHook('onRoute', function documentRoute (route) {
     if (isDocumented(this)) addSecurity(route)
   })

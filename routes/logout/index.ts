@@ -23,14 +23,14 @@ const logout: FastifyPluginAsyncTypebox = async function logout (app) {
       body: LogoutRequest,
       response: {
         204: withHeaders(NoContent, SET_COOKIE),
-        ...problems(...BODY, 'ambiguous_credentials', 'user_required', 'cross_site_request', 'revocation_unknown')
+        ...problems(...BODY, 'user_required', 'cross_site_request', 'revocation_unknown')
       }
     },
     preValidation: allowNoBody
   }, async (request, reply) => {
     const { target } = request.body
     await logOut(request, target)
-    if (target !== 'others') cookies.clear(reply)
+    if (target !== 'others' && !cookies.holdOthers(request)) cookies.clear(reply)
     return reply.code(204).send(null)
   })
 }

@@ -380,8 +380,8 @@ t.test("the guards' errors reach the error handler of the host, with status, cod
     ['/host/me', bearer('wrong'), 401, 'invalid_token', /^Bearer error="invalid_token", error_description="[^"]+"$/],
     ['/host/me', { authorization: 'Basic YTpi' }, 401, 'unauthenticated', /^Bearer$/],
     [
-      '/host/me', { ...bearer(token), cookie: '__Host-access_token=other' }, 400, 'ambiguous_credentials',
-      /^Bearer error="invalid_request"/
+      '/host/me', { ...bearer('wrong'), cookie: `__Host-access_token=${token}` }, 401, 'invalid_token',
+      /^Bearer error="invalid_token"/
     ],
     ['/host/admin', {}, 401, 'unauthenticated', /^Bearer$/],
     [

@@ -43,13 +43,13 @@ t.test("guards: the host's own body, with our status, code and headers", async t
   const app = await buildOwn(t)
   const { access_token: token } = await logIn(app)
   const { cookie } = await logInWithCookies(app)
-  type Row = [request: string, headers: Record<string, string>, status: number, code: ErrorCode, challenge: RegExp]
+  type Row = [request: string, headers: Record<string, string>, status: number, code: ErrorCode, challenge?: RegExp]
   const table: Row[] = [
     ['GET /me', {}, 401, 'unauthenticated', /^Bearer$/],
     ['GET /me', bearer('x'), 401, 'invalid_token', /^Bearer error="invalid_token"/],
     ['GET /admin', bearer(token), 403, 'insufficient_scope', /scope="users:write"$/],
-    ['POST /me', { cookie, 'sec-fetch-site': 'cross-site' }, 403, 'cross_site_request', /^Bearer error=/],
-    ['POST /caught', { cookie, origin: 'https://evil.example' }, 403, 'cross_site_request', /^Bearer error=/]
+    ['POST /me', { cookie, 'sec-fetch-site': 'cross-site' }, 403, 'cross_site_request', undefined],
+    ['POST /caught', { cookie, origin: 'https://evil.example' }, 403, 'cross_site_request', undefined]
   ]
   for (const [request, headers, status, code, challenge] of table) {
     const [method, url] = request.split(' ') as ['GET', string]
@@ -57,6 +57,38 @@ t.test("guards: the host's own body, with our status, code and headers", async t
     t.equal(response.statusCode, status, code)
     t.match(response.headers['www-authenticate'], challenge)
     t.match(response.json<{ errors: unknown }>().errors, url === '/caught' ? [code] : { [code]: [String] })
+  }
+})
+
+t.test('a challenge is only sent with a 401, or with the 403 that it was made for, whatever status the host chooses', async t => {
+  for (const errors of ['app', 'problem'] as const) {
+    const app = createHost(t)
+    let status: number | undefined
+    app.setErrorHandler((error: FastifyError, _request, reply) => {
+      reply.code(status ?? error.statusCode ?? 500).send({ error: error.code })
+    })
+    await app.register(latchkey, { ...TEST_OPTIONS, errors })
+    app.get('/me', { onRequest: authenticate }, async request => request.user.id)
+    app.get('/admin', { preHandler: requireScopes('users:write') }, async () => 'admin')
+    app.get('/own', async (_request, reply) => reply.code(407).header('www-authenticate', 'Own').send({}))
+    app.post('/host/token', async request =>
+      app.latchkey.logIn(request, request.body as { username: string, password: string }))
+    await app.ready()
+    await addUsers(app)
+    const { access_token: token } = await logIn(app)
+    const wrong = { username: 'alice', password: 'wrong' }
+    const urls = ['/host/token', ...(errors === 'app' ? ['/login'] : [])]
+    for (status of [undefined, 400, 403, 200]) {
+      const expected = status === undefined ? /^Bearer/ : undefined
+      for (const url of urls) {
+        t.match((await app.inject({ method: 'POST', url, payload: wrong })).headers['www-authenticate'], expected, url)
+      }
+      t.match((await app.inject('/me')).headers['www-authenticate'], expected, '/me')
+    }
+    for (status of [undefined, 401]) {
+      t.match((await app.inject({ url: '/admin', headers: bearer(token) })).headers['www-authenticate'], /scope="users/)
+    }
+    t.equal((await app.inject('/own')).headers['www-authenticate'], 'Own', 'a challenge of the host stays')
   }
 })
 

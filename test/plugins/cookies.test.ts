@@ -57,23 +57,51 @@ t.test('a cookie without the prefix is not read: a neighbouring subdomain can se
   }
 })
 
-t.test('RFC 6750 2: header and cookie with the same token are one, with different ones 400', async t => {
+t.test('RFC 6750 2: a token in the header wins over the cookie, also if it is invalid', async t => {
   const { app } = await build(t)
   const [one, two] = [await logIn(app), await logIn(app, 'bob')]
   const call = (header: string, cookie: string) => app.inject({
     url: '/users/me', headers: { ...bearer(header), cookie: `__Host-access_token=${cookie}` }
   })
   t.equal((await call(one.access_token, one.access_token)).json().username, 'alice')
-  for (const [header, cookie] of [
-    [one.access_token, two.access_token], [one.access_token, 'garbage'], ['garbage', one.access_token],
-    ['', one.access_token], [one.access_token, `${one.access_token}=`]
-  ]) {
-    const response = await call(header ?? '', cookie ?? '')
-    assertProblem(t, response, 400, 'ambiguous_credentials')
-    t.match(response.headers['www-authenticate'], /^Bearer error="invalid_request"/)
+  for (const cookie of [two.access_token, 'garbage', `${one.access_token}=`]) {
+    t.equal((await call(one.access_token, cookie)).json().username, 'alice', cookie.slice(-8))
+  }
+  for (const header of ['garbage', '']) {
+    assertProblem(t, await call(header, one.access_token), 401, 'invalid_token', header)
   }
   t.equal((await call(one.access_token, '')).statusCode, 200, 'an empty cookie is none')
   t.equal((await call('garbage', '')).statusCode, 401)
+})
+
+t.test('a header with a foreign scheme does not count beside the cookie, and does not exempt it from the rule', async t => {
+  const { app } = await build(t)
+  const { cookie } = await logInWithCookies(app)
+  for (const authorization of ['Basic c3RhZ2luZzpwYXNz', 'Digest username="a"', 'Token x', 'Bearerx y', ' Bearer x']) {
+    const headers = { cookie, authorization }
+    const call = async (from: Record<string, string>): Promise<number> =>
+      (await app.inject({ method: 'POST', url: '/protected-route', headers: { ...headers, ...from } })).statusCode
+    t.equal(await call({}), 200, authorization)
+    t.equal(await call({ 'sec-fetch-site': 'same-origin' }), 200)
+    t.equal(await call({ 'sec-fetch-site': 'cross-site' }), 403)
+    t.equal(await call({ origin: 'https://evil.example' }), 403)
+    const response = await app.inject({ url: '/users/me', headers })
+    t.match(response.headers, { vary: /Cookie/i }, 'it is a response to the cookie')
+    t.equal((await app.inject({ url: '/users/me', headers: { authorization } })).statusCode, 401)
+    for (const url of ['/refresh', '/logout', '/login']) {
+      const payload = url === '/login' ? { username: 'alice', password: PASSWORD } : {}
+      const refused = await app.inject({
+        method: 'POST', url, headers: { ...headers, 'sec-fetch-site': 'cross-site' }, payload
+      })
+      assertProblem(t, refused, 403, 'cross_site_request', `${url} ${authorization}`)
+    }
+  }
+  const headers = { cookie, authorization: 'Basic c3RhZ2luZzpwYXNz' }
+  const refreshed = await app.inject({ method: 'POST', url: '/refresh', headers })
+  t.equal(refreshed.statusCode, 200)
+  const ended = { ...headers, cookie: cookieHeader(refreshed) }
+  t.equal((await app.inject({ method: 'POST', url: '/logout', headers: ended })).statusCode, 204)
+  t.equal((await app.inject({ url: '/users/me', headers: ended })).statusCode, 401)
 })
 
 t.test('odd Cookie headers are 401 at most, and never 500', async t => {

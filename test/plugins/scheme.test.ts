@@ -76,8 +76,14 @@ t.test('scheme: our own routes, the cookie rules and the document follow', async
     (await app.inject({ method: 'POST', url: '/protected-route', headers })).statusCode
   t.equal(await statusWith({ cookie }), 200)
   t.equal(await statusWith({ cookie, 'sec-fetch-site': 'cross-site' }), 403)
-  t.equal(await statusWith({ cookie, authorization: `Token ${token}` }), 400, 'two tokens that differ')
-  t.equal(await statusWith({ cookie, authorization: 'JWT x' }), 401, 'a foreign scheme does not fall back to the cookie')
+  for (const scheme of ['Token', 'Bearer']) {
+    const headers = { cookie, authorization: `${scheme} ${token}` }
+    t.equal(await statusWith(headers), 200, 'two tokens that differ')
+    t.equal(await statusWith({ ...headers, 'sec-fetch-site': 'cross-site' }), 200, 'the header is used')
+    t.equal(await statusWith({ cookie, authorization: `${scheme} x` }), 401, 'it does not fall back to the cookie')
+  }
+  t.equal(await statusWith({ cookie, authorization: 'JWT x' }), 200, 'a foreign scheme does not count')
+  t.equal(await statusWith({ cookie, authorization: 'JWT x', 'sec-fetch-site': 'cross-site' }), 403)
   t.equal(await statusWith({ authorization: `Token ${token}`, 'sec-fetch-site': 'cross-site' }), 200)
 
   await app.latchkey.users.setScopes((await app.latchkey.users.findByName('alice'))?.id ?? '', ['tokens:introspect'])

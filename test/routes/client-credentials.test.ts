@@ -430,8 +430,8 @@ t.test('RFC 6750 2: the token of a request is in the header; one in the URL or i
   assertProblem(t, form, 415, 'unsupported_media_type', 'RFC 6750 2.2')
   t.equal(await statusOf(app, token), 200)
   assertProblem(
-    t, await app.inject({ url: '/users/me', headers: { ...bearer(token), cookie: '__Host-access_token=x' } }), 400,
-    'ambiguous_credentials', 'two methods'
+    t, await app.inject({ url: '/users/me', headers: { ...bearer('x'), cookie: `__Host-access_token=${token}` } }), 401,
+    'invalid_token', 'two methods: the header counts'
   )
   const bare = await app.inject({ url: '/users/me' })
   t.equal(bare.headers['www-authenticate'], 'Bearer', 'RFC 6750 3.1: no error where no credentials were sent')
