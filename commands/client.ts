@@ -17,12 +17,13 @@ export async function requireClient ({ clients }: Latchkey, id: string, { databa
 }
 
 /** A client as `--json` prints it. */
-export function toData ({ id, name, scopes, grants, createdAt, secretChangedAt }: Client): object {
+export function toData ({ id, name, scopes, grants, isPublic, createdAt, secretChangedAt }: Client): object {
   return {
     id,
     name,
     scopes,
     grants,
+    public: isPublic,
     created_at: new Date(createdAt).toISOString(),
     secret_changed_at: new Date(secretChangedAt).toISOString()
   }

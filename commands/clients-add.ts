@@ -14,7 +14,7 @@ import { collect, requireScopes } from './user.js'
 export function addClientsAdd (clients: Command): void {
   clients
     .command('add')
-    .description('Register a machine client, and print its id and its secret.')
+    .description('Register a client, and print its id and its secret.')
     .argument('<name>', 'a display name')
     .option('--scope <scope>', 'a scope to grant; repeatable', collect)
     .option(
@@ -22,6 +22,7 @@ export function addClientsAdd (clients: Command): void {
       'a grant type that it may use at POST /token: client_credentials (default) or password; repeatable',
       collect
     )
+    .option('--public', 'without a secret, for a page or an app that logs users in; it may use only password')
     .option('--json', 'print the client as JSON, with its secret')
     .addHelpText('after', example('latchkey clients add billing --scope tokens:introspect'))
     .action(addClient)
@@ -29,13 +30,20 @@ export function addClientsAdd (clients: Command): void {
 
 async function addClient (
   name: string,
-  options: OutputOptions & { scope?: string[], grant?: string[] }
+  options: OutputOptions & { scope?: string[], grant?: string[], public?: boolean }
 ): Promise<void> {
-  const { scope: scopes = [], grant } = options
+  const { scope: scopes = [], grant, public: isPublic = false } = options
   await requireName(name)
   const grants = grant === undefined ? undefined : await readGrants(grant)
+  if (isPublic && grants?.some(name => name !== 'password') === true) {
+    throw new InvalidArgumentError('A client that is --public may use only --grant password')
+  }
   await withLatchkey(async latchkey => {
     requireScopes(latchkey, scopes)
+    if (isPublic) {
+      const client = await latchkey.clients.addPublic({ name, scopes }, COMMAND)
+      return print(options, { data: toData(client), text: `client_id: ${client.id}` })
+    }
     const { client, secret } = await latchkey.clients.add({ name, scopes, grants }, COMMAND)
     print(options, { data: { ...toData(client), secret }, text: describeSecret(client, secret) })
   }, { mayCreate: true })

@@ -24,10 +24,11 @@ async function listClients (options: OutputOptions): Promise<void> {
       client.id,
       client.name,
       new Date(client.createdAt).toISOString(),
+      client.isPublic ? 'public' : 'secret',
       client.grants.join(' '),
       client.scopes.join(' ')
     ])
-    print(options, { data: found.map(toData), text: toColumns(['ID', 'NAME', 'CREATED', 'GRANTS', 'SCOPES'], rows) })
+    print(options, { data: found.map(toData), text: toColumns(['ID', 'NAME', 'CREATED', 'TYPE', 'GRANTS', 'SCOPES'], rows) })
   })
 }
 

@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import { COMMAND } from '../lib/ledger/events.js'
 import { describeSecret, requireClient, toData } from './client.js'
 import { withLatchkey } from './context.js'
+import { CommandError } from './failure.js'
 import { example, print } from './output.js'
 import type { OutputOptions } from './output.js'
 
@@ -18,7 +19,8 @@ export function addClientsRotateSecret (clients: Command): void {
 
 async function rotateSecret (id: string, options: OutputOptions): Promise<void> {
   await withLatchkey(async (latchkey, settings) => {
-    await requireClient(latchkey, id, settings)
+    const { isPublic } = await requireClient(latchkey, id, settings)
+    if (isPublic) throw new CommandError('invalid_request', `The client '${id}' is public and has no secret`)
     const { client, secret } = await latchkey.clients.rotateSecret(id, COMMAND)
     print(options, { data: { ...toData(client), secret }, text: describeSecret(client, secret) })
   })

@@ -15,7 +15,13 @@ const ClientId = Type.String({
 const Grants = Type.Array(Type.Enum([...CLIENT_GRANTS]), {
   minItems: 1,
   uniqueItems: true,
-  description: 'The grants that the client may use at `POST /token`. Default: client_credentials.'
+  description: 'The grants that the client may use at `POST /token`. Default: client_credentials, or password if the ' +
+    'client is public.'
+})
+
+const Public = Type.Boolean({
+  description: 'Whether the client has no secret (RFC 6749 section 2.1), for example a page or a mobile app. It can ' +
+    'only use the grant password.'
 })
 
 export const MAX_CLIENT_NAME_LENGTH = 128
@@ -35,6 +41,7 @@ const EXAMPLE_CLIENT = {
   name: 'billing',
   scope: 'tokens:introspect',
   grants: ['client_credentials'],
+  public: false,
   created_at: EXAMPLE.earlier,
   secret_changed_at: EXAMPLE.earlier
 }
@@ -45,6 +52,7 @@ export const ClientView = Type.Object({
   name: Type.String(),
   scope: Scope,
   grants: Grants,
+  public: Public,
   created_at: DateTime,
   secret_changed_at: DateTime
 }, { title: 'Client', description: 'A machine client.', examples: [EXAMPLE_CLIENT] })
@@ -59,6 +67,22 @@ export const ClientWithSecret = Type.Object(
   {
     title: 'ClientWithSecret',
     description: 'A machine client with its secret.',
+    examples: [{ ...EXAMPLE_CLIENT, secret: EXAMPLE.clientSecret }]
+  }
+)
+
+/** The client that `POST /clients` has registered. */
+export const AddedClient = Type.Object(
+  {
+    ...ClientView.properties,
+    secret: Type.Optional(Type.String({
+      description: 'The `client_secret`. It is shown only once, because only its hash is stored. Absent if the client ' +
+        'is public.'
+    }))
+  },
+  {
+    title: 'AddedClient',
+    description: 'A registered client, with its secret if it has one.',
     examples: [{ ...EXAMPLE_CLIENT, secret: EXAMPLE.clientSecret }]
   }
 )
@@ -89,7 +113,8 @@ export const ClientQuery = Type.Object(
 export const ClientRequest = Type.Object({
   name: ClientName,
   scope: Type.Optional(Scope),
-  grants: Type.Optional(Grants)
+  grants: Type.Optional(Grants),
+  public: Type.Optional(Public)
 }, { title: 'NewClient', additionalProperties: false, examples: [{ name: 'billing', scope: 'tokens:introspect' }] })
 
 export const ClientParams = Type.Object({ id: ClientId })

@@ -1,5 +1,6 @@
 import { LatchkeyError } from '../errors.js'
 import { readClient } from '../http/credentials.js'
+import { FIRST_PARTY } from '../identity/client-ids.js'
 import { anonymous } from '../ledger/events.js'
 import type { Throttle } from '../throttle/throttle.js'
 import type { Client, Clients } from './clients.js'
@@ -19,10 +20,19 @@ export function createClientAuthentication ({ clients, throttle }: {
   clients: Pick<Clients, 'authenticate' | 'find'>
   throttle: Throttle
 }) {
+  /** There is no secret to guess, so nothing is counted. Only a public client needs none. */
+  async function identify (id: string): Promise<Client | undefined> {
+    if (id === FIRST_PARTY) return undefined
+    const client = await clients.find(id)
+    if (client?.isPublic !== true) throw new LatchkeyError('invalid_client')
+    return client
+  }
+
   /**
-   * Returns the registered client that a request authenticates as. Returns undefined for a first-party app, which names
-   * no client. Throws `invalid_client`, whose text and timing do not reveal what was wrong. Throws `invalid_request` if
-   * the request has two sets of credentials, or a 429 after too many failures from its network.
+   * Returns the registered client that a request authenticates as, or the public client that it names. Returns undefined
+   * for a first-party app, which names no client or `latchkey`. Throws `invalid_client`, whose text and timing do not
+   * reveal what was wrong. Throws `invalid_request` if the request has two sets of credentials, or a 429 after too many
+   * failures from its network.
    */
   return async function authenticateClient ({
     address, authorization, body, countAttempt
@@ -30,6 +40,7 @@ export function createClientAuthentication ({ clients, throttle }: {
     const credentials = readClient(authorization, body)
     if (credentials === undefined) return undefined
     const { id, secret } = credentials
+    if (secret === undefined) return await identify(id)
     const client = await clients.authenticate(id, secret)
     const own = throttle.clientBucket(id, address)
     // A client with the right secret and no failures causes no write, however often it authenticates.

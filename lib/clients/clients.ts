@@ -3,8 +3,8 @@ import { narrowScope } from '../identity/scopes.js'
 import type { AccessGrant } from '../tokens/tokens.js'
 import type { Principal } from '../users/authority.js'
 import type { ClientsContext } from './context.js'
-import { addClient, removeClient, rotateSecret } from './management.js'
-import type { ClientWithSecret, NewClient } from './management.js'
+import { addClient, addPublicClient, removeClient, rotateSecret } from './management.js'
+import type { ClientWithSecret, NewClient, NewPublicClient } from './management.js'
 import { assertCurrent, findRow, listClients, toClient } from './rows.js'
 import type { Client, ClientListQuery } from './rows.js'
 import { matchesHash } from './secrets.js'
@@ -38,8 +38,13 @@ export interface Clients {
    */
   add (client: NewClient, by?: Principal): Promise<ClientWithSecret>
   /**
+   * Adds a client without a secret: RFC 6749 section 2.1. It can log users in and refresh their sessions, and nothing
+   * else. Throws as `add` does.
+   */
+  addPublic (client: NewPublicClient, by?: Principal): Promise<Client>
+  /**
    * Replaces the secret. The old secret and all access tokens issued before are dead. Sessions continue, and are
-   * refreshed with the new secret. Throws `not_found`.
+   * refreshed with the new secret. Throws `not_found`, or `invalid_request` if the client is public.
    */
   rotateSecret (id: string, by?: Principal): Promise<ClientWithSecret>
   /** Deletes the client with all its sessions and tokens. Throws `not_found`. */
@@ -67,6 +72,7 @@ export function createClients (context: ClientsContext): Clients {
 
     list: async (page = {}) => await store.read(db => listClients(db, page)),
     add: (client, by = HOST) => addClient(context, client, by),
+    addPublic: (client, by = HOST) => addPublicClient(context, client, by),
     rotateSecret: (id, by = HOST) => rotateSecret(context, id, by),
     remove: (id, by = HOST) => removeClient(context, id, by),
     issue: (client, request = {}) => issueToken(context, client, request)

@@ -12,7 +12,7 @@ import type { ClientsContext } from './context.js'
 import { findClientNameProblem } from './names.js'
 import { requireRow, toClient } from './rows.js'
 import type { Client } from './rows.js'
-import { createSecret, hashSecret } from './secrets.js'
+import { createSecret, hashSecret, NO_SECRET } from './secrets.js'
 
 /** A client to add. */
 export interface NewClient {
@@ -27,23 +27,39 @@ export interface ClientWithSecret {
   secret: string
 }
 
+/** A client without a secret to add. It may use the grants that log users in. */
+export type NewPublicClient = Omit<NewClient, 'grants'>
+
 /** `Clients.add`. */
 export async function addClient (
-  { clock, ledger, catalogue }: ClientsContext,
-  { name, scopes = [], grants = ['client_credentials'] }: NewClient,
-  by: Principal
+  context: ClientsContext, client: NewClient, by: Principal
 ): Promise<ClientWithSecret> {
+  const secret = createSecret()
+  return { client: await insertClient(context, { ...client, secretHash: hashSecret(secret) }, by), secret }
+}
+
+/** `Clients.addPublic`. */
+export async function addPublicClient (
+  context: ClientsContext, { name, scopes }: NewPublicClient, by: Principal
+): Promise<Client> {
+  return await insertClient(context, { name, scopes, grants: ['password'], secretHash: NO_SECRET }, by)
+}
+
+async function insertClient (
+  { clock, ledger, catalogue }: ClientsContext,
+  { name, scopes = [], grants = ['client_credentials'], secretHash }: NewClient & { secretHash: string },
+  by: Principal
+): Promise<Client> {
   assertKnown(catalogue, scopes, by)
   assertMayManage(by, scopes)
   const problem = findClientNameProblem(name)
   if (problem !== undefined) throw new LatchkeyError('invalid_request', { message: problem })
   const now = clock.now()
-  const secret = createSecret()
   const row: ClientsTable = {
     // Latchkey chooses the id. Ids are random, and sort by the millisecond in which they were created.
     id: CLIENT_ID_PREFIX + createId(now).replaceAll('-', ''),
     name,
-    secret_hash: hashSecret(secret),
+    secret_hash: secretHash,
     secret_changed_at: now,
     scope: formatScope(parseScope(formatScope(scopes))),
     grants: [...new Set(grants)].sort().join(' '),
@@ -57,10 +73,10 @@ export async function addClient (
       type: 'client_added',
       actor: by,
       subject: row.id,
-      details: { name, scopes: client.scopes, grants: client.grants }
+      details: { name, scopes: client.scopes, grants: client.grants, public: client.isPublic }
     })
   })
-  return { client, secret }
+  return client
 }
 
 /** `Clients.rotateSecret`. */
@@ -71,6 +87,9 @@ export async function rotateSecret (
   const client = await revocations.write(async ({ trx, revoke, now, record }) => {
     const row = await requireRow(trx, id)
     assertMayManage(by, parseScope(row.scope))
+    if (row.secret_hash === NO_SECRET) {
+      throw new LatchkeyError('invalid_request', { message: 'This client is public and has no secret.' })
+    }
     // Two changes in the same millisecond get different times, because a request that authenticated with the first
     // secret must not pass for a request with the second.
     const changed = {

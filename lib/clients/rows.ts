@@ -4,18 +4,21 @@ import type { ClientGrant } from '../../schemas/grants.js'
 import { LatchkeyError } from '../errors.js'
 import { parseScope } from '../identity/scopes.js'
 import { toMoment, toText } from '../store/columns.js'
+import { NO_SECRET } from './secrets.js'
 import type { ClientsTable, Queryable } from '../store/tables.js'
 
-/** A machine client, without its secret. Only the secret can change. */
+/** A registered client, without its secret. Only the secret can change. */
 export interface Client {
   id: string
   name: string
   /** No token for this client carries any other scope. */
   scopes: string[]
   grants: ClientGrant[]
+  /** Whether it has no secret: RFC 6749 section 2.1. It can log users in, and cannot prove who it is. */
+  isPublic: boolean
   /** Milliseconds. */
   createdAt: number
-  /** Milliseconds. */
+  /** Milliseconds. If it is public, the same as `createdAt`. */
   secretChangedAt: number
 }
 
@@ -70,6 +73,7 @@ export function toClient (row: Selectable<ClientsTable>): Client {
     name: toText(row.name),
     scopes: parseScope(row.scope),
     grants: toText(row.grants).split(' ').filter(isClientGrant),
+    isPublic: row.secret_hash === NO_SECRET,
     createdAt: toMoment(row.created_at),
     secretChangedAt: toMoment(row.secret_changed_at)
   }

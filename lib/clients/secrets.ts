@@ -9,6 +9,9 @@ export function createSecret (): string {
   return `lks_${randomBytes(32).toString('base64url')}`
 }
 
+/** Stands in the place of the hash of a public client. It is no hash, so it matches no secret. */
+export const NO_SECRET = 'none'
+
 /**
  * Hashes a secret once, without a salt. Salts and slow hashes protect secrets that people choose. An attacker can
  * neither build a table of 256 random bits nor try them all. A fast hash lets a client authenticate with every request.

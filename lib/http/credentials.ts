@@ -86,19 +86,19 @@ function neededChallenge (error: Reported, scheme: string, status: number): stri
   return status === 401 ? scheme : undefined
 }
 
-/** The credentials of the client that sent a request. */
+/** The credentials of the client that sent a request. A public client has no secret: RFC 6749 section 2.1. */
 export interface ClientCredentials {
   id: string
-  secret: string
+  secret: string | undefined
 }
 
 /**
  * Returns the client credentials of a request to an OAuth endpoint, from HTTP Basic or from the body (RFC 6749 section
- * 2.3.1). A first-party app sends none, and the result is undefined. Empty members count as absent, because Swagger UI
- * and FastAPI clients send them.
+ * 2.3.1). A first-party app need not send any, and the result is then undefined. Empty members count as absent, because
+ * Swagger UI and FastAPI clients send them.
  * @throws `invalid_request` if the request has two sets of credentials (section 2.3). With HTTP Basic, the body may
- * still repeat the id. `invalid_client` if the id or the secret is missing, because an unchecked id or secret must not
- * seem to be verified.
+ * still repeat the id. `invalid_client` if there is a secret without an id, because an unchecked secret must not seem to
+ * be verified.
  */
 export function readClient (
   authorization: string | undefined,
@@ -112,8 +112,8 @@ export function readClient (
       message: 'The client authenticates in two ways: use HTTP Basic or the body, not both.'
     })
   }
-  const credentials = isBasic ? basic : { id, secret }
-  if (credentials.id === '' && credentials.secret === '') return undefined
-  if (credentials.id === '' || credentials.secret === '') throw new LatchkeyError('invalid_client')
-  return credentials
+  const given = isBasic ? basic : { id, secret }
+  if (given.id === '' && given.secret === '') return undefined
+  if (given.id === '') throw new LatchkeyError('invalid_client')
+  return { id: given.id, secret: given.secret === '' ? undefined : given.secret }
 }

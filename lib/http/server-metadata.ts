@@ -19,7 +19,7 @@ export interface MetadataSource {
 }
 
 /**
- * How a machine client can authenticate. First-party apps use `none` to refresh and revoke the tokens that they hold.
+ * How a client with a secret can authenticate. First-party apps and public clients use `none`.
  */
 const CLIENT_AUTHENTICATION = ['client_secret_basic', 'client_secret_post']
 

@@ -3,6 +3,7 @@ import type { IntrospectResponse } from '../../schemas/tokens.js'
 import type { Client } from '../clients/clients.js'
 import type { Clock } from '../time/clock.js'
 import { LatchkeyError } from '../errors.js'
+import { isClient } from '../identity/client-ids.js'
 import { formatScope, parseScope } from '../identity/scopes.js'
 import { findAuthentic, isLive, standingOf } from './refresh-verdict.js'
 import type { Store } from '../store/store.js'
@@ -49,7 +50,22 @@ export function createInspector ({ store, clock, tokens, users, refreshKeys, ref
     try {
       const { iss, sub, aud, client_id: clientId, exp, iat, jti, sid, scope } = (await tokens.verify(token)).claims
       if (!mayKnow(clientId)) return INACTIVE
-      return { active: true, scope, client_id: clientId, token_type: 'bearer', exp, iat, sub, aud, iss, jti, sid }
+      // The token has no name, because it holds no personal data.
+      const user = isClient({ id: sub, clientId }) ? null : await users.find(sub)
+      return {
+        active: true,
+        scope,
+        client_id: clientId,
+        ...(user === null ? {} : { username: user.username }),
+        token_type: 'bearer',
+        exp,
+        iat,
+        sub,
+        aud,
+        iss,
+        jti,
+        sid
+      }
     } catch (error) {
       if (error instanceof LatchkeyError && error.statusCode === 401) return undefined
       throw error
@@ -77,6 +93,7 @@ export function createInspector ({ store, clock, tokens, users, refreshKeys, ref
       active: true,
       scope: formatScope(parseScope(session.scope).filter(name => user.scopes.includes(name))),
       client_id: session.client_id,
+      username: user.username,
       exp: Math.floor(end / 1000),
       ...(standing === 'current' ? { iat: Math.floor(session.rotated_at / 1000) } : {}),
       sub: session.user_id,

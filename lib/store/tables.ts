@@ -95,7 +95,7 @@ export interface RulesTable {
 export interface ClientsTable {
   id: string
   name: string
-  /** SHA-256, base64url. */
+  /** SHA-256, base64url. `none` for a public client. */
   secret_hash: string
   secret_changed_at: number
   scope: string

@@ -3,9 +3,12 @@ import type { FastifyReply, onSendHookHandler } from 'fastify'
 /** The status that the headers of a reply were made for, if it reports an error. */
 const statuses = new WeakMap<FastifyReply, number>()
 
-/** Remembers that the headers of a reply, and so its challenge, were made for this status. */
+/**
+ * Remembers that the headers of a reply, and so its challenge, were made for this status. Later error handlers do not
+ * replace a challenge, so the first status counts.
+ */
 export function noteStatus (reply: FastifyReply, status: number): void {
-  statuses.set(reply, status)
+  if (!statuses.has(reply)) statuses.set(reply, status)
 }
 
 /**

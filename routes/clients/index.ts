@@ -6,6 +6,7 @@ import { formatScope, parseScope } from '../../lib/identity/scopes.js'
 import { kGuards } from '../../plugins/authentication.js'
 import { kClients } from '../../plugins/clients.js'
 import {
+  AddedClient,
   ClientPage,
   ClientParams,
   ClientQuery,
@@ -42,18 +43,23 @@ const clientRoutes: FastifyPluginAsyncTypebox = async function clientRoutes (app
   app.post('', {
     schema: {
       operationId: 'addClient',
-      summary: 'Register a machine client and show its secret once',
-      description: 'Only the hash of the secret is stored. Callers can grant only built-in scopes that they have.',
+      summary: 'Register a client and show its secret once',
+      description: 'Only the hash of the secret is stored. A public client has none: it names itself with its ' +
+        '`client_id`, and can log users in. Callers can grant only built-in scopes that they have.',
       tags: ['clients'],
       body: ClientRequest,
-      response: { 201: ClientWithSecret, ...problems(...BODY, ...SCOPED, 'invalid_scope', 'cross_site_request') }
+      response: { 201: AddedClient, ...problems(...BODY, ...SCOPED, 'invalid_scope', 'cross_site_request') }
     },
     preHandler
   }, async (request, reply) => {
-    const { name, scope = '', grants } = request.body
-    const added = await clients.add({ name, scopes: parseScope(scope), grants }, actorOf(request))
+    const { name, scope = '', grants, public: isPublic } = request.body
+    const client = { name, scopes: parseScope(scope) }
     reply.code(201)
-    return withSecret(reply, added)
+    if (isPublic !== true) return withSecret(reply, await clients.add({ ...client, grants }, actorOf(request)))
+    if (grants?.some(grant => grant !== 'password') === true) {
+      throw new LatchkeyError('invalid_request', { message: "The 'grants' of a public client can only be 'password'." })
+    }
+    return toView(await clients.addPublic(client, actorOf(request)))
   })
 
   app.get('/:id', {
@@ -101,12 +107,13 @@ const clientRoutes: FastifyPluginAsyncTypebox = async function clientRoutes (app
   })
 }
 
-function toView ({ id, name, scopes, grants, createdAt, secretChangedAt }: Client): ClientView {
+function toView ({ id, name, scopes, grants, isPublic, createdAt, secretChangedAt }: Client): ClientView {
   return {
     id,
     name,
     scope: formatScope(scopes),
     grants,
+    public: isPublic,
     created_at: new Date(createdAt).toISOString(),
     secret_changed_at: new Date(secretChangedAt).toISOString()
   }

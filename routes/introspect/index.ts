@@ -46,7 +46,8 @@ const introspect: FastifyPluginAsyncTypebox = async function introspect (app) {
       return () => true
     }
     const client = await authenticateClient(request, reply, body)
-    if (client === undefined) throw new LatchkeyError('invalid_client')
+    // RFC 7662 section 2.1. A public client proves nothing, and its id is no secret.
+    if (client === undefined || client.isPublic) throw new LatchkeyError('invalid_client')
     return mayClientKnow(client)
   }
 

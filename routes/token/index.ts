@@ -22,13 +22,16 @@ const token: FastifyPluginAsyncTypebox = async function token (app) {
   const limitAttempts = app[kLimitAttempts]
   const services = { logIn: app[kLogIn], sessions: app[kSessions], clients: app[kClients] }
   const grantTypes = grantTypesOf(app[kSettings])
-  const exchange = createExchange(services, GRANT_TYPES.filter(name => !grantTypes.includes(name)))
+  const exchange = createExchange(services, {
+    disabled: GRANT_TYPES.filter(name => !grantTypes.includes(name)),
+    catalogue: app[kSettings].catalogue
+  })
 
   app.post('', {
     schema: {
       operationId: 'createToken',
       summary: 'Get an access token with a password, a refresh token, or the credentials of a machine client',
-      description: 'RFC 6749. Takes a form, or the same members as JSON. The token carries all granted scopes, or ' +
+      description: 'RFC 6749. Takes a form of either type, or the same members as JSON. The token carries all granted scopes, or ' +
         'the subset that the request asks for. `client_credentials` returns no refresh token. Parallel and repeated ' +
         'exchanges of a refresh token within the grace period receive the same successor.',
       tags: ['tokens'],

@@ -42,7 +42,7 @@ t.test('a client is registered, read, listed in pages, given another secret and 
     }
   )
   t.strictSame(
-    Object.keys(client).sort(), ['created_at', 'grants', 'id', 'name', 'scope', 'secret', 'secret_changed_at']
+    Object.keys(client).sort(), ['created_at', 'grants', 'id', 'name', 'public', 'scope', 'secret', 'secret_changed_at']
   )
   t.equal(await tokenOf(app, { client_id: client.id, client_secret: client.secret }), 200)
   for (const row of query<Record<string, unknown>>(file, 'select * from latchkey_clients')) {

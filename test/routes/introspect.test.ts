@@ -15,7 +15,7 @@ t.test('RFC 7662 2.2: what a live access token and a live refresh token say', as
   const response = await postForm(app, '/introspect', { token: session.access_token }, client.basic)
   t.equal(response.statusCode, 200)
   t.equal(response.headers['cache-control'], 'no-store')
-  t.strictSame(response.json(), { active: true, token_type: 'bearer', ...claims })
+  t.strictSame(response.json(), { active: true, token_type: 'bearer', username: 'alice', ...claims })
   t.strictSame(
     (await postForm(app, '/introspect', { token: own.access_token, ...client.form })).json(),
     { active: true, token_type: 'bearer', ...claimsOf(own.access_token) }
@@ -28,6 +28,7 @@ t.test('RFC 7662 2.2: what a live access token and a live refresh token say', as
     scope: 'items:read',
     client_id:
       client.id,
+    username: 'alice',
     sub: claims.sub,
     iss: claims.iss,
     sid: claims.sid,
@@ -181,4 +182,29 @@ t.test('where revocation cannot be told the answer is 503, and never a yes', asy
   t.ok(response.headers['retry-after'])
   store.changed = healthy
   t.match((await postForm(app, '/introspect', { token: session.access_token }, client.basic)).json(), { active: true })
+})
+
+t.test('RFC 7662 2.2: the username is the current one, of the directory of the host too, and a client has none', async t => {
+  const { app } = await build(t)
+  const client = await addClient(app, { scopes: ['tokens:introspect'], grants: ['client_credentials'] })
+  const ask = async (token: string): Promise<{ active: boolean, username?: string }> =>
+    (await postForm(app, '/introspect', { token }, client.basic)).json()
+  const login: TokenBody = (await postForm(app, '/token', LOGIN)).json()
+  const user = await app.latchkey.users.findByName('alice')
+  await app.latchkey.users.update(user?.id ?? '', { username: 'alicia' })
+  for (const token of [login.access_token, login.refresh_token]) t.equal((await ask(token)).username, 'alicia')
+  const own: TokenBody = (await postForm(app, '/token', { grant_type: 'client_credentials' }, client.basic)).json()
+  t.strictSame(Object.keys(await ask(own.access_token)).includes('username'), false)
+
+  const found = { id: '7', username: 'hosted', scopes: [] }
+  let current: typeof found | null = found
+  const hosted = (await build(t, {
+    users: { authenticate: async () => found, find: async () => current }
+  })).app
+  const machine = await addClient(hosted, { scopes: ['tokens:introspect'], grants: ['client_credentials'] })
+  const { access_token: token }: TokenBody = (await postForm(hosted, '/token', LOGIN)).json()
+  const look = async () => (await postForm(hosted, '/introspect', { token }, machine.basic)).json()
+  t.match(await look(), { active: true, username: 'hosted' })
+  current = null
+  t.match(await look(), { active: true, username: undefined }, 'the guards accept it until it is revoked')
 })

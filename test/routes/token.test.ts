@@ -372,3 +372,20 @@ t.test('the endpoint is there under a prefix, and not without it', async t => {
   t.ok(response.statusCode === 404 || response.statusCode === 415)
   assertDiscreet(t, response)
 })
+
+const LOGIN = { grant_type: 'password', username: 'alice', password: PASSWORD }
+
+t.test('RFC 6749 3.3: scopes of OpenID Connect that libraries send are ignored, unless the app has them', async t => {
+  const { app } = await build(t)
+  const granted = (await postForm(app, '/token', LOGIN)).json<{ scope: string }>().scope
+  for (const scope of ['openid', 'openid offline_access', 'openid profile email offline_access']) {
+    const response = await postForm(app, '/token', { ...LOGIN, scope })
+    t.match([response.statusCode, response.json()], [200, { scope: granted }], scope)
+  }
+  t.match((await postForm(app, '/token', { ...LOGIN, scope: 'openid items:read' })).json(), { scope: 'items:read' })
+  for (const scope of ['OpenID', 'openid nothing', 'address', '__proto__']) {
+    t.match((await postForm(app, '/token', { ...LOGIN, scope })).json(), { error: 'invalid_scope' }, scope)
+  }
+  const own = (await build(t, { scopes: { admin: 'All', 'items:read': 'Read', email: 'Read the address' } })).app
+  t.match((await postForm(own, '/token', { ...LOGIN, scope: 'email' })).json(), { error: 'invalid_scope' })
+})

@@ -32,7 +32,7 @@ function createServices () {
 }
 
 function clientFor (...grants: ClientGrant[]): Client {
-  return { id: 'lkc_1', name: 'x', scopes: [], grants, createdAt: 0, secretChangedAt: 0 }
+  return { id: 'lkc_1', name: 'x', scopes: [], grants, isPublic: false, createdAt: 0, secretChangedAt: 0 }
 }
 
 t.test('each grant type is in the schema, the metadata and the grants of a client, and is served', async t => {
@@ -52,7 +52,7 @@ t.test('each grant type is in the schema, the metadata and the grants of a clien
     const { calls, ...services } = createServices()
     const values = Object.fromEntries(Object.keys(parameters.properties).map(member => [member, 'x']))
     const client = needsClient ? clientFor(...CLIENT_GRANTS) : undefined
-    t.equal(await createExchange(services, [])({ grant_type: name, ...values }, { client, sender: SENDER }), GRANT)
+    t.equal(await createExchange(services, { disabled: [], catalogue: {} })({ grant_type: name, ...values }, { client, sender: SENDER }), GRANT)
     t.equal(calls.length, 1, `${name} is served`)
   }
   t.strictSame([...registrable], [...CLIENT_GRANTS])
@@ -75,13 +75,13 @@ t.test('a body is refused by the first rule that it breaks', async t => {
     [{ grant_type: 'client_credentials' }, clientFor('password'), 'unauthorized_client']
   ]
   const { calls, ...services } = createServices()
-  const exchange = createExchange(services, [])
+  const exchange = createExchange(services, { disabled: [], catalogue: {} })
   for (const [body, client, code, message] of table) {
     const request = exchange({ ...body }, { client, sender: SENDER })
     await t.rejects(request, { code, message: message ?? /./ }, JSON.stringify(body))
   }
   for (const body of [{ grant_type: 'password' }, { username: 'x', password: 'x' }]) {
-    const switchedOff = createExchange(services, ['password'])
+    const switchedOff = createExchange(services, { disabled: ['password'], catalogue: {} })
     await t.rejects(switchedOff(body, { client: undefined, sender: SENDER }), { code: 'unsupported_grant_type' })
   }
   t.strictSame(calls, [])

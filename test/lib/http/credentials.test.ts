@@ -54,7 +54,7 @@ t.test('the client of a request: by Basic or in the body, empty is none, half is
   const app = { id: 'app', secret: 'secret' }
   const table: Array<[header: string | undefined, body: {
     client_id?: string, client_secret?: string
-  }, expected: { id: string, secret: string } | 'none' | 'invalid_client' | 'invalid_request']> = [
+  }, expected: { id: string, secret: string | undefined } | 'none' | 'invalid_client' | 'invalid_request']> = [
     [undefined, {}, 'none'],
     [undefined, { client_id: '' }, 'none'],
     [undefined, { client_id: '', client_secret: '' }, 'none'],
@@ -69,17 +69,18 @@ t.test('the client of a request: by Basic or in the body, empty is none, half is
     [undefined, { client_id: 'app', client_secret: 'secret' }, app],
     [basic(':'), { client_id: 'app', client_secret: 'secret' }, app],
     ['Bearer abc', { client_id: 'app', client_secret: 'secret' }, app],
-    [basic('app:'), {}, 'invalid_client'],
+    [basic('app:'), {}, { id: 'app', secret: undefined }],
+    [basic('app:'), { client_id: 'app' }, { id: 'app', secret: undefined }],
     [basic(':secret'), {}, 'invalid_client'],
-    [basic(' :'), {}, 'invalid_client'],
+    [basic(' :'), {}, { id: ' ', secret: undefined }],
     ['Basic', {}, 'invalid_client'],
     ['Basic !!', {}, 'invalid_client'],
     ['basic !!', {}, 'invalid_client'],
     ['Basic !!', { client_id: 'app', client_secret: 'secret' }, 'invalid_client'],
     [basic('no colon'), {}, 'invalid_client'],
-    [undefined, { client_id: 'app' }, 'invalid_client'],
+    [undefined, { client_id: 'app' }, { id: 'app', secret: undefined }],
     [undefined, { client_secret: 'secret' }, 'invalid_client'],
-    [basic(':'), { client_id: 'app' }, 'invalid_client'],
+    [basic(':'), { client_id: 'app' }, { id: 'app', secret: undefined }],
     [basic('app:secret'), { client_id: 'app', client_secret: 'secret' }, 'invalid_request'],
     [basic('app:secret'), { client_secret: 'secret' }, 'invalid_request'],
     [basic('app:secret'), { client_id: 'other' }, 'invalid_request'],
