@@ -1,4 +1,6 @@
+import { OAuth2Client } from '@badgateway/oauth2-client'
 import * as oauth from 'oauth4webapi'
+import { InMemoryWebStorage, UserManager, WebStorageStateStore } from 'oidc-client-ts'
 import * as openid from 'openid-client'
 import t from 'tap'
 import { PASSWORD } from '../helper.js'
@@ -117,3 +119,67 @@ for (const [how, createAuthentication] of [
     }
   })
 }
+
+/** Returns the error that a promise rejects with. */
+async function reason (promise: Promise<unknown>): Promise<unknown> {
+  return await promise.then(() => undefined, (error: unknown) => error)
+}
+
+t.test('without a secret: oauth4webapi and openid-client with None(), and what they make of a refusal', async t => {
+  const { app, issuer } = await serve(t)
+  const spa = await app.latchkey.clients.addPublic({ name: 'spa', scopes: ['items:read'] })
+  const as = await discover(issuer)
+  for (const id of ['latchkey', spa.id]) {
+    const client = { client_id: id }
+    const login = await oauth.processGenericTokenEndpointResponse(
+      as, client, await oauth.genericTokenEndpointRequest(as, client, oauth.None(), 'password', LOGIN, INSECURE)
+    )
+    t.match(await validate(as, login.access_token), { client_id: id })
+    const refreshed = await oauth.processRefreshTokenResponse(
+      as, client, await oauth.refreshTokenGrantRequest(as, client, oauth.None(), login.refresh_token ?? '', INSECURE)
+    )
+    await oauth.processRevocationResponse(
+      await oauth.revocationRequest(as, client, oauth.None(), refreshed.refresh_token ?? '', INSECURE)
+    )
+    const dead = await oauth.refreshTokenGrantRequest(
+      as, client, oauth.None(), refreshed.refresh_token ?? '', INSECURE
+    )
+    t.match(await reason(oauth.processRefreshTokenResponse(as, client, dead)), { error: 'invalid_grant', status: 400 })
+
+    const config = await openid.discovery(new URL(issuer), id, undefined, openid.None(), {
+      algorithm: 'oauth2', execute: [openid.allowInsecureRequests]
+    })
+    const tokens = await openid.genericGrantRequest(config, 'password', { ...LOGIN, scope: 'openid offline_access' })
+    t.match(tokens, { scope: /items:read/, refresh_token: /^lkr_/ })
+    await openid.tokenRevocation(config, tokens.refresh_token ?? '')
+    t.match(await reason(openid.refreshTokenGrant(config, tokens.refresh_token ?? '')), { error: 'invalid_grant' }, id)
+    const wrong = openid.genericGrantRequest(config, 'password', { ...LOGIN, password: 'wrong' })
+    t.match(await reason(wrong), { error: 'invalid_grant' }, id)
+  }
+})
+
+t.test('@badgateway/oauth2-client and oidc-client-ts, which name themselves and have no secret', async t => {
+  const { issuer } = await serve(t)
+  const badgateway = new OAuth2Client({
+    server: issuer, clientId: 'latchkey', discoveryEndpoint: '/.well-known/oauth-authorization-server'
+  })
+  const token = await badgateway.password(LOGIN)
+  t.match(await badgateway.refreshToken(token), { accessToken: /^eyJ/, refreshToken: /^lkr_/ })
+  const wrong = badgateway.password({ ...LOGIN, password: 'wrong' })
+  t.match(await reason(wrong), { oauth2Code: 'invalid_grant' })
+
+  const manager = new UserManager({
+    authority: issuer,
+    client_id: 'latchkey',
+    redirect_uri: `${issuer}/callback`,
+    metadata: { issuer, token_endpoint: `${issuer}/token`, revocation_endpoint: `${issuer}/revoke` },
+    stateStore: new WebStorageStateStore({ store: new InMemoryWebStorage() }),
+    userStore: new WebStorageStateStore({ store: new InMemoryWebStorage() })
+  })
+  const user = await manager.signinResourceOwnerCredentials({ ...LOGIN, skipUserInfo: true })
+  t.match(user, { token_type: 'bearer', refresh_token: /^lkr_/ })
+  t.match(await manager.signinSilent(), { access_token: /^eyJ/ })
+  await manager.revokeTokens()
+  // Stops its timers.
+  await manager.removeUser()
+})
