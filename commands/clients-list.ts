@@ -28,7 +28,8 @@ async function listClients (options: OutputOptions): Promise<void> {
       client.grants.join(' '),
       client.scopes.join(' ')
     ])
-    print(options, { data: found.map(toData), text: toColumns(['ID', 'NAME', 'CREATED', 'TYPE', 'GRANTS', 'SCOPES'], rows) })
+    const columns = ['ID', 'NAME', 'CREATED', 'TYPE', 'GRANTS', 'SCOPES']
+    print(options, { data: found.map(toData), text: toColumns(columns, rows) })
   })
 }
 

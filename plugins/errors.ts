@@ -31,7 +31,7 @@ export default fp(async function latchkeyErrors (app) {
 function passErrorsOn (app: FastifyInstance): void {
   app.setErrorHandler(function passOn (cause, request, reply) {
     const error = toPresentable(cause, request)
-    setHeaders(error, request, reply)
+    setHeaders(error, reply)
     reply.code(error.statusCode)
     // Fastify calls the error handler of the scope around this one.
     throw error instanceof Error ? error : cause
@@ -60,7 +60,7 @@ type Presentable = Pick<LatchkeyError, 'statusCode' | 'oauth' | 'message' | 'ret
 /** Sends an error as a problem document. */
 export function sendProblem (cause: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const error = toPresentable(cause, request)
-  setHeaders(error, request, reply)
+  setHeaders(error, reply)
   reply.code(error.statusCode).header('content-type', 'application/problem+json; charset=utf-8').send(problemOf(error))
 }
 
@@ -68,20 +68,18 @@ export function sendProblem (cause: unknown, request: FastifyRequest, reply: Fas
 export function sendOAuthError (cause: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const error = toPresentable(cause, request)
   const status = oauthStatusOf(error)
-  setHeaders(error, request, reply, status)
+  setHeaders(error, reply, status)
   if (error.code === 'invalid_client') reply.header('www-authenticate', 'Basic realm="latchkey"')
   reply.headers({ pragma: 'no-cache', 'content-type': 'application/json; charset=utf-8' })
   reply.code(status).send(oauthErrorOf({ ...error, message: oauthMessageOf(error) }))
 }
 
 /** @param status - the status of the response. Default: that of the error. */
-function setHeaders (
-  error: Presentable, request: FastifyRequest, reply: FastifyReply, status = error.statusCode
-): void {
+function setHeaders (error: Presentable, reply: FastifyReply, status = error.statusCode): void {
   // The route may have allowed caching before it failed.
   reply.header('cache-control', 'no-store')
   // A request that Fastify could not route belongs to no instance with settings.
-  const settings: Partial<Settings> = request.server[kSettings] ?? {}
+  const settings: Partial<Settings> = reply.request.server[kSettings] ?? {}
   for (const [name, value] of Object.entries(errorHeaders(error, settings.scheme ?? BEARER, status))) {
     // The guards have set their own challenge.
     if (!reply.hasHeader(name)) reply.header(name, value)

@@ -76,8 +76,8 @@ export const AddedClient = Type.Object(
   {
     ...ClientView.properties,
     secret: Type.Optional(Type.String({
-      description: 'The `client_secret`. It is shown only once, because only its hash is stored. Absent if the client ' +
-        'is public.'
+      description: 'The `client_secret`. It is shown only once, because only its hash is stored. Absent if the ' +
+        'client is public.'
     }))
   },
   {

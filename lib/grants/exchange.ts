@@ -43,8 +43,8 @@ export function isGuess (body: TokenBody): boolean {
 const OPENID = ['openid', 'offline_access', 'profile', 'email']
 
 /**
- * Removes the scopes of OpenID Connect from a request, unless the app has one with that name. RFC 6749 section 3.3 allows
- * a server to ignore scopes, because the response lists those that were granted.
+ * Removes the scopes of OpenID Connect from a request, unless the app has one with that name. RFC 6749 section 3.3
+ * allows a server to ignore scopes, because the response lists those that were granted.
  */
 function dropOpenId (body: TokenBody, catalogue: Readonly<Record<string, string>>): TokenBody {
   if (typeof body.scope !== 'string') return body

@@ -97,8 +97,8 @@ export interface ClientCredentials {
  * 2.3.1). A first-party app need not send any, and the result is then undefined. Empty members count as absent, because
  * Swagger UI and FastAPI clients send them.
  * @throws `invalid_request` if the request has two sets of credentials (section 2.3). With HTTP Basic, the body may
- * still repeat the id. `invalid_client` if there is a secret without an id, because an unchecked secret must not seem to
- * be verified.
+ * still repeat the id. `invalid_client` if there is a secret without an id, because an unchecked secret must not seem
+ * to be verified.
  */
 export function readClient (
   authorization: string | undefined,

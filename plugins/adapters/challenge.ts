@@ -15,7 +15,7 @@ export function noteStatus (reply: FastifyReply, status: number): void {
  * An `onSend` hook. It removes a challenge if an error handler of the host has chosen another status, because OAuth
  * clients look for the error in the challenge and not in the body.
  */
-export const dropStrayChallenge: onSendHookHandler = function dropStrayChallenge (_request, reply, payload, done) {
+export function dropStrayChallenge (...[, reply, payload, done]: Parameters<onSendHookHandler>): void {
   const status = statuses.get(reply)
   if (status !== undefined && status !== reply.statusCode && reply.statusCode !== 401) {
     reply.removeHeader('www-authenticate')

@@ -23,8 +23,8 @@ export interface Cookies {
    */
   readBearer (request: FastifyRequest): string | undefined
   /**
-   * Whether a request has a token in the header, and cookies with other tokens. The cookies may belong to a session that
-   * the request does not act for.
+   * Whether a request has a token in the header, and cookies with other tokens. The cookies may belong to a session
+   * that the request does not act for.
    */
   holdOthers (request: FastifyRequest): boolean
   /** Returns the refresh token in the cookie, if there is one. Throws `cross_site_request`. */

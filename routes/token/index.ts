@@ -31,7 +31,7 @@ const token: FastifyPluginAsyncTypebox = async function token (app) {
     schema: {
       operationId: 'createToken',
       summary: 'Get an access token with a password, a refresh token, or the credentials of a machine client',
-      description: 'RFC 6749. Takes a form of either type, or the same members as JSON. The token carries all granted scopes, or ' +
+      description: 'RFC 6749. Takes a form, or the same members as JSON. The token carries all granted scopes, or ' +
         'the subset that the request asks for. `client_credentials` returns no refresh token. Parallel and repeated ' +
         'exchanges of a refresh token within the grace period receive the same successor.',
       tags: ['tokens'],

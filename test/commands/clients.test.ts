@@ -3,6 +3,18 @@ import { run } from './support.js'
 
 t.jobs = 2
 
+t.test('a public client is added without a secret, is listed as one, and cannot get one', async t => {
+  const directory = t.testdir()
+  const added = await run(directory, ['clients', 'add', 'spa', '--public', '--scope', 'tokens:introspect', '--json'])
+  const client = JSON.parse(added.stdout) as { id: string }
+  t.match(client, { public: true, grants: ['password'], scopes: ['tokens:introspect'] })
+  t.notOk('secret' in client)
+  t.match((await run(directory, ['clients', 'list'])).stdout, /spa.*public/)
+  t.match(await run(directory, ['clients', 'rotate-secret', client.id]), { code: 1, stderr: /public and has no secret/ })
+  const refused = await run(directory, ['clients', 'add', 'spa', '--public', '--grant', 'client_credentials'])
+  t.match(refused, { code: 2, stderr: /only --grant password/ })
+})
+
 t.test('machine clients are added, listed, given another secret and removed', async t => {
   const directory = t.testdir()
   const added = await run(
