@@ -30,9 +30,9 @@ export function createClientAuthentication ({ clients, throttle }: {
 
   /**
    * Returns the registered client that a request authenticates as, or the public client that it names. Returns
-   * undefined for a first-party app, which names no client or `latchkey`. Throws `invalid_client`, whose text and timing do not
-   * reveal what was wrong. Throws `invalid_request` if the request has two sets of credentials, or a 429 after too many
-   * failures from its network.
+   * undefined for a first-party app, which names no client or `latchkey`. Throws `invalid_client`, whose text and
+   * timing do not reveal what was wrong. Throws `invalid_request` if the request has two sets of credentials, or a 429
+   * after too many failures from its network.
    */
   return async function authenticateClient ({
     address, authorization, body, countAttempt
