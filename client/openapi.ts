@@ -35,8 +35,8 @@ export interface paths {
         get: operations["listClients"];
         put?: never;
         /**
-         * Register a machine client and show its secret once
-         * @description Only the hash of the secret is stored. Callers can grant only built-in scopes that they have.
+         * Register a client and show its secret once
+         * @description Only the hash of the secret is stored. A public client has none: it names itself with its `client_id`, and can log users in. Callers can grant only built-in scopes that they have.
          */
         post: operations["addClient"];
         delete?: never;
@@ -485,6 +485,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Check the token of a user or a machine client for a reverse proxy
+         * @description For `auth_request` of nginx, `forward_auth` of Caddy and ForwardAuth of Traefik. Exists only if the option `forwardAuth` is on. If the token is in the cookie, the proxy must name the method of the original request in `X-Forwarded-Method` or `X-Original-Method`. Without it, requests from other sites are rejected.
+         */
+        get: operations["verifyRequest"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/.well-known/jwks.json": {
         parameters: {
             query?: never;
@@ -536,9 +556,30 @@ export interface components {
             /** @description All granted scopes. A token can carry fewer. */
             scopes: string[];
         };
+        /** @description A registered client, with its secret if it has one. */
+        AddedClient: {
+            /** @description The `client_id`, which Latchkey generates. */
+            id: string;
+            name: string;
+            /** @description Scopes, separated by spaces. */
+            scope: string;
+            /** @description The grants that the client may use at `POST /token`. Default: client_credentials, or password if the client is public. */
+            grants: ("client_credentials" | "password")[];
+            /** @description Whether the client has no secret (RFC 6749 section 2.1), for example a page or a mobile app. It can only use the grant password. */
+            public: boolean;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            secret_changed_at: string;
+            /** @description The `client_secret`. It is shown only once, because only its hash is stored. Absent if the client is public. */
+            secret?: string;
+        };
         /** @description An entry of the audit trail. */
         AuditEntry: {
-            /** @description The position in the trail. A later entry has a greater id. */
+            /**
+             * Format: int64
+             * @description The position in the trail. A later entry has a greater id.
+             */
             id: number;
             /** Format: date-time */
             at: string;
@@ -569,8 +610,10 @@ export interface components {
             name: string;
             /** @description Scopes, separated by spaces. */
             scope: string;
-            /** @description The grants that the client may use at `POST /token`. Default: client_credentials. */
+            /** @description The grants that the client may use at `POST /token`. Default: client_credentials, or password if the client is public. */
             grants: ("client_credentials" | "password")[];
+            /** @description Whether the client has no secret (RFC 6749 section 2.1), for example a page or a mobile app. It can only use the grant password. */
+            public: boolean;
             /** Format: date-time */
             created_at: string;
             /** Format: date-time */
@@ -588,8 +631,10 @@ export interface components {
             name: string;
             /** @description Scopes, separated by spaces. */
             scope: string;
-            /** @description The grants that the client may use at `POST /token`. Default: client_credentials. */
+            /** @description The grants that the client may use at `POST /token`. Default: client_credentials, or password if the client is public. */
             grants: ("client_credentials" | "password")[];
+            /** @description Whether the client has no secret (RFC 6749 section 2.1), for example a page or a mobile app. It can only use the grant password. */
+            public: boolean;
             /** Format: date-time */
             created_at: string;
             /** Format: date-time */
@@ -610,11 +655,19 @@ export interface components {
             /** @description Scopes, separated by spaces. */
             scope?: string;
             client_id?: string;
+            /** @description The name of the user as it is now. Absent for a client. */
+            username?: string;
             /** @enum {string} */
             token_type?: "bearer";
-            /** @description Seconds since the epoch. */
+            /**
+             * Format: int64
+             * @description Seconds since the epoch.
+             */
             exp?: number;
-            /** @description Seconds since the epoch. */
+            /**
+             * Format: int64
+             * @description Seconds since the epoch.
+             */
             iat?: number;
             sub?: string;
             aud?: string | string[];
@@ -652,7 +705,10 @@ export interface components {
             user: components["schemas"]["Account"];
             /** @description Scopes, separated by spaces. */
             scope: string;
-            /** @description The lifetime of the access token, in seconds. */
+            /**
+             * Format: int64
+             * @description The lifetime of the access token, in seconds.
+             */
             expires_in: number;
         };
         LogoutRequest: {
@@ -667,8 +723,10 @@ export interface components {
             name: string;
             /** @description Scopes, separated by spaces. */
             scope?: string;
-            /** @description The grants that the client may use at `POST /token`. Default: client_credentials. */
+            /** @description The grants that the client may use at `POST /token`. Default: client_credentials, or password if the client is public. */
             grants?: ("client_credentials" | "password")[];
+            /** @description Whether the client has no secret (RFC 6749 section 2.1), for example a page or a mobile app. It can only use the grant password. */
+            public?: boolean;
         };
         NewUser: {
             /** @description Letters and digits of any language, ASCII punctuation, and single spaces between words; letter case does not matter. */
@@ -693,6 +751,7 @@ export interface components {
         Problem: {
             type: string;
             title: string;
+            /** Format: int32 */
             status: number;
             detail: string;
             code: string;
@@ -733,9 +792,15 @@ export interface components {
              */
             kind: "token" | "session" | "user" | "client";
             value: string;
-            /** @description Milliseconds since the epoch. Only tokens issued earlier are revoked. If absent, all are. */
+            /**
+             * Format: int64
+             * @description Milliseconds since the epoch. Only tokens issued earlier are revoked. If absent, all are.
+             */
             issued_before?: number;
-            /** @description Milliseconds since the epoch. By then, every token that the rule revokes has expired. */
+            /**
+             * Format: int64
+             * @description Milliseconds since the epoch. By then, every token that the rule revokes has expired.
+             */
             expires_at: number;
         };
         /** @description The endpoints of this server and what they support. */
@@ -804,7 +869,10 @@ export interface components {
             access_token: string;
             /** @enum {string} */
             token_type: "bearer";
-            /** @description The lifetime of the access token, in seconds. */
+            /**
+             * Format: int64
+             * @description The lifetime of the access token, in seconds.
+             */
             expires_in: number;
             /** @description Absent for client_credentials (RFC 6749 section 4.4.3). */
             refresh_token?: string;
@@ -851,7 +919,7 @@ export interface operations {
     readAuditTrail: {
         parameters: {
             query?: {
-                type?: "login" | "login_failed" | "refresh" | "token_reissued" | "refresh_token_reuse" | "token_revoked" | "tokens_revoked" | "session_ended" | "sessions_ended" | "user_added" | "users_exported" | "user_removed" | "user_disabled" | "user_enabled" | "user_renamed" | "scopes_changed" | "password_changed" | "key_added" | "key_activated" | "key_revoked" | "keys_resealed" | "attempts_blocked" | "client_added" | "client_removed" | "client_secret_rotated" | "client_authentication_failed" | "client_token" | "password_change_failed";
+                type?: "login" | "login_failed" | "refresh" | "token_reissued" | "refresh_token_reuse" | "token_revoked" | "tokens_revoked" | "session_ended" | "sessions_ended" | "user_added" | "users_exported" | "user_removed" | "user_disabled" | "user_enabled" | "user_renamed" | "scopes_changed" | "password_changed" | "key_added" | "key_updated" | "key_activated" | "key_revoked" | "keys_resealed" | "attempts_blocked" | "client_added" | "client_removed" | "client_secret_rotated" | "client_authentication_failed" | "client_token" | "password_change_failed";
                 outcome?: "success" | "failure";
                 /** @description The id of the user or client that acted. */
                 actor?: string;
@@ -901,11 +969,7 @@ export interface operations {
                     "application/json": components["schemas"]["AuditPage"];
                 };
             };
-            /**
-             * @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send only one.
-             *
-             *     `invalid_request`: The request is malformed.
-             */
+            /** @description `invalid_request`: The request is malformed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -938,6 +1002,15 @@ export interface operations {
                 headers: {
                     /** @description How to authenticate (RFC 6750 section 3). */
                     "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `headers_too_large`: The request has too many headers, or they are too long. */
+            431: {
+                headers: {
                     [name: string]: unknown;
                 };
                 content: {
@@ -1000,6 +1073,7 @@ export interface operations {
                      *           "grants": [
                      *             "client_credentials"
                      *           ],
+                     *           "public": false,
                      *           "created_at": "2026-10-01T09:00:00.000Z",
                      *           "secret_changed_at": "2026-10-01T09:00:00.000Z"
                      *         }
@@ -1010,11 +1084,7 @@ export interface operations {
                     "application/json": components["schemas"]["ClientPage"];
                 };
             };
-            /**
-             * @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send only one.
-             *
-             *     `invalid_request`: The request is malformed.
-             */
+            /** @description `invalid_request`: The request is malformed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1047,6 +1117,15 @@ export interface operations {
                 headers: {
                     /** @description How to authenticate (RFC 6750 section 3). */
                     "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `headers_too_large`: The request has too many headers, or they are too long. */
+            431: {
+                headers: {
                     [name: string]: unknown;
                 };
                 content: {
@@ -1098,7 +1177,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description A machine client with its secret. */
+            /** @description A registered client, with its secret if it has one. */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -1112,18 +1191,17 @@ export interface operations {
                      *       "grants": [
                      *         "client_credentials"
                      *       ],
+                     *       "public": false,
                      *       "created_at": "2026-10-01T09:00:00.000Z",
                      *       "secret_changed_at": "2026-10-01T09:00:00.000Z",
                      *       "secret": "lks_2vJ0nQ8bR5tXwYz1aC3dE4fG6hI7jK9lM0oP2qS4uTU"
                      *     }
                      */
-                    "application/json": components["schemas"]["ClientWithSecret"];
+                    "application/json": components["schemas"]["AddedClient"];
                 };
             };
             /**
              * @description `invalid_request`: The request is malformed.
-             *
-             *     `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send only one.
              *
              *     `invalid_scope`: A requested scope is unknown or was not granted.
              */
@@ -1187,6 +1265,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `headers_too_large`: The request has too many headers, or they are too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `internal_error`: Something went wrong on the server. */
             500: {
                 headers: {
@@ -1239,6 +1326,7 @@ export interface operations {
                      *       "grants": [
                      *         "client_credentials"
                      *       ],
+                     *       "public": false,
                      *       "created_at": "2026-10-01T09:00:00.000Z",
                      *       "secret_changed_at": "2026-10-01T09:00:00.000Z"
                      *     }
@@ -1246,11 +1334,7 @@ export interface operations {
                     "application/json": components["schemas"]["Client"];
                 };
             };
-            /**
-             * @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send only one.
-             *
-             *     `invalid_request`: The request is malformed.
-             */
+            /** @description `invalid_request`: The request is malformed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1291,6 +1375,15 @@ export interface operations {
             };
             /** @description `not_found`: This resource does not exist. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `headers_too_large`: The request has too many headers, or they are too long. */
+            431: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1343,11 +1436,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /**
-             * @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send only one.
-             *
-             *     `invalid_request`: The request is malformed.
-             */
+            /** @description `invalid_request`: The request is malformed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1392,6 +1481,15 @@ export interface operations {
             };
             /** @description `not_found`: This resource does not exist. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `headers_too_large`: The request has too many headers, or they are too long. */
+            431: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1451,6 +1549,7 @@ export interface operations {
                      *       "grants": [
                      *         "client_credentials"
                      *       ],
+                     *       "public": false,
                      *       "created_at": "2026-10-01T09:00:00.000Z",
                      *       "secret_changed_at": "2026-10-01T09:00:00.000Z",
                      *       "secret": "lks_2vJ0nQ8bR5tXwYz1aC3dE4fG6hI7jK9lM0oP2qS4uTU"
@@ -1459,11 +1558,7 @@ export interface operations {
                     "application/json": components["schemas"]["ClientWithSecret"];
                 };
             };
-            /**
-             * @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send only one.
-             *
-             *     `invalid_request`: The request is malformed.
-             */
+            /** @description `invalid_request`: The request is malformed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1526,6 +1621,15 @@ export interface operations {
             };
             /** @description `unsupported_media_type`: The content type must be application/json. */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `headers_too_large`: The request has too many headers, or they are too long. */
+            431: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1687,6 +1791,13 @@ export interface operations {
                  *       "token_type_hint": "refresh_token"
                  *     }
                  */
+                "application/json": components["schemas"]["TokenReference"];
+                /**
+                 * @example {
+                 *       "token": "lkr_AZnCpAPIf26NIVuaDE5_MgAAAAFzaWduYXR1cmU",
+                 *       "token_type_hint": "refresh_token"
+                 *     }
+                 */
                 "application/x-www-form-urlencoded": components["schemas"]["TokenReference"];
                 /**
                  * @example {
@@ -1694,7 +1805,7 @@ export interface operations {
                  *       "token_type_hint": "refresh_token"
                  *     }
                  */
-                "application/json": components["schemas"]["TokenReference"];
+                "multipart/form-data": components["schemas"]["TokenReference"];
             };
         };
         responses: {
@@ -1707,11 +1818,7 @@ export interface operations {
                     "application/json": components["schemas"]["IntrospectResponse"];
                 };
             };
-            /**
-             * @description `invalid_request`: The request is malformed.
-             *
-             *     `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send only one.
-             */
+            /** @description `invalid_request`: The request is malformed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1729,7 +1836,7 @@ export interface operations {
              *
              *     `token_revoked`: The access token was revoked.
              *
-             *     `invalid_client`: The client is unknown or its authentication failed.
+             *     `invalid_client`: The client is unknown, or its secret is wrong or missing: send the id and secret of a registered client, only the id if it is public, or client_id=latchkey without a secret for an app of your own.
              */
             401: {
                 headers: {
@@ -1761,7 +1868,7 @@ export interface operations {
                     "application/json": components["schemas"]["OAuthError"];
                 };
             };
-            /** @description `unsupported_media_type`: The content type must be application/json. */
+            /** @description `unsupported_media_type`: The content type must be application/json, application/x-www-form-urlencoded or multipart/form-data. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -1775,6 +1882,15 @@ export interface operations {
                 headers: {
                     /** @description Seconds to wait. */
                     "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthError"];
+                };
+            };
+            /** @description `headers_too_large`: The request has too many headers, or they are too long. */
+            431: {
+                headers: {
                     [name: string]: unknown;
                 };
                 content: {
@@ -1829,6 +1945,8 @@ export interface operations {
             /** @description The user who logged in. The tokens are in the cookies. */
             200: {
                 headers: {
+                    /** @description The cookies of the tokens. No script can read them. */
+                    "Set-Cookie"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1917,6 +2035,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `headers_too_large`: The request has too many headers, or they are too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `internal_error`: Something went wrong on the server. */
             500: {
                 headers: {
@@ -1966,15 +2093,13 @@ export interface operations {
             /** @description Done. */
             204: {
                 headers: {
+                    /** @description The cookies of the tokens. No script can read them. */
+                    "Set-Cookie"?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /**
-             * @description `invalid_request`: The request is malformed.
-             *
-             *     `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send only one.
-             */
+            /** @description `invalid_request`: The request is malformed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2009,6 +2134,15 @@ export interface operations {
             };
             /** @description `unsupported_media_type`: The content type must be application/json. */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `headers_too_large`: The request has too many headers, or they are too long. */
+            431: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2061,15 +2195,6 @@ export interface operations {
                     "text/plain": string;
                 };
             };
-            /** @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send only one. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /**
              * @description `unauthenticated`: Authentication is required.
              *
@@ -2094,6 +2219,15 @@ export interface operations {
                 headers: {
                     /** @description How to authenticate (RFC 6750 section 3). */
                     "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `headers_too_large`: The request has too many headers, or they are too long. */
+            431: {
+                headers: {
                     [name: string]: unknown;
                 };
                 content: {
@@ -2142,6 +2276,8 @@ export interface operations {
             /** @description The new tokens, or the user if the new tokens are in cookies. */
             200: {
                 headers: {
+                    /** @description The cookies of the tokens. No script can read them. */
+                    "Set-Cookie"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2198,6 +2334,15 @@ export interface operations {
             };
             /** @description `unsupported_media_type`: The content type must be application/json. */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `headers_too_large`: The request has too many headers, or they are too long. */
+            431: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2316,6 +2461,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `headers_too_large`: The request has too many headers, or they are too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `internal_error`: Something went wrong on the server. */
             500: {
                 headers: {
@@ -2368,8 +2522,8 @@ export interface operations {
                     "revocation-as-of"?: number;
                     /** @description The current time of the service, in milliseconds since the epoch. */
                     "revocation-time"?: number;
-                    /** @description Changes whenever the content of the page changes. */
-                    etag?: string;
+                    /** @description Changes whenever the content changes. Send it in `If-None-Match`. */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2384,17 +2538,13 @@ export interface operations {
                     "revocation-as-of"?: number;
                     /** @description The current time of the service, in milliseconds since the epoch. */
                     "revocation-time"?: number;
-                    /** @description Changes whenever the content of the page changes. */
-                    etag?: string;
+                    /** @description Changes whenever the content changes. Send it in `If-None-Match`. */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /**
-             * @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send only one.
-             *
-             *     `invalid_request`: The request is malformed.
-             */
+            /** @description `invalid_request`: The request is malformed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2427,6 +2577,15 @@ export interface operations {
                 headers: {
                     /** @description How to authenticate (RFC 6750 section 3). */
                     "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `headers_too_large`: The request has too many headers, or they are too long. */
+            431: {
+                headers: {
                     [name: string]: unknown;
                 };
                 content: {
@@ -2476,6 +2635,13 @@ export interface operations {
                  *       "token_type_hint": "refresh_token"
                  *     }
                  */
+                "application/json": components["schemas"]["TokenReference"];
+                /**
+                 * @example {
+                 *       "token": "lkr_AZnCpAPIf26NIVuaDE5_MgAAAAFzaWduYXR1cmU",
+                 *       "token_type_hint": "refresh_token"
+                 *     }
+                 */
                 "application/x-www-form-urlencoded": components["schemas"]["TokenReference"];
                 /**
                  * @example {
@@ -2483,7 +2649,7 @@ export interface operations {
                  *       "token_type_hint": "refresh_token"
                  *     }
                  */
-                "application/json": components["schemas"]["TokenReference"];
+                "multipart/form-data": components["schemas"]["TokenReference"];
             };
         };
         responses: {
@@ -2510,7 +2676,7 @@ export interface operations {
                     "application/json": components["schemas"]["OAuthError"];
                 };
             };
-            /** @description `invalid_client`: The client is unknown or its authentication failed. */
+            /** @description `invalid_client`: The client is unknown, or its secret is wrong or missing: send the id and secret of a registered client, only the id if it is public, or client_id=latchkey without a secret for an app of your own. */
             401: {
                 headers: {
                     /** @description How to authenticate (RFC 6750 section 3). */
@@ -2530,7 +2696,7 @@ export interface operations {
                     "application/json": components["schemas"]["OAuthError"];
                 };
             };
-            /** @description `unsupported_media_type`: The content type must be application/json. */
+            /** @description `unsupported_media_type`: The content type must be application/json, application/x-www-form-urlencoded or multipart/form-data. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -2544,6 +2710,15 @@ export interface operations {
                 headers: {
                     /** @description Seconds to wait. */
                     "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthError"];
+                };
+            };
+            /** @description `headers_too_large`: The request has too many headers, or they are too long. */
+            431: {
+                headers: {
                     [name: string]: unknown;
                 };
                 content: {
@@ -2607,15 +2782,6 @@ export interface operations {
                     "application/json": components["schemas"]["SessionList"];
                 };
             };
-            /** @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send only one. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /**
              * @description `unauthenticated`: Authentication is required.
              *
@@ -2640,6 +2806,15 @@ export interface operations {
                 headers: {
                     /** @description How to authenticate (RFC 6750 section 3). */
                     "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `headers_too_large`: The request has too many headers, or they are too long. */
+            431: {
+                headers: {
                     [name: string]: unknown;
                 };
                 content: {
@@ -2690,11 +2865,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /**
-             * @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send only one.
-             *
-             *     `invalid_request`: The request is malformed.
-             */
+            /** @description `invalid_request`: The request is malformed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2746,6 +2917,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `headers_too_large`: The request has too many headers, or they are too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `internal_error`: Something went wrong on the server. */
             500: {
                 headers: {
@@ -2789,6 +2969,8 @@ export interface operations {
             /** @description The list: a JWT with the `typ` `statuslist+jwt`, signed with a key of the JWKS. */
             200: {
                 headers: {
+                    /** @description Changes whenever the content changes. Send it in `If-None-Match`. */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2799,6 +2981,8 @@ export interface operations {
             /** @description The client already has the current list (`If-None-Match`). */
             304: {
                 headers: {
+                    /** @description Changes whenever the content changes. Send it in `If-None-Match`. */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -2814,6 +2998,15 @@ export interface operations {
             };
             /** @description `not_found`: This resource does not exist. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `headers_too_large`: The request has too many headers, or they are too long. */
+            431: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2865,8 +3058,9 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/x-www-form-urlencoded": components["schemas"]["TokenRequest"];
                 "application/json": components["schemas"]["TokenRequest"];
+                "application/x-www-form-urlencoded": components["schemas"]["TokenRequest"];
+                "multipart/form-data": components["schemas"]["TokenRequest"];
             };
         };
         responses: {
@@ -2909,7 +3103,7 @@ export interface operations {
                     "application/json": components["schemas"]["OAuthError"];
                 };
             };
-            /** @description `invalid_client`: The client is unknown or its authentication failed. */
+            /** @description `invalid_client`: The client is unknown, or its secret is wrong or missing: send the id and secret of a registered client, only the id if it is public, or client_id=latchkey without a secret for an app of your own. */
             401: {
                 headers: {
                     /** @description How to authenticate (RFC 6750 section 3). */
@@ -2929,7 +3123,7 @@ export interface operations {
                     "application/json": components["schemas"]["OAuthError"];
                 };
             };
-            /** @description `unsupported_media_type`: The content type must be application/json. */
+            /** @description `unsupported_media_type`: The content type must be application/json, application/x-www-form-urlencoded or multipart/form-data. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -2947,6 +3141,15 @@ export interface operations {
                 headers: {
                     /** @description Seconds to wait. */
                     "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthError"];
+                };
+            };
+            /** @description `headers_too_large`: The request has too many headers, or they are too long. */
+            431: {
+                headers: {
                     [name: string]: unknown;
                 };
                 content: {
@@ -3014,11 +3217,7 @@ export interface operations {
                     "application/json": components["schemas"]["User"];
                 };
             };
-            /**
-             * @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send only one.
-             *
-             *     `invalid_request`: The request is malformed.
-             */
+            /** @description `invalid_request`: The request is malformed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3059,6 +3258,15 @@ export interface operations {
             };
             /** @description `not_found`: This resource does not exist. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `headers_too_large`: The request has too many headers, or they are too long. */
+            431: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3110,11 +3318,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /**
-             * @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send only one.
-             *
-             *     `invalid_request`: The request is malformed.
-             */
+            /** @description `invalid_request`: The request is malformed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3168,6 +3372,15 @@ export interface operations {
             };
             /** @description `last_administrator`: This is the last enabled user with users:write. Grant that scope to another user first. */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `headers_too_large`: The request has too many headers, or they are too long. */
+            431: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3248,8 +3461,6 @@ export interface operations {
             };
             /**
              * @description `invalid_request`: The request is malformed.
-             *
-             *     `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send only one.
              *
              *     `invalid_scope`: A requested scope is unknown or was not granted.
              *
@@ -3337,6 +3548,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `headers_too_large`: The request has too many headers, or they are too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `internal_error`: Something went wrong on the server. */
             500: {
                 headers: {
@@ -3408,11 +3628,7 @@ export interface operations {
                     "application/json": components["schemas"]["UserPage"];
                 };
             };
-            /**
-             * @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send only one.
-             *
-             *     `invalid_request`: The request is malformed.
-             */
+            /** @description `invalid_request`: The request is malformed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3445,6 +3661,15 @@ export interface operations {
                 headers: {
                     /** @description How to authenticate (RFC 6750 section 3). */
                     "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `headers_too_large`: The request has too many headers, or they are too long. */
+            431: {
+                headers: {
                     [name: string]: unknown;
                 };
                 content: {
@@ -3524,8 +3749,6 @@ export interface operations {
             /**
              * @description `invalid_request`: The request is malformed.
              *
-             *     `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send only one.
-             *
              *     `invalid_scope`: A requested scope is unknown or was not granted.
              *
              *     `password_rejected`: The new password does not meet the password policy.
@@ -3599,6 +3822,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `headers_too_large`: The request has too many headers, or they are too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `internal_error`: Something went wrong on the server. */
             500: {
                 headers: {
@@ -3655,15 +3887,6 @@ export interface operations {
                     "application/json": components["schemas"]["Account"];
                 };
             };
-            /** @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send only one. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /**
              * @description `unauthenticated`: Authentication is required.
              *
@@ -3688,6 +3911,15 @@ export interface operations {
                 headers: {
                     /** @description How to authenticate (RFC 6750 section 3). */
                     "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `headers_too_large`: The request has too many headers, or they are too long. */
+            431: {
+                headers: {
                     [name: string]: unknown;
                 };
                 content: {
@@ -3748,8 +3980,6 @@ export interface operations {
             };
             /**
              * @description `invalid_request`: The request is malformed.
-             *
-             *     `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send only one.
              *
              *     `password_rejected`: The new password does not meet the password policy.
              */
@@ -3839,6 +4069,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `headers_too_large`: The request has too many headers, or they are too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `internal_error`: Something went wrong on the server. */
             500: {
                 headers: {
@@ -3906,11 +4145,7 @@ export interface operations {
                     "application/json": components["schemas"]["SessionList"];
                 };
             };
-            /**
-             * @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send only one.
-             *
-             *     `invalid_request`: The request is malformed.
-             */
+            /** @description `invalid_request`: The request is malformed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3951,6 +4186,15 @@ export interface operations {
             };
             /** @description `not_found`: This resource does not exist. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `headers_too_large`: The request has too many headers, or they are too long. */
+            431: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4002,11 +4246,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /**
-             * @description `ambiguous_credentials`: The Authorization header and the cookie carry different tokens: send only one.
-             *
-             *     `invalid_request`: The request is malformed.
-             */
+            /** @description `invalid_request`: The request is malformed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4051,6 +4291,122 @@ export interface operations {
             };
             /** @description `not_found`: This resource does not exist. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `headers_too_large`: The request has too many headers, or they are too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal_error`: Something went wrong on the server. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `revocation_unknown`: The token's revocation status is currently unknown: try again in a moment.
+             *
+             *     `store_unavailable`: The database is not available: try again in a moment.
+             */
+            503: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    verifyRequest: {
+        parameters: {
+            query?: {
+                /** @description The scopes that the access token must have, separated by spaces. Default none. */
+                scope?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The request has a valid access token with these scopes. */
+            204: {
+                headers: {
+                    /** @description The claim `sub`. Everything except visible ASCII, and `%`, is percent-encoded. */
+                    "X-Latchkey-User"?: string;
+                    /** @description The claim `client_id`. In a machine client's own token it equals `sub`. Everything except visible ASCII, and `%`, is percent-encoded. */
+                    "X-Latchkey-Client"?: string;
+                    /** @description The scopes of the token, separated by spaces. */
+                    "X-Latchkey-Scopes"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /**
+             * @description `invalid_request`: The request is malformed.
+             *
+             *     `invalid_scope`: A requested scope is unknown or was not granted.
+             */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unauthenticated`: Authentication is required.
+             *
+             *     `invalid_token`: The access token is invalid.
+             *
+             *     `token_expired`: The access token expired.
+             *
+             *     `token_revoked`: The access token was revoked.
+             */
+            401: {
+                headers: {
+                    /** @description How to authenticate (RFC 6750 section 3). */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `insufficient_scope`: The access token lacks a required scope.
+             *
+             *     `cross_site_request`: A request from another site cannot use the cookies of this site.
+             */
+            403: {
+                headers: {
+                    /** @description How to authenticate (RFC 6750 section 3). */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `headers_too_large`: The request has too many headers, or they are too long. */
+            431: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -9,7 +9,7 @@ export function listNames (names: readonly string[]): string {
  * The media types that the OAuth endpoints read. JSON is first, because generated clients send the first type that a
  * document lists.
  */
-export const OAUTH_BODY_TYPES = ['application/json', 'application/x-www-form-urlencoded']
+export const OAUTH_BODY_TYPES = ['application/json', 'application/x-www-form-urlencoded', 'multipart/form-data']
 
 /** One scope as specified in RFC 6749 section 3.3: printable ASCII except space, double quote and backslash. */
 export const SCOPE_PATTERN = '^[\\x21\\x23-\\x5B\\x5D-\\x7E]+$'

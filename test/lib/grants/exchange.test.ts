@@ -52,7 +52,8 @@ t.test('each grant type is in the schema, the metadata and the grants of a clien
     const { calls, ...services } = createServices()
     const values = Object.fromEntries(Object.keys(parameters.properties).map(member => [member, 'x']))
     const client = needsClient ? clientFor(...CLIENT_GRANTS) : undefined
-    t.equal(await createExchange(services, { disabled: [], catalogue: {} })({ grant_type: name, ...values }, { client, sender: SENDER }), GRANT)
+    const exchange = createExchange(services, { disabled: [], catalogue: {} })
+    t.equal(await exchange({ grant_type: name, ...values }, { client, sender: SENDER }), GRANT)
     t.equal(calls.length, 1, `${name} is served`)
   }
   t.strictSame([...registrable], [...CLIENT_GRANTS])
