@@ -1,7 +1,6 @@
 import { describeGrantType, GRANT_TYPES } from '../../schemas/grants.js'
 import type { GrantTypeName } from '../../schemas/grants.js'
 import { LatchkeyError } from '../errors.js'
-import { formatScope, parseScope } from '../identity/scopes.js'
 import { clientCredentials } from './client-credentials.js'
 import type { GrantHandler, GrantServices, Issued, Requester } from './grant-handler.js'
 import { password } from './password.js'
@@ -39,27 +38,11 @@ export function isGuess (body: TokenBody): boolean {
   return !isGrantType(name) || describeGrantType(name).isGuessable
 }
 
-/** Scopes of OpenID Connect that client libraries request on their own. */
-const OPENID = ['openid', 'offline_access', 'profile', 'email']
-
-/**
- * Removes the scopes of OpenID Connect from a request, unless the app has one with that name. RFC 6749 section 3.3
- * allows a server to ignore scopes, because the response lists those that were granted.
- */
-function dropOpenId (body: TokenBody, catalogue: Readonly<Record<string, string>>): TokenBody {
-  if (typeof body.scope !== 'string') return body
-  const scopes = parseScope(body.scope).filter(name => Object.hasOwn(catalogue, name) || !OPENID.includes(name))
-  return { ...body, scope: formatScope(scopes) }
-}
-
 /**
  * Creates the function that exchanges a body for a grant: RFC 6749 section 3.2.
- * @param options.disabled - the grant types that the options switch off.
+ * @param disabled - the grant types that the options switch off.
  */
-export function createExchange (
-  services: GrantServices,
-  { disabled, catalogue }: { disabled: readonly GrantTypeName[], catalogue: Readonly<Record<string, string>> }
-) {
+export function createExchange (services: GrantServices, disabled: readonly GrantTypeName[]) {
   return async function exchange (body: TokenBody, requester: Requester): Promise<Issued> {
     const name = nameOf(body)
     if (name === undefined) throw lacks('grant_type')
@@ -74,6 +57,6 @@ export function createExchange (
     const missing = parameters.required?.find(member => body[member] === undefined)
     if (missing !== undefined) throw lacks(missing)
     const handle = HANDLERS[name] as (parameters: TokenBody, ...others: [Requester, GrantServices]) => Promise<Issued>
-    return await handle(dropOpenId(body, catalogue), requester, services)
+    return await handle(body, requester, services)
   }
 }

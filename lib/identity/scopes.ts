@@ -26,6 +26,20 @@ export function formatScope (scopes: readonly string[]): string {
   return scopes.join(' ')
 }
 
+/** Scopes of OpenID Connect that client libraries request on their own. */
+const OPENID = ['openid', 'offline_access', 'profile', 'email']
+
+/**
+ * Removes the scopes of OpenID Connect from a `scope` parameter, except those that the app has. RFC 6749 section 3.3
+ * allows a server to ignore scopes, because the response lists those that were granted.
+ */
+export function dropOpenIdScopes (
+  scope: string | undefined, catalogue: Readonly<Record<string, string>>
+): string | undefined {
+  if (scope === undefined) return undefined
+  return formatScope(parseScope(scope).filter(name => Object.hasOwn(catalogue, name) || !OPENID.includes(name)))
+}
+
 /**
  * Returns the scopes that a login or a refresh receives: all granted ones if it requests none, otherwise exactly the
  * requested ones. Throws `invalid_scope` if it requests more than is granted. The error is the same for an unknown

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { createExchange, isGuess } from '../../lib/grants/exchange.js'
+import { dropOpenIdScopes } from '../../lib/identity/scopes.js'
 import { grantTypesOf } from '../../lib/options/own-routes.js'
 import { kAuthenticateClient } from '../../plugins/client-authentication.js'
 import { kClients } from '../../plugins/clients.js'
@@ -22,10 +23,8 @@ const token: FastifyPluginAsyncTypebox = async function token (app) {
   const limitAttempts = app[kLimitAttempts]
   const services = { logIn: app[kLogIn], sessions: app[kSessions], clients: app[kClients] }
   const grantTypes = grantTypesOf(app[kSettings])
-  const exchange = createExchange(services, {
-    disabled: GRANT_TYPES.filter(name => !grantTypes.includes(name)),
-    catalogue: app[kSettings].catalogue
-  })
+  const { catalogue } = app[kSettings]
+  const exchange = createExchange(services, GRANT_TYPES.filter(name => !grantTypes.includes(name)))
 
   app.post('', {
     schema: {
@@ -53,7 +52,8 @@ const token: FastifyPluginAsyncTypebox = async function token (app) {
     errorHandler: sendOAuthError
   }, async (request, reply) => {
     const client = await authenticateClient(request, reply, request.body)
-    return await sendTokens(reply, await exchange(request.body, { client, sender: senderOf(request) }))
+    const body = { ...request.body, scope: dropOpenIdScopes(request.body.scope, catalogue) }
+    return await sendTokens(reply, await exchange(body, { client, sender: senderOf(request) }))
   })
 }
 

@@ -52,7 +52,7 @@ t.test('each grant type is in the schema, the metadata and the grants of a clien
     const { calls, ...services } = createServices()
     const values = Object.fromEntries(Object.keys(parameters.properties).map(member => [member, 'x']))
     const client = needsClient ? clientFor(...CLIENT_GRANTS) : undefined
-    const exchange = createExchange(services, { disabled: [], catalogue: {} })
+    const exchange = createExchange(services, [])
     t.equal(await exchange({ grant_type: name, ...values }, { client, sender: SENDER }), GRANT)
     t.equal(calls.length, 1, `${name} is served`)
   }
@@ -76,13 +76,13 @@ t.test('a body is refused by the first rule that it breaks', async t => {
     [{ grant_type: 'client_credentials' }, clientFor('password'), 'unauthorized_client']
   ]
   const { calls, ...services } = createServices()
-  const exchange = createExchange(services, { disabled: [], catalogue: {} })
+  const exchange = createExchange(services, [])
   for (const [body, client, code, message] of table) {
     const request = exchange({ ...body }, { client, sender: SENDER })
     await t.rejects(request, { code, message: message ?? /./ }, JSON.stringify(body))
   }
   for (const body of [{ grant_type: 'password' }, { username: 'x', password: 'x' }]) {
-    const switchedOff = createExchange(services, { disabled: ['password'], catalogue: {} })
+    const switchedOff = createExchange(services, ['password'])
     await t.rejects(switchedOff(body, { client: undefined, sender: SENDER }), { code: 'unsupported_grant_type' })
   }
   t.strictSame(calls, [])
