@@ -52,7 +52,7 @@ for (const prefix of ['', '/auth']) {
       ['@@fastify-latchkey.registration', 'authenticate', 'authenticateOptional', 'latchkey', 'requireScopes']
     )
     t.same(keysOf(bare).filter(key => !keysOf(app).includes(key)), [], 'nothing of Fastify is gone')
-    t.same(hooksOf(app), { ...hooksOf(bare), onRoute: ['secureRoute', 'documentRoute'], onError: ['setErrorHeaders'] })
+    t.same(hooksOf(app), { ...hooksOf(bare), onRoute: ['secureRoute', 'documentRoute'], onSend: ['dropStrayChallenge'], onError: ['setErrorHeaders'] })
     t.same(app.getSchemas(), bare.getSchemas())
     for (const type of ['application/json', 'text/plain']) t.ok(app.hasContentTypeParser(type), type)
     t.notOk(app.hasContentTypeParser('application/x-www-form-urlencoded'), 'our form parser is ours alone')
