@@ -22,7 +22,9 @@ export function addClientsAdd (clients: Command): void {
       'a grant type that it may use at POST /token: client_credentials (default) or password; repeatable',
       collect
     )
-    .option('--public', 'without a secret, for a page or an app that logs users in; it may use only password')
+    .option(
+      '--public', 'give it no secret, for a page or an app that logs users in; it can use only the grant password'
+    )
     .option('--json', 'print the client as JSON, with its secret')
     .addHelpText('after', example('latchkey clients add billing --scope tokens:introspect'))
     .action(addClient)

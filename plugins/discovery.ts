@@ -33,7 +33,7 @@ export function allowCaching (reply: FastifyReply): void {
 
 /**
  * Serves the metadata where clients look for it: at the root of the host, before the path of the issuer (RFC 8414
- * section 3.1). With a `prefix`, this is the only path of ours outside our scope. There is no such route if the host's
+ * section 3.1). With a `prefix`, this is our only path outside our scope. There is no such route if the host's
  * scope has a prefix, or if the path is taken, for example by a sibling with the same issuer. A reverse proxy can then
  * send that path to the route of the same name under our prefix.
  */

@@ -21,9 +21,9 @@ const POLICY = `default-src 'none'; style-src 'sha256-${createHash('sha256').upd
   "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 /**
- * Says at the root of the service what it is, and links to its documentation: a page for browsers, JSON for programs.
- * Only the service has it. In an app, `/` belongs to the app.
- * @param prefix - of the routes. The page is there too, because a proxy may pass on only these paths.
+ * Serves a short description of the service at its root, with links to its documentation. Browsers get a page, and
+ * programs get JSON. Only the service has it. In an app, `/` belongs to the app.
+ * @param prefix - of the routes. The page is served there too, because a proxy may pass on only these paths.
  */
 export function serveHomePage (app: FastifyInstance, { prefix, docs }: { prefix: string, docs: boolean }): void {
   const links = {
@@ -43,7 +43,7 @@ export function serveHomePage (app: FastifyInstance, { prefix, docs }: { prefix:
 const TITLES: Record<string, string> = {
   documentation: 'Read the documentation and try the API',
   openapi: 'Generate a client from openapi.json',
-  metadata: 'Read the endpoints of this server'
+  metadata: 'List the endpoints of this server'
 }
 
 /** The prefix consists of characters that have no meaning in HTML. */

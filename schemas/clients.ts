@@ -21,7 +21,7 @@ const Grants = Type.Array(Type.Enum([...CLIENT_GRANTS]), {
 
 const Public = Type.Boolean({
   description: 'Whether the client has no secret (RFC 6749 section 2.1), for example a page or a mobile app. It can ' +
-    'only use the grant password.'
+    'use only the grant password.'
 })
 
 export const MAX_CLIENT_NAME_LENGTH = 128
@@ -71,7 +71,7 @@ export const ClientWithSecret = Type.Object(
   }
 )
 
-/** The client that `POST /clients` has registered. */
+/** The response of `POST /clients`. */
 export const AddedClient = Type.Object(
   {
     ...ClientView.properties,

@@ -33,8 +33,8 @@ const TABLE = {
   invalid_client: {
     status: 401,
     oauth: 'invalid_client',
-    message: 'The client is unknown, or its secret is wrong or missing: send the id and secret of a registered ' +
-      'client, only the id if it is public, or client_id=latchkey without a secret for an app of your own.'
+    message: 'The client is unknown, or its secret is wrong or missing. Send the id and secret of a registered ' +
+      'client, or only the id if the client is public. Your own app can send client_id=latchkey without a secret.'
   },
   invalid_credentials: { status: 401, oauth: 'invalid_grant', message: 'The username or password is incorrect.' },
   unauthenticated: { status: 401, oauth: undefined, message: 'Authentication is required.' },

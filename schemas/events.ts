@@ -101,7 +101,7 @@ const TABLE = {
   client_added: {
     outcome: 'success',
     kept: true,
-    meaning: 'A client was registered, with `scopes` and `grants`. `public` is whether it has no secret.'
+    meaning: 'A client was registered, with `scopes` and `grants`. `public` is true if it has no secret.'
   },
   client_removed: {
     outcome: 'success',

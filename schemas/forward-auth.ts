@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import type { TNull } from 'typebox'
 
-/** What a proxy requires of the access token. It is strict, because a misspelt parameter would require nothing. */
+/** What a proxy requires of the access token. Refuses unknown parameters: a misspelt one would require nothing. */
 export const VerifyQuery = Type.Object({
   scope: Type.Optional(Type.String({
     maxLength: 2_048,
@@ -11,7 +11,7 @@ export const VerifyQuery = Type.Object({
   }))
 }, { additionalProperties: false })
 
-const ID = 'Everything except visible ASCII, and `%`, is percent-encoded.'
+const ID = '`%` and everything except visible ASCII are percent-encoded.'
 
 /** Fastify takes the headers of a response, but its types do not, hence the cast. */
 export const VERIFIED = {

@@ -134,7 +134,7 @@ const issuerOptions = {
   }))
 }
 
-/** Another service whose tokens are accepted too. It shares the log, the clocks and the kind of ids with the first. */
+/** Another service whose tokens are accepted too. All services share the log, the clocks and the kind of ids. */
 export const OtherIssuer = Type.Object(issuerOptions, { additionalProperties: false })
 
 /** What `createVerifier(options)` takes. */

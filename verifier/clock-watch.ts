@@ -1,6 +1,6 @@
 import type { VerifierSettings } from './settings.js'
 
-/** Milliseconds. A token that seems to be issued later than this is refused. */
+/** Milliseconds. A token whose `iat` is further in the future than this is refused. */
 const NOTABLE = 5_000
 
 /** Compares the clock of this machine with the `Date` of responses. */
@@ -15,7 +15,7 @@ export function createClockWatch (
 ): ClockWatch {
   let known: 'behind' | 'ahead' | undefined
 
-  /** The service wrote `date`, cut to whole seconds, at some time between `sent` and `received` on this machine. */
+  /** The service wrote `date`, rounded down to seconds, at some time between `sent` and `received` on this machine. */
   function compare (date: number, sent: number, received: number): void {
     const [behind, ahead] = [date - received, sent - date - 1_000]
     const seconds = Math.round(Math.abs(date + 500 - (sent + received) / 2) / 1000)

@@ -28,7 +28,7 @@ export interface Place {
   address: string
 }
 
-/** Reads the metadata at the first of the two places that has them. Any answer except 404 is an answer. */
+/** Reads the metadata at the first of the two places that has it. Any response except 404 ends the search. */
 async function readMetadata (
   address: string, requests: Requests
 ): Promise<{ url: string, members: Record<string, unknown> }> {

@@ -16,7 +16,7 @@ import type { Verifier } from './verifier.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** The verifier behind the guards, for tokens that come in another way than with a request. */
+    /** The verifier behind the guards, for tokens that do not arrive in a request. */
     latchkeyVerifier: Verifier
   }
 }

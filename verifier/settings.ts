@@ -60,7 +60,7 @@ export function readAllVerifierOptions (given: unknown): [first: VerifierSetting
   const names = all.map(({ issuer }) => issuer)
   const twice = names.find((name, index) => names.indexOf(name) < index)
   if (twice !== undefined) {
-    throw new TypeError(`Latchkey: the option otherIssuers has ${show(twice)} twice: each issuer must be there once`)
+    throw new TypeError(`Latchkey: the option otherIssuers has ${show(twice)} twice: list each issuer only once`)
   }
   return all
 }

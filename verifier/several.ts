@@ -4,8 +4,8 @@ import { MAX_TOKEN_LENGTH } from '../lib/tokens/header.js'
 import type { Verifier } from './verifier.js'
 
 /**
- * Combines the verifiers of several issuers. The `iss` of a token, which is not trusted yet, only chooses the verifier.
- * That one accepts nothing but its own issuer, keys and audience.
+ * Combines the verifiers of several issuers. The `iss` of a token, which is not trusted yet, only selects the verifier.
+ * That verifier accepts only its own issuer, keys and audience.
  */
 export function combineVerifiers (list: ReadonlyArray<[issuer: string, verifier: Verifier]>): Verifier {
   const verifiers = new Map(list)

@@ -3,8 +3,8 @@ import type { AuthenticatedUser } from '../lib/identity/access-token.js'
 /** The state of a verifier. */
 export interface VerifierStatus {
   /**
-   * Whether tokens are accepted. This needs keys, and current revocations. With `whenStale: 'introspect'`, asking the
-   * service replaces the latter.
+   * Whether tokens are accepted. This needs keys, and current revocations. With `whenStale: 'introspect'`, the
+   * verifier can ask the service instead of knowing the revocations.
    */
   accepting: boolean
   /** Whether all revocations are known up to a moment within the bound. */

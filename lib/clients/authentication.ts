@@ -20,7 +20,7 @@ export function createClientAuthentication ({ clients, throttle }: {
   clients: Pick<Clients, 'authenticate' | 'find'>
   throttle: Throttle
 }) {
-  /** There is no secret to guess, so nothing is counted. Only a public client needs none. */
+  /** Only a public client needs no secret. There is nothing to guess, so no attempt is counted. */
   async function identify (id: string): Promise<Client | undefined> {
     if (id === FIRST_PARTY) return undefined
     const client = await clients.find(id)

@@ -14,7 +14,7 @@ export interface Client {
   /** No token for this client carries any other scope. */
   scopes: string[]
   grants: ClientGrant[]
-  /** Whether it has no secret: RFC 6749 section 2.1. It can log users in, and cannot prove who it is. */
+  /** Whether it has no secret: RFC 6749 section 2.1. It can log users in, but cannot prove its identity. */
   isPublic: boolean
   /** Milliseconds. */
   createdAt: number

@@ -9,7 +9,7 @@ export function createSecret (): string {
   return `lks_${randomBytes(32).toString('base64url')}`
 }
 
-/** Stands in the place of the hash of a public client. It is no hash, so it matches no secret. */
+/** Stored instead of a hash for a public client. It is not a hash, so no secret matches it. */
 export const NO_SECRET = 'none'
 
 /**

@@ -29,13 +29,13 @@ export function showOnPage<Shown extends Document> (document: Shown, prefix: str
     `${document.info.description ?? ''}\n`,
     `1. ${firstStep}`,
     '2. Open an operation, select **Try it out**, then **Execute**.',
-    `3. Programs read [openapi.json](${prefix}/openapi.json), which also lists the other ways to authenticate.`
+    `\nFor programs, [openapi.json](${prefix}/openapi.json) also lists the other ways to authenticate.`
   ].join('\n')
   return document
 }
 
 const LOG_IN =
-  'Select **Authorize** and log in with your username and password. Tick no scope to get all scopes that you have.'
+  'Select **Authorize** and log in with your username and password. If you tick no scope, you get all your scopes.'
 
 function startWithToken (hasLogin: boolean): string {
   return hasLogin

@@ -37,8 +37,8 @@ export interface VerifyOnlyRules extends KeyHints, Leniency {
   /** Milliseconds until the key is removed. Default: 90 days. */
   until?: number
   /**
-   * If the key was imported before, give it these settings. Without `until` it keeps its end. Default: it stays as it
-   * is, and the import fails.
+   * If the key was imported before, give it these settings. Without `until`, it expires when it did before. Default:
+   * the import fails and the key stays as it is.
    */
   update?: boolean
 }
@@ -46,7 +46,7 @@ export interface VerifyOnlyRules extends KeyHints, Leniency {
 /** The columns that a second import can change. */
 const SETTINGS = ['algorithm', 'issuer', 'audience', 'scope', 'leniency'] as const
 
-/** Claims that name no user. With one of these, each token would be of another user, or all of the same. */
+/** Claims that cannot be the id of a user. Their value differs for each token, or is the same for all users. */
 const NOT_SUBJECTS = ['iss', 'aud', 'exp', 'nbf', 'iat', 'jti', 'scope', 'scopes']
 
 /** Options of an import to sign. */
@@ -187,13 +187,13 @@ function findDifference (
   if (update && wanted.kid === same.kid) return undefined
   if (wanted.kid !== same.kid) {
     return new KeyError(
-      'duplicate_key', `This key exists already as ${same.kid}: there is nothing to do; the kid of a key never changes`
+      'duplicate_key', `This key already exists as ${same.kid}: there is nothing to do; the kid of a key never changes`
     )
   }
   const other = SETTINGS.filter(name => same[name] !== wanted[name])
   return new KeyError('duplicate_key', other.length === 0
-    ? `This key exists already as ${same.kid}: there is nothing to do`
-    : `This key exists already as ${same.kid}, with other settings (${other.join(', ')}): ` +
+    ? `This key already exists as ${same.kid}: there is nothing to do`
+    : `This key already exists as ${same.kid}, with other settings (${other.join(', ')}): ` +
       'to change them, import it again with --update')
 }
 
@@ -250,7 +250,7 @@ function findObstacle (
   }
   const same = findSame(keys, sealKeys, identity)
   if (same === undefined) return undefined
-  return new KeyError('duplicate_key', `This key exists already as ${same.kid}: there is nothing to do`)
+  return new KeyError('duplicate_key', `This key already exists as ${same.kid}: there is nothing to do`)
 }
 
 function findSame (keys: readonly KeyRow[], sealKeys: readonly Buffer[], identity: string): KeyRow | undefined {

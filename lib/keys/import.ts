@@ -275,7 +275,7 @@ function assertLong (text: string, { allowShortSecret = false }: KeyHints): void
   if (length >= SECRET_BYTES || (allowShortSecret && length > 0)) return
   throw invalid(
     `the secret has ${length} bytes, and must have at least ${SECRET_BYTES} (RFC 7518 section 3.2): ` +
-    'to accept the tokens of an older system all the same, pass --allow-short-secret'
+    'to accept the tokens of an older system anyway, pass --allow-short-secret'
   )
 }
 

@@ -49,7 +49,7 @@ export interface Entry {
 
 type Opened = Omit<Entry, 'row'>
 
-/** If these are the same, the key and its rules are. A second import can change the rules. */
+/** If these have not changed, neither have the key and its rules. A second import can change the rules. */
 const SAME = ['created_at', 'algorithm', 'issuer', 'audience', 'scope', 'leniency'] as const
 
 const NOT_OPENED: Opened = { jwtKey: undefined, verifyOnly: undefined, problem: null }

@@ -27,7 +27,7 @@ const DIGEST = '([./A-Za-z0-9]{30}[.CGKOSWaeimquy26])'
 const PATTERNS: ReadonlyArray<readonly [Form, RegExp]> = [
   // Spring and Django put the name of the encoder in front.
   ['bcrypt', new RegExp(`^(?:\\{bcrypt\\}|bcrypt\\$)?\\$2[aby]\\$(\\d{2})\\$${SALT}${DIGEST}$`)],
-  // Django's hasher, which is another one than that of passlib.
+  // Django's hasher, which differs from passlib's.
   ['sha256-hex', new RegExp(`^bcrypt_sha256\\$\\$2[aby]\\$(\\d{2})\\$${SALT}${DIGEST}$`)],
   ['sha256-v2', new RegExp(`^\\$bcrypt-sha256\\$v=2,t=2b,r=([1-9]\\d?)\\$${SALT}\\$${DIGEST}$`)],
   ['sha256-v1', new RegExp(`^\\$bcrypt-sha256\\$2[ab],([1-9]\\d?)\\$${SALT}\\$${DIGEST}$`)]

@@ -47,8 +47,8 @@ export type Refusal =
   'its header has members or a typ that such tokens may not have' |
   'no imported key with its alg and kid verifies its signature' |
   'its payload is not a JSON object' |
-  'its claims are those of a refresh token, an ID token or another token that is no access token' |
-  'the claim of its subject is missing or not text: see --subject-claim' |
+  'its claims show that it is not an access token, but for example a refresh token or an ID token' |
+  'its subject claim is missing or not text: see --subject-claim' |
   'its subject is a number: see --numeric-subject' |
   'its subject is reserved for machine clients' |
   'it has no exp: see --max-age' |
@@ -109,7 +109,7 @@ function judge ({ token, payload, held, audience, catalogue }: SignedToken): Che
   const { sid: _sid, scopes: _scopes, ...theirs } = payload as Record<string, unknown>
   const { iss, aud, iat } = theirs
   if (!isAccessToken(theirs)) {
-    return 'its claims are those of a refresh token, an ID token or another token that is no access token'
+    return 'its claims show that it is not an access token, but for example a refresh token or an ID token'
   }
   const subject = readSubject(payload as Record<string, unknown>, key.leniency)
   if ('refusal' in subject) return subject.refusal
@@ -151,7 +151,7 @@ function readSubject (
   const isNumber = typeof claim === 'number'
   if (isNumber && !numericSubject) return { refusal: 'its subject is a number: see --numeric-subject' }
   const id = isNumber ? readUserId(claim, 'integer') : claim
-  if (!isName(id)) return { refusal: 'the claim of its subject is missing or not text: see --subject-claim' }
+  if (!isName(id)) return { refusal: 'its subject claim is missing or not text: see --subject-claim' }
   // The token would look like a machine client's own.
   return isReservedId(id) ? { refusal: 'its subject is reserved for machine clients' } : { id }
 }

@@ -90,7 +90,7 @@ export interface TimeReader {
   readTime (): Promise<void>
 }
 
-/** Looks up something that is needed before a token may be refused. `reason` is for the log if that does not help. */
+/** Looks up something that is needed before a token may be refused. If that does not help, `reason` is logged. */
 type Doubt = (() => Promise<void>) & { reason?: string }
 
 /**
@@ -188,7 +188,7 @@ export function createTokenVerification ({
 
   return {
     verify (token) {
-      // An app may pass on what a message contains.
+      // An app may pass a value from a message, which can be of any type.
       if (typeof token !== 'string') throw new LatchkeyError('invalid_token')
       const refreshing = refresh()
       return refreshing === undefined ? decide(token) : refreshing.then(() => decide(token))

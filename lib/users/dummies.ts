@@ -3,15 +3,15 @@ import type { Store } from '../store/store.js'
 import type { Queryable } from '../store/tables.js'
 import type { Clock } from '../time/clock.js'
 
-/** How long an answer is kept, in milliseconds. An import needs a query on PostgreSQL, and each login would too. */
+/** How long the hashes are cached, in milliseconds. Without a cache, each login would need a query. */
 const KEPT = 60_000
 
 /** The most kinds of hashes that are read, so that no file can make a login slow. */
 const MAX_KINDS = 32
 
 /**
- * Creates the function that returns a hash of each family that other systems made, the costliest one. Each login does
- * their work too, so that its time does not reveal whose hash is of which kind. Without such users there are none.
+ * Creates the function that returns the costliest imported hash of each family, or none if no user has such a hash.
+ * Each login does their work too, so that its time does not reveal which kind of hash a user has.
  */
 export function createDummyReader ({ store, clock }: { store: Store, clock: Clock }): () => Promise<readonly string[]> {
   let found: Promise<readonly string[]> | undefined

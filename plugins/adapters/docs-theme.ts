@@ -1,11 +1,11 @@
-/** The icon: a key. Its ring and its bit have one colour that is visible on light and dark tabs. */
+/** The icon, a key. Its colour is visible on light and dark tabs. */
 export const ICON = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">' +
   '<path fill="none" stroke="#0d9488" stroke-width="4" stroke-linecap="round" d="M16 16h13v5m-6-5v4"/>' +
   '<circle cx="10" cy="16" r="6" fill="none" stroke="#0d9488" stroke-width="4"/></svg>'
 
 /**
  * Hides the fields of a registered client from the login, because the page is a first-party app without one. Keeps the
- * button in view below the scopes. Hides the link to the document of the page, because programs need the whole one.
+ * button in view below the scopes. Hides the link to the page's own document, because programs need the complete one.
  */
 const STYLES = `
 .auth-container div:has(> #password_type), .auth-container div:has(> label[for="password_type"]),
@@ -23,7 +23,7 @@ dark.addEventListener('change', follow)
 follow()
 `
 
-/** What makes the page ours. Each part is a file of its own, because the policy of the page allows nothing inline. */
+/** The look of the page. Each part is a separate file, because the policy of the page allows nothing inline. */
 export const THEME = {
   title: 'Latchkey API',
   favicon: [{ filename: 'icon.svg', rel: 'icon', sizes: 'any', type: 'image/svg+xml', content: ICON }],

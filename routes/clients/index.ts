@@ -44,8 +44,9 @@ const clientRoutes: FastifyPluginAsyncTypebox = async function clientRoutes (app
     schema: {
       operationId: 'addClient',
       summary: 'Register a client and show its secret once',
-      description: 'Only the hash of the secret is stored. A public client has none: it names itself with its ' +
-        '`client_id`, and can log users in. Callers can grant only built-in scopes that they have.',
+      description: 'Only the hash of the secret is stored. A public client has no secret. It sends only its ' +
+        '`client_id`, and can only log users in and refresh their sessions. Callers can grant only ' +
+        'built-in scopes that they have.',
       tags: ['clients'],
       body: ClientRequest,
       response: { 201: AddedClient, ...problems(...BODY, ...SCOPED, 'invalid_scope', 'cross_site_request') }

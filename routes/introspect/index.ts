@@ -46,7 +46,7 @@ const introspect: FastifyPluginAsyncTypebox = async function introspect (app) {
       return () => true
     }
     const client = await authenticateClient(request, reply, body)
-    // RFC 7662 section 2.1. A public client proves nothing, and its id is no secret.
+    // RFC 7662 section 2.1. A public client proves nothing, because its id is not a secret.
     if (client === undefined || client.isPublic) throw new LatchkeyError('invalid_client')
     return mayClientKnow(client)
   }

@@ -16,7 +16,7 @@ const register: FastifyPluginAsyncTypebox = async function register (app) {
       operationId: 'register',
       summary: 'Create an account',
       description: 'Exists only if the option `registration` is on. The request cannot ask for scopes. The ' +
-        'account gets those of the option, or none.',
+        'account receives the scopes that the option lists. By default it lists none.',
       tags: ['users'],
       body: RegisterRequest,
       response: {

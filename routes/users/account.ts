@@ -36,9 +36,9 @@ const account: FastifyPluginAsyncTypebox = async function account (app) {
         operationId: 'changeUser',
         summary: 'Rename the account, replace its scopes, disable or enable it, or set its password',
         description:
-          'All changes in a request are made, or none. Removing a scope revokes the access tokens of the ' +
-          'user. A new password or `disabled` also ends every session. A new username ends none. Callers can grant ' +
-          'only built-in scopes that they have, and cannot change a user who has others.',
+          'Makes either all changes in the request or none. Removing a scope revokes the access tokens of the ' +
+          'user. A new password or `disabled` also ends every session. A new username ends no session. Callers can ' +
+          'grant only built-in scopes that they have, and cannot change a user who has other built-in scopes.',
         tags: ['users'],
         params: UserParams,
         body: UserPatch,

@@ -9,7 +9,7 @@ import { kSettings } from '../../plugins/settings.js'
 import { VERIFIED, VerifyQuery } from '../../schemas/forward-auth.js'
 import { SCOPED, problems } from '../../schemas/responses.js'
 
-/** Forward authentication: a reverse proxy asks here whether it may pass a request on to another program. */
+/** Forward authentication. A reverse proxy asks here whether it may pass a request on to another program. */
 const verify: FastifyPluginAsyncTypebox = async function verify (app) {
   const { catalogue, forwardAuth, scheme } = app[kSettings]
   if (!forwardAuth) return
@@ -22,8 +22,8 @@ const verify: FastifyPluginAsyncTypebox = async function verify (app) {
       summary: 'Check the token of a user or a machine client for a reverse proxy',
       description: 'For `auth_request` of nginx, `forward_auth` of Caddy and ForwardAuth of Traefik. Exists only if ' +
         'the option `forwardAuth` is on. If the token is in the cookie, the proxy must name the method of the ' +
-        'original request in `X-Forwarded-Method` or `X-Original-Method`. Without it, requests from other sites are ' +
-        'rejected.',
+        'original request in `X-Forwarded-Method` or `X-Original-Method`. Without these headers, requests from other ' +
+        'sites are rejected.',
       tags: ['tokens'],
       querystring: VerifyQuery,
       response: { ...VERIFIED, ...problems(...SCOPED, 'invalid_request', 'invalid_scope', 'cross_site_request') }

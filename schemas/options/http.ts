@@ -174,12 +174,12 @@ export const http = {
     expects: 'true or false'
   })),
   /**
-   * Whether `GET /verify` exists, where a reverse proxy asks if it may pass a request on to another program. On in the
-   * service. Default false.
+   * Whether `GET /verify` exists. A reverse proxy asks there whether it may pass a request on to another program. On in
+   * the service. Default false.
    */
   forwardAuth: Type.Optional(Type.Boolean({
-    description: 'Whether `GET /verify` exists, where a reverse proxy asks if it may pass a request on to another ' +
-      'program. On in the service.',
+    description: 'Whether `GET /verify` exists. A reverse proxy asks there whether it may pass a request on to ' +
+      'another program. On in the service.',
     default: false,
     env: 'LATCHKEY_FORWARD_AUTH',
     expects: 'true or false'

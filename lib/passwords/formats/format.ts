@@ -11,8 +11,8 @@ export interface ForeignHash {
   /** The result of `derive` for the right password. */
   digest: Buffer
   /**
-   * Does so much work on a password. With the work of the hash, the result is comparable to `digest`. It blocks the
-   * thread, so call it in a worker.
+   * Hashes a password with this much work. If that is the `work` of this hash, compare the result with `digest`. It
+   * blocks the thread, so call it in a worker.
    */
   derive (password: string, work: number): Uint8Array | Promise<Uint8Array>
 }
@@ -37,7 +37,7 @@ const MAX_BYTES = 128
 
 /**
  * Decodes base64, base64url, or the alphabet of passlib, which has `.` in place of `+`. Returns undefined if the text
- * has other characters or a length out of the bounds. The default is for a digest.
+ * has other characters, or if its length is out of bounds. The default bounds are those of a digest.
  */
 export function readBase64 (
   text: string, { min = MIN_DIGEST, max = MAX_BYTES }: { min?: number, max?: number } = {}

@@ -5,7 +5,7 @@ import { pbkdf2 } from './pbkdf2.js'
 import { phpass } from './phpass.js'
 import { scrypt } from './scrypt.js'
 
-/** The formats of other systems besides bcrypt. A new one is a file beside these, and a row here. */
+/** The formats of other systems besides bcrypt. To add one, add a file beside these and an entry here. */
 const FORMATS: readonly HashFormat[] = [argon2, scrypt, pbkdf2, phpass]
 
 const MIB = 1024 * 1024

@@ -86,7 +86,7 @@ function toHash (
   }
 }
 
-/** Returns parameters for so much work. Only `p` can have any value, so less than one round takes a smaller N. */
+/** Returns parameters for this much work. Only `p` can be any number, so less than one round needs a smaller N. */
 function scaled ({ ln, r, p }: Cost, work: number): { N: number, r: number, p: number } {
   const rounds = Math.round(work / (2 ** ln * r))
   if (rounds > 0) return { N: 2 ** ln, r, p: Math.min(p, rounds) }

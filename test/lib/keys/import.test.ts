@@ -39,7 +39,7 @@ t.test('keys to sign with, in each form: pending like a rotation, or at once', a
     t.match(key, { algorithm, state: 'pending', activatesAt: world.wall() + KEY_LEAD }, name)
     await t.rejects(
       keys.importSigningKey(Buffer.from(text)),
-      { code: 'duplicate_key', message: `This key exists already as ${key.kid}: there is nothing to do` }, name
+      { code: 'duplicate_key', message: `This key already exists as ${key.kid}: there is nothing to do` }, name
     )
     world.wall.move(KEY_LEAD)
     const token = await tokens.sign(await world.sessions.start(await world.addUser()))

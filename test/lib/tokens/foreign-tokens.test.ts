@@ -398,11 +398,11 @@ t.test('a second import changes the settings only with update', async t => {
   t.throws(() => tokens.verify(token), INVALID)
   const rules = { algorithm: 'HS256', numericSubject: true } as const
   await t.rejects(keys.importVerifyOnlyKey(content, { algorithm: 'HS256', issuer: 'old' }), {
-    code: 'duplicate_key', message: `This key exists already as ${key?.kid}: there is nothing to do`
+    code: 'duplicate_key', message: `This key already exists as ${key?.kid}: there is nothing to do`
   })
   await t.rejects(keys.importVerifyOnlyKey(content, rules), {
     code: 'duplicate_key',
-    message: `This key exists already as ${key?.kid}, with other settings (issuer, leniency): ` +
+    message: `This key already exists as ${key?.kid}, with other settings (issuer, leniency): ` +
       'to change them, import it again with --update'
   })
   await t.rejects(keys.importVerifyOnlyKey(content, { ...rules, kid: 'x', update: true }), { code: 'duplicate_key' })
