@@ -1,8 +1,8 @@
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import axios from 'axios'
 import t from 'tap'
 import { PASSWORD } from '../helper.js'
-import { serve } from './support.js'
+import { PYTHON, serve, skipWithoutPython } from './support.js'
 
 // Clients that were written for FastAPI's OAuth2PasswordRequestForm, and post its fields in their own ways.
 
@@ -73,12 +73,8 @@ assert session.get(url + "/users/me").json()["username"] == "alice"
 `
 }
 
-/** Debian's Python has the packages that apt-get installs. */
-const PYTHON = '/usr/bin/python3'
-
 for (const [name, program] of Object.entries(PROGRAMS)) {
-  const isThere = spawnSync(PYTHON, ['-c', `import ${name}`]).status === 0
-  t.test(`Python: ${name}`, { skip: isThere ? false : `${PYTHON} has no ${name}` }, async t => {
+  t.test(`Python: ${name}`, { skip: skipWithoutPython(name) }, async t => {
     const { issuer } = await serve(t)
     const child = spawn(PYTHON, ['-c', program, issuer, PASSWORD], { stdio: ['ignore', 'ignore', 'pipe'] })
     let errors = ''

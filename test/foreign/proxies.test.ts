@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { IncomingHttpHeaders } from 'node:http'
@@ -7,8 +7,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import type { Test } from 'tap'
 import { bearer, PASSWORD } from '../helper.js'
-import { until } from '../verifier/support.js'
-import { freePort, serve } from './support.js'
+import { freePort, serve, startProgram } from './support.js'
 
 // nginx and Caddy with the configuration that the pages show, in front of a service and of a program without code for
 // tokens.
@@ -63,21 +62,9 @@ const PROXIES: Record<string, Proxy> = {
 async function start (t: Test, { command, prepare }: Proxy, configuration: string): Promise<string> {
   const port = await freePort()
   const folder = t.testdir({})
-  const child = spawn(command, await prepare(folder, configuration, port), {
-    stdio: ['ignore', 'ignore', 'pipe'],
-    env: { ...process.env, HOME: folder }
-  })
-  let output = ''
-  child.stderr.on('data', chunk => { output += String(chunk) })
-  t.teardown(async () => {
-    const ended = new Promise(resolve => child.on('exit', resolve))
-    if (child.exitCode === null && child.kill()) await ended
-  })
   const origin = `http://127.0.0.1:${port}`
-  await until(async () => {
-    if (child.exitCode !== null) throw new Error(`${command} has ended: ${output}`)
-    return await fetch(`${origin}/auth/health/live`).then(({ ok }) => ok, () => false)
-  })
+  const args = await prepare(folder, configuration, port)
+  await startProgram(t, { command, args, env: { HOME: folder }, url: `${origin}/auth/health/live` })
   return origin
 }
 
