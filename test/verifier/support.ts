@@ -213,7 +213,7 @@ export async function createFakeService (
   return service
 }
 
-async function listenOn (t: Test, server: Server): Promise<string> {
+export async function listenOn (t: Test, server: Server): Promise<string> {
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   t.teardown(async () => {
     server.closeAllConnections()
