@@ -36,7 +36,7 @@ export interface paths {
         put?: never;
         /**
          * Register a client and show its secret once
-         * @description Only the hash of the secret is stored. A public client has none: it names itself with its `client_id`, and can log users in. Callers can grant only built-in scopes that they have.
+         * @description Only the hash of the secret is stored. A public client has no secret. It sends only its `client_id`, and can only log users in and refresh their sessions. Callers can grant only built-in scopes that they have.
          */
         post: operations["addClient"];
         delete?: never;
@@ -240,7 +240,7 @@ export interface paths {
         put?: never;
         /**
          * Create an account
-         * @description Exists only if the option `registration` is on. The request cannot ask for scopes. The account gets those of the option, or none.
+         * @description Exists only if the option `registration` is on. The request cannot ask for scopes. The account receives the scopes that the option lists. By default it lists none.
          */
         post: operations["register"];
         delete?: never;
@@ -392,7 +392,7 @@ export interface paths {
         head?: never;
         /**
          * Rename the account, replace its scopes, disable or enable it, or set its password
-         * @description All changes in a request are made, or none. Removing a scope revokes the access tokens of the user. A new password or `disabled` also ends every session. A new username ends none. Callers can grant only built-in scopes that they have, and cannot change a user who has others.
+         * @description Makes either all changes in the request or none. Removing a scope revokes the access tokens of the user. A new password or `disabled` also ends every session. A new username ends no session. Callers can grant only built-in scopes that they have, and cannot change a user who has other built-in scopes.
          */
         patch: operations["changeUser"];
         trace?: never;
@@ -494,7 +494,7 @@ export interface paths {
         };
         /**
          * Check the token of a user or a machine client for a reverse proxy
-         * @description For `auth_request` of nginx, `forward_auth` of Caddy and ForwardAuth of Traefik. Exists only if the option `forwardAuth` is on. If the token is in the cookie, the proxy must name the method of the original request in `X-Forwarded-Method` or `X-Original-Method`. Without it, requests from other sites are rejected.
+         * @description For `auth_request` of nginx, `forward_auth` of Caddy and ForwardAuth of Traefik. Exists only if the option `forwardAuth` is on. If the token is in the cookie, the proxy must name the method of the original request in `X-Forwarded-Method` or `X-Original-Method`. Without these headers, requests from other sites are rejected.
          */
         get: operations["verifyRequest"];
         put?: never;
@@ -565,7 +565,7 @@ export interface components {
             scope: string;
             /** @description The grants that the client may use at `POST /token`. Default: client_credentials, or password if the client is public. */
             grants: ("client_credentials" | "password")[];
-            /** @description Whether the client has no secret (RFC 6749 section 2.1), for example a page or a mobile app. It can only use the grant password. */
+            /** @description Whether the client has no secret (RFC 6749 section 2.1), for example a page or a mobile app. It can use only the grant password. */
             public: boolean;
             /** Format: date-time */
             created_at: string;
@@ -612,7 +612,7 @@ export interface components {
             scope: string;
             /** @description The grants that the client may use at `POST /token`. Default: client_credentials, or password if the client is public. */
             grants: ("client_credentials" | "password")[];
-            /** @description Whether the client has no secret (RFC 6749 section 2.1), for example a page or a mobile app. It can only use the grant password. */
+            /** @description Whether the client has no secret (RFC 6749 section 2.1), for example a page or a mobile app. It can use only the grant password. */
             public: boolean;
             /** Format: date-time */
             created_at: string;
@@ -633,7 +633,7 @@ export interface components {
             scope: string;
             /** @description The grants that the client may use at `POST /token`. Default: client_credentials, or password if the client is public. */
             grants: ("client_credentials" | "password")[];
-            /** @description Whether the client has no secret (RFC 6749 section 2.1), for example a page or a mobile app. It can only use the grant password. */
+            /** @description Whether the client has no secret (RFC 6749 section 2.1), for example a page or a mobile app. It can use only the grant password. */
             public: boolean;
             /** Format: date-time */
             created_at: string;
@@ -725,7 +725,7 @@ export interface components {
             scope?: string;
             /** @description The grants that the client may use at `POST /token`. Default: client_credentials, or password if the client is public. */
             grants?: ("client_credentials" | "password")[];
-            /** @description Whether the client has no secret (RFC 6749 section 2.1), for example a page or a mobile app. It can only use the grant password. */
+            /** @description Whether the client has no secret (RFC 6749 section 2.1), for example a page or a mobile app. It can use only the grant password. */
             public?: boolean;
         };
         NewUser: {
@@ -1836,7 +1836,7 @@ export interface operations {
              *
              *     `token_revoked`: The access token was revoked.
              *
-             *     `invalid_client`: The client is unknown, or its secret is wrong or missing: send the id and secret of a registered client, only the id if it is public, or client_id=latchkey without a secret for an app of your own.
+             *     `invalid_client`: The client is unknown, or its secret is wrong or missing. Send the id and secret of a registered client, or only the id if the client is public. Your own app can send client_id=latchkey without a secret.
              */
             401: {
                 headers: {
@@ -2676,7 +2676,7 @@ export interface operations {
                     "application/json": components["schemas"]["OAuthError"];
                 };
             };
-            /** @description `invalid_client`: The client is unknown, or its secret is wrong or missing: send the id and secret of a registered client, only the id if it is public, or client_id=latchkey without a secret for an app of your own. */
+            /** @description `invalid_client`: The client is unknown, or its secret is wrong or missing. Send the id and secret of a registered client, or only the id if the client is public. Your own app can send client_id=latchkey without a secret. */
             401: {
                 headers: {
                     /** @description How to authenticate (RFC 6750 section 3). */
@@ -3103,7 +3103,7 @@ export interface operations {
                     "application/json": components["schemas"]["OAuthError"];
                 };
             };
-            /** @description `invalid_client`: The client is unknown, or its secret is wrong or missing: send the id and secret of a registered client, only the id if it is public, or client_id=latchkey without a secret for an app of your own. */
+            /** @description `invalid_client`: The client is unknown, or its secret is wrong or missing. Send the id and secret of a registered client, or only the id if the client is public. Your own app can send client_id=latchkey without a secret. */
             401: {
                 headers: {
                     /** @description How to authenticate (RFC 6750 section 3). */
@@ -4348,9 +4348,9 @@ export interface operations {
             /** @description The request has a valid access token with these scopes. */
             204: {
                 headers: {
-                    /** @description The claim `sub`. Everything except visible ASCII, and `%`, is percent-encoded. */
+                    /** @description The claim `sub`. `%` and everything except visible ASCII are percent-encoded. */
                     "X-Latchkey-User"?: string;
-                    /** @description The claim `client_id`. In a machine client's own token it equals `sub`. Everything except visible ASCII, and `%`, is percent-encoded. */
+                    /** @description The claim `client_id`. In a machine client's own token it equals `sub`. `%` and everything except visible ASCII are percent-encoded. */
                     "X-Latchkey-Client"?: string;
                     /** @description The scopes of the token, separated by spaces. */
                     "X-Latchkey-Scopes"?: string;

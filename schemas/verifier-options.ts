@@ -20,10 +20,10 @@ const LOOPBACK = '127\\.[0-9.]+|localhost|\\[::1\\]'
 /** Hosts of a private network. A name without a dot begins with a letter, because a number is a public address. */
 const PRIVATE = [
   LOOPBACK,
-  '10\\.[0-9.]+',
-  '172\\.(1[6-9]|2[0-9]|3[01])\\.[0-9.]+',
-  '192\\.168\\.[0-9.]+',
-  '\\[[fF][cCdD][0-9a-fA-F:]+\\]',
+  '10(\\.[0-9]{1,3}){3}',
+  '172\\.(1[6-9]|2[0-9]|3[01])(\\.[0-9]{1,3}){2}',
+  '192\\.168(\\.[0-9]{1,3}){2}',
+  '\\[[fF][cCdD][0-9a-fA-F]{2}:[0-9a-fA-F:]+\\]',
   '[A-Za-z][A-Za-z0-9_-]*',
   '([A-Za-z0-9_-]+\\.)+(svc|local|internal)'
 ].join('|')

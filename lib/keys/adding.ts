@@ -143,7 +143,15 @@ export async function addVerifyOnlyKey (
       const problem = findDifference(same, { ...row, kid: givenKid ?? parsed.kid ?? same.kid }, update)
       if (problem !== undefined) return problem
       stored = same.kid
-      const changed = { ...row, kid: same.kid }
+      // A setting that is not given stays: an update of the end must not lift a restriction.
+      const changed = {
+        ...row,
+        kid: same.kid,
+        issuer: row.issuer ?? same.issuer,
+        audience: row.audience ?? same.audience,
+        scope: row.scope ?? same.scope,
+        leniency: row.leniency ?? same.leniency
+      }
       await trx.updateTable('latchkey_keys')
         .set({ ...changed, sealed: sealKeyText(sealKeys[0], parsed.text, changed), expires_at: end })
         .where('kid', '=', same.kid).execute()

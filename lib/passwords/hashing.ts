@@ -3,6 +3,7 @@ import { genSaltSync, hashSync } from 'bcryptjs'
 import type { ForeignHash } from './formats/format.js'
 import { bcryptPrefix, dummyHash, MIN_COST, parseHash } from './hash-format.js'
 import type { Form, ParsedHash } from './hash-format.js'
+import { MAX_PASSWORD_BYTES } from './policy.js'
 
 /** How many bytes of UTF-8 bcrypt reads of a password. */
 const BCRYPT_BYTES = 72
@@ -76,14 +77,25 @@ export function verifyPassword (password: string, hash: string): boolean {
 }
 
 /**
+ * Returns the text that hashes of other systems are derived from, and whether it may match: NFKC of the password as
+ * typed. For an empty password, which hash-wasm refuses, and for one that is too long, it returns a text that stands for
+ * it.
+ */
+export function toForeignText (password: string): { text: string, mayMatch: boolean } {
+  const text = normalise(password)
+  const mayMatch = text !== '' && Buffer.byteLength(text) <= MAX_PASSWORD_BYTES
+  return { text: mayMatch ? text : ' ', mayMatch }
+}
+
+/**
  * Whether the password belongs to a hash of another system. It blocks the thread, so call it in a worker.
  *
- * @param password The password as typed. NFKC is applied here, and no other form is tried.
+ * @param password The password as typed. No other form than NFKC is tried.
  */
 export async function verifyForeign (password: string, { digest, work, derive }: ForeignHash): Promise<boolean> {
-  // hash-wasm refuses an empty password, which no user of ours may have.
-  const derived = await derive(normalise(password) || ' ', work)
-  return password !== '' && derived.length === digest.length && timingSafeEqual(derived, digest)
+  const { text, mayMatch } = toForeignText(password)
+  const derived = await derive(text, work)
+  return mayMatch && derived.length === digest.length && timingSafeEqual(derived, digest)
 }
 
 /**

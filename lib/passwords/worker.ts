@@ -1,7 +1,7 @@
 import type { ForeignHash } from './formats/format.js'
 import { readForeignHash } from './formats/formats.js'
 import { costOf, dummyHash } from './hash-format.js'
-import { hashPassword, spendDifference, verifyForeign, verifyPassword } from './hashing.js'
+import { hashPassword, spendDifference, toForeignText, verifyForeign, verifyPassword } from './hashing.js'
 import { yieldToEventLoop } from './priority.js'
 
 /** Makes a hash of this cost. The answer is a string. */
@@ -50,7 +50,17 @@ async function verifyAmongForeign (
     const other = readForeignHash(dummy)
     if (other === undefined) continue
     const left = other.work - (other.family === foreign?.family ? foreign.work : 0)
-    if (left > 0) await other.derive(password || ' ', left)
+    // Derived from the same text, because the length of the password is part of the work.
+    if (left > 0) await spend(() => other.derive(toForeignText(password).text, left))
   }
   return matches
+}
+
+/** Does work for nothing but its time. If it fails, the login must not fail with it. */
+async function spend (work: () => unknown): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    process.emitWarning(`Latchkey could not equalise the time of a login: ${String(error)}`)
+  }
 }

@@ -1,4 +1,4 @@
-import { costliestOf } from '../passwords/formats/formats.js'
+import { costliestOf, DUMMY_PREFIXES } from '../passwords/formats/formats.js'
 import type { Store } from '../store/store.js'
 import type { Queryable } from '../store/tables.js'
 import type { Clock } from '../time/clock.js'
@@ -6,7 +6,7 @@ import type { Clock } from '../time/clock.js'
 /** How long the hashes are cached, in milliseconds. Without a cache, each login would need a query. */
 const KEPT = 60_000
 
-/** The most kinds of hashes that are read, so that no file can make a login slow. */
+/** The most kinds of hashes of one family that are read, so that no file can make a login slow. */
 const MAX_KINDS = 32
 
 /**
@@ -29,12 +29,19 @@ export function createDummyReader ({ store, clock }: { store: Store, clock: Cloc
   }
 }
 
-/** Reads the kinds one by one from the index, because there are few kinds and many users. */
 async function readKinds (db: Queryable): Promise<string[]> {
+  const kinds: string[] = []
+  for (const prefix of DUMMY_PREFIXES) kinds.push(...await readFamily(db, prefix))
+  return kinds
+}
+
+/** Reads the kinds one by one from the index, because there are few kinds and many users. */
+async function readFamily (db: Queryable, prefix: string): Promise<string[]> {
   const kinds: string[] = []
   while (kinds.length < MAX_KINDS) {
     const row = await db.selectFrom('latchkey_users').select('dummy_hash').where('dummy_hash', 'is not', null)
-      .where('dummy_hash', '>', kinds.at(-1) ?? '').orderBy('dummy_hash').limit(1).executeTakeFirst()
+      .where('dummy_hash', '>', kinds.at(-1) ?? prefix).where('dummy_hash', '<', `${prefix}~`)
+      .orderBy('dummy_hash').limit(1).executeTakeFirst()
     if (typeof row?.dummy_hash !== 'string') break
     kinds.push(row.dummy_hash)
   }

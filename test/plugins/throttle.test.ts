@@ -237,6 +237,8 @@ t.test('a failed login does the same work in the same order, whether there is su
     const texts = watchStatements(t)
     const { app } = await build(t, { rateLimit })
     await app.latchkey.users.disable((await app.latchkey.users.findByName('bob'))?.id ?? '')
+    // Reads which kinds of hashes were imported. The others find that in memory.
+    await attempt(app, 'the first', 'a wrong password')
     async function workOf (username: string): Promise<string[]> {
       texts.length = 0
       await attempt(app, username, 'a wrong password')
@@ -281,6 +283,8 @@ function countWork (texts: readonly string[]): Work {
 t.test('a login reads its account and its throttle once, and commits twice', { skip: ON_POSTGRES }, async t => {
   const texts = watchStatements(t)
   const { app } = await build(t, ON)
+  // Reads which kinds of hashes were imported. The others find that in memory.
+  await attempt(app, 'the first', 'a wrong password')
   async function workOf (password: string): Promise<Work> {
     texts.length = 0
     await attempt(app, 'alice', password, { remoteAddress: '203.0.113.7' })

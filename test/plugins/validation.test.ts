@@ -207,8 +207,9 @@ function jsonCases ({ url, members, required, opaque, oauth }: Route): Case[] {
 function typeCases ({ members, required, url, oauth }: Route): Case[] {
   const payload = JSON.stringify(members)
   const types = [
-    'text/plain', 'text/json', 'application/xml', 'multipart/form-data; boundary=x', 'application/octet-stream',
-    'application/jsonp', 'application/json-patch+json', '*/*', 'json', ';', 'application/', '\u00e4'
+    'text/plain', 'text/json', 'application/xml', 'application/octet-stream', 'application/jsonp',
+    'multipart/mixed; boundary=x', ...(oauth ? [] : ['multipart/form-data; boundary=x']),
+    'application/json-patch+json', '*/*', 'json', ';', 'application/', '\u00e4'
   ]
   const cases: Case[] = types.map(
     type => ({ name: `the content type ${type}`, headers: { 'content-type': type }, payload, status: 415 })
@@ -222,7 +223,12 @@ function typeCases ({ members, required, url, oauth }: Route): Case[] {
       status: 415
     })
   }
-  if (oauth) cases.push({ name: 'JSON that says it is a form', headers: FORM_TYPE, payload })
+  if (oauth) {
+    cases.push({ name: 'JSON that says it is a form', headers: FORM_TYPE, payload })
+    for (const type of ['multipart/form-data; boundary=x', 'multipart/form-data']) {
+      cases.push({ name: `JSON that says it is ${type}`, headers: { 'content-type': type }, payload })
+    }
+  }
   if (required.length > 0 && url !== '/refresh') {
     cases.push({
       name: 'no body and no content type', headers: {}, payload: '', status: 400

@@ -75,6 +75,7 @@ t.test('addresses by http are those of a private network', async t => {
     'http://auth.example.com', 'http://8.8.8.8', 'http://134744072', 'http://0x08080808', 'http://172.32.0.1',
     'http://172.15.0.1', 'http://10.evil.example', 'http://10.0.0.1.evil.example', 'http://svc.evil.example',
     'http://latchkey.local.evil.example', 'http://a:b@latchkey', 'http://latchkey@evil.example', 'http://[2001:db8::1]',
+    'http://10.8.8.8.8', 'http://[fc::1]', 'http://[fd::1]',
     'http://latchkey?a', 'http://latchkey#a', 'latchkey:3000', 'ftp://latchkey', '', 5, null
   ]) {
     t.throws(

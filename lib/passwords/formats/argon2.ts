@@ -42,14 +42,14 @@ async function derive (
 ): Promise<Uint8Array> {
   // Loaded on demand, because most apps never import such a hash.
   const { argon2i, argon2id } = await import('hash-wasm')
-  const passes = Math.round(work / m)
-  return await (kind === 'i' ? argon2i : argon2id)({
-    password,
-    salt,
-    parallelism: p,
-    memorySize: passes > 0 ? m : Math.max(8 * p, Math.round(work)),
-    iterations: Math.max(1, passes),
-    hashLength: size,
-    outputType: 'binary'
-  })
+  const run = async (memorySize: number, iterations: number): Promise<Uint8Array> => {
+    return await (kind === 'i' ? argon2i : argon2id)({
+      password, salt, parallelism: p, memorySize, iterations, hashLength: size, outputType: 'binary'
+    })
+  }
+  const passes = Math.floor(work / m)
+  const rest = Math.floor(work - passes * m)
+  const derived = passes > 0 ? await run(m, passes) : undefined
+  // The rest of another hash's work is one pass over less memory. A whole hash has no rest.
+  return derived !== undefined && rest < 8 * p ? derived : await run(Math.max(8 * p, rest), 1)
 }

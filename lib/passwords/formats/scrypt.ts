@@ -55,6 +55,8 @@ function readFirebase (text: string): ForeignHash | undefined {
     salt: bytes && Buffer.concat([bytes, Buffer.from(separator, 'base64')]), digest: readBase64(digest)
   })
   if (hash === undefined || key === undefined || key.length !== hash.digest.length) return undefined
+  // The first 32 bytes of the result are the key of the cipher.
+  if (hash.digest.length < 32) return undefined
   return {
     ...hash,
     async derive (password, work) {
@@ -72,7 +74,8 @@ function toHash (
   { ln, r, p }: Cost, { salt, digest }: { salt: Buffer | undefined, digest: Buffer | undefined }
 ): ForeignHash | undefined {
   if (salt === undefined || digest === undefined) return undefined
-  if (!Number.isInteger(ln) || ln < 1 || ln > 40 || r < 1 || p < 1) return undefined
+  // RFC 7914 section 2: N is less than 2^(128 * r / 8).
+  if (!Number.isInteger(ln) || ln < 1 || ln > 40 || r < 1 || p < 1 || ln >= 16 * r) return undefined
   const blocks = 2 ** ln * r
   return {
     family: 'scrypt',
@@ -80,15 +83,30 @@ function toHash (
     memory: 128 * (blocks + r * p),
     dummy: `$scrypt$ln=${ln},r=${r},p=${p}$${zeros(16)}$${zeros(32)}`,
     digest,
-    derive: (password, work) => scryptSync(password, salt, Math.max(32, digest.length), {
-      ...scaled({ ln, r, p }, work), maxmem: 128 * (blocks + r * (p + 2)) + 1_024
-    }).subarray(0, Math.max(32, digest.length))
+    derive (password, work) {
+      let derived = Buffer.alloc(0)
+      for (const step of stepsOf({ ln, r }, work)) {
+        derived = scryptSync(password, salt, digest.length, {
+          ...step, maxmem: 128 * (blocks + r * (p + 2)) + 1_024
+        })
+      }
+      return derived
+    }
   }
 }
 
-/** Returns parameters for this much work. Only `p` can be any number, so less than one round needs a smaller N. */
-function scaled ({ ln, r, p }: Cost, work: number): { N: number, r: number, p: number } {
-  const rounds = Math.round(work / (2 ** ln * r))
-  if (rounds > 0) return { N: 2 ** ln, r, p: Math.min(p, rounds) }
-  return { N: 2 ** Math.max(1, Math.floor(Math.log2(Math.max(2, work / r)))), r, p: 1 }
+/**
+ * Returns parameters that together do this much work, within two percent. The work of a whole hash is one step, with its
+ * own parameters. The rest of another hash's work needs smaller powers of two.
+ */
+function stepsOf ({ ln, r }: Pick<Cost, 'ln' | 'r'>, work: number): Array<{ N: number, r: number, p: number }> {
+  const steps: Array<{ N: number, r: number, p: number }> = []
+  let left = work
+  for (let exponent = ln; exponent >= 1 && left > work / 50; exponent--) {
+    const p = Math.floor(left / (2 ** exponent * r))
+    if (p === 0) continue
+    steps.push({ N: 2 ** exponent, r, p })
+    left -= 2 ** exponent * r * p
+  }
+  return steps.length > 0 ? steps : [{ N: 2, r, p: 1 }]
 }

@@ -1,9 +1,10 @@
+import { scryptSync } from 'node:crypto'
 import t from 'tap'
 import {
   costliestOf, findHashProblem, MAX_MEMORY, readForeignHash, toDummy
 } from '../../../lib/passwords/formats/formats.js'
 import { costOf, isBcryptHash, needsRehash } from '../../../lib/passwords/hash-format.js'
-import { hashPassword, verifyForeign, verifyPassword } from '../../../lib/passwords/hashing.js'
+import { hashPassword, toForeignText, verifyForeign, verifyPassword } from '../../../lib/passwords/hashing.js'
 import runPasswordTask from '../../../lib/passwords/worker.js'
 import { FOREIGN, PHRASE, SPELLED } from './foreign-hashes.js'
 
@@ -73,6 +74,7 @@ t.test('a hash that would take too much memory or time is refused, and the reaso
     [`$scrypt$ln=17,r=8,p=5$${salt}$${digest}`, /^needs 5242880 blocks .*: scrypt may need at most 4194304$/],
     [`$scrypt$ln=99,r=8,p=1$${salt}$${digest}`, /^is not supported/],
     [`$scrypt$ln=0,r=8,p=1$${salt}$${digest}`, /^is not supported/],
+    [`$scrypt$ln=16,r=1,p=1$${salt}$${digest}`, /^is not supported/],
     [`$scrypt$ln=14,r=0,p=1$${salt}$${digest}`, /^is not supported/],
     [`scrypt$1023$salt$8$1$${digest}`, /^is not supported/],
     [`$fbscrypt$v=1,n=14,r=8,p=1,ss=Bw==,sk=${digest}$42xEC+ixf3L2lw==$${digest}AAAA`, /^is not supported/],
@@ -107,6 +109,50 @@ t.test('the dummy of a hash costs the same, and contains nothing else of it', as
     t.ok((await dummy.derive('x', Math.ceil(dummy.work / 3))).length > 0, `${source}: a part of the work`)
     t.ok((await dummy.derive('x', 1)).length > 0, `${source}: the least work`)
   }
+})
+
+t.test('a short digest of scrypt verifies', async t => {
+  const salt = Buffer.from('a salt of scrypt')
+  for (const size of [16, 24, 31, 32, 64]) {
+    const digest = scryptSync(PHRASE, salt, size, { N: 16, r: 8, p: 1 })
+    const base64 = (bytes: Buffer): string => bytes.toString('base64').replaceAll('=', '')
+    t.ok(await verifyForeign(PHRASE, read(`$scrypt$ln=4,r=8,p=1$${base64(salt)}$${base64(digest)}`)), `${size} bytes`)
+  }
+})
+
+t.test('the longest hashes within the bounds can be derived, and so can their dummies', async t => {
+  const [salt, digest] = ['AAAAAAAAAAAAAAAAAAAAAA', 'A'.repeat(43)]
+  for (const cost of ['ln=15,r=1,p=1', 'ln=15,r=1,p=3', 'ln=1,r=1,p=1', 'ln=10,r=64,p=4']) {
+    const found = read(`$scrypt$${cost}$${salt}$${digest}`)
+    const dummy = read(found.dummy)
+    for (const work of [found.work, found.work / 3, found.work - 1, 1]) {
+      t.ok((await found.derive('x', work)).length > 0, `${cost}: ${work}`)
+      t.ok((await dummy.derive('x', work)).length > 0, `the dummy of ${cost}: ${work}`)
+    }
+  }
+})
+
+t.test('a password that is longer than any of ours never matches, and costs no more than a short one', async t => {
+  // NFKC makes eighteen characters of this one. phpass hashes the password in each round.
+  const long = '\uFDFA'.repeat(1_024)
+  const { text, mayMatch } = toForeignText(long)
+  t.notOk(mayMatch)
+  t.ok(text.length < 10)
+  t.notOk(await verifyForeign(long, read('$P$B' + '.'.repeat(30))))
+  t.match(toForeignText('\uFB01sh'), { text: 'fish', mayMatch: true })
+})
+
+t.test('a dummy that fails does not fail the login', async t => {
+  const own = hashPassword(PHRASE, 4)
+  const warned = new Promise<Error>(resolve => { process.once('warning', resolve) })
+  const dummy = String(toDummy(FOREIGN[0]?.hash ?? ''))
+  // Argon2 needs it, for example for memory that the system may not have.
+  const assembly: unknown = Reflect.get(globalThis, 'WebAssembly')
+  Reflect.set(globalThis, 'WebAssembly', undefined)
+  t.teardown(() => { Reflect.set(globalThis, 'WebAssembly', assembly) })
+  const matches = await runPasswordTask({ kind: 'verify', password: PHRASE, hash: own, cost: 4, dummies: [dummy] })
+  t.equal(matches, true)
+  t.match((await warned).message, /could not equalise the time of a login/)
 })
 
 t.test('the costliest hash of each family counts', async t => {

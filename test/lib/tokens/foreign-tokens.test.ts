@@ -394,7 +394,7 @@ t.test('a short secret is taken only if the operator allows it, and an empty one
 t.test('a second import changes the settings only with update', async t => {
   const { keys, tokens, sign, now, key, world } = await open(t, { issuer: 'old', until: 10 * DAY })
   const content = Buffer.from(OLD_SECRET)
-  const token = sign({ sub: 7, exp: now + 60 })
+  const token = sign({ sub: 7, exp: now + 60, iss: 'old' })
   t.throws(() => tokens.verify(token), INVALID)
   const rules = { algorithm: 'HS256', numericSubject: true } as const
   await t.rejects(keys.importVerifyOnlyKey(content, { algorithm: 'HS256', issuer: 'old' }), {
@@ -408,11 +408,13 @@ t.test('a second import changes the settings only with update', async t => {
   await t.rejects(keys.importVerifyOnlyKey(content, { ...rules, kid: 'x', update: true }), { code: 'duplicate_key' })
   t.throws(() => tokens.verify(token), INVALID, 'nothing changed')
   t.match(await keys.importVerifyOnlyKey(content, { ...rules, update: true }), {
-    kid: key?.kid, issuer: null, expiresAt: key?.expiresAt, leniency: { numericSubject: true }
-  })
+    kid: key?.kid, issuer: 'old', expiresAt: key?.expiresAt, leniency: { numericSubject: true }
+  }, 'what is not given stays')
   t.match(await tokens.verify(token), { id: '7' })
   t.match(await (await openKeys(world)).tokens.verify(token), { id: '7' }, 'it opens in another process')
   await keys.importVerifyOnlyKey(content, { algorithm: 'HS256', update: true, until: DAY })
+  t.throws(() => tokens.verify(sign({ sub: 7, exp: now + 60 })), INVALID, 'the issuer is still required')
+  await keys.importVerifyOnlyKey(content, { algorithm: 'HS256', update: true, issuer: 'another' })
   t.throws(() => tokens.verify(token), INVALID, 'what was cached is forgotten')
   await keys.revoke(key?.kid ?? '')
   await t.rejects(keys.importVerifyOnlyKey(content, { ...rules, kid: key?.kid, update: true }), { code: 'duplicate_key' })
