@@ -81,7 +81,7 @@ export function addKeysImport (keys: Command): void {
       'with --verify-only: accept an HS256 secret of fewer than 32 bytes; ' +
         'anyone who guesses it can make tokens for any user until the key expires'
     )
-    .option('--update', 'with --verify-only: if the key was imported before, change the given settings and keep the others')
+    .option('--update', 'with --verify-only: if the key was imported before, change the given settings only')
     .option('--json', 'print the key as JSON')
     .addHelpText('after', example(
       'latchkey keys import signing.pem',

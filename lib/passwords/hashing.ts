@@ -78,8 +78,8 @@ export function verifyPassword (password: string, hash: string): boolean {
 
 /**
  * Returns the text that hashes of other systems are derived from, and whether it may match: NFKC of the password as
- * typed. For an empty password, which hash-wasm refuses, and for one that is too long, it returns a text that stands for
- * it.
+ * typed. For an empty password, which hash-wasm refuses, and for one that is too long, it returns a text that takes its
+ * place.
  */
 export function toForeignText (password: string): { text: string, mayMatch: boolean } {
   const text = normalise(password)

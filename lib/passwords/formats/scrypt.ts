@@ -96,8 +96,8 @@ function toHash (
 }
 
 /**
- * Returns parameters that together do this much work, within two percent. The work of a whole hash is one step, with its
- * own parameters. The rest of another hash's work needs smaller powers of two.
+ * Returns parameters that together do this much work, within two percent. The work of a whole hash is one step, with
+ * its own parameters. The rest of another hash's work needs smaller powers of two.
  */
 function stepsOf ({ ln, r }: Pick<Cost, 'ln' | 'r'>, work: number): Array<{ N: number, r: number, p: number }> {
   const steps: Array<{ N: number, r: number, p: number }> = []
