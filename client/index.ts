@@ -68,7 +68,7 @@ export interface Client {
   /**
    * Returns an access token to send yourself, for example with the handshake of a WebSocket. Like `fetch`, it refreshes
    * shortly before the token expires, once for all concurrent calls. If the service cannot be reached, it returns the
-   * current token. Returns undefined if nobody is logged in. Throws a `TypeError` with the transport `cookie`. Send the
+   * current token. Returns undefined without a login. Throws a `TypeError` with the transport `cookie`. Send the
    * token only to origins that you trust.
    */
   accessToken (): Promise<string | undefined>

@@ -18,7 +18,7 @@ export interface Session {
    * refresh.
    */
   mark (): Promise<unknown>
-  /** Returns the access token, or undefined if nobody is logged in. Missing if no script can read the token. */
+  /** Returns the access token, or undefined without a login. Missing if no script can read the token. */
   accessToken?: () => Promise<string | undefined>
   /** Identifies the login of the next request. A refresh does not change it. */
   login (): Promise<unknown>

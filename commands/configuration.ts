@@ -67,7 +67,8 @@ function locate (error: unknown, { path, options }: OptionsFile, fromEnvironment
   const { message } = error as Error
   const name = /\boptions? ([A-Za-z.]+)/.exec(message)?.[1]
   if (name === undefined || !find(options, name) || find(fromEnvironment, name)) return error
-  return new CommandError('invalid_option', message.replace(/^Latchkey: /, () => `In ${printable(path)}, `), { cause: error })
+  const located = message.replace(/^Latchkey: /, () => `In ${printable(path)}, `)
+  return new CommandError('invalid_option', located, { cause: error })
 }
 
 /** Whether an object has the member that a path such as `cookies.secure` names. */

@@ -28,13 +28,13 @@ export interface Accounts extends UserDirectory {
 /** The accounts of this app. This example uses a Map; a table with its own hashes would have the same interface. */
 export function createAccounts (): Accounts {
   const byId = new Map<string, Account>()
-  const nobody = { salt: randomBytes(16), hash: randomBytes(32) }
+  const decoy = { salt: randomBytes(16), hash: randomBytes(32) }
 
   return {
     async authenticate (username, password) {
       const account = [...byId.values()].find(candidate => candidate.username === username)
       // Hash for unknown names too. Otherwise the response time would reveal which names exist.
-      const { salt, hash } = account ?? nobody
+      const { salt, hash } = account ?? decoy
       const isRight = timingSafeEqual(await derive(password, salt, 32), hash)
       return isRight && account !== undefined ? account : null
     },

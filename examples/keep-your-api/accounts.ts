@@ -53,7 +53,7 @@ export function openAccounts (file: string): Accounts {
      on conflict do nothing returning ${columns}`
   )
   const updateBio = db.prepare<[string, number]>('update users set bio = ? where id = ?')
-  const nobody = { salt: randomBytes(16), hash: randomBytes(32) }
+  const decoy = { salt: randomBytes(16), hash: randomBytes(32) }
 
   /** The account as Latchkey needs it: people log in with their email address. */
   const toUser = ({ id, email, role }: Account) => ({ id, username: email, scopes: [role] })
@@ -62,7 +62,7 @@ export function openAccounts (file: string): Accounts {
     async authenticate (email, password) {
       const account = byEmail.get(email)
       // Hash for unknown addresses too. Otherwise the response time would reveal which accounts exist.
-      const { salt, hash } = account ?? nobody
+      const { salt, hash } = account ?? decoy
       const isRight = timingSafeEqual(await derive(password, salt, 32), hash)
       return isRight && account !== undefined ? toUser(account) : null
     },

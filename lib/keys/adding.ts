@@ -38,7 +38,7 @@ export interface VerifyOnlyRules extends KeyHints, Leniency {
   until?: number
   /**
    * If the key was imported before, give it these settings. Without `until`, it expires when it did before. Default:
-   * the import fails and the key stays as it is.
+   * the import fails and the key does not change.
    */
   update?: boolean
 }
@@ -205,9 +205,11 @@ function findDifference (
       'to change them, import it again with --update')
 }
 
+const CLAIM_NAME = /^[\x21-\x7E]{1,128}$/
+
 /** Throws a RangeError for a rule that can accept nothing or too much. */
 function assertLeniency ({ subjectClaim, maxAge }: Leniency): void {
-  if (subjectClaim !== undefined && (!/^[\x21-\x7E]{1,128}$/.test(subjectClaim) || NOT_SUBJECTS.includes(subjectClaim))) {
+  if (subjectClaim !== undefined && (!CLAIM_NAME.test(subjectClaim) || NOT_SUBJECTS.includes(subjectClaim))) {
     throw new RangeError(
       'subjectClaim (--subject-claim) must be the name of the claim that holds the id of the user, for example user_id'
     )

@@ -47,7 +47,7 @@ export type Refusal =
   'its header has members or a typ that such tokens may not have' |
   'no imported key with its alg and kid verifies its signature' |
   'its payload is not a JSON object' |
-  'its claims show that it is not an access token, but for example a refresh token or an ID token' |
+  'its claims are those of another kind of token, for example a refresh token or an ID token' |
   'its subject claim is missing or not text: see --subject-claim' |
   'its subject is a number: see --numeric-subject' |
   'its subject is reserved for machine clients' |
@@ -109,7 +109,7 @@ function judge ({ token, payload, held, audience, catalogue }: SignedToken): Che
   const { sid: _sid, scopes: _scopes, ...theirs } = payload as Record<string, unknown>
   const { iss, aud, iat } = theirs
   if (!isAccessToken(theirs)) {
-    return 'its claims show that it is not an access token, but for example a refresh token or an ID token'
+    return 'its claims are those of another kind of token, for example a refresh token or an ID token'
   }
   const subject = readSubject(payload as Record<string, unknown>, key.leniency)
   if ('refusal' in subject) return subject.refusal

@@ -250,6 +250,7 @@ function withHeaders (error: unknown, scheme = BEARER): Error {
   }
   error.headers = {
     ...errorHeaders(error, scheme),
+    // Guards also reject machine clients where a user is required, and RFC 6750 has the same code for it.
     ...(error.oauth === 'insufficient_scope' ? { 'www-authenticate': challengeOf(error, scheme) } : {})
   }
   return error

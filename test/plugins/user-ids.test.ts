@@ -175,7 +175,7 @@ t.test('the verifier gives integers for the same option, and refuses every other
   t.equal(await get({ sub: 'lkc_a', client_id: 'lkc_a', sid: undefined }), 'lkc_a', 'the id of a client is text')
 })
 
-t.test('the test kit acts as any user of an app with integer ids', async t => {
+t.test('the test kit acts as each user of an app with integer ids', async t => {
   const table = createTable(5)
   const app = withTestKit(await buildWith(t, table))
   const known = await app.injectAs(table.accounts.get(5) as User, '/protected-route')

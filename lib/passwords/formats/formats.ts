@@ -8,11 +8,6 @@ import { scrypt } from './scrypt.js'
 /** The formats of other systems besides bcrypt. To add one, add a file beside these and an entry here. */
 const FORMATS: readonly HashFormat[] = [argon2, scrypt, pbkdf2, phpass]
 
-/** What the dummies of each family begin with. */
-export const DUMMY_PREFIXES = [
-  '$argon2i$', '$argon2id$', '$scrypt$', '$pbkdf2$', '$pbkdf2-sha256$', '$pbkdf2-sha512$', '$P$'
-]
-
 const MIB = 1024 * 1024
 
 /**
