@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { sql } from 'kysely'
-import { createClock } from '../lib/time/clock.js'
+import { createStoreClock } from '../lib/time/clock.js'
 import { createEvents } from '../lib/ledger/events.js'
 import { createLedger } from '../lib/ledger/ledger.js'
 import { createFollower } from '../lib/store/change-follower.js'
@@ -194,10 +194,10 @@ async function timeBoot (count: number): Promise<{ took: number, longest: number
       longest = Math.max(longest, performance.now() - last)
       last = performance.now()
     }, 1)
-    const clock = createClock(Date.now, performance.now.bind(performance))
+    const clock = createStoreClock(store.now)
     const ledger = createLedger({ store, clock, events: createEvents() })
     const follower = createFollower(store)
-    const revocations = await openRevocations({ store, clock, ledger, follower, accessTokenTtl: 900_000 })
+    const revocations = await openRevocations({ store, ledger, follower, accessTokenTtl: 900_000 })
     const took = performance.now() - start
     clearInterval(ticker)
     if (revocations.size !== count) throw new Error(`${revocations.size} rules were loaded instead of ${count}`)

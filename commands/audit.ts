@@ -47,7 +47,7 @@ async function showAudit ({ user: name, type, outcome, since, limit, ...options 
   }
   await withLatchkey(async (latchkey, settings) => {
     const subject = name === undefined ? undefined : (await requireUser(latchkey, name, settings)).id
-    const query = { subject, type, outcome, since: since?.(settings.now()) }
+    const query = { subject, type, outcome, since: since?.((settings.now ?? Date.now)()) }
     const found: AuditEntry[] = []
     while (found.length < limit) {
       const size = Math.min(PAGE, limit - found.length)

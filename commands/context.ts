@@ -2,6 +2,7 @@ import type { Latchkey } from '../lib/latchkey.js'
 import type { Settings } from '../lib/options/options.js'
 import { readConfiguration } from './configuration.js'
 import { CommandError } from './failure.js'
+import { createWarningLines } from './log-lines.js'
 
 // The plugin is loaded only if a command needs it, which saves `--help` and usage errors half a second.
 
@@ -29,7 +30,7 @@ export async function withLatchkey (
     import('../app.js'),
     import('../plugins/settings.js')
   ])
-  const app = fastify({ logger: false })
+  const app = fastify({ logger: { level: 'warn', stream: createWarningLines(process.stderr) } })
   app.decorate(kServicesOnly, true)
   if (!mayCreate) app.decorate(kExistingDatabase, true)
   if (isRepair) app.decorate(kRepair, true)

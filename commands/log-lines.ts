@@ -23,6 +23,17 @@ export function createLogLines (output: Output): { write (line: string): void } 
   }
 }
 
+/** Creates a destination for the warnings of a command, which has its own output. Each is one line, without a stack. */
+export function createWarningLines (output: Output): { write (line: string): void } {
+  return {
+    write (line) {
+      const { msg, err } = JSON.parse(line) as { msg?: unknown, err?: { message?: unknown } }
+      const parts = [err?.message, msg].filter(part => part !== undefined).map(part => printable(textOf(part)))
+      output.write(`latchkey: warning: ${parts.join('; ')}\n`)
+    }
+  }
+}
+
 function toText (output: Output, entry: Record<string, unknown>): string {
   const { level, time, msg, err } = entry
   const [name, style] = (typeof level === 'number' ? LEVELS[level] : undefined) ?? [printable(textOf(level)), 'gray']

@@ -1,7 +1,7 @@
 import fp from 'fastify-plugin'
 import { createAudit } from '../lib/ledger/audit.js'
 import type { Audit } from '../lib/ledger/audit.js'
-import { kClock, kStore } from './database.js'
+import { kStore } from './database.js'
 import { kSettings } from './settings.js'
 
 export const kAudit = Symbol('latchkey.audit')
@@ -19,6 +19,6 @@ declare module 'fastify' {
 export default fp(async function latchkeyAudit (app) {
   app.decorate(
     kAudit,
-    createAudit({ store: app[kStore], clock: app[kClock], retention: app[kSettings].auditRetention })
+    createAudit({ store: app[kStore], retention: app[kSettings].auditRetention })
   )
 }, { name: 'latchkey-audit', fastify: '5.x', dependencies: ['latchkey-database'] })

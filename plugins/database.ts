@@ -1,6 +1,6 @@
 import fp from 'fastify-plugin'
-import { createClock } from '../lib/time/clock.js'
-import type { Clock } from '../lib/time/clock.js'
+import { createStoreClock } from '../lib/time/clock.js'
+import type { StoreClock } from '../lib/time/clock.js'
 import { createFollower } from '../lib/store/change-follower.js'
 import type { Follower } from '../lib/store/change-follower.js'
 import { openStore } from '../lib/store/open.js'
@@ -14,7 +14,7 @@ export const kFollower = Symbol('latchkey.follower')
 declare module 'fastify' {
   interface FastifyInstance {
     [kStore]: Store
-    [kClock]: Clock
+    [kClock]: StoreClock
     /** Reloads what is held in memory when another process has changed it. */
     [kFollower]: Follower
   }
@@ -22,9 +22,10 @@ declare module 'fastify' {
 
 /** Opens the store and the clock. It closes the store after everything that uses it has closed. */
 export default fp(async function latchkeyDatabase (app) {
-  const { database, revocationBound: bound, now, stopwatch } = app[kSettings]
+  const { database, revocationBound: bound, now } = app[kSettings]
   const store = await openStore(database, {
     bound,
+    now,
     log: (error, message) => app.log.warn({ err: error }, message),
     mustExist: app.hasDecorator(kExistingDatabase)
   })
@@ -39,5 +40,5 @@ export default fp(async function latchkeyDatabase (app) {
     })
   })
   app.decorate(kFollower, follower)
-  app.decorate(kClock, createClock(now, stopwatch))
+  app.decorate(kClock, createStoreClock(store.now))
 }, { name: 'latchkey-database', fastify: '5.x', dependencies: ['latchkey-settings'] })

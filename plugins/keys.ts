@@ -7,6 +7,7 @@ import type { Keyring } from '../lib/keys/keyring.js'
 import { createSecretFile, readSecretFile, secretFileOf } from '../lib/keys/secret-file.js'
 import { deriveKeys } from '../lib/keys/secrets.js'
 import type { Store } from '../lib/store/store.js'
+import { isSteady } from '../lib/store/steady-time.js'
 import { kClock, kFollower, kStore } from './database.js'
 import { createJwtKeyMaker } from './adapters/jwt-key-maker.js'
 import { kRevocations } from './revocations.js'
@@ -56,7 +57,7 @@ export default fp(async function latchkeyKeys (app) {
   const keys = createKeys({ keyring, maker, clock, follower, revocations, algorithm, rotation, sealKeys, catalogue })
   app.decorate(kKeyring, keyring)
   app.decorate(kKeys, keys)
-  await keys.rotateIfDue()
+  if (await store.read(db => isSteady(db, clock.now()))) await keys.rotateIfDue()
 }, { name: 'latchkey-keys', fastify: '5.x', dependencies: ['latchkey-revocations'] })
 
 async function embeddedSecret (database: string, store: Store): Promise<string> {

@@ -1,8 +1,8 @@
 import fp from 'fastify-plugin'
+import { lookAtTime } from '../lib/store/steady-time.js'
 import { kAudit } from './audit.js'
 import { kStore } from './database.js'
 import { kKeys } from './keys.js'
-import { kLedger } from './ledger.js'
 import { kRevocations } from './revocations.js'
 import { kSessions } from './sessions.js'
 import { kThrottle } from './throttle.js'
@@ -18,14 +18,13 @@ const STEP = 500
 
 /**
  * Deletes rules, sessions, keys, counts of attempts and audit entries that can no longer matter, in small steps, while
- * the app runs. Also replaces the signing key when that is due. Only one node at a time does this. When the app ends,
- * each node stores the time.
+ * the app runs. Also replaces the signing key when that is due. Only one node at a time does this, and only while the
+ * time is steady.
  */
 export default fp(async function latchkeyPurge (app) {
   const store = app[kStore]
   const keys = app[kKeys]
   const sessions = app[kSessions]
-  const ledger = app[kLedger]
   const revocations = app[kRevocations]
   const audit = app[kAudit]
   const throttle = app[kThrottle]
@@ -34,23 +33,25 @@ export default fp(async function latchkeyPurge (app) {
   let isClosed = false
 
   /** Does one step. Returns whether there may be more to do. */
-  async function purgeStore (): Promise<boolean> {
-    const moreRules = await revocations.purge()
-    const moreSessions = await sessions.purge(STEP)
-    const moreAttempts = await throttle.purge(STEP)
-    const moreEvents = await audit.purge(STEP)
+  async function purgeStore (now: number): Promise<boolean> {
+    const moreRules = await revocations.purge(now)
+    const moreSessions = await sessions.purge(STEP, now)
+    const moreAttempts = await throttle.purge(STEP, now)
+    const moreEvents = await audit.purge(STEP, now)
     return moreRules || moreSessions || moreAttempts || moreEvents
   }
 
   async function keepHouse (): Promise<boolean> {
     let more = false
+    const [isSteady, now] = await store.transaction(async (trx, now) => [await lookAtTime(trx, now), now] as const)
+    if (!isSteady) return more
     try {
-      more = await purgeStore()
+      more = await purgeStore(now)
     } catch (error) {
       app.log.warn({ err: error }, 'expired data could not be purged; trying again')
     }
     try {
-      await keys.purge()
+      await keys.purge(now)
       await keys.rotateIfDue()
     } catch (error) {
       app.log.warn({ err: error }, 'the keys could not be purged or rotated; trying again')
@@ -72,11 +73,11 @@ export default fp(async function latchkeyPurge (app) {
     let more: boolean | undefined
     try {
       more = await store.onOneNode(keepHouse)
+      // Each process has its own index, so it must sweep that even if another node purges.
+      if (more === undefined) await revocations.sweep()
     } catch (error) {
       app.log.warn({ err: error }, 'this node could not find out whether another node purges; trying again')
     }
-    // Each process has its own index, so it must sweep that even if another node purges.
-    if (more === undefined) revocations.sweep()
     if (!isClosed) schedule(more === true ? PAUSE : EVERY)
   }
 
@@ -90,11 +91,6 @@ export default fp(async function latchkeyPurge (app) {
     clearTimeout(timer)
     await step
     await recordCounts(true)
-    try {
-      await ledger.keepTime()
-    } catch (error) {
-      app.log.warn({ err: error }, 'the time could not be stored; the time of the last write remains')
-    }
   })
 }, {
   name: 'latchkey-purge',

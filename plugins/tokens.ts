@@ -1,9 +1,8 @@
 import fp from 'fastify-plugin'
 import { createTokens } from '../lib/tokens/tokens.js'
 import type { Tokens } from '../lib/tokens/tokens.js'
-import { kClock, kFollower } from './database.js'
+import { kClock, kFollower, kStore } from './database.js'
 import { kKeyring } from './keys.js'
-import { kLedger } from './ledger.js'
 import { kRevocations } from './revocations.js'
 import { kSettings } from './settings.js'
 
@@ -22,7 +21,8 @@ export default fp(async function latchkeyTokens (app) {
     keyring: app[kKeyring],
     clock: app[kClock],
     follower: app[kFollower],
-    ledger: app[kLedger],
+    // If the server's clock was just set, the next answer shows it.
+    ledger: { readTime: app[kStore].poll },
     revocations: app[kRevocations],
     log: app.log
   }))

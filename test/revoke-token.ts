@@ -7,7 +7,7 @@ export async function revokeToken (
   revocations: Revocations, tokenId: string, expiresAt: number, by: Actor = HOST
 ): Promise<void> {
   if (revocations.isTokenRevoked(tokenId)) return
-  await revocations.write(async ({ revoke, record }) => {
+  await revocations.write([], async ({ revoke, record }) => {
     await revoke.token(tokenId, null, expiresAt)
     await record({ type: 'token_revoked', actor: by, details: { tokenId } })
   })

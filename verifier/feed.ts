@@ -1,5 +1,5 @@
 import type { EventSourceMessage } from 'eventsource-parser'
-import type { Clock } from '../lib/time/clock.js'
+import type { FollowedClock } from '../lib/time/followed-clock.js'
 import { RULE_RETENTION } from '../lib/revocation/rule-index.js'
 import type { RevocationIndex } from '../lib/revocation/rule-index.js'
 import type { ServiceClient } from './client.js'
@@ -46,7 +46,7 @@ export interface FeedOptions {
   /** Milliseconds. */
   bound: number
   index: RevocationIndex
-  clock: Clock
+  clock: FollowedClock
   keys: KeySource
   freshness: Freshness
   /** Called after each heartbeat. */
@@ -149,7 +149,7 @@ function assertClocksAgree ({ time, bound }: Receiver, sent: Moment): void {
 function takeState (receiver: Receiver, { data }: EventSourceMessage, sent: Moment): number {
   const { clock, freshness, keys, index, onState } = receiver
   const { asOf, time: serviceTime, keys: kids } = readState(data)
-  clock.advanceTo(serviceTime)
+  clock.set(serviceTime)
   const { age, isNewest } = freshness.learn(sent, asOf)
   // Two streams overlap, and a link can delay an event. An older list of keys must not bring back a revoked key.
   if (isNewest) keys.vouch(kids)

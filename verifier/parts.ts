@@ -1,5 +1,5 @@
 import { createRevocationIndex } from '../lib/revocation/rule-index.js'
-import { createClock } from '../lib/time/clock.js'
+import { createFollowedClock } from '../lib/time/followed-clock.js'
 import { createTokenVerification } from '../lib/tokens/verification.js'
 import type { TokenVerification } from '../lib/tokens/verification.js'
 import { createClockWatch } from './clock-watch.js'
@@ -57,7 +57,7 @@ export function createParts (settings: VerifierSettings, { closed, onProgress }:
   const { issuer, address, credentials, revocationBound: bound, userIds, time } = settings
   const requests = createRequests(settings.fetch, createClockWatch(settings))
   const discovery = createDiscovery({ issuer, address }, requests)
-  const clock = createClock(time.wall, time.stopwatch)
+  const clock = createFollowedClock(time.stopwatch)
   const index = createRevocationIndex()
   const freshness = createFreshness(time, bound)
   const heartbeats = createHeartbeats(bound)

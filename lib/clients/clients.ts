@@ -8,6 +8,7 @@ import type { ClientWithSecret, NewClient, NewPublicClient } from './management.
 import { assertCurrent, findRow, listClients, toClient } from './rows.js'
 import type { Client, ClientListQuery } from './rows.js'
 import { matchesHash } from './secrets.js'
+import { shared } from '../store/lock.js'
 
 export type { Client } from './rows.js'
 
@@ -81,10 +82,11 @@ export function createClients (context: ClientsContext): Clients {
 
 /** `Clients.issue`. */
 async function issueToken (
-  { ledger }: ClientsContext, client: Client, { scope, address }: ClientTokenRequest
+  { ledger, revocations }: ClientsContext, client: Client, { scope, address }: ClientTokenRequest
 ): Promise<AccessGrant> {
   const scopes = narrowScope(client.scopes, scope)
-  return await ledger.write(async ({ trx, now, record }) => {
+  const clearFrom = revocations.clearFrom({ userId: client.id, clientId: client.id })
+  return await ledger.write([shared('client', client.id)], async ({ trx, now, record }) => {
     await assertCurrent(trx, client)
     await record({
       type: 'client_token',
@@ -92,6 +94,7 @@ async function issueToken (
       subject: client.id,
       clientId: client.id
     })
-    return { user: { id: client.id }, sessionId: undefined, clientId: client.id, scopes, claims: {}, issuedAt: now }
+    const issuedAt = Math.max(now, clearFrom)
+    return { user: { id: client.id }, sessionId: undefined, clientId: client.id, scopes, claims: {}, issuedAt }
   })
 }

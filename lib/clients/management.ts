@@ -13,6 +13,7 @@ import { findClientNameProblem } from './names.js'
 import { requireRow, toClient } from './rows.js'
 import type { Client } from './rows.js'
 import { createSecret, hashSecret, NO_SECRET } from './secrets.js'
+import { exclusive } from '../store/lock.js'
 
 /** A client to add. */
 export interface NewClient {
@@ -67,7 +68,7 @@ async function insertClient (
     updated_at: now
   }
   const client = toClient(row)
-  await ledger.write(async ({ trx, record }) => {
+  await ledger.write([], async ({ trx, record }) => {
     await trx.insertInto('latchkey_clients').values(row).execute()
     await record({
       type: 'client_added',
@@ -84,7 +85,7 @@ export async function rotateSecret (
   { revocations }: ClientsContext, id: string, by: Principal
 ): Promise<ClientWithSecret> {
   const secret = createSecret()
-  const client = await revocations.write(async ({ trx, revoke, now, record }) => {
+  const client = await revocations.write([exclusive('client', id)], async ({ trx, revoke, now, record }) => {
     const row = await requireRow(trx, id)
     assertMayManage(by, parseScope(row.scope))
     if (row.secret_hash === NO_SECRET) {
@@ -107,7 +108,7 @@ export async function rotateSecret (
 
 /** `Clients.remove`. */
 export async function removeClient ({ revocations }: ClientsContext, id: string, by: Principal): Promise<Client> {
-  return await inSteps(revocations, async write => {
+  return await inSteps(revocations, [exclusive('client', id)], async write => {
     const { trx, record } = write
     const client = toClient(await requireRow(trx, id))
     assertMayManage(by, client.scopes)

@@ -15,6 +15,7 @@ import type { JwtKeyMaker, Keyring, KeyView } from './keyring.js'
 import { sealKeyText, unsealKeyText } from './material.js'
 import { RULE_RETENTION } from '../revocation/rule-index.js'
 import type { Revocations } from '../revocation/revocations.js'
+import { exclusive } from '../store/lock.js'
 
 export type { VerifyOnlyRules } from './adding.js'
 
@@ -57,8 +58,11 @@ export interface Keys {
   importVerifyOnlyKey (content: Buffer, rules?: VerifyOnlyRules & { by?: Actor }): Promise<KeyView>
   /** Seals each key with the first secret, unless that secret has already sealed it. */
   reseal (by?: Actor): Promise<{ resealed: number, unchanged: number }>
-  /** Deletes the keys whose tokens have been dead for a day. */
-  purge (): Promise<void>
+  /**
+   * Deletes the keys whose tokens have been dead for a day.
+   * @param now - the time, if it is steady: see `steady-time.ts`.
+   */
+  purge (now: number): Promise<void>
 }
 
 interface Administration extends KeyContext {
@@ -85,7 +89,8 @@ export function createKeys ({
   catalogue: Readonly<Record<string, string>>
 }): Keys {
   async function change<T> (by: Actor, work: (step: KeyChange, now: number) => Promise<T>): Promise<T> {
-    const result = await revocations.write(write => work({ ...write, by, candidates: keyring.candidates }, write.now))
+    const result = await revocations.write([exclusive('keys')],
+      write => work({ ...write, by, candidates: keyring.candidates }, write.now))
     follower.notice()
     await follower.refresh()
     return result
@@ -109,7 +114,7 @@ export function createKeys ({
     importSigningKey: (content, options = {}) => addSigningKey(context, content, options),
     importVerifyOnlyKey: (content, rules = {}) => addVerifyOnlyKey(context, content, rules),
     reseal: (by = HOST) => reseal(context, by),
-    purge: () => purge(context)
+    purge: now => purge(context, now)
   }
 }
 
@@ -193,12 +198,12 @@ async function reseal (
   })
 }
 
-async function purge ({ keyring, clock, change }: Administration): Promise<void> {
+async function purge ({ keyring, change }: Administration, now: number): Promise<void> {
   function isOver ({ expiresAt }: Pick<KeyView, 'expiresAt'>): boolean {
-    return expiresAt !== null && expiresAt < clock.now() - RULE_RETENTION
+    return expiresAt !== null && expiresAt < now - RULE_RETENTION
   }
-  if (!keyring.list(clock.now()).some(isOver)) return
-  await change(SYSTEM, ({ trx }, now) =>
+  if (!keyring.list(now).some(isOver)) return
+  await change(SYSTEM, ({ trx }) =>
     trx.deleteFrom('latchkey_keys').where('expires_at', '<', now - RULE_RETENTION).execute()
   )
 }

@@ -3,7 +3,7 @@ import type { Clock } from '../time/clock.js'
 import { SYSTEM } from '../ledger/events.js'
 import type { Follower } from '../store/change-follower.js'
 import { lengthenRetirement, prepareKey, promoteOrInsert } from './changes.js'
-import { findSigner, isPublished, isRotationDue, stateOf, verifies } from './life.js'
+import { findPending, findSigner, isPublished, isRotationDue, stateOf, verifies } from './life.js'
 import type { KeyLife, KeyState } from './life.js'
 import { openKey, REPORTS } from './opening.js'
 import type { Entry, JwtKey, JwtKeyMaker, KeyProblem, VerifyOnlyJwtKey } from './opening.js'
@@ -15,6 +15,7 @@ import type { PublicJwk } from './material.js'
 import type { Revocations } from '../revocation/revocations.js'
 import { parseScope } from '../identity/scopes.js'
 import type { Store } from '../store/store.js'
+import { exclusive } from '../store/lock.js'
 
 export type { JwtKey, JwtKeyMaker, VerifyOnlyJwtKey } from './opening.js'
 
@@ -132,7 +133,7 @@ export async function openKeyring ({
   /** If a process that signs with another algorithm revokes our signing key, it does not replace it, so we do. */
   async function makeSigner (): Promise<void> {
     const spare = await prepareKey(algorithm, sealKeys[0], clock.now())
-    await revocations.write(write =>
+    await revocations.write([exclusive('keys')], write =>
       promoteOrInsert({ ...write, by: SYSTEM, candidates }, spare, { algorithm, now: write.now })
     )
   }
@@ -168,7 +169,7 @@ export async function openKeyring ({
     reportProblems()
   }
 
-  await revocations.write(({ trx, now }) => lengthenRetirement(trx, now))
+  await revocations.write([exclusive('keys')], ({ trx, now }) => lengthenRetirement(trx, now))
   await start()
   follower.follow(load)
 
@@ -206,7 +207,9 @@ type LookUps =
 /** Creates the functions that only read the keys in memory. */
 function createLookUps (memory: Memory, algorithm: Algorithm): LookUps {
   function findSigning (now: number): Entry | undefined {
-    const signer = findSigner(openedRows(memory), algorithm, now)
+    const opened = openedRows(memory)
+    // If the clock was set back, the oldest key seems to begin later.
+    const signer = findSigner(opened, algorithm, now) ?? findPending(opened, algorithm, now)
     return signer === undefined ? undefined : memory.byKid.get(signer.kid)
   }
 

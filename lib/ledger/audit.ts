@@ -3,7 +3,6 @@ import { describeEvent } from '../../schemas/events.js'
 import type { Actor, EventType, SecurityEvent } from '../../schemas/events.js'
 import { searchEvents } from './audit-search.js'
 import type { AuditQuery } from './audit-search.js'
-import type { Clock } from '../time/clock.js'
 import { toMoment, toNullableText, toText } from '../store/columns.js'
 import type { EventsTable, Tables } from '../store/tables.js'
 import type { Store } from '../store/store.js'
@@ -15,8 +14,11 @@ export type AuditEntry = SecurityEvent & { readonly id: number }
 export interface Audit {
   /** The newest first. */
   list (query?: AuditQuery): Promise<AuditEntry[]>
-  /** Deletes up to `limit` entries that are older than the retention; tells whether there may be more. */
-  purge (limit: number): Promise<boolean>
+  /**
+   * Deletes up to `limit` entries that are older than the retention; tells whether there may be more.
+   * @param now - the time, if it is steady: see `steady-time.ts`.
+   */
+  purge (limit: number, now: number): Promise<boolean>
 }
 
 /**
@@ -44,12 +46,12 @@ export async function keepEvents (trx: Transaction<Tables>, events: readonly Sec
  * Opens the audit trail.
  * @param retention - milliseconds for which entries are kept.
  */
-export function createAudit ({ store, clock, retention }: { store: Store, clock: Clock, retention: number }): Audit {
+export function createAudit ({ store, retention }: { store: Store, retention: number }): Audit {
   return {
     list: async (query = {}) => (await searchEvents(store, query)).map(toEntry),
 
-    async purge (limit) {
-      const over = clock.now() - retention
+    async purge (limit, now) {
+      const over = now - retention
       const { numDeletedRows } = await store.transaction(trx => trx.deleteFrom('latchkey_events')
         .where('seq', 'in', trx.selectFrom('latchkey_events').select('seq')
           .where('at', '<', over).orderBy('at').limit(limit))

@@ -1,9 +1,9 @@
 import type { Transaction } from 'kysely'
 import type { SecurityEvent } from '../../schemas/events.js'
-import { raiseTime, readTime } from '../store/meta.js'
+import type { Lock } from '../store/lock.js'
 import type { Store } from '../store/store.js'
+import type { StoreClock } from '../time/clock.js'
 import type { Tables } from '../store/tables.js'
-import type { Clock } from '../time/clock.js'
 import { keepEvents } from './audit.js'
 import { createEvent } from './events.js'
 import type { Events, NewEvent } from './events.js'
@@ -17,67 +17,57 @@ type RecordEvent = (...events: NewEvent[]) => Promise<void>
 /** A write transaction of the ledger. */
 export interface LedgerWrite {
   trx: Transaction<Tables>
-  /** Milliseconds. */
+  /** The store's time in milliseconds, read when the transaction held its locks. */
   now: number
   record: RecordEvent
+  /** See `StoreClock.pass`. */
+  pass (time: number): void
 }
 
 /** The write path of every domain: it gives each transaction its time, and keeps what happened in the audit trail. */
 export interface Ledger {
   /**
    * Runs a write transaction. It resolves after the commit, so only then may the write be acknowledged. `work` may run
-   * more than once. `now` is not before the time of any earlier write to this store, whatever the clocks of the other
-   * processes show.
+   * more than once.
+   * @param locks - what the transaction decides on: see `Lock`.
    * @param putInForce - runs after the commit and before listeners are called. If it throws, the write stays committed,
    * but the caller gets the error. Default: nothing.
    */
-  write<T> (work: (write: LedgerWrite) => Promise<T>, putInForce?: () => void): Promise<T>
-  /**
-   * Keeps the current time in the store, unless a time at or after `until` (milliseconds) is already kept there. Every
-   * write keeps it too. Call it before the process ends, and before reporting that something has expired.
-   * Default of `until`: keeps the time in any case.
-   */
-  keepTime (until?: number): Promise<void>
-  /** Advances our clock to the time kept in the store: the clock of another process may be ahead of ours. */
-  readTime (): Promise<void>
+  write<T> (
+    locks: readonly Lock[], work: (write: LedgerWrite) => Promise<T>, putInForce?: () => void
+  ): Promise<T>
+  /** Tells the listeners about events that happened without a transaction, and that the audit trail does not keep. */
+  tell (event: NewEvent, now: number): void
 }
 
 /** Creates the ledger of a store. */
-export function createLedger ({ store, clock, events }: { store: Store, clock: Clock, events: Events }): Ledger {
-  /** The latest time known to be in the store. */
-  let kept = 0
-
-  async function write<T> (work: (write: LedgerWrite) => Promise<T>, putInForce?: () => void): Promise<T> {
-    let happened: SecurityEvent[] = []
-    let now = 0
-    const result = await store.transaction(async trx => {
-      happened = []
-      now = await raiseTime(trx, clock.now(), clock.now())
-      clock.advanceTo(now)
-      return await work({
-        trx,
-        now,
-        async record (...added) {
-          const created = added.map(event => createEvent(event, now))
-          await keepEvents(trx, created)
-          happened.push(...created)
-        }
-      })
-    })
-    kept = Math.max(kept, now)
-    putInForce?.()
-    for (const event of happened) events.emit(event)
-    return result
-  }
-
+export function createLedger (
+  { store, clock, events }: { store: Store, clock: StoreClock, events: Events }
+): Ledger {
   return {
-    write,
-    async keepTime (until = Infinity) {
-      if (kept < until) await write(async () => {})
+    async write (locks, work, putInForce) {
+      let happened: SecurityEvent[] = []
+      const result = await store.transaction(async (trx, time) => {
+        happened = []
+        const now = clock.from(time)
+        return await work({
+          trx,
+          now,
+          async record (...added) {
+            const created = added.map(event => createEvent(event, now))
+            await keepEvents(trx, created)
+            happened.push(...created)
+          },
+          pass: clock.pass
+        })
+      }, locks)
+      putInForce?.()
+      for (const event of happened) events.emit(event)
+      return result
     },
-    async readTime () {
-      kept = Math.max(kept, await store.read(db => readTime(db, clock.now())))
-      clock.advanceTo(kept)
+
+    tell (event, now) {
+      events.emit(createEvent(event, now))
     }
   }
 }

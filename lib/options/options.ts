@@ -67,9 +67,8 @@ export interface Settings extends CookieSettings {
   /** Undefined: the app gets no decorators. */
   decorators: DecoratorNames | undefined
   auditRetention: number
-  now: () => number
-  /** Milliseconds that have passed since some moment. Always 0 if the host sets its own clock. */
-  stopwatch: () => number
+  /** Undefined: the clock of the database. */
+  now: (() => number) | undefined
 }
 
 /** In milliseconds. A key must be published some minutes before it signs, and until its last token has expired. */
@@ -150,8 +149,7 @@ export function readOptions (given: unknown): Settings {
     onEvent: options.onEvent,
     decorators: readDecorators(options.decorators),
     auditRetention: toMilliseconds(options.auditRetention),
-    now: options.now ?? Date.now,
-    stopwatch: options.now === undefined ? () => performance.now() : () => 0
+    now: options.now
   }
   if (settings.accessTokenTtl < 1_000) {
     throw new TypeError(

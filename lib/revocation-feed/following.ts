@@ -79,7 +79,7 @@ function followEpoch (feed: Following): void {
 }
 
 async function makeBeat (feed: Following): Promise<void> {
-  const { store, ledger, follower, clock, stopwatch, limits, reader, streams } = feed
+  const { store, follower, clock, stopwatch, limits, reader, streams } = feed
   followEpoch(feed)
   const number = ++feed.beatsBegun
   for (const stream of streams) {
@@ -88,9 +88,6 @@ async function makeBeat (feed: Following): Promise<void> {
     if (now - stream.openedAt >= limits.lifetime || isIdle) stream.end()
   }
   const moment = await reachMoment(follower, stopwatch)
-  // A node whose clock is ahead issues tokens without writing a rule, so no rule shows us its time. Receivers must not
-  // refuse these tokens because they seem to come from the future.
-  await ledger.readTime()
   for (const stream of streams) if (!await mayGoOn(feed, stream.token)) stream.end()
   const time = clock.now()
   const keys = kidsOf(feed)

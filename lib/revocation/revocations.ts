@@ -5,15 +5,16 @@ import { textOf } from '../identity/user-ids.js'
 import { HOST } from '../ledger/events.js'
 import type { Ledger } from '../ledger/ledger.js'
 import type { Follower } from '../store/change-follower.js'
-import { raiseMeta } from '../store/meta.js'
+import { ruling } from '../store/lock.js'
+import type { Lock } from '../store/lock.js'
+import { raiseHorizon, raiseMeta, readHorizon } from '../store/meta.js'
 import type { Store } from '../store/store.js'
-import type { Clock } from '../time/clock.js'
 import { createRevocationIndex, RULE_RETENTION } from './rule-index.js'
-import type { Revocable, RevocationIndex, Rule } from './rule-index.js'
+import type { Revocable, RevocationIndex } from './rule-index.js'
 import { isSoundRule, toRules } from './rule-rows.js'
 import type { RuleRow } from './rule-rows.js'
-import { createRevoke } from './writing.js'
-import type { Write } from './writing.js'
+import { createRevoke, insertRules } from './writing.js'
+import type { PendingRule, Write } from './writing.js'
 
 /**
  * How many rules are read from the store, or purged, in one step. That takes one to two milliseconds, and larger steps
@@ -28,10 +29,10 @@ const SWEEP = 20_000
 export interface Revocations {
   /**
    * Runs a write transaction that may revoke: see `Ledger.write`. When its promise resolves, what it revoked is also in
-   * force here. A token that it issues is later than every rule written before it, and a rule that it writes is later
-   * than every token issued before it.
+   * force here. With the locks of the same user or client, a token that it issues is later than every rule written
+   * before it, and a rule that it writes is later than every token issued before it.
    */
-  write<T> (work: (write: Write) => Promise<T>): Promise<T>
+  write<T> (locks: readonly Lock[], work: (write: Write) => Promise<T>): Promise<T>
   /**
    * Registers what to call after rules were put into the index, no matter which process wrote them. The rules of one
    * commit cause one call. The listener must not throw.
@@ -41,6 +42,13 @@ export interface Revocations {
   isRevoked (token: Revocable): boolean
   /** See `RevocationIndex.additions`. Call `Follower.refresh` first. */
   additions (): number
+  /**
+   * Returns the time, in milliseconds, from which tokens of this user and client are not killed by the rules for all
+   * their tokens, or 0. It can be ahead of a clock that was set back.
+   */
+  clearFrom (holder: Pick<Revocable, 'userId' | 'clientId'>): number
+  /** Every token that expires before this time (milliseconds) is dead: see `readHorizon`. */
+  horizon (): number
   /** Whether there is a rule for exactly this token, durable and in force here. */
   isTokenRevoked (tokenId: string): boolean
   /** Ends all access tokens that this user holds now. The sessions go on, and get new ones when they refresh. */
@@ -48,10 +56,11 @@ export interface Revocations {
   /**
    * Deletes up to one step of rules that can no longer matter, in the store and in the index. Returns whether there may
    * be more.
+   * @param now - the time, if it is steady: see `steady-time.ts`.
    */
-  purge (): Promise<boolean>
-  /** Does the step in the index alone, for a node that does not purge the store. */
-  sweep (): void
+  purge (now: number): Promise<boolean>
+  /** Does the step in the index alone, up to the horizon in the store. For a node that does not purge the store. */
+  sweep (): Promise<void>
   /** Live rules in the index. */
   readonly size: number
 }
@@ -59,7 +68,6 @@ export interface Revocations {
 /** What the rules are read from and written through. */
 interface Sources {
   store: Store
-  clock: Clock
   ledger: Ledger
   /** The only follower of this store. */
   follower: Follower
@@ -74,7 +82,7 @@ export async function openRevocations ({ accessTokenTtl, log, ...sources }: Sour
   accessTokenTtl: number
   log?: Log
 }): Promise<Revocations> {
-  const { store, clock, ledger, follower } = sources
+  const { store, ledger, follower } = sources
   const index = createRevocationIndex()
   await store.transaction(trx => raiseMeta(trx, 'access_token_ttl', accessTokenTtl))
   const firstEpoch = store.epoch()
@@ -92,8 +100,8 @@ export async function openRevocations ({ accessTokenTtl, log, ...sources }: Sour
     return store.epoch() === firstEpoch && index.hasToken(tokenId)
   }
 
-  async function write<T> (work: (write: Write) => Promise<T>): Promise<T> {
-    let written: Rule[] = []
+  async function write<T> (locks: readonly Lock[], work: (write: Write) => Promise<T>): Promise<T> {
+    let written: PendingRule[] = []
 
     function putInForce (): void {
       try {
@@ -106,17 +114,20 @@ export async function openRevocations ({ accessTokenTtl, log, ...sources }: Sour
       if (written.length > 0) tell()
     }
 
-    return await ledger.write(async base => {
+    return await ledger.write(locks, async base => {
       written = []
-      return await work({ ...base, revoke: createRevoke(base, written, { clock, accessTokenTtl }) })
+      const result = await work({ ...base, revoke: createRevoke(base, written, accessTokenTtl) })
+      await insertRules(base.trx, written)
+      return result
     }, putInForce)
   }
 
-  function sweep (): void {
-    index.sweep(clock.now() - RULE_RETENTION, SWEEP)
+  let horizon = 0
+  async function readOn (): Promise<void> {
+    horizon = Math.max(horizon, await store.read(db => readHorizon(db, store.now())))
   }
 
-  const load = createLoad({ ...sources, index, tell, log })
+  const load = createLoad({ ...sources, index, tell, log, readOn })
   await load()
   follower.follow(load)
 
@@ -128,17 +139,24 @@ export async function openRevocations ({ accessTokenTtl, log, ...sources }: Sour
     isRevoked: index.isRevoked,
     additions: index.additions,
     isTokenRevoked: isDurable,
-    revokeUser: (user, by = HOST) => write(async ({ revoke, record }) => {
+    clearFrom: index.clearFrom,
+    horizon: () => horizon,
+    async revokeUser (user, by = HOST) {
       const userId = textOf(user)
-      await revoke.user(userId)
-      await record({ type: 'tokens_revoked', actor: by, subject: userId })
-    }),
-    sweep,
-    async purge () {
-      sweep()
-      // The write keeps the time. Otherwise a clock that steps back after a restart would bring back tokens whose rule
-      // was purged.
-      const { numDeletedRows } = await ledger.write(async ({ trx, now }) => {
+      await write(ruling(userId), async ({ revoke, record }) => {
+        await revoke.user(userId)
+        await record({ type: 'tokens_revoked', actor: by, subject: userId })
+      })
+    },
+    async sweep () {
+      await readOn()
+      index.sweep(horizon, SWEEP)
+    },
+    async purge (now) {
+      // A clock that is set back must not bring back tokens whose rule was purged, so the horizon is kept first.
+      horizon = await store.transaction(trx => raiseHorizon(trx, now - RULE_RETENTION, now))
+      index.sweep(horizon, SWEEP)
+      const { numDeletedRows } = await store.transaction(async trx => {
         const over = trx.selectFrom('latchkey_rules').select('seq')
           .where('expires_at', '<', now - RULE_RETENTION).orderBy('expires_at').limit(STEP)
         return await trx.deleteFrom('latchkey_rules').where('seq', 'in', over).executeTakeFirst()
@@ -156,10 +174,12 @@ interface Log {
 }
 
 /** Makes the function that reads into the index the rules written since it last ran. */
-function createLoad ({ store, ledger, index, tell, log }: Pick<Sources, 'store' | 'ledger'> & {
+function createLoad ({ store, index, tell, log, readOn }: Pick<Sources, 'store'> & {
   index: RevocationIndex
   tell: () => void
   log: Log | undefined
+  /** Reads the horizon. */
+  readOn: () => Promise<void>
 }): () => Promise<void> {
   const reported = new Set<number>()
   let lastSeq = 0
@@ -195,10 +215,8 @@ function createLoad ({ store, ledger, index, tell, log }: Pick<Sources, 'store' 
       // A store that answers at once never waits, so without this, requests would stand still until all is read.
       await setImmediate()
     }
-    // The clock of the process that wrote them may be ahead of ours. The tokens that it issues must not look to us as
-    // if they came from the future, and a rule that it purged as expired must be expired for us too. Read after the
-    // rules, so that none was purged by a time that we do not know.
-    await ledger.readTime()
+    // Read after the rules, so that it covers every rule that was purged before they were read.
+    await readOn()
     if (!isUntold) return
     isUntold = false
     tell()

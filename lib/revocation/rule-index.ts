@@ -37,6 +37,8 @@ export interface RevocationIndex {
   isRevoked (token: Revocable): boolean
   /** Whether there is a rule for exactly this token. */
   hasToken (tokenId: string): boolean
+  /** See `Revocations.clearFrom`. */
+  clearFrom (holder: Pick<Revocable, 'userId' | 'clientId'>): number
   /**
    * Removes rules that expired before `time` (milliseconds), some of them up to a second late. It looks at no more than
    * `limit` places of each kind in the table, and as many in the map. The next call continues from there.
@@ -73,6 +75,11 @@ export function createRevocationIndex (seed: Buffer = randomBytes(8)): Revocatio
         client.kills(clientId, issuedAt)
     },
     hasToken: token.has,
+    clearFrom ({ userId, clientId }) {
+      const time = Math.max(user.clearFrom(userId), client.clearFrom(clientId))
+      // A damaged rule kills all tokens.
+      return time === Infinity ? 0 : time
+    },
     sweep (time, limit) {
       for (const set of Object.values(sets)) set.sweep(time, limit)
     },
@@ -88,6 +95,8 @@ interface RuleSet {
   add (value: string, issuedBefore: number, expiresAt: number): void
   has (value: string): boolean
   kills (value: string, issuedAt: number): boolean
+  /** Returns the time from which its rule kills no token, or 0 if there is no rule. */
+  clearFrom (value: string): number
   sweep (time: number, limit: number): void
   readonly size: number
 }
@@ -123,6 +132,7 @@ function createRuleSet (hash: (words: Int32Array, offset: number) => number): Ru
       const entry = others.get(value)
       return entry !== undefined && issuedAt < entry.issuedBefore
     },
+    clearFrom: value => readUuid(value, key) ? table.clearFrom(key) : others.get(value)?.issuedBefore ?? 0,
     sweep (time, limit) {
       table.sweep(time, limit)
       sweepOthers(time, limit)

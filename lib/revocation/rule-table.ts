@@ -17,6 +17,8 @@ export interface RuleTable {
   has (key: Int32Array): boolean
   /** Whether a rule kills a token issued at this time (milliseconds). */
   kills (key: Int32Array, issuedAt: number): boolean
+  /** Returns the time (milliseconds) from which its rule kills no token, or 0 if there is no rule. */
+  clearFrom (key: Int32Array): number
   /**
    * Removes rules that expired before `time` (milliseconds). It looks at no more than `limit` slots, taken or free. The
    * next call continues from there.
@@ -46,6 +48,12 @@ export function createRuleTable (hash: (words: Int32Array, offset: number) => nu
       const slots = partOf(hashed)
       const found = findRule(slots, key, hashed)
       return found >= 0 && issuedAt < issuedBeforeOf(slots, found)
+    },
+    clearFrom (key) {
+      const hashed = hash(key, 0)
+      const slots = partOf(hashed)
+      const found = findRule(slots, key, hashed)
+      return found >= 0 ? issuedBeforeOf(slots, found) : 0
     },
     sweep (time, limit) {
       for (let looked = 0; looked < limit; looked++) {

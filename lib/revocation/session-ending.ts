@@ -4,6 +4,7 @@ import { RULE_RETENTION } from './rule-index.js'
 import type { Revocations } from './revocations.js'
 import type { Write } from './writing.js'
 import { isMoment, toMoment } from '../store/columns.js'
+import type { Lock } from '../store/lock.js'
 import { readMeta } from '../store/meta.js'
 import type { SessionsTable, Tables } from '../store/tables.js'
 
@@ -42,10 +43,12 @@ const COLUMNS = ['id', 'last_used_at', 'idle_expires_at', 'expires_at'] as const
  * the remaining sessions and does the rest of the operation. After a crash in between, the operation is not done and
  * the caller has no answer. A second call finishes it.
  */
-export async function inSteps<T> (revocations: Revocations, work: (write: WriteStep) => Promise<Step<T>>): Promise<T> {
+export async function inSteps<T> (
+  revocations: Revocations, locks: readonly Lock[], work: (write: WriteStep) => Promise<Step<T>>
+): Promise<T> {
   for (let progress = NOTHING_ENDED; ;) {
     const current = progress
-    const step = await revocations.write(write => work({ ...write, progress: current }))
+    const step = await revocations.write(locks, write => work({ ...write, progress: current }))
     if ('result' in step) return step.result
     progress = step.more
     // Requests that arrived during the step go first.
@@ -105,21 +108,22 @@ export async function closeSessions (write: WriteStep, owner: Owner & { spare?: 
     ? await unended.where('user_id', '=', owner.userId).execute()
     : await unended.where('client_id', '=', owner.clientId).execute()
   if (found.length <= ENDING_STEP) {
+    await coverAll({ ...write, progress: NOTHING_ENDED }, found, revokeAll)
     await markEnded(trx, now, found)
-    await revokeAll()
     return { result: progress.live + countLive(found, now) }
   }
   const ended = found.filter(({ id }) => id !== owner.spare).slice(0, ENDING_STEP)
+  const covered = await coverAll(write, ended, revokeAll)
   await markEnded(trx, now, ended)
-  return { more: { live: progress.live + countLive(ended, now), covered: await coverAll(write, ended, revokeAll) } }
+  return { more: { live: progress.live + countLive(ended, now), covered } }
 }
 
-/** Kills the access tokens of the sessions that end in this step, while others of the same owner go on. */
+/** Kills the access tokens of the sessions that end in this step. Other sessions of the same owner may go on. */
 async function coverAll (
-  { revoke, progress: { covered } }: WriteStep, ended: readonly Ending[], revokeAll: () => Promise<number>
+  { revoke, progress }: WriteStep, ended: readonly Ending[], revokeAll: () => Promise<number>
 ): Promise<number> {
-  if (covered === 0) return await revokeAll()
-  // These sessions were used after that rule, so it does not cover their last token.
+  const covered = progress.covered === 0 ? await revokeAll() : progress.covered
+  // These sessions were used after that rule, or before the clock was set back, so it does not cover their last token.
   await revoke.sessions(ended.filter(session => lastTokenOf(session) >= covered).map(({ id }) => id))
   return covered
 }

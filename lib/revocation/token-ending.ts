@@ -2,11 +2,10 @@ import type { Transaction } from 'kysely'
 import type { Actor } from '../../schemas/events.js'
 import type { AccessTokenClaims } from '../identity/access-token.js'
 import { isClient } from '../identity/client-ids.js'
-import type { Clock } from '../time/clock.js'
 import { HOST } from '../ledger/events.js'
-import type { Ledger } from '../ledger/ledger.js'
 import type { Revocations } from './revocations.js'
 import { endSession } from './session-ending.js'
+import { exclusive, shared } from '../store/lock.js'
 import type { Tables } from '../store/tables.js'
 
 /**
@@ -22,19 +21,15 @@ async function hasEnded (trx: Transaction<Tables>, sessionId: string): Promise<b
 }
 
 /** Makes `Sessions.endToken`. */
-export function createTokenEnding ({ clock, ledger, revocations }: {
-  clock: Clock
-  ledger: Ledger
-  revocations: Revocations
-}) {
+export function createTokenEnding ({ revocations }: { revocations: Revocations }) {
   return async function endToken (
     { jti, sid, sub, exp, client_id: clientId }: AccessTokenClaims, by: Actor = HOST
   ): Promise<void> {
     if (revocations.isTokenRevoked(jti)) return
-    // An expired token needs no rule, but the time must be kept: a clock that steps back would make the token live
-    // again.
-    if (clock.now() >= exp * 1000) return await ledger.keepTime(exp * 1000)
-    await revocations.write(async write => {
+    // A token that has just expired gets a rule too, because a clock that is set back would make it live again.
+    if (exp * 1000 <= revocations.horizon()) return
+    const owners = sid === undefined ? [exclusive('client', clientId)] : [shared('user', sub), exclusive('session', sid)]
+    await revocations.write(owners, async write => {
       const { trx, revoke, record } = write
       const about = { actor: by, subject: sub, sessionId: sid, clientId }
       // The token of an older system belongs to no session and no client.

@@ -1,9 +1,8 @@
 import type { Transaction } from 'kysely'
 import type { LedgerWrite } from '../ledger/ledger.js'
-import { isMoment, LAST_MOMENT } from '../store/columns.js'
-import { raiseMeta, raiseTime } from '../store/meta.js'
+import { isMoment, LAST_MOMENT, toMoment } from '../store/columns.js'
+import { readMeta } from '../store/meta.js'
 import type { Tables } from '../store/tables.js'
-import type { Clock } from '../time/clock.js'
 import type { Rule } from './rule-index.js'
 import { lastVerifyOnlyExpiry } from './verify-only-expiry.js'
 
@@ -37,68 +36,95 @@ export interface Write extends LedgerWrite {
   revoke: Revoke
 }
 
-/** The lifetime and the clock that rules are written with. */
-export interface RuleLifetimes {
-  clock: Clock
-  /** Milliseconds. */
-  accessTokenTtl: number
+/** A rule that the transaction will insert. `ownerId`: see `RulesTable.session_id`. */
+export interface PendingRule extends Rule {
+  ownerId: string | null
 }
 
-/** Makes the `revoke` of one transaction. It adds each rule that it writes to `written`. */
-export function createRevoke ({ trx, now }: LedgerWrite, written: Rule[], times: RuleLifetimes): Revoke {
-  const { clock } = times
-
-  async function write (
+/**
+ * Makes the `revoke` of one transaction. It only collects the rules: see `insertRules`.
+ * @param accessTokenTtl - milliseconds.
+ */
+export function createRevoke (
+  { trx, now, pass }: LedgerWrite, pending: PendingRule[], accessTokenTtl: number
+): Revoke {
+  function write (
     rule: Pick<Rule, 'kind' | 'issuedBefore' | 'expiresAt'>,
     values: readonly string[],
     ownerId: string | null = null
-  ): Promise<void> {
-    for (let start = 0; start < values.length; start += STEP) {
-      const rules = values.slice(start, start + STEP).map(value => ({ ...rule, value }))
-      await trx.insertInto('latchkey_rules').values(rules.map(({ kind, value, issuedBefore, expiresAt }) => ({
-        kind, value, session_id: ownerId, issued_before: issuedBefore, expires_at: expiresAt
-      }))).execute()
-      written.push(...rules)
-    }
+  ): void {
+    for (const value of values) pending.push({ ...rule, value, ownerId })
   }
 
-  /** Advances the clock, so that a token issued from now on is later than the rule, even within this millisecond. */
-  async function passTime (): Promise<number> {
-    const time = await raiseTime(trx, now + 1, clock.now())
-    clock.advanceTo(time)
-    return time
+  /** A token issued from now on is later than the rule, even within this millisecond. */
+  function nextMoment (): number {
+    pass(now + 1)
+    return now + 1
   }
 
   async function writeBefore (kind: 'user' | 'client', value: string, issuedBefore: number): Promise<number> {
     // The tokens of an older system live longer than ours.
     const expiresAt = Math.max(
-      await lastExpiry(trx, issuedBefore, times),
+      await lastExpiry(trx, issuedBefore, accessTokenTtl),
       kind === 'user' ? await lastVerifyOnlyExpiry(trx) : 0
     )
-    await write({ kind, issuedBefore, expiresAt }, [value])
+    write({ kind, issuedBefore, expiresAt }, [value])
     return issuedBefore
   }
 
   return {
-    token: (tokenId, ownerId, expiresAt) => write({ kind: 'token', issuedBefore: null, expiresAt }, [tokenId], ownerId),
+    async token (tokenId, ownerId, expiresAt) {
+      write({ kind: 'token', issuedBefore: null, expiresAt }, [tokenId], ownerId)
+    },
     async sessions (sessionIds) {
       // No token can name a session whose id is damaged.
       const ids = sessionIds.filter(id => typeof id === 'string')
       if (ids.length === 0) return
-      await write({ kind: 'session', issuedBefore: null, expiresAt: await lastExpiry(trx, now, times) }, ids)
+      write({ kind: 'session', issuedBefore: null, expiresAt: await lastExpiry(trx, now, accessTokenTtl) }, ids)
     },
-    user: async (userId, before) => await writeBefore('user', userId, before ?? await passTime()),
-    client: async clientId => await writeBefore('client', clientId, await passTime()),
+    async user (userId, before) {
+      // If the clock was set back, some tokens seem to come from the future.
+      return await writeBefore('user', userId, before ?? Math.max(nextMoment(), await lastUseOf(trx, userId) + 1))
+    },
+    client: async clientId => await writeBefore('client', clientId, nextMoment()),
     async prolongUsers (time) {
       // New rules instead of longer ones: other processes read only the rules written since they last looked.
       for (const { value, issuedBefore } of await findEndedUsers(trx, time)) {
-        if (isMoment(issuedBefore)) await write({ kind: 'user', issuedBefore, expiresAt: time }, [value])
+        if (isMoment(issuedBefore)) write({ kind: 'user', issuedBefore, expiresAt: time }, [value])
       }
       const disabled = await trx.selectFrom('latchkey_users').select('id').where('disabled_at', 'is not', null)
         .execute()
-      await write({ kind: 'user', issuedBefore: now, expiresAt: time }, disabled.map(({ id }) => id))
+      write({ kind: 'user', issuedBefore: now, expiresAt: time }, disabled.map(({ id }) => id))
     }
   }
+}
+
+/**
+ * Inserts the rules of a transaction, as its last step. From here to the commit, no other transaction can insert rules
+ * (see `announceChanges` of the engine), so it must not wait for anything.
+ */
+export async function insertRules (trx: Transaction<Tables>, rules: readonly PendingRule[]): Promise<void> {
+  for (let start = 0; start < rules.length; start += STEP) {
+    await trx.insertInto('latchkey_rules').values(rules.slice(start, start + STEP).map(rule => ({
+      kind: rule.kind,
+      value: rule.value,
+      session_id: rule.ownerId,
+      issued_before: rule.issuedBefore,
+      expires_at: rule.expiresAt
+    }))).execute()
+  }
+}
+
+/** How many sessions are looked at for the time of the last token. A user has more only for a while: see `listSessions`. */
+const MOST_SESSIONS = 1_000
+
+/** Returns when the last token of a user's live sessions was issued, in milliseconds, or 0. */
+async function lastUseOf (trx: Transaction<Tables>, userId: string): Promise<number> {
+  const { last } = await trx.selectFrom(db => db.selectFrom('latchkey_sessions').select('last_used_at')
+    .where('user_id', '=', userId).where('ended_at', 'is', null).where('last_used_at', '<=', LAST_MOMENT)
+    .limit(MOST_SESSIONS).as('uses'))
+    .select(eb => eb.fn.max('last_used_at').as('last')).executeTakeFirstOrThrow()
+  return toMoment(last)
 }
 
 /**
@@ -106,11 +132,9 @@ export function createRevoke ({ trx, now }: LedgerWrite, written: Rule[], times:
  * another process may be configured with a longer one.
  */
 async function lastExpiry (
-  trx: Transaction<Tables>,
-  issuedBefore: number,
-  { accessTokenTtl }: RuleLifetimes
+  trx: Transaction<Tables>, issuedBefore: number, accessTokenTtl: number
 ): Promise<number> {
-  return issuedBefore + await raiseMeta(trx, 'access_token_ttl', accessTokenTtl)
+  return issuedBefore + Math.max(accessTokenTtl, await readMeta(trx, 'access_token_ttl'))
 }
 
 /** Returns the users whose rules all expire before `time`, and the latest moment before which their tokens are dead. */

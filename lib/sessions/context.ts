@@ -35,14 +35,28 @@ export interface SessionContext {
   refreshGrace: number
 }
 
+/** What decides when a token counts as issued. All times are in milliseconds. */
+interface Dates {
+  /** When the host was asked. */
+  askedAt: number
+  /** The time of the transaction. */
+  now: number
+  /** From `Revocations.clearFrom`, before the transaction began. */
+  clearFrom: number
+  /** When the session was last used. Default: it is new. */
+  usedAt?: number
+}
+
 /**
  * Returns when a token counts as issued. The host's directory is asked before the transaction, so a rule written since
- * then must kill the token. The built-in users are read inside the transaction, after every earlier rule.
+ * then must kill the token. The built-in users are read inside the transaction, after every earlier rule. If the clock
+ * was set back, an earlier rule may lie in the future, and must not kill the token. In any case, the tokens of a session
+ * are dated in their order.
  */
 export function dateOf (
-  { builtInUsers }: Pick<SessionContext, 'builtInUsers'>, { askedAt, now }: { askedAt: number, now: number }
+  { builtInUsers }: Pick<SessionContext, 'builtInUsers'>, { askedAt, now, clearFrom, usedAt = 0 }: Dates
 ): number {
-  return builtInUsers === undefined ? askedAt : now
+  return Math.max(builtInUsers === undefined ? askedAt : now, clearFrom, usedAt)
 }
 
 /** Creates the error for a login or a refresh whose account changed at the same moment. */

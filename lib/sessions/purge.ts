@@ -1,6 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Transaction } from 'kysely'
-import type { Clock } from '../time/clock.js'
 import { RULE_RETENTION } from '../revocation/rule-index.js'
 import { closeLists, purgeLists } from '../status-lists/references.js'
 import { readMeta } from '../store/meta.js'
@@ -11,9 +10,9 @@ import type { Tables } from '../store/tables.js'
 const STEP = 100
 
 /** Deletes up to `limit` sessions like `deleteSessions`, but in steps. Requests are served between the steps. */
-export async function purgeSessions (store: Store, clock: Clock, limit: number): Promise<boolean> {
+export async function purgeSessions (store: Store, limit: number, now: number): Promise<boolean> {
   for (let left = limit; left > 0; left -= STEP) {
-    if (!await store.transaction(trx => deleteSessions(trx, clock.now(), Math.min(left, STEP)))) return false
+    if (!await store.transaction(trx => deleteSessions(trx, now, Math.min(left, STEP)))) return false
     await nextTurn()
   }
   return true

@@ -1,4 +1,4 @@
-import { isAuthentic, parseRefreshToken } from './refresh-token.js'
+import { readRefreshToken } from './refresh-token.js'
 import { findSession } from './rows.js'
 import type { SessionRow } from './rows.js'
 import type { Queryable } from '../store/tables.js'
@@ -12,12 +12,10 @@ export async function findAuthentic (
   refreshKeys: readonly Buffer[],
   refreshToken: string
 ): Promise<{ session: SessionRow, generation: number } | undefined> {
-  const parts = parseRefreshToken(refreshToken)
+  const parts = readRefreshToken(refreshKeys, refreshToken)
   if (parts === undefined) return undefined
   const session = await findSession(db, parts.sessionId)
-  return session !== undefined && isAuthentic(refreshKeys, session.nonce, parts)
-    ? { session, generation: parts.generation }
-    : undefined
+  return session?.nonce === parts.nonce ? { session, generation: parts.generation } : undefined
 }
 
 /** Whether a session can still be refreshed at all. */
@@ -36,5 +34,6 @@ export function standingOf (
   { now, refreshGrace }: { now: number, refreshGrace: number }
 ): 'current' | 'retry' | 'reused' {
   if (generation === session.generation) return 'current'
+  // If the clock was set back, the rotation lies in the future, and the grace period lasts longer.
   return generation === session.generation - 1 && now < session.rotated_at + refreshGrace ? 'retry' : 'reused'
 }

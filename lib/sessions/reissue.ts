@@ -5,6 +5,7 @@ import { parseScope } from '../identity/scopes.js'
 import { asUser } from '../ledger/events.js'
 import type { AccessGrant } from '../tokens/tokens.js'
 import { endClosed } from './closed-account.js'
+import { exclusive, shared } from '../store/lock.js'
 import { accountChanged, dateOf } from './context.js'
 import type { SessionContext } from './context.js'
 import type { Issuing, Prepared } from './issued.js'
@@ -45,10 +46,11 @@ export function createReissue (context: SessionContext, { prepare, toGrant }: Is
     if (!isOwn(known, clock.now())) throw new LatchkeyError('token_revoked')
     await follower.refresh()
     const askedAt = clock.now()
+    const clearFrom = revocations.clearFrom({ userId, clientId: known.client_id })
     const account = asksHost ? await users.find(userId) : null
     const asked = asksHost ? await prepareFor(known, account, presented) : undefined
 
-    const grant = await revocations.write(async write => {
+    const grant = await revocations.write([shared('user', userId), exclusive('session', sessionId)], async write => {
       const { trx, now, record } = write
       const session = await findSession(trx, sessionId)
       if (!isOwn(session, now)) return undefined
@@ -60,10 +62,11 @@ export function createReissue (context: SessionContext, { prepare, toGrant }: Is
       const prepared = asksHost ? asked : await prepareFor(session, user, presented)
       // The account was reopened or lost a scope after the host's code ran.
       if (prepared === undefined || !prepared.scopes.every(name => user.scopes.includes(name))) throw accountChanged()
-      await noteUse(trx, session.id, now)
+      const issuedAt = dateOf(context, { askedAt, now, clearFrom, usedAt: session.last_used_at })
+      await noteUse(trx, session.id, Math.max(now, issuedAt))
       const about = { subject: userId, sessionId, clientId: session.client_id }
       await record({ type: 'token_reissued', actor: asUser(userId, address ?? null), ...about })
-      return { ...toGrant({ session, user, prepared, issuedAt: dateOf(context, { askedAt, now }) }), latestExpiry: exp }
+      return { ...toGrant({ session, user, prepared, issuedAt }), latestExpiry: exp }
     })
     if (grant === undefined) throw new LatchkeyError('token_revoked')
     return grant

@@ -6,6 +6,7 @@ import { isMoment } from '../store/columns.js'
 import { createStatement } from '../store/statement.js'
 import type { Queryable, SessionsTable } from '../store/tables.js'
 import type { Place } from '../throttle/throttle.js'
+import { NONCE_LENGTH } from './refresh-token.js'
 
 /** A row of the table `sessions`. */
 export type SessionRow = Selectable<SessionsTable>
@@ -20,13 +21,14 @@ const selectSession = createStatement((db, { id }: { id: string }) =>
  */
 export async function findSession (db: Queryable, id: string): Promise<SessionRow | undefined> {
   const row = (await selectSession(db, { id })).rows[0]
-  return row !== undefined && isSound(row) ? row : undefined
+  return row !== undefined && isSoundSession(row) ? row : undefined
 }
 
 /** The last generation that leaves room for a successor. A refresh token has six bytes for it. */
 const LAST_GENERATION = 2 ** 48 - 2
 
-function isSound (row: SessionRow): boolean {
+/** Whether a row has the form of the sessions that we write. */
+export function isSoundSession (row: SessionRow): boolean {
   const {
     id,
     user_id: userId,
@@ -110,12 +112,13 @@ export function createSessionRow ({
     user_id: userId,
     client_id: clientId,
     scope,
-    nonce: randomBytes(32).toString('base64url'),
+    nonce: randomBytes(NONCE_LENGTH).toString('base64url'),
     generation: 1,
     rotated_at: now,
     // No token of the session is older, so a rule for everything before this time kills none of them.
     created_at: issuedAt,
-    last_used_at: now,
+    // No token of the session is newer.
+    last_used_at: Math.max(now, issuedAt),
     idle_expires_at: now + Math.min(refreshIdleTtl, sessionTtl),
     expires_at: now + sessionTtl,
     ended_at: null,

@@ -21,6 +21,7 @@ import { findAuthentic, isLive } from './refresh-verdict.js'
 import { createStart } from './start.js'
 import type { Start } from './start.js'
 import { purgeSessions } from './purge.js'
+import { exclusive, ruling, shared } from '../store/lock.js'
 import { createTokenEnding } from '../revocation/token-ending.js'
 
 /** The sessions. Each has one row, however often it is refreshed. */
@@ -100,8 +101,9 @@ export interface Sessions {
   /**
    * Deletes up to `limit` sessions that have been over, with their access tokens, for more than a day. Returns whether
    * there may be more.
+   * @param now - the time, if it is steady: see `steady-time.ts`.
    */
-  purge (limit: number): Promise<boolean>
+  purge (limit: number, now: number): Promise<boolean>
 }
 
 /** Returns no event if no session ended, because a user could repeat that without end. */
@@ -111,7 +113,7 @@ function endedEvents (userId: string, sessions: number, by: Actor): NewEvent[] {
 
 /** Creates the sessions. */
 export function createSessions (context: SessionContext): Sessions {
-  const { store, clock, ledger, revocations, users, builtInUsers, refreshKeys } = context
+  const { store, clock, revocations, users, builtInUsers, refreshKeys } = context
   const issuing = createIssuing(context)
 
   /** Reads the host's account before the transaction, because a transaction must not wait for the host's code. */
@@ -141,13 +143,13 @@ export function createSessions (context: SessionContext): Sessions {
       }
     },
 
-    endToken: createTokenEnding({ clock, ledger, revocations }),
+    endToken: createTokenEnding({ revocations }),
 
     list: (user, currentId) => store.read(db => listSessions(db, { userId: textOf(user), currentId }, clock.now())),
 
     async end (user, sessionId, by = HOST) {
       const userId = textOf(user)
-      return await revocations.write(async write => {
+      return await revocations.write([shared('user', userId), exclusive('session', sessionId)], async write => {
         const wasLive = await endSession(write, { userId, sessionId }) === true
         if (wasLive) await write.record({ type: 'session_ended', actor: by, subject: userId, sessionId })
         return wasLive
@@ -156,7 +158,7 @@ export function createSessions (context: SessionContext): Sessions {
 
     async endOthers (user, sessionId, by = HOST) {
       const userId = textOf(user)
-      return await inSteps(revocations, async write => {
+      return await inSteps(revocations, ruling(userId), async write => {
         const step = await endOtherSessions(write, { userId, keep: sessionId })
         if ('result' in step) await write.record(...endedEvents(userId, step.result, by))
         return step
@@ -167,7 +169,8 @@ export function createSessions (context: SessionContext): Sessions {
       const userId = textOf(user)
       const isAdministration = isLimited(by) && !(by.kind === 'user' && by.id === userId)
       if (isAdministration && builtInUsers === undefined) await assertMayEnd(userId, by)
-      return await inSteps(revocations, async write => {
+      const accounts = isAdministration ? [exclusive('accounts')] : []
+      return await inSteps(revocations, [...ruling(userId), ...accounts], async write => {
         if (isAdministration && builtInUsers !== undefined) await findChangeable(write.trx, userId, by)
         const step = await closeSessions(write, { userId })
         if ('result' in step) await write.record(...endedEvents(userId, step.result, by))
@@ -175,6 +178,6 @@ export function createSessions (context: SessionContext): Sessions {
       })
     },
 
-    purge: limit => purgeSessions(store, clock, limit)
+    purge: (limit, now) => purgeSessions(store, limit, now)
   }
 }

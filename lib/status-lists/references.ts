@@ -69,28 +69,36 @@ export function createStatusReferences (
     return list
   }
 
+  async function give (trx: Transaction<Tables>, now: number): Promise<StatusPlace> {
+    const { id, given } = await openList(trx, now)
+    for (let tries = 0; tries < TRIES; tries++) {
+      const index = pick(LIST_SIZE)
+      // If another transaction takes the index before the commit, this one fails and is run again.
+      const taken = await trx
+        .selectFrom('latchkey_sessions')
+        .select('id')
+        .where('status_list', '=', id)
+        .where('status_index', '=', index)
+        .executeTakeFirst()
+      if (taken !== undefined) continue
+      const { numUpdatedRows } = await trx
+        .updateTable('latchkey_status_lists')
+        .set(eb => ({
+          given: eb('given', '+', 1),
+          open: eb.case().when('given', '<', CAPACITY - 1).then(1 as const).else(null).end()
+        }))
+        .where('id', '=', id)
+        .where('open', 'is not', null)
+        .executeTakeFirstOrThrow()
+      // The list was filled or closed in the meantime.
+      if (numUpdatedRows === 0n) return await give(trx, now)
+      return { status_list: id, status_index: index }
+    }
+    throw new Error(`No free index was found in the status list ${id}: ${given} of ${LIST_SIZE} are given`)
+  }
+
   return {
-    async give (trx, now) {
-      const { id, given } = await openList(trx, now)
-      for (let tries = 0; tries < TRIES; tries++) {
-        const index = pick(LIST_SIZE)
-        // The store runs one writer at a time, so an index that is free here stays free until the commit.
-        const taken = await trx
-          .selectFrom('latchkey_sessions')
-          .select('id')
-          .where('status_list', '=', id)
-          .where('status_index', '=', index)
-          .executeTakeFirst()
-        if (taken !== undefined) continue
-        await trx
-          .updateTable('latchkey_status_lists')
-          .set({ given: given + 1, open: given + 1 < CAPACITY ? 1 : null })
-          .where('id', '=', id)
-          .execute()
-        return { status_list: id, status_index: index }
-      }
-      throw new Error(`No free index was found in the status list ${id}: ${given} of ${LIST_SIZE} are given`)
-    },
+    give,
     claimOf: ({ status_list: list, status_index: index }) => list === null || index === null
       ? undefined
       : {

@@ -5,12 +5,13 @@ import type { Store } from './store.js'
 import type { Queryable, Tables } from './tables.js'
 
 /**
- * Numbers that only ever grow.
- * - `latest_time`: the latest time acted on
- * - `access_token_ttl`: the longest lifetime that an access token was ever given here
+ * The numbers of a store.
+ * - `access_token_ttl`: the longest lifetime that an access token was ever given here. It only grows.
+ * - `horizon`: see `readHorizon`. It only grows.
  * - `store_id`: distinguishes this store from every other. It is created once and never changes.
+ * - `looked_at` and `steady_since`: see `steady-time.ts`
  */
-export type MetaName = 'latest_time' | 'access_token_ttl' | 'store_id'
+export type MetaName = 'access_token_ttl' | 'horizon' | 'store_id' | 'looked_at' | 'steady_since'
 
 /** Returns the number, or 0 if it was never raised or is damaged. */
 export async function readMeta (db: Queryable, name: MetaName): Promise<number> {
@@ -52,29 +53,27 @@ export function raiseMeta (trx: Transaction<Tables>, name: MetaName, value: numb
   return raiseTo(trx, { name, value, most: LAST_MOMENT })
 }
 
-/** A clock that shows a later time than this was not reset. */
-const RELEASE = Date.UTC(2026, 0, 1)
-
-/** How far the stored time may be ahead of a clock that was not reset: ten years, in milliseconds. */
+/** How far the horizon can be ahead of the clock: ten years, in milliseconds. A value beyond it is damaged. */
 const MOST_AHEAD = 3_653 * 24 * 60 * 60 * 1000
 
 /**
- * The latest time that is credible. A stored time beyond it is damaged, or was written by a machine whose clock was
- * wrong for a moment. It would end every token and session for good.
+ * Returns the horizon, or 0 if there is none: the purge has deleted the rules that expired before it. `now`: the
+ * store's time. All times are in milliseconds.
  */
-function latestCredible (now: number): number {
-  return now < RELEASE ? LAST_MOMENT : now + MOST_AHEAD
+export async function readHorizon (db: Queryable, now: number): Promise<number> {
+  const horizon = await readMeta(db, 'horizon')
+  return horizon > now + MOST_AHEAD ? 0 : horizon
 }
 
-/** Returns the latest time acted on, or 0 if there is none or it is not credible. `now`: milliseconds. */
-export async function readTime (db: Queryable, now: number): Promise<number> {
-  const time = await readMeta(db, 'latest_time')
-  return time > latestCredible(now) ? 0 : time
+/** Raises the horizon to at least `time`, and returns the result. `now`: the store's time. */
+export function raiseHorizon (trx: Transaction<Tables>, time: number, now: number): Promise<number> {
+  return raiseTo(trx, { name: 'horizon', value: time, most: now + MOST_AHEAD })
 }
 
-/** Raises the latest time acted on to at least `time`, and returns the result. `now`: milliseconds. */
-export function raiseTime (trx: Transaction<Tables>, time: number, now: number): Promise<number> {
-  return raiseTo(trx, { name: 'latest_time', value: time, most: latestCredible(now) })
+/** Stores a number, whatever it was before. */
+export async function writeMeta (trx: Transaction<Tables>, name: MetaName, value: number): Promise<void> {
+  await trx.insertInto('latchkey_meta').values({ name, value })
+    .onConflict(conflict => conflict.column('name').doUpdateSet({ value })).execute()
 }
 
 /**

@@ -1,5 +1,7 @@
 import type { Kysely, Transaction } from 'kysely'
 import { LatchkeyError } from '../errors.js'
+import type { Lock } from './lock.js'
+import type { Rotate } from './rotation.js'
 import type { Tables } from './tables.js'
 
 /** What errors call the database that a service is started with. */
@@ -13,11 +15,17 @@ export interface Store {
   /** Runs queries that only read. */
   read<T> (work: (db: Kysely<Tables>) => Promise<T>): Promise<T>
   /**
-   * Commits all writes of `work`, or none of them. There is never another writer at the same time. The store may run
-   * `work` more than once, and may commit it together with others. So `work` must only touch the store, and must wait
-   * for all its queries before it ends.
+   * Commits all writes of `work`, or none of them. There is never another transaction at the same time that names the
+   * same thing in its locks, unless both share it. The store may run `work` more than once, and may commit it together
+   * with others. So `work` must only touch the store, and must wait for all its queries before it ends.
+   * @param work - gets the store's time in milliseconds, read when the transaction held its locks.
+   * @param locks - what the transaction decides on. Default: nothing that another transaction could change.
    */
-  transaction<T> (work: (trx: Transaction<Tables>) => Promise<T>): Promise<T>
+  transaction<T> (work: (trx: Transaction<Tables>, now: number) => Promise<T>, locks?: readonly Lock[]): Promise<T>
+  /** See `Rotate`. Undefined if a transaction costs no more than one statement. */
+  rotate?: Rotate
+  /** The store's time in milliseconds. It can be set back. With a server, it is never ahead of the server's clock. */
+  now (): number
   /**
    * Runs `work`, unless another node currently runs such work. In that case it does nothing and returns undefined. Use
    * it for housekeeping that one node can do for all, and that is harmless if two nodes do it.
@@ -25,7 +33,8 @@ export interface Store {
   onOneNode<T> (work: () => Promise<T>): Promise<T | undefined>
   /**
    * Whether another process on the same file, or another node, has committed revocation rules or keys since the last
-   * call. Returns undefined if the last answer of the engine is too old: call `poll` first. Throws if it cannot know.
+   * call. Returns undefined if the last answer of the engine is too old: call `poll` first. Throws if it cannot know,
+   * or a `WrongClock` if this machine must not serve.
    */
   changed (): boolean | undefined
   /** Asks the engine for what `changed` could not report. Rejects if the engine does not answer in time. */
@@ -52,10 +61,17 @@ export interface OpenOptions {
   log: (error: unknown, message: string) => void
   /** What errors call the database. Default: the option `database`. */
   name?: string
+  /** Replaces the clock of the engine, for tests. Default: the machine's clock, or the server's. */
+  now?: (() => number) | undefined
   /** Whether to refuse a database that Latchkey has not created already. Default: false. */
   mustExist?: boolean
   /** Milliseconds that a server may take for a statement, including its wait for a lock. Default: 5 s. */
   patience?: number
+}
+
+/** The clock of this machine is too wrong for it to serve. */
+export class WrongClock extends Error {
+  override readonly name = 'WrongClock'
 }
 
 /** The engine cannot do this now. The caller is not at fault, and may try again. */

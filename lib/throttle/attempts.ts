@@ -61,15 +61,15 @@ export function expiryOf ({ lastAttemptAt }: Attempts): number {
 
 /**
  * Whether these can be the attempts on a bucket. All numbers must be whole and in range, and no time may be further
- * ahead than any time that we write.
+ * after the last attempt than any time that we write.
  */
-export function isCredible ({ failures, pending, lastAttemptAt, blockedUntil }: Attempts, now: number): boolean {
+export function isCredible ({ failures, pending, lastAttemptAt, blockedUntil }: Attempts): boolean {
   return (
     [failures, ...pending, lastAttemptAt, blockedUntil].every(number => Number.isSafeInteger(number) && number >= 0) &&
     failures <= MOST &&
     pending.length <= AT_ONCE &&
-    Math.max(lastAttemptAt, ...pending) <= now + MEMORY &&
-    blockedUntil <= now + 2 * MEMORY
+    Math.max(lastAttemptAt, ...pending) === lastAttemptAt &&
+    blockedUntil <= lastAttemptAt + 2 * MEMORY
   )
 }
 
@@ -84,6 +84,11 @@ export function begin (before: Attempts | undefined, now: number): { wait: numbe
   // many guesses for the price of one.
   if (pending.length >= (failures < FREE ? AT_ONCE : 1)) return { wait: SECOND }
   return { attempts: { failures, pending: [...pending, now], lastAttemptAt: now, blockedUntil } }
+}
+
+/** Whether the next attempt need not be stored before its check, because its failure would cause no wait. */
+export function mayRunUnstored ({ failures, pending }: Attempts): boolean {
+  return failures + pending.length < FREE
 }
 
 /**
@@ -115,6 +120,8 @@ export function settle (
 /** Returns the attempts as of now. Old ones are forgotten, and lost ones are counted as failures. */
 function asOf (attempts: Attempts | undefined, now: number): Attempts {
   if (attempts === undefined || now >= expiryOf(attempts)) return NONE
+  // The clock was set back. How long the wait was to last is unknown, but the failures are not.
+  if (attempts.lastAttemptAt > now + SECOND) return { ...attempts, pending: [], lastAttemptAt: now, blockedUntil: 0 }
   const pending = attempts.pending.filter(begunAt => now < begunAt + LOST)
   const lost = attempts.pending.length - pending.length
   if (lost === 0) return attempts

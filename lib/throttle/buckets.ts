@@ -2,7 +2,6 @@ import { createHmac } from 'node:crypto'
 import { networkOf } from '../identity/network.js'
 import { keyOf } from '../identity/usernames.js'
 import type { Store } from '../store/store.js'
-import type { Clock } from '../time/clock.js'
 import { findAttempts } from './rows.js'
 
 /** The attempts that share one count of failures. `Throttle` creates the buckets. */
@@ -60,9 +59,8 @@ function mac (key: Buffer, parts: readonly string[]): string {
 }
 
 /** Creates the buckets. The first key makes the MACs. All keys recognise a place. */
-export function createBuckets ({ store, clock, keys }: {
+export function createBuckets ({ store, keys }: {
   store: Store
-  clock: Clock
   keys: readonly [Buffer, ...Buffer[]]
 }): Buckets {
   function name (...parts: string[]): string {
@@ -104,7 +102,7 @@ export function createBuckets ({ store, clock, keys }: {
     async findFailureBucket (clientId = '', address) {
       const own = clientBucket(clientId, address)
       return await store.read(async db => {
-        if (await findAttempts(db, own.key, clock.now()) !== undefined) return own
+        if (await findAttempts(db, own.key) !== undefined) return own
         const full = await db.selectFrom('latchkey_attempts').select('key').where('account', '=', own.account)
           .limit(1).offset(MOST_NETWORKS - 1).executeTakeFirst()
         return full === undefined ? own : { key: name('client elsewhere', clientId), account: null }

@@ -4,9 +4,11 @@ import { LatchkeyError } from '../errors.js'
 import type { NewEvent } from '../ledger/events.js'
 import type { FailureCounts } from '../ledger/failure-counts.js'
 import type { Ledger, LedgerWrite } from '../ledger/ledger.js'
+import { exclusive } from '../store/lock.js'
+import type { Lock } from '../store/lock.js'
 import type { Store } from '../store/store.js'
 import type { Clock } from '../time/clock.js'
-import { AT_ONCE, begin, settle } from './attempts.js'
+import { AT_ONCE, begin, mayRunUnstored, settle } from './attempts.js'
 import type { Outcome } from './attempts.js'
 import type { Bucket } from './buckets.js'
 import { findAttempts, keepAttempts } from './rows.js'
@@ -18,7 +20,11 @@ export interface Attempter extends Omit<NewEvent, 'type' | 'details'> {
 }
 
 /** Forgives the failures of an attempt's bucket, as part of a transaction. */
-export type Settle = (write: Pick<LedgerWrite, 'trx' | 'now'>) => Promise<void>
+export interface Settle {
+  /** The transaction must take these locks. */
+  readonly locks: readonly Lock[]
+  within (write: Pick<LedgerWrite, 'trx' | 'now'>): Promise<void>
+}
 
 /** The two steps of an attempt that ends in a transaction: see `Throttle.attemptAndWrite`. */
 interface Steps<Checked, Result> {
@@ -65,17 +71,23 @@ function refusal (wait: number): LatchkeyError {
 }
 
 /**
+ * How many attempts on one bucket each process runs without storing them first, while failures cause no wait. A login
+ * then needs one transaction. With eight processes, an attacker gains 24 guesses at once.
+ */
+const UNSTORED = 3
+
+/**
  * Limits the attempts on one bucket that are under way in this process. The store has the limit for all processes. This
- * one keeps a thousand simultaneous guesses from waiting for the only writer.
+ * one keeps a thousand simultaneous guesses from waiting for each other's transactions.
  */
 function createGate () {
   const underWay = new Map<string, number>()
-  return async function amongFew<T> (key: string, work: () => Promise<T>): Promise<T> {
+  return async function amongFew<T> (key: string, work: (others: number) => Promise<T>): Promise<T> {
     const count = underWay.get(key) ?? 0
     if (count >= AT_ONCE) throw refusal(1_000)
     underWay.set(key, count + 1)
     try {
-      return await work()
+      return await work(count)
     } finally {
       const left = (underWay.get(key) ?? 1) - 1
       if (left === 0) underWay.delete(key)
@@ -84,40 +96,60 @@ function createGate () {
   }
 }
 
+/** An attempt that has begun. */
+interface Reserved {
+  /** Milliseconds. */
+  begunAt: number
+  isStored: boolean
+}
+
+function locksOf ({ key }: Bucket): Lock[] {
+  return [exclusive('bucket', key)]
+}
+
 /** Creates the function that counts attempts in the store. */
 export function createCounting (context: CountingContext): Count {
   const { store, clock, ledger, failures } = context
   const amongFew = createGate()
 
-  /** Stores an attempt before its check, in a transaction of its own. Returns when it began. */
-  async function reserve (bucket: Bucket): Promise<number> {
-    // An attempt on a blocked bucket must not keep the only writer busy.
-    const known = begin(await store.read(db => findAttempts(db, bucket.key, clock.now())), clock.now())
+  /**
+   * Begins an attempt before its check. If many are under way, or if failures cause a wait, stores it in a transaction
+   * of its own.
+   */
+  async function reserve (bucket: Bucket, others: number): Promise<Reserved> {
+    // An attempt on a blocked bucket must not begin a transaction.
+    const before = await store.read(db => findAttempts(db, bucket.key))
+    const known = begin(before, clock.now())
     if ('wait' in known) throw refusal(known.wait)
-    const outcome = await ledger.write(async ({ trx, now }) => {
-      const decision = begin(await findAttempts(trx, bucket.key, clock.now()), now)
+    if (others < UNSTORED && mayRunUnstored(known.attempts)) return { begunAt: clock.now(), isStored: false }
+    const outcome = await ledger.write(locksOf(bucket), async ({ trx, now }) => {
+      const decision = begin(await findAttempts(trx, bucket.key), now)
       if ('wait' in decision) return decision
       await keepAttempts(trx, bucket, decision.attempts)
       return { begunAt: now }
     })
     if ('wait' in outcome) throw refusal(outcome.wait)
-    return outcome.begunAt
+    return { ...outcome, isStored: true }
   }
 
-  async function forgive (bucket: Bucket, begunAt: number, { trx, now }: Parameters<Settle>[0]): Promise<void> {
-    const before = await findAttempts(trx, bucket.key, clock.now())
+  async function forgive (
+    bucket: Bucket, { begunAt }: Reserved, { trx, now }: Pick<LedgerWrite, 'trx' | 'now'>
+  ): Promise<void> {
+    const before = await findAttempts(trx, bucket.key)
+    if (before === undefined) return
     await keepAttempts(trx, bucket, settle(before, { begunAt, outcome: 'succeeded', now }))
   }
 
   /** Settles an attempt whose check threw. */
   async function giveUp (
-    bucket: Bucket, who: Attempter, { begunAt, outcome }: { begunAt: number, outcome: Outcome }
+    bucket: Bucket, who: Attempter, { begunAt, isStored, outcome }: Reserved & { outcome: Outcome }
   ): Promise<void> {
+    if (outcome === 'void' && !isStored) return
     // Counted outside the transaction, because the transaction may run more than once.
     const failed = outcome === 'failed' ? countFailure(context, bucket, who) : []
     let blocked: NewEvent[] | undefined
-    await ledger.write(async ({ trx, now, record }) => {
-      const before = await findAttempts(trx, bucket.key, clock.now())
+    await ledger.write(locksOf(bucket), async ({ trx, now, record }) => {
+      const before = await findAttempts(trx, bucket.key)
       const attempts = settle(before, { begunAt, outcome, now })
       await keepAttempts(trx, bucket, attempts)
       const wasBlocked = before !== undefined && now < before.blockedUntil
@@ -131,25 +163,28 @@ export function createCounting (context: CountingContext): Count {
   }
 
   async function check<Checked> (
-    bucket: Bucket, who: Attempter, { begunAt, look }: { begunAt: number, look: () => Promise<Checked> }
+    bucket: Bucket, who: Attempter, { look, ...reserved }: Reserved & { look: () => Promise<Checked> }
   ): Promise<Checked> {
     try {
       return await look()
     } catch (error) {
       // The failure must be counted before the response is sent.
-      await giveUp(bucket, who, { begunAt, outcome: isFailure(error) ? 'failed' : 'void' })
+      await giveUp(bucket, who, { ...reserved, outcome: isFailure(error) ? 'failed' : 'void' })
       throw error
     }
   }
 
-  return (bucket, who, steps) => amongFew(bucket.key, async () => {
-    const begunAt = await reserve(bucket)
-    const checked = await check(bucket, who, { begunAt, look: steps.check })
-    const settleAlone = (): Promise<void> => ledger.write(write => forgive(bucket, begunAt, write))
+  return (bucket, who, steps) => amongFew(bucket.key, async others => {
+    const reserved = await reserve(bucket, others)
+    const checked = await check(bucket, who, { ...reserved, look: steps.check })
+    const settleAlone = (): Promise<void> => ledger.write(locksOf(bucket), write => forgive(bucket, reserved, write))
     let isSettled = false
-    const settleWith: Settle = async write => {
-      await forgive(bucket, begunAt, write)
-      isSettled = true
+    const settleWith: Settle = {
+      locks: locksOf(bucket),
+      async within (write) {
+        await forgive(bucket, reserved, write)
+        isSettled = true
+      }
     }
     let result
     try {

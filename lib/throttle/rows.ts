@@ -5,9 +5,9 @@ import { expiryOf, isCredible } from './attempts.js'
 import type { Attempts } from './attempts.js'
 
 /** Returns the attempts on the bucket with this key, or undefined if none are remembered. */
-export async function findAttempts (db: Queryable, key: string, now: number): Promise<Attempts | undefined> {
+export async function findAttempts (db: Queryable, key: string): Promise<Attempts | undefined> {
   const row = await db.selectFrom('latchkey_attempts').selectAll().where('key', '=', key).executeTakeFirst()
-  return row === undefined ? undefined : toAttempts(row, now)
+  return row === undefined ? undefined : toAttempts(row)
 }
 
 /** Stores the attempts on a bucket. Undefined means that there is nothing left to remember. */
@@ -33,7 +33,7 @@ export async function keepAttempts (
  * Returns undefined if the row is damaged, because the owner of the account must not be locked out for good. The next
  * attempt overwrites the row.
  */
-function toAttempts (row: Selectable<AttemptsTable>, now: number): Attempts | undefined {
+function toAttempts (row: Selectable<AttemptsTable>): Attempts | undefined {
   const pending = toText(row.pending)
   const attempts = {
     failures: row.failures,
@@ -41,5 +41,5 @@ function toAttempts (row: Selectable<AttemptsTable>, now: number): Attempts | un
     lastAttemptAt: row.last_attempt_at,
     blockedUntil: row.blocked_until
   }
-  return isCredible(attempts, now) ? attempts : undefined
+  return isCredible(attempts) ? attempts : undefined
 }

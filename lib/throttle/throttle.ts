@@ -20,8 +20,9 @@ export type { Attempter, Settle } from './counting.js'
  */
 export interface Throttle extends Omit<Buckets, 'accountsOf'> {
   /**
-   * Runs `check`, which verifies a password or a secret. The attempt is stored before `check` runs. If the bucket has
-   * too many failures, throws `too_many_failures` at once, and neither runs `check` nor counts the attempt.
+   * Runs `check`, which verifies a password or a secret. If several attempts are under way, or if failures cause a wait,
+   * the attempt is stored before `check` runs. If the bucket has too many failures, throws `too_many_failures` at once,
+   * and neither runs `check` nor counts the attempt.
    *
    * A check that throws `invalid_credentials`, `wrong_password` or `invalid_client` is a failure. A check that resolves
    * clears all failures of the bucket. Any other error leaves open whether the password is right.
@@ -33,10 +34,10 @@ export interface Throttle extends Omit<Buckets, 'accountsOf'> {
    */
   attempt<T> (bucket: Bucket, who: Attempter, check: () => Promise<T>): Promise<T>
   /**
-   * Does the same as `attempt` for a check after which `steps.write` runs a transaction. `write` gets a function that
-   * clears the failures. If it calls the function inside its transaction, that saves a commit. If `write` rejects or
-   * does not call it, the failures are cleared in a transaction of their own. If the process dies before that, the
-   * attempt stays counted.
+   * Does the same as `attempt` for a check after which `steps.write` runs a transaction. `write` gets a step that clears
+   * the failures. If it runs the step inside its transaction, that saves a commit. If `write` rejects or does not run
+   * it, the failures are cleared in a transaction of their own. If the process dies before that, a stored attempt stays
+   * counted.
    */
   attemptAndWrite: Count
   /**
@@ -49,8 +50,11 @@ export interface Throttle extends Omit<Buckets, 'accountsOf'> {
    * Returns whether there were any.
    */
   forgive (trx: Transaction<Tables>, username: string): Promise<boolean>
-  /** Deletes up to `limit` buckets that can no longer matter. Returns whether there may be more. */
-  purge (limit: number): Promise<boolean>
+  /**
+   * Deletes up to `limit` buckets that can no longer matter. Returns whether there may be more.
+   * @param now - the time, if it is steady: see `steady-time.ts`.
+   */
+  purge (limit: number, now: number): Promise<boolean>
   /**
    * Records a failure in the audit trail, or only counts it if there are many: see `FailureCounts`. The target is its
    * subject.
@@ -75,11 +79,11 @@ export function createThrottle ({ store, clock, ledger, keys, isOn }: {
   keys: readonly [Buffer, ...Buffer[]]
   isOn: boolean
 }): Throttle {
-  const { accountsOf, ...buckets } = createBuckets({ store, clock, keys })
+  const { accountsOf, ...buckets } = createBuckets({ store, keys })
   const failures = createFailureCounts()
 
   async function record (events: NewEvent[]): Promise<void> {
-    if (events.length > 0) await ledger.write(({ record }) => record(...events))
+    if (events.length > 0) await ledger.write([], ({ record }) => record(...events))
   }
 
   /** Runs the steps of an attempt without counting it. A failure is still recorded. */
@@ -91,7 +95,7 @@ export function createThrottle ({ store, clock, ledger, keys, isOn }: {
       if (isFailure(error)) await record(countFailure({ failures, clock }, bucket, who))
       throw error
     }
-    return await write(checked, async () => {})
+    return await write(checked, { locks: [], async within () {} })
   }
 
   const attemptAndWrite = isOn ? createCounting({ store, clock, ledger, failures }) : runUncounted
@@ -106,7 +110,7 @@ export function createThrottle ({ store, clock, ledger, keys, isOn }: {
     recordCounts: (isEnding = false) => record(failures.collect(clock.now(), isEnding)),
 
     async isClean ({ key }) {
-      return !isOn || await store.read(db => findAttempts(db, key, clock.now())) === undefined
+      return !isOn || await store.read(db => findAttempts(db, key)) === undefined
     },
 
     async forgive (trx, username) {
@@ -115,9 +119,10 @@ export function createThrottle ({ store, clock, ledger, keys, isOn }: {
       return numDeletedRows > 0n
     },
 
-    async purge (limit) {
-      const now = clock.now()
+    async purge (limit, now) {
       const { numDeletedRows } = await store.transaction(trx => trx.deleteFrom('latchkey_attempts')
+        // The outer condition too, because an attempt may change a row after the inner query has read it.
+        .where('expires_at', '<=', now)
         .where('key', 'in', trx.selectFrom('latchkey_attempts').select('key').where('expires_at', '<=', now)
           .orderBy('expires_at').limit(limit))
         .executeTakeFirst())

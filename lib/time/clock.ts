@@ -1,36 +1,32 @@
-/** The time in milliseconds since the epoch. It never goes back. */
+/** The time in milliseconds since the epoch. It may be set back. */
 export interface Clock {
   now (): number
-  /** Makes `now()` return at least `time` from now on. */
-  advanceTo (time: number): void
 }
 
+/** The clock of a process: the time of its store. */
+export interface StoreClock extends Clock {
+  /** Makes the time at least `time`, which must be about now. */
+  pass (time: number): void
+  /** Returns `time` of the store as a time of this clock. */
+  from (time: number): number
+}
+
+/** How far the clock of a process may be ahead of its store, in milliseconds. */
+const MOST_AHEAD = 1_000
+
 /**
- * Creates a clock that never runs backwards. A wall clock that steps back would revive expired tokens, and tokens whose
- * revocation was already purged. So the store keeps the latest time that was acted on, and `advanceTo` receives it at
- * boot. While the wall clock is behind, time advances at the pace of `stopwatch`. If it stood still, nothing would ever
- * expire.
- * @param wallClock - returns milliseconds since the epoch.
- * @param stopwatch - returns milliseconds since some moment, and is never set back.
+ * Creates the clock of a process. A rule kills the tokens issued before the next millisecond, and `pass` makes the
+ * following tokens later. The clock follows its store back, except for such small steps.
+ * @param storeTime - `Store.now`.
  */
-export function createClock (wallClock: () => number, stopwatch: () => number): Clock {
-  let latest = 0
-  let lastLook: number | undefined
+export function createStoreClock (storeTime: () => number): StoreClock {
+  let passed = 0
+  function from (time: number): number {
+    return passed - time <= MOST_AHEAD ? Math.max(time, passed) : time
+  }
   return {
-    now () {
-      const time = wallClock()
-      if (time >= latest) {
-        latest = time
-        lastLook = undefined
-      } else {
-        const look = stopwatch()
-        latest += look - (lastLook ?? look)
-        lastLook = look
-      }
-      return Math.floor(latest)
-    },
-    advanceTo (time) {
-      if (time > latest) latest = time
-    }
+    now: () => from(storeTime()),
+    pass (time) { passed = time },
+    from
   }
 }

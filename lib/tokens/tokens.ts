@@ -24,7 +24,10 @@ export interface AccessGrant {
   clientId: string
   /** The scopes of the new access token. */
   scopes: string[]
-  /** Milliseconds. Set inside the transaction, so that a rule that is written later kills the tokens of this grant. */
+  /**
+   * Milliseconds. Set inside the transaction, so that a rule that is written later kills the tokens of this grant. If the
+   * clock was set back, it can be in the future.
+   */
   issuedAt: number
   /** The host's claims for the access token (option `claims`). */
   claims: Record<string, unknown>
@@ -33,6 +36,9 @@ export interface AccessGrant {
   /** Where verifiers can read its status. Default: nowhere. */
   status?: StatusClaim
 }
+
+/** A token issued later than this, in milliseconds from now, says in `iat` that it is issued now. */
+const MOST_AHEAD = 1_000
 
 /** Makes and verifies access tokens. */
 export interface Tokens extends Pick<TokenVerification, 'verify' | 'decode'> {
@@ -86,8 +92,10 @@ export function createTokens ({
     async sign (grant) {
       // Another process may have revoked the key while the password was hashed. The token would be dead on arrival.
       await refresh()
-      const iat = Math.floor(grant.issuedAt / 1000)
-      const token = keyring.signer(clock.now()).sign({
+      const now = clock.now()
+      const isAhead = grant.issuedAt > now + MOST_AHEAD
+      const iat = Math.floor((isAhead ? now : grant.issuedAt) / 1000)
+      const token = keyring.signer(now).sign({
         ...Object.fromEntries(
           Object.entries(grant.claims).filter(([claim]) => !(RESERVED_CLAIMS as readonly string[]).includes(claim))
         ),

@@ -43,6 +43,8 @@ export interface CheckedToken {
   claims: AccessTokenClaims
   /** Milliseconds. */
   keyExpiresAt: number
+  /** Whether we issued it. Default: false, an older system did. */
+  isOwn?: boolean
 }
 
 /** Verifies access tokens. */
@@ -133,12 +135,12 @@ export function createTokenVerification ({
     const header = readHeader(token)
     const checked = checkToken(token, header, now)
     if (checked === undefined) return seekKey(header, now)
-    const { claims, keyExpiresAt } = checked
+    const { claims } = checked
     if (claims.nbf !== undefined && typeof claims.nbf !== 'number') throw new LatchkeyError('invalid_token')
     // Its signature is good, so it may come from a node whose clock is ahead of ours. That node has stored its time.
     const wait = Math.max(claims.iat, claims.nbf ?? 0) - now / 1000
     if (wait > CLOCK_TOLERANCE) return doubtTime(ledger, wait)
-    const result = toVerifiedToken(claims, keyExpiresAt, userIds)
+    const result = toVerifiedToken(checked, userIds)
     if (now < result.diesAt) verified.set(token, result)
     return result
   }
@@ -232,7 +234,7 @@ function checkOwn (
   } catch {
     // The caller does not need to know which check failed, and an attacker should not.
   }
-  return hasClaimTypes(payload) ? { claims: payload, keyExpiresAt: held.expiresAt } : undefined
+  return hasClaimTypes(payload) ? { claims: payload, keyExpiresAt: held.expiresAt, isOwn: true } : undefined
 }
 
 function hasClaimTypes (payload: unknown): payload is AccessTokenClaims {
@@ -246,7 +248,9 @@ function hasClaimTypes (payload: unknown): payload is AccessTokenClaims {
     Number.isSafeInteger(claims.exp) && Number.isSafeInteger(claims.iat)
 }
 
-function toVerifiedToken (claims: AccessTokenClaims, keyExpiresAt: number, userIds: UserIdKind): VerifiedToken {
+function toVerifiedToken (
+  { claims, keyExpiresAt, isOwn = false }: CheckedToken, userIds: UserIdKind
+): VerifiedToken {
   // The claims are shared by every request that carries this token.
   freezeDeeply(claims)
   const { sub, scope, sid, jti, client_id: clientId, iat, exp } = claims
@@ -268,8 +272,11 @@ function toVerifiedToken (claims: AccessTokenClaims, keyExpiresAt: number, userI
       sessionId: sid,
       userId: sub,
       clientId,
-      // `iat` has only seconds. Our own `jti` has the milliseconds, which count only if the two agree.
-      issuedAt: named !== undefined && Math.floor(named / 1000) === iat ? named : iat * 1000
+      // `iat` has only seconds. Our own `jti` has the milliseconds. It is later than `iat` if the clock was set back:
+      // see `dateOf`.
+      issuedAt: named !== undefined && (isOwn ? named >= iat * 1000 : Math.floor(named / 1000) === iat)
+        ? named
+        : iat * 1000
     },
     clearOf: -1,
     expiresAt: exp * 1000,

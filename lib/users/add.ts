@@ -12,6 +12,7 @@ import { callerOf, hashAcceptable } from './new-password.js'
 import { createRow, findRowByName, toScope } from './rows.js'
 import { toStoredUser } from './stored-user.js'
 import type { StoredUser } from './stored-user.js'
+import { exclusive, shared } from '../store/lock.js'
 
 /** A user to add. */
 export interface NewUser {
@@ -39,7 +40,7 @@ export async function addUser (context: UsersContext, user: NewUser, by: Princip
   const { scopes = [] } = user
   await store.read(db => assertMayAdd(db, scopes, by))
   const row = await prepare(context, user, by)
-  const added = await ledger.write(async ({ trx, record }) => {
+  const added = await ledger.write([shared('accounts')], async ({ trx, record }) => {
     await assertMayAdd(trx, scopes, by)
     const inserted = await trx.insertInto('latchkey_users').values(row)
       .onConflict(conflict => conflict.column('username_key').doNothing()).returningAll().executeTakeFirst()
@@ -86,7 +87,7 @@ export async function addFirstUser (
   const passwordHash = await hash()
   const account = { username: normaliseUsername(username), key: keyOf(username), scope, passwordHash }
   const row = createRow(account, clock.now())
-  return await ledger.write(async ({ trx, record }) => {
+  return await ledger.write([exclusive('accounts')], async ({ trx, record }) => {
     if (await hasUsers(trx)) return null
     await trx.insertInto('latchkey_users').values(row).execute()
     await record(describeAdded(row, SYSTEM))

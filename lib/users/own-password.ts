@@ -5,6 +5,7 @@ import { requireAccount } from './authority.js'
 import { changedAt } from './change.js'
 import type { UsersContext } from './context.js'
 import { callerOf, hashAcceptable } from './new-password.js'
+import { ruling } from '../store/lock.js'
 
 /** A change of a user's own password. */
 export interface OwnPasswordChange {
@@ -32,7 +33,7 @@ export async function changeOwnPassword (
     throw new LatchkeyError('wrong_password')
   }
   const passwordHash = await hashAcceptable(context, { password, username: row.username }, caller)
-  await inSteps<undefined>(revocations, async write => {
+  await inSteps<undefined>(revocations, ruling(id), async write => {
     const { trx, now, record } = write
     const before = await requireAccount(trx, id)
     // If someone changed the password or disabled the account while we were hashing, that change stands.

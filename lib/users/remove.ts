@@ -4,10 +4,11 @@ import type { Principal } from './authority.js'
 import type { UsersContext } from './context.js'
 import { toStoredUser } from './stored-user.js'
 import type { StoredUser } from './stored-user.js'
+import { exclusive, ruling } from '../store/lock.js'
 
 /** `Users.remove`. */
 export async function removeUser ({ revocations }: UsersContext, id: string, by: Principal): Promise<StoredUser> {
-  return await inSteps(revocations, async write => {
+  return await inSteps(revocations, [...ruling(id), exclusive('accounts')], async write => {
     const { trx, record } = write
     const { account: row } = await findChangeable(trx, id, by)
     if (isLimited(by) && isAdministrator(row)) await assertAnotherAdministrator(trx, id)

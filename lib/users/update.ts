@@ -11,6 +11,7 @@ import { callerOf, hashAcceptable } from './new-password.js'
 import { toScope } from './rows.js'
 import { toStoredUser } from './stored-user.js'
 import type { StoredUser } from './stored-user.js'
+import { exclusive, ruling } from '../store/lock.js'
 
 /** A change of an account. Only the members that are present change. */
 export interface UserChange {
@@ -31,7 +32,7 @@ export async function updateUser (
   const name = username === undefined ? undefined : { username: normaliseUsername(username), key: keyOf(username) }
   const passwordHash =
     password === undefined ? undefined : await hashFor(context, id, { password, username: name?.username, by })
-  const changed = await inSteps(revocations, async write => {
+  const changed = await inSteps(revocations, [...ruling(id), exclusive('accounts')], async write => {
     const { account: before, authority } = await findChangeable(write.trx, id, by)
     if (name !== undefined) await assertFree(write.trx, id, name.key)
     const change = { name, scope, disabled, passwordHash }
@@ -44,7 +45,7 @@ export async function updateUser (
   return toStoredUser(changed)
 }
 
-/** The store has one writer at a time, so no other account can take the name before the commit. */
+/** The transaction holds the lock of all accounts, so no other account can take the name before the commit. */
 async function assertFree (db: Queryable, id: string, key: string): Promise<void> {
   const owner = await db.selectFrom('latchkey_users').select('id').where('username_key', '=', key).executeTakeFirst()
   if (owner !== undefined && owner.id !== id) throw new LatchkeyError('username_taken')

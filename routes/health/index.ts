@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { LatchkeyError } from '../../lib/errors.js'
+import { WrongClock } from '../../lib/store/store.js'
 import { kStore } from '../../plugins/database.js'
 import { kLookAtIndex } from '../../plugins/revocations.js'
 import { problems } from '../../schemas/responses.js'
@@ -37,6 +38,9 @@ const health: FastifyPluginAsyncTypebox = async function health (app) {
     const { seconds, error } = await lookAtIndex()
     const message = (reason: string): string =>
       `${reason}. The revocation index was last complete ${seconds} seconds ago.`
+    if (error instanceof WrongClock) {
+      throw new LatchkeyError('store_unavailable', { message: `${error.message}: set it right.`, cause: error, retryAfter: 1 })
+    }
     if (error !== undefined) {
       throw new LatchkeyError('revocation_unknown', {
         message: message('The revocations in the database cannot be read'),

@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import t from 'tap'
-import { parseRefreshToken } from '../../lib/sessions/refresh-token.js'
 import { PASSWORD } from '../helper.js'
+import { partsOf } from '../lib/support.js'
 import { askMe, askRefresh, askRevoke, askToken, call, claimsOf, launch, logIn, register, serve } from './support.js'
 import type { Answer, Service } from './support.js'
 
@@ -108,7 +108,7 @@ function show (answer: Answer | undefined): string {
 
 /** Notes the tokens that came with an answer of 200. */
 function receive (session: Session, accessToken: string, refreshToken: string): void {
-  const generation = parseRefreshToken(refreshToken)?.generation ?? -1
+  const generation = partsOf(refreshToken).generation
   const known = session.refreshTokens.get(generation)
   if (known !== undefined && known !== refreshToken) {
     violate(

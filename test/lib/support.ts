@@ -6,10 +6,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import Database from 'better-sqlite3'
+import { stringify } from 'uuid'
 import type { Test } from 'tap'
 import { REQUIRED_CLAIMS } from '../../lib/identity/access-token.js'
-import { createClock } from '../../lib/time/clock.js'
-import type { Clock } from '../../lib/time/clock.js'
+import { createStoreClock } from '../../lib/time/clock.js'
+import type { StoreClock } from '../../lib/time/clock.js'
 import { createEvents } from '../../lib/ledger/events.js'
 import { createFollower } from '../../lib/store/change-follower.js'
 import type { Follower } from '../../lib/store/change-follower.js'
@@ -65,8 +66,10 @@ export function databaseIn (t: Test): string {
 }
 
 /** A store that closes with the test. */
-export async function openStore (t: Test, database = ON_POSTGRES ? createDatabase() : ':memory:'): Promise<Store> {
-  const store = await openAnyStore(database, { bound: SECOND, log: () => {} })
+export async function openStore (
+  t: Test, database = ON_POSTGRES ? createDatabase() : ':memory:', now?: () => number
+): Promise<Store> {
+  const store = await openAnyStore(database, { bound: SECOND, log: () => {}, now })
   t.teardown(() => store.close())
   return store
 }
@@ -75,7 +78,9 @@ export async function openStore (t: Test, database = ON_POSTGRES ? createDatabas
  * The store and the connection inside it, caught while it is being opened: what is set on a connection is seen on no
  * other.
  */
-export async function openCaptured (t: Test, file: string): Promise<{ store: Store, connection: Database.Database }> {
+export async function openCaptured (
+  t: Test, file: string, now?: () => number
+): Promise<{ store: Store, connection: Database.Database }> {
   const original = Database.prototype.pragma
   let connection: Database.Database | undefined
   Database.prototype.pragma = function pragma (this: Database.Database, ...parameters) {
@@ -83,7 +88,7 @@ export async function openCaptured (t: Test, file: string): Promise<{ store: Sto
     return original.apply(this, parameters)
   }
   try {
-    const store = await openStore(t, file)
+    const store = await openStore(t, file, now)
     if (connection === undefined) throw new Error('no connection was made')
     return { store, connection }
   } finally {
@@ -153,7 +158,7 @@ export const CATALOGUE = {
 export interface World {
   file: string
   wall: Wall
-  clock: Clock
+  clock: StoreClock
   store: Store
   follower: Follower
   ledger: Ledger
@@ -188,14 +193,14 @@ export async function createWorld (t: Test, options: WorldOptions = {}): Promise
   const {
     file = ON_POSTGRES ? createDatabase() : ':memory:', wall = createWall(), directory, accessTokenTtl = 15 * MINUTE
   } = options
-  const store = options.store ?? await openStore(t, file)
-  const clock = createClock(wall, () => 0)
+  const store = options.store ?? await openStore(t, file, wall)
+  const clock = createStoreClock(store.now)
   const events = createEvents()
   const reuses: SecurityEvent[] = []
   events.on(event => { if (event.type === 'refresh_token_reuse') reuses.push(event) })
   const follower = createFollower(store)
   const ledger = createLedger({ store, clock, events })
-  const revocations = await openRevocations({ store, clock, ledger, follower, accessTokenTtl })
+  const revocations = await openRevocations({ store, ledger, follower, accessTokenTtl })
   const throttle = createThrottle({ store, clock, ledger, keys: options.throttleKeys ?? [THROTTLE_KEY], isOn: true })
   const passwords = createFakePasswords()
   const users = createUsers({
@@ -380,11 +385,17 @@ export async function openKeys (world: World, {
     accessTokenTtl,
     clock,
     follower,
-    ledger: world.ledger,
+    ledger: { readTime: world.store.poll },
     revocations,
     log: { info: details => { refusals.push(details) } }
   })
   return { keyring, keys, tokens, maker, warnings, refusals }
+}
+
+/** Reads the session and the generation in a refresh token, whatever its key is. */
+export function partsOf (refreshToken: string): { sessionId: string, generation: number } {
+  const bytes = Buffer.from(refreshToken.slice(4), 'base64url')
+  return { sessionId: stringify(bytes.subarray(0, 16)), generation: bytes.readUIntBE(16, 6) }
 }
 
 /** Signs any header and any payload, which may also be a string that is not JSON. */

@@ -150,9 +150,9 @@ export async function openInstance (options: LatchkeyOptions & { accessTokenTtl:
       return (await sessions.identify(refreshToken))?.live === true
     },
     async purge () {
-      await revocations.purge()
+      await revocations.purge(clock.now())
       let more = true
-      while (more) more = await sessions.purge(2)
+      while (more) more = await sessions.purge(2, clock.now())
     },
     close: () => app.close()
   }

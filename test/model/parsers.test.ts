@@ -4,7 +4,7 @@ import { readBasic, readBearer, readClient } from '../../lib/http/credentials.js
 import { isCrossSite } from '../../lib/http/cross-site.js'
 import { LatchkeyError } from '../../lib/errors.js'
 import { createId } from '../../lib/identity/ids.js'
-import { formatRefreshToken, isAuthentic, parseRefreshToken } from '../../lib/sessions/refresh-token.js'
+import { formatRefreshToken, readRefreshToken } from '../../lib/sessions/refresh-token.js'
 import { formatScope, isNarrower, narrowScope, parseScope } from '../../lib/identity/scopes.js'
 import { bearer, build, logIn } from '../helper.js'
 import { claimsOf, databaseFile, headerOf, mint, openSigningKey, SECRET } from '../routes/support.js'
@@ -51,30 +51,29 @@ function mutations (original: string): fc.Arbitrary<string> {
 
 const KEY = Buffer.alloc(32, 1)
 const REFRESH_TOKEN = formatRefreshToken({
-  key: KEY, nonce: 'nonce', sessionId: createId(Date.UTC(2026, 1, 1)), generation: 7
+  key: KEY, nonce: Buffer.alloc(18, 5).toString('base64url'), sessionId: createId(Date.UTC(2026, 1, 1)), generation: 7
 })
 
 t.test('a refresh token: every session and generation comes back as it was', async () => {
   fc.assert(fc.property(fc.uint8Array({
     minLength: 32, maxLength: 32
-  }), fc.string(), fc.uuid(), fc.nat({ max: 2 ** 48 - 1 }), (
-    bytes, nonce, session, generation
+  }), fc.uint8Array({ minLength: 18, maxLength: 18 }), fc.uuid(), fc.nat({ max: 2 ** 48 - 1 }), (
+    bytes, random, session, generation
   ) => {
     const key = Buffer.from(bytes)
+    const nonce = Buffer.from(random).toString('base64url')
     const token = formatRefreshToken({ key, nonce, sessionId: session, generation })
-    const parts = parseRefreshToken(token)
-    return parts?.sessionId === session && parts.generation === generation && isAuthentic([KEY, key], nonce, parts)
+    const parts = readRefreshToken([KEY, key], token)
+    return parts?.sessionId === session && parts.generation === generation && parts.nonce === nonce
   }), options)
 })
 
-t.test('a refresh token: no other text is one, and what can be read at all has one spelling', async () => {
+t.test('a refresh token: no other text is one', async () => {
   fc.assert(fc.property(fc.oneof(
     text, mutations(REFRESH_TOKEN), text.map(text => `lkr_${text}`),
-    fc.uint8Array({ minLength: 54, maxLength: 54 }).map(bytes => `lkr_${Buffer.from(bytes).toString('base64url')}`)
+    fc.uint8Array({ minLength: 72, maxLength: 72 }).map(bytes => `lkr_${Buffer.from(bytes).toString('base64url')}`)
   ), token => {
-    const parts = parseRefreshToken(token)
-    if (parts === undefined) return token !== REFRESH_TOKEN
-    return /^lkr_[A-Za-z0-9_-]{72}$/.test(token) && isAuthentic([KEY], 'nonce', parts) === (token === REFRESH_TOKEN)
+    return (readRefreshToken([KEY], token) !== undefined) === (token === REFRESH_TOKEN)
   }), options)
 })
 

@@ -3,8 +3,7 @@ import { cpSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { timeOfId } from '../../lib/identity/ids.js'
-import { parseRefreshToken } from '../../lib/sessions/refresh-token.js'
-import { createWall, DAY, SECOND } from '../lib/support.js'
+import { createWall, DAY, partsOf, SECOND } from '../lib/support.js'
 import { claimsOf } from '../routes/support.js'
 import { openInstance, passwordOf } from './instance.js'
 import type { Instance, Raw, Wallet } from './instance.js'
@@ -228,8 +227,8 @@ async function createWorld (template: Template, directory: string, setup: Setup)
     const claims = claimsOf(tokens.accessToken) as {
       sub: string, sid: string, jti: string, iat: number, exp: number, scope: string
     }
-    const parts = parseRefreshToken(tokens.refreshToken)
-    if (parts?.sessionId !== claims.sid) throw new Error('The two tokens of one answer are of different sessions')
+    const parts = partsOf(tokens.refreshToken)
+    if (parts.sessionId !== claims.sid) throw new Error('The two tokens of one answer are of different sessions')
     let session = sessions.findIndex(({ id }) => id === claims.sid)
     if (session === -1) session = sessions.push({ id: claims.sid, refreshTokens: new Map() }) - 1
     const { refreshTokens } = sessions[session] as KnownSession

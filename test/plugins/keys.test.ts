@@ -3,12 +3,12 @@ import type { JsonWebKey } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import type { FastifyInstance } from 'fastify'
-import { run } from '../commands/support.js'
 import { bearer, build, createTestClock, logIn, PASSWORD, postForm } from '../helper.js'
 import type { TokenBody } from '../helper.js'
 import { signWithSecret } from '../lib/support.js'
 import { JWKS_MAX_AGE } from '../../lib/keys/life.js'
 import { claimsOf, cryptoOf, databaseFile, headerOf, listen, query, SECRET } from '../routes/support.js'
+import { settle } from './purge-timers.js'
 
 const HOUR = 60 * 60_000
 
@@ -29,7 +29,7 @@ function verifiesAgainst ({ keys }: Jwks, token: string): boolean {
   )
 }
 
-t.test('ten rotations under load, some by the command line: no request fails, and every token verifies against the keys that were published when it was made, and one max-age before', async t => {
+t.test('ten rotations under load, some by another process: no request fails, and every token verifies against the keys that were published when it was made, and one max-age before', async t => {
   const directory = t.testdir({})
   const file = `${directory}/auth.db`
   const clock = createTestClock()
@@ -112,15 +112,10 @@ t.test('ten rotations under load, some by the command line: no request fails, an
     if (rotation % 3 !== 1) {
       await app.latchkey.keys.rotate()
     } else {
-      const { code, stderr } = await run(
-        directory, ['keys', 'rotate'],
-        { env: { LATCHKEY_DATABASE: file, LATCHKEY_SECRET: PLAIN_SECRET, LATCHKEY_ACCESS_TOKEN_TTL: '1h' } }
-      )
-      if (code !== 0) failures.push(stderr)
+      await second.latchkey.keys.rotate()
     }
     await publish()
-    // Time passes in steps, as it does, and there is work in each. The clock of the command line goes on while this one
-    // stands.
+    // Time passes in steps, as it does, and there is work in each.
     const pending = (await app.latchkey.keys.list()).find(({ state }) => state === 'pending')
     const half = Math.ceil(((pending?.activatesAt ?? 0) - clock()) / 2)
     for (const step of [half, half - 1, 2]) {
@@ -186,6 +181,9 @@ t.test('a service that starts with a key that is too old replaces it; keyRotatio
   t.strictSame(await states(never), ['active'])
   const { app: later } = await build(t, { ...options, keyRotation: '92d' })
   t.strictSame(await states(later), ['active'])
+  const { app: unsure } = await build(t, options)
+  t.strictSame(await states(unsure), ['active'], 'the clock may be wrong')
+  settle(file, clock())
   const { app: old } = await build(t, options)
   t.strictSame(await states(old), ['active', 'pending'])
   for (const keyRotation of ['0d', '59m', '1s', 'always', '', 5]) {

@@ -1,4 +1,5 @@
 import type { Test } from 'tap'
+import { query } from '../routes/support.js'
 
 /** A timer of the purge. */
 export interface Timer { delay: number, run: () => void, unref (): Timer }
@@ -30,4 +31,10 @@ export async function until (condition: () => boolean): Promise<void> {
     if (performance.now() > deadline) throw new Error('It does not come')
     await new Promise(resolve => setImmediate(resolve))
   }
+}
+
+/** Makes the time of a database steady, as an hour of looks would. */
+export function settle (file: string, now: number): void {
+  query(file, `insert into latchkey_meta (name, value) values ('looked_at', ${now}), ('steady_since', ${now - 3_600_000})
+    on conflict (name) do update set value = excluded.value`)
 }

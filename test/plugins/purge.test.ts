@@ -1,7 +1,7 @@
 import t from 'tap'
 import { bearer, build, createTestClock, logIn, postForm } from '../helper.js'
 import { buildHost, databaseFile, query, SECRET } from '../routes/support.js'
-import { catchTimers, until } from './purge-timers.js'
+import { catchTimers, settle, until } from './purge-timers.js'
 
 const MINUTE = 60_000
 const DAY = 24 * 60 * MINUTE
@@ -21,6 +21,7 @@ t.test('expired rules and sessions go once a minute, in steps with pauses, while
     insert into latchkey_sessions select 'old' || i, 'u', 'c', '', 'n', 1, ${old}, ${old}, ${old}, ${old}, ${old}, null, null, null, null, null, null, null from n`)
   t.equal((await app.inject({ url: '/protected-route', headers: bearer(live.access_token) })).statusCode, 200)
 
+  settle(file, clock())
   const left: Array<[rules: number, sessions: number]> = []
   for (let step = 1; step <= 3; step++) {
     timers.shift()?.run()
@@ -66,6 +67,7 @@ t.test('a session is purged a day after it can no longer be refreshed and its la
   const { app, clock } = await build(t, { database: file, secret: SECRET })
   await logIn(app)
   const run = async (): Promise<number> => {
+    settle(file, clock())
     timers.shift()?.run()
     await until(() => timers.length === 1)
     return query(file, 'select 1 from latchkey_sessions').length
@@ -74,6 +76,30 @@ t.test('a session is purged a day after it can no longer be refreshed and its la
   t.equal(await run(), 1)
   clock.move(1)
   t.equal(await run(), 0)
+})
+
+t.test('while the clock is wrong, nothing is deleted, and then all sessions are back', async t => {
+  const timers = catchTimers(t)
+  const file = databaseFile(t)
+  const clock = createTestClock()
+  const { app } = await build(t, { database: file, secret: SECRET, now: clock, keyRotation: '30d' })
+  settle(file, clock())
+  const tokens = await logIn(app)
+  await postForm(app, '/revoke', { token: (await logIn(app, 'bob')).access_token })
+  const rows = (): unknown[] => ['rules', 'sessions', 'keys', 'events'].map(table => query(file, `select * from latchkey_${table}`))
+  const before = rows()
+  clock.move(400 * DAY)
+  for (let look = 0; look < 59; look++) {
+    timers.shift()?.run()
+    await until(() => timers.length === 1)
+    clock.move(MINUTE)
+  }
+  t.equal((await app.inject({ url: '/protected-route', headers: bearer(tokens.access_token) })).statusCode, 401)
+  t.strictSame(rows(), before)
+  clock.move(-400 * DAY - 59 * MINUTE)
+  t.equal((await app.inject({ url: '/protected-route', headers: bearer(tokens.access_token) })).statusCode, 200)
+  const refreshed = await app.inject({ method: 'POST', url: '/refresh', payload: { refresh_token: tokens.refresh_token } })
+  t.equal(refreshed.statusCode, 200)
 })
 
 t.test('an app that closes between two purges leaves no timer behind', async t => {

@@ -173,17 +173,17 @@ t.test('a rule is purged a day after the last token that it could kill, not befo
   await app.latchkey.revocations.revokeUser(String(claimsOf(token.access_token).sub))
   t.equal(count(), 3)
   clock.move(15 * MINUTE + DAY - 2_000)
-  t.equal(await app.latchkey.revocations.purge(), false)
+  t.equal(await app.latchkey.revocations.purge(clock()), false)
   t.equal(count(), 3)
   t.equal(app.latchkey.revocations.size, 3)
   clock.move(3_000)
-  t.equal(await app.latchkey.revocations.purge(), false)
+  t.equal(await app.latchkey.revocations.purge(clock()), false)
   t.equal(count(), 0)
   t.equal(app.latchkey.revocations.size, 0)
   for (const tokens of [token, session]) t.equal(await statusOf(app, tokens), 401)
 })
 
-t.test('a clock that steps back, after a purge and a restart, revives nothing', async t => {
+t.test('a clock that is set back, after a purge and a restart, revives nothing', async t => {
   const file = databaseFile(t)
   const clock = createTestClock()
   const options: LatchkeyOptions = { database: file, secret: SECRET, now: clock }
@@ -192,7 +192,7 @@ t.test('a clock that steps back, after a purge and a restart, revives nothing', 
   await postForm(before, '/revoke', { token: token.access_token })
   await postForm(before, '/revoke', { token: session.refresh_token })
   clock.move(DAY + 16 * MINUTE)
-  await before.latchkey.revocations.purge()
+  await before.latchkey.revocations.purge(clock())
   t.equal(query(file, 'select * from latchkey_rules').length, 0)
   await before.close()
   clock.move(-(DAY + 16 * MINUTE))
@@ -202,14 +202,16 @@ t.test('a clock that steps back, after a purge and a restart, revives nothing', 
   t.equal(await statusOf(after, await logIn(after)), 200, 'and a new login works')
 })
 
-t.test('a clock that steps back while it runs revives nothing, and new logins work', async t => {
+t.test('a clock that is set back while it runs revives no revoked token, and new logins work', async t => {
   const { app, clock } = await build(t)
-  const [expired, revoked] = [await logIn(app), await logIn(app)]
+  const [live, revoked] = [await logIn(app, 'bob'), await logIn(app)]
   await app.latchkey.revocations.revokeUser(String(claimsOf(revoked.access_token).sub))
   clock.move(15 * MINUTE)
-  t.equal(await statusOf(app, expired), 401)
+  t.equal(await statusOf(app, live), 401)
+  clock.move(-15 * MINUTE)
+  t.equal(await statusOf(app, live), 200, 'what had only expired is good again')
   clock.move(-60 * MINUTE)
-  for (const tokens of [expired, revoked]) t.equal(await statusOf(app, tokens), 401)
+  t.equal(await statusOf(app, revoked), 401)
   const fresh = await logIn(app)
   t.equal(await statusOf(app, fresh), 200)
   t.equal(await refresh(app, fresh), 200)
@@ -232,20 +234,6 @@ t.test('after a logout of all, a restart and a clock that stepped back an hour, 
     method: 'POST', url: '/refresh', payload: { refresh_token: fresh.refresh_token }
   })).json()
   t.equal(await statusOf(after, next), 200)
-})
-
-t.test('a token that was refused as expired is not good again after a restart with a clock that stepped back (DESIGN: time never runs backwards)', async t => {
-  const file = databaseFile(t)
-  const clock = createTestClock()
-  const options: LatchkeyOptions = { database: file, secret: SECRET, now: clock }
-  const { app: before } = await build(t, options)
-  const old = await logIn(before)
-  clock.move(16 * MINUTE)
-  t.equal(await statusOf(before, old), 401)
-  await before.close()
-  clock.move(-10 * MINUTE)
-  const { app: after } = await build(t, options)
-  t.equal(await statusOf(after, old), 401)
 })
 
 t.test('two processes of one machine whose clocks stand apart: a revocation at the one ahead kills, and a login at the one behind lives', async t => {

@@ -2,16 +2,15 @@ import pg from 'pg'
 import { sql } from 'kysely'
 import t from 'tap'
 import type { Test } from 'tap'
+import { exclusive } from '../../lib/store/lock.js'
 import { openStore } from '../../lib/store/open.js'
+import { numberOf } from '../../lib/store/postgres/locks.js'
 import type { Store } from '../../lib/store/store.js'
 import { raiseMeta, readMeta } from '../../lib/store/meta.js'
 import { makeDatabase, until } from './nodes.js'
 import { startPostgres } from './server.js'
 
 // What the server may be configured for, and what other connections may do, and how the store takes it.
-
-/** The advisory lock of the writers: see lib/store/postgres/locks.ts. */
-const WRITER = '1818326115, hashtext(current_schema())'
 
 t.jobs = 4
 t.setTimeout(120_000)
@@ -48,27 +47,31 @@ async function configure (database: string, name: string, value: string): Promis
 // One server for all: before they run side by side.
 await makeDatabase()
 
-t.test('writers that wait for a lock, more than there are connections, end in 503 in time, and it goes on when it is free', async t => {
+t.test('writers that wait for one lock, more than there are connections, end in 503 in time, and go on when it is free', async t => {
   const database = await makeDatabase()
   const store = await open(t, database)
   const holder = await connect(t, database)
-  await holder.query(`select pg_advisory_lock(${WRITER})`)
+  const lock = numberOf('public', { on: 'user', id: 'u' })
+  await holder.query(`select pg_advisory_lock(${lock})`)
   const begun = performance.now()
   const outcomes = await Promise.all(Array.from(
     { length: 40 },
-    async () => await store.transaction(trx => raiseMeta(trx, 'latest_time', 1)).then(
+    async () => await store.transaction(trx => raiseMeta(trx, 'access_token_ttl', 1), [exclusive('user', 'u')]).then(
       () => 'done', (error: unknown) => (error as { code?: string }).code
     )
   ))
   t.same(new Set(outcomes), new Set(['store_unavailable']))
   // Five seconds for a connection, and five for a statement; the rest is for a machine that is busy.
   t.ok(performance.now() - begun < 25_000, 'in time')
-  await holder.query(`select pg_advisory_unlock(${WRITER})`)
+  await holder.query(`select pg_advisory_unlock(${lock})`)
   const all = Array.from(
-    { length: 40 }, async (_, index) => await store.transaction(trx => raiseMeta(trx, 'latest_time', index))
+    { length: 40 },
+    async (_, index) => await store.transaction(
+      trx => raiseMeta(trx, 'access_token_ttl', index), [exclusive('user', 'u')]
+    )
   )
   await Promise.all(all)
-  t.equal(await store.read(db => readMeta(db, 'latest_time')), 39)
+  t.equal(await store.read(db => readMeta(db, 'access_token_ttl')), 39)
 })
 
 t.test('a commit is durable where the server is configured for less, and as much more as it is configured for', async t => {
@@ -90,9 +93,9 @@ t.test('writers see what was committed before, where the server is configured fo
   await configure(database, 'default_transaction_isolation', 'serializable')
   const store = await open(t, database)
   await Promise.all(Array.from({ length: 20 }, () => store.transaction(async trx => {
-    await raiseMeta(trx, 'latest_time', await readMeta(trx, 'latest_time') + 1)
-  })))
-  t.equal(await store.read(db => readMeta(db, 'latest_time')), 20)
+    await raiseMeta(trx, 'access_token_ttl', await readMeta(trx, 'access_token_ttl') + 1)
+  }, [exclusive('accounts')])))
+  t.equal(await store.read(db => readMeta(db, 'access_token_ttl')), 20)
 })
 
 t.test('what one node runs alone another does not, until the first is done or its connection is gone', async t => {
@@ -139,7 +142,7 @@ t.test('a standby is not believed: what it says may be any time old', async t =>
   t.teardown(() => server.stop())
   const store = await open(t, server.url)
   await store.poll()
-  t.equal(await store.read(db => readMeta(db, 'latest_time')), 0)
+  t.equal(await store.read(db => readMeta(db, 'access_token_ttl')), 0)
   await server.demote()
   t.ok(
     (await (await connect(t, server.url)).query<{ standby: boolean }>(
@@ -148,7 +151,7 @@ t.test('a standby is not believed: what it says may be any time old', async t =>
   )
   await until('that it is noticed', async () => await store.poll().then(() => false, () => true))
   await t.rejects(store.poll(), { code: 'store_unavailable' })
-  await t.rejects(store.read(db => readMeta(db, 'latest_time')), { code: 'store_unavailable' })
+  await t.rejects(store.read(db => readMeta(db, 'access_token_ttl')), { code: 'store_unavailable' })
   await t.rejects(
     openStore(server.url, { bound: 1_000, log () {} }), { message: /cannot be opened: The server is a standby/ }
   )
@@ -157,16 +160,16 @@ t.test('a standby is not believed: what it says may be any time old', async t =>
 t.test('connections that are lost are replaced, those that were idle too', async t => {
   const database = await makeDatabase()
   const store = await open(t, database)
-  await Promise.all(Array.from({ length: 10 }, () => store.read(db => readMeta(db, 'latest_time'))))
+  await Promise.all(Array.from({ length: 10 }, () => store.read(db => readMeta(db, 'access_token_ttl'))))
   const other = await connect(t, database)
   await other.query(
     "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name like 'latchkey%'"
   )
   await until(
-    'an answer', async () => await store.read(db => readMeta(db, 'latest_time')).then(() => true, () => false)
+    'an answer', async () => await store.read(db => readMeta(db, 'access_token_ttl')).then(() => true, () => false)
   )
   t.same(
-    new Set(await Promise.all(Array.from({ length: 10 }, () => store.read(db => readMeta(db, 'latest_time'))))),
+    new Set(await Promise.all(Array.from({ length: 10 }, () => store.read(db => readMeta(db, 'access_token_ttl'))))),
     new Set([0])
   )
 })

@@ -300,7 +300,7 @@ t.test('a list of which all sessions were purged is gone, also where it was held
   const reference = referenceOf((await logIn(app)).access_token)
   t.equal((await read(app, reference)).statusCode, 200)
   clock.move(3 * 86_400_000)
-  await app.latchkey.sessions.purge(100)
+  await app.latchkey.sessions.purge(100, clock())
   assertProblem(t, await read(app, reference), 404, 'not_found')
   const next = referenceOf((await logIn(app)).access_token)
   t.not(next.uri, reference.uri)

@@ -20,7 +20,7 @@ t.test('RFC 6749 5.1, RFC 9068 2.2, RFC 9068 2.2.3: a form with a username and a
   t.equal(body.token_type, 'bearer')
   t.equal(body.expires_in, 900)
   t.equal(body.scope, 'admin items:read')
-  t.match(body.refresh_token, /^lkr_[A-Za-z0-9_-]{72}$/)
+  t.match(body.refresh_token, /^lkr_[A-Za-z0-9_-]{96}$/)
 
   t.strictSame(Object.keys(headerOf(body.access_token)).sort(), ['alg', 'kid', 'typ'])
   t.match(headerOf(body.access_token), { alg: 'ES256', typ: 'at+jwt' })

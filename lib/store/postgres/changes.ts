@@ -3,12 +3,16 @@ import type { Moment } from '../../time/elapsed-time.js'
 import type { OpenOptions, Store } from '../store.js'
 import type { ChangesRow } from './connection.js'
 import { startListener } from './listener.js'
+import { createServerTime } from './server-time.js'
+import type { ServerTime } from './server-time.js'
 import { within } from './timeout.js'
 
 /** The part of a store that reports the commits of other nodes. */
 type Changes = Pick<Store, 'changed' | 'poll' | 'asOf' | 'epoch' | 'onChange' | 'close'>
 
 export interface ChangesFollower extends Changes {
+  /** The server's time, or a little less. */
+  now (): number
   /** Records the server that a new connection has reached. `started`: when that server started. */
   meet (started: number): void
 }
@@ -42,6 +46,7 @@ interface Knowledge {
   restored: number
   /** The moment up to which every commit is known. */
   confirmed: Moment
+  readonly time: ServerTime
   /** Aborted when the store closes. */
   readonly closing: AbortSignal
 }
@@ -52,7 +57,7 @@ interface Knowledge {
  * bound. An answer describes the moment when the node asked.
  */
 export function followChanges (options: FollowOptions): ChangesFollower {
-  const { first, bound, query } = options
+  const { first, bound, query, log } = options
   const latest = { number: first.number ?? 0, epoch: first.started, at: -Infinity }
   const closing = new AbortController()
   const known: Knowledge = {
@@ -63,8 +68,10 @@ export function followChanges (options: FollowOptions): ChangesFollower {
     started: first.started,
     restored: 0,
     confirmed: NEVER,
+    time: createServerTime(log),
     closing: closing.signal
   }
+  known.time.take(first.time, readMoment(MACHINE))
   let polling: Promise<void> | undefined
 
   async function pollOnce (): Promise<void> {
@@ -77,6 +84,7 @@ export function followChanges (options: FollowOptions): ChangesFollower {
 
   return {
     changed () {
+      known.time.assertRight()
       if (isNews(known)) {
         known.reported = { number: latest.number, epoch: latest.epoch }
         return true
@@ -92,6 +100,7 @@ export function followChanges (options: FollowOptions): ChangesFollower {
       meetAnother(known, server)
       listener.renew()
     },
+    now: known.time.now,
     asOf: () => known.confirmed.stopwatch,
     epoch: () => latest.epoch,
     onChange (listener) {
@@ -111,6 +120,7 @@ function take (known: Knowledge, row: ChangesRow | undefined, asked: Moment): vo
   if (row?.standby !== false) throw new Error('The database is a standby, so it does not know the latest commits')
   const { latest } = known
   const number = row.number ?? 0
+  known.time.take(row.time, asked)
   if (row.started !== known.started) meetAnother(known, row.started)
   else if (number < latest.number) {
     // An answer on one connection may overtake an answer on another.

@@ -1,5 +1,6 @@
 import pg from 'pg'
 import { toSearchPath } from './search-path.js'
+import { SERVER_TIME } from './time.js'
 
 /** Milliseconds to connect, or to obtain a connection from the pool. */
 const CONNECT_TIMEOUT = 5_000
@@ -66,10 +67,12 @@ const SERVER_COLUMNS = `pg_catalog.pg_is_in_recovery() as standby,
 export interface ChangesRow extends ServerRow {
   /** The number of the last commit that changed rules or keys. */
   number: number | null
+  /** The server's clock. */
+  time: number
 }
 
 export const CHANGES_QUERY =
-  `select (select value from latchkey_meta where name = 'changes') as number, ${SERVER_COLUMNS}`
+  `select (select value from latchkey_meta where name = 'changes') as number, ${SERVER_TIME} as time, ${SERVER_COLUMNS}`
 
 /** The first query on each new connection. The default search_path still applies to it: see `search-path.ts`. */
 const GREETING = `select ${SERVER_COLUMNS}, pg_catalog.set_config('search_path', $1, false),

@@ -19,8 +19,7 @@ export const copyEngine: CopyEngine = {
       where name in (${sql.join(LIMITS)})`.execute(trx)
   },
   async hold (trx) {
-    // Latchkey's own writers already wait for their turn. This lock stops all others, so every page shows the same
-    // moment.
+    // This lock stops all writers, so every page shows the same moment.
     await sql`lock table ${sql.join(TABLES.map(table => sql.table(table)))} in share mode`.execute(trx)
     const mark = randomInt(2 ** 31)
     await sql`select pg_catalog.pg_advisory_xact_lock(${sql.raw(nameLock(mark))})`.execute(trx)

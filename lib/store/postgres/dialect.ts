@@ -1,10 +1,9 @@
-import type { DatabaseConnection, Kysely, PostgresPool } from 'kysely'
-import { CompiledQuery, PostgresAdapter, PostgresDialect, PostgresDriver } from '../kysely.js'
+import type { DatabaseConnection, Kysely, PostgresPool, TransactionSettings } from 'kysely'
+import { PostgresAdapter, PostgresDialect, PostgresDriver } from '../kysely.js'
 import { QualifiedIntrospector } from './introspector.js'
-import { WRITER } from './locks.js'
 
-/** Kysely's dialect, with one writer at a time. */
-export class SingleWriterDialect extends PostgresDialect {
+/** Kysely's dialect for transactions that take their locks as they begin. */
+export class LockingDialect extends PostgresDialect {
   readonly #pool: PostgresPool
 
   constructor (pool: PostgresPool) {
@@ -12,8 +11,8 @@ export class SingleWriterDialect extends PostgresDialect {
     this.#pool = pool
   }
 
-  override createDriver (): SingleWriterDriver {
-    return new SingleWriterDriver({ pool: this.#pool })
+  override createDriver (): LockingDriver {
+    return new LockingDriver({ pool: this.#pool })
   }
 
   override createAdapter (): LocklessAdapter {
@@ -26,8 +25,8 @@ export class SingleWriterDialect extends PostgresDialect {
 }
 
 /**
- * Migrates without Kysely's own lock, which the app's migrator takes too. The transaction of the migration already
- * holds the writers' lock.
+ * Migrates without Kysely's own lock, which the app's migrator takes too. The connection already holds a lock: see
+ * `openPostgres`.
  */
 class LocklessAdapter extends PostgresAdapter {
   override async acquireMigrationLock (): Promise<void> {}
@@ -35,23 +34,12 @@ class LocklessAdapter extends PostgresAdapter {
   override async releaseMigrationLock (): Promise<void> {}
 }
 
-const BEGIN = `begin isolation level read committed; select pg_catalog.pg_advisory_xact_lock(${WRITER})`
-
-class SingleWriterDriver extends PostgresDriver {
+class LockingDriver extends PostgresDriver {
   /**
-   * Begins a transaction and takes the writers' lock, in one round trip. The contract of a store requires one writer at
-   * a time, so that numbers and times are in the order of the commits. The lock ends with the transaction, and only
-   * after the commit is visible. The isolation level is fixed, however the server is configured: at a stricter level,
-   * the snapshot would be taken before the wait for the lock ends.
+   * A transaction of the store names an isolation level. It begins with its first statement, which takes the locks in
+   * the same round trip.
    */
-  override async beginTransaction (connection: DatabaseConnection): Promise<void> {
-    try {
-      await connection.executeQuery(CompiledQuery.raw(BEGIN))
-    } catch (error) {
-      // The transaction has begun. Without a rollback, the connection would return to the pool in an aborted
-      // transaction.
-      await connection.executeQuery(CompiledQuery.raw('rollback')).catch(() => {})
-      throw error
-    }
+  override async beginTransaction (connection: DatabaseConnection, settings: TransactionSettings): Promise<void> {
+    if (settings.isolationLevel === undefined) await super.beginTransaction(connection, settings)
   }
 }

@@ -7,13 +7,19 @@ import { followChanges } from './changes.js'
 import type { ChangesFollower } from './changes.js'
 import { CHANGES_QUERY } from './connection.js'
 import type { ChangesRow } from './connection.js'
-import { SingleWriterDialect } from './dialect.js'
+import { LockingDialect } from './dialect.js'
 import { isFinal, messageOf, translate } from './errors.js'
-import { ONE_NODE } from './locks.js'
+import { MIGRATION, ONE_NODE } from './locks.js'
 import { createPool } from './pool.js'
+import { rotate } from './rotation.js'
 import { schemaDialect } from './schema.js'
 import { findSchema } from './search-path.js'
+import { createTransactions } from './transactions.js'
 import { describeUrl } from './url.js'
+
+/** How many connections read, and how many write. Each write waits for the network and for the disk of the server. */
+const READERS = 5
+const WRITERS = 10
 
 /** Milliseconds that a statement of a migration may take, including the wait for another node that migrates. */
 const MIGRATION_TIMEOUT = 600_000
@@ -32,15 +38,15 @@ const BEGIN_ON_ONE_NODE = `begin; set local idle_in_transaction_session_timeout 
  * @throws Error that names the option `database`, and never the password in it, if the database cannot be opened.
  */
 export async function openPostgres (url: string, options: OpenOptions): Promise<Store> {
-  const { bound, log, name = DATABASE_OPTION, mustExist = false, patience } = options
+  const { bound, log, name = DATABASE_OPTION, mustExist = false, patience, now } = options
   const schema = await prepareSchema(url, { log, name, mustExist })
   let changes: ChangesFollower | undefined
   const onServer = (started: number): void => changes?.meet(started)
-  // Two pools, so that readers never wait behind writers that wait for their turn. A node must always be able to find
+  // Two pools, so that readers never wait behind writers that wait for their locks. A node must always be able to find
   // out what is revoked.
   const pools = [
-    createPool(url, { log, patience, schema, onServer }),
-    createPool(url, { log, patience, schema, onServer })
+    createPool(url, { log, patience, schema, onServer, size: READERS }),
+    createPool(url, { log, patience, schema, onServer, size: WRITERS })
   ] as const
   const [db, writer] = [connectKysely(pools[0]), connectKysely(pools[1])]
   try {
@@ -62,9 +68,12 @@ export async function openPostgres (url: string, options: OpenOptions): Promise<
     throw cannotOpen(url, name, cause)
   }
 
+  const transaction = createTransactions(writer, { schema, now })
   return {
     read: work => attempt(() => work(db)),
-    transaction: work => attempt(() => writer.transaction().execute(work)),
+    transaction: (work, locks) => attempt(() => transaction(work, locks)),
+    rotate: rotation => attempt(() => rotate(writer, schema, { ...rotation, time: now?.() ?? null })),
+    now: now ?? changes.now,
     onOneNode: work => attempt(() => db.connection().execute(connection => runOnOneNode(connection, work))),
     changed: changes.changed,
     poll: changes.poll,
@@ -79,7 +88,7 @@ export async function openPostgres (url: string, options: OpenOptions): Promise<
 }
 
 function connectKysely (pool: ReturnType<typeof createPool>): Kysely<Tables> {
-  return new Kysely<Tables>({ dialect: new SingleWriterDialect(pool) })
+  return new Kysely<Tables>({ dialect: new LockingDialect(pool) })
 }
 
 async function readChanges (db: Kysely<Tables>): Promise<ChangesRow> {
@@ -112,6 +121,8 @@ async function prepareSchema (
     const schema = await onPool(createPool(url, { log }), db => findSchema(db, log))
     // A large table, or the wait for a node that already migrates, is no reason to give up.
     await onPool(createPool(url, { log, schema, patience: MIGRATION_TIMEOUT }), async db => {
+      // The pool has one connection, which holds the lock until it is closed. It covers the tables of the migrator too.
+      await db.executeQuery(CompiledQuery.raw(`select pg_catalog.pg_advisory_lock(${MIGRATION})`))
       if (mustExist) await requireSchema(db, schema)
       await migrate(db, schemaDialect, schema)
     })

@@ -6,8 +6,20 @@ import type { OpenOptions } from '../store.js'
 import { greet, toClientConfig } from './connection.js'
 import { isRefusal } from './errors.js'
 
-/** Connections of one pool. Writers take turns, so with more connections they would only wait elsewhere. */
-const CONNECTIONS = 5
+/** How many statements each connection keeps prepared. A list of values of another length is another statement. */
+const MOST_PREPARED = 200
+
+/** The names of the prepared statements, by their text. The same text has the same name on every connection. */
+const prepared = new Map<string, string>()
+
+/** Returns the name under which the server keeps a statement prepared. Undefined: it is parsed each time. */
+function nameOf (text: string): string | undefined {
+  const known = prepared.get(text)
+  if (known !== undefined || prepared.size === MOST_PREPARED) return known
+  const name = `latchkey_${prepared.size}`
+  prepared.set(text, name)
+  return name
+}
 
 /** A pool for Kysely. */
 export interface RenewablePool extends PostgresPool {
@@ -25,6 +37,8 @@ interface Connections {
 }
 
 type PoolOptions = Pick<OpenOptions, 'log' | 'patience'> & {
+  /** How many connections it may have. Default: 1. */
+  size?: number
   /** As for `greet`. */
   schema?: string
   /** Receives the start time of the server that a new connection has reached. */
@@ -74,13 +88,13 @@ export function createPool (url: string, options: PoolOptions): RenewablePool {
   }
 }
 
-function createConnections (url: string, { log, patience, schema, onServer = () => {} }: PoolOptions): Connections {
+function createConnections (url: string, { log, patience, schema, size = 1, onServer = () => {} }: PoolOptions): Connections {
   async function prepare (client: pg.ClientBase): Promise<void> {
     onServer(await greet(client, schema))
   }
   const pool = new pg.Pool({
     ...toClientConfig(url, patience),
-    max: CONNECTIONS,
+    max: size,
     idleTimeoutMillis: 30_000,
     // The pool waits for the promise. Its types do not say so.
     onConnect: prepare as unknown as (client: pg.ClientBase) => void
@@ -110,7 +124,10 @@ function toPoolClient (connections: Connections, client: pg.PoolClient, giveBack
     // The rollback after a failure would wait for just as long again.
     if (broken !== undefined) throw broken
     try {
-      return await client.query(text, values.map(withoutNul))
+      if (values.length > 0) return await client.query({ name: nameOf(text), text, values: values.map(withoutNul) })
+      const answer: pg.QueryResult | pg.QueryResult[] = await client.query(text)
+      // Several statements, of which the last one has the result.
+      return Array.isArray(answer) ? answer.at(-1) as pg.QueryResult : answer
     } catch (error) {
       if (isRefusal(error)) throw error
       if (!(error instanceof pg.DatabaseError)) connections.failedAt = performance.now()

@@ -20,7 +20,7 @@ const NOTHING_DONE = new Error('Every transaction of the group has failed')
 
 /** A transaction that waits for its turn. */
 interface Waiting {
-  work: (trx: Transaction<Tables>) => Promise<unknown>
+  work: (trx: Transaction<Tables>, now: number) => Promise<unknown>
   /** Milliseconds of `performance.now()`. */
   deadline: number
   resolve: (value: unknown) => void
@@ -41,12 +41,13 @@ export interface GroupConnection extends Pick<SqliteDatabase, 'prepare'> {
  * transactions that were requested in the same turn of the event loop. They run one after the other, in the order of
  * the requests. Each runs in a savepoint, so one that throws is rolled back alone. No caller gets a result or an error
  * before the commit, because a transaction may decide on the basis of what the previous ones have written.
- * @param patience - milliseconds for which each waits until another process unlocks the file.
+ * @param options.patience - milliseconds for which each waits until another process unlocks the file.
+ * @param options.now - returns the time of a transaction.
  */
 export function createGroups (
   db: Kysely<Tables>,
   connection: GroupConnection,
-  { patience }: { patience: number }
+  { patience, now }: { patience: number, now: () => number }
 ): Store['transaction'] {
   const queue: Waiting[] = []
   let isLed = false
@@ -59,7 +60,7 @@ export function createGroups (
   async function runApart (trx: Transaction<Tables>, work: Waiting['work']): Promise<Outcome> {
     begin.run([])
     try {
-      const value = await work(trx)
+      const value = await work(trx, now())
       end.run([])
       return { value }
     } catch (error) {
@@ -131,7 +132,7 @@ export function createGroups (
     isLed = false
   }
 
-  return async function transaction<T> (work: (trx: Transaction<Tables>) => Promise<T>): Promise<T> {
+  return async function transaction<T> (work: (trx: Transaction<Tables>, now: number) => Promise<T>): Promise<T> {
     return await new Promise<T>((resolve, reject) => {
       queue.push({ work, deadline: performance.now() + patience, resolve: value => { resolve(value as T) }, reject })
       if (isLed) return

@@ -27,7 +27,7 @@ const OLDEST_SQLITE = [3, 51, 3] as const
  */
 export async function openSqlite (
   file: string,
-  { name = DATABASE_OPTION, mustExist = false }: Pick<OpenOptions, 'name' | 'mustExist'> = {}
+  { name = DATABASE_OPTION, mustExist = false, now = Date.now }: Pick<OpenOptions, 'name' | 'mustExist' | 'now'> = {}
 ): Promise<Store> {
   const named = { file, name, mustExist }
   // The switch to WAL does not wait for another process that switches at the same moment.
@@ -52,7 +52,8 @@ export async function openSqlite (
 
   return {
     read: work => patiently(() => work(db)),
-    transaction: createGroups(db, database, { patience: LOCK_PATIENCE }),
+    transaction: createGroups(db, database, { patience: LOCK_PATIENCE, now }),
+    now,
     // Processes on one file take turns with each step, so two that do the same work share it.
     onOneNode: work => work(),
     changed: changes.changed,

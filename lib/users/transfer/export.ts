@@ -17,7 +17,7 @@ const PAGE = 1_000
  */
 export function createUserExport ({ store, ledger }: { store: Store, ledger: Ledger }) {
   return async function * exportAll (by: Actor = HOST): AsyncGenerator<UserRecord[]> {
-    await ledger.write(({ record }) => record({ type: 'users_exported', actor: by }))
+    await ledger.write([], ({ record }) => record({ type: 'users_exported', actor: by }))
     for (let afterKey: string | undefined; ;) {
       const rows = await store.read(db => selectUsers(db, { afterKey, limit: PAGE }).execute())
       if (rows.length > 0) yield rows.map(toRecord)

@@ -13,6 +13,7 @@ import { createRow } from '../rows.js'
 import { readCandidate } from './candidate.js'
 import type { Candidate, ImportRow } from './candidate.js'
 import { judge } from './verdict.js'
+import { exclusive, ruling } from '../../store/lock.js'
 
 export type { ImportRow } from './candidate.js'
 
@@ -79,7 +80,17 @@ export function createUserImport (context: UsersContext) {
       const found = await readRows(job, rows)
       await hashPasswords(job, found.filter(isCandidate))
       if (options.dryRun === true) return await store.read(db => take(job, found, { db, now: clock.now() }))
-      return await revocations.write(write => take(job, found, { db: write.trx, now: write.now, write }))
+      for (;;) {
+        const locked = options.update === true ? await store.read(db => findIds(db, found)) : []
+        const locks = [...locked.flatMap(ruling), exclusive('accounts')]
+        const outcomes = await revocations.write(locks, async write => {
+          // An account that was added in the meantime is not locked.
+          const isLocked = options.update !== true ||
+            (await findIds(write.trx, found)).every(id => locked.includes(id))
+          return isLocked ? await take(job, found, { db: write.trx, now: write.now, write }) : undefined
+        })
+        if (outcomes !== undefined) return outcomes
+      }
     }
   }
 }
@@ -185,6 +196,11 @@ async function writeWhole ({ context: { throttle }, by }: ImportJob, write: Writ
   }
 }
 
+/** Returns the ids of the accounts that the rows may change. */
+async function findIds (db: Queryable, found: ReadonlyArray<Candidate | RowOutcome>): Promise<string[]> {
+  return [...(await findAccounts(db, found.filter(isCandidate))).byId.keys()]
+}
+
 /** Returns the accounts that have a username or an id of one of the rows. */
 async function findAccounts (db: Queryable, candidates: readonly Candidate[]): Promise<{
   byKey: Map<string, Selectable<UsersTable>>
@@ -197,6 +213,6 @@ async function findAccounts (db: Queryable, candidates: readonly Candidate[]): P
   const identified = ids.length === 0 ? [] : await users.where('id', 'in', ids).execute()
   return {
     byKey: new Map(named.map(row => [row.username_key, row])),
-    byId: new Map(identified.map(row => [row.id, row]))
+    byId: new Map([...named, ...identified].map(row => [row.id, row]))
   }
 }

@@ -63,10 +63,10 @@ t.test('a rotation: published at once, signs after the lead, verifies until its 
   t.same(await states(), ['active, signs', 'removed'])
   const count = (): unknown => connectTo(t, file).prepare('select count(*) from latchkey_keys').pluck().get()
   wall.move(DAY)
-  await keys.purge()
+  await keys.purge(wall())
   t.equal(count(), 2, 'not before the day is over')
   wall.move(1)
-  await keys.purge()
+  await keys.purge(wall())
   t.equal(count(), 1)
   t.same(await states(), ['active, signs'])
 })
@@ -220,7 +220,7 @@ t.test('every change is in the trail, with who did it', async t => {
   world.wall.move(91 * DAY)
   await keys.rotateIfDue()
   t.equal((await states()).length, 5)
-  const trail = await createAudit({ store: world.store, clock: world.clock, retention: DAY }).list()
+  const trail = await createAudit({ store: world.store, retention: DAY }).list()
   const found = trail.reverse().filter(({ type }) => type.startsWith('key')).map((
     { type, actor, subject }
   ) => `${actor.kind} ${type}${subject === key.kid ? ' this' : ''}`)

@@ -1,24 +1,24 @@
 import t from 'tap'
 import { createEvents, HOST } from '../../../lib/ledger/events.js'
 import { createLedger } from '../../../lib/ledger/ledger.js'
-import { createClock } from '../../../lib/time/clock.js'
+import { createStoreClock } from '../../../lib/time/clock.js'
 import { createWall, HOUR, openStore } from '../support.js'
 
 async function build (t: Parameters<typeof openStore>[0]) {
-  const store = await openStore(t)
   const wall = createWall()
+  const store = await openStore(t, undefined, wall)
   const events = createEvents()
   const order: string[] = []
   events.on(({ type }) => order.push(type))
   let writes = 0
   const counted: typeof store = {
     ...store,
-    async transaction (work) {
+    async transaction (work, locks) {
       writes++
-      return await store.transaction(work)
+      return await store.transaction(work, locks)
     }
   }
-  const clock = createClock(wall, () => 0)
+  const clock = createStoreClock(store.now)
   return {
     store,
     wall,
@@ -32,7 +32,7 @@ async function build (t: Parameters<typeof openStore>[0]) {
 
 t.test('after the commit a write is put in force first, and then the listeners are called', async t => {
   const { ledger, order, store } = await build(t)
-  const result = await ledger.write(async ({ record }) => {
+  const result = await ledger.write([], async ({ record }) => {
     await record({ type: 'login_failed', actor: HOST })
     order.push('work')
     return 7
@@ -44,7 +44,7 @@ t.test('after the commit a write is put in force first, and then the listeners a
 
 t.test('a write that throws keeps nothing, is not put in force, and calls no listener', async t => {
   const { ledger, order, store } = await build(t)
-  await t.rejects(ledger.write(async ({ record }) => {
+  await t.rejects(ledger.write([], async ({ record }) => {
     await record({ type: 'login_failed', actor: HOST })
     throw new Error('no')
   }, () => order.push('in force')), /no/)
@@ -54,7 +54,7 @@ t.test('a write that throws keeps nothing, is not put in force, and calls no lis
 
 t.test('a write that cannot be put in force stays committed, and its caller gets the error', async t => {
   const { ledger, order, store } = await build(t)
-  const writing = ledger.write(async ({ record }) => await record({ type: 'login_failed', actor: HOST }), () => {
+  const writing = ledger.write([], async ({ record }) => await record({ type: 'login_failed', actor: HOST }), () => {
     throw new Error('no memory')
   })
   await t.rejects(writing, /no memory/)
@@ -62,22 +62,19 @@ t.test('a write that cannot be put in force stays committed, and its caller gets
   t.equal((await store.read(db => db.selectFrom('latchkey_events').selectAll().execute())).length, 1)
 })
 
-t.test('the time of a write is never before that of another ledger on the same store', async t => {
-  const { store, ledger, wall, clock, events } = await build(t)
-  const other = createLedger({ store, clock: createClock(() => wall() + HOUR, () => 0), events })
-  const ahead = await other.write(async ({ now }) => now)
-  t.equal(await ledger.write(async ({ now }) => now), ahead)
-  t.equal(clock.now(), ahead)
+t.test('the time of a write is the time of the store, unless a later one has just passed here', async t => {
+  const { ledger, wall } = await build(t)
+  const timeOf = (): Promise<number> => ledger.write([], async ({ now }) => now)
+  t.equal(await timeOf(), wall())
+  await ledger.write([], async ({ pass }) => pass(wall() + 1))
+  t.equal(await timeOf(), wall() + 1)
+  wall.move(-HOUR)
+  t.equal(await timeOf(), wall(), 'a clock that is set back sets the time back')
 })
 
-t.test('keepTime() writes only if the store does not have that time yet', async t => {
-  const { ledger, wall, writes } = await build(t)
-  await ledger.keepTime(wall())
-  t.equal(writes(), 1)
-  await ledger.keepTime(wall())
-  t.equal(writes(), 1)
-  await ledger.keepTime()
-  t.equal(writes(), 2)
-  await ledger.keepTime(wall() + HOUR)
-  t.equal(writes(), 3)
+t.test('tell() calls the listeners and writes nothing', async t => {
+  const { ledger, order, writes, wall } = await build(t)
+  ledger.tell({ type: 'refresh', actor: HOST }, wall())
+  t.same(order, ['refresh'])
+  t.equal(writes(), 0)
 })

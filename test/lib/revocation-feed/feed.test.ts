@@ -68,7 +68,7 @@ async function createFeed (
 
 const revoke = (
   revocations: Revocations, ...ids: string[]
-): Promise<void> => revocations.write(({ revoke }) => revoke.sessions(ids))
+): Promise<void> => revocations.write([], ({ revoke }) => revoke.sessions(ids))
 const valuesOf = (
   event: FeedEvent | undefined
 ): string[] => event?.event === 'rules'

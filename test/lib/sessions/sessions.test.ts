@@ -1,12 +1,12 @@
 import t from 'tap'
 import type { Test } from 'tap'
-import { formatRefreshToken, parseRefreshToken } from '../../../lib/sessions/refresh-token.js'
+import { formatRefreshToken } from '../../../lib/sessions/refresh-token.js'
 import type { Grant } from '../../../lib/sessions/issued.js'
 import type { User } from '../../../schemas/host.js'
 import { MAX_SESSIONS } from '../../../schemas/sessions.js'
 import {
   connectTo, createGate, createRandom, createWall, createWorld, databaseIn, DAY, HOUR, isPending, MINUTE, PASSWORD,
-  REFRESH_KEY, SECOND
+  partsOf, REFRESH_KEY, SECOND
 } from '../support.js'
 import type { World, WorldOptions } from '../support.js'
 
@@ -19,7 +19,7 @@ async function begin (t: Test, options: WorldOptions = {}): Promise<{ world: Wor
 }
 
 function generationOf (token: string): number | undefined {
-  return parseRefreshToken(token)?.generation
+  return partsOf(token).generation
 }
 
 function isDead (world: World, grant: Grant): boolean {
@@ -161,13 +161,12 @@ t.test('a predecessor whose successor was used is reuse, also within the grace',
   t.equal(isDead(world, grant), true)
 })
 
-t.test('a clock that steps back neither lengthens the grace nor makes a session older than it is', async t => {
+t.test('a clock that is set back logs out no honest client', async t => {
   const { world, grant } = await begin(t)
   await world.sessions.refresh(grant.refreshToken)
-  world.wall.move(10 * SECOND)
-  t.equal(world.clock.now(), world.wall())
   world.wall.move(-HOUR)
-  await t.rejects(world.sessions.refresh(grant.refreshToken), REFUSED)
+  const { refreshToken } = await world.sessions.refresh(grant.refreshToken)
+  t.equal(generationOf((await world.sessions.refresh(refreshToken)).refreshToken), 3)
 })
 
 t.test('lifetimes: idle and absolute both hold, and the absolute one is never passed', async t => {
@@ -364,7 +363,7 @@ t.test('a session that expired was not live: ending it says so', async t => {
   t.equal(await later.world.sessions.endAll(later.user.id), 0, 'endAll returns how many were live')
 })
 
-t.test('what is refused an end because it has expired stays dead in another process when the clock steps back', async t => {
+t.test('what was ended after it had expired stays dead in another process when the clock is set back', async t => {
   const file = databaseIn(t)
   const wall = createWall()
   const { world: ahead, grant } = await begin(t, { file, wall })
@@ -384,7 +383,7 @@ t.test('what is refused an end because it has expired stays dead in another proc
   await ahead.sessions.endToken(claims)
   wall.move(-MINUTE)
   await behind.follower.refresh()
-  t.ok(behind.clock.now() >= claims.exp * SECOND, 'an access token')
+  t.ok(behind.revocations.isTokenRevoked(claims.jti), 'an access token')
 
   wall.move(31 * DAY)
   await ahead.sessions.end(grant.user.id, grant.sessionId)
@@ -496,13 +495,13 @@ t.test('purging: a day after the refresh token and the last access token expired
     db => db.selectFrom('latchkey_sessions').select('id').execute()
   )).length
   world.wall.move(31 * DAY + 15 * MINUTE)
-  t.equal(await world.sessions.purge(2), false)
+  t.equal(await world.sessions.purge(2, world.wall()), false)
   t.equal(await count(), 5, 'not a millisecond before')
   world.wall.move(1)
-  t.equal(await world.sessions.purge(2), true)
+  t.equal(await world.sessions.purge(2, world.wall()), true)
   t.equal(await count(), 3)
-  t.equal(await world.sessions.purge(2), true)
-  t.equal(await world.sessions.purge(2), false)
+  t.equal(await world.sessions.purge(2, world.wall()), true)
+  t.equal(await world.sessions.purge(2, world.wall()), false)
   t.equal(await count(), 0)
   await t.rejects(world.sessions.refresh(grant.refreshToken), REFUSED)
 })
@@ -510,7 +509,7 @@ t.test('purging: a day after the refresh token and the last access token expired
 t.test('access tokens that live longer than their session: a purge does not hide it from who ends it', async t => {
   const { world, user, grant } = await begin(t, { accessTokenTtl: 7 * DAY, refreshIdleTtl: HOUR })
   world.wall.move(2 * DAY)
-  await world.sessions.purge(100)
+  await world.sessions.purge(100, world.wall())
   const { sessionId } = await world.sessions.start(user)
   await world.sessions.endOthers(user.id, sessionId)
   t.equal(isDead(world, grant), true)
@@ -735,7 +734,7 @@ for (const seed of [1, 2, 3, 4, 5, 6]) {
       async purge () {
         if (random.next() < 0.3) {
           await Promise.all([
-            world.revocations.purge(), world.sessions.purge(100)
+            world.revocations.purge(world.wall()), world.sessions.purge(100, world.wall())
           ])
         }
       }

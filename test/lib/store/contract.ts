@@ -249,9 +249,9 @@ export function testContract (t: Test, { connect, duplicate, mistake }: Engine):
     const stores = [await openStore(t, database), await openStore(t, database)] as const
     await Promise.all(Array.from(
       { length: 20 },
-      (_, index) => stores[index % 2 === 0 ? 0 : 1].transaction(trx => raiseMeta(trx, 'latest_time', index * 7 % 20))
+      (_, index) => stores[index % 2 === 0 ? 0 : 1].transaction(trx => raiseMeta(trx, 'access_token_ttl', index * 7 % 20))
     ))
-    t.equal(await stores[0].read(db => readMeta(db, 'latest_time')), 19)
+    t.equal(await stores[0].read(db => readMeta(db, 'access_token_ttl')), 19)
   })
 
   t.test('work that is done alone gives its result, its error, and its place to the next', async t => {

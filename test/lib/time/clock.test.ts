@@ -1,57 +1,38 @@
 import t from 'tap'
-import { createClock } from '../../../lib/time/clock.js'
+import { createStoreClock } from '../../../lib/time/clock.js'
+import { createFollowedClock } from '../../../lib/time/followed-clock.js'
 
-t.test('time never runs backwards, whatever the wall clock says', async t => {
-  let wall = 100
-  const clock = createClock(() => wall, () => 0)
-  const table: Array<[wall: number, expected: number]> = [
-    [100, 100], [101, 101], [50, 101], [0, 101], [-5, 101], [101, 101], [102, 102], [NaN, 102], [103, 103]
-  ]
-  for (const [time, expected] of table) {
-    wall = time
-    t.equal(clock.now(), expected, `wall clock ${time}`)
-  }
+t.test('the clock of a process shows the time of its store, forwards and back', async t => {
+  let time = 100
+  const clock = createStoreClock(() => time)
+  for (time of [100, 101, 50, 0, 1_000_000, 102]) t.equal(clock.now(), time)
 })
 
-t.test('advanceTo only moves forwards, and the wall clock takes over again', async t => {
-  let wall = 100
-  const clock = createClock(() => wall, () => 0)
-  clock.advanceTo(500)
-  t.equal(clock.now(), 500)
-  clock.advanceTo(400)
-  t.equal(clock.now(), 500)
-  clock.advanceTo(NaN)
-  t.equal(clock.now(), 500)
-  wall = 499
-  t.equal(clock.now(), 500)
-  wall = 501
-  t.equal(clock.now(), 501)
+t.test('a time that has passed stays passed, unless the store is set back', async t => {
+  let time = 100_000
+  const clock = createStoreClock(() => time)
+  clock.pass(100_001)
+  t.equal(clock.now(), 100_001)
+  t.equal(clock.from(100_000), 100_001, 'a time that was read from the store, too')
+  time = 100_002
+  t.equal(clock.now(), 100_002)
+  time = 99_001
+  t.equal(clock.now(), 100_001, 'a second back at most')
+  time = 99_000
+  t.equal(clock.now(), 99_000, 'a larger step is followed')
 })
 
-t.test('two clocks are two', async t => {
-  const one = createClock(() => 1, () => 0)
-  const two = createClock(() => 1, () => 0)
-  one.advanceTo(9)
-  t.equal(two.now(), 1)
-})
-
-t.test('while the wall clock is behind, time goes on: standing still, nothing would ever expire', async t => {
-  let wall = 1_000
+t.test('a clock that follows another goes on at the pace of the stopwatch, and steps with it', async t => {
   let passed = 0
-  const clock = createClock(() => wall, () => passed)
-  clock.advanceTo(1_000_000)
-  t.equal(clock.now(), 1_000_000)
-  passed += 400.25
-  wall += 400
-  t.equal(clock.now(), 1_000_400)
-  passed += 0.75
-  t.equal(clock.now(), 1_000_401)
-  wall = 2_000_000
-  t.equal(clock.now(), 2_000_000, 'the wall clock has caught up, and rules again')
-  passed += 1_000
-  t.equal(clock.now(), 2_000_000)
-  wall = 1_500_000
-  t.equal(clock.now(), 2_000_000, 'stepped back')
-  passed += 5
-  t.equal(clock.now(), 2_000_005)
+  const clock = createFollowedClock(() => passed)
+  const before = Date.now()
+  t.ok(clock.now() >= before && clock.now() <= Date.now(), 'before it knows the other clock, it is the wall clock')
+  clock.set(5_000)
+  t.equal(clock.now(), 5_000)
+  passed += 400.75
+  t.equal(clock.now(), 5_400)
+  clock.set(1_000)
+  t.equal(clock.now(), 1_000, 'back')
+  passed += 1
+  t.equal(clock.now(), 1_001)
 })

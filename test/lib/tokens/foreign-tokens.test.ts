@@ -322,7 +322,7 @@ t.test('who was logged out everywhere, or is disabled, stays out when a key of a
   const [longAgo, lately] = [await world.addUser('bob'), await world.addUser('alice')]
   await world.users.disable(longAgo.id)
   world.wall.move(3 * DAY)
-  while (await world.revocations.purge());
+  while (await world.revocations.purge(world.wall()));
   t.equal(world.revocations.size, 0, 'what killed the tokens of the time is forgotten')
   await world.sessions.endAll(lately.id)
   world.wall.move(MINUTE)
@@ -330,7 +330,7 @@ t.test('who was logged out everywhere, or is disabled, stays out when a key of a
   const held = [longAgo, lately].map(({ id }) => sign({ sub: id, iat: now, exp: now + 60 * 86_400 }))
   for (const days of [0, 2, 30]) {
     world.wall.move(days * DAY)
-    while (await world.revocations.purge());
+    while (await world.revocations.purge(world.wall()));
     for (const token of held) t.throws(() => tokens.verify(token), { code: 'token_revoked' }, `${days} days later`)
   }
   t.match(

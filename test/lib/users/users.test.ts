@@ -369,8 +369,8 @@ t.test('several changes at once are one: all of them, or none', async t => {
     world.users.update(alice.id, { disabled: true, password: 'short', scopes: [] }), { code: 'password_rejected' }
   )
   const update = world.store.transaction
-  world.store.transaction = work => update(
-    async trx => { await work(trx); throw new Error('the process dies on this line') }
+  world.store.transaction = (work, locks) => update(
+    async (trx, now) => { await work(trx, now); throw new Error('the process dies on this line') }, locks
   )
   await t.rejects(world.users.update(alice.id, { disabled: true, password: NEW_PASSWORD, scopes: [] }), /this line/)
   world.store.transaction = update

@@ -16,6 +16,11 @@ async function findSilence (): Promise<string> {
   return `postgres://nobody@127.0.0.1:${port}/nothing`
 }
 
+/** An answer of a server whose clock agrees with ours. */
+function answer (row: Omit<ChangesRow, 'time'>): ChangesRow {
+  return { ...row, time: Date.now() }
+}
+
 async function follow (t: Test): Promise<{
   changes: ReturnType<typeof followChanges>, answers: Array<ChangesRow | Promise<ChangesRow>>, dropped: () => number
 }> {
@@ -25,7 +30,7 @@ async function follow (t: Test): Promise<{
     url: await findSilence(),
     schema: 'public',
     bound: 60_000,
-    first: { number: null, standby: false, started: 1_000 },
+    first: answer({ number: null, standby: false, started: 1_000 }),
     log () {},
     query: async () => await answers.shift(),
     onAnotherServer () { dropped++ }
@@ -37,19 +42,19 @@ async function follow (t: Test): Promise<{
 t.test('the same number of another server is another commit', async t => {
   const { changes, answers } = await follow(t)
   t.equal(changes.changed(), undefined, 'nothing is known before there was an answer')
-  answers.push({ number: 6, standby: false, started: 1_000 })
+  answers.push(answer({ number: 6, standby: false, started: 1_000 }))
   await changes.poll()
   t.equal(changes.changed(), true)
   t.equal(changes.changed(), false)
   const epoch = changes.epoch()
-  answers.push({ number: 6, standby: false, started: 1_000 })
+  answers.push(answer({ number: 6, standby: false, started: 1_000 }))
   await changes.poll()
   t.equal(changes.changed(), false)
   t.equal(changes.epoch(), epoch)
 
   let told = 0
   changes.onChange(() => { told++ })
-  answers.push({ number: 6, standby: false, started: 2_000 })
+  answers.push(answer({ number: 6, standby: false, started: 2_000 }))
   await changes.poll()
   t.equal(told, 1)
   t.equal(changes.changed(), true, 'a server that took over without the last commit has given its number to another')
@@ -59,7 +64,7 @@ t.test('the same number of another server is another commit', async t => {
 
 t.test('a connection that reaches another server makes all that is known a question again, and is the only kind that is used from then on', async t => {
   const { changes, answers, dropped } = await follow(t)
-  answers.push({ number: 6, standby: false, started: 1_000 })
+  answers.push(answer({ number: 6, standby: false, started: 1_000 }))
   await changes.poll()
   t.equal(changes.changed(), true)
   changes.meet(1_000)
@@ -69,7 +74,7 @@ t.test('a connection that reaches another server makes all that is known a quest
   t.equal(dropped(), 1)
   t.equal(changes.changed(), true)
   t.equal(changes.changed(), undefined, 'what the other one has confirmed says nothing of this one')
-  answers.push({ number: 6, standby: false, started: 2_000 })
+  answers.push(answer({ number: 6, standby: false, started: 2_000 }))
   await changes.poll()
   t.equal(dropped(), 1)
   t.equal(changes.changed(), false)
@@ -77,7 +82,7 @@ t.test('a connection that reaches another server makes all that is known a quest
 
 t.test('a number that goes back on one server is of other commits too', async t => {
   const { changes, answers } = await follow(t)
-  answers.push({ number: 6, standby: false, started: 1_000 }, { number: 5, standby: false, started: 1_000 })
+  answers.push(answer({ number: 6, standby: false, started: 1_000 }), answer({ number: 5, standby: false, started: 1_000 }))
   await changes.poll()
   const epoch = changes.epoch()
   t.equal(changes.changed(), true)
@@ -88,14 +93,14 @@ t.test('a number that goes back on one server is of other commits too', async t 
 
 t.test('a standby is not believed, whatever it says', async t => {
   const { changes, answers } = await follow(t)
-  answers.push({ number: 6, standby: true, started: 1_000 })
+  answers.push(answer({ number: 6, standby: true, started: 1_000 }))
   await t.rejects(changes.poll(), { message: 'The database is a standby, so it does not know the latest commits' })
   t.equal(changes.changed(), undefined)
 })
 
 t.test('there is nothing yet where nothing was ever revoked; nothing is known where there is no answer, and after the end', async t => {
   const { changes, answers } = await follow(t)
-  answers.push({ number: null, standby: false, started: 1_000 })
+  answers.push(answer({ number: null, standby: false, started: 1_000 }))
   await changes.poll()
   changes.changed()
   t.equal(changes.changed(), false)
@@ -104,7 +109,7 @@ t.test('there is nothing yet where nothing was ever revoked; nothing is known wh
   await t.rejects(changes.poll(), { message: 'it is gone' })
   await changes.close()
   t.equal(changes.changed(), undefined)
-  answers.push({ number: null, standby: false, started: 1_000 })
+  answers.push(answer({ number: null, standby: false, started: 1_000 }))
   await changes.poll()
   t.equal(changes.changed(), undefined)
 })

@@ -1,0 +1,35 @@
+import type { Selectable } from 'kysely'
+import type { SessionsTable, UsersTable } from './tables.js'
+
+/** A refresh that rotates its session, if nothing speaks against it. */
+export interface Rotation {
+  sessionId: string
+  nonce: string
+  /** The session must still be at this generation. */
+  generation: number
+  clientId: string
+  /** Milliseconds until the next refresh token expires, if it is not used. */
+  refreshIdleTtl: number
+  /** Whether the session must have a place in a status list. */
+  needsStatus: boolean
+  /**
+   * The session's account. If it is one of the built-in users, the rotation reads it, and requires that it is enabled.
+   * `scope`: requires that it has exactly these scopes. Otherwise the account is the host's.
+   */
+  account: { isBuiltIn: true, scope?: string } | { isBuiltIn: false, userId: string }
+}
+
+/** A session after its rotation. */
+export interface RotatedSession {
+  session: Selectable<SessionsTable>
+  /** Undefined if the account is the host's. */
+  account: Pick<UsersTable, 'id' | 'username' | 'scope'> | undefined
+  /** When it was rotated, in milliseconds. */
+  now: number
+}
+
+/**
+ * Rotates a session in one statement that commits on its own. Returns undefined if a condition does not hold. Then only
+ * a transaction can find out which.
+ */
+export type Rotate = (rotation: Rotation) => Promise<RotatedSession | undefined>
