@@ -7,14 +7,31 @@ import type { Settings } from '../lib/options/options.js'
 import { PasswordQueueFullError } from '../lib/passwords/pool.js'
 import { EXPECTED } from '../schemas/common.js'
 import { noteStatus } from './adapters/challenge.js'
+import { createFailureLog } from './adapters/failure-log.js'
+import type { FailureLog } from './adapters/failure-log.js'
 import { kSettings } from './settings.js'
 import { describeError, oauthErrorOf, oauthMessageOf, oauthStatusOf, problemOf } from '../schemas/errors.js'
+import type { ErrorCode } from '../schemas/errors.js'
+
+const kFailures = Symbol('latchkey.failures')
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    [kFailures]: FailureLog
+  }
+}
+
+/** Every request gets one of these while the database cannot be reached. */
+const OUTAGES: ReadonlySet<string> = new Set<ErrorCode>(['store_unavailable', 'revocation_unknown'])
 
 /**
  * Sends every error of our routes as `application/problem+json` (RFC 9457), except at the OAuth endpoints: see
  * `sendOAuthError`.
  */
 export default fp(async function latchkeyErrors (app) {
+  const failures = createFailureLog(app.log)
+  app.decorate(kFailures, failures)
+  app.addHook('onClose', async () => failures.close())
   if (app[kSettings].errors === 'app') passErrorsOn(app)
   else app.setErrorHandler(sendProblem)
   // Our responses are for one user or one moment. A route whose response a cache may store overrides this.
@@ -90,12 +107,30 @@ function setHeaders (error: Presentable, reply: FastifyReply, status = error.sta
 function toPresentable (cause: unknown, request: FastifyRequest): Presentable {
   const error = translate(cause)
   if (error.statusCode < 500) return error
-  const reason = (error instanceof LatchkeyError && error.cause) || cause
+  const reason = reasonOf(error instanceof LatchkeyError ? error : cause)
   // The client gets the sentence of the table, and the log gets the reason. A client can cause an expected refusal as
   // often as it likes, so the log line of the request is enough for it.
-  if (isExpected(error)) request.log.debug({ code: error.code, reason: String(reason) }, error.message)
-  else request.log.error({ err: reason }, error.message)
+  const logQuietly = (): void => request.log.debug({ code: error.code, reason: String(reason) }, error.message)
+  const logLoudly = (): void => request.log.error({ err: reason }, error.message)
+  if (isExpected(error)) logQuietly()
+  else if (OUTAGES.has(error.code)) noteOutage(error, request, { logQuietly, logLoudly })
+  else logLoudly()
   return error
+}
+
+/** Logs the first request that an outage fails, and later how many others it has failed. */
+function noteOutage (
+  { code }: Presentable,
+  { server }: FastifyRequest,
+  { logQuietly, logLoudly }: Record<'logQuietly' | 'logLoudly', () => void>
+): void {
+  logQuietly()
+  server[kFailures].note(`requests get 503 ${code}`, logLoudly)
+}
+
+/** Returns what our own errors were made of, because their texts are known. */
+function reasonOf (error: unknown): unknown {
+  return error instanceof LatchkeyError && error.cause !== undefined ? reasonOf(error.cause) : error
 }
 
 function isExpected (error: Presentable): boolean {

@@ -37,6 +37,12 @@ export const BOUNDS: Readonly<Bounds> = {
 }
 
 /**
+ * Milliseconds. If an operation has waited longer for a connection to the database, the store refuses the next ones.
+ * Requests that need no database go on, so this is no bound of the plugin below.
+ */
+export const LONGEST_QUEUE = 1_000
+
+/**
  * Responds 503 while the service is overloaded. An answer at once is better than one that comes after the client gave
  * up.
  */

@@ -1,8 +1,9 @@
 import fp from 'fastify-plugin'
 import type { Gauge as GaugeOf } from 'prom-client'
 import { describeEvent, EVENT_TYPES } from '../schemas/events.js'
+import { kWriterWaits } from './database.js'
 import { kEvents } from './events.js'
-import { kMetrics } from './metrics.js'
+import { BUCKETS, kMetrics } from './metrics.js'
 import { kPasswords } from './passwords.js'
 import { kRevocationFeed } from './revocation-feed.js'
 import { kLookAtIndex, kRevocations } from './revocations.js'
@@ -11,7 +12,7 @@ import { kLookAtIndex, kRevocations } from './revocations.js'
 export default fp(async function latchkeyServiceMetrics (app) {
   const registry = app[kMetrics]
   if (registry === undefined) return
-  const { Counter, Gauge } = await import('prom-client')
+  const { Counter, Gauge, Histogram } = await import('prom-client')
   const passwords = app[kPasswords]
   const revocations = app[kRevocations]
   const feed = app[kRevocationFeed]
@@ -58,6 +59,14 @@ export default fp(async function latchkeyServiceMetrics (app) {
     registers,
     async collect () { age.set((await lookAtIndex()).seconds) }
   })
+
+  const wait = new Histogram({
+    name: 'latchkey_writer_wait_seconds',
+    help: 'Time that a write transaction waits for its turn: for a connection, for locks, or for other transactions',
+    buckets: BUCKETS,
+    registers
+  })
+  app[kWriterWaits].add(milliseconds => wait.observe(milliseconds / 1_000))
 }, {
   name: 'latchkey-service-metrics',
   fastify: '5.x',

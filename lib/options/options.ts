@@ -26,6 +26,7 @@ export interface Settings extends CookieSettings {
   audience: readonly string[]
   database: string
   revocationBound: number
+  databaseTimeout: number
   /** Undefined: the secret is in a file beside the database. */
   secrets: readonly string[] | undefined
   algorithm: Algorithm
@@ -80,6 +81,12 @@ const SHORTEST_BOUND = 100
 /** In milliseconds. A longer bound would be useless, and a timer cannot exceed 24 days. */
 const LONGEST_BOUND = 60 * 60 * 1000
 
+/** In milliseconds. A shorter wait would refuse requests that a busy database could still serve. */
+const SHORTEST_TIMEOUT = 100
+
+/** In milliseconds. Clients and proxies give up earlier than this. */
+const LONGEST_TIMEOUT = 60_000
+
 const checkOptions = createOptionCheck<Required<LatchkeyOptions>>(Options)
 const checkServiceOptions = createOptionCheck<ServiceSettings>(ServiceOptions)
 
@@ -116,6 +123,7 @@ export function readOptions (given: unknown): Settings {
     audience: options.audience === undefined ? [options.issuer] : [options.audience].flat(),
     database: options.database,
     revocationBound: toMilliseconds(options.revocationBound),
+    databaseTimeout: toMilliseconds(options.databaseTimeout),
     secrets,
     algorithm: options.algorithm,
     catalogue,
@@ -158,12 +166,8 @@ export function readOptions (given: unknown): Settings {
     )
   }
   assertUserIds(settings)
-  if (settings.revocationBound < SHORTEST_BOUND || settings.revocationBound > LONGEST_BOUND) {
-    throw new TypeError(
-      `Latchkey: the option revocationBound (LATCHKEY_REVOCATION_BOUND) is "${options.revocationBound}": ` +
-        'it must be a duration from 100ms to 1h'
-    )
-  }
+  assertLength('revocationBound', options, [SHORTEST_BOUND, LONGEST_BOUND])
+  assertLength('databaseTimeout', options, [SHORTEST_TIMEOUT, LONGEST_TIMEOUT])
   const { name, isShared } = engineOf(settings.database)
   if (secrets === undefined && isShared) {
     throw new TypeError(
@@ -184,6 +188,16 @@ export function readOptions (given: unknown): Settings {
     )
   }
   return settings
+}
+
+/** Throws if the duration is not between the two. */
+function assertLength (
+  name: 'revocationBound' | 'databaseTimeout', options: Required<LatchkeyOptions>, [least, most]: [number, number]
+): void {
+  const milliseconds = toMilliseconds(options[name])
+  if (milliseconds >= least && milliseconds <= most) return
+  const { env, expects } = Options.properties[name] as OptionSchema
+  throw new TypeError(`Latchkey: the option ${name} (${env}) is ${show(options[name])}: it must be ${expects}`)
 }
 
 function assertUserIds ({ users, userIds }: Pick<Settings, 'users' | 'userIds'>): void {

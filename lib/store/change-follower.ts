@@ -1,4 +1,5 @@
 import { ageOf, MACHINE, NEVER, readMoment } from '../time/elapsed-time.js'
+import { toUnavailable } from './store.js'
 import type { Store } from './store.js'
 
 /** Keeps everything in memory up to date with the store. There is one notice for all kinds of changes. */
@@ -12,8 +13,8 @@ export interface Follower {
   notice (): void
   /**
    * Brings everything up to date with the latest commit. Returns undefined if it already is. That is the usual case,
-   * and costs one statement and no promise. Otherwise returns a promise. Throws or rejects if it cannot find out. The
-   * caller must then refuse, and the next call tries again.
+   * and costs one statement and no promise. Otherwise returns a promise. Throws or rejects with a LatchkeyError if it
+   * cannot find out, usually with `store_unavailable`. The caller must then refuse, and the next call tries again.
    */
   refresh (): Promise<void> | undefined
   /** The moment, in milliseconds of `performance.now()`, up to which every commit is in memory. */
@@ -51,6 +52,14 @@ export function createFollower (store: Store, { bound = Infinity }: { bound?: nu
   }
 
   function refresh (): Promise<void> | undefined {
+    try {
+      return startRefresh()?.catch(error => { throw toUnavailable(error) })
+    } catch (error) {
+      throw toUnavailable(error)
+    }
+  }
+
+  function startRefresh (): Promise<void> | undefined {
     const changed = store.changed()
     if (changed === undefined) return pollAndRefresh()
     if (changed) noticed++

@@ -9,7 +9,8 @@ export const DATABASE_OPTION = 'The option database (LATCHKEY_DATABASE)'
 
 /**
  * Stores everything that outlives a process. A commit is durable when its promise resolves. Every method rejects with
- * `store_unavailable` (503) if the engine is locked, full, read-only, corrupt or gone.
+ * `store_unavailable` (503) if the engine is locked, full, read-only, corrupt or gone. It rejects with `overloaded`
+ * (503) if the engine works but too many operations wait for it.
  */
 export interface Store {
   /** Runs queries that only read. */
@@ -26,6 +27,11 @@ export interface Store {
   rotate?: Rotate
   /** The store's time in milliseconds. It can be set back. With a server, it is never ahead of the server's clock. */
   now (): number
+  /**
+   * Resolves if a login could write now, and otherwise rejects as it would, and as late. It does not wait behind other
+   * writers of this process.
+   */
+  proveWritable (): Promise<void>
   /**
    * Runs `work`, unless another node currently runs such work. In that case it does nothing and returns undefined. Use
    * it for housekeeping that one node can do for all, and that is harmless if two nodes do it.
@@ -65,8 +71,26 @@ export interface OpenOptions {
   now?: (() => number) | undefined
   /** Whether to refuse a database that Latchkey has not created already. Default: false. */
   mustExist?: boolean
-  /** Milliseconds that a server may take for a statement, including its wait for a lock. Default: 5 s. */
+  /** Milliseconds that a server may take for a statement, including its wait for a lock. Default: `timeout`, or 5 s. */
   patience?: number
+  /**
+   * Milliseconds that an operation may take in all: the wait for a connection, for locks, and for every answer.
+   * Default: no limit, except `patience` for each step.
+   */
+  timeout?: number
+  /**
+   * Milliseconds. If an operation has waited longer than this for a connection, and the server still answers others,
+   * the next operations are refused as `overloaded` at once. Default: never.
+   */
+  longestQueue?: number
+  /** Receives how many milliseconds a write transaction has waited until it could begin, or until it gave up. */
+  onWait?: (milliseconds: number) => void
+}
+
+/** The engine works, but has more to do than it can. The caller is not at fault, and may try again. */
+export function storeOverloaded (cause: unknown): LatchkeyError {
+  const message = 'Too many requests are waiting for the database: try again in a moment.'
+  return new LatchkeyError('overloaded', { message, cause, retryAfter: 1 })
 }
 
 /** The clock of this machine is too wrong for it to serve. */
@@ -77,4 +101,9 @@ export class WrongClock extends Error {
 /** The engine cannot do this now. The caller is not at fault, and may try again. */
 export function storeUnavailable (cause: unknown): LatchkeyError {
   return new LatchkeyError('store_unavailable', { cause, retryAfter: 1 })
+}
+
+/** Returns an error that means that the state of the store is unknown, whatever went wrong. */
+export function toUnavailable (error: unknown): LatchkeyError {
+  return error instanceof LatchkeyError ? error : storeUnavailable(error)
 }

@@ -29,5 +29,19 @@ export const storage = {
     default: '1s',
     env: 'LATCHKEY_REVOCATION_BOUND',
     expects: 'a duration from 100ms to 1h'
+  })),
+  /**
+   * How long an operation may wait for the database in all: for a connection, for locks and for the answers. Then the
+   * request gets 503 `store_unavailable`. From `100ms` to `1m`. With SQLite, how long it waits while another process
+   * holds the file. Default `5s`.
+   */
+  databaseTimeout: Type.Optional(Type.String({
+    pattern: DURATION_PATTERN,
+    description: 'How long an operation may wait for the database in all: for a connection, for locks and for the ' +
+      'answers. Then the request gets 503 `store_unavailable`. From `100ms` to `1m`. With SQLite, how long it waits ' +
+      'while another process holds the file.',
+    default: '5s',
+    env: 'LATCHKEY_DATABASE_TIMEOUT',
+    expects: 'a duration from 100ms to 1m'
   }))
 }

@@ -19,6 +19,10 @@ export interface PostgresServer {
   /** Kills every process of it, as a power cut would; what it had written is there at the next `start`. */
   crash (): Promise<void>
   start (): Promise<void>
+  /** Stops every process of it, as a machine that hangs would: connections stay open, and nothing answers. */
+  freeze (): Promise<void>
+  /** Lets these processes go on. */
+  thaw (): void
   /** Ends it, and starts it as a standby that nobody feeds: it can be read, and stays as it is. */
   demote (): Promise<void>
   /** Ends it, and removes its data. */
@@ -69,18 +73,33 @@ export async function startPostgres (): Promise<PostgresServer> {
     await ended
   }
 
+  let frozen: number[] = []
+
+  function thaw (): void {
+    for (const pid of frozen.splice(0)) process.kill(pid, 'SIGCONT')
+  }
+
   await start()
   return {
     url,
     get traces () { return { pid: server?.pid ?? 0, folder } },
     start,
     crash: () => end('SIGQUIT'),
+    async freeze () {
+      const pid = server?.pid ?? 0
+      const { stdout } = await promisify(execFile)('ps', ['-o', 'pid=', '--ppid', String(pid)])
+      // First the one that starts the others.
+      frozen = [pid, ...stdout.trim().split(/\s+/).map(Number)]
+      for (const one of frozen) process.kill(one, 'SIGSTOP')
+    },
+    thaw,
     async demote () {
       await end('SIGINT')
       await writeFile(join(data, 'standby.signal'), '')
       await start()
     },
     async stop () {
+      thaw()
       await end('SIGINT')
       await rm(folder, { recursive: true, force: true })
     }

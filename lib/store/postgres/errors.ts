@@ -1,6 +1,7 @@
 import pg from 'pg'
 import { LatchkeyError } from '../../errors.js'
 import { storeUnavailable } from '../store.js'
+import { TooLateError } from './timeout.js'
 
 /**
  * Whether PostgreSQL refused a query because of the query itself. These are the classes 21 (cardinality), 22 (data), 23
@@ -8,6 +9,12 @@ import { storeUnavailable } from '../store.js'
  */
 export function isRefusal (error: unknown): boolean {
   return error instanceof pg.DatabaseError && /^(21|22|23|42|P0)/.test(error.code ?? '')
+}
+
+/** Whether a query was given up, here or by the server, because it took too long. */
+export function isTimeout (error: unknown): boolean {
+  if (error instanceof pg.DatabaseError) return error.code === '57014'
+  return error instanceof TooLateError || (error instanceof Error && error.message === 'Query read timeout')
 }
 
 /**

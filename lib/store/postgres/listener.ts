@@ -64,16 +64,12 @@ export function startListener (options: ListenerOptions): Listener {
 
 async function keepListening (options: ListenerOptions, current: { line: Line | undefined }): Promise<void> {
   const { closing, log } = options
-  let isReported = false
   while (!closing.aborted) {
-    const begun = performance.now()
     try {
       await listen(options, current)
     } catch (error) {
       if (closing.aborted) return
-      if (performance.now() - begun > 2 * RETRY_DELAY) isReported = false
-      if (!isReported) log(error, CONNECTION_LOST)
-      isReported = true
+      log(error, CONNECTION_LOST)
       await delay(RETRY_DELAY, undefined, { ref: false, signal: closing }).catch(() => {})
     }
   }

@@ -1,8 +1,9 @@
-import { CompiledQuery, Kysely, sql } from '../kysely.js'
+import { CompiledQuery, Kysely } from '../kysely.js'
 import { migrate, requireSchema } from '../migrations.js'
-import { DATABASE_OPTION } from '../store.js'
+import { DATABASE_OPTION, toUnavailable } from '../store.js'
 import type { OpenOptions, Store } from '../store.js'
 import type { Tables } from '../tables.js'
+import { createWriteProbe } from '../write-probe.js'
 import { followChanges } from './changes.js'
 import type { ChangesFollower } from './changes.js'
 import { CHANGES_QUERY } from './connection.js'
@@ -11,6 +12,7 @@ import { LockingDialect } from './dialect.js'
 import { isFinal, messageOf, translate } from './errors.js'
 import { MIGRATION, ONE_NODE } from './locks.js'
 import { createPool } from './pool.js'
+import type { RenewablePool } from './pool.js'
 import { rotate } from './rotation.js'
 import { schemaDialect } from './schema.js'
 import { findSchema } from './search-path.js'
@@ -31,6 +33,8 @@ const ONE_NODE_TIMEOUT = 60_000
 
 const BEGIN_ON_ONE_NODE = `begin; set local idle_in_transaction_session_timeout = ${ONE_NODE_TIMEOUT}`
 
+const TRY_ONE_NODE = `select pg_catalog.pg_try_advisory_xact_lock(${ONE_NODE}) as locked`
+
 /**
  * Opens a PostgreSQL database and brings its schema up to date. Several processes may do so at the same time.
  * @param url - `postgres://user:password@host:port/database`, with the parameters of libpq that `pg` knows, for example
@@ -38,15 +42,15 @@ const BEGIN_ON_ONE_NODE = `begin; set local idle_in_transaction_session_timeout 
  * @throws Error that names the option `database`, and never the password in it, if the database cannot be opened.
  */
 export async function openPostgres (url: string, options: OpenOptions): Promise<Store> {
-  const { bound, log, name = DATABASE_OPTION, mustExist = false, patience, now } = options
+  const { bound, log, name = DATABASE_OPTION, mustExist = false, patience, timeout, longestQueue, now } = options
   const schema = await prepareSchema(url, { log, name, mustExist })
   let changes: ChangesFollower | undefined
   const onServer = (started: number): void => changes?.meet(started)
   // Two pools, so that readers never wait behind writers that wait for their locks. A node must always be able to find
   // out what is revoked.
   const pools = [
-    createPool(url, { log, patience, schema, onServer, size: READERS }),
-    createPool(url, { log, patience, schema, onServer, size: WRITERS })
+    createPool(url, { log, patience, timeout, longestQueue, schema, onServer, size: READERS }),
+    createPool(url, { log, patience, timeout, longestQueue, schema, onServer, size: WRITERS })
   ] as const
   const [db, writer] = [connectKysely(pools[0]), connectKysely(pools[1])]
   try {
@@ -68,15 +72,17 @@ export async function openPostgres (url: string, options: OpenOptions): Promise<
     throw cannotOpen(url, name, cause)
   }
 
+  const { poll } = changes
   const transaction = createTransactions(writer, { schema, now })
   return {
     read: work => attempt(() => work(db)),
     transaction: (work, locks) => attempt(() => transaction(work, locks)),
     rotate: rotation => attempt(() => rotate(writer, schema, { ...rotation, time: now?.() ?? null })),
+    proveWritable: createWriteProbe(work => attempt(() => db.transaction().execute(work))),
     now: now ?? changes.now,
-    onOneNode: work => attempt(() => db.connection().execute(connection => runOnOneNode(connection, work))),
+    onOneNode: work => attempt(() => runOnOneNode(pools[0], work)),
     changed: changes.changed,
-    poll: changes.poll,
+    poll: () => poll().catch(error => { throw toUnavailable(error) }),
     asOf: changes.asOf,
     epoch: changes.epoch,
     onChange: changes.onChange,
@@ -87,7 +93,7 @@ export async function openPostgres (url: string, options: OpenOptions): Promise<
   }
 }
 
-function connectKysely (pool: ReturnType<typeof createPool>): Kysely<Tables> {
+function connectKysely (pool: RenewablePool): Kysely<Tables> {
   return new Kysely<Tables>({ dialect: new LockingDialect(pool) })
 }
 
@@ -98,17 +104,21 @@ async function readChanges (db: Kysely<Tables>): Promise<ChangesRow> {
 }
 
 /**
- * Runs `work` while a transaction on `connection` holds the lock. The transaction does nothing else. If this node
+ * Runs `work` while a transaction on a connection holds the lock. The transaction does nothing else. If this node
  * freezes or disappears meanwhile, PostgreSQL ends the transaction and releases the lock.
  */
-async function runOnOneNode<T> (connection: Kysely<Tables>, work: () => Promise<T>): Promise<T | undefined> {
-  await connection.executeQuery(CompiledQuery.raw(BEGIN_ON_ONE_NODE))
+async function runOnOneNode<T> (pool: RenewablePool, work: () => Promise<T>): Promise<T | undefined> {
+  const connection = await pool.connectForLong()
   try {
-    const { rows } = await sql<{ locked: boolean }>`
-      select pg_catalog.pg_try_advisory_xact_lock(${sql.raw(ONE_NODE)}) as locked`.execute(connection)
-    return rows[0]?.locked === true ? await work() : undefined
+    await connection.query(BEGIN_ON_ONE_NODE, [])
+    try {
+      const { rows: [row] } = await connection.query<{ locked: boolean }>(TRY_ONE_NODE, [])
+      return row?.locked === true ? await work() : undefined
+    } finally {
+      await connection.query('rollback', [])
+    }
   } finally {
-    await connection.executeQuery(CompiledQuery.raw('rollback'))
+    connection.release()
   }
 }
 
@@ -132,7 +142,7 @@ async function prepareSchema (
   }
 }
 
-async function onPool<T> (pool: ReturnType<typeof createPool>, work: (db: Kysely<Tables>) => Promise<T>): Promise<T> {
+async function onPool<T> (pool: RenewablePool, work: (db: Kysely<Tables>) => Promise<T>): Promise<T> {
   const db = connectKysely(pool)
   try {
     return await work(db)

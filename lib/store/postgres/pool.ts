@@ -1,10 +1,11 @@
 import pg from 'pg'
 import type { PostgresPool, PostgresPoolClient } from 'kysely'
 import type { LatchkeyError } from '../../errors.js'
-import { storeUnavailable } from '../store.js'
+import { storeOverloaded, storeUnavailable } from '../store.js'
 import type { OpenOptions } from '../store.js'
 import { greet, toClientConfig } from './connection.js'
-import { isRefusal } from './errors.js'
+import { isRefusal, isTimeout } from './errors.js'
+import { TooLateError, within } from './timeout.js'
 
 /** How many statements each connection keeps prepared. A list of values of another length is another statement. */
 const MOST_PREPARED = 200
@@ -21,8 +22,16 @@ function nameOf (text: string): string | undefined {
   return name
 }
 
-/** A pool for Kysely. */
+/** Milliseconds after which `pg` itself gives up on a connection that no operation waits for any more. */
+const CLEANUP_DELAY = 1_000
+
+/** The server counts as alive for this many milliseconds after an answer. */
+const ALIVE = 1_000
+
+/** A pool for Kysely. From `connect` to `release` is one operation. */
 export interface RenewablePool extends PostgresPool {
+  /** Connects for work that takes as long as it needs, although each of its statements has a limit. */
+  connectForLong (): Promise<PostgresPoolClient>
   /** From now on, no existing connection is used again. */
   renew (): void
 }
@@ -34,9 +43,23 @@ interface Connections {
   readonly made: WeakMap<pg.PoolClient, number>
   /** Connections made before this moment are not used again. */
   failedAt: number
+  /** When the server last answered on any of them. */
+  answeredAt: number
 }
 
-type PoolOptions = Pick<OpenOptions, 'log' | 'patience'> & {
+/** One operation. Times are in milliseconds of `performance.now()`. */
+interface Use {
+  /** When it asked for a connection. */
+  readonly since: number
+  /** When it must be over. */
+  readonly deadline: number
+  /** Whether all connections were in use at that moment. */
+  readonly hasQueued: boolean
+  /** Makes the error for an operation that the server has no time for. */
+  readonly refuse: (cause: Error) => LatchkeyError
+}
+
+type PoolOptions = Pick<OpenOptions, 'log' | 'patience' | 'timeout' | 'longestQueue'> & {
   /** How many connections it may have. Default: 1. */
   size?: number
   /** As for `greet`. */
@@ -52,30 +75,62 @@ type PoolOptions = Pick<OpenOptions, 'log' | 'patience'> & {
  * cost one more request, which would wait in vain before it found that connection dead.
  */
 export function createPool (url: string, options: PoolOptions): RenewablePool {
+  const { log, timeout = Infinity, longestQueue = Infinity, size = 1 } = options
   const connections = createConnections(url, options)
   const inUse = new Set<Promise<void>>()
+  /** The operations that wait for a connection, oldest first. */
+  const waiting = new Set<Use>()
   let isEnding = false
 
+  function refuse (cause: Error): LatchkeyError {
+    log(cause, 'too many requests wait for a connection to the database; they receive 503 overloaded')
+    return storeOverloaded(cause)
+  }
+
+  function refuseIfOverloaded (now: number): void {
+    const [oldest] = waiting
+    if (oldest === undefined || now - oldest.since <= longestQueue || now - connections.answeredAt > ALIVE) return
+    throw refuse(new Error(
+      `${waiting.size} operations wait for a connection, the oldest for ${Math.round(now - oldest.since)} ms`))
+  }
+
+  /** Waits for a connection. An operation that cannot get one in time is told whether the server is up. */
+  async function queue (use: Use): Promise<pg.PoolClient> {
+    waiting.add(use)
+    try {
+      return await take(connections, use.since + timeout)
+    } catch (error) {
+      throw error instanceof TooLateError && isOthersTurn(connections, use) ? refuse(error) : storeUnavailable(error)
+    } finally {
+      waiting.delete(use)
+    }
+  }
+
   /** Connects. The promise in `inUse` resolves when the connection is released. */
-  async function connect (): Promise<PostgresPoolClient> {
+  async function connect (limit: number): Promise<PostgresPoolClient> {
     if (isEnding) throw storeUnavailable(new Error('The app has closed'))
+    const since = performance.now()
+    refuseIfOverloaded(since)
+    const { idleCount, totalCount } = connections.pool
+    const use = { since, deadline: since + limit, hasQueued: idleCount === 0 && totalCount >= size, refuse }
     let settle = (): void => {}
-    const use = new Promise<void>(resolve => { settle = resolve })
-    inUse.add(use)
+    const isDone = new Promise<void>(resolve => { settle = resolve })
+    inUse.add(isDone)
     function giveBack (): void {
-      inUse.delete(use)
+      inUse.delete(isDone)
       settle()
     }
     try {
-      return toPoolClient(connections, await take(connections), giveBack)
+      return toPoolClient(connections, await queue(use), { ...use, giveBack })
     } catch (error) {
       giveBack()
-      throw storeUnavailable(error)
+      throw error
     }
   }
 
   return {
-    connect,
+    connect: () => connect(timeout),
+    connectForLong: () => connect(Infinity),
     renew () {
       connections.failedAt = performance.now()
     },
@@ -88,12 +143,15 @@ export function createPool (url: string, options: PoolOptions): RenewablePool {
   }
 }
 
-function createConnections (url: string, { log, patience, schema, size = 1, onServer = () => {} }: PoolOptions): Connections {
+function createConnections (url: string, options: PoolOptions): Connections {
+  const { log, timeout, patience = timeout, schema, size = 1, onServer = () => {} } = options
   async function prepare (client: pg.ClientBase): Promise<void> {
     onServer(await greet(client, schema))
   }
   const pool = new pg.Pool({
     ...toClientConfig(url, patience),
+    // The deadline of the operation comes first, and says more.
+    ...(timeout === undefined ? {} : { connectionTimeoutMillis: timeout + CLEANUP_DELAY }),
     max: size,
     idleTimeoutMillis: 30_000,
     // The pool waits for the promise. Its types do not say so.
@@ -107,31 +165,65 @@ function createConnections (url: string, { log, patience, schema, size = 1, onSe
   })
   const made = new WeakMap<pg.PoolClient, number>()
   pool.on('connect', client => { made.set(client, performance.now()) })
-  return { pool, made, failedAt: -Infinity }
+  return { pool, made, failedAt: -Infinity, answeredAt: -Infinity }
 }
 
-async function take (connections: Connections): Promise<pg.PoolClient> {
+async function take (connections: Connections, deadline: number): Promise<pg.PoolClient> {
   for (;;) {
-    const client = await connections.pool.connect()
+    const client = await connectBefore(deadline, connections.pool)
     if ((connections.made.get(client) ?? -Infinity) > connections.failedAt) return client
     client.release(true)
   }
 }
 
-function toPoolClient (connections: Connections, client: pg.PoolClient, giveBack: () => void): PostgresPoolClient {
+async function connectBefore (deadline: number, pool: pg.Pool): Promise<pg.PoolClient> {
+  const connecting = pool.connect()
+  if (deadline === Infinity) return await connecting
+  try {
+    return await within(Math.max(0, deadline - performance.now()), connecting)
+  } catch (error) {
+    connecting.then(client => client.release(), () => {})
+    throw error
+  }
+}
+
+/** Whether the server is up, but was busy with other operations than this one. */
+function isOthersTurn ({ answeredAt }: Connections, { since, hasQueued }: Use): boolean {
+  return hasQueued && answeredAt > since
+}
+
+function toPoolClient (
+  connections: Connections, client: pg.PoolClient, use: Use & { giveBack: () => void }
+): PostgresPoolClient {
+  const { deadline, giveBack } = use
   let broken: LatchkeyError | undefined
+
+  /** Returns the limit of the next answer. Undefined: the one of the connection. */
+  function timeLeft (): { query_timeout?: number } {
+    if (deadline === Infinity) return {}
+    const left = deadline - performance.now()
+    if (left <= 0) throw new TooLateError(deadline - use.since)
+    return { query_timeout: Math.ceil(left) }
+  }
+
   async function query (text: string, values: readonly unknown[]): Promise<pg.QueryResult> {
     // The rollback after a failure would wait for just as long again.
     if (broken !== undefined) throw broken
+    const sent = performance.now()
     try {
-      if (values.length > 0) return await client.query({ name: nameOf(text), text, values: values.map(withoutNul) })
-      const answer: pg.QueryResult | pg.QueryResult[] = await client.query(text)
-      // Several statements, of which the last one has the result.
+      const name = values.length === 0 ? undefined : nameOf(text)
+      const answer: pg.QueryResult | pg.QueryResult[] = await client.query(
+        { name, text, values: values.map(withoutNul), ...timeLeft() }
+      )
+      connections.answeredAt = performance.now()
+      // Of several statements, the last one has the result.
       return Array.isArray(answer) ? answer.at(-1) as pg.QueryResult : answer
     } catch (error) {
       if (isRefusal(error)) throw error
-      if (!(error instanceof pg.DatabaseError)) connections.failedAt = performance.now()
-      broken = storeUnavailable(error)
+      // A server that has answered others meanwhile can be reached: this query waits for a lock.
+      const isLost = !(error instanceof pg.DatabaseError) && connections.answeredAt <= sent
+      if (isLost) connections.failedAt = performance.now()
+      broken = isTimeout(error) && isOthersTurn(connections, use) ? use.refuse(error as Error) : storeUnavailable(error)
       throw broken
     }
   }

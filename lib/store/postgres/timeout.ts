@@ -1,21 +1,27 @@
-import { setTimeout as delay } from 'node:timers/promises'
-
-/** Returns the answer. Rejects if it takes longer than `milliseconds`, or if `lost` is aborted before it arrives. */
-export async function within<T> (milliseconds: number, answer: Promise<T>, lost?: AbortSignal): Promise<T> {
-  const timer = new AbortController()
-  const giveUp = (): void => timer.abort()
-  answer.catch(() => {})
-  lost?.addEventListener('abort', giveUp)
-  try {
+/**
+ * Returns the answer. Rejects if it takes longer than `milliseconds`, or if `lost` is aborted before it arrives. There
+ * is one call for each query, so it makes no promise besides its own.
+ */
+export function within<T> (milliseconds: number, answer: Promise<T>, lost?: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const giveUp = (): void => settle(() => reject(lost?.reason))
+    const timer = setTimeout(() => settle(() => reject(new TooLateError(milliseconds))), milliseconds)
+    function settle (how: () => void): void {
+      clearTimeout(timer)
+      lost?.removeEventListener('abort', giveUp)
+      how()
+    }
+    answer.then(value => settle(() => resolve(value)), error => settle(() => reject(error)))
     if (lost?.aborted === true) giveUp()
-    return await Promise.race([answer, timeOut(milliseconds, timer.signal)])
-  } finally {
-    lost?.removeEventListener('abort', giveUp)
-    timer.abort()
-  }
+    else lost?.addEventListener('abort', giveUp)
+  })
 }
 
-async function timeOut (milliseconds: number, signal: AbortSignal): Promise<never> {
-  await delay(milliseconds, undefined, { signal })
-  throw new Error(`The database did not answer within ${milliseconds} ms`)
+/** The answer did not come in time. */
+export class TooLateError extends Error {
+  override readonly name = 'TooLateError'
+
+  constructor (milliseconds: number) {
+    super(`The database did not answer within ${Math.round(milliseconds)} ms`)
+  }
 }

@@ -6,6 +6,7 @@ import { migrate, requireSchema } from '../migrations.js'
 import { DATABASE_OPTION } from '../store.js'
 import type { OpenOptions, Store } from '../store.js'
 import type { Tables } from '../tables.js'
+import { createWriteProbe } from '../write-probe.js'
 import { assertMatchingBuild } from './version-check.js'
 import { createFileChanges } from './changes.js'
 import { SingleWriterDialect } from './dialect.js'
@@ -14,7 +15,7 @@ import { findPackageManager } from './package-manager.js'
 import { createGroups } from './group-commit.js'
 import { schemaDialect } from './schema.js'
 
-/** Milliseconds for which a request waits until another process unlocks the file. */
+/** Milliseconds for which an operation waits until another process unlocks the file, unless `timeout` is given. */
 const LOCK_PATIENCE = 5_000
 
 /** Older versions of SQLite can corrupt a WAL database (https://sqlite.org/wal.html, "The WAL-Reset Bug"). */
@@ -26,9 +27,9 @@ const OLDEST_SQLITE = [3, 51, 3] as const
  * @throws Error that names the option `database` if the file cannot be opened or is not a database.
  */
 export async function openSqlite (
-  file: string,
-  { name = DATABASE_OPTION, mustExist = false, now = Date.now }: Pick<OpenOptions, 'name' | 'mustExist' | 'now'> = {}
+  file: string, options: Pick<OpenOptions, 'name' | 'mustExist' | 'timeout' | 'now'> = {}
 ): Promise<Store> {
+  const { name = DATABASE_OPTION, mustExist = false, timeout = LOCK_PATIENCE, now = Date.now } = options
   const named = { file, name, mustExist }
   // The switch to WAL does not wait for another process that switches at the same moment.
   const database = await whileLocked(async () => connect(named))
@@ -50,9 +51,11 @@ export async function openSqlite (
     }
   })
 
+  const transaction = createGroups(db, database, { patience: timeout, now })
   return {
-    read: work => patiently(() => work(db)),
-    transaction: createGroups(db, database, { patience: LOCK_PATIENCE, now }),
+    read: work => patiently(timeout, () => work(db)),
+    transaction,
+    proveWritable: createWriteProbe(transaction),
     now,
     // Processes on one file take turns with each step, so two that do the same work share it.
     onOneNode: work => work(),
@@ -138,17 +141,17 @@ function cannotOpen ({ file, name, mustExist }: Named, cause: unknown): Error {
 }
 
 /** Repeats `work` while another connection holds the lock. Reports failures of the engine as `store_unavailable`. */
-async function patiently<T> (work: () => Promise<T>): Promise<T> {
+async function patiently<T> (patience: number, work: () => Promise<T>): Promise<T> {
   try {
-    return await whileLocked(work)
+    return await whileLocked(work, patience)
   } catch (error) {
     throw translate(error)
   }
 }
 
 /** Repeats `work` while another connection holds the lock. */
-async function whileLocked<T> (work: () => Promise<T>): Promise<T> {
-  const deadline = performance.now() + LOCK_PATIENCE
+async function whileLocked<T> (work: () => Promise<T>, patience = LOCK_PATIENCE): Promise<T> {
+  const deadline = performance.now() + patience
   for (let pause = 2; ; pause = Math.min(pause * 2, 50)) {
     try {
       return await work()

@@ -19,6 +19,7 @@ const every: Required<LatchkeyOptions> = {
   audience: ['https://api.example.com'],
   database: './auth.db',
   revocationBound: '1s',
+  databaseTimeout: '5s',
   secret: ['new', 'old'],
   algorithm: 'EdDSA',
   scopes: {},

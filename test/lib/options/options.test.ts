@@ -31,6 +31,7 @@ t.test('nothing given: the defaults', async t => {
       audience: ['http://127.0.0.1:3000'],
       database: './latchkey.db',
       revocationBound: 1_000,
+      databaseTimeout: 5_000,
       secrets: undefined,
       algorithm: 'ES256',
       catalogue: BUILT_IN_SCOPES,
@@ -252,6 +253,10 @@ t.test('wrong values: each message names the option, its variable and what is le
     [
       'revocationBound', 'LATCHKEY_REVOCATION_BOUND', 'a duration from 100ms to 1h',
       [...DURATIONS, '99ms', '61m', '2h', '1d']
+    ],
+    [
+      'databaseTimeout', 'LATCHKEY_DATABASE_TIMEOUT', 'a duration from 100ms to 1m',
+      [...DURATIONS, '99ms', '0s', '61s', '1h']
     ],
     [
       'secret', 'LATCHKEY_SECRET', 'at least 32 bytes of text, or a list of such texts',
@@ -490,6 +495,7 @@ t.test('the environment: every variable', async t => {
     LATCHKEY_FORWARD_AUTH: 'true',
     LATCHKEY_PREFIX: '/auth',
     LATCHKEY_REVOCATION_BOUND: '500ms',
+    LATCHKEY_DATABASE_TIMEOUT: '2s',
     LATCHKEY_AUDIT_RETENTION: '30d',
     HOST: '0.0.0.0',
     PORT: '0',
@@ -506,6 +512,7 @@ t.test('the environment: every variable', async t => {
     audience: ['a', 'b'],
     database: './a.db',
     revocationBound: '500ms',
+    databaseTimeout: '2s',
     secret: [SECRET, `${SECRET}2`],
     algorithm: 'EdDSA',
     scopes: { admin: 'admin', 'items:read': 'items:read' },

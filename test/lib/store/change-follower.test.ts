@@ -49,7 +49,7 @@ t.test('a store that cannot tell is asked; one that takes too long to answer is 
   const slow = createFollower(storeThatSays(undefined, undefined))
   await t.rejects(
     slow.refresh() ?? Promise.resolve(),
-    { message: 'The store answers too slowly, so it is unknown which tokens are revoked' }
+    { code: 'store_unavailable', cause: { message: 'The store answers too slowly, so it is unknown which tokens are revoked' } }
   )
 })
 
@@ -57,7 +57,7 @@ t.test('a load that fails is done again by the next call', async t => {
   const follower = createFollower(storeThatSays(true))
   let attempts = 0
   follower.follow(async () => { if (++attempts === 1) throw new Error('out of reach') })
-  await t.rejects(follower.refresh() ?? Promise.resolve(), { message: 'out of reach' })
+  await t.rejects(follower.refresh() ?? Promise.resolve(), { code: 'store_unavailable', cause: { message: 'out of reach' } })
   await follower.refresh()
   t.equal(attempts, 2)
   t.equal(follower.refresh(), undefined)
@@ -81,6 +81,6 @@ t.test('a load that took longer than the bound is not believed: the store is ask
   hopeless.follow(async () => { await delay(50) })
   await t.rejects(
     hopeless.refresh() ?? Promise.resolve(),
-    { message: 'The store answers too slowly, so it is unknown which tokens are revoked' }
+    { code: 'store_unavailable', cause: { message: 'The store answers too slowly, so it is unknown which tokens are revoked' } }
   )
 })
