@@ -107,6 +107,16 @@ function locksOf ({ key }: Bucket): Lock[] {
   return [exclusive('bucket', key)]
 }
 
+/**
+ * Waits until the attempt is settled, because a failure must be counted before the response is sent. If the caller has
+ * already waited for the store in vain, it does not wait again.
+ */
+async function settleAfter (error: unknown, settling: Promise<void>): Promise<void> {
+  const isStoreAway = error instanceof LatchkeyError && ['store_unavailable', 'overloaded'].includes(error.code)
+  if (isStoreAway) settling.catch(() => {})
+  else await settling
+}
+
 /** Creates the function that counts attempts in the store. */
 export function createCounting (context: CountingContext): Count {
   const { store, clock, ledger, failures } = context
@@ -168,8 +178,7 @@ export function createCounting (context: CountingContext): Count {
     try {
       return await look()
     } catch (error) {
-      // The failure must be counted before the response is sent.
-      await giveUp(bucket, who, { ...reserved, outcome: isFailure(error) ? 'failed' : 'void' })
+      await settleAfter(error, giveUp(bucket, who, { ...reserved, outcome: isFailure(error) ? 'failed' : 'void' }))
       throw error
     }
   }
@@ -191,7 +200,7 @@ export function createCounting (context: CountingContext): Count {
       result = await steps.write(checked, settleWith)
     } catch (error) {
       // The transaction may not have been committed, but the check succeeded.
-      await settleAlone()
+      await settleAfter(error, settleAlone())
       throw error
     }
     if (!isSettled) await settleAlone()

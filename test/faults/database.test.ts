@@ -19,10 +19,12 @@ const SLACK = 700
 
 t.setTimeout(300_000)
 
-async function open (t: Test): Promise<{ server: PostgresServer, service: Service }> {
+async function open (
+  t: Test, env: Record<string, string> = {}
+): Promise<{ server: PostgresServer, service: Service }> {
   const server = await startPostgres()
   t.teardown(() => server.stop())
-  const service = await startNode(t, server.url, { env: { LATCHKEY_DATABASE_TIMEOUT: `${TIMEOUT}ms` } })
+  const service = await startNode(t, server.url, { env: { LATCHKEY_DATABASE_TIMEOUT: `${TIMEOUT}ms`, ...env } })
   return { server, service }
 }
 
@@ -97,6 +99,24 @@ t.test('a server that hangs: 503 in time, two lines in the log, and all works wh
   t.equal(service.errors, '')
 })
 
+t.test('a server that hangs while the password of a login is checked: the login waits once', async t => {
+  // The hash takes longer than the freeze.
+  const { server, service: { url } } = await open(t, { LATCHKEY_BCRYPT_COST: '12', LATCHKEY_RATE_LIMIT: 'true' })
+  await register(url, 'alice')
+  const operator = await connect(t, server)
+  const usual = (await askToken(url, 'alice'))?.milliseconds ?? Infinity
+  const login = askToken(url, 'alice')
+  const findAttempt = async (): Promise<boolean> =>
+    (await operator.query("select 1 from latchkey_attempts where pending <> ''")).rowCount === 1
+  while (!await findAttempt()) await delay(5)
+  await server.freeze()
+  const answer = await login
+  server.thaw()
+  t.equal(answer?.status, 503)
+  const milliseconds = answer?.milliseconds ?? Infinity
+  t.ok(milliseconds - usual < 1.6 * TIMEOUT, `${milliseconds.toFixed(0)} ms, usually ${usual.toFixed(0)} ms`)
+})
+
 t.test('a service ends while its server hangs', async t => {
   const { server, service } = await open(t)
   const asks = await enrol(service.url)
@@ -157,8 +177,8 @@ t.test('four hundred clients on a slow server: they read that it is overloaded, 
     as $$ begin perform pg_catalog.pg_sleep(0.2); return new; end $$`)
   await operator.query('create trigger slow before update on latchkey_sessions for each row execute function slow()')
   const answers = await Promise.all(Array.from({ length: 400 }, async (_, index) => {
-    // Some come later: those find the queue full.
-    await delay(index * 10)
+    // The first half comes at once. Those of the rest find the queue full.
+    await delay(index < 200 ? 0 : 10 * (index - 200))
     return await askRefresh(url, logins[index % logins.length]?.refresh_token ?? '')
   }))
   const refused = answers.filter(answer => answer?.status === 503)
