@@ -1,12 +1,16 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
 import { sql } from 'kysely'
+import type { Kysely, Transaction } from 'kysely'
 import t from 'tap'
 import type { Test } from 'tap'
+import type { LatchkeyError } from '../../lib/errors.js'
 import { exclusive } from '../../lib/store/lock.js'
 import { openStore } from '../../lib/store/open.js'
 import { numberOf } from '../../lib/store/postgres/locks.js'
-import type { Store } from '../../lib/store/store.js'
+import type { OpenOptions, Store } from '../../lib/store/store.js'
 import { raiseMeta, readMeta } from '../../lib/store/meta.js'
+import type { Tables } from '../../lib/store/tables.js'
 import { makeDatabase, until } from './nodes.js'
 import { startPostgres } from './server.js'
 
@@ -15,11 +19,15 @@ import { startPostgres } from './server.js'
 t.jobs = 4
 t.setTimeout(120_000)
 
-async function open (t: Test, database: string): Promise<Store> {
-  const store = await openStore(database, { bound: 1_000, log () {} })
+async function open (t: Test, database: string, options: Partial<OpenOptions> = {}): Promise<Store> {
+  const store = await openStore(database, { bound: 1_000, log () {}, ...options })
   t.teardown(() => store.close())
   return store
 }
+
+const raise = (trx: Transaction<Tables>): Promise<number> => raiseMeta(trx, 'access_token_ttl', 1)
+
+const readLatest = (db: Kysely<Tables>): Promise<number> => readMeta(db, 'access_token_ttl')
 
 /** A connection of somebody else. */
 async function connect (t: Test, database: string): Promise<pg.Client> {
@@ -72,6 +80,53 @@ t.test('writers that wait for one lock, more than there are connections, end in 
   )
   await Promise.all(all)
   t.equal(await store.read(db => readMeta(db, 'access_token_ttl')), 39)
+})
+
+t.test('the waits of one operation have one limit: for a connection, for locks and for answers', async t => {
+  const database = await makeDatabase()
+  const store = await open(t, database, { timeout: 800 })
+  const waits: number[] = []
+  const measured = await open(t, database, { timeout: 800, onWait: wait => { waits.push(wait) } })
+  const holder = await connect(t, database)
+  await holder.query('begin; lock table latchkey_meta in access exclusive mode')
+  const begun = performance.now()
+  const failed = await Promise.all(Array.from({ length: 40 }, async (_, index) => await t.rejects(
+    index === 0 ? measured.transaction(raise) : index % 2 === 0 ? store.transaction(raise) : store.read(readLatest),
+    { code: 'store_unavailable', retryAfter: 1 }
+  )))
+  const milliseconds = performance.now() - begun
+  t.equal(failed.length, 40)
+  t.ok(milliseconds > 700 && milliseconds < 1_500, `all after ${milliseconds.toFixed(0)} ms`)
+  await t.rejects(store.proveWritable(), { code: 'store_unavailable' })
+  await holder.query('rollback')
+  await Promise.all([store, measured].map(async one => await one.transaction(raise)))
+  await Promise.all([store.read(readLatest), store.proveWritable()])
+  t.equal(waits.length, 2, 'each transaction has waited once')
+})
+
+t.test('work on one node may take longer than an operation', async t => {
+  const store = await open(t, await makeDatabase(), { timeout: 300, patience: 5_000 })
+  t.equal(await store.onOneNode(async () => {
+    await delay(600)
+    return 'done'
+  }), 'done')
+})
+
+t.test('more operations than the server can do in time: overloaded, and the later ones at once', async t => {
+  const database = await makeDatabase()
+  const store = await open(t, database, { timeout: 1_000, longestQueue: 300 })
+  const sleep = async (): Promise<string> => await store.read(db => sql`select pg_sleep(0.1)`.execute(db)).then(
+    () => 'done', (error: LatchkeyError) => `${error.code}: ${error.message}`
+  )
+  const overloaded = 'overloaded: Too many requests are waiting for the database: try again in a moment.'
+  await sleep()
+  const early = Array.from({ length: 150 }, sleep)
+  await delay(500)
+  const asked = performance.now()
+  t.equal(await sleep(), overloaded)
+  t.ok(performance.now() - asked < 200, 'at once')
+  t.same(new Set(await Promise.all(early)), new Set(['done', overloaded]))
+  t.equal(await sleep(), 'done', 'and it goes on')
 })
 
 t.test('a commit is durable where the server is configured for less, and as much more as it is configured for', async t => {

@@ -1,5 +1,6 @@
 import t from 'tap'
-import { assertProblem, buildHost } from './support.js'
+import { ON_POSTGRES } from '../helper.js'
+import { assertProblem, buildHost, databaseFile, query, SECRET } from './support.js'
 
 t.test('a process that answers is live, and one whose store answers is ready', async t => {
   const { app } = await buildHost(t, {})
@@ -25,6 +26,25 @@ t.test('with the store gone it is live and not ready, says when to come again, a
     /^The revocations in the database cannot be read\. The revocation index was last complete [\d.]+ seconds ago\.$/
   )
   t.match(response.headers['retry-after'], /^\d+$/)
+})
+
+t.test('while logins cannot write, it is not ready, and says so', async t => {
+  const database = databaseFile(t)
+  const { app } = await buildHost(t, { database, secret: SECRET })
+  if (ON_POSTGRES) {
+    query(database, "create function refuse() returns trigger language plpgsql as $$ begin raise 'no' using errcode = '53100'; end $$")
+    query(database, 'create trigger refuse before insert on latchkey_meta execute function refuse()')
+  } else {
+    query(database, "create trigger refuse before insert on latchkey_meta begin select raise(abort, 'no'); end")
+  }
+  const response = await app.inject({ url: '/health/ready' })
+  assertProblem(t, response, 503, 'store_unavailable')
+  t.match(response.json().detail, /^The database accepts no writes\. The revocation index was last complete [\d.]+ seconds/)
+  t.match(response.headers['retry-after'], /^\d+$/)
+  query(database, ON_POSTGRES ? 'drop trigger refuse on latchkey_meta' : 'drop trigger refuse')
+  const rows = query(database, 'select name from latchkey_meta order by name')
+  t.equal((await app.inject({ url: '/health/ready' })).statusCode, 200)
+  t.same(query(database, 'select name from latchkey_meta order by name'), rows, 'a probe leaves nothing behind')
 })
 
 t.test('somebody who probes needs no token, and a bad one does not hinder', async t => {

@@ -53,10 +53,8 @@ interface Use {
   readonly since: number
   /** When it must be over. */
   readonly deadline: number
-  /** Whether all connections were in use at that moment. */
-  readonly hasQueued: boolean
   /** Makes the error for an operation that the server has no time for. */
-  readonly refuse: (cause: Error) => LatchkeyError
+  readonly refuse: (cause: unknown) => LatchkeyError
 }
 
 type PoolOptions = Pick<OpenOptions, 'log' | 'patience' | 'timeout' | 'longestQueue'> & {
@@ -82,7 +80,7 @@ export function createPool (url: string, options: PoolOptions): RenewablePool {
   const waiting = new Set<Use>()
   let isEnding = false
 
-  function refuse (cause: Error): LatchkeyError {
+  function refuse (cause: unknown): LatchkeyError {
     log(cause, 'too many requests wait for a connection to the database; they receive 503 overloaded')
     return storeOverloaded(cause)
   }
@@ -100,7 +98,8 @@ export function createPool (url: string, options: PoolOptions): RenewablePool {
     try {
       return await take(connections, use.since + timeout)
     } catch (error) {
-      throw error instanceof TooLateError && isOthersTurn(connections, use) ? refuse(error) : storeUnavailable(error)
+      const isBusy = error instanceof TooLateError && connections.answeredAt > use.since
+      throw isBusy ? refuse(error) : storeUnavailable(error)
     } finally {
       waiting.delete(use)
     }
@@ -111,8 +110,7 @@ export function createPool (url: string, options: PoolOptions): RenewablePool {
     if (isEnding) throw storeUnavailable(new Error('The app has closed'))
     const since = performance.now()
     refuseIfOverloaded(since)
-    const { idleCount, totalCount } = connections.pool
-    const use = { since, deadline: since + limit, hasQueued: idleCount === 0 && totalCount >= size, refuse }
+    const use = { since, deadline: since + limit, refuse }
     let settle = (): void => {}
     const isDone = new Promise<void>(resolve => { settle = resolve })
     inUse.add(isDone)
@@ -187,22 +185,19 @@ async function connectBefore (deadline: number, pool: pg.Pool): Promise<pg.PoolC
   }
 }
 
-/** Whether the server is up, but was busy with other operations than this one. */
-function isOthersTurn ({ answeredAt }: Connections, { since, hasQueued }: Use): boolean {
-  return hasQueued && answeredAt > since
-}
-
 function toPoolClient (
   connections: Connections, client: pg.PoolClient, use: Use & { giveBack: () => void }
 ): PostgresPoolClient {
-  const { deadline, giveBack } = use
+  const { since, deadline, refuse, giveBack } = use
+  // The server has answered others meanwhile, so it is up, and a timeout means that it has too much to do.
+  const hasQueued = connections.answeredAt > since
   let broken: LatchkeyError | undefined
 
   /** Returns the limit of the next answer. Undefined: the one of the connection. */
   function timeLeft (): { query_timeout?: number } {
     if (deadline === Infinity) return {}
     const left = deadline - performance.now()
-    if (left <= 0) throw new TooLateError(deadline - use.since)
+    if (left <= 0) throw new TooLateError(deadline - since)
     return { query_timeout: Math.ceil(left) }
   }
 
@@ -223,7 +218,7 @@ function toPoolClient (
       // A server that has answered others meanwhile can be reached: this query waits for a lock.
       const isLost = !(error instanceof pg.DatabaseError) && connections.answeredAt <= sent
       if (isLost) connections.failedAt = performance.now()
-      broken = isTimeout(error) && isOthersTurn(connections, use) ? use.refuse(error as Error) : storeUnavailable(error)
+      broken = hasQueued && isTimeout(error) ? refuse(error) : storeUnavailable(error)
       throw broken
     }
   }
