@@ -73,7 +73,7 @@ type PoolOptions = Pick<OpenOptions, 'log' | 'patience' | 'timeout' | 'longestQu
  * cost one more request, which would wait in vain before it found that connection dead.
  */
 export function createPool (url: string, options: PoolOptions): RenewablePool {
-  const { log, timeout = Infinity, longestQueue = Infinity, size = 1 } = options
+  const { log, timeout = Infinity, longestQueue = Infinity } = options
   const connections = createConnections(url, options)
   const inUse = new Set<Promise<void>>()
   /** The operations that wait for a connection, oldest first. */
