@@ -1,12 +1,12 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fastify } from 'fastify'
 import type { FastifyInstance } from 'fastify'
 import latchkey from '../app.js'
+import { createDatabase, dropDatabase } from './databases.js'
 import { fillStore } from './fill.js'
 
 // Measures a store that has grown: N users, 2 N sessions and N live revocation rules, on both engines. It is not part
@@ -59,33 +59,6 @@ async function measureAll (parameters: string[]): Promise<void> {
         if (engine === 'postgres') await dropDatabase(database)
       }
     }
-  }
-}
-
-/** Removes the database name from a URL. */
-function serverOf (url: string): string {
-  return url.slice(0, url.lastIndexOf('/') + 1)
-}
-
-async function createDatabase (server: string): Promise<string> {
-  const name = `scale_${randomUUID().replaceAll('-', '')}`
-  await run(server, `create database ${name}`)
-  return serverOf(server) + name
-}
-
-async function dropDatabase (url: string): Promise<void> {
-  const name = url.slice(url.lastIndexOf('/') + 1)
-  await run(`${serverOf(url)}postgres`, `drop database ${name} with (force)`)
-}
-
-async function run (url: string, text: string): Promise<void> {
-  const { default: pg } = await import('pg')
-  const client = new pg.Client(url)
-  await client.connect()
-  try {
-    await client.query(text)
-  } finally {
-    await client.end()
   }
 }
 
