@@ -64,7 +64,7 @@ export async function measureLogin ({ rounds, seconds, quick }: Effort): Promise
       const contender = await startContender(name, name === 'latchkey' ? ['--cost', String(COST), '--stalls'] : [])
       if (contender.login === undefined) throw new Error(`${title} has no login`)
       running.set(title, { contender, login: contender.login, rounds: [] })
-      await runStorm({ kind: 'login', url: contender.url, login: contender.login }, CLIENTS, 500)
+      await runStorm({ kind: 'login', urls: [contender.url], logins: [contender.login] }, CLIENTS, 500)
     }
     const [own] = [...running.values()]
     for (let round = 0; round < rounds; round++) {
@@ -90,7 +90,7 @@ async function measureRound (
   { seconds, isOwn }: { seconds: number, isOwn: boolean }
 ): Promise<Round> {
   const probed = { url, headers: headers.good, seconds: isOwn ? 4 * seconds : seconds / 2 }
-  const task = { kind: 'login', url, login } as const
+  const task = { kind: 'login' as const, urls: [url], logins: [login] }
   const quiet = await probe(probed)
   const storm = startStorm(task, CLIENTS)
   const stormy = await probe(probed)
@@ -128,7 +128,7 @@ async function measureStalls ({ url }: RunningContender, login: Login, seconds: 
   await longestStall(url)
   await delay(seconds * 1_000)
   const idle = await longestStall(url)
-  await runStorm({ kind: 'login', url, login }, CLIENTS, seconds * 1_000)
+  await runStorm({ kind: 'login', urls: [url], logins: [login] }, CLIENTS, seconds * 1_000)
   return { idle, stormy: await longestStall(url) }
 }
 
@@ -185,7 +185,7 @@ async function describe (
               'Where the time of the event loop goes while 8 clients log in',
               ['--cost', String(COST)],
               async ({ url, login }) => {
-                if (login !== undefined) await runStorm({ kind: 'login', url, login }, CLIENTS, 4_000)
+                if (login !== undefined) await runStorm({ kind: 'login', urls: [url], logins: [login] }, CLIENTS, 4_000)
               }
             )
           ]

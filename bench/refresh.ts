@@ -2,8 +2,8 @@ import { execFile } from 'node:child_process'
 import { mkdtemp, open, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { compile, source } from './c-programs.js'
 import { runStorm, startStorm } from './clients.js'
 import type { Storm } from './clients.js'
 import { startContender } from './contenders.js'
@@ -16,7 +16,6 @@ import { median, ratiosOf, spread } from './section.js'
 import type { Effort, Section } from './section.js'
 
 const run = promisify(execFile)
-const source = (name: string): string => fileURLToPath(new URL(`../../bench/${name}`, import.meta.url))
 
 const CLIENTS = [1, 8, 32]
 
@@ -55,15 +54,16 @@ export async function measureRefresh ({ rounds, seconds, quick }: Effort): Promi
   const disks: Disk[] = []
   const loop: number[] = []
   try {
-    const shim = await compileShim(folder)
+    const output = join(folder, 'slow-fsync.so')
+    const shim = await compile('slow-fsync.c', { output, flags: ['-shared', '-fPIC', '-ldl'] })
     disks.push(await startOn('this disk', { folder, shim, pause: 0 }))
     if (shim !== undefined && !quick) {
       disks.push(await startOn(`a disk that takes ${PAUSE} ms longer`, { folder, shim, pause: PAUSE }))
     }
     // Not counted: the program is slower until V8 has compiled it.
-    for (const {
-      contender: { url, refreshTokens = '' }
-    } of disks) { await runStorm({ kind: 'refresh', url, refreshTokens }, Math.max(...CLIENTS), 2_000 * seconds) }
+    for (const { contender: { url, refreshTokens = '' } } of disks) {
+      await runStorm({ kind: 'refresh', urls: [url], refreshTokens }, Math.max(...CLIENTS), 2_000 * seconds)
+    }
     for (let round = 0; round < rounds; round++) {
       loop.push(Number((await run(process.execPath, [source('peers/commit-and-sign.js'), String(seconds)])).stdout))
       for (const disk of disks) await measureRound(disk, seconds)
@@ -73,16 +73,6 @@ export async function measureRefresh ({ rounds, seconds, quick }: Effort): Promi
     await rm(folder, { recursive: true })
   }
   return await describe(disks, loop, quick)
-}
-
-/** Compiles the library that counts and delays fsyncs. Returns undefined if that is not possible. */
-async function compileShim (folder: string): Promise<string | undefined> {
-  const shim = join(folder, 'slow-fsync.so')
-  if (process.platform !== 'linux') return undefined
-  return await run('cc', ['-shared', '-fPIC', '-O2', '-o', shim, source('slow-fsync.c'), '-ldl']).then(
-    () => shim,
-    () => undefined
-  )
 }
 
 async function startOn (
@@ -106,7 +96,7 @@ async function startOn (
 
 async function measureRound ({ contender, countSyncs, refreshed, beside }: Disk, seconds: number): Promise<void> {
   const { pid, url, headers, refreshTokens = '' } = contender
-  const task = { kind: 'refresh', url, refreshTokens } as const
+  const task = { kind: 'refresh' as const, urls: [url], refreshTokens }
   for (const [clients, runs] of refreshed) {
     const [cpu, syncs] = [await readCpu(pid), await countSyncs()]
     const storm = await runStorm(task, clients, seconds * 1_000)
@@ -190,7 +180,7 @@ async function describe (disks: readonly Disk[], loop: number[], quick: boolean)
             await profile(
               'Where the processor time goes while 8 clients refresh',
               ['--users', '8', '--cost', '4'],
-              ({ url, refreshTokens = '' }) => runStorm({ kind: 'refresh', url, refreshTokens }, 8, 3_000)
+              ({ url, refreshTokens = '' }) => runStorm({ kind: 'refresh', urls: [url], refreshTokens }, 8, 3_000)
             )
           ]
     ]
