@@ -1,9 +1,11 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { measureBoot } from './boot.js'
+import { measureCluster } from './cluster.js'
 import { measureLogin } from './login.js'
 import { measureProtected } from './protected.js'
 import { measureRefresh } from './refresh.js'
@@ -12,15 +14,17 @@ import { measureRevoke } from './revoke.js'
 import { toText } from './section.js'
 import type { Effort, Section } from './section.js'
 
-// npm run bench [-- --quick] [-- protected | login | refresh | revoke | scale | boot ...]
+// npm run bench [-- --quick] [-- protected | login | refresh | revoke | cluster | scale | boot ...]
 //
-// Runs all chapters, or the named ones. Only a full run without --quick writes the report (bench/README.md).
+// Runs all chapters, or the named ones. Only a full run without --quick writes the report (bench/README.md). To measure
+// the cluster of another checkout: npm run bench -- cluster --dist ../other/dist
 
 const CHAPTERS: Record<string, (effort: Effort) => Promise<Section>> = {
   protected: measureProtected,
   login: measureLogin,
   refresh: measureRefresh,
   revoke: measureRevoke,
+  cluster: measureCluster,
   scale: ({ quick }) => measureApart('./scale.js', quick ? ['--quick'] : []),
   boot: measureBoot
 }
@@ -31,12 +35,16 @@ const QUICK: Effort = { rounds: 1, seconds: 0.5, quick: true }
 const REPORT = fileURLToPath(new URL('../../bench/README.md', import.meta.url))
 
 const { values, positionals } = parseArgs({
-  options: { quick: { type: 'boolean', default: false } },
+  options: { quick: { type: 'boolean', default: false }, dist: { type: 'string' } },
   allowPositionals: true
 })
 const unknown = positionals.filter(name => !(name in CHAPTERS))
 if (unknown.length > 0) {
   console.error(`Unknown chapter '${unknown.join("', '")}'. Choose from: ${Object.keys(CHAPTERS).join(', ')}.`)
+  process.exit(2)
+}
+if (values.dist !== undefined && positionals.join() !== 'cluster') {
+  console.error('--dist works with the chapter cluster only: run npm run bench -- cluster --dist FOLDER.')
   process.exit(2)
 }
 
@@ -45,7 +53,10 @@ const sections: Section[] = []
 for (const [name, measure] of Object.entries(CHAPTERS)) {
   if (positionals.length > 0 && !positionals.includes(name)) continue
   console.error(`${name} ...`)
-  const section = await measure(values.quick ? QUICK : WHOLE)
+  const section = await measure({
+    ...values.quick ? QUICK : WHOLE,
+    dist: values.dist && resolve(values.dist)
+  })
   console.log(`\n${toText(section)}\n`)
   sections.push(section)
 }

@@ -16,6 +16,8 @@ export interface Effort {
   seconds: number
   /** Whether to measure once only, with fewer rules and contenders, and without profiles of missed targets. */
   quick: boolean
+  /** The folder of the compiled service to measure. Only the chapter `cluster` uses it. Default: our own. */
+  dist?: string
 }
 
 /** Returns the middle value, or of two middle values the lower. */
