@@ -77,6 +77,15 @@ export function findPending<Key extends Candidate> (
   return keys.find(key => key.algorithm === algorithm && stateOf(key, now) === 'pending')
 }
 
+/** Returns the key that signs, or the first one that will. If the clock was set back, the oldest key begins later. */
+export function chooseSigner<Key extends Candidate> (
+  keys: readonly Key[],
+  algorithm: Algorithm,
+  now: number
+): Key | undefined {
+  return findSigner(keys, algorithm, now) ?? findPending(keys, algorithm, now)
+}
+
 /**
  * Whether the signing key must be replaced now, so that the next one is published before this one is too old.
  * @param rotation - the milliseconds for which a key signs. If undefined, it signs forever.

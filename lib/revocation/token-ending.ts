@@ -28,7 +28,9 @@ export function createTokenEnding ({ revocations }: { revocations: Revocations }
     if (revocations.isTokenRevoked(jti)) return
     // A token that has just expired gets a rule too, because a clock that is set back would make it live again.
     if (exp * 1000 <= revocations.horizon()) return
-    const owners = sid === undefined ? [exclusive('client', clientId)] : [shared('user', sub), exclusive('session', sid)]
+    const owners = sid === undefined
+      ? [exclusive('client', clientId)]
+      : [shared('user', sub), exclusive('session', sid)]
     await revocations.write(owners, async write => {
       const { trx, revoke, record } = write
       const about = { actor: by, subject: sub, sessionId: sid, clientId }

@@ -115,7 +115,9 @@ export async function insertRules (trx: Transaction<Tables>, rules: readonly Pen
   }
 }
 
-/** How many sessions are looked at for the time of the last token. A user has more only for a while: see `listSessions`. */
+/**
+ * How many sessions are looked at for the time of the last token. A user has more only for a while: see `listSessions`.
+ */
 const MOST_SESSIONS = 1_000
 
 /** Returns when the last token of a user's live sessions was issued, in milliseconds, or 0. */

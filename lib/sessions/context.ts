@@ -50,13 +50,18 @@ interface Dates {
 /**
  * Returns when a token counts as issued. The host's directory is asked before the transaction, so a rule written since
  * then must kill the token. The built-in users are read inside the transaction, after every earlier rule. If the clock
- * was set back, an earlier rule may lie in the future, and must not kill the token. In any case, the tokens of a session
- * are dated in their order.
+ * was set back, an earlier rule may lie in the future, and must not kill the token. The tokens of a session are always
+ * dated in their order.
  */
 export function dateOf (
   { builtInUsers }: Pick<SessionContext, 'builtInUsers'>, { askedAt, now, clearFrom, usedAt = 0 }: Dates
 ): number {
   return Math.max(builtInUsers === undefined ? askedAt : now, clearFrom, usedAt)
+}
+
+/** Whether the host's code must run, before the transaction. Everything else is read once, inside it. */
+export function asksHost ({ builtInUsers, claims }: Pick<SessionContext, 'builtInUsers' | 'claims'>): boolean {
+  return builtInUsers === undefined || claims !== undefined
 }
 
 /** Creates the error for a login or a refresh whose account changed at the same moment. */

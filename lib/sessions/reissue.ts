@@ -6,7 +6,7 @@ import { asUser } from '../ledger/events.js'
 import type { AccessGrant } from '../tokens/tokens.js'
 import { endClosed } from './closed-account.js'
 import { exclusive, shared } from '../store/lock.js'
-import { accountChanged, dateOf } from './context.js'
+import { accountChanged, asksHost as needsHost, dateOf } from './context.js'
 import type { SessionContext } from './context.js'
 import type { Issuing, Prepared } from './issued.js'
 import { isLive } from './refresh-verdict.js'
@@ -21,9 +21,8 @@ export type Reissue = (presented: PresentedToken, address?: string) => Promise<A
 
 /** Creates `Sessions.reissue`. */
 export function createReissue (context: SessionContext, { prepare, toGrant }: Issuing): Reissue {
-  const { store, clock, follower, revocations, users, builtInUsers, claims: hook } = context
-  /** Whether the host's code must run, before the transaction: see `createRefresh`. */
-  const asksHost = builtInUsers === undefined || hook !== undefined
+  const { store, clock, follower, revocations, users, builtInUsers } = context
+  const asksHost = needsHost(context)
 
   /**
    * A token with fewer scopes than the session gets no more of them, because its holder may not have the refresh token.

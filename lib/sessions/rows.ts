@@ -81,7 +81,8 @@ export async function rotateSession (
 }
 
 const updateUse = createStatement((db, { id, usedAt }: { id: string, usedAt: number }) =>
-  db.updateTable('latchkey_sessions').set({ last_used_at: usedAt }).where('id', '=', id))
+  db.updateTable('latchkey_sessions').set({ last_used_at: usedAt })
+    .where('id', '=', id).where('last_used_at', '<', usedAt))
 
 /** Records that a session got another access token without a rotation. No token may be newer than `last_used_at`. */
 export async function noteUse (db: Queryable, id: string, usedAt: number): Promise<void> {

@@ -34,7 +34,8 @@ export type Start =
 
 /** Creates `Sessions.start`. */
 export function createStart (context: SessionContext, { prepare, toGrant }: Issuing): Start {
-  const { clock, revocations, builtInUsers, claims, throttle, status, maxSessions, sessionTtl, refreshIdleTtl } = context
+  const { clock, revocations, builtInUsers, claims, throttle, status } = context
+  const { maxSessions, sessionTtl, refreshIdleTtl } = context
   return async function start (given, request = {}) {
     const { client, askedAt = clock.now(), scope, userAgent, address, place, settle, method } = request
     const user = { ...given, id: textOf(given.id) }

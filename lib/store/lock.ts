@@ -1,7 +1,8 @@
 /**
  * What a transaction decides on. Two transactions that name the same thing run one after the other, unless both share
  * it. Name everything that the transaction reads and then relies on:
- * - `user`, exclusive: the account, its sessions as a whole, and rules for all its tokens. Shared: issuing a token to it.
+ * - `user`, exclusive: the account, its sessions as a whole, and rules for all its tokens. Shared: issuing a token to
+ *   it.
  * - `session`: the row of one session
  * - `client`, exclusive: its row, and rules for all its tokens. Shared: issuing a token to it.
  * - `bucket`: the attempts that are counted under one key

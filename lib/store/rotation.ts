@@ -14,9 +14,12 @@ export interface Rotation {
   needsStatus: boolean
   /**
    * The session's account. If it is one of the built-in users, the rotation reads it, and requires that it is enabled.
-   * `scope`: requires that it has exactly these scopes. Otherwise the account is the host's.
+   * `scope`: requires that it has exactly these scopes. Otherwise the account is the host's. `usedAt`: the earliest
+   * time of the session's last use, in milliseconds.
    */
-  account: { isBuiltIn: true, scope?: string } | { isBuiltIn: false, userId: string }
+  account:
+    | { isBuiltIn: true, scope?: string, usedAt?: number }
+    | { isBuiltIn: false, userId: string, usedAt?: number }
 }
 
 /** A session after its rotation. */

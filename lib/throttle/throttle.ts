@@ -20,9 +20,9 @@ export type { Attempter, Settle } from './counting.js'
  */
 export interface Throttle extends Omit<Buckets, 'accountsOf'> {
   /**
-   * Runs `check`, which verifies a password or a secret. If several attempts are under way, or if failures cause a wait,
-   * the attempt is stored before `check` runs. If the bucket has too many failures, throws `too_many_failures` at once,
-   * and neither runs `check` nor counts the attempt.
+   * Runs `check`, which verifies a password or a secret. If several attempts are under way, or if failures cause a
+   * wait, the attempt is stored before `check` runs. If the bucket has too many failures, throws `too_many_failures` at
+   * once, and neither runs `check` nor counts the attempt.
    *
    * A check that throws `invalid_credentials`, `wrong_password` or `invalid_client` is a failure. A check that resolves
    * clears all failures of the bucket. Any other error leaves open whether the password is right.
@@ -34,10 +34,10 @@ export interface Throttle extends Omit<Buckets, 'accountsOf'> {
    */
   attempt<T> (bucket: Bucket, who: Attempter, check: () => Promise<T>): Promise<T>
   /**
-   * Does the same as `attempt` for a check after which `steps.write` runs a transaction. `write` gets a step that clears
-   * the failures. If it runs the step inside its transaction, that saves a commit. If `write` rejects or does not run
-   * it, the failures are cleared in a transaction of their own. If the process dies before that, a stored attempt stays
-   * counted.
+   * Does the same as `attempt` for a check after which `steps.write` runs a transaction. `write` gets a step that
+   * clears the failures. If it runs the step inside its transaction, that saves a commit. If `write` rejects or does
+   * not run it, the failures are cleared in a transaction of their own. If the process dies before that, a stored
+   * attempt stays counted.
    */
   attemptAndWrite: Count
   /**

@@ -25,8 +25,8 @@ export interface AccessGrant {
   /** The scopes of the new access token. */
   scopes: string[]
   /**
-   * Milliseconds. Set inside the transaction, so that a rule that is written later kills the tokens of this grant. If the
-   * clock was set back, it can be in the future.
+   * Milliseconds. Set inside the transaction, so that a rule that is written later kills the tokens of this grant. If
+   * the clock was set back, it can be in the future.
    */
   issuedAt: number
   /** The host's claims for the access token (option `claims`). */

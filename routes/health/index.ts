@@ -39,7 +39,8 @@ const health: FastifyPluginAsyncTypebox = async function health (app) {
     const message = (reason: string): string =>
       `${reason}. The revocation index was last complete ${seconds} seconds ago.`
     if (error instanceof WrongClock) {
-      throw new LatchkeyError('store_unavailable', { message: `${error.message}: set it right.`, cause: error, retryAfter: 1 })
+      const message = `${error.message}: set it right.`
+      throw new LatchkeyError('store_unavailable', { message, cause: error, retryAfter: 1 })
     }
     if (error !== undefined) {
       throw new LatchkeyError('revocation_unknown', {

@@ -71,7 +71,8 @@ t.test('it rotates, and returns the session, its account and the time', async t 
   t.equal(session.rotated_at, world.wall())
   t.equal(session.last_used_at, world.wall())
   t.equal(session.idle_expires_at, world.wall() + 30 * DAY)
-  t.match(await rotate({ generation: 2, refreshIdleTtl: 1_000 * DAY }), { session: { idle_expires_at: session.expires_at } })
+  const longer = await rotate({ generation: 2, refreshIdleTtl: 1_000 * DAY })
+  t.equal(longer?.session.idle_expires_at, session.expires_at)
 })
 
 t.test('if any condition does not hold, it changes nothing', async t => {

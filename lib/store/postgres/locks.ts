@@ -32,7 +32,9 @@ export function numberOf (schema: string, { on, id = '' }: Pick<Lock, 'on' | 'id
 export function lockAll (schema: string, locks: readonly Lock[]): string[] {
   const numbered = locks.map(lock => ({ ...lock, number: numberOf(schema, lock) }))
   // Each once, and the exclusive one first.
-  numbered.sort((a, b) => (a.number < b.number ? -1 : a.number > b.number ? 1 : Number(a.isShared) - Number(b.isShared)))
+  numbered.sort((a, b) => a.number === b.number
+    ? Number(a.isShared) - Number(b.isShared)
+    : a.number < b.number ? -1 : 1)
   const sorted = numbered.filter(({ number }, index) => number !== numbered[index - 1]?.number)
   const calls = sorted.map(({ number, isShared }) =>
     `pg_catalog.pg_advisory_xact_lock${isShared ? '_shared' : ''}('${number}'::bigint)`)

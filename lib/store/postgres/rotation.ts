@@ -29,11 +29,14 @@ const HOST = {
   returning: 'moment.account_id'
 }
 
-function toSql ({ lock, columns, condition, returning }: Record<'lock' | 'columns' | 'condition' | 'returning', string>): string {
+type Parts = Record<'lock' | 'columns' | 'condition' | 'returning', string>
+
+function toSql ({ lock, columns, condition, returning }: Parts): string {
   return `with account as materialized (${lock})
     update latchkey_sessions as session
     set generation = session.generation operator(pg_catalog.+) 1::bigint, rotated_at = moment.now,
-      last_used_at = greatest(moment.now, session.last_used_at), idle_expires_at = least(moment.now + $5::bigint, session.expires_at)
+      last_used_at = greatest(moment.now, session.last_used_at, $9::bigint),
+      idle_expires_at = least(moment.now + $5::bigint, session.expires_at)
     from (select ${columns}, ${TIME} from account) as moment
     where session.id = $1::text and session.nonce = $2::text and session.generation = $3::bigint
       and session.client_id = $4::text and session.ended_at is null
@@ -62,7 +65,7 @@ export async function rotate (
     : String(numberOf(schema, { on: 'user', id: account.userId }))
   const { rows: [row] } = await db.executeQuery<Row>(CompiledQuery.raw(
     account.isBuiltIn ? BUILT_IN_SQL : HOST_SQL,
-    [sessionId, nonce, generation, clientId, refreshIdleTtl, time, needsStatus, last]
+    [sessionId, nonce, generation, clientId, refreshIdleTtl, time, needsStatus, last, account.usedAt ?? null]
   ))
   if (row === undefined) return undefined
   const { account_id: id, account_username: username, account_scope: scope, now, ...session } = row

@@ -12,8 +12,10 @@ import { SERVER_TIME } from './time.js'
 /** How often a transaction may begin again because PostgreSQL ended it in favour of another. */
 const MOST_TRIES = 5
 
-/** PostgreSQL's codes for such an end: a deadlock, a serialization failure, and an index in a status list taken twice. */
+/** PostgreSQL's codes for such an end: a deadlock, and a serialization failure. */
 const CONFLICTS = ['40P01', '40001']
+
+/** Two transactions have taken the same index in a status list. */
 const STATUS_INDEX = 'latchkey_sessions_status'
 
 /**

@@ -82,7 +82,7 @@ t.test('a connection that reaches another server makes all that is known a quest
 
 t.test('a number that goes back on one server is of other commits too', async t => {
   const { changes, answers } = await follow(t)
-  answers.push(answer({ number: 6, standby: false, started: 1_000 }), answer({ number: 5, standby: false, started: 1_000 }))
+  for (const number of [6, 5]) answers.push(answer({ number, standby: false, started: 1_000 }))
   await changes.poll()
   const epoch = changes.epoch()
   t.equal(changes.changed(), true)
