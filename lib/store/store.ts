@@ -85,6 +85,10 @@ export interface OpenOptions {
   longestQueue?: number
   /** Receives how many milliseconds a write transaction has waited until it could begin, or until it gave up. */
   onWait?: (milliseconds: number) => void
+  /**
+   * Whether to continue on a server that lacks changes which this process has seen acknowledged. Default: false.
+   */
+  acceptLostCommits?: boolean
 }
 
 /** The engine works, but has more to do than it can. The caller is not at fault, and may try again. */
@@ -96,6 +100,16 @@ export function storeOverloaded (cause: unknown): LatchkeyError {
 /** The clock of this machine is too wrong for it to serve. */
 export class WrongClock extends Error {
   override readonly name = 'WrongClock'
+}
+
+/** The server that answers must not be used. The message says why, and what to do. */
+export class UnfitServer extends Error {
+  override readonly name = 'UnfitServer'
+}
+
+/** Nothing but a change to the option `database` or to the database can help. The message says what to change. */
+export class UnfitDatabase extends Error {
+  override readonly name = 'UnfitDatabase'
 }
 
 /** The engine cannot do this now. The caller is not at fault, and may try again. */

@@ -1,13 +1,14 @@
 import type pg from 'pg'
 
 /** The types of the values that Latchkey passes to functions and operators, and of what PostgreSQL returns for them. */
-const TYPES = ['text', 'name', 'oid', 'regclass', 'integer', 'bigint', 'numeric', 'double precision', 'boolean', '"char"']
+const TYPES = ['text', 'pg_lsn', 'name', 'oid', 'regclass', 'integer', 'bigint', 'numeric', 'double precision', 'boolean', '"char"']
 
 const FUNCTIONS = [
   'hashtext', 'current_schema', 'current_schemas', 'current_setting', 'set_config', 'current_database', 'format',
   'pg_notify', 'pg_advisory_xact_lock', 'pg_try_advisory_xact_lock', 'pg_is_in_recovery', 'pg_postmaster_start_time',
   'floor', 'setval', 'pg_get_serial_sequence', 'pg_sequence_last_value', 'quote_ident', 'col_description', 'pg_has_role',
-  'has_schema_privilege', 'pg_get_userbyid', 'count', 'max', 'unnest', 'nextval'
+  'has_schema_privilege', 'pg_get_userbyid', 'count', 'max', 'unnest', 'nextval', 'pg_backend_pid', 'pg_control_system',
+  'pg_walfile_name', 'pg_current_wal_lsn', 'pg_current_wal_flush_lsn'
 ]
 
 const TRIPLES = [['text', 'oid', 'text'], ['text', 'text', 'boolean']]

@@ -1,10 +1,11 @@
 import { ageOf, MACHINE, NEVER, readMoment } from '../../time/elapsed-time.js'
 import type { Moment } from '../../time/elapsed-time.js'
 import type { OpenOptions, Store } from '../store.js'
-import type { ChangesRow } from './connection.js'
 import { startListener } from './listener.js'
+import type { ListenerOptions } from './listener.js'
 import { createServerTime } from './server-time.js'
 import type { ServerTime } from './server-time.js'
+import type { ChangesRow } from './timeline.js'
 import { within } from './timeout.js'
 
 /** The part of a store that reports the commits of other nodes. */
@@ -18,14 +19,14 @@ export interface ChangesFollower extends Changes {
 }
 
 interface FollowOptions {
-  url: string
+  servers: ListenerOptions['servers']
   /** The schema of Latchkey's tables. */
   schema: string
   /** Milliseconds. */
   bound: number
-  /** The answer to `CHANGES_QUERY` when the store was opened. */
+  /** The answer to `toChangesQuery` when the store was opened. */
   first: ChangesRow
-  /** Runs `CHANGES_QUERY` on some connection. */
+  /** Runs `toChangesQuery` on some connection. */
   query: () => Promise<ChangesRow | undefined>
   /** Called when a different server answers than before. Connections to the previous server must not be used again. */
   onAnotherServer: () => void

@@ -1,6 +1,7 @@
 import pg from 'pg'
 import { toSearchPath } from './search-path.js'
 import { SERVER_TIME } from './time.js'
+import type { ChangesRow, TimelineRow, Timelines } from './timeline.js'
 
 /** Milliseconds to connect, or to obtain a connection from the pool. */
 const CONNECT_TIMEOUT = 5_000
@@ -46,52 +47,52 @@ function toSafeNumber (text: string): number {
   return number
 }
 
-/** Identifies the server that answers. */
-interface ServerRow {
-  /** A standby may lag behind by any amount of time, so its answer does not describe the present. */
-  standby: boolean
-  /**
-   * When the server started, in milliseconds. A server that took over from another, or restarted after a crash, has
-   * another start time.
-   */
-  started: number
+/** Returns the query for the number of the last change. */
+export function toChangesQuery ({ columns }: Timelines): string {
+  return `select (select value from latchkey_meta where name = 'changes') as number, ${SERVER_TIME} as time, ${columns}`
 }
 
-/** The columns of a `ServerRow`. */
-const SERVER_COLUMNS = `pg_catalog.pg_is_in_recovery() as standby,
-  pg_catalog.floor(
-    extract(epoch from pg_catalog.pg_postmaster_start_time()) operator(pg_catalog.*) 1000
-  )::bigint as started`
-
-/** The answer to `CHANGES_QUERY`. */
-export interface ChangesRow extends ServerRow {
-  /** The number of the last commit that changed rules or keys. */
-  number: number | null
-  /** The server's clock. */
-  time: number
+/** Returns the first query on each new connection. The default search_path still applies to it: see `search-path.ts`. */
+function toGreeting ({ columns }: Timelines): string {
+  return `select ${columns}, pg_catalog.set_config('search_path', $1, false),
+    case when pg_catalog.current_setting('synchronous_commit') operator(pg_catalog.=) 'off'
+      then pg_catalog.set_config('synchronous_commit', 'on', false) end`
 }
 
-export const CHANGES_QUERY =
-  `select (select value from latchkey_meta where name = 'changes') as number, ${SERVER_TIME} as time, ${SERVER_COLUMNS}`
-
-/** The first query on each new connection. The default search_path still applies to it: see `search-path.ts`. */
-const GREETING = `select ${SERVER_COLUMNS}, pg_catalog.set_config('search_path', $1, false),
-  case when pg_catalog.current_setting('synchronous_commit') operator(pg_catalog.=) 'off'
-    then pg_catalog.set_config('synchronous_commit', 'on', false) end`
+export interface GreetOptions {
+  timelines: Timelines
+  /** The only schema that the connection searches for tables. Default: the search_path of the role. */
+  schema?: string
+}
 
 /**
- * Prepares a new connection for use, and returns when its server started. Rejects if the server cannot be used.
- * @param schema - the only one that the connection searches for tables. Default: the search_path of the role.
+ * Prepares a new connection for use, and returns the server that it leads to. Rejects if the server cannot be used.
  */
-export async function greet (client: pg.ClientBase, schema?: string): Promise<number> {
+export async function greet (client: pg.ClientBase, { timelines, schema }: GreetOptions): Promise<TimelineRow> {
   // For connections in use. The current query gets the error as well.
   client.on('error', () => {})
+  const asked = performance.now()
+  // Null restores the default. A pooler may hand over a connection that another client has used.
+  const values = [schema === undefined ? null : toSearchPath(schema)]
   // Latchkey responds 200 after a durable commit, however the server is configured. Stricter settings are kept.
-  const { rows: [greeting] } = await client.query<ServerRow>(GREETING, [
-    // Null restores the default. A pooler may hand over a connection that another client has used.
-    schema === undefined ? null : toSearchPath(schema)
-  ])
+  const ask = async (): Promise<pg.QueryResult<TimelineRow>> => await client.query(toGreeting(timelines), values)
+  const { rows: [greeting] } = await ask().catch(async (error: unknown) => {
+    // Some managed servers refuse to show their log.
+    if (!isRefusedFunction(error) || !timelines.hide(error)) throw error
+    return await ask()
+  })
   // A standby's answer may be out of date by any amount of time, and would be mistaken for the current state.
   if (greeting?.standby !== false) throw new Error('The server is a standby, or is still recovering')
-  return greeting.started
+  timelines.judge(greeting, asked)
+  if (schema !== undefined && timelines.mustCompare(greeting)) {
+    const compared = performance.now()
+    const { rows: [changes] } = await client.query<ChangesRow & TimelineRow>(toChangesQuery(timelines))
+    if (changes !== undefined) timelines.judge(changes, compared)
+  }
+  return greeting
+}
+
+/** Whether the server refused to run a function: class 0A, 42, 55 or XX. */
+function isRefusedFunction (error: unknown): boolean {
+  return error instanceof pg.DatabaseError && /^(0A|42|55|XX)/.test(error.code ?? '')
 }

@@ -4,10 +4,11 @@ import { MACHINE, readMoment } from '../../time/elapsed-time.js'
 import type { Moment } from '../../time/elapsed-time.js'
 import type { OpenOptions } from '../store.js'
 import { CHANNEL } from './channel.js'
-import { CHANGES_QUERY, toClientConfig } from './connection.js'
-import type { ChangesRow } from './connection.js'
+import { toChangesQuery, toClientConfig } from './connection.js'
 import { toSearchPath } from './search-path.js'
+import type { Servers } from './servers.js'
 import { within } from './timeout.js'
+import type { ChangesRow, TimelineRow } from './timeline.js'
 
 /** How often within the bound the listener asks whether it missed a notification. */
 const POLLS_PER_BOUND = 4
@@ -19,7 +20,7 @@ const RETRY_DELAY = 250
 const PATIENCE = 7_000
 
 export interface ListenerOptions {
-  url: string
+  servers: Pick<Servers, 'hosts' | 'timelines'>
   /** The schema of Latchkey's tables. */
   schema: string
   /** Milliseconds. */
@@ -85,8 +86,8 @@ function lose (line: Line, error: Error): void {
 
 /** Listens on one connection until it is lost. Always rejects. */
 async function listen (options: ListenerOptions, current: { line: Line | undefined }): Promise<void> {
-  const { url, schema, closing } = options
-  const client = new pg.Client({ ...toClientConfig(url), application_name: 'latchkey listener' })
+  const { servers, schema, closing } = options
+  const client = new pg.Client({ ...toClientConfig(servers.hosts.current), application_name: 'latchkey listener' })
   const line: Line = { client, lost: new AbortController(), isNotified: false, wake: () => {} }
   const close = (): void => lose(line, new Error('The app has closed'))
   client.on('error', error => lose(line, error))
@@ -120,12 +121,14 @@ async function subscribe (line: Line, schema: string): Promise<void> {
 }
 
 /** Asks for the number of the last change, then waits for a notification or the time of the next query. */
-async function poll (line: Line, { bound, take }: ListenerOptions): Promise<void> {
+async function poll (line: Line, { servers, bound, take }: ListenerOptions): Promise<void> {
   const { client, lost } = line
   line.isNotified = false
   const asked = readMoment(MACHINE)
-  const { rows } = await within(bound, client.query<ChangesRow>(CHANGES_QUERY), lost.signal)
-  take(rows[0], asked)
+  const { rows } = await within(bound, client.query<ChangesRow & TimelineRow>(toChangesQuery(servers.timelines)), lost.signal)
+  const [row] = rows
+  if (row !== undefined) servers.timelines.judge(row, asked.stopwatch)
+  take(row, asked)
   if (!line.isNotified) {
     await new Promise<void>(resolve => {
       line.wake = resolve

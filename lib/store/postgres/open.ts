@@ -1,13 +1,12 @@
 import { CompiledQuery, Kysely } from '../kysely.js'
 import { migrate, requireSchema } from '../migrations.js'
-import { DATABASE_OPTION, toUnavailable } from '../store.js'
+import { DATABASE_OPTION, toUnavailable, UnfitDatabase } from '../store.js'
 import type { OpenOptions, Store } from '../store.js'
 import type { Tables } from '../tables.js'
 import { createWriteProbe } from '../write-probe.js'
 import { followChanges } from './changes.js'
 import type { ChangesFollower } from './changes.js'
-import { CHANGES_QUERY } from './connection.js'
-import type { ChangesRow } from './connection.js'
+import { toChangesQuery } from './connection.js'
 import { LockingDialect } from './dialect.js'
 import { isFinal, messageOf, translate } from './errors.js'
 import { MIGRATION, ONE_NODE } from './locks.js'
@@ -16,6 +15,9 @@ import type { RenewablePool } from './pool.js'
 import { rotate } from './rotation.js'
 import { schemaDialect } from './schema.js'
 import { findSchema } from './search-path.js'
+import { findServers } from './servers.js'
+import type { Servers } from './servers.js'
+import type { ChangesRow, TimelineRow } from './timeline.js'
 import { createTransactions } from './transactions.js'
 import { describeUrl } from './url.js'
 
@@ -38,31 +40,31 @@ const TRY_ONE_NODE = `select pg_catalog.pg_try_advisory_xact_lock(${ONE_NODE}) a
 /**
  * Opens a PostgreSQL database and brings its schema up to date. Several processes may do so at the same time.
  * @param url - `postgres://user:password@host:port/database`, with the parameters of libpq that `pg` knows, for example
- *   `sslmode`.
+ *   `sslmode`. It may name several servers: see `hosts.ts`.
  * @throws Error that names the option `database`, and never the password in it, if the database cannot be opened.
  */
 export async function openPostgres (url: string, options: OpenOptions): Promise<Store> {
   const { bound, log, name = DATABASE_OPTION, mustExist = false, patience, timeout, longestQueue, now } = options
-  const schema = await prepareSchema(url, { log, name, mustExist })
+  const { servers, schema } = await prepare(url, { ...options, name, mustExist })
   let changes: ChangesFollower | undefined
   const onServer = (started: number): void => changes?.meet(started)
   // Two pools, so that readers never wait behind writers that wait for their locks. A node must always be able to find
   // out what is revoked.
   const pools = [
-    createPool(url, { log, patience, timeout, longestQueue, schema, onServer, size: READERS }),
-    createPool(url, { log, patience, timeout, longestQueue, schema, onServer, size: WRITERS })
+    createPool(servers, { log, patience, timeout, longestQueue, schema, onServer, size: READERS }),
+    createPool(servers, { log, patience, timeout, longestQueue, schema, onServer, size: WRITERS })
   ] as const
   const [db, writer] = [connectKysely(pools[0]), connectKysely(pools[1])]
   try {
     // Kysely closes a pool for good only if it was used.
-    await readChanges(writer)
+    await readChanges(writer, servers)
     changes = followChanges({
-      url,
+      servers,
       schema,
       bound,
       log,
-      first: await readChanges(db),
-      query: async () => await attempt(() => readChanges(db)),
+      first: await readChanges(db, servers),
+      query: async () => await attempt(() => readChanges(db, servers)),
       onAnotherServer () {
         for (const pool of pools) pool.renew()
       }
@@ -71,6 +73,7 @@ export async function openPostgres (url: string, options: OpenOptions): Promise<
     await Promise.all([db.destroy(), writer.destroy()])
     throw cannotOpen(url, name, cause)
   }
+  servers.watch({ schema, bound, onServer })
 
   const { poll } = changes
   const transaction = createTransactions(writer, { schema, now })
@@ -87,6 +90,7 @@ export async function openPostgres (url: string, options: OpenOptions): Promise<
     epoch: changes.epoch,
     onChange: changes.onChange,
     async close () {
+      servers.close()
       await changes?.close()
       await Promise.all([db.destroy(), writer.destroy()])
     }
@@ -97,9 +101,11 @@ function connectKysely (pool: RenewablePool): Kysely<Tables> {
   return new Kysely<Tables>({ dialect: new LockingDialect(pool) })
 }
 
-async function readChanges (db: Kysely<Tables>): Promise<ChangesRow> {
-  const { rows: [row] } = await db.executeQuery<ChangesRow>(CompiledQuery.raw(CHANGES_QUERY))
+async function readChanges (db: Kysely<Tables>, { timelines }: Servers): Promise<ChangesRow> {
+  const asked = performance.now()
+  const { rows: [row] } = await db.executeQuery<ChangesRow & TimelineRow>(CompiledQuery.raw(toChangesQuery(timelines)))
   if (row === undefined) throw new Error('The server does not report what has changed')
+  timelines.judge(row, asked)
   return row
 }
 
@@ -122,21 +128,22 @@ async function runOnOneNode<T> (pool: RenewablePool, work: () => Promise<T>): Pr
   }
 }
 
-/** Finds the schema that holds the tables, brings it up to date, and returns its name. */
-async function prepareSchema (
+/** Finds the server, and the schema that holds the tables. Brings that schema up to date. */
+async function prepare (
   url: string,
-  { log, name, mustExist }: Required<Pick<OpenOptions, 'log' | 'name' | 'mustExist'>>
-): Promise<string> {
+  { log, name, mustExist, acceptLostCommits }: OpenOptions & Required<Pick<OpenOptions, 'name' | 'mustExist'>>
+): Promise<{ servers: Servers, schema: string }> {
   try {
-    const schema = await onPool(createPool(url, { log }), db => findSchema(db, log))
+    const servers = await findServers(url, { log, acceptLostCommits })
+    const schema = await onPool(createPool(servers, { log }), db => findSchema(db, log))
     // A large table, or the wait for a node that already migrates, is no reason to give up.
-    await onPool(createPool(url, { log, schema, patience: MIGRATION_TIMEOUT }), async db => {
+    await onPool(createPool(servers, { log, schema, patience: MIGRATION_TIMEOUT }), async db => {
       // The pool has one connection, which holds the lock until it is closed. It covers the tables of the migrator too.
       await db.executeQuery(CompiledQuery.raw(`select pg_catalog.pg_advisory_lock(${MIGRATION})`))
       if (mustExist) await requireSchema(db, schema)
       await migrate(db, schemaDialect, schema)
     })
-    return schema
+    return { servers, schema }
   } catch (cause) {
     throw cannotOpen(url, name, cause)
   }
@@ -152,9 +159,11 @@ async function onPool<T> (pool: RenewablePool, work: (db: Kysely<Tables>) => Pro
 }
 
 function cannotOpen (url: string, name: string, cause: unknown): Error {
-  return new Error(`${name} names ${describeUrl(url)}, which cannot be opened: ${messageOf(cause)}; ` +
-    'give the URL of a PostgreSQL database that is up and whose role may create tables in it',
-  { cause: isFinal(cause) ? cause.cause : cause })
+  const advice = cause instanceof UnfitDatabase
+    ? ''
+    : '; give the URL of a PostgreSQL database that is up and whose role may create tables in it'
+  return new Error(`${name} names ${describeUrl(url)}, which cannot be opened: ${messageOf(cause)}${advice}`,
+    { cause: isFinal(cause) ? cause.cause : cause })
 }
 
 /** Runs `work`, and reports errors as the contract of a store requires. */

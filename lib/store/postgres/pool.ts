@@ -5,6 +5,8 @@ import { storeOverloaded, storeUnavailable } from '../store.js'
 import type { OpenOptions } from '../store.js'
 import { greet, toClientConfig } from './connection.js'
 import { isRefusal, isTimeout } from './errors.js'
+import { toClientClass } from './hosts.js'
+import type { Servers } from './servers.js'
 import { TooLateError, within } from './timeout.js'
 
 /** How many statements each connection keeps prepared. A list of values of another length is another statement. */
@@ -45,6 +47,9 @@ interface Connections {
   failedAt: number
   /** When the server last answered on any of them. */
   answeredAt: number
+  /** Answers on connections made before this moment are not used either, because another server has taken over. */
+  renewedAt: number
+  readonly servers: Servers
 }
 
 /** One operation. Times are in milliseconds of `performance.now()`. */
@@ -72,9 +77,9 @@ type PoolOptions = Pick<OpenOptions, 'log' | 'patience' | 'timeout' | 'longestQu
  * replaces every connection that is older than a failure to reach the server. Otherwise each idle connection would
  * cost one more request, which would wait in vain before it found that connection dead.
  */
-export function createPool (url: string, options: PoolOptions): RenewablePool {
+export function createPool (servers: Servers, options: PoolOptions): RenewablePool {
   const { log, timeout = Infinity, longestQueue = Infinity } = options
-  const connections = createConnections(url, options)
+  const connections = createConnections(servers, options)
   const inUse = new Set<Promise<void>>()
   /** The operations that wait for a connection, oldest first. */
   const waiting = new Set<Use>()
@@ -131,6 +136,7 @@ export function createPool (url: string, options: PoolOptions): RenewablePool {
     connectForLong: () => connect(Infinity),
     renew () {
       connections.failedAt = performance.now()
+      connections.renewedAt = connections.failedAt
     },
     async end () {
       isEnding = true
@@ -141,13 +147,15 @@ export function createPool (url: string, options: PoolOptions): RenewablePool {
   }
 }
 
-function createConnections (url: string, options: PoolOptions): Connections {
+function createConnections (servers: Servers, options: PoolOptions): Connections {
   const { log, timeout, patience = timeout, schema, size = 1, onServer = () => {} } = options
   async function prepare (client: pg.ClientBase): Promise<void> {
-    onServer(await greet(client, schema))
+    onServer((await greet(client, { timelines: servers.timelines, schema })).started)
   }
+  const config = toClientConfig(servers.hosts.current, patience)
   const pool = new pg.Pool({
-    ...toClientConfig(url, patience),
+    ...config,
+    Client: toClientClass(servers.hosts, config),
     // The deadline of the operation comes first, and says more.
     ...(timeout === undefined ? {} : { connectionTimeoutMillis: timeout + CLEANUP_DELAY }),
     max: size,
@@ -163,19 +171,19 @@ function createConnections (url: string, options: PoolOptions): Connections {
   })
   const made = new WeakMap<pg.PoolClient, number>()
   pool.on('connect', client => { made.set(client, performance.now()) })
-  return { pool, made, failedAt: -Infinity, answeredAt: -Infinity }
+  return { pool, made, failedAt: -Infinity, answeredAt: -Infinity, renewedAt: -Infinity, servers }
 }
 
 async function take (connections: Connections, deadline: number): Promise<pg.PoolClient> {
   for (;;) {
-    const client = await connectBefore(deadline, connections.pool)
-    if ((connections.made.get(client) ?? -Infinity) > connections.failedAt) return client
+    const client = await connectBefore(deadline, connections)
+    if (isNewer(connections, client, connections.failedAt)) return client
     client.release(true)
   }
 }
 
-async function connectBefore (deadline: number, pool: pg.Pool): Promise<pg.PoolClient> {
-  const connecting = pool.connect()
+async function connectBefore (deadline: number, connections: Connections): Promise<pg.PoolClient> {
+  const connecting = connectAnywhere(connections)
   if (deadline === Infinity) return await connecting
   try {
     return await within(Math.max(0, deadline - performance.now()), connecting)
@@ -183,6 +191,21 @@ async function connectBefore (deadline: number, pool: pg.Pool): Promise<pg.PoolC
     connecting.then(client => client.release(), () => {})
     throw error
   }
+}
+
+/** Connects. If there are several servers, and the one in use fails, it looks for another one. */
+async function connectAnywhere ({ pool, servers }: Connections): Promise<pg.PoolClient> {
+  try {
+    return await pool.connect()
+  } catch (error) {
+    if (servers.hosts.urls.length === 1) throw error
+    await servers.find()
+    return await pool.connect()
+  }
+}
+
+function isNewer ({ made }: Connections, client: pg.PoolClient, moment: number): boolean {
+  return (made.get(client) ?? -Infinity) > moment
 }
 
 function toPoolClient (
@@ -211,6 +234,8 @@ function toPoolClient (
         { name, text, values: values.map(withoutNul), ...timeLeft() }
       )
       connections.answeredAt = performance.now()
+      // A previous primary may have committed what the new one will never know.
+      if (!isNewer(connections, client, connections.renewedAt)) throw new Error('Another server has taken over')
       // Of several statements, the last one has the result.
       return Array.isArray(answer) ? answer.at(-1) as pg.QueryResult : answer
     } catch (error) {

@@ -3,7 +3,9 @@ import type { AddressInfo } from 'node:net'
 import t from 'tap'
 import type { Test } from 'tap'
 import { followChanges } from '../../../../lib/store/postgres/changes.js'
-import type { ChangesRow } from '../../../../lib/store/postgres/connection.js'
+import { readHosts } from '../../../../lib/store/postgres/hosts.js'
+import { createTimelines } from '../../../../lib/store/postgres/timeline.js'
+import type { ChangesRow } from '../../../../lib/store/postgres/timeline.js'
 
 // What the answers of the server mean, where there is no other connection to hear anything on.
 
@@ -27,7 +29,9 @@ async function follow (t: Test): Promise<{
   let dropped = 0
   const answers: Array<ChangesRow | Promise<ChangesRow>> = []
   const changes = followChanges({
-    url: await findSilence(),
+    servers: {
+      hosts: readHosts(await findSilence()), timelines: createTimelines({ log () {}, acceptLostCommits: true })
+    },
     schema: 'public',
     bound: 60_000,
     first: answer({ number: null, standby: false, started: 1_000 }),

@@ -1,0 +1,54 @@
+import pg from 'pg'
+import { UnfitDatabase } from '../store.js'
+import type { TimelineRow } from './timeline.js'
+
+// Latchkey sets the search_path of each connection, LISTENs on one and holds locks in transactions. A pooler in
+// transaction mode gives each transaction another connection to the server, so these settings and notifications would
+// belong to another client.
+
+/** How often the two connections take turns. */
+const ROUNDS = 3
+
+const ADVICE = 'in pgbouncer, set pool_mode = session for this database; or give the URL of PostgreSQL itself'
+
+/** Whether a pooler answers in the server's place: the server itself names its process when a client connects. */
+export function isPooled (client: pg.Client, { pid }: Pick<TimelineRow, 'pid'>): boolean {
+  return (client as pg.Client & { processID?: number }).processID !== pid
+}
+
+/**
+ * Throws if a pooler does not give each client its own connection to the server. Two clients take turns, and each must
+ * always reach the same process.
+ */
+export async function assertSessions (one: pg.Client, two: pg.Client): Promise<void> {
+  const pids = [await readPid(one), await readPid(two)]
+  for (let round = 0; round < ROUNDS; round++) {
+    await beginTransaction(one)
+    const inside = [await readPid(one), await readPid(two)]
+    await one.query('rollback')
+    // In transaction mode, the second client now gets the connection that the first one has just released.
+    const after = [await readPid(two), await readPid(one)].reverse()
+    const seen = [pids, inside, after]
+    if (new Set(seen.flat()).size !== 2 || seen.some(([first]) => first !== pids[0])) throw inTransactionMode()
+  }
+}
+
+async function readPid (client: pg.Client): Promise<number | undefined> {
+  const { rows: [row] } = await client.query<{ pid: number }>('select pg_catalog.pg_backend_pid() as pid')
+  return row?.pid
+}
+
+async function beginTransaction (client: pg.Client): Promise<void> {
+  try {
+    await client.query('begin')
+  } catch (cause) {
+    // In statement mode, pgbouncer refuses transactions.
+    throw cause instanceof pg.DatabaseError ? inTransactionMode(cause) : cause
+  }
+}
+
+function inTransactionMode (cause?: unknown): Error {
+  return new UnfitDatabase(
+    `it leads to a connection pooler in transaction mode, and Latchkey needs session mode; ${ADVICE}`, { cause }
+  )
+}
