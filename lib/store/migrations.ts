@@ -1,5 +1,6 @@
 import type { CreateTableBuilder, Kysely, Migration, RawBuilder } from 'kysely'
-import { Migrator } from './kysely.js'
+import { Migrator, sql } from './kysely.js'
+import { UnfitDatabase } from './store.js'
 import type { Tables } from './tables.js'
 
 // The app may keep its own tables in the same database, and may migrate them with Kysely too. So everything that
@@ -36,7 +37,24 @@ export async function migrate (db: Kysely<Tables>, dialect: SchemaDialect, place
     ...place !== undefined && { migrationTableSchema: place }
   })
   const { error } = await migrator.migrateToLatest()
-  if (error !== undefined) throw error
+  if (error === undefined) return
+  const newer = await findNewer(db, Object.keys(migrations), place)
+  if (newer === undefined) throw error
+  throw new UnfitDatabase(
+    `a newer version of Latchkey has changed its schema (${newer}), and this version cannot use it: ` +
+      'start that version or a later one, or restore a backup from before the change', { cause: error })
+}
+
+/** Returns a migration that the database has had, and that this version does not know. */
+async function findNewer (db: Kysely<Tables>, known: readonly string[], place?: string): Promise<string | undefined> {
+  try {
+    const table = place === undefined ? sql.table(MIGRATION_TABLE) : sql.id(place, MIGRATION_TABLE)
+    const { rows } = await sql<{ name: string }>`select name from ${table} order by name desc`.execute(db)
+    return rows.map(({ name }) => name).find(name => !known.includes(name))
+  } catch {
+    // Then the migrator's own error says more.
+    return undefined
+  }
 }
 
 /**

@@ -25,6 +25,10 @@ export interface PostgresServer {
   thaw (): void
   /** Ends it, and starts it as a standby that nobody feeds: it can be read, and stays as it is. */
   demote (): Promise<void>
+  /** Starts a standby that follows it. It is stopped for a moment, while its data are copied. */
+  replicate (): Promise<PostgresServer>
+  /** Makes a standby the primary of a new timeline. The previous primary goes on if it still runs. */
+  promote (): Promise<void>
   /** Ends it, and removes its data. */
   stop (): Promise<void>
 }
@@ -48,6 +52,19 @@ export async function startPostgres ({ fsync = false } = {}): Promise<PostgresSe
     ['--pgdata', data, '--username', 'latchkey', '--auth', 'trust', '--encoding', 'UTF8', '--locale', 'C', '--no-sync'],
     as
   )
+  return await run({ folder, binaries, data, as, settings: ['-c', `fsync=${fsync ? 'on' : 'off'}`] })
+}
+
+/** Where a server is, and how it runs. */
+interface Place {
+  folder: string
+  binaries: string
+  data: string
+  as: { uid?: number, gid?: number }
+  settings: string[]
+}
+
+async function run ({ folder, binaries, data, as, settings }: Place): Promise<PostgresServer> {
   const port = await findPort()
   const url = `postgres://latchkey@127.0.0.1:${port}/postgres`
   let server: ChildProcess | undefined
@@ -57,7 +74,7 @@ export async function startPostgres ({ fsync = false } = {}): Promise<PostgresSe
       join(binaries, 'postgres'),
       [
         '-D', data, '-p', String(port), '-c', 'listen_addresses=127.0.0.1', '-c', 'unix_socket_directories=', '-c',
-        'max_connections=400', '-c', `fsync=${fsync ? 'on' : 'off'}`
+        'max_connections=400', ...settings
       ],
       { ...as, stdio: 'ignore' }
     )
@@ -97,6 +114,23 @@ export async function startPostgres ({ fsync = false } = {}): Promise<PostgresSe
       await end('SIGINT')
       await writeFile(join(data, 'standby.signal'), '')
       await start()
+    },
+    async replicate () {
+      const other = await mkdtemp(join(tmpdir(), 'latchkey-postgres-'))
+      if (as.uid !== undefined) await chown(other, NOBODY.uid, NOBODY.gid)
+      await end('SIGINT')
+      await promisify(execFile)('cp', ['-R', data, join(other, 'data')], as)
+      await promisify(execFile)('chmod', ['700', join(other, 'data')], as)
+      await writeFile(join(other, 'data', 'standby.signal'), '')
+      await start()
+      const source = `primary_conninfo=host=127.0.0.1 port=${port} user=latchkey`
+      return await run({ folder: other, binaries, data: join(other, 'data'), as, settings: [...settings, '-c', source] })
+    },
+    async promote () {
+      const client = new pg.Client(url)
+      await client.connect()
+      await client.query('select pg_promote()')
+      await client.end()
     },
     async stop () {
       thaw()

@@ -52,7 +52,9 @@ export function toChangesQuery ({ columns }: Timelines): string {
   return `select (select value from latchkey_meta where name = 'changes') as number, ${SERVER_TIME} as time, ${columns}`
 }
 
-/** Returns the first query on each new connection. The default search_path still applies to it: see `search-path.ts`. */
+/**
+ * Returns the first query on each new connection. The default search_path still applies to it: see `search-path.ts`.
+ */
 function toGreeting ({ columns }: Timelines): string {
   return `select ${columns}, pg_catalog.set_config('search_path', $1, false),
     case when pg_catalog.current_setting('synchronous_commit') operator(pg_catalog.=) 'off'

@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { UnfitDatabase } from '../store.js'
-import { URL_PARTS } from './url.js'
+import { splitUrl } from './url.js'
 
 /** The servers that a URL names. */
 export interface Hosts {
@@ -14,46 +14,49 @@ export interface Hosts {
 const FITTING = ['any', 'read-write', 'primary']
 
 /**
- * Reads a URL that may name several servers as libpq does: `postgres://user@one:5432,two:5432/database`, or with lists
- * in the parameters `host` and `port`. `pg` itself knows only one server.
+ * Reads a URL that may name several servers, as in libpq: `postgres://user@one:5432,two:5432/database`, or with lists in
+ * the parameters `host` and `port`. `pg` itself supports only one server.
  * @throws UnfitDatabase that says what is wrong with the URL, and never contains its password.
  */
 export function readHosts (url: string): Hosts {
-  const [, start = '', authority = '', path = '', query = ''] = URL_PARTS.exec(url) ?? []
+  const { start, hosts: authority, path, query } = splitUrl(url)
   const parameters = new URLSearchParams(query)
-  const wanted = parameters.getAll('target_session_attrs').find(value => !FITTING.includes(value))
-  if (wanted !== undefined) {
-    throw new UnfitDatabase(`its target_session_attrs is ${JSON.stringify(wanted.slice(0, 40))}, but Latchkey needs the ` +
-      `primary: it must be ${FITTING.join(', ')}, or absent`)
-  }
-  const named = parameters.get('host')
-  const hosts = (named ?? authority).split(',')
+  assertPrimary(parameters)
+  const named = parameters.get('host')?.split(',')
   const ports = parameters.get('port')?.split(',')
+  const hosts = named ?? authority
   const urls = hosts.length === 1
     ? [url]
     : hosts.map((host, index) => {
-      const own = new URLSearchParams(parameters)
-      if (named !== null) own.set('host', host)
-      if (ports !== undefined) own.set('port', portOf(ports, index, hosts))
       if (host === '') throw new UnfitDatabase('its list of hosts contains an empty one: remove a comma')
-      const rest = own.toString()
-      return `${start}${named === null ? host : ''}${path}${rest === '' ? '' : `?${rest}`}`
+      const own = new URLSearchParams(parameters)
+      if (named !== undefined) own.set('host', host)
+      if (ports !== undefined) own.set('port', portOf(ports, index, hosts))
+      const authority = named === undefined ? host : ''
+      return `${start}${authority}${path}?${own.toString()}`
     })
-  for (const one of urls) assertReadable(one)
+  for (const one of urls) createClient(one)
   return { urls, current: urls[0] ?? url }
 }
 
-function portOf (ports: readonly string[], index: number, hosts: readonly string[]): string {
-  if (ports.length !== 1 && ports.length !== hosts.length) {
-    throw new UnfitDatabase(`it names ${hosts.length} hosts and ${ports.length} ports: give one port, or one for each host`)
-  }
-  return ports[index] ?? ports[0] ?? ''
+function assertPrimary (parameters: URLSearchParams): void {
+  const unfit = parameters.getAll('target_session_attrs').find(value => !FITTING.includes(value))
+  if (unfit === undefined) return
+  throw new UnfitDatabase(`its target_session_attrs is ${JSON.stringify(unfit.slice(0, 40))}, but Latchkey needs the ` +
+    `primary: it must be ${FITTING.join(', ')}, or absent`)
 }
 
-function assertReadable (url: string): void {
+function portOf (ports: readonly string[], index: number, hosts: readonly string[]): string {
+  if (ports.length === 1 || ports.length === hosts.length) return ports[index] ?? ports[0] ?? ''
+  throw new UnfitDatabase(
+    `it names ${hosts.length} hosts and ${ports.length} ports: give one port, or one for each host`
+  )
+}
+
+/** Creates a client without connecting. It parses the URL, and reads the files that the parameters name. */
+function createClient (url: string): pg.Client {
   try {
-    // Parses the URL, and reads the files that its parameters name.
-    void new pg.Client(url)
+    return new pg.Client(url)
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     throw new UnfitDatabase(code === 'ERR_INVALID_URL'

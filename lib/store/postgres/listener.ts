@@ -125,7 +125,8 @@ async function poll (line: Line, { servers, bound, take }: ListenerOptions): Pro
   const { client, lost } = line
   line.isNotified = false
   const asked = readMoment(MACHINE)
-  const { rows } = await within(bound, client.query<ChangesRow & TimelineRow>(toChangesQuery(servers.timelines)), lost.signal)
+  const query = toChangesQuery(servers.timelines)
+  const { rows } = await within(bound, client.query<ChangesRow & TimelineRow>(query), lost.signal)
   const [row] = rows
   if (row !== undefined) servers.timelines.judge(row, asked.stopwatch)
   take(row, asked)

@@ -81,7 +81,8 @@ export async function findServers (
       throw noPrimary(hosts, (error as AggregateError).errors)
     }
     // A previous primary may have answered first.
-    if (watched === undefined) await Promise.race([Promise.allSettled(answers), delay(GRACE, undefined, { ref: false })])
+    if (watched !== undefined) return
+    await Promise.race([Promise.allSettled(answers), delay(GRACE, undefined, { ref: false })])
   }
 
   async function keepFinding (pause: number): Promise<void> {
@@ -99,7 +100,7 @@ export async function findServers (
     find,
     watch (options) {
       watched = options
-      void keepFinding(Math.max(options.bound, SHORTEST_PAUSE))
+      keepFinding(Math.max(options.bound, SHORTEST_PAUSE)).catch(() => {})
     },
     close () {
       closing.abort()

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import { Kysely } from '../kysely.js'
 import { migrate, requireSchema } from '../migrations.js'
-import { DATABASE_OPTION } from '../store.js'
+import { DATABASE_OPTION, UnfitDatabase } from '../store.js'
 import type { OpenOptions, Store } from '../store.js'
 import type { Tables } from '../tables.js'
 import { createWriteProbe } from '../write-probe.js'
@@ -130,6 +130,9 @@ function isOlder (version: string): boolean {
 
 function cannotOpen ({ file, name, mustExist }: Named, cause: unknown): Error {
   const reason = cause instanceof Error ? cause.message : String(cause)
+  if (cause instanceof UnfitDatabase) {
+    return new Error(`${name} names '${file}', which cannot be opened: ${reason}`, { cause })
+  }
   const hint = /NODE_MODULE_VERSION|bindings|ERR_DLOPEN_FAILED/.test(reason)
     ? `better-sqlite3 was not built for this version of Node.js: ${findPackageManager().build}`
     : isLocked(cause)
