@@ -27,7 +27,8 @@ declare module 'fastify' {
 
 /** Opens the store and the clock. It closes the store after everything that uses it has closed. */
 export default fp(async function latchkeyDatabase (app) {
-  const { database, revocationBound: bound, databaseTimeout: timeout, shedLoad, now } = app[kSettings]
+  const { database, revocationBound: bound, databaseTimeout: timeout, acceptLostCommits, shedLoad, now } =
+    app[kSettings]
   const failures = createFailureLog(app.log)
   const waits = new Set<(milliseconds: number) => void>()
   function log (err: unknown, message: string): void {
@@ -37,6 +38,7 @@ export default fp(async function latchkeyDatabase (app) {
     bound,
     now,
     timeout,
+    acceptLostCommits,
     longestQueue: shedLoad ? LONGEST_QUEUE : undefined,
     log,
     mustExist: app.hasDecorator(kExistingDatabase),

@@ -27,6 +27,7 @@ export interface Settings extends CookieSettings {
   database: string
   revocationBound: number
   databaseTimeout: number
+  acceptLostCommits: boolean
   /** Undefined: the secret is in a file beside the database. */
   secrets: readonly string[] | undefined
   algorithm: Algorithm
@@ -124,6 +125,7 @@ export function readOptions (given: unknown): Settings {
     database: options.database,
     revocationBound: toMilliseconds(options.revocationBound),
     databaseTimeout: toMilliseconds(options.databaseTimeout),
+    acceptLostCommits: options.acceptLostCommits,
     secrets,
     algorithm: options.algorithm,
     catalogue,

@@ -97,14 +97,20 @@ export function storeOverloaded (cause: unknown): LatchkeyError {
   return new LatchkeyError('overloaded', { message, cause, retryAfter: 1 })
 }
 
-/** The clock of this machine is too wrong for it to serve. */
-export class WrongClock extends Error {
+/** The server that answers must not be used. The message says why, and what to do. */
+export class UnfitServer extends Error {
+  override readonly name: string = 'UnfitServer'
+}
+
+/** This machine must not use the server, because its clock is too wrong. */
+export class WrongClock extends UnfitServer {
   override readonly name = 'WrongClock'
 }
 
-/** The server that answers must not be used. The message says why, and what to do. */
-export class UnfitServer extends Error {
-  override readonly name = 'UnfitServer'
+/** Returns the error of a server that must not be used, if that is the cause of an error. */
+export function findUnfitServer (error: unknown): UnfitServer | undefined {
+  if (error instanceof UnfitServer) return error
+  return error instanceof Error ? findUnfitServer(error.cause) : undefined
 }
 
 /** Nothing but a change to the option `database` or to the database can help. The message says what to change. */

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { LatchkeyError } from '../../lib/errors.js'
-import { WrongClock } from '../../lib/store/store.js'
+import { findUnfitServer } from '../../lib/store/store.js'
 import { kStore } from '../../plugins/database.js'
 import { kLookAtIndex } from '../../plugins/revocations.js'
 import { problems } from '../../schemas/responses.js'
@@ -38,13 +38,9 @@ const health: FastifyPluginAsyncTypebox = async function health (app) {
     const { seconds, error } = await lookAtIndex()
     const message = (reason: string): string =>
       `${reason}. The revocation index was last complete ${seconds} seconds ago.`
-    if (error instanceof WrongClock) {
-      const message = `${error.message}: set it right.`
-      throw new LatchkeyError('store_unavailable', { message, cause: error, retryAfter: 1 })
-    }
     if (error !== undefined) {
       throw new LatchkeyError('revocation_unknown', {
-        message: message('The revocations in the database cannot be read'),
+        message: message(reasonOf(error) ?? 'The revocations in the database cannot be read'),
         cause: error,
         retryAfter: 1
       })
@@ -63,10 +59,15 @@ const health: FastifyPluginAsyncTypebox = async function health (app) {
 
 function notWritable (error: unknown, message: (reason: string) => string): LatchkeyError {
   return new LatchkeyError('store_unavailable', {
-    message: message('The database accepts no writes'),
+    message: message(reasonOf(error) ?? 'The database accepts no writes'),
     cause: error instanceof LatchkeyError ? error.cause : error,
     retryAfter: 1
   })
+}
+
+/** Returns why the node must not serve, without the final period. */
+function reasonOf (error: unknown): string | undefined {
+  return findUnfitServer(error)?.message
 }
 
 export default health

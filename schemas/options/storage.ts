@@ -43,5 +43,18 @@ export const storage = {
     default: '5s',
     env: 'LATCHKEY_DATABASE_TIMEOUT',
     expects: 'a duration from 100ms to 1m'
+  })),
+  /**
+   * With PostgreSQL: whether a node continues on a server that lacks changes which this node has seen acknowledged, for
+   * example after a failover to an asynchronous standby. It then accepts tokens again whose revocation was lost.
+   * Otherwise it responds 503 until it is restarted. Default false.
+   */
+  acceptLostCommits: Type.Optional(Type.Boolean({
+    description: 'With PostgreSQL: whether a node continues on a server that lacks changes which this node has seen ' +
+      'acknowledged, for example after a failover to an asynchronous standby. It then accepts tokens again whose ' +
+      'revocation was lost. Otherwise it responds 503 until it is restarted.',
+    default: false,
+    env: 'LATCHKEY_ACCEPT_LOST_COMMITS',
+    expects: 'true or false'
   }))
 }

@@ -20,6 +20,7 @@ const every: Required<LatchkeyOptions> = {
   database: './auth.db',
   revocationBound: '1s',
   databaseTimeout: '5s',
+  acceptLostCommits: false,
   secret: ['new', 'old'],
   algorithm: 'EdDSA',
   scopes: {},

@@ -32,6 +32,7 @@ t.test('nothing given: the defaults', async t => {
       database: './latchkey.db',
       revocationBound: 1_000,
       databaseTimeout: 5_000,
+      acceptLostCommits: false,
       secrets: undefined,
       algorithm: 'ES256',
       catalogue: BUILT_IN_SCOPES,
@@ -254,6 +255,7 @@ t.test('wrong values: each message names the option, its variable and what is le
       'revocationBound', 'LATCHKEY_REVOCATION_BOUND', 'a duration from 100ms to 1h',
       [...DURATIONS, '99ms', '61m', '2h', '1d']
     ],
+    ['acceptLostCommits', 'LATCHKEY_ACCEPT_LOST_COMMITS', BOOLEAN, BOOLEANS],
     [
       'databaseTimeout', 'LATCHKEY_DATABASE_TIMEOUT', 'a duration from 100ms to 1m',
       [...DURATIONS, '99ms', '0s', '61s', '1h']
@@ -496,6 +498,7 @@ t.test('the environment: every variable', async t => {
     LATCHKEY_PREFIX: '/auth',
     LATCHKEY_REVOCATION_BOUND: '500ms',
     LATCHKEY_DATABASE_TIMEOUT: '2s',
+    LATCHKEY_ACCEPT_LOST_COMMITS: 'true',
     LATCHKEY_AUDIT_RETENTION: '30d',
     HOST: '0.0.0.0',
     PORT: '0',
@@ -513,6 +516,7 @@ t.test('the environment: every variable', async t => {
     database: './a.db',
     revocationBound: '500ms',
     databaseTimeout: '2s',
+    acceptLostCommits: true,
     secret: [SECRET, `${SECRET}2`],
     algorithm: 'EdDSA',
     scopes: { admin: 'admin', 'items:read': 'items:read' },
@@ -569,7 +573,7 @@ t.test('the environment: booleans and whole numbers are strict, and their variab
     ...[
       'LATCHKEY_REGISTRATION', 'LATCHKEY_RATE_LIMIT', 'LATCHKEY_COOKIES_SECURE', 'LATCHKEY_SECURITY_HEADERS',
       'LATCHKEY_SHED_LOAD', 'LATCHKEY_METRICS', 'LATCHKEY_STATUS_LIST',
-      'LATCHKEY_FORWARD_AUTH'
+      'LATCHKEY_FORWARD_AUTH', 'LATCHKEY_ACCEPT_LOST_COMMITS'
     ].map(
       variable => [
         variable, ['yes', 'no', '1', '0', 'TRUE', 'on', ' true', 'true ', 'null'], BOOLEAN
