@@ -1,6 +1,8 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
+import { writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import type { Test } from 'tap'
@@ -77,10 +79,8 @@ async function startHaproxy (t: Test, pair: { first: PostgresServer, second: Pos
 }> {
   const [port, control] = [await findPort(), await findPort()]
   const [first, second] = [new URL(pair.first.url).host, new URL(pair.second.url).host]
-  const child = spawn('haproxy', ['-db', '-f', '/dev/stdin'], { stdio: ['pipe', 'ignore', 'pipe'] })
-  let errors = ''
-  child.stderr.on('data', chunk => { errors += String(chunk) })
-  child.stdin.end(`global
+  const file = join(t.testdir(), 'haproxy.cfg')
+  await writeFile(file, `global
   stats socket ipv4@127.0.0.1:${control} level admin
 defaults
   mode tcp
@@ -93,6 +93,9 @@ listen postgres
   server first ${first}
   server second ${second} disabled
 `)
+  const child = spawn('haproxy', ['-db', '-f', file], { stdio: ['ignore', 'ignore', 'pipe'] })
+  let errors = ''
+  child.stderr.on('data', chunk => { errors += String(chunk) })
   t.teardown(async () => {
     const ended = once(child, 'exit')
     if (child.exitCode === null && child.kill()) await ended

@@ -12,6 +12,7 @@ import { isFinal, messageOf, translate } from './errors.js'
 import { MIGRATION, ONE_NODE } from './locks.js'
 import { createPool } from './pool.js'
 import type { RenewablePool } from './pool.js'
+import { adviceOnPooler } from './pooler.js'
 import { rotate } from './rotation.js'
 import { schemaDialect } from './schema.js'
 import { findSchema } from './search-path.js'
@@ -158,11 +159,14 @@ async function onPool<T> (pool: RenewablePool, work: (db: Kysely<Tables>) => Pro
   }
 }
 
+const ADVICE = 'give the URL of a PostgreSQL database that is up and whose role may create tables in it'
+
 function cannotOpen (url: string, name: string, cause: unknown): Error {
+  const reason = messageOf(cause)
   const advice = cause instanceof UnfitDatabase
     ? ''
-    : '; give the URL of a PostgreSQL database that is up and whose role may create tables in it'
-  return new Error(`${name} names ${describeUrl(url)}, which cannot be opened: ${messageOf(cause)}${advice}`,
+    : `; ${adviceOnPooler(reason) ?? ADVICE}`
+  return new Error(`${name} names ${describeUrl(url)}, which cannot be opened: ${reason}${advice}`,
     { cause: isFinal(cause) ? cause.cause : cause })
 }
 

@@ -11,6 +11,12 @@ const ROUNDS = 3
 
 const ADVICE = 'in pgbouncer, set pool_mode = session for this database; or give the URL of PostgreSQL itself'
 
+/** Returns what to do if a pooler has refused the settings of a connection: pgbouncer ignores none by default. */
+export function adviceOnPooler (reason: string): string | undefined {
+  if (!reason.includes('unsupported startup parameter')) return undefined
+  return 'in pgbouncer, set ignore_startup_parameters = statement_timeout,idle_in_transaction_session_timeout'
+}
+
 /** Whether a pooler answers in the server's place: the server itself names its process when a client connects. */
 export function isPooled (client: pg.Client, { pid }: Pick<TimelineRow, 'pid'>): boolean {
   return (client as pg.Client & { processID?: number }).processID !== pid
@@ -21,15 +27,17 @@ export function isPooled (client: pg.Client, { pid }: Pick<TimelineRow, 'pid'>):
  * always reach the same process.
  */
 export async function assertSessions (one: pg.Client, two: pg.Client): Promise<void> {
-  const pids = [await readPid(one), await readPid(two)]
+  const [first, second] = [await readPid(one), await readPid(two)]
+  if (first === second) throw inTransactionMode()
   for (let round = 0; round < ROUNDS; round++) {
     await beginTransaction(one)
-    const inside = [await readPid(one), await readPid(two)]
+    const seen = [await readPid(one)]
+    const others = [await readPid(two)]
     await one.query('rollback')
     // In transaction mode, the second client now gets the connection that the first one has just released.
-    const after = [await readPid(two), await readPid(one)].reverse()
-    const seen = [pids, inside, after]
-    if (new Set(seen.flat()).size !== 2 || seen.some(([first]) => first !== pids[0])) throw inTransactionMode()
+    others.push(await readPid(two))
+    seen.push(await readPid(one))
+    if (seen.some(pid => pid !== first) || others.some(pid => pid !== second)) throw inTransactionMode()
   }
 }
 
