@@ -35,6 +35,7 @@ import ledger from './plugins/ledger.js'
 import revocations, { kRevocations } from './plugins/revocations.js'
 import { markUnguarded, secureRoutes } from './plugins/guards/secure-route.js'
 import securityHeaders from './plugins/security-headers.js'
+import sharedSettings from './plugins/shared-settings.js'
 import serviceMetrics from './plugins/service-metrics.js'
 import sessions, { kSessions } from './plugins/sessions.js'
 import statusLists from './plugins/status-lists.js'
@@ -95,6 +96,7 @@ const latchkey: FastifyPluginAsync<LatchkeyOptions> = async function latchkey (a
     hostGuards.assertFree(app, decorators, ['latchkey'])
     await scope.register(events)
     await scope.register(database)
+    await scope.register(sharedSettings)
     await scope.register(audit)
     await scope.register(ledger)
     await scope.register(revocations)

@@ -13,6 +13,8 @@ import { addMigrate } from './migrate.js'
 import { addOpenapi } from './openapi.js'
 import { addSecretReseal } from './secret-reseal.js'
 import { addSessionsRevoke } from './sessions-revoke.js'
+import { addSettingsForget } from './settings-forget.js'
+import { addSettingsList } from './settings-list.js'
 import { addUsersAdd } from './users-add.js'
 import { addUsersDisable } from './users-disable.js'
 import { addUsersEnable } from './users-enable.js'
@@ -51,6 +53,9 @@ export function addAdministration (program: Command): void {
   addKeysRevoke(keys)
   addKeysImport(keys)
   addSecretReseal(program.command('secret').description('Change the secret that keys and refresh tokens depend on.'))
+  const settings = program.command('settings').description('List and forget the settings that all nodes must share.')
+  addSettingsList(settings)
+  addSettingsForget(settings)
   addAudit(program)
   addMigrate(program)
   addCopy(program)

@@ -51,6 +51,7 @@ const SLOW: Record<string, readonly string[]> = {
   hosts: ['hosts'],
   // They stop database servers, which others in their process would notice.
   'stopped-servers': ['commands/copy-failures.test.ts', 'postgres/failover.test.ts', 'postgres/takeover.test.ts'],
+  poolers: ['postgres/pooler.test.ts'],
   bench: ['bench/contenders.test.ts'],
   'hot-path': ['hot-path/requests.test.ts'],
   allocations: ['hot-path/allocations.test.ts'],

@@ -85,6 +85,11 @@ function createMigrations (dialect: SchemaDialect): Record<string, Migration> {
         await createMeta(db, dialect)
         await dialect.announceChanges(db)
       }
+    },
+    '0002_settings': {
+      async up (db) {
+        await createSettings(db, dialect)
+      }
     }
   }
 }
@@ -241,5 +246,12 @@ async function createMeta (db: Kysely<Tables>, { text }: SchemaDialect): Promise
   await db.schema.createTable('latchkey_meta')
     .addColumn('name', text, column => column.primaryKey())
     .addColumn('value', 'bigint', column => column.notNull())
+    .execute()
+}
+
+async function createSettings (db: Kysely<Tables>, { text }: SchemaDialect): Promise<void> {
+  await db.schema.createTable('latchkey_settings')
+    .addColumn('name', text, column => column.primaryKey())
+    .addColumn('value', text, column => column.notNull())
     .execute()
 }

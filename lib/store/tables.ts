@@ -16,6 +16,7 @@ export interface Tables {
   latchkey_attempts: AttemptsTable
   latchkey_events: EventsTable
   latchkey_meta: MetaTable
+  latchkey_settings: SettingsTable
 }
 
 export interface UsersTable {
@@ -166,6 +167,12 @@ export interface EventsTable {
 interface MetaTable {
   name: string
   value: number
+}
+
+/** Settings that the nodes of a database share: see `lib/store/settings.ts`. */
+interface SettingsTable {
+  name: string
+  value: string
 }
 
 /** The database, or a transaction on it: queries run on both. */

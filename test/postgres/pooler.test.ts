@@ -78,17 +78,17 @@ t.test('a pooler in transaction or statement mode stops the boot, and the messag
 
 t.test('a pooler in transaction mode that others use is recognized too', { skip }, async t => {
   const url = await startPgbouncer(t, 'transaction')
-  let isDone = false
+  const done = new AbortController()
   const others = Array.from({ length: 4 }, async () => {
     const client = new pg.Client(url)
     await client.connect()
-    while (!isDone) await client.query('select pg_sleep(random() / 200)')
+    while (!done.signal.aborted) await client.query('select pg_sleep(random() / 200)')
     await client.end()
   })
   for (let time = 0; time < 20; time++) {
     await t.rejects(openStore(url, { bound: 1_000, log () {} }), { message: /in transaction mode/ })
   }
-  isDone = true
+  done.abort()
   await Promise.all(others)
 })
 

@@ -20,7 +20,8 @@ export const PRIMARY_KEYS: { readonly [Name in TableName]: ReadonlyArray<keyof T
   latchkey_keys: ['kid'],
   latchkey_attempts: ['key'],
   latchkey_events: ['seq'],
-  latchkey_meta: ['name']
+  latchkey_meta: ['name'],
+  latchkey_settings: ['name']
 }
 
 export const TABLES = Object.keys(PRIMARY_KEYS) as TableName[]

@@ -1,0 +1,23 @@
+import type { Command } from 'commander'
+import { toColumns } from './columns.js'
+import { example, print } from './output.js'
+import type { OutputOptions } from './output.js'
+import { withStore } from './store.js'
+
+/** `latchkey settings forget`. */
+export function addSettingsForget (settings: Command): void {
+  settings.command('forget')
+    .description('Forget the stored settings, to change an issuer or an audience on all nodes. ' +
+      'The next node that starts stores its own. Stop all nodes first, and then start them with the new values.')
+    .option('--json', 'print the forgotten settings as JSON')
+    .addHelpText('after', example('latchkey settings forget'))
+    .action(forget)
+}
+
+async function forget (options: OutputOptions): Promise<void> {
+  const { forgetSettings } = await import('../lib/store/settings.js')
+  await withStore(async store => {
+    const settings = await forgetSettings(store)
+    print(options, { data: settings, text: toColumns(['FORGOTTEN', 'VALUE'], Object.entries(settings)) })
+  })
+}
