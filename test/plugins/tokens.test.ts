@@ -5,7 +5,7 @@ import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import { bearer, build, logIn } from '../helper.js'
 import type { TestClock, TokenBody } from '../helper.js'
 import {
-  assertProblem, claimsOf, databaseFile, encode, headerOf, listen, mint, openSigningKey, SECRET
+  assertProblem, claimsOf, databaseFile, encode, headerOf, listen, mint, openSigningKey, query, SECRET
 } from '../routes/support.js'
 import type { Claims, StolenKey } from '../routes/support.js'
 
@@ -370,6 +370,8 @@ t.test('a token of another instance is refused, also with the same issuer and se
 t.test('RFC 9700 2.3, ASVS 9.2.4: a token of the same database for another issuer or audience is refused', async t => {
   const file = databaseFile(t)
   const { app: one } = await build(t, { database: file, secret: SECRET, issuer: 'https://one.example' })
+  // Otherwise the second node does not start.
+  query(file, 'delete from latchkey_settings')
   const { app: two } = await build(
     t, { database: file, secret: SECRET, issuer: 'https://two.example', audience: ['https://one.example', 'api'] }
   )

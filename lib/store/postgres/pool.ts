@@ -194,12 +194,13 @@ async function connectBefore (deadline: number, connections: Connections): Promi
 }
 
 /** Connects. If there are several servers, and the one in use fails, it looks for another one. */
-async function connectAnywhere ({ pool, servers }: Connections): Promise<pg.PoolClient> {
+async function connectAnywhere ({ pool, servers: { hosts, find } }: Connections): Promise<pg.PoolClient> {
+  const tried = hosts.current
   try {
     return await pool.connect()
   } catch (error) {
-    if (servers.hosts.urls.length === 1) throw error
-    await servers.find()
+    if (hosts.urls.length > 1 && hosts.current === tried) await find()
+    if (hosts.current === tried) throw error
     return await pool.connect()
   }
 }

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
-import { storeUnavailable, UnfitDatabase } from '../store.js'
+import { storeUnavailable, UnfitDatabase, UnfitServer } from '../store.js'
 import type { OpenOptions } from '../store.js'
 import { greet, toClientConfig } from './connection.js'
 import { isFinal, messageOf } from './errors.js'
@@ -134,6 +134,6 @@ function noPrimary ({ urls }: Hosts, errors: readonly unknown[]): unknown {
   return storeUnavailable(new Error(
     `none of its servers is a primary that this node can use (${
       errors.map((error, index) => `${describeUrl(urls[index] ?? '')}: ${messageOf(error)}`).join('; ')})`,
-    { cause: first }
+    { cause: errors.find(error => error instanceof UnfitServer) ?? first }
   ))
 }

@@ -6,7 +6,7 @@ import type { OpenOptions } from '../store.js'
 // timeline whose log ends earlier is a copy, or was restored.
 
 /** Identifies the server that answers. */
-export interface ServerRow {
+interface ServerRow {
   /** A standby may lag behind by any amount of time, so its answer does not describe the present. */
   standby: boolean
   /**

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { run } from '../../../commands/support.js'
 import { readHosts } from '../../../../lib/store/postgres/hosts.js'
 import { describeUrl } from '../../../../lib/store/postgres/url.js'
 
@@ -54,4 +55,9 @@ t.test('a URL that cannot work is refused with what to change, and without the p
 t.test('a message names all servers', async t => {
   t.equal(describeUrl('postgres://u:SECRET@one:1,two:2/db?password=SECRET'), 'postgres://u@one:1,two:2/db')
   t.equal(describeUrl('postgres://one,two/db'), 'postgres://one,two/db')
+})
+
+t.test('the command line reports such a URL as a failure that waiting cannot help', async t => {
+  const env = { LATCHKEY_DATABASE: 'postgres://u:p@one:1,two:x/db', LATCHKEY_SECRET: 'x'.repeat(40) }
+  t.match(await run(t.testdir(), ['migrate'], { env }), { code: 1, stderr: /it is not a valid URL; percent-encode/ })
 })
