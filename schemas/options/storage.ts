@@ -5,13 +5,15 @@ import { DURATION_PATTERN } from './formats.js'
 export const storage = {
   /**
    * The path of a SQLite database, created if it does not exist, or `:memory:`. For more than one machine, the URL of a
-   * PostgreSQL database: `postgres://user:password@host:port/database`. Default `./latchkey.db`.
+   * PostgreSQL database: `postgres://user:password@host:port/database`. It may list several servers, separated by
+   * commas. Default `./latchkey.db`.
    */
   database: Type.Optional(Type.String({
     minLength: 1,
     pattern: '^([Pp][Oo][Ss][Tt][Gg][Rr][Ee][Ss]([Qq][Ll])?://[^\\s]+$|(?![A-Za-z]+://))',
     description: 'The path of a SQLite database, created if it does not exist, or `:memory:`. For more than one ' +
-      'machine, the URL of a PostgreSQL database: `postgres://user:password@host:port/database`.',
+      'machine, the URL of a PostgreSQL database: `postgres://user:password@host:port/database`. It may list several ' +
+      'servers, separated by commas.',
     default: './latchkey.db',
     env: 'LATCHKEY_DATABASE',
     expects: "the path of a SQLite database, ':memory:', or a URL such as postgres://user:password@host:5432/database"
