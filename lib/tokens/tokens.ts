@@ -68,7 +68,7 @@ export function createTokens ({
   clock: Clock
   follower: StateFollower
   ledger: TimeReader
-  revocations: Pick<Revocations, 'isRevoked' | 'additions'>
+  revocations: Pick<Revocations, 'isRevoked' | 'additions'> & Partial<Pick<Revocations, 'horizon'>>
   userIds?: UserIdKind
   log?: RefusalLog
 }): Tokens {
@@ -80,6 +80,7 @@ export function createTokens ({
     ledger,
     revocations,
     userIds,
+    horizon: revocations.horizon,
     checkOther: (token, header, now) =>
       keyring.holdsVerifyOnly(now)
         ? verifyForeign(token, header, { keyring, audience, catalogue, now, onRefused })

@@ -100,9 +100,10 @@ type Doubt = (() => Promise<void>) & { reason?: string }
  * revocations are checked with each call.
  * @param userIds - a token of a user whose id is not of this kind is invalid. Default: text.
  * @param checkOther - verifies tokens that are not of our own profile. Default: there are none.
+ * @param horizon - see `Revocations.horizon`. Default: there is none.
  */
 export function createTokenVerification ({
-  keys, clock, follower, ledger, revocations, userIds = 'text', checkOther
+  keys, clock, follower, ledger, revocations, userIds = 'text', checkOther, horizon = () => 0
 }: {
   keys: VerificationKeys
   clock: Clock
@@ -111,6 +112,7 @@ export function createTokenVerification ({
   revocations: Pick<Revocations, 'isRevoked' | 'additions'>
   userIds?: UserIdKind
   checkOther?: (token: string, header: TokenHeader, now: number) => CheckedToken | undefined
+  horizon?: () => number
 }): TokenVerification {
   const verified = createTokenCache<VerifiedToken>(CACHE_HALF)
   // A verified token must not outlive its key.
@@ -152,6 +154,8 @@ export function createTokenVerification ({
     const { user, expiresAt, diesAt } = found
     // RFC 7519 section 4.1.4: a token is expired on `exp`, not only after it.
     if (now >= diesAt) throw new LatchkeyError(now >= expiresAt ? 'token_expired' : 'invalid_token')
+    // Its rule may have been purged, so a clock that was set back must not bring it back.
+    if (expiresAt <= horizon()) throw new LatchkeyError('token_expired')
     const additions = revocations.additions()
     if (found.clearOf !== additions) {
       if (revocations.isRevoked(found.revocable)) throw new LatchkeyError('token_revoked')
