@@ -73,6 +73,8 @@ interface VerifiedToken {
   revocable: Revocable
   /** None of the revocations up to this value of `additions` kills this token. */
   clearOf: number
+  /** Seconds: its `iat` or its `nbf`, whichever is later. */
+  startsAt: number
   /** Milliseconds: its `exp`. */
   expiresAt: number
   /** Milliseconds: the end of the token or of its key, whichever comes first. */
@@ -139,9 +141,6 @@ export function createTokenVerification ({
     if (checked === undefined) return seekKey(header, now)
     const { claims } = checked
     if (claims.nbf !== undefined && typeof claims.nbf !== 'number') throw new LatchkeyError('invalid_token')
-    // Its signature is good, so it may come from a node whose clock is ahead of ours. That node has stored its time.
-    const wait = Math.max(claims.iat, claims.nbf ?? 0) - now / 1000
-    if (wait > CLOCK_TOLERANCE) return doubtTime(ledger, wait)
     const result = toVerifiedToken(checked, userIds)
     if (now < result.diesAt) verified.set(token, result)
     return result
@@ -151,7 +150,11 @@ export function createTokenVerification ({
     const now = clock.now()
     const found = verified.get(token) ?? verifyNew(token, now)
     if (typeof found === 'function') return found
-    const { user, expiresAt, diesAt } = found
+    const { user, startsAt, expiresAt, diesAt } = found
+    // Its signature is good, so a clock may be wrong: that of the node that issued it, or ours. It is checked with each
+    // call, because our clock may have been set back since the token was verified.
+    const wait = startsAt - now / 1000
+    if (wait > CLOCK_TOLERANCE) return doubtTime(ledger, wait)
     // RFC 7519 section 4.1.4: a token is expired on `exp`, not only after it.
     if (now >= diesAt) throw new LatchkeyError(now >= expiresAt ? 'token_expired' : 'invalid_token')
     // Its rule may have been purged, so a clock that was set back must not bring it back.
@@ -257,7 +260,7 @@ function toVerifiedToken (
 ): VerifiedToken {
   // The claims are shared by every request that carries this token.
   freezeDeeply(claims)
-  const { sub, scope, sid, jti, client_id: clientId, iat, exp } = claims
+  const { sub, scope, sid, jti, client_id: clientId, iat, nbf, exp } = claims
   // The id of a machine client is text in every app.
   const id = isClient({ id: sub, clientId }) ? sub : toUserId(sub, userIds)
   if (id === undefined) throw new LatchkeyError('invalid_token')
@@ -283,6 +286,7 @@ function toVerifiedToken (
         : iat * 1000
     },
     clearOf: -1,
+    startsAt: Math.max(iat, typeof nbf === 'number' ? nbf : 0),
     expiresAt: exp * 1000,
     diesAt: Math.min(exp * 1000, keyExpiresAt)
   }

@@ -289,6 +289,19 @@ t.test('a token of the future makes us ask the store for its time, and that deci
   await t.rejects(async () => await node.verify(later), { code: 'token_revoked' }, 'what is revoked while we ask')
 })
 
+t.test('a token that was verified is refused while the clock is set back to before it', async t => {
+  const { tokens, grant, wall } = await build(t)
+  const token = await tokens.sign(grant)
+  const { iat } = payloadOf(token)
+  await tokens.verify(token)
+  wall.move((iat - 5) * 1000 - wall())
+  t.match(await tokens.verify(token), { id: grant.user.id }, 'within the tolerance')
+  wall.move(-1)
+  await t.rejects(async () => await tokens.verify(token), INVALID)
+  wall.move(1)
+  t.match(await tokens.verify(token), { id: grant.user.id }, 'until the clock is right')
+})
+
 t.test('at exp it is over, not a millisecond later, cached or not', async t => {
   const { tokens, grant, wall, jwtKey } = await build(t)
   const token = await tokens.sign(grant)
