@@ -80,7 +80,9 @@ export function createRevoke (
       // No token can name a session whose id is damaged.
       const ids = sessionIds.filter(id => typeof id === 'string')
       if (ids.length === 0) return
-      write({ kind: 'session', issuedBefore: null, expiresAt: await lastExpiry(trx, now, accessTokenTtl) }, ids)
+      // If the clock was set back, or is behind that of another process, their last tokens are from the future.
+      const last = Math.max(now, await lastUseOfSessions(trx, ids))
+      write({ kind: 'session', issuedBefore: null, expiresAt: await lastExpiry(trx, last, accessTokenTtl) }, ids)
     },
     async user (userId, before) {
       // If the clock was set back, some tokens seem to come from the future.
@@ -126,6 +128,13 @@ async function lastUseOf (trx: Transaction<Tables>, userId: string): Promise<num
     .where('user_id', '=', userId).where('ended_at', 'is', null).where('last_used_at', '<=', LAST_MOMENT)
     .limit(MOST_SESSIONS).as('uses'))
     .select(eb => eb.fn.max('last_used_at').as('last')).executeTakeFirstOrThrow()
+  return toMoment(last)
+}
+
+/** Returns when the last token of these sessions was issued, in milliseconds, or 0 if none of them has a row. */
+async function lastUseOfSessions (trx: Transaction<Tables>, ids: readonly string[]): Promise<number> {
+  const { last } = await trx.selectFrom('latchkey_sessions').select(eb => eb.fn.max('last_used_at').as('last'))
+    .where('id', 'in', ids).where('last_used_at', '<=', LAST_MOMENT).executeTakeFirstOrThrow()
   return toMoment(last)
 }
 
