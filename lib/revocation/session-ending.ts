@@ -1,11 +1,10 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Selectable, Transaction } from 'kysely'
-import { RULE_RETENTION } from './rule-index.js'
 import type { Revocations } from './revocations.js'
 import type { Write } from './writing.js'
 import { isMoment, toMoment } from '../store/columns.js'
 import type { Lock } from '../store/lock.js'
-import { readMeta } from '../store/meta.js'
+import { readHorizon, readMeta } from '../store/meta.js'
 import type { SessionsTable, Tables } from '../store/tables.js'
 
 /**
@@ -156,14 +155,14 @@ export async function endOtherSessions (
 }
 
 /**
- * Returns the sessions that may still have a live access token. Rules are kept for the same period, for the same
- * reasons.
+ * Returns the sessions that may still have a live access token, or would have one if the clock were set back. Only the
+ * horizon decides, because a clock that is ahead must not make a session end without a rule.
  */
 export async function havingTokens (
   trx: Transaction<Tables>, now: number, sessions: readonly Ending[]
 ): Promise<readonly Ending[]> {
   if (sessions.length === 0) return sessions
-  const dead = now - RULE_RETENTION - await readMeta(trx, 'access_token_ttl')
+  const dead = await readHorizon(trx, now) - await readMeta(trx, 'access_token_ttl')
   return sessions.filter(session => lastTokenOf(session) >= dead)
 }
 
