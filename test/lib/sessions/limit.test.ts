@@ -162,13 +162,50 @@ t.test('a retry counts as use, so its token dies with the others', async t => {
   t.strictSame([first, second, retried, kept].map(grant => isDead(world, grant)), [true, true, true, false])
 })
 
-t.test('a session whose tokens expired more than a day ago needs no rule', async t => {
+t.test('a session whose tokens expired before the horizon needs no rule', async t => {
   const { world, user } = await begin(t, {})
   await startMany(world, user, 5)
   world.wall.move(DAY + 15 * MINUTE + SECOND)
   const [kept] = await startMany(world, user, 1) as [Grant]
+  await world.revocations.purge(world.wall())
   t.equal(await world.sessions.endOthers(user.id, kept.sessionId), 5)
   t.strictSame(await kinds(world), [])
+})
+
+t.test('a session that ends while the clock is ahead stays ended', async t => {
+  const { world, user } = await begin(t, {})
+  const grants = await startMany(world, user, 2)
+  world.wall.move(2 * DAY)
+  const [kept] = await startMany(world, user, 1) as [Grant]
+  await world.sessions.endOthers(user.id, kept.sessionId)
+  world.wall.move(-2 * DAY)
+  t.ok(grants.every(grant => isDead(world, grant)))
+})
+
+t.test('the rule of a session outlives a token that was issued while the clock was ahead', async t => {
+  const { world, user } = await begin(t, {})
+  world.wall.move(400 * DAY)
+  const [grant] = await startMany(world, user, 1) as [Grant]
+  world.wall.move(-400 * DAY)
+  await world.sessions.end(user.id, grant.sessionId)
+  world.wall.move(2 * DAY)
+  while (await world.revocations.purge(world.wall()));
+  while (await world.sessions.purge(100, world.wall()));
+  t.ok(isDead(world, grant))
+  t.strictSame(await kinds(world), ['session'])
+})
+
+t.test('a session is kept until the token that it got from a clock ahead has expired', async t => {
+  const { world, user } = await begin(t, {})
+  const [grant] = await startMany(world, user, 1) as [Grant]
+  world.wall.move(20 * DAY)
+  const { refreshToken } = await world.sessions.refresh(grant.refreshToken)
+  world.wall.move(-20 * DAY)
+  const ahead = await world.sessions.refresh(refreshToken)
+  world.wall.move(DAY)
+  while (await world.sessions.purge(100, world.wall() + 30 * DAY));
+  await world.sessions.endAll(user.id)
+  t.ok(isDead(world, ahead))
 })
 
 t.test("with the host's accounts, the first token of the kept session lives", async t => {
