@@ -64,7 +64,9 @@ export function createDecideRefresh (context: SessionContext, { prepare, toGrant
       generation: generation + 1,
       rotated_at: now,
       last_used_at: usedAt,
-      idle_expires_at: Math.min(now + refreshIdleTtl, session.expires_at)
+      // Never earlier than before. Otherwise a clock that is behind would log out all users who refresh meanwhile, as
+      // soon as it is right again.
+      idle_expires_at: Math.min(Math.max(now + refreshIdleTtl, session.idle_expires_at), session.expires_at)
     }
     // A rotation in one statement may have come first, because it takes only the lock of the row. One token must not
     // get two successors.

@@ -36,7 +36,7 @@ function toSql ({ lock, columns, condition, returning }: Parts): string {
     update latchkey_sessions as session
     set generation = session.generation operator(pg_catalog.+) 1::bigint, rotated_at = moment.now,
       last_used_at = greatest(moment.now, session.last_used_at, $9::bigint),
-      idle_expires_at = least(moment.now + $5::bigint, session.expires_at)
+      idle_expires_at = least(greatest(moment.now + $5::bigint, session.idle_expires_at), session.expires_at)
     from (select ${columns}, ${TIME} from account) as moment
     where session.id = $1::text and session.nonce = $2::text and session.generation = $3::bigint
       and session.client_id = $4::text and session.ended_at is null

@@ -169,6 +169,14 @@ t.test('a clock that is set back logs out no honest client', async t => {
   t.equal(generationOf((await world.sessions.refresh(refreshToken)).refreshToken), 3)
 })
 
+t.test('a refresh while the clock is behind logs out no honest client when the clock is right again', async t => {
+  const { world, grant } = await begin(t)
+  world.wall.move(-400 * DAY)
+  const { refreshToken } = await world.sessions.refresh(grant.refreshToken)
+  world.wall.move(400 * DAY)
+  t.equal(generationOf((await world.sessions.refresh(refreshToken)).refreshToken), 3)
+})
+
 t.test('lifetimes: idle and absolute both hold, and the absolute one is never passed', async t => {
   const { world, grant } = await begin(t)
   const start = world.wall()
