@@ -4,8 +4,11 @@ import latchkey from '../../app.js'
 import type { LatchkeyOptions } from '../../app.js'
 import { LatchkeyError } from '../../lib/errors.js'
 import { ERROR_CODES, describeError } from '../../schemas/errors.js'
-import { kClock } from '../../plugins/database.js'
-import { bearer, PASSWORD, postForm, TEST_OPTIONS } from '../helper.js'
+import { lookAtTime } from '../../lib/store/steady-time.js'
+import type { SessionRow } from '../../lib/sessions/rows.js'
+import { kClock, kStore } from '../../plugins/database.js'
+import { askBefore, bearer, ON_POSTGRES, PASSWORD, postForm, TEST_OPTIONS } from '../helper.js'
+import { MINUTE } from '../lib/support.js'
 import { SECRET } from '../routes/support.js'
 import { USERS } from './operations.js'
 import type { Request } from './reference.js'
@@ -28,14 +31,24 @@ export interface Wallet {
 export interface Instance {
   readonly app: FastifyInstance
   readonly accessTokenTtl: number
-  /** What it takes for the time. Asking makes it look at the wall clock. */
+  /** The time of the process. */
   now (): number
   perform (request: Request, wallet: Wallet): Promise<Raw>
   /** `live`, or the code of what is wrong with it. */
   verify (accessToken: string): Promise<string>
   /** Whether the session of a refresh token of ours is live. */
   identify (refreshToken: string): Promise<boolean>
-  purge (): Promise<void>
+  /**
+   * Purges as the product does once a minute, so only if the time is steady. Returns the time of the purge, or undefined
+   * if there was none.
+   */
+  purge (): Promise<number | undefined>
+  /** What each node does once a minute if another one purges. */
+  sweep (): Promise<void>
+  /** Looks at the time for an hour, up to now, so that a purge finds a steady time. */
+  waitForSteadyTime (): Promise<void>
+  /** What the store has of the sessions. */
+  readSessions (): Promise<SessionRow[]>
   close (): Promise<void>
 }
 
@@ -48,13 +61,17 @@ export async function openInstance (options: LatchkeyOptions & { accessTokenTtl:
   const app = fastify({ logger: false }) as FastifyInstance
   const scopes: FastifyInstance[] = []
   app.addHook('onRegister', scope => { scopes.push(scope) })
+  askBefore(app)
   await app.register(latchkey, { ...TEST_OPTIONS, secret: SECRET, ...options })
   app.get('/protected-route', { onRequest: app.authenticate }, async request => ({ id: request.user.id }))
   app.get('/admin/', { preHandler: app.requireScopes('admin') }, async request => ({ id: request.user.id }))
   await app.ready()
   const { users, tokens, sessions, revocations } = app.latchkey
-  const clock = scopes.find(scope => scope[kClock] !== undefined)?.[kClock]
-  if (clock === undefined) throw new Error('There is no clock')
+  const scope = scopes.find(scope => scope[kClock] !== undefined)
+  if (scope === undefined) throw new Error('There is no clock')
+  const [clock, store] = [scope[kClock], scope[kStore]]
+  /** See `askBefore`. */
+  const askStore = async (): Promise<void> => { if (ON_POSTGRES) await store.poll() }
 
   async function perform (request: Request, wallet: Wallet): Promise<Raw> {
     switch (request.ask) {
@@ -139,6 +156,7 @@ export async function openInstance (options: LatchkeyOptions & { accessTokenTtl:
     now: () => clock.now(),
     perform,
     async verify (accessToken) {
+      await askStore()
       try {
         await tokens.verify(accessToken)
         return 'live'
@@ -150,10 +168,21 @@ export async function openInstance (options: LatchkeyOptions & { accessTokenTtl:
       return (await sessions.identify(refreshToken))?.live === true
     },
     async purge () {
-      await revocations.purge(clock.now())
+      await askStore()
+      const [isSteady, now] = await store.transaction(async (trx, now) => [await lookAtTime(trx, now), now] as const)
+      if (!isSteady) return undefined
+      await revocations.purge(now)
       let more = true
-      while (more) more = await sessions.purge(2, clock.now())
+      while (more) more = await sessions.purge(2, now)
+      return now
     },
+    sweep: revocations.sweep,
+    async waitForSteadyTime () {
+      await store.transaction(async (trx, now) => {
+        for (let ago = 64; ago >= 0; ago -= 4) await lookAtTime(trx, now - ago * MINUTE)
+      })
+    },
+    readSessions: () => store.read(db => db.selectFrom('latchkey_sessions').selectAll().execute()),
     close: () => app.close()
   }
 }
@@ -197,7 +226,7 @@ function read (response: LightMyRequestResponse): Raw {
   return { outcome: 'granted', tokens: { accessToken, refreshToken } }
 }
 
-/** Why the guard refused a token, the model asks of calls only. */
+/** The model asks only of calls why the guard refused a token. */
 function asGuarded (raw: Raw): Raw {
-  return raw.outcome === 'token_expired' || raw.outcome === 'token_revoked' ? { outcome: 'unauthenticated' } : raw
+  return ['token_expired', 'token_revoked', 'invalid_token'].includes(raw.outcome) ? { outcome: 'unauthenticated' } : raw
 }

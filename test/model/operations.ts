@@ -92,11 +92,11 @@ const operations = fc.oneof(
 
 export type Operation = typeof operations extends fc.Arbitrary<infer T> ? T : never
 
-/** A span of time that something depends on, or one millisecond beside it. */
+/** A span of time that something depends on, or a few milliseconds beside it. */
 const span = fc.record({
   of: fc.constantFrom(
-    'nothing' as const, 'second' as const, 'refreshGrace' as const, 'accessTokenTtl' as const,
-    'refreshIdleTtl' as const, 'sessionTtl' as const, 'day' as const
+    'nothing' as const, 'second' as const, 'minute' as const, 'refreshGrace' as const, 'accessTokenTtl' as const,
+    'refreshIdleTtl' as const, 'sessionTtl' as const, 'day' as const, 'two days' as const, '400 days' as const
   ),
   plus: fc.integer({ min: -1, max: 2 })
 })
@@ -118,13 +118,18 @@ export const steps = fc.oneof(
     })
   },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('wait' as const), span }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('set the clock back' as const), span }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('set time back' as const), span }) },
+  // The clock stays wrong for the following steps.
   {
-    weight: 2,
+    weight: 3,
     arbitrary: fc.record({
-      do: fc.constant('while the clock is wrong' as const), span, operation: operations, purges: fc.boolean()
+      do: fc.constant('get the clock wrong' as const),
+      whose: fc.constantFrom(0 as const, 1 as const, 'both' as const),
+      span,
+      isAhead: fc.boolean()
     })
   },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('set the clocks right' as const) }) },
   {
     weight: 1,
     arbitrary: fc.record({
@@ -132,7 +137,7 @@ export const steps = fc.oneof(
     })
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('crash' as const) }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('purge' as const), on }) }
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('purge' as const), on }) }
 )
 
 export type Step = typeof steps extends fc.Arbitrary<infer T> ? T : never
@@ -143,54 +148,52 @@ const SETUP: Setup = {
 const LOGIN = { do: 'log in', on: 0, user: 0, isRight: true, scope: undefined, way: 'token' } as const
 const REVOCATION = { do: 'revoke a token', on: 0, token: 0 } as const
 
-function wrong (of: Span['of'], operation: Operation, { purges = false } = {}): Step {
-  return { do: 'while the clock is wrong', span: { of, plus: 0 }, operation, purges }
+const CALL = { do: 'call', on: 1, token: 0, needs: undefined } as const
+const PURGE = { do: 'purge', on: 0 } as const
+
+function wait (of: Span['of'], plus = 0): Step {
+  return { do: 'wait', span: { of, plus } }
+}
+
+function whileWrong (of: Span['of'], ...steps: Step[]): Step[] {
+  return [
+    { do: 'get the clock wrong', whose: 'both', span: { of, plus: 0 }, isAhead: true },
+    ...steps,
+    { do: 'set the clocks right' }
+  ]
 }
 
 /** What was found once, made as small as it could be; each of them runs first. */
 export const found: Array<[Setup, Step[]]> = [
-  // A token of a process whose clock was ahead was from the future for another.
-  [SETUP, [wrong('day', LOGIN), { do: 'call', on: 1, token: 0, needs: undefined }]],
+  // A process refused its own token after its clock was set right.
+  [SETUP, [...whileWrong('day', LOGIN), CALL, wait('day'), CALL]],
   // A rule that was purged while the clock was wrong, before the other process had read it.
-  [
-    SETUP,
-    [LOGIN, REVOCATION, wrong('sessionTtl', LOGIN, { purges: true }), { do: 'call', on: 1, token: 1, needs: undefined }]
-  ],
+  [SETUP, [LOGIN, REVOCATION, ...whileWrong('sessionTtl', LOGIN, PURGE), { ...CALL, token: 1 }]],
   // What had expired by a clock that was wrong was not revoked, and the answer said it was.
-  [SETUP, [LOGIN, wrong('accessTokenTtl', REVOCATION), { do: 'call', on: 1, token: 0, needs: undefined }]],
-  [
-    SETUP,
-    [LOGIN, wrong('accessTokenTtl', REVOCATION), { do: 'crash' }, { do: 'call', on: 1, token: 0, needs: undefined }]
-  ],
+  [SETUP, [LOGIN, ...whileWrong('accessTokenTtl', REVOCATION), CALL]],
+  [SETUP, [LOGIN, ...whileWrong('accessTokenTtl', REVOCATION), { do: 'crash' }, CALL]],
   [
     SETUP,
     [
-      LOGIN, wrong('refreshIdleTtl', { do: 'revoke a session', on: 0, session: 0, back: 0 }),
+      LOGIN, ...whileWrong('refreshIdleTtl', { do: 'revoke a session', on: 0, session: 0, back: 0 }),
       { do: 'refresh', on: 1, session: 0, back: 0, scope: undefined, way: 'token' }
     ]
   ],
   // The row of a session was gone when its access token was still good.
   [
     { ...SETUP, accessTokenTtl: 3 * DAY, refreshIdleTtl: 10 * MINUTE },
-    [
-      LOGIN, { do: 'wait', span: { of: 'day', plus: 0 } }, { do: 'wait', span: { of: 'refreshIdleTtl', plus: 2 } },
-      { do: 'purge', on: 0 }, LOGIN, { do: 'log out', on: 0, token: 0, target: 'others' }
-    ]
+    [LOGIN, wait('day'), wait('refreshIdleTtl', 2), PURGE, LOGIN, { do: 'log out', on: 0, token: 0, target: 'others' }]
   ],
   // A session had expired, and revoking it did not end the access token that had not.
   [
     { ...SETUP, accessTokenTtl: 3 * DAY, refreshIdleTtl: 10 * MINUTE },
-    [
-      LOGIN, { do: 'wait', span: { of: 'refreshIdleTtl', plus: 0 } },
-      { do: 'revoke a session', on: 0, session: 0, back: 0 }, { do: 'call', on: 0, token: 0, needs: undefined }
-    ]
+    [LOGIN, wait('refreshIdleTtl'), { do: 'revoke a session', on: 0, session: 0, back: 0 }, { ...CALL, on: 0 }]
   ],
   [
     { ...SETUP, accessTokenTtl: 3 * DAY, refreshIdleTtl: 10 * MINUTE },
     [
-      LOGIN, { do: 'wait', span: { of: 'refreshIdleTtl', plus: 0 } },
-      { do: 'log out by cookie', on: 0, session: 0, back: 0, target: 'all' },
-      { do: 'call', on: 0, token: 0, needs: undefined }
+      LOGIN, wait('refreshIdleTtl'), { do: 'log out by cookie', on: 0, session: 0, back: 0, target: 'all' },
+      { ...CALL, on: 0 }
     ]
   ]
 ]

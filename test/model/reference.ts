@@ -17,14 +17,20 @@ interface Session {
   scopes: readonly string[]
   generation: number
   rotatedAt: number
+  /** No token of the session is newer. */
+  usedAt: number
   idleUntil: number
   until: number
   isEnded: boolean
+  /** Whether a purge has deleted it. */
+  isGone: boolean
 }
 
 interface Token {
   session: number
   scopes: readonly string[]
+  /** A clock that is set back before this time refuses the token. */
+  startsAt: number
   expiresAt: number
   isDead: boolean
 }
@@ -34,6 +40,8 @@ export interface State {
   users: readonly User[]
   sessions: Readonly<Record<number, Session>>
   tokens: Readonly<Record<number, Token>>
+  /** Tokens that expire by then are dead, whatever the clock shows. */
+  horizon: number
 }
 
 /** Milliseconds. */
@@ -68,8 +76,9 @@ export interface Grant {
   generation: number
   token: number
   scopes: readonly string[]
-  /** Milliseconds, as the token's own `jti` says. */
+  /** Milliseconds, from the token's `jti`. It puts the tokens of a user in order. */
   issuedAt: number
+  startsAt: number
   expiresAt: number
 }
 
@@ -79,7 +88,7 @@ export interface Answer {
   grant?: Grant
 }
 
-/** The earliest and the latest time that a request may be judged by: the same, where nothing else is under way. */
+/** The earliest and the latest time of a request. They are the same if it is alone. */
 export interface Times {
   earliest: number
   latest: number
@@ -116,8 +125,33 @@ function isLive ({ isEnded, idleUntil, until }: Session, time: number): boolean 
 
 /** Whether a token is good at this time. */
 export function isGood (state: State, token: number, time: number): boolean {
-  const { isDead, expiresAt } = get(state.tokens, token)
-  return !isDead && time < expiresAt
+  return reasonsAgainst(state, token, time).length === 0
+}
+
+/** Returns the errors that a token may get at this time. */
+export function reasonsAgainst (state: State, token: number, time: number): string[] {
+  const { isDead, startsAt, expiresAt } = get(state.tokens, token)
+  return [
+    ...isDead ? ['token_revoked'] : [],
+    ...time >= expiresAt || expiresAt <= state.horizon ? ['token_expired'] : [],
+    // Its key may have expired with it.
+    ...time < startsAt || time >= expiresAt ? ['invalid_token'] : []
+  ]
+}
+
+/**
+ * Deletes the sessions that were over before `horizon`, with all their tokens. `ttl`: the longest lifetime that access
+ * tokens ever had.
+ */
+export function purged (state: State, horizon: number, ttl: number): State {
+  return {
+    ...state,
+    horizon: Math.max(state.horizon, horizon),
+    sessions: Object.fromEntries(Object.entries(state.sessions).map(([number, session]) => [
+      number,
+      Math.max(session.idleUntil, session.usedAt) + ttl < horizon ? { ...session, isEnded: true, isGone: true } : session
+    ]))
+  }
 }
 
 function get<T> (record: Readonly<Record<number, T>>, number: number): T {
@@ -164,7 +198,9 @@ function loggedOut (state: State, user: number, session: number, target: Target)
 /** The steps of a request that got this answer. */
 function stepsOf (request: Request, answer: Answer, times: Times, lifetimes: Lifetimes): Step[] {
   const { grant } = answer
-  const candidates = grant !== undefined ? [grant.issuedAt] : [...new Set([times.earliest, times.latest])]
+  const candidates = Array.from(
+    { length: times.latest - times.earliest + 1 }, (_, later) => times.earliest + later
+  )
   const is = (outcome: string, state: State): Array<[State, Memo]> => answer.outcome === outcome ? [[state, {}]] : []
   const nowhere: Array<[State, Memo]> = []
 
@@ -176,13 +212,12 @@ function stepsOf (request: Request, answer: Answer, times: Times, lifetimes: Lif
   function isGranted (user: number, session: number, generation: number, scopes: readonly string[]): boolean {
     return answer.outcome === 'granted' && grant !== undefined &&
       grant.user === user && grant.session === session && grant.generation === generation &&
-      isWithin(scopes, grant.scopes) && isWithin(grant.scopes, scopes) &&
-      times.earliest <= grant.issuedAt && grant.issuedAt <= times.latest
+      isWithin(scopes, grant.scopes) && isWithin(grant.scopes, scopes)
   }
 
   function withToken (state: State): State {
-    const { token, session, scopes, expiresAt } = grant as Grant
-    return { ...state, tokens: { ...state.tokens, [token]: { session, scopes, expiresAt, isDead: false } } }
+    const { token, session, scopes, startsAt, expiresAt } = grant as Grant
+    return { ...state, tokens: { ...state.tokens, [token]: { session, scopes, startsAt, expiresAt, isDead: false } } }
   }
 
   switch (request.ask) {
@@ -201,17 +236,20 @@ function stepsOf (request: Request, answer: Answer, times: Times, lifetimes: Lif
         if (grant === undefined || state.sessions[grant.session] !== undefined || !isGranted(
           request.user, grant.session, 1, scopes
         )) return nowhere
-        const { issuedAt } = grant
-        const session = {
-          user: request.user,
-          scopes,
-          generation: 1,
-          rotatedAt: issuedAt,
-          idleUntil: issuedAt + Math.min(lifetimes.idle, lifetimes.session),
-          until: issuedAt + lifetimes.session,
-          isEnded: false
-        }
-        return [[withToken({ ...state, sessions: { ...state.sessions, [grant.session]: session } }), {}]]
+        return candidates.filter(time => time <= grant.issuedAt).map(time => {
+          const session = {
+            user: request.user,
+            scopes,
+            generation: 1,
+            rotatedAt: time,
+            usedAt: grant.issuedAt,
+            idleUntil: time + Math.min(lifetimes.idle, lifetimes.session),
+            until: time + lifetimes.session,
+            isEnded: false,
+            isGone: false
+          }
+          return [withToken({ ...state, sessions: { ...state.sessions, [grant.session]: session } }), {}]
+        })
       }
     ]
 
@@ -236,29 +274,27 @@ function stepsOf (request: Request, answer: Answer, times: Times, lifetimes: Lif
         if (memo.scopes === undefined) return is('invalid_scope', state)
         if (!isWithin(memo.scopes, get(state.users, session.user).scopes)) return is('account_changed', state)
         const generation = isCurrent ? session.generation + 1 : session.generation
-        if (!isGranted(session.user, request.session, generation, memo.scopes)) return nowhere
-        const rotated = isCurrent
-          ? {
-              ...session, generation, rotatedAt: time, idleUntil: Math.min(time + lifetimes.idle, session.until)
-            }
-          : session
+        if (grant === undefined || !isGranted(session.user, request.session, generation, memo.scopes)) return nowhere
+        if (grant.issuedAt < Math.max(time, session.usedAt)) return nowhere
+        const used = { ...session, usedAt: grant.issuedAt }
+        const idleUntil = Math.min(Math.max(time + lifetimes.idle, session.idleUntil), session.until)
+        const rotated = isCurrent ? { ...used, generation, rotatedAt: time, idleUntil } : used
         return [[withToken({ ...state, sessions: { ...state.sessions, [request.session]: rotated } }), {}]]
       })
     ]
 
     case 'call': return [
       state => candidates.flatMap(time => {
-        const { scopes, isDead, expiresAt } = get(state.tokens, request.token)
-        if (isGood(state, request.token, time)) {
-          return is(
-            request.needs === undefined || scopes.includes(request.needs) ? 'done' : 'insufficient_scope', state
-          )
-        }
-        return [...isDead ? is('token_revoked', state) : [], ...time >= expiresAt ? is('token_expired', state) : []]
+        const { scopes } = get(state.tokens, request.token)
+        const reasons = reasonsAgainst(state, request.token, time)
+        if (reasons.length > 0) return reasons.flatMap(reason => is(reason, state))
+        return is(
+          request.needs === undefined || scopes.includes(request.needs) ? 'done' : 'insufficient_scope', state
+        )
       })
     ]
 
-    // Whatever its time has become: who has had the answer may rely on it.
+    // Even if it has expired, because the clock may be set back.
     case 'revoke a token': return [
       state => is(
         'done',

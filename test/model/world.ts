@@ -1,22 +1,24 @@
-import { spawnSync } from 'node:child_process'
-import { cpSync, mkdirSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
-import Database from 'better-sqlite3'
 import { timeOfId } from '../../lib/identity/ids.js'
-import { createWall, DAY, partsOf, SECOND } from '../lib/support.js'
+import type { SessionRow } from '../../lib/sessions/rows.js'
+import { ON_POSTGRES } from '../helper.js'
+import { DAY, MINUTE, partsOf, SECOND } from '../lib/support.js'
 import { claimsOf } from '../routes/support.js'
-import { openInstance, passwordOf } from './instance.js'
-import type { Instance, Raw, Wallet } from './instance.js'
+import type { Raw, Wallet } from './instance.js'
+import { START, startMachines } from './machines.js'
+import type { CreateDatabase } from './machines.js'
 import { USERS } from './operations.js'
 import type { Operation, Setup, Span, Step } from './operations.js'
-import { isGood, statesAfter } from './reference.js'
+import { purged, reasonsAgainst, statesAfter } from './reference.js'
 import type { Answer, Exchange, Grant, Request, State, Times } from './reference.js'
 
-/** When every case begins. */
-const START = Date.UTC(2026, 10, 3, 12, 0, 0, 250)
-
-/** Sessions are kept for so long after their refresh token expired, at least. */
+/** What was over for so long can be deleted. */
 const KEPT = DAY
+
+/** The longest pause between two looks at the time after which it still counts as steady. */
+const LONGEST_GAP = 5 * MINUTE
+
+/** How far ahead of a clock the `iat` of a token may be. */
+const TOLERANCE = 5
 
 interface KnownSession {
   id: string
@@ -24,36 +26,13 @@ interface KnownSession {
   refreshTokens: Map<number, string>
 }
 
-interface Row {
-  generation: number
-  ended_at: number | null
-}
-
-/** A database with the users and a key in it, from which every case starts: hashing takes longer than a case. */
-export async function createTemplate (directory: string): Promise<{ file: string, userIds: readonly string[] }> {
-  const file = join(directory, 'template', 'auth.db')
-  mkdirSync(join(directory, 'template'))
-  const instance = await openInstance({ database: file, now: createWall(START), accessTokenTtl: '60000ms' })
-  const userIds: string[] = []
-  for (const { username, scopes } of USERS) {
-    userIds.push(
-      (await instance.app.latchkey.users.add({ username, password: passwordOf(0), scopes })).id
-    )
-  }
-  await instance.close()
-  return { file, userIds }
-}
-
-type Template = Awaited<ReturnType<typeof createTemplate>>
-
 /**
- * Runs one case against two processes on one database file. Throws, with all that was asked and answered, where the
- * model says no.
+ * Runs one case against two processes on one database. Throws what was asked and answered if the model disagrees.
  */
 export async function runCase (
-  template: Template, directory: string, setup: Setup, steps: readonly Step[]
+  createDatabase: CreateDatabase, directory: string, setup: Setup, steps: readonly Step[]
 ): Promise<void> {
-  const world = await createWorld(template, directory, setup)
+  const world = await createWorld(createDatabase, directory, setup)
   try {
     for (const step of steps) await world.take(step)
     await world.conclude()
@@ -66,84 +45,29 @@ export async function runCase (
   }
 }
 
-async function createWorld (template: Template, directory: string, setup: Setup) {
-  const wall = createWall(START)
+async function createWorld (createDatabase: CreateDatabase, directory: string, setup: Setup) {
   const lifetimes = { idle: setup.refreshIdleTtl, session: setup.sessionTtl, grace: setup.refreshGrace }
   const transcript: string[] = []
-  let lives = 0
-  let folder = nextFolder()
-  cpSync(join(template.file, '..'), folder, { recursive: true })
-  let reader = openReader()
-  const instances = [await open(setup.accessTokenTtl), await open(setup.accessTokenTtl)]
-  /** The latest time that each has told, and that was found in the store. */
-  const told = [0, 0]
-  let kept = 0
+  const machines = await startMachines(createDatabase, directory, setup)
+  const { instance, userIds } = machines
+  let longestTtl = setup.accessTokenTtl
+  /** No token has a later date. */
+  let latestDate = 0
+  /** The last look at the time, in milliseconds, if the time was steady then. */
+  let steadyAt: number | undefined
 
   const sessions: KnownSession[] = []
   const accessTokens: string[] = []
   let passwords = 0
-  let states: readonly State[] = [
-    { users: USERS.map(({ scopes }) => ({ scopes, isDisabled: false, password: 0 })), sessions: {}, tokens: {} }
-  ]
-
-  function nextFolder (): string {
-    return join(directory, String(lives++))
-  }
-
-  /** The database as a power cut would leave it: nobody has closed anything. */
-  function copyOpenDatabase (): string {
-    const to = nextFolder()
-    // In another process: closing the file here would let go of the locks that SQLite has on it.
-    const { status, stderr } = spawnSync('cp', ['-r', folder, to], { encoding: 'utf8' })
-    if (status !== 0) throw new Error(stderr)
-    rmSync(join(to, 'auth.db-shm'), { force: true })
-    return to
-  }
-
-  function openReader (): Database.Database {
-    return new Database(join(folder, 'auth.db'), { readonly: true })
-  }
-
-  async function open (accessTokenTtl: number): Promise<Instance> {
-    return await openInstance({
-      database: join(folder, 'auth.db'),
-      now: wall,
-      accessTokenTtl: `${accessTokenTtl}ms`,
-      refreshIdleTtl: `${setup.refreshIdleTtl}ms`,
-      sessionTtl: `${setup.sessionTtl}ms`,
-      refreshGrace: `${setup.refreshGrace}ms`
-    })
-  }
-
-  function instance (on: number): Instance {
-    return instances[on] as Instance
-  }
+  let states: readonly State[] = [{
+    users: USERS.map(({ scopes }) => ({ scopes, isDisabled: false, password: 0 })), sessions: {}, tokens: {}, horizon: 0
+  }]
 
   const wallet: Wallet = {
     accessToken: number => accessTokens[number] as string,
     refreshToken: (session, generation) => sessions[session]?.refreshTokens.get(generation) as string,
     sessionId: session => sessions[session]?.id as string,
-    userId: user => template.userIds[user] as string
-  }
-
-  /** What is kept in the store: it only grows. */
-  function readKept (): number {
-    const time = reader.prepare<[], number>("select value from latchkey_meta where name = 'latest_time'").pluck().get() ?? 0
-    if (time < kept) throw new Error(`The store has gone back in time, from ${kept} to ${time}`)
-    kept = time
-    return time
-  }
-
-  /** The time of a process: never before the wall clock, never before what it said. */
-  function readTime (on: number): number {
-    const time = instance(on).now()
-    if (time < wall() || time < (told[on] ?? 0)) {
-      throw new Error(
-      `Process ${on} says ${time}, the wall clock ${wall()}, and it said ${told[on]} before`
-      )
-    }
-    told[on] = time
-    return time
+    userId: user => userIds[user] as string
   }
 
   /** The state to choose from: of those that may be, the first. */
@@ -222,7 +146,7 @@ async function createWorld (template: Template, directory: string, setup: Setup)
   }
 
   /** Gives what was handed out its numbers, and looks at it as a client cannot. */
-  function toAnswer ({ outcome, tokens }: Raw, on: number): Answer {
+  function toAnswer ({ outcome, tokens }: Raw, on: number, times: Times): Answer {
     if (tokens === undefined) return { outcome }
     const claims = claimsOf(tokens.accessToken) as {
       sub: string, sid: string, jti: string, iat: number, exp: number, scope: string
@@ -243,41 +167,50 @@ async function createWorld (template: Template, directory: string, setup: Setup)
       token => claimsOf(token).jti === claims.jti
     )) throw new Error('An access token has the jti of another')
     const issuedAt = timeOfId(claims.jti) ?? -1
-    if (claims.iat !== Math.floor(
-      issuedAt / SECOND
-    ) || claims.exp !== claims.iat + instance(on).accessTokenTtl / SECOND) {
-      throw new Error(
-      `A token lives from ${claims.iat} (${issuedAt}) to ${claims.exp}`
-      )
+    if (!mayHaveDates(claims, issuedAt, times) || claims.exp !== claims.iat + instance(on).accessTokenTtl / SECOND) {
+      throw new Error(`A token of ${show(times)} lives from ${claims.iat} (${issuedAt}) to ${claims.exp}`)
     }
     const grant: Grant = {
-      user: template.userIds.indexOf(claims.sub),
+      user: userIds.indexOf(claims.sub),
       session,
       generation: parts.generation,
       token: accessTokens.push(tokens.accessToken) - 1,
       scopes: claims.scope.split(' ').filter(name => name !== ''),
       issuedAt,
+      startsAt: (claims.iat - TOLERANCE) * SECOND,
       expiresAt: claims.exp * SECOND
     }
     return { outcome, grant }
   }
 
+  /** Whether a token has these dates at one of these times. Its `iat` is the present if its `jti` is far ahead. */
+  function mayHaveDates ({ iat }: { iat: number }, issuedAt: number, { earliest, latest }: Times): boolean {
+    if (issuedAt < earliest || issuedAt > latestDate) return false
+    const times = Array.from({ length: latest - earliest + 1 }, (_, later) => earliest + later)
+    return times.some(time => iat === Math.floor((issuedAt > time + SECOND ? time : issuedAt) / SECOND))
+  }
+
   /** The times by which requests that are under way together may be judged. */
   function timesOf (requests: readonly Request[]): (on: number) => Times {
-    const inStore = readKept()
-    const now = new Map([...new Set(requests.map(({ on }) => on))].map(on => [on, Math.max(readTime(on), inStore)]))
-    // A rule for a user takes the next millisecond, so that what comes after it is later.
-    const latest = Math.max(...now.values()) + (requests.length > 1 ? requests.length : 0)
-    return on => ({ earliest: now.get(on) as number, latest })
+    // A rule for a user takes the next millisecond, so what comes after it is later.
+    const more = requests.length > 1 ? requests.length : 0
+    const times = [0, 1].map(on => {
+      if (!requests.some(request => request.on === on)) return { earliest: 0, latest: 0 }
+      const { earliest, latest } = machines.timesOf(on)
+      return { earliest, latest: latest + more }
+    })
+    latestDate = Math.max(latestDate, ...times.map(({ latest }) => latest)) + requests.length
+    return on => times[on] as Times
   }
 
   /** Starts them all before the first has an answer. */
   async function ask (requests: readonly Request[]): Promise<void> {
     const times = timesOf(requests)
     const raw = await Promise.all(requests.map(request => instance(request.on).perform(request, wallet)))
-    const exchanges: Exchange[] = requests.map(
-      (request, index) => ({ request, answer: toAnswer(raw[index] as Raw, request.on), times: times(request.on) })
-    )
+    const exchanges: Exchange[] = requests.map((request, index) => {
+      const judged = times(request.on)
+      return { request, answer: toAnswer(raw[index] as Raw, request.on, judged), times: judged }
+    })
     for (const { request, answer, times } of exchanges) {
       const { on, ask, ...rest } = request
       transcript.push(
@@ -289,6 +222,7 @@ async function createWorld (template: Template, directory: string, setup: Setup)
     const before = states
     states = statesAfter(states, exchanges, lifetimes)
     if (states.length === 0) throw new Error(`The last answer cannot be. The model was: ${JSON.stringify(before[0])}`)
+    await inspect()
   }
 
   function show ({ earliest, latest }: Times): string {
@@ -297,20 +231,16 @@ async function createWorld (template: Template, directory: string, setup: Setup)
 
   /** Presents every access token that there ever was, and the current refresh token of each session. */
   async function look (on: number): Promise<void> {
-    const time = Math.max(readKept(), readTime(on))
+    const { latest: time } = machines.timesOf(on)
     const tokenStates = await Promise.all(accessTokens.map(token => instance(on).verify(token)))
     const sessionStates = await Promise.all(sessions.map((
       { refreshTokens }
     ) => instance(on).identify([...refreshTokens.values()].at(-1) as string)))
     const wrongIn = (state: State): string[] => [
       ...tokenStates.flatMap((verdict, token) => {
-        const isLive = isGood(state, token, time)
-        return isLive === (verdict === 'live') &&
-          (isLive || verdict === 'token_revoked' || verdict === 'token_expired')
-          ? []
-          : [
-          `token ${token} should be ${isLive ? 'live' : 'dead'} and is: ${verdict}`
-            ]
+        const reasons = reasonsAgainst(state, token, time)
+        const isRight = reasons.length === 0 ? verdict === 'live' : reasons.includes(verdict)
+        return isRight ? [] : [`token ${token} should be ${reasons.join(' or ') || 'live'} and is: ${verdict}`]
       }),
       ...sessionStates.flatMap((isKnown, number) => {
         const { isEnded, idleUntil, until } = state.sessions[number] as State['sessions'][number]
@@ -324,19 +254,36 @@ async function createWorld (template: Template, directory: string, setup: Setup)
   }
 
   function lengthOf ({ of, plus }: Span): number {
-    return Math.max(
-      0, (of === 'nothing' ? 0 : of === 'second' ? SECOND : of === 'day' ? DAY + SECOND : setup[of]) + plus
-    )
+    const lengths = {
+      ...setup, nothing: 0, second: SECOND, minute: MINUTE, day: DAY, 'two days': 2 * DAY, '400 days': 400 * DAY
+    }
+    return Math.max(0, lengths[of] + plus)
   }
 
-  function moveClock (milliseconds: number): void {
-    wall.move(milliseconds)
-    transcript.push(`the wall clock is at ${wall() - START} ms`)
+  function move (milliseconds: number): void {
+    machines.move(milliseconds)
+    transcript.push(`the time is ${machines.rightTime() - START} ms`)
   }
 
+  function turn (on: number, milliseconds: number): void {
+    machines.turn(on, milliseconds)
+    transcript.push(`the clock of process ${on} is ${milliseconds === 0 ? 'right' : `wrong by ${milliseconds} ms`}`)
+  }
+
+  /** With a clock that is right, the time has been steady. With a wrong one, it has just leapt. */
   async function purge (on: number): Promise<void> {
-    await instance(on).purge()
-    transcript.push(`process ${on} has purged`)
+    const isRight = machines.isRight(on)
+    if (isRight) await instance(on).waitForSteadyTime()
+    const { latest: now } = machines.timesOf(on)
+    const time = await instance(on).purge()
+    transcript.push(`process ${on} has ${time === undefined ? 'not purged' : 'purged'}`)
+    const isSteady = isRight || (steadyAt !== undefined && Math.abs(now - steadyAt) <= LONGEST_GAP)
+    if (isSteady !== (time !== undefined)) throw new Error(`The time is ${isSteady ? 'steady' : 'not steady'}`)
+    steadyAt = time
+    if (time === undefined) return
+    states = states.map(state => purged(state, time - KEPT, longestTtl))
+    if (ON_POSTGRES) await instance(1 - on).sweep()
+    await inspect()
   }
 
   async function watch (on: number): Promise<void> {
@@ -345,24 +292,26 @@ async function createWorld (template: Template, directory: string, setup: Setup)
     if (setup.watch === 'both') await look(1 - on)
   }
 
-  /** One row for each session, as the model has it; gone only where it was over for long enough. */
-  function inspect (): void {
-    const find = reader.prepare<[string], Row>('select generation, ended_at from latchkey_sessions where id = ?')
-    const time = readKept()
-    const isRight = ({ sessions: expected }: State): boolean => sessions.every(({ id }, number) => {
-      const row = find.get(id)
-      const { generation, isEnded, idleUntil } = expected[number] as State['sessions'][number]
-      if (row === undefined) return idleUntil + KEPT < time
-      // What the store itself takes for expired need not be ended too.
-      return row.generation === generation && (row.ended_at === null ? !isEnded || idleUntil <= time : isEnded)
-    })
-    if (!states.some(isRight)) {
-      throw new Error(
-      `The rows of the sessions are ${JSON.stringify(sessions.map(({ id }) => find.get(id)))}`
-      )
+  /** Compares the rows of the sessions with the model. */
+  async function inspect (): Promise<void> {
+    const rows = new Map((await instance(0).readSessions()).map(row => [row.id, row]))
+    const isRight = ({ sessions: expected }: State): boolean => sessions.every(({ id }, number) =>
+      isRowOf(rows.get(id), expected[number] as State['sessions'][number]))
+    const right = states.filter(isRight)
+    if (right.length === 0) {
+      throw new Error(`The rows of the sessions are ${JSON.stringify([...rows.values()])} and should be ${
+        JSON.stringify(states[0]?.sessions)}`)
     }
-    const rows = reader.prepare<[], number>('select count(*) from latchkey_sessions').pluck().get() ?? 0
-    if (rows > sessions.length) throw new Error(`There are ${rows} sessions and ${sessions.length} logins`)
+    states = right
+    if (rows.size > sessions.length) throw new Error(`There are ${rows.size} sessions and ${sessions.length} logins`)
+  }
+
+  function isRowOf (row: SessionRow | undefined, expected: State['sessions'][number]): boolean {
+    if (row === undefined) return expected.isGone
+    return !expected.isGone &&
+      row.generation === expected.generation && (row.ended_at !== null) === expected.isEnded &&
+      row.rotated_at === expected.rotatedAt && row.last_used_at === expected.usedAt &&
+      row.idle_expires_at === expected.idleUntil && row.expires_at === expected.until
   }
 
   return {
@@ -370,33 +319,27 @@ async function createWorld (template: Template, directory: string, setup: Setup)
 
     async take (step: Step): Promise<void> {
       switch (step.do) {
-        case 'wait':
-        case 'set the clock back': {
-          return moveClock(step.do === 'wait' ? lengthOf(step.span) : -lengthOf(step.span))
+        case 'wait': return move(lengthOf(step.span))
+        case 'set time back': return move(-lengthOf(step.span))
+        case 'get the clock wrong': {
+          for (const on of step.whose === 'both' ? [0, 1] : [step.whose]) {
+            turn(on, step.isAhead ? lengthOf(step.span) : -lengthOf(step.span))
+          }
+          return
         }
-        case 'while the clock is wrong': {
-          moveClock(lengthOf(step.span))
-          const request = resolve(step.operation)
-          if (request !== undefined) await ask([request])
-          if (step.purges) await purge(step.operation.on)
-          return moveClock(-lengthOf(step.span))
+        case 'set the clocks right': {
+          for (const on of [0, 1]) turn(on, 0)
+          return
         }
         case 'restart': {
-          await instance(step.on).close()
-          instances[step.on] = await open(step.accessTokenTtl ?? instance(step.on).accessTokenTtl)
-          transcript.push(`process ${step.on} was restarted, its tokens live ${instance(step.on).accessTokenTtl} ms`)
-          told[step.on] = readKept()
+          const accessTokenTtl = step.accessTokenTtl ?? instance(step.on).accessTokenTtl
+          await machines.restart(step.on, accessTokenTtl)
+          longestTtl = Math.max(longestTtl, accessTokenTtl)
+          transcript.push(`process ${step.on} was restarted, its tokens live ${accessTokenTtl} ms`)
           return await watch(step.on)
         }
         case 'crash': {
-          const next = copyOpenDatabase()
-          await closeAll()
-          folder = next
-          reader = openReader()
-          for (const on of [0, 1]) {
-            instances[on] = await open(instance(on).accessTokenTtl)
-            told[on] = readKept()
-          }
+          if (!await machines.crash()) return
           transcript.push('both processes were killed, and started again')
           return await watch(0)
         }
@@ -431,25 +374,21 @@ async function createWorld (template: Template, directory: string, setup: Setup)
       }
     },
 
-    /** What must be true at the end: of every token in both processes, of the rows, and that who is honest goes on. */
+    /**
+     * What must be true at the end, if the clocks are right again: of every token in both processes, of the rows, and
+     * that honest clients go on.
+     */
     async conclude (): Promise<void> {
+      for (const on of [0, 1]) turn(on, 0)
       for (const on of [0, 1, 0]) await look(on)
-      inspect()
       for (const [session, { refreshTokens }] of sessions.entries()) {
         await ask([
           { on: session % 2, ask: 'refresh', session, generation: Math.max(...refreshTokens.keys()), way: 'token' }
         ])
       }
       for (const on of [0, 1]) await look(on)
-      inspect()
     },
 
-    close: closeAll
-  }
-
-  async function closeAll (): Promise<void> {
-    reader.close()
-    await Promise.all(instances.map(instance => instance.close()))
-    rmSync(folder, { recursive: true, force: true })
+    close: machines.close
   }
 }
