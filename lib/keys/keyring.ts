@@ -3,7 +3,7 @@ import type { Clock } from '../time/clock.js'
 import { SYSTEM } from '../ledger/events.js'
 import type { Follower } from '../store/change-follower.js'
 import { lengthenRetirement, prepareKey, promoteOrInsert } from './changes.js'
-import { chooseSigner, findSigner, isPublished, isRotationDue, stateOf, verifies } from './life.js'
+import { findActingSigner, findSigner, isPublished, isRotationDue, stateOf, verifies } from './life.js'
 import type { KeyLife, KeyState } from './life.js'
 import { openKey, REPORTS } from './opening.js'
 import type { Entry, JwtKey, JwtKeyMaker, KeyProblem, VerifyOnlyJwtKey } from './opening.js'
@@ -207,8 +207,7 @@ type LookUps =
 /** Creates the functions that only read the keys in memory. */
 function createLookUps (memory: Memory, algorithm: Algorithm): LookUps {
   function findSigning (now: number): Entry | undefined {
-    const signer = chooseSigner(openedRows(memory), algorithm, now)
-    return signer === undefined ? undefined : memory.byKid.get(signer.kid)
+    return memory.byKid.get(findActingSigner(openedRows(memory), algorithm, now)?.kid ?? '')
   }
 
   return {

@@ -77,8 +77,8 @@ export function findPending<Key extends Candidate> (
   return keys.find(key => key.algorithm === algorithm && stateOf(key, now) === 'pending')
 }
 
-/** Returns the key that signs, or the first one that will. If the clock was set back, the oldest key begins later. */
-export function chooseSigner<Key extends Candidate> (
+/** Like `findSigner`. But if the clock was set back to before the first key, that key is pending again, and signs. */
+export function findActingSigner<Key extends Candidate> (
   keys: readonly Key[],
   algorithm: Algorithm,
   now: number

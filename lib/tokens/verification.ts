@@ -139,8 +139,6 @@ export function createTokenVerification ({
     const header = readHeader(token)
     const checked = checkToken(token, header, now)
     if (checked === undefined) return seekKey(header, now)
-    const { claims } = checked
-    if (claims.nbf !== undefined && typeof claims.nbf !== 'number') throw new LatchkeyError('invalid_token')
     const result = toVerifiedToken(checked, userIds)
     if (now < result.diesAt) verified.set(token, result)
     return result
@@ -150,21 +148,16 @@ export function createTokenVerification ({
     const now = clock.now()
     const found = verified.get(token) ?? verifyNew(token, now)
     if (typeof found === 'function') return found
-    const { user, startsAt, expiresAt, diesAt } = found
-    // Its signature is good, so a clock may be wrong: that of the node that issued it, or ours. It is checked with each
-    // call, because our clock may have been set back since the token was verified.
-    const wait = startsAt - now / 1000
+    // Its signature is good, so a clock is wrong. Ours may have been set back since the token was verified.
+    const wait = found.startsAt - now / 1000
     if (wait > CLOCK_TOLERANCE) return doubtTime(ledger, wait)
-    // RFC 7519 section 4.1.4: a token is expired on `exp`, not only after it.
-    if (now >= diesAt) throw new LatchkeyError(now >= expiresAt ? 'token_expired' : 'invalid_token')
-    // Its rule may have been purged, so a clock that was set back must not bring it back.
-    if (expiresAt <= horizon()) throw new LatchkeyError('token_expired')
+    assertNotOver(found, now, horizon())
     const additions = revocations.additions()
     if (found.clearOf !== additions) {
       if (revocations.isRevoked(found.revocable)) throw new LatchkeyError('token_revoked')
       found.clearOf = additions
     }
-    return user
+    return found.user
   }
 
   function refresh (): Promise<void> | undefined {
@@ -207,6 +200,13 @@ export function createTokenVerification ({
     },
     refresh
   }
+}
+
+function assertNotOver ({ expiresAt, diesAt }: VerifiedToken, now: number, horizon: number): void {
+  // RFC 7519 section 4.1.4: a token is expired on `exp`, not only after it.
+  if (now >= diesAt) throw new LatchkeyError(now >= expiresAt ? 'token_expired' : 'invalid_token')
+  // Its rule may have been purged, so a clock that was set back must not bring it back.
+  if (expiresAt <= horizon) throw new LatchkeyError('token_expired')
 }
 
 /** @param wait - seconds until the token is valid. */
@@ -263,7 +263,7 @@ function toVerifiedToken (
   const { sub, scope, sid, jti, client_id: clientId, iat, nbf, exp } = claims
   // The id of a machine client is text in every app.
   const id = isClient({ id: sub, clientId }) ? sub : toUserId(sub, userIds)
-  if (id === undefined) throw new LatchkeyError('invalid_token')
+  if (id === undefined || (nbf !== undefined && typeof nbf !== 'number')) throw new LatchkeyError('invalid_token')
   const named = timeOfId(jti)
   return {
     user: Object.freeze({
@@ -286,7 +286,7 @@ function toVerifiedToken (
         : iat * 1000
     },
     clearOf: -1,
-    startsAt: Math.max(iat, typeof nbf === 'number' ? nbf : 0),
+    startsAt: Math.max(iat, nbf ?? 0),
     expiresAt: exp * 1000,
     diesAt: Math.min(exp * 1000, keyExpiresAt)
   }

@@ -39,8 +39,8 @@ export interface Instance {
   /** Whether the session of a refresh token of ours is live. */
   identify (refreshToken: string): Promise<boolean>
   /**
-   * Purges as the product does once a minute, so only if the time is steady. Returns the time of the purge, or undefined
-   * if there was none.
+   * Purges as the product does once a minute, so only if the time is steady. Returns the time of the purge, or
+   * undefined if there was none.
    */
   purge (): Promise<number | undefined>
   /** What each node does once a minute if another one purges. */

@@ -23,7 +23,7 @@ interface Database {
 /** Returns a database from which a case can start. */
 export type CreateDatabase = (to: string) => Promise<Database>
 
-/** Prepares what every case starts from. With SQLite that is a file to copy, because hashing takes longer than a case. */
+/** Prepares what every case starts from. With SQLite, that is a copy of a file, because hashing takes long. */
 export async function prepareDatabases (directory: string): Promise<CreateDatabase> {
   if (ON_POSTGRES) {
     return async () => {

@@ -147,10 +147,10 @@ export function purged (state: State, horizon: number, ttl: number): State {
   return {
     ...state,
     horizon: Math.max(state.horizon, horizon),
-    sessions: Object.fromEntries(Object.entries(state.sessions).map(([number, session]) => [
-      number,
-      Math.max(session.idleUntil, session.usedAt) + ttl < horizon ? { ...session, isEnded: true, isGone: true } : session
-    ]))
+    sessions: Object.fromEntries(Object.entries(state.sessions).map(([number, session]) => {
+      const isOver = Math.max(session.idleUntil, session.usedAt) + ttl < horizon
+      return [number, isOver ? { ...session, isEnded: true, isGone: true } : session]
+    }))
   }
 }
 
