@@ -40,6 +40,7 @@ export default fp(async function latchkeyRevocationFeed (app) {
   const feed = createRevocationFeed({
     store,
     storeId: await readStoreId(store, randomInt(1, STORE_IDS)),
+    readHorizon: () => 0,
     ledger: app[kLedger],
     follower: app[kFollower],
     revocations: app[kRevocations],

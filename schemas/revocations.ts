@@ -40,10 +40,15 @@ const EXAMPLE_RULES = [
   }
 ]
 
-const EXAMPLE_PAGE = { cursor: '2n9c4a7zq1-mwxf1jm9-42', more: false, keys: ['1'], rules: EXAMPLE_RULES }
+const EXAMPLE_CURSOR = '2n9c4a7zq1-mwxf1jm9-42'
+const EXAMPLE_HORIZON = Date.parse(EXAMPLE.moment) - 86_400_000
+const EXAMPLE_PAGE = {
+  cursor: EXAMPLE_CURSOR, more: false, horizon: EXAMPLE_HORIZON, keys: ['1'], rules: EXAMPLE_RULES
+}
+const EXAMPLE_STATE = { as_of: 3, time: Date.parse(EXAMPLE.moment), horizon: EXAMPLE_HORIZON, keys: ['1'] }
 const EXAMPLE_EVENTS =
-  `event: rules\nid: 2n9c4a7zq1-mwxf1jm9-42\ndata: ${JSON.stringify({ rules: EXAMPLE_RULES })}\n\n` +
-  `event: state\ndata: ${JSON.stringify({ as_of: 3, time: Date.parse(EXAMPLE.moment), keys: ['1'] })}\n\n`
+  `event: rules\nid: ${EXAMPLE_CURSOR}\ndata: ${JSON.stringify({ rules: EXAMPLE_RULES })}\n\n` +
+  `event: state\ndata: ${JSON.stringify(EXAMPLE_STATE)}\n\n`
 
 /** A page of the rules, for a receiver that polls. */
 export const RevocationPage = Type.Object(
@@ -51,6 +56,11 @@ export const RevocationPage = Type.Object(
     cursor: Type.String({ description: 'The `after` of the next request.' }),
     more: Type.Boolean({
       description: 'Whether there are more rules. The receiver has all rules only if this is false.'
+    }),
+    horizon: Type.Integer({
+      description: 'Milliseconds since the epoch. The service has deleted the rules that expire before this time, so ' +
+        'reject every token whose `exp` is at or before it, whatever your clock shows. A receiver may delete these ' +
+        'rules too, and no others.'
     }),
     keys: Type.Array(Type.String(), { description: 'The `kid` of each key that currently verifies tokens.' }),
     rules: Type.Array(RevocationRule)

@@ -51,12 +51,15 @@ export interface RevocationFeed {
  * Creates the feed. While there are streams, one reader follows the store for all of them: at once when this process
  * commits, and with each heartbeat for what others have committed.
  * @param storeId - from `readStoreId`.
+ * @param readHorizon - returns the time, in milliseconds, below which rules have been purged. It must be up to date with
+ *   every rule that was read from the store before the call, and never be later than `clock`.
  * @param stopwatch - `performance.now`, the clock of `Follower.asOf`.
  * @param log - receives a line when the reader fails, and when it works again.
  */
 export function createRevocationFeed ({ store, storeId, limits = FEED_LIMITS, ...services }: {
   store: Store
   storeId: number
+  readHorizon: () => number
   ledger: Ledger
   follower: Follower
   revocations: Revocations
@@ -67,14 +70,14 @@ export function createRevocationFeed ({ store, storeId, limits = FEED_LIMITS, ..
   log: { warn (details: object, message: string): void, info (message: string): void }
   limits?: Readonly<FeedLimits>
 }): RevocationFeed {
-  const { revocations, keyring, clock } = services
+  const { revocations, keyring, readHorizon } = services
   const cursors = createFeedCursors(storeId, store.epoch)
   const feed: Following = {
     ...services,
     store,
     limits,
     cursors,
-    reader: createFeedReader({ store, cursors, clock }),
+    reader: createFeedReader({ store, cursors, readHorizon }),
     streams: new Set(),
     epoch: store.epoch(),
     beat: undefined,
@@ -113,7 +116,7 @@ async function readPage (feed: Following, { after, limit }: {
   after: string | undefined
   limit: number
 }): Promise<PageRead> {
-  const { store, follower, clock, stopwatch, cursors } = feed
+  const { store, follower, clock, stopwatch, cursors, readHorizon } = feed
   const before = store.epoch()
   const moment = await reachMoment(follower, stopwatch)
   const time = clock.now()
@@ -125,11 +128,13 @@ async function readPage (feed: Following, { after, limit }: {
   if (store.epoch() !== before) {
     throw new LatchkeyError('revocation_unknown', { cause: new Error('Another server has taken over'), retryAfter: 1 })
   }
+  const horizon = readHorizon()
   const page = {
     cursor: cursors.format(taken.at(-1)?.seq ?? position),
     more: rows.length > limit,
+    horizon,
     keys,
-    rules: toWire(taken, time)
+    rules: toWire(taken, horizon)
   }
   return { page, moment, time }
 }

@@ -36,6 +36,8 @@ export interface OpenStream {
   token: string
   owner: string
   openedAt: number
+  /** Set if the state of this beat, or of a later one, is the last event. */
+  last: { number: number, since: number } | undefined
   /** When its receiver last stopped taking events. Undefined while the receiver waits for us. */
   idleSince: number | undefined
 }
@@ -53,6 +55,7 @@ export interface Following {
   readonly limits: Readonly<FeedLimits>
   readonly cursors: FeedCursors
   readonly reader: FeedReader
+  readonly readHorizon: () => number
   readonly streams: Set<OpenStream>
   epoch: number
   beat: Beat | undefined
@@ -69,45 +72,59 @@ export function kidsOf ({ keyring, clock }: Pick<Following, 'keyring' | 'clock'>
   return keyring.jwks(clock.now()).map(({ kid }) => kid)
 }
 
-/** Another server may reuse numbers that were already read here, so every receiver starts again. */
+/**
+ * Another server may reuse numbers that were already read here, so every stream starts again, with all rules. Ending the
+ * streams instead would leave their receivers without news until they have reconnected.
+ */
 function followEpoch (feed: Following): void {
-  const { store, streams, reader } = feed
+  const { store, reader } = feed
   if (store.epoch() === feed.epoch) return
   feed.epoch = store.epoch()
-  for (const stream of streams) stream.end()
+  feed.beat = undefined
   reader.forget()
 }
 
+/** Ends the streams whose time is over. */
+function endOverdue ({ stopwatch, limits, streams }: Following): void {
+  const now = stopwatch()
+  for (const { openedAt, idleSince, last, end } of streams) {
+    const isIdle = idleSince !== undefined && now - idleSince >= limits.patience
+    const isOver = last !== undefined && now - last.since >= limits.heartbeat
+    if (now - openedAt >= limits.lifetime || isIdle || isOver) end()
+  }
+}
+
 async function makeBeat (feed: Following): Promise<void> {
-  const { store, follower, clock, stopwatch, limits, reader, streams } = feed
+  const { store, follower, clock, stopwatch, reader, streams } = feed
   followEpoch(feed)
   const number = ++feed.beatsBegun
-  for (const stream of streams) {
-    const now = stopwatch()
-    const isIdle = stream.idleSince !== undefined && now - stream.idleSince >= limits.patience
-    if (now - stream.openedAt >= limits.lifetime || isIdle) stream.end()
-  }
+  endOverdue(feed)
   const moment = await reachMoment(follower, stopwatch)
-  for (const stream of streams) if (!await mayGoOn(feed, stream.token)) stream.end()
+  for (const stream of streams) await checkToken(feed, stream, number)
   const time = clock.now()
   const keys = kidsOf(feed)
   // This reads after the moment, so it finds everything that was acknowledged by then, because that is committed.
   const head = await reader.advance()
-  // If another server has taken over meanwhile, its state is still unknown. The next beat starts again.
   if (store.epoch() === feed.epoch) feed.beat = { number, moment, head, time, keys }
+  // Another server has taken over meanwhile, and its state is still unknown.
+  else feed.isBeatDue = true
 }
 
 /**
- * Whether a token is still good. While that is unknown the stream stays open, and says nothing new until it is known.
+ * Ends a stream whose token is no longer good. While that is unknown, the stream stays open and sends nothing new. If the
+ * key of the token was revoked, the stream first sends the state without that key. Otherwise every receiver would have
+ * to reconnect before it can refuse the tokens of that key.
  */
-async function mayGoOn ({ tokens }: Following, token: string): Promise<boolean> {
+async function checkToken ({ tokens, stopwatch }: Following, stream: OpenStream, number: number): Promise<void> {
   try {
-    const outcome = tokens.verify(token)
+    const outcome = tokens.verify(stream.token)
     const { scopes } = outcome instanceof Promise ? await outcome : outcome
-    return scopes.includes(FEED_SCOPE)
+    if (!scopes.includes(FEED_SCOPE)) stream.end()
   } catch (error) {
     if (!(error instanceof LatchkeyError)) throw error
-    return error.statusCode === 503
+    // It was valid when the stream opened, so its key has changed since.
+    if (error.code === 'invalid_token') stream.last ??= { number, since: stopwatch() }
+    else if (error.statusCode !== 503) stream.end()
   }
 }
 

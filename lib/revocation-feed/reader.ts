@@ -1,5 +1,4 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { Clock } from '../time/clock.js'
 import { FEED_STEP, readLastSeq, readRules, toWire } from './rules.js'
 import type { FeedCursors, FeedRow } from './rules.js'
 import type { Store } from '../store/store.js'
@@ -34,7 +33,7 @@ export interface FeedReader {
 
 /** Creates the reader of a process. It has read nothing yet. */
 export function createFeedReader (
-  { store, cursors, clock }: { store: Store, cursors: FeedCursors, clock: Clock }
+  { store, cursors, readHorizon }: { store: Store, cursors: FeedCursors, readHorizon: () => number }
 ): FeedReader {
   let head: number | undefined
   // The latest rules: those after `recentFrom`, up to `head`.
@@ -44,7 +43,7 @@ export function createFeedReader (
   let shared: { from: number, event: FeedEvent | undefined } | undefined
 
   function toEvent (rows: readonly FeedRow[]): FeedEvent | undefined {
-    const rules = toWire(rows, clock.now())
+    const rules = toWire(rows, readHorizon())
     return rules.length === 0
       ? undefined
       : { event: 'rules', id: cursors.format(rows.at(-1)?.seq ?? 0), data: JSON.stringify({ rules }) }

@@ -1,6 +1,5 @@
 import type { Static } from 'typebox'
 import type { RevocationRule } from '../../schemas/revocations.js'
-import { RULE_RETENTION } from '../revocation/rule-index.js'
 import { toRules } from '../revocation/rule-rows.js'
 import type { RuleRow } from '../revocation/rule-rows.js'
 import type { Store } from '../store/store.js'
@@ -29,12 +28,14 @@ export async function readLastSeq (store: Store): Promise<number> {
 }
 
 /**
- * Converts rules to the form that receivers get, without those that can no longer matter and are about to be purged.
+ * Converts rules to the form that receivers get, without those below the horizon, which are about to be purged. A clock
+ * must not decide this, because a receiver keeps what it lacks: it would accept revoked tokens when the clock is set
+ * back.
  */
-export function toWire (rows: readonly FeedRow[], now: number): Array<Static<typeof RevocationRule>> {
+export function toWire (rows: readonly FeedRow[], horizon: number): Array<Static<typeof RevocationRule>> {
   return rows
     .flatMap(toRules)
-    .filter(rule => rule.expiresAt >= now - RULE_RETENTION)
+    .filter(rule => rule.expiresAt >= horizon)
     .map(({ kind, value, issuedBefore, expiresAt }) => ({
       kind,
       value,

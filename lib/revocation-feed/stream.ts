@@ -34,6 +34,8 @@ export interface StreamRequest {
 /** How far one stream has come. */
 interface Progress extends Pick<StreamRequest, 'after' | 'arrivedAt'> {
   firstBeat: number
+  /** The epoch of the position. */
+  epoch: number
   position: number | undefined
   /** The number of the last beat that was sent. */
   sent: number
@@ -46,11 +48,14 @@ export function openStream (feed: Following, { after, arrivedAt, token, owner, o
   let isWoken = false
   let waiting: (() => void) | undefined
   // A cursor may come from another node, and be ahead of what was read here before this beat.
-  const progress: Progress = { after, arrivedAt, firstBeat: feed.beatsBegun + 1, position: undefined, sent: 0 }
+  const progress: Progress = {
+    after, arrivedAt, firstBeat: feed.beatsBegun + 1, epoch: feed.epoch, position: undefined, sent: 0
+  }
   const stream: OpenStream = {
     token,
     owner,
     openedAt: stopwatch(),
+    last: undefined,
     idleSince: stopwatch(),
     wake () {
       isWoken = true
@@ -73,6 +78,10 @@ export function openStream (feed: Following, { after, arrivedAt, token, owner, o
       try {
         while (streams.has(stream)) {
           isWoken = false
+          if (stream.last !== undefined && progress.sent >= stream.last.number) {
+            stream.end()
+            return undefined
+          }
           const found = await findEvent(feed, progress)
           if (found !== undefined) return found
           // If it was woken meanwhile it looks again at once, or the event would wait for the next heartbeat.
@@ -98,7 +107,10 @@ function assertRoom ({ limits, streams }: Following, owner: string): void {
 async function findEvent (feed: Following, progress: Progress): Promise<FeedEvent | undefined> {
   const { store, cursors, reader } = feed
   for (;;) {
-    const { beat } = feed
+    const { beat, epoch } = feed
+    // What was read from the previous server says nothing about this one. The next beat starts again.
+    if (store.epoch() !== epoch) return undefined
+    if (progress.epoch !== epoch) Object.assign(progress, { epoch, position: undefined })
     if (beat === undefined || reader.head === undefined || beat.number < progress.firstBeat) return undefined
     if (progress.position === undefined) {
       const asked = cursors.parse(progress.after)
@@ -107,17 +119,19 @@ async function findEvent (feed: Following, progress: Progress): Promise<FeedEven
     // The beat comes first, with its own head, so that constant commits cannot keep it from being sent.
     if (beat.number > progress.sent && progress.position >= beat.head) {
       progress.sent = beat.number
-      return toState(beat, progress.arrivedAt)
+      return toState(feed, beat, progress.arrivedAt)
     }
     if (progress.position >= reader.head) return undefined
     const taken = await reader.take(progress.position)
     // The rules may be from either server, and the cursor would not show which.
-    if (store.epoch() !== feed.epoch) return undefined
+    if (store.epoch() !== epoch) return undefined
     progress.position = taken.position
     if (taken.event !== undefined) return taken.event
   }
 }
 
-function toState ({ moment, time, keys }: Beat, arrivedAt: number): FeedEvent {
-  return { event: 'state', data: JSON.stringify({ as_of: Math.floor(moment - arrivedAt), time, keys }) }
+/** The horizon is read now: a rule that was purged before it could be sent must be below it. */
+function toState ({ readHorizon }: Following, { moment, time, keys }: Beat, arrivedAt: number): FeedEvent {
+  const state = { as_of: Math.floor(moment - arrivedAt), time, horizon: readHorizon(), keys }
+  return { event: 'state', data: JSON.stringify(state) }
 }

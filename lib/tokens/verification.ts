@@ -89,7 +89,7 @@ export interface StateFollower {
   refresh (): Promise<void> | undefined
 }
 
-/** Advances the clock to the time of the service: see `Ledger.readTime`. */
+/** Sets the clock to the time of the service: see `Ledger.readTime`. */
 export interface TimeReader {
   readTime (): Promise<void>
 }
@@ -100,15 +100,16 @@ type Doubt = (() => Promise<void>) & { reason?: string }
 /**
  * Creates the verification of access tokens. A cache remembers which tokens have been verified. The times and the
  * revocations are checked with each call.
+ * @param horizon - returns the time, in milliseconds, below which revocations have been purged. A token that expires by
+ *   then stays dead even if the clock steps back, because the rule that revoked it may be gone. Default: 0.
  * @param userIds - a token of a user whose id is not of this kind is invalid. Default: text.
  * @param checkOther - verifies tokens that are not of our own profile. Default: there are none.
- * @param horizon - see `Revocations.horizon`. Default: there is none.
  */
 export function createTokenVerification ({
   keys, clock, follower, ledger, revocations, userIds = 'text', checkOther, horizon = () => 0
 }: {
   keys: VerificationKeys
-  clock: Clock
+  clock: Pick<Clock, 'now'>
   follower: StateFollower
   ledger: TimeReader
   revocations: Pick<Revocations, 'isRevoked' | 'additions'>
