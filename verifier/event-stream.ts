@@ -22,29 +22,30 @@ export interface EventStream {
 
 /**
  * Opens a stream and reads it.
- * @param silence - milliseconds without data after which the stream is closed, because a receiver gets no notice of a
+ * @param silence - milliseconds without data after which `onSilence` is called, because a receiver gets no notice of a
  *   broken connection.
  * @param onEvent - called for each event. If it throws, the stream ends with that error.
  */
-export function openEventStream ({ url, headers, requests, time, silence, onEvent }: {
+export function openEventStream ({ url, headers, requests, time, silence, onSilence, onEvent }: {
   url: string
   headers: Record<string, string>
   requests: Requests
   time: Stopwatches
   silence: number
+  onSilence: (reason: Error) => void
   onEvent: (event: EventSourceMessage, sent: Moment) => void
 }): EventStream {
   const abort = new AbortController()
   const sent = readMoment(time)
   let timer: NodeJS.Timeout | undefined
 
-  function expect (milliseconds: number): void {
+  function expect (milliseconds: number, otherwise: (reason: Error) => void): void {
     clearTimeout(timer)
-    timer = setTimeout(() => abort.abort(new Error(`${url} sent nothing for ${milliseconds} ms`)), milliseconds)
+    timer = setTimeout(() => otherwise(new Error(`${url} sent nothing for ${milliseconds} ms`)), milliseconds)
   }
 
   async function read (): Promise<never> {
-    expect(OPENING)
+    expect(OPENING, reason => abort.abort(reason))
     const response = await requests.open(url, {
       headers: { accept: 'text/event-stream', 'cache-control': 'no-cache', ...headers },
       signal: abort.signal
@@ -61,7 +62,7 @@ export function openEventStream ({ url, headers, requests, time, silence, onEven
     })
     const decoder = new TextDecoder()
     for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array> | null ?? []) {
-      expect(silence)
+      expect(silence, onSilence)
       parser.feed(decoder.decode(chunk, { stream: true }))
     }
     throw new Error(`${url} ended the stream`)

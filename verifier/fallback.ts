@@ -2,7 +2,7 @@ import type { AuthenticatedUser } from '../lib/identity/access-token.js'
 import { LatchkeyError } from '../lib/errors.js'
 import type { UserIdKind } from '../lib/identity/user-ids.js'
 import type { Revocations } from '../lib/revocation/revocations.js'
-import type { Clock } from '../lib/time/clock.js'
+import type { FollowedClock } from '../lib/time/followed-clock.js'
 import { createTokenVerification } from '../lib/tokens/verification.js'
 import type { TimeReader, VerificationKeys } from '../lib/tokens/verification.js'
 import type { Introspection } from './introspection.js'
@@ -17,7 +17,8 @@ export type Fallback = (token: string) => Promise<AuthenticatedUser>
  */
 export function createFallback ({ introspection, reporter, ...sources }: {
   keys: VerificationKeys
-  clock: Clock
+  clock: FollowedClock
+  horizon: () => number
   ledger: TimeReader
   revocations: Pick<Revocations, 'isRevoked' | 'additions'>
   userIds: UserIdKind

@@ -1,11 +1,12 @@
 import type { EventSourceMessage } from 'eventsource-parser'
 import type { FollowedClock } from '../lib/time/followed-clock.js'
-import { RULE_RETENTION } from '../lib/revocation/rule-index.js'
 import type { RevocationIndex } from '../lib/revocation/rule-index.js'
 import type { ServiceClient } from './client.js'
 import { openEventStream } from './event-stream.js'
 import type { EventStream } from './event-stream.js'
 import type { Freshness } from './freshness.js'
+import { RulesMissing } from './horizon.js'
+import type { Horizon } from './horizon.js'
 import type { KeySource } from './keys.js'
 import { readRules, readState } from './messages.js'
 import { readMoment } from '../lib/time/elapsed-time.js'
@@ -21,7 +22,7 @@ const LONGEST_STREAM = 270_000
 /** A stream is used for this share of its token's lifetime. The service ends it when the token expires. */
 const STREAM_SHARE = 0.8
 
-/** A stream that sends nothing for this many milliseconds, or for twice the bound if that is more, is closed. */
+/** A stream that sends nothing for this many milliseconds, or for twice the bound if that is more, is replaced. */
 const SILENCE = 2_000
 
 /** How many rules of each kind are checked after a heartbeat, to remove those that have expired. */
@@ -47,6 +48,7 @@ export interface FeedOptions {
   bound: number
   index: RevocationIndex
   clock: FollowedClock
+  horizon: Horizon
   keys: KeySource
   freshness: Freshness
   /** Called after each heartbeat. */
@@ -67,8 +69,8 @@ interface Following {
   stream: EventStream
   /** Resolves with true when the stream is up to date, with false if it ends before that. */
   hasCaughtUp: Promise<boolean>
-  /** Resolves if the stream lags behind. */
-  lags: Promise<void>
+  /** Resolves with the reason if another stream should be tried, because this one lags behind or is silent. */
+  trouble: Promise<Error>
   /** Milliseconds after which another stream should replace it. */
   lifetime: number
 }
@@ -83,13 +85,16 @@ export function createFeed (options: FeedOptions): Feed {
   const closing = new AbortController()
   let current: EventStream | undefined
   let previous: EventStream | undefined
+  /** Whether the service has refused the token of the last attempt. */
+  let isRefused = false
 
   /**
    * Follows one stream, and returns when it is time for the next. This one keeps running until the next has caught up,
-   * so that no heartbeat is missed. Throws if the stream has ended.
+   * so that no heartbeat is missed. A silent one too: if the service has lost its database, it sends the next heartbeat
+   * as soon as it can, and no other stream can be opened before. Throws if the stream has ended.
    */
   async function followOne (): Promise<void> {
-    const { stream, hasCaughtUp, lags, lifetime } = await open(receiver)
+    const { stream, hasCaughtUp, trouble, lifetime } = await open(receiver)
     previous = current
     current = stream
     if (closing.signal.aborted) stream.close(new Error('The verifier was closed'))
@@ -99,12 +104,30 @@ export function createFeed (options: FeedOptions): Feed {
     }
     previous?.close(new Error('Another stream has replaced this one'))
     const alarm = pause.alarm(lifetime)
-    const end = await Promise.race([stream.ended, alarm.rung, lags.then(() => LAGS)])
-    alarm.cancel()
-    if (end === undefined) return
-    if (end !== LAGS) throw end
-    onFailure(LAGS)
+    const ended = stream.ended.then(reason => { throw reason })
+    const reason = await Promise.race([ended, alarm.rung, trouble]).finally(alarm.cancel)
+    if (reason === undefined) return
+    onFailure(reason)
     await pause.wait()
+  }
+
+  function closeAll (reason: Error): void {
+    for (const stream of [current, previous]) stream?.close(reason)
+  }
+
+  /** Prepares the next attempt, and waits until it may start. */
+  async function recover (error: Error): Promise<void> {
+    if (error instanceof RulesMissing) {
+      // An older stream could delete rules that the next one sends again.
+      closeAll(error)
+      receiver.cursor = undefined
+    }
+    const answer = error instanceof UnexpectedAnswer ? error : undefined
+    const wasRefused = isRefused
+    isRefused = answer?.status === 401
+    if (isRefused) client.forget()
+    // The first time, the token may just be too old, for example because its key was revoked.
+    if (wasRefused || !isRefused) await pause.wait(answer?.retryAfter)
   }
 
   return {
@@ -112,18 +135,18 @@ export function createFeed (options: FeedOptions): Feed {
       while (!closing.signal.aborted) {
         try {
           await followOne()
+          isRefused = false
         } catch (error) {
           if (closing.signal.aborted) return
-          if (error instanceof UnexpectedAnswer && error.status === 401) client.forget()
           onFailure(error as Error)
-          await pause.wait()
+          await recover(error as Error)
         }
       }
     },
     close () {
       closing.abort()
       pause.close()
-      for (const stream of [current, previous]) stream?.close(new Error('The verifier was closed'))
+      closeAll(new Error('The verifier was closed'))
     }
   }
 }
@@ -145,15 +168,26 @@ function assertClocksAgree ({ time, bound }: Receiver, sent: Moment): void {
   }
 }
 
-/** Returns the age of the state, in milliseconds. */
-function takeState (receiver: Receiver, { data }: EventSourceMessage, sent: Moment): number {
-  const { clock, freshness, keys, index, onState } = receiver
-  const { asOf, time: serviceTime, keys: kids } = readState(data)
-  clock.set(serviceTime)
-  const { age, isNewest } = freshness.learn(sent, asOf)
+/**
+ * Takes a state. Returns its age, in milliseconds.
+ * @param isComplete - see `Horizon.take`.
+ */
+function takeState (
+  receiver: Receiver,
+  { data }: EventSourceMessage,
+  { sent, isComplete }: { sent: Moment, isComplete: boolean }
+): number {
+  const { clock, horizon, freshness, keys, index, onState } = receiver
+  const state = readState(data)
+  horizon.take(state, isComplete)
+  const { age, isNewest } = freshness.learn(sent, state.asOf)
   // Two streams overlap, and a link can delay an event. An older list of keys must not bring back a revoked key.
-  if (isNewest) keys.vouch(kids)
-  index.sweep(clock.now() - RULE_RETENTION, SWEEP)
+  if (isNewest) {
+    keys.vouch(state.keys)
+    // The service read its clock no earlier than that age ago, so it cannot show a later time now.
+    clock.set(state.time + age)
+  }
+  index.sweep(horizon.read(), SWEEP)
   onState()
   // Last, because the state is valid even if this throws. A new stream then starts from a moment that can be trusted.
   assertClocksAgree(receiver, sent)
@@ -161,22 +195,17 @@ function takeState (receiver: Receiver, { data }: EventSourceMessage, sent: Mome
 }
 
 /**
- * Watches one stream for a lag. Ages are counted from the moment at which the stream was requested. If that request was
+ * Watches one stream for a lag, and calls `onLag` with the reason. Ages are counted from the moment at which the stream was requested. If that request was
  * delayed on its way, every later event looks too old by the same time, and only a new stream can help.
  */
-function createLagWatch ({ time, bound, pause }: Receiver): { look (age: number): void, lags: Promise<void> } {
+function createLagWatch ({ time, bound, pause }: Receiver, onLag: (reason: Error) => void): (age: number) => void {
   let since: number | undefined
-  let tell = (): void => {}
-  const lags = new Promise<void>(resolve => { tell = resolve })
-  return {
-    look (age) {
-      const now = time.stopwatch()
-      if (age <= bound / 2) {
-        since = undefined
-        pause.reset()
-      } else if (now - (since ??= now) >= bound / 4) tell()
-    },
-    lags
+  return function look (age) {
+    const now = time.stopwatch()
+    if (age <= bound / 2) {
+      since = undefined
+      pause.reset()
+    } else if (now - (since ??= now) >= bound / 4) onLag(LAGS)
   }
 }
 
@@ -184,26 +213,34 @@ async function open (receiver: Receiver): Promise<Following> {
   const { client, endpoint, requests, time, bound } = receiver
   const { text, remaining } = await client.token()
   const { cursor } = receiver
+  let hasState = false
   let catchUp: (value: boolean) => void
   const caughtUp = new Promise<boolean>(resolve => { catchUp = resolve })
-  const watch = createLagWatch(receiver)
+  let complain = (_reason: Error): void => {}
+  const trouble = new Promise<Error>(resolve => { complain = resolve })
+  const look = createLagWatch(receiver, complain)
   const stream = openEventStream({
     url: endpoint(),
     headers: { authorization: `Bearer ${text}`, ...(cursor === undefined ? {} : { 'last-event-id': cursor }) },
     requests,
     time,
     silence: Math.max(SILENCE, 2 * bound),
+    onSilence (reason) {
+      if (hasState) complain(reason)
+      else stream.close(reason)
+    },
     onEvent (event, sent) {
       if (event.event === 'rules') takeRules(receiver, event)
       if (event.event !== 'state') return
-      watch.look(takeState(receiver, event, sent))
+      look(takeState(receiver, event, { sent, isComplete: cursor === undefined && !hasState }))
+      hasState = true
       catchUp(true)
     }
   })
   return {
     stream,
     hasCaughtUp: Promise.race([caughtUp, stream.ended.then(() => false)]),
-    lags: watch.lags,
+    trouble,
     lifetime: Math.min(LONGEST_STREAM, remaining * STREAM_SHARE)
   }
 }

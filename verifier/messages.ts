@@ -11,6 +11,11 @@ export interface FeedState {
   asOf: number
   /** The time of the service, in milliseconds since 1970. */
   time: number
+  /**
+   * In milliseconds since 1970. The service has deleted the rules that expire before then, so every token that expires
+   * by then is dead.
+   */
+  horizon: number
   /** The names of the keys that are valid now. */
   keys: string[]
 }
@@ -24,14 +29,19 @@ export function readRules (data: string): Rule[] {
 
 /** Reads the `data` of a `state` event. Throws if it is malformed. */
 export function readState (data: string): FeedState {
-  const { as_of: asOf, time, keys } = parse(data)
+  // A service of an earlier version sends no horizon.
+  const { as_of: asOf, time, horizon = 0, keys } = parse(data)
   if (
     !Number.isSafeInteger(asOf) ||
     !isTime(time) ||
+    !isTime(horizon) ||
     !Array.isArray(keys) ||
     !keys.every(kid => typeof kid === 'string')
   ) { throw new Error('The feed sent a malformed state') }
-  return { asOf: asOf as number, time, keys }
+  if (horizon > time) {
+    throw new Error('The feed sent a horizon that is later than its own time: check the clock of the service')
+  }
+  return { asOf: asOf as number, time, horizon, keys }
 }
 
 function parse (data: string): Record<string, unknown> {

@@ -14,6 +14,7 @@ import type { Feed } from './feed.js'
 import { createFreshness } from './freshness.js'
 import type { Freshness } from './freshness.js'
 import { createHeartbeats } from './heartbeats.js'
+import { createHorizon } from './horizon.js'
 import { createIntrospection } from './introspection.js'
 import type { Introspection } from './introspection.js'
 import { readJwks } from './jwks.js'
@@ -57,7 +58,8 @@ export function createParts (settings: VerifierSettings, { closed, onProgress }:
   const { issuer, address, credentials, revocationBound: bound, userIds, time } = settings
   const requests = createRequests(settings.fetch, createClockWatch(settings))
   const discovery = createDiscovery({ issuer, address }, requests)
-  const clock = createFollowedClock(time.stopwatch)
+  const clock = createFollowedClock(time.stopwatch, time.wall)
+  const horizon = createHorizon()
   const index = createRevocationIndex()
   const freshness = createFreshness(time, bound)
   const heartbeats = createHeartbeats(bound)
@@ -68,13 +70,11 @@ export function createParts (settings: VerifierSettings, { closed, onProgress }:
   // Without a feed, no heartbeat carries the time of the service.
   const ledger = { readTime: hasFeed ? heartbeats.next : async () => {} }
   const revocations = { isRevoked: index.isRevoked, additions: index.additions }
+  const sources = { clock, horizon: horizon.read, ledger, revocations, userIds }
   const verification = createTokenVerification({
+    ...sources,
     keys: hasFeed ? keys.vouched : keys.all,
-    clock,
-    follower: { refresh: status.assertKnown },
-    ledger,
-    revocations,
-    userIds
+    follower: { refresh: status.assertKnown }
   })
   const base = { requests, discovery, keys, freshness, status, reporter, verification }
   if (!hasFeed) return base
@@ -88,6 +88,7 @@ export function createParts (settings: VerifierSettings, { closed, onProgress }:
     bound,
     index,
     clock,
+    horizon,
     keys,
     freshness,
     onState () {
@@ -96,8 +97,7 @@ export function createParts (settings: VerifierSettings, { closed, onProgress }:
     },
     onFailure: reporter.failed
   })
-  const fallback =
-    introspection && createFallback({ keys: keys.all, clock, ledger, revocations, userIds, introspection, reporter })
+  const fallback = introspection && createFallback({ ...sources, keys: keys.all, introspection, reporter })
   return { ...base, client, feed, fallback }
 }
 

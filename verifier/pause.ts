@@ -7,8 +7,9 @@ export interface Pause {
   /**
    * Resolves after a pause that grows with each call. Part of it is random, so that a hundred verifiers do not return
    * at once to a service that has just started.
+   * @param longest - milliseconds, if the service itself says when to come back.
    */
-  wait (): Promise<void>
+  wait (longest?: number): Promise<void>
   /** Reports a success, so that the next pause is short again. */
   reset (): void
   /** Resolves after this many milliseconds, or when it is cancelled. */
@@ -39,9 +40,9 @@ export function createPause (): Pause {
   }
 
   return {
-    async wait () {
-      const longest = Math.min(FIRST * 2 ** Math.min(tries++, 10), LONGEST)
-      await alarm(longest * (0.5 + Math.random() / 2)).rung
+    async wait (longest = LONGEST) {
+      const limit = Math.min(FIRST * 2 ** Math.min(tries++, 10), LONGEST, longest)
+      await alarm(limit * (0.5 + Math.random() / 2)).rung
     },
     reset () {
       tries = 0

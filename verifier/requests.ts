@@ -6,14 +6,20 @@ const TIMEOUT = 5_000
 /** The maximum size of a response, in bytes. A JWKS of a hundred keys is smaller. */
 const MAX_ANSWER = 256 * 1024
 
+/** RFC 9111 section 5.2.2.1. */
+const MAX_AGE = /(?:^|[\s,])max-age=(\d{1,9})(?:$|[\s,])/i
+
 /** The service responded with a status other than 200. */
 export class UnexpectedAnswer extends Error {
   override readonly name = 'UnexpectedAnswer'
   readonly status: number
+  /** When the service asks the client to come back, in milliseconds. Undefined if it does not say. */
+  readonly retryAfter: number | undefined
 
-  constructor (status: number, message: string) {
+  constructor (message: string, { status, headers }: Pick<Response, 'status' | 'headers'>) {
     super(message)
     this.status = status
+    this.retryAfter = secondsIn(headers.get('retry-after'), /^(\d{1,9})$/)
   }
 }
 
@@ -66,10 +72,7 @@ export function createRequests (fetch: typeof globalThis.fetch, watch: ClockWatc
     compare(response.headers)
     if (response.status === 200) return response
     const error = await readError(response)
-    throw new UnexpectedAnswer(
-      response.status,
-      `${url} answers ${response.status}${error === undefined ? '' : ` ${error}`}`
-    )
+    throw new UnexpectedAnswer(`${url} answers ${response.status}${error === undefined ? '' : ` ${error}`}`, response)
   }
 
   return {
@@ -90,7 +93,7 @@ export function createRequests (fetch: typeof globalThis.fetch, watch: ClockWatc
         return {
           members: parseObject(text, url),
           headers: response.headers,
-          maxAge: maxAgeOf(response.headers.get('cache-control'))
+          maxAge: secondsIn(response.headers.get('cache-control'), MAX_AGE)
         }
       } finally {
         clearTimeout(timer)
@@ -150,8 +153,8 @@ async function readError (response: Response): Promise<string | undefined> {
   }
 }
 
-/** Reads `max-age`: RFC 9111 section 5.2.2.1. */
-function maxAgeOf (cacheControl: string | null): number | undefined {
-  const seconds = /(?:^|[\s,])max-age=(\d{1,9})(?:$|[\s,])/i.exec(cacheControl ?? '')?.[1]
+/** Finds a number of seconds in a header. Returns milliseconds. */
+function secondsIn (header: string | null, pattern: RegExp): number | undefined {
+  const seconds = pattern.exec(header ?? '')?.[1]
   return seconds === undefined ? undefined : Number(seconds) * 1000
 }
