@@ -13,6 +13,7 @@ import { readMoment } from '../lib/time/elapsed-time.js'
 import type { Moment, Stopwatches } from '../lib/time/elapsed-time.js'
 import { createPause } from './pause.js'
 import type { Pause } from './pause.js'
+import { createReadiness } from './readiness.js'
 import { UnexpectedAnswer } from './requests.js'
 import type { Requests } from './requests.js'
 
@@ -71,6 +72,8 @@ interface Following {
   hasCaughtUp: Promise<boolean>
   /** Resolves with the reason if another stream should be tried, because this one lags behind or is silent. */
   trouble: Promise<Error>
+  /** Resolves if another stream should replace this one because the service has removed a key. */
+  renewal: Promise<void>
   /** Milliseconds after which another stream should replace it. */
   lifetime: number
 }
@@ -94,7 +97,7 @@ export function createFeed (options: FeedOptions): Feed {
    * as soon as it can, and no other stream can be opened before. Throws if the stream has ended.
    */
   async function followOne (): Promise<void> {
-    const { stream, hasCaughtUp, trouble, lifetime } = await open(receiver)
+    const { stream, hasCaughtUp, trouble, renewal, lifetime } = await open(receiver)
     previous = current
     current = stream
     if (closing.signal.aborted) stream.close(new Error('The verifier was closed'))
@@ -105,7 +108,7 @@ export function createFeed (options: FeedOptions): Feed {
     previous?.close(new Error('Another stream has replaced this one'))
     const alarm = pause.alarm(lifetime)
     const ended = stream.ended.then(reason => { throw reason })
-    const reason = await Promise.race([ended, alarm.rung, trouble]).finally(alarm.cancel)
+    const reason = await Promise.race([ended, alarm.rung, renewal, trouble]).finally(alarm.cancel)
     if (reason === undefined) return
     onFailure(reason)
     await pause.wait()
@@ -169,21 +172,22 @@ function assertClocksAgree ({ time, bound }: Receiver, sent: Moment): void {
 }
 
 /**
- * Takes a state. Returns its age, in milliseconds.
+ * Takes a state. Returns its age, in milliseconds, and whether a key is no longer valid.
  * @param isComplete - see `Horizon.take`.
  */
 function takeState (
   receiver: Receiver,
   { data }: EventSourceMessage,
   { sent, isComplete }: { sent: Moment, isComplete: boolean }
-): number {
+): { age: number, hasLostKey: boolean } {
   const { clock, horizon, freshness, keys, index, onState } = receiver
   const state = readState(data)
   horizon.take(state, isComplete)
   const { age, isNewest } = freshness.learn(sent, state.asOf)
   // Two streams overlap, and a link can delay an event. An older list of keys must not bring back a revoked key.
+  let hasLostKey = false
   if (isNewest) {
-    keys.vouch(state.keys)
+    hasLostKey = keys.vouch(state.keys)
     // The service read its clock no earlier than that age ago, so it cannot show a later time now.
     clock.set(state.time + age)
   }
@@ -191,7 +195,7 @@ function takeState (
   onState()
   // Last, because the state is valid even if this throws. A new stream then starts from a moment that can be trusted.
   assertClocksAgree(receiver, sent)
-  return age
+  return { age, hasLostKey }
 }
 
 /**
@@ -218,6 +222,7 @@ async function open (receiver: Receiver): Promise<Following> {
   const caughtUp = new Promise<boolean>(resolve => { catchUp = resolve })
   let complain = (_reason: Error): void => {}
   const trouble = new Promise<Error>(resolve => { complain = resolve })
+  const renewal = createReadiness()
   const look = createLagWatch(receiver, complain)
   const stream = openEventStream({
     url: endpoint(),
@@ -232,15 +237,22 @@ async function open (receiver: Receiver): Promise<Following> {
     onEvent (event, sent) {
       if (event.event === 'rules') takeRules(receiver, event)
       if (event.event !== 'state') return
-      look(takeState(receiver, event, { sent, isComplete: cursor === undefined && !hasState }))
+      const isComplete = cursor === undefined && !hasState
+      const { age, hasLostKey } = takeState(receiver, event, { sent, isComplete })
+      look(age)
       hasState = true
       catchUp(true)
+      if (!hasLostKey) return
+      // That key may have signed the token of this stream. Then the stream ends soon.
+      client.forget()
+      renewal.resolve()
     }
   })
   return {
     stream,
     hasCaughtUp: Promise.race([caughtUp, stream.ended.then(() => false)]),
     trouble,
+    renewal: renewal.promise,
     lifetime: Math.min(LONGEST_STREAM, remaining * STREAM_SHARE)
   }
 }

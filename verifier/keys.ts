@@ -37,8 +37,11 @@ export interface KeySource {
    * Starts a read if one is due. Returns the promise of that read, or of one that is already running; it never rejects.
    */
   loadIfDue (): Promise<void> | undefined
-  /** Takes the list of valid keys from the feed: only these verify. If one is missing here, reads the JWKS at once. */
-  vouch (kids: readonly string[]): void
+  /**
+   * Takes the list of valid keys from the feed: only these verify. If one is missing here, reads the JWKS at once.
+   * Returns whether a key is no longer valid.
+   */
+  vouch (kids: readonly string[]): boolean
   /** Whether the keys were ever read. */
   areThere (): boolean
   /** Whether the keys were read recently enough to be trusted without a feed. */
@@ -107,6 +110,13 @@ export function createKeySource ({ read, time, onRead, onFailure }: KeySourceOpt
     return background
   }
 
+  /** Reads at once after a change. If a cache on the way still returns the old keys, retries at growing intervals. */
+  function loadMissing (): void {
+    if (missed > 0 && !hasPaused(pauseAfter(missed - 1))) return
+    missed++
+    loadInBackground()
+  }
+
   function seek (): Promise<void> | undefined {
     if (loading !== undefined) return loading
     if (hasPaused(failures > 0 ? pauseAfter(failures - 1) : SEEK_PAUSE)) return load()
@@ -123,7 +133,8 @@ export function createKeySource ({ read, time, onRead, onFailure }: KeySourceOpt
       onChange (listener) {
         listeners.push(listener)
       },
-      seek
+      // A key that was read but is not believed was revoked.
+      seek: kid => jwks.kids.has(kid) ? undefined : seek()
     }
   }
 
@@ -139,17 +150,16 @@ export function createKeySource ({ read, time, onRead, onFailure }: KeySourceOpt
       return undefined
     },
     vouch (names) {
-      const kids = [...new Set(names)]
-      if (kids.length !== vouchedKids.size || kids.some(kid => !vouchedKids.has(kid))) {
-        vouchedKids = new Set(kids)
+      const before = vouchedKids
+      const kids = new Set(names)
+      const isLess = [...before].some(kid => !kids.has(kid))
+      if (isLess || kids.size !== before.size) {
+        vouchedKids = kids
         missed = 0
         tell()
       }
-      if (loading !== undefined || kids.every(kid => jwks.kids.has(kid))) return
-      // Read at once after a change. If a cache on the way still returns the old keys, retry at growing intervals.
-      if (missed > 0 && !hasPaused(pauseAfter(missed - 1))) return
-      missed++
-      loadInBackground()
+      if (loading === undefined && !names.every(kid => jwks.kids.has(kid))) loadMissing()
+      return isLess
     },
     areThere: () => readAt !== undefined,
     areRecent: () => readAt !== undefined && ageOf(readAt, time) < KEYS_LIFE

@@ -36,8 +36,8 @@ export interface OpenStream {
   token: string
   owner: string
   openedAt: number
-  /** Set if the state of this beat, or of a later one, is the last event. */
-  last: { number: number, since: number } | undefined
+  /** When its key was found to be revoked. */
+  keylessSince: number | undefined
   /** When its receiver last stopped taking events. Undefined while the receiver waits for us. */
   idleSince: number | undefined
 }
@@ -87,10 +87,10 @@ function followEpoch (feed: Following): void {
 /** Ends the streams whose time is over. */
 function endOverdue ({ stopwatch, limits, streams }: Following): void {
   const now = stopwatch()
-  for (const { openedAt, idleSince, last, end } of streams) {
+  for (const { openedAt, idleSince, keylessSince, end } of streams) {
     const isIdle = idleSince !== undefined && now - idleSince >= limits.patience
-    const isOver = last !== undefined && now - last.since >= limits.heartbeat
-    if (now - openedAt >= limits.lifetime || isIdle || isOver) end()
+    const isKeyless = keylessSince !== undefined && now - keylessSince >= limits.farewell
+    if (now - openedAt >= limits.lifetime || isIdle || isKeyless) end()
   }
 }
 
@@ -100,7 +100,7 @@ async function makeBeat (feed: Following): Promise<void> {
   const number = ++feed.beatsBegun
   endOverdue(feed)
   const moment = await reachMoment(follower, stopwatch)
-  for (const stream of streams) await checkToken(feed, stream, number)
+  for (const stream of streams) await checkToken(feed, stream)
   const time = clock.now()
   const keys = kidsOf(feed)
   // This reads after the moment, so it finds everything that was acknowledged by then, because that is committed.
@@ -112,10 +112,10 @@ async function makeBeat (feed: Following): Promise<void> {
 
 /**
  * Ends a stream whose token is no longer good. While that is unknown, the stream stays open and sends nothing new. If the
- * key of the token was revoked, the stream first sends the state without that key. Otherwise every receiver would have
- * to reconnect before it can refuse the tokens of that key.
+ * key of the token was revoked, the stream goes on for a moment. Its receiver needs the state without that key, and time
+ * to open another stream. Otherwise all receivers would lose the feed at once.
  */
-async function checkToken ({ tokens, stopwatch }: Following, stream: OpenStream, number: number): Promise<void> {
+async function checkToken ({ tokens, stopwatch }: Following, stream: OpenStream): Promise<void> {
   try {
     const outcome = tokens.verify(stream.token)
     const { scopes } = outcome instanceof Promise ? await outcome : outcome
@@ -123,7 +123,7 @@ async function checkToken ({ tokens, stopwatch }: Following, stream: OpenStream,
   } catch (error) {
     if (!(error instanceof LatchkeyError)) throw error
     // It was valid when the stream opened, so its key has changed since.
-    if (error.code === 'invalid_token') stream.last ??= { number, since: stopwatch() }
+    if (error.code === 'invalid_token') stream.keylessSince ??= stopwatch()
     else if (error.statusCode !== 503) stream.end()
   }
 }

@@ -12,9 +12,15 @@ export interface FeedLimits {
   lifetime: number
   /** How long a receiver may leave an event untaken. */
   patience: number
+  /** How long a stream goes on after the key of its token was revoked. */
+  farewell: number
 }
 
-/** The limits of a process. The bound is 1 s, so several heartbeats may be late. A look costs a microsecond. */
+/**
+ * The limits of a process. The bound is 1 s, so several heartbeats may be late, and a farewell keeps within it. A look
+ * costs a microsecond.
+ */
 export const FEED_LIMITS: Readonly<FeedLimits> = {
-  streams: 1_000, streamsOfOne: 250, heartbeat: 200, look: 25, lifetime: 5 * 60_000, patience: 10_000
+  streams: 1_000, streamsOfOne: 250, heartbeat: 200, look: 25, lifetime: 5 * 60_000, patience: 10_000,
+  farewell: 800
 }

@@ -55,7 +55,7 @@ export function openStream (feed: Following, { after, arrivedAt, token, owner, o
     token,
     owner,
     openedAt: stopwatch(),
-    last: undefined,
+    keylessSince: undefined,
     idleSince: stopwatch(),
     wake () {
       isWoken = true
@@ -78,10 +78,6 @@ export function openStream (feed: Following, { after, arrivedAt, token, owner, o
       try {
         while (streams.has(stream)) {
           isWoken = false
-          if (stream.last !== undefined && progress.sent >= stream.last.number) {
-            stream.end()
-            return undefined
-          }
           const found = await findEvent(feed, progress)
           if (found !== undefined) return found
           // If it was woken meanwhile it looks again at once, or the event would wait for the next heartbeat.
