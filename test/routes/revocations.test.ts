@@ -274,6 +274,22 @@ t.test('a stream ends when its token has expired, when that or its client is rev
   )
 })
 
+t.test('a stream whose key is revoked is told so, goes on for a moment, and ends within the bound', async t => {
+  const { app, origin, token } = await buildFeed(t)
+  const receiver = await follow(t, origin, token)
+  const { state } = await receiver.until(isState) as Received & { event: 'state' }
+  const [kid = ''] = state.keys
+  await app.latchkey.keys.revoke(kid)
+  const acknowledged = performance.now()
+  await receiver.until(item => item.event === 'state' && !item.state.keys.includes(kid))
+  t.comment(`told after ${(performance.now() - acknowledged).toFixed(1)} ms`)
+  t.equal((await app.inject({ url: '/revocations', headers: bearer(token) })).statusCode, 401, 'it opens no other')
+  await receiver.ended
+  const states = receiver.received.filter(item => item.event === 'state' && !item.state.keys.includes(kid))
+  t.ok(states.length > 1 && states.length < 8, `${states.length} states while another stream can be opened`)
+  t.ok(receiver.response.complete, 'it was ended, not cut')
+})
+
 t.test('a stream ends after its time, and a receiver that does not read is cut off', async t => {
   const file = databaseFile(t)
   const { app, clock, origin, token } = await buildFeed(

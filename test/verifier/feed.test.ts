@@ -47,7 +47,8 @@ t.test('what cannot be understood ends the stream, and is not passed over: it ma
       { ...rule, kind: 'group' }, { ...rule, kind: 'constructor' }, { ...rule, value: 1 },
       { ...rule, issued_before: '1' }, { ...rule, expires_at: null }
     ].map(one => ({ event: 'rules', data: JSON.stringify({ rules: [rule, one] }) })),
-    ...[{}, { as_of: '1' }, { as_of: 1.5 }, { as_of: null }, { time: '1' }, { keys: {} }, { keys: [1] }].map(
+    ...[{}, { as_of: '1' }, { as_of: 1.5 }, { as_of: null }, { time: '1' }, { keys: {} }, { keys: [1] }, { horizon: '1' },
+      { horizon: null }, { horizon: 2 }].map(
       one => ({
         event: 'state',
         data: JSON.stringify({ ...(Object.keys(one).length === 0 ? {} : { as_of: 0, time: 1, keys: [] }), ...one })
@@ -168,5 +169,117 @@ t.test('a stream whose request was held up tells nothing that looks new, and is 
   second.state(300)
   second.state(900)
   await until(() => (verifier.status().age ?? 900) < 10)
+  t.equal(service.streams.length, 2)
+})
+
+t.test('one heartbeat from 30 days ahead refuses tokens until the next one, and no longer', async t => {
+  const clocks = createMachineClocks()
+  const service = await createFakeService(t, { now: clocks.now })
+  const { verifier } = build(t, { issuer: service.issuer, ...clocks.options })
+  const stream = await service.stream(0)
+  stream.rules([{ kind: 'session', value: 'ended', expires_at: clocks.now() + HOUR }])
+  stream.state(0)
+  await verifier.ready()
+  const [token, revoked] = [service.token(), service.token({ sid: 'ended' })]
+  t.equal(await outcomeOf(verifier, token), 'alice')
+  stream.state(0, { time: clocks.now() + 30 * 24 * HOUR, horizon: clocks.now() - HOUR })
+  await until(async () => await outcomeOf(verifier, token) === 'token_expired')
+  stream.state(0)
+  await until(async () => await outcomeOf(verifier, token) === 'alice')
+  t.equal(await outcomeOf(verifier, revoked), 'token_revoked', 'the leap has removed no rule')
+  t.equal(service.streams.length, 1)
+})
+
+t.test('the horizon alone removes rules, and what expires by then stays dead when the clock of the service goes back', async t => {
+  const clocks = createMachineClocks()
+  const service = await createFakeService(t, { now: clocks.now })
+  const { verifier } = build(t, { issuer: service.issuer, ...clocks.options })
+  const start = clocks.now()
+  const second = (time: number): number => Math.floor(time / 1_000)
+  const stream = await service.stream(0)
+  stream.rules([{ kind: 'session', value: 'ended', expires_at: start + HOUR }])
+  stream.state(0)
+  await verifier.ready()
+  const revoked = service.token({ sid: 'ended', exp: second(start + HOUR) })
+  const lasting = service.token({ exp: second(start + 3 * HOUR) })
+  stream.state(0, { time: start + 2 * HOUR, horizon: start + HOUR + 2_000 })
+  await until(async () => await outcomeOf(verifier, revoked) === 'token_expired')
+  stream.state(0, { time: start, horizon: 0 })
+  const next = await service.stream(1)
+  t.equal(await outcomeOf(verifier, revoked), 'token_expired', 'its rule is gone, so it stays dead')
+  t.equal(next.cursor, undefined, 'all rules are read again')
+  await until(() => stream.closed)
+  next.rules([{ kind: 'session', value: 'ended', expires_at: start + HOUR }])
+  next.state(0, { time: start, horizon: start - HOUR })
+  await until(async () => await outcomeOf(verifier, revoked) === 'token_revoked')
+  t.equal(await outcomeOf(verifier, lasting), 'alice')
+  next.state(0, { time: start + 2 * HOUR, horizon: start + HOUR + 2_000 })
+  next.state(0, { time: start + 2 * HOUR, horizon: start - HOUR })
+  next.state(0, { time: start, horizon: start - HOUR })
+  t.equal((await service.stream(2)).cursor, undefined, 'a node that is behind has not moved it back')
+  t.equal(await outcomeOf(verifier, revoked), 'token_expired')
+})
+
+t.test('a silent stream stays until another has caught up, and its next heartbeat counts', async t => {
+  const clocks = createMachineClocks()
+  const service = await createFakeService(t, { now: clocks.now })
+  const { verifier } = build(t, { issuer: service.issuer, revocationBound: '500ms', ...clocks.options })
+  const first = await service.stream(0)
+  first.state(0)
+  await verifier.ready()
+  const token = service.token()
+  clocks.pass(600)
+  t.equal(await outcomeOf(verifier, token), 'revocation_unknown')
+  let refused = 0
+  service.handlers['/revocations'] = (_request, _body, response) => {
+    refused++
+    response.writeHead(503, { 'retry-after': '1' }).end('{"code":"revocation_unknown"}')
+  }
+  await until(() => refused === 3)
+  t.equal(first.closed, false)
+  t.match(verifier.status().error, /revocations answers 503 revocation_unknown/)
+  first.state(600)
+  await until(() => verifier.status().fresh)
+  t.equal(await outcomeOf(verifier, token), 'alice')
+  delete service.handlers['/revocations']
+  const second = await service.stream(1)
+  second.state(0)
+  await until(() => first.closed)
+  t.equal(verifier.status().error, undefined)
+})
+
+t.test('a token that is refused again and again is not asked for without a pause', async t => {
+  const service = await createFakeService(t)
+  const refusals: number[] = []
+  service.handlers['/revocations'] = (_request, _body, response) => {
+    refusals.push(performance.now())
+    response.writeHead(401).end('{"code":"invalid_token"}')
+  }
+  build(t, { issuer: service.issuer })
+  await until(() => refusals.length === 4)
+  const [first = 0, second = 0, third = 0, fourth = 0] = refusals
+  t.ok(third - second >= 99 && fourth - third >= 199, 'the pauses grow')
+  t.ok(second - first < third - first)
+  t.ok((service.counts['/token'] ?? 0) >= 4, 'each time with a new one')
+})
+
+t.test('when a key vanishes, the next stream is opened with a new token before this one ends', async t => {
+  const clocks = createMachineClocks()
+  const service = await createFakeService(t, { now: clocks.now })
+  const { verifier } = build(t, { issuer: service.issuer, ...clocks.options })
+  const first = await service.stream(0)
+  first.state(0)
+  await verifier.ready()
+  const token = service.token()
+  t.equal(await outcomeOf(verifier, token), 'alice')
+  first.state(0, { keys: [] })
+  const second = await service.stream(1)
+  t.equal(first.closed, false)
+  t.equal(service.counts['/token'], 2)
+  t.equal(verifier.status().error, undefined, 'that is no failure')
+  t.equal(await outcomeOf(verifier, token), 'invalid_token')
+  t.equal(service.counts['/jwks'], 1, 'and needs no look at the keys')
+  second.state(0, { keys: [] })
+  await until(() => first.closed)
   t.equal(service.streams.length, 2)
 })

@@ -52,7 +52,7 @@ interface WireRule { kind: string, value: string, issued_before?: number, expire
 interface FakeStream {
   readonly cursor: string | undefined
   rules (rules: readonly WireRule[], id?: string): void
-  state (asOf: number, others?: { time?: number, keys?: string[] }): void
+  state (asOf: number, others?: { time?: number, keys?: string[], horizon?: number }): void
   /** Any text. */
   raw (text: string): void
   end (): void
@@ -167,8 +167,12 @@ export async function createFakeService (
       rules: (rules: readonly WireRule[], id = `store-${streams.length}`) => response.write(
         `event: rules\nid: ${id}\ndata: ${JSON.stringify({ rules })}\n\n`
       ),
-      state (asOf: number, { time = now(), keys = service.jwks.map(jwk => (jwk as { kid: string }).kid) } = {}) {
-        response.write(`event: state\ndata: ${JSON.stringify({ as_of: asOf, time, keys })}\n\n`)
+      state (
+        asOf: number,
+        { time = now(), keys = service.jwks.map(jwk => (jwk as { kid: string }).kid), horizon = 0 }:
+          { time?: number, keys?: string[], horizon?: number } = {}
+      ) {
+        response.write(`event: state\ndata: ${JSON.stringify({ as_of: asOf, time, horizon, keys })}\n\n`)
       },
       raw: (text: string) => response.write(text),
       end: () => response.end()

@@ -32,13 +32,16 @@ async function createFeed (
   },
   stopwatch: { offset: number },
   horizon: { time: number },
+  server: { epoch: number },
   warnings: object[]
 }> {
   const world = await createWorld(t, { file })
   const { keyring, tokens } = await openKeys(world)
   const reads = { count: 0, before: async () => {} }
+  const server = { epoch: 1 }
   const store: Store = {
     ...world.store,
+    epoch: () => server.epoch,
     async read (work) {
       reads.count++
       await reads.before()
@@ -66,7 +69,7 @@ async function createFeed (
   const open = (after?: string): FeedStream => feed.open({
     after, arrivedAt: performance.now(), token: '', owner: 'one', onEnd: () => ended.push('')
   })
-  return { world, feed, open, ended, reads, stopwatch, horizon, warnings }
+  return { world, feed, open, ended, reads, stopwatch, horizon, server, warnings }
 }
 
 const revoke = (
@@ -279,4 +282,44 @@ t.test('the position of a page is that of its last rule, though the rule is left
   const { page } = await feed.read({ after: undefined, limit: 10 })
   t.match(page, { cursor: /^10-[0-9a-z]+-2$/, more: false, horizon: horizon.time, rules: [{ value: 'live' }] })
   t.equal(page.rules.length, 1)
+})
+
+t.test('after another server has taken over, a stream starts again with all rules, and does not end', async t => {
+  const { world, feed, open, ended, server } = await createFeed(t, { limits: { heartbeat: 5 } })
+  const alive = setInterval(() => {}, MINUTE) // The feed's own timers keep no process running.
+  t.teardown(() => clearInterval(alive))
+  await revoke(world.revocations, 'first', 'second')
+  const { page: { cursor } } = await feed.read({ after: undefined, limit: 10 })
+  const stream = open(cursor)
+  t.equal((await stream.next())?.event, 'state', 'it is level')
+  server.epoch = 2
+  let event = await stream.next()
+  while (event?.event === 'state') event = await stream.next()
+  t.strictSame(valuesOf(event), ['first', 'second'])
+  const { page } = await feed.read({ after: undefined, limit: 10 })
+  t.equal(event?.id, page.cursor, 'with the cursor of the new server')
+  t.equal((await stream.next())?.event, 'state')
+  t.strictSame(ended, [])
+
+  stream.close()
+  server.epoch = 3
+  const later = open(page.cursor)
+  t.strictSame(valuesOf(await later.next()), ['first', 'second'], 'the first stream after a change is not ended either')
+  t.equal((await later.next())?.event, 'state')
+  t.equal(feed.streams, 1)
+})
+
+t.test('a server that takes over while a heartbeat is made or a page is read: no state before its own rules', async t => {
+  const { world, open, reads, server } = await createFeed(t)
+  await revoke(world.revocations, ...names(1_500, 'old'))
+  let left = 2
+  reads.before = async () => { if (left-- > 0) server.epoch++ }
+  const stream = open()
+  const found: string[] = []
+  for (;;) {
+    const event = await stream.next()
+    if (event?.event === 'state') break
+    found.push(...valuesOf(event))
+  }
+  t.strictSame(found.slice(-1_500), names(1_500, 'old'))
 })
