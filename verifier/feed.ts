@@ -199,8 +199,9 @@ function takeState (
 }
 
 /**
- * Watches one stream for a lag, and calls `onLag` with the reason. Ages are counted from the moment at which the stream was requested. If that request was
- * delayed on its way, every later event looks too old by the same time, and only a new stream can help.
+ * Watches one stream for a lag, and calls `onLag` with the reason. Ages are counted from the moment at which the stream
+ * was requested. If that request was delayed on its way, every later event looks too old by the same time, and only a
+ * new stream can help.
  */
 function createLagWatch ({ time, bound, pause }: Receiver, onLag: (reason: Error) => void): (age: number) => void {
   let since: number | undefined

@@ -110,13 +110,6 @@ export function createKeySource ({ read, time, onRead, onFailure }: KeySourceOpt
     return background
   }
 
-  /** Reads at once after a change. If a cache on the way still returns the old keys, retries at growing intervals. */
-  function loadMissing (): void {
-    if (missed > 0 && !hasPaused(pauseAfter(missed - 1))) return
-    missed++
-    loadInBackground()
-  }
-
   function seek (): Promise<void> | undefined {
     if (loading !== undefined) return loading
     if (hasPaused(failures > 0 ? pauseAfter(failures - 1) : SEEK_PAUSE)) return load()
@@ -150,16 +143,20 @@ export function createKeySource ({ read, time, onRead, onFailure }: KeySourceOpt
       return undefined
     },
     vouch (names) {
-      const before = vouchedKids
       const kids = new Set(names)
-      const isLess = [...before].some(kid => !kids.has(kid))
-      if (isLess || kids.size !== before.size) {
+      const hasLost = [...vouchedKids].some(kid => !kids.has(kid))
+      if (hasLost || kids.size !== vouchedKids.size) {
         vouchedKids = kids
         missed = 0
         tell()
       }
-      if (loading === undefined && !names.every(kid => jwks.kids.has(kid))) loadMissing()
-      return isLess
+      // Read at once after a change. If a cache on the way still returns the old keys, retry at growing intervals.
+      const mayRead = loading === undefined && (missed === 0 || hasPaused(pauseAfter(missed - 1)))
+      if (mayRead && !names.every(kid => jwks.kids.has(kid))) {
+        missed++
+        loadInBackground()
+      }
+      return hasLost
     },
     areThere: () => readAt !== undefined,
     areRecent: () => readAt !== undefined && ageOf(readAt, time) < KEYS_LIFE

@@ -51,8 +51,8 @@ export interface RevocationFeed {
  * Creates the feed. While there are streams, one reader follows the store for all of them: at once when this process
  * commits, and with each heartbeat for what others have committed.
  * @param storeId - from `readStoreId`.
- * @param readHorizon - returns the time, in milliseconds, below which rules have been purged. It must be up to date with
- *   every rule that was read from the store before the call, and never be later than `clock`.
+ * @param readHorizon - returns the time, in milliseconds, below which rules have been purged. It must include every
+ *   purge that a reading of the store before the call may have met. Receivers refuse a horizon later than the clock.
  * @param stopwatch - `performance.now`, the clock of `Follower.asOf`.
  * @param log - receives a line when the reader fails, and when it works again.
  */

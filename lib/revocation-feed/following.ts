@@ -73,8 +73,8 @@ export function kidsOf ({ keyring, clock }: Pick<Following, 'keyring' | 'clock'>
 }
 
 /**
- * Another server may reuse numbers that were already read here, so every stream starts again, with all rules. Ending the
- * streams instead would leave their receivers without news until they have reconnected.
+ * Another server may reuse numbers that were already read here, so every stream starts again, with all rules. If the
+ * streams ended instead, their receivers would get no news until they have reconnected.
  */
 function followEpoch (feed: Following): void {
   const { store, reader } = feed
@@ -111,9 +111,9 @@ async function makeBeat (feed: Following): Promise<void> {
 }
 
 /**
- * Ends a stream whose token is no longer good. While that is unknown, the stream stays open and sends nothing new. If the
- * key of the token was revoked, the stream goes on for a moment. Its receiver needs the state without that key, and time
- * to open another stream. Otherwise all receivers would lose the feed at once.
+ * Ends a stream whose token is no longer good. While that is unknown, the stream stays open and sends nothing new. If
+ * the key of the token was revoked, the stream goes on for a moment. Its receiver needs the state without that key, and
+ * time to open another stream. Otherwise all receivers would lose the feed at once.
  */
 async function checkToken ({ tokens, stopwatch }: Following, stream: OpenStream): Promise<void> {
   try {

@@ -21,6 +21,11 @@ export interface FeedLimits {
  * costs a microsecond.
  */
 export const FEED_LIMITS: Readonly<FeedLimits> = {
-  streams: 1_000, streamsOfOne: 250, heartbeat: 200, look: 25, lifetime: 5 * 60_000, patience: 10_000,
+  streams: 1_000,
+  streamsOfOne: 250,
+  heartbeat: 200,
+  look: 25,
+  lifetime: 5 * 60_000,
+  patience: 10_000,
   farewell: 800
 }

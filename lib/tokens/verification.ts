@@ -161,15 +161,7 @@ export function createTokenVerification ({
     return found.user
   }
 
-  function refresh (): Promise<void> | undefined {
-    let refreshing: Promise<void> | undefined
-    try {
-      refreshing = follower.refresh()
-    } catch (error) {
-      throw revocationUnknown(error)
-    }
-    return refreshing?.catch(error => { throw revocationUnknown(error) })
-  }
+  const refresh = (): Promise<void> | undefined => refreshOrRefuse(follower)
 
   function decide (token: string): AuthenticatedUser | Promise<AuthenticatedUser> {
     const outcome = check(token)
@@ -208,6 +200,17 @@ function assertNotOver ({ expiresAt, diesAt }: VerifiedToken, now: number, horiz
   if (now >= diesAt) throw new LatchkeyError(now >= expiresAt ? 'token_expired' : 'invalid_token')
   // Its rule may have been purged, so a clock that was set back must not bring it back.
   if (expiresAt <= horizon) throw new LatchkeyError('token_expired')
+}
+
+/** See `TokenVerification.refresh`. */
+function refreshOrRefuse (follower: StateFollower): Promise<void> | undefined {
+  let refreshing: Promise<void> | undefined
+  try {
+    refreshing = follower.refresh()
+  } catch (error) {
+    throw revocationUnknown(error)
+  }
+  return refreshing?.catch(error => { throw revocationUnknown(error) })
 }
 
 /** @param wait - seconds until the token is valid. */

@@ -170,7 +170,7 @@ export async function createFakeService (
       state (
         asOf: number,
         { time = now(), keys = service.jwks.map(jwk => (jwk as { kid: string }).kid), horizon = 0 }:
-          { time?: number, keys?: string[], horizon?: number } = {}
+        { time?: number, keys?: string[], horizon?: number } = {}
       ) {
         response.write(`event: state\ndata: ${JSON.stringify({ as_of: asOf, time, horizon, keys })}\n\n`)
       },
