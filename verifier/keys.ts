@@ -123,9 +123,7 @@ export function createKeySource ({ read, time, onRead, onFailure }: KeySourceOpt
         const key: VerificationKey | undefined = jwks.keys.get(kid)
         return key !== undefined && isBelieved(kid) ? { key, expiresAt: Infinity } : undefined
       },
-      onChange (listener) {
-        listeners.push(listener)
-      },
+      onChange: listener => { listeners.push(listener) },
       // A key that was read but is not believed was revoked.
       seek: kid => jwks.kids.has(kid) ? undefined : seek()
     }
@@ -152,10 +150,9 @@ export function createKeySource ({ read, time, onRead, onFailure }: KeySourceOpt
       }
       // Read at once after a change. If a cache on the way still returns the old keys, retry at growing intervals.
       const mayRead = loading === undefined && (missed === 0 || hasPaused(pauseAfter(missed - 1)))
-      if (mayRead && !names.every(kid => jwks.kids.has(kid))) {
-        missed++
-        loadInBackground()
-      }
+      if (!mayRead || names.every(kid => jwks.kids.has(kid))) return hasLost
+      missed++
+      loadInBackground()
       return hasLost
     },
     areThere: () => readAt !== undefined,
