@@ -16,7 +16,7 @@ import { revokeToken } from '../revoke-token.js'
 import { build, generateKey, outcomeOf, until } from './support.js'
 
 // The clock of the feed leaps ahead and back, rules are purged at any time, streams end and verifiers start. No
-// verifier ever accepts a revoked token, and all accept the good ones. No sockets: the verifier reads the feed through `fetch`.
+// verifier accepts a revoked token, and all accept the good ones. There are no sockets: `fetch` reads the feed.
 //   LATCHKEY_TEST_SEED=random LATCHKEY_TEST_RUNS=500 node dist/test/verifier/clock-leaps.test.js
 
 const RUNS = Number(process.env.LATCHKEY_TEST_RUNS ?? 15)
