@@ -1,5 +1,5 @@
 /*
- * Refreshing one session: two nodes, two tabs that share a cookie, an administrator, and (with THIEF) a thief.
+ * Refreshing one session: two nodes, two tabs that share a cookie, an administrator, and with THIEF a thief.
  *
  * A refresh token is a number, the generation. The successor of a token is the next number, so the nodes compute it and
  * store only the session's current generation. README.md explains how to read and run the models.
@@ -51,7 +51,7 @@ inline unlock (it) { it = FREE }
 inline rotate (token) {
   /* PROPERTY: one successor at a time. A token is exchanged once, and an ended session has no successor. */
   assert(!exchanged[token] && !ended && generation == token);
-  /* PROPERTY: after a reuse nothing is issued, neither to the owner nor to the thief. */
+  /* PROPERTY: after a reuse nothing is issued. Neither the owner nor the thief can go on. */
   assert(!wasReused);
   exchanged[token] = true;
   generation = token + 1;
@@ -107,7 +107,8 @@ transaction:
       :: else -> skip
       fi
 #ifndef FAULT_NO_GRACE
-    :: !sawEnd && seen == token + 1 && sawGrace ->             /* a retry: the same successor */
+    :: !sawEnd && seen == token + 1 && sawGrace ->
+      /* A retry gets the same successor. PROPERTY: after a reuse nothing is issued. */
       assert(!wasReused);
       outcome = GRANTED
 #endif
@@ -178,7 +179,7 @@ proctype Tab (byte me) {
   :: refreshes < 2 ->
     refreshes++;
     if
-#ifdef FAULT_HASTY_CLIENT
+#ifdef HASTY
     :: atomic { true -> token = cookie; busy++ }
 #else
     :: atomic { !isFresh -> token = cookie; busy++ }
@@ -197,7 +198,7 @@ again:
         isFresh = true; busy--; forget(me)
       }
     :: answer[me] == REFUSED ->
-      /* PROPERTY: an honest client is never logged out, except by an administrator, or because of a thief. */
+      /* PROPERTY: an honest client is never logged out. Only an administrator or the use of a stolen token ends it. */
       assert(endedByAdministrator || thiefWasHere);
       d_step { busy--; forget(me) }
       break

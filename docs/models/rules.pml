@@ -1,9 +1,9 @@
 /*
  * Issuing access tokens against rules: two nodes, two clients with a session each of the same user, an administrator
- * who revokes, and a server whose clock may step back (with STEPS).
+ * who revokes, and with STEPS a server whose clock steps back. With HOST, the accounts are those of the host's app.
  *
- * A rule for a session kills all its access tokens. A rule for the user kills those that are dated before T. Which rules
- * a node knows is the subject of follow.pml. Here a node may learn about a rule at any later time.
+ * A rule for a session kills all its access tokens. A rule for the user kills those that are dated before T. Here a
+ * node may learn about a rule at any later time. follow.pml shows how it learns about all of them.
  */
 #define LAST     4               /* The clock goes no further. */
 
@@ -56,7 +56,10 @@ inline unlockShared () {
 }
 inline lockAlone () { atomic { !exclusive && shared == 0 -> exclusive = true } }
 
-inline nothingUnderWay (client) { underWay[client] = false; kills[client] = 0; isOld[client] = false; isKilled[client] = false }
+inline nothingUnderWay (client) {
+  underWay[client] = false; kills[client] = 0; isOld[client] = false;
+  isKilled[client] = false
+}
 
 /*
  * Each client has the session of its own number. It refreshes, or logs in if the session has ended. With HOST, the
@@ -98,7 +101,7 @@ proctype Client (byte me) {
         exclusive = false                    /* the commit */
       }
     :: else ->
-      /* The one statement. It takes the user's row for share, and changes the session's row. See refresh.pml for that. */
+      /* The one statement takes the user's row for share, and changes the session's row. See refresh.pml for that. */
       lockShared();
       if
       :: d_step { ended[me] -> unlockShared(); nothingUnderWay(me) }

@@ -1,0 +1,76 @@
+import { execFile, spawnSync } from 'node:child_process'
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import t from 'tap'
+
+// The models in docs/models say nothing by themselves, so Spin searches each of them. What it must find is in the tables
+// of docs/models/README.md.
+
+t.setTimeout(300_000)
+
+const execute = promisify(execFile)
+const folder = join(import.meta.dirname, '..', '..', '..', 'docs', 'models')
+const readme = await readFile(join(folder, 'README.md'), 'utf8')
+const names = (await readdir(folder)).filter(name => name.endsWith('.pml'))
+const models = new Map(await Promise.all(
+  names.map(async name => [name, await readFile(join(folder, name), 'utf8')] as const)
+))
+
+interface Search {
+  model: string
+  /** Names of macros. */
+  options: string[]
+  /** The property that is violated, or `nothing`. */
+  finds: string
+}
+
+const searches: Search[] = [...readme.matchAll(/^\| `(\w+\.pml)` \| ((?:`[A-Z_]+` ?)*)\|? ?([^|]+) \|/gm)]
+  .map(([, model = '', options = '', finds = '']) => ({ model, options: options.match(/[A-Z_]+/g) ?? [], finds }))
+  .filter(({ finds }) => finds === 'nothing' || readme.includes(`*${finds}*`))
+
+const missing = ['spin', 'gcc'].filter(command => spawnSync(command, ['--version']).error !== undefined)
+const skip = missing.length > 0 && process.env.LATCHKEY_TEST_SPIN !== 'required' &&
+  `${missing.join(' and ')} not installed`
+
+t.test('the tables have a row for each model and for each planted fault', async t => {
+  const planted = [...models].flatMap(([model, text]) =>
+    [...new Set(text.match(/\bFAULT_\w+/g) ?? [])].map(fault => `${model} ${fault}`))
+  const rows = searches.flatMap(({ model, options }) =>
+    options.filter(option => option.startsWith('FAULT_')).map(fault => `${model} ${fault}`))
+  t.ok(planted.length >= 15, `${planted.length} faults`)
+  t.strictSame([...new Set(rows)].sort(), planted.sort())
+  const sound = searches.filter(({ finds }) => finds === 'nothing').map(({ model }) => model)
+  t.strictSame([...new Set(sound)].sort(), names.sort())
+})
+
+t.test('each row has a property that the model states', async t => {
+  for (const { model, finds } of searches) {
+    t.ok(finds === 'nothing' || models.get(model)?.includes(`PROPERTY: ${finds}`), `${model}: ${finds}`)
+  }
+})
+
+t.test('Spin finds what the tables say', { skip, jobs: 2 }, async t => {
+  for (const [index, { model, options, finds }] of searches.entries()) {
+    t.test([model, ...options].join(' '), async t => {
+      t.equal(await search(t.testdir({ [String(index)]: {} }), { model, options }), finds)
+    })
+  }
+})
+
+/** Searches a model. Returns the name of the property that it violates, or `nothing` if the search was complete. */
+async function search (cwd: string, { model, options }: Omit<Search, 'finds'>): Promise<string> {
+  const macros = options.map(option => `-D${option}`)
+  const path = join(folder, model)
+  await execute('spin', ['-a', ...macros, path], { cwd })
+  await execute('gcc', ['-O1', '-w', '-DSAFETY', '-o', 'pan', 'pan.c'], { cwd })
+  const { stdout } = await execute('./pan', ['-m100000', '-w22'], { cwd })
+  const isComplete = !/Search not completed|max search depth too small|out of memory/.test(stdout)
+  if (isComplete && stdout.includes('errors: 0')) return 'nothing'
+  if (!stdout.includes('assertion violated')) return stdout
+
+  const replayed = spawnSync('spin', ['-t', `-k${model}.trail`, ...macros, path], { cwd, encoding: 'utf8' })
+  const line = Number(/\.pml:(\d+), Error: assertion violated/.exec(replayed.stdout)?.[1])
+  const before = models.get(model)?.split('\n').slice(0, line).join('\n') ?? ''
+  return /PROPERTY: ([^.,*]+)(?![^]*PROPERTY: )/.exec(before)?.[1]?.trim() ?? stdout
+}
