@@ -55,7 +55,8 @@ const SLOW: Record<string, readonly string[]> = {
   bench: ['bench/contenders.test.ts'],
   'hot-path': ['hot-path/requests.test.ts'],
   allocations: ['hot-path/allocations.test.ts'],
-  timing: ['plugins/timing.test.ts']
+  timing: ['plugins/timing.test.ts'],
+  models: ['spin']
 }
 
 /** What `npm run test:postgres` runs a second time, on PostgreSQL: the tests whose requests reach the store. */
