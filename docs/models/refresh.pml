@@ -93,7 +93,7 @@ transaction:
     /* The full transaction. It reads the row, decides, and writes. */
     lock(sessionLock, me);
 #ifndef FAULT_ROW_READ_WITHOUT_LOCK
-    lock(rowLock, me);                       /* select ... for update */
+    lock(rowLock, me);                       /* To decide again after a lost race comes to the same. */
 #endif
     d_step { seen = generation; sawEnd = ended; sawGrace = inGrace }
 #ifdef FAULT_ROW_READ_WITHOUT_LOCK

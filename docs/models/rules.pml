@@ -111,10 +111,11 @@ proctype Client (byte me) {
           date = clock;
 #endif
           max(date, floor);
+          max(date, lastUse[me]);            /* The tokens of a session are dated in their order. */
 #ifdef FAULT_LAST_USE_STEPS_BACK
           lastUse[me] = clock;
 #else
-          max(lastUse[me], clock); max(lastUse[me], date);
+          lastUse[me] = date; max(lastUse[me], clock);
 #endif
           underWay[me] = true; before = latest;
           unlockShared()                     /* the commit */
@@ -159,10 +160,14 @@ inline checkIssued (session, time) {
 
 inline end (session) { ended[session] = true; lastUse[session] = 0 }
 
-/* T is after the server's clock, and after the last use of each session, because the clock may have stepped back. */
+/*
+ * T is after the server's clock, and after the last use of each session, because the clock may have stepped back. The
+ * commit only waits until the clock shows the next moment.
+ */
 inline chooseTime () {
   d_step {
-    time = clock + 1;
+    until = clock + 1;
+    time = until;
     if
     :: !ended[0] -> max(time, lastUse[0] + 1)
     :: else -> skip
@@ -190,7 +195,7 @@ inline revokeUser (endsSessions) {
 #ifdef FAULT_COMMIT_BEFORE_T
   :: true ->
 #else
-  :: clock >= time ->
+  :: clock >= until ->
 #endif
     d_step {
       checkIssued(0, time); checkIssued(1, time);
@@ -201,8 +206,8 @@ inline revokeUser (endsSessions) {
       max(latest, time);
       exclusive = false                      /* the commit */
     }
-    d_step { max(known[0], time); time = 0 }      /* The node's own index, before the acknowledgement. */
-  :: clock == LAST -> d_step { exclusive = false; time = 0 }     /* It gives up and changes nothing. */
+    d_step { max(known[0], time); time = 0; until = 0 }      /* The node's own index, before the acknowledgement. */
+  :: clock == LAST -> d_step { exclusive = false; time = 0; until = 0 }     /* It gives up and changes nothing. */
   fi
 }
 
@@ -216,7 +221,7 @@ inline endSession () {
 }
 
 proctype Administrator () {
-  byte time, rounds;
+  byte time, until, rounds;
 
   do
   :: rounds < 2 ->

@@ -6,7 +6,7 @@ import t from 'tap'
 
 // Spin searches the models in docs/models. What it must find is in the tables of docs/models/README.md.
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const execute = promisify(execFile)
 const folder = join(import.meta.dirname, '..', '..', '..', 'docs', 'models')
