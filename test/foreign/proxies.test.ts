@@ -1,72 +1,16 @@
-import { spawnSync } from 'node:child_process'
-import { readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { IncomingHttpHeaders } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { join } from 'node:path'
 import t from 'tap'
 import type { Test } from 'tap'
 import { bearer, PASSWORD } from '../helper.js'
-import { freePort, serve, startProgram } from './support.js'
+import { blockOf, PROXIES, skipWithout, startProxy } from './proxies.js'
+import { serve } from './support.js'
 
 // nginx and Caddy with the configuration that the pages show, in front of a service and of a program without code for
 // tokens.
 
 t.setTimeout(120_000)
-
-const docs = join(import.meta.dirname, '..', '..', '..', 'docs')
-
-/** The block of this language in a page that contains a text. */
-async function blockOf (page: string, language: string, text: string): Promise<string> {
-  const blocks = (await readFile(join(docs, page), 'utf8')).matchAll(new RegExp(`\`\`\`${language}\\n([^]*?)\`\`\``, 'g'))
-  const found = [...blocks].map(([, code = '']) => code).find(code => code.includes(text))
-  if (found === undefined) throw new Error(`${page} has no block of ${language} with ${text}`)
-  return found
-}
-
-interface Proxy {
-  command: string
-  /** Returns the arguments for a configuration, which it has written into the folder. */
-  prepare (folder: string, configuration: string, port: number): Promise<string[]>
-  /** What its clients get for an answer that is neither 2xx, 401 nor 403. */
-  statusOf (status: number): number
-}
-
-const PROXIES: Record<string, Proxy> = {
-  nginx: {
-    command: 'nginx',
-    async prepare (folder, configuration, port) {
-      const server = configuration.includes('server {') ? configuration : `server {\nlisten 443 ssl;\n${configuration}}`
-      const places = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(name => `${name}_temp_path ${folder}/${name};`)
-      await writeFile(join(folder, 'nginx.conf'), [
-        `daemon off; master_process off; pid ${folder}/pid; error_log stderr; events {}`,
-        `http { access_log off; ${places.join(' ')}`,
-        server.replace('listen 443 ssl', `listen 127.0.0.1:${port}`).replaceAll(/ssl_.*/g, ''),
-        '}'
-      ].join('\n'))
-      return ['-c', join(folder, 'nginx.conf'), '-e', 'stderr']
-    },
-    statusOf: () => 500
-  },
-  caddy: {
-    command: 'caddy',
-    async prepare (folder, configuration, port) {
-      const site = configuration.replace('example.com {', `http://127.0.0.1:${port} {`)
-      await writeFile(join(folder, 'Caddyfile'), `{\n\tadmin off\n\tauto_https off\n}\n${site}`)
-      return ['run', '--config', join(folder, 'Caddyfile'), '--adapter', 'caddyfile']
-    },
-    statusOf: status => status
-  }
-}
-
-async function start (t: Test, { command, prepare }: Proxy, configuration: string): Promise<string> {
-  const port = await freePort()
-  const folder = t.testdir({})
-  const origin = `http://127.0.0.1:${port}`
-  const args = await prepare(folder, configuration, port)
-  await startProgram(t, { command, args, env: { HOME: folder }, url: `${origin}/auth/health/live` })
-  return origin
-}
 
 /** A program that answers with the headers that it gets. */
 async function createProgram (t: Test): Promise<string> {
@@ -78,9 +22,9 @@ async function createProgram (t: Test): Promise<string> {
   return `127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
-for (const [name, proxy] of Object.entries(PROXIES)) {
-  const isThere = spawnSync(proxy.command, ['-v'], { stdio: 'ignore' }).error === undefined
-  const skip = isThere || process.env.LATCHKEY_TEST_PROXIES === 'required' ? false : `there is no ${proxy.command} here`
+for (const name of ['nginx', 'caddy'] as const) {
+  const proxy = PROXIES[name]
+  const skip = skipWithout(proxy)
 
   t.test(`${name} protects a program with GET /verify`, { skip }, async t => {
     const { app, issuer } = await serve(t, {
@@ -92,7 +36,7 @@ for (const [name, proxy] of Object.entries(PROXIES)) {
     const program = await createProgram(t)
     const block = await blockOf('protect-other-programs.md', name, 'reports:read')
     const configuration = block.replaceAll('127.0.0.1:3000', new URL(issuer).host).replaceAll('127.0.0.1:9000', program)
-    const origin = await start(t, proxy, configuration)
+    const origin = await startProxy(t, proxy, configuration)
     const { clients, sessions, tokens, users } = app.latchkey
     const [alice, carol] = await Promise.all([
       users.findByName('alice'),
@@ -143,14 +87,14 @@ for (const [name, proxy] of Object.entries(PROXIES)) {
     t.equal((await send(mine)).status, 401, 'revoked')
 
     const wrong = configuration.replace('scope=reports:read', 'scope=reprots:read')
-    const misspelt = await start(t, proxy, wrong)
+    const misspelt = await startProxy(t, proxy, wrong)
     t.equal((await fetch(misspelt, { headers: bearer(own) })).status, proxy.statusOf(400))
   })
 
   t.test(`${name} serves Latchkey under a path`, { skip }, async t => {
     const { issuer } = await serve(t, { prefix: '/auth' })
     const configuration = await blockOf('production.md', name, '/.well-known/oauth-authorization-server/auth')
-    const origin = await start(t, proxy, configuration.replaceAll('127.0.0.1:3000', new URL(issuer).host))
+    const origin = await startProxy(t, proxy, configuration.replaceAll('127.0.0.1:3000', new URL(issuer).host))
     for (const path of ['/.well-known/oauth-authorization-server/auth', '/auth/.well-known/oauth-authorization-server']) {
       t.equal((await (await fetch(origin + path)).json() as { issuer: string }).issuer, issuer)
     }
