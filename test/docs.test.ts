@@ -48,6 +48,7 @@ const GIVEN: Record<string, string> = {
 const UNCHECKED: Record<string, string> = {
   nginx: 'test/foreign/proxies.test.ts runs the blocks that it names',
   caddy: 'the same',
+  haproxy: 'the same',
   js: 'test/foreign/verify-elsewhere.test.ts runs them',
   ini: 'a file for systemd, or an environment: needs systemd itself',
   http: 'a part of an answer; test/standards/http.test.ts proves what it shows',

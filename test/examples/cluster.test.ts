@@ -99,6 +99,17 @@ t.test('the proxy has all nodes, by the port on which they listen, and the addre
   t.match(caddyfile, '{$LATCHKEY_ISSUER:https://localhost} {')
 })
 
+t.test('the proxy has the settings of the page on proxies, which a test runs', async t => {
+  const settingsOf = (text: string): string[] => {
+    const lines = text.split('\n').map(line => line.trim()).filter(line => !line.startsWith('#'))
+    return lines.slice(lines.findIndex(line => line.startsWith('reverse_proxy')) + 1)
+  }
+  const page = await readFile(join(folder, '..', '..', 'docs', 'proxies.md'), 'utf8')
+  const [, block = ''] = /```caddy\n([^]*?)```/.exec(page) ?? []
+  t.ok(settingsOf(block).length > 10)
+  t.strictSame(settingsOf(caddyfile), settingsOf(block))
+})
+
 t.test('the health checks ask what there is, and hear what it says', async t => {
   const { app } = await build(t, {})
   const [, path = ''] = /health_uri (\S+)/.exec(caddyfile) ?? []

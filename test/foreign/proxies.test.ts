@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import t from 'tap'
 import type { Test } from 'tap'
 import { bearer, PASSWORD } from '../helper.js'
-import { blockOf, PROXIES, skipWithout, startProxy } from './proxies.js'
+import { blockOf, PROXIES, skipWithout, startProxy } from '../proxies.js'
 import { serve } from './support.js'
 
 // nginx and Caddy with the configuration that the pages show, in front of a service and of a program without code for

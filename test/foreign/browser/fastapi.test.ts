@@ -5,7 +5,8 @@ import type { Test } from 'tap'
 import type { Page, Response } from 'playwright-core'
 import { PASSWORD } from '../../helper.js'
 import { listenOn } from '../../verifier/support.js'
-import { freePort, PYTHON, serve, skipWithoutPython, startProgram } from '../support.js'
+import { freePort, startProgram } from '../../programs.js'
+import { PYTHON, serve, skipWithoutPython } from '../support.js'
 import { launch, skip, watch } from './support.js'
 
 // Pages that were written for FastAPI: one that posts FormData, and the Swagger UI of a FastAPI app.

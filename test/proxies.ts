@@ -2,9 +2,9 @@ import { spawnSync } from 'node:child_process'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Test } from 'tap'
-import { freePort, startProgram } from './support.js'
+import { freePort, startProgram } from './programs.js'
 
-const docs = join(import.meta.dirname, '..', '..', '..', 'docs')
+const docs = join(import.meta.dirname, '..', '..', 'docs')
 
 /** The block of this language in a page that contains a text. */
 export async function blockOf (page: string, language: string, text: string): Promise<string> {
@@ -45,6 +45,15 @@ export const PROXIES = {
       const site = configuration.replace(/^\S*example.com \{/, `http://127.0.0.1:${port} {`)
       await writeFile(join(folder, 'Caddyfile'), `{\n\tadmin off\n\tauto_https off\n}\n${site}`)
       return ['run', '--config', join(folder, 'Caddyfile'), '--adapter', 'caddyfile']
+    },
+    statusOf: status => status
+  },
+  haproxy: {
+    command: 'haproxy',
+    async prepare (folder, configuration, port) {
+      const text = configuration.replace(/bind .*/, `bind 127.0.0.1:${port}`)
+      await writeFile(join(folder, 'haproxy.cfg'), text)
+      return ['-db', '-f', join(folder, 'haproxy.cfg')]
     },
     statusOf: status => status
   }
