@@ -7,11 +7,10 @@ import type { FeedLimits } from '../lib/revocation-feed/stream-limits.js'
 import type { FeedEvent } from '../lib/revocation-feed/reader.js'
 import { createRevocationFeed } from '../lib/revocation-feed/feed.js'
 import type { FeedStream, RevocationFeed } from '../lib/revocation-feed/feed.js'
-import { readStoreId } from '../lib/store/meta.js'
+import { readHorizon, readStoreId } from '../lib/store/meta.js'
 import { kClock, kFollower, kStore } from './database.js'
 import { kTokens } from './tokens.js'
 import { kKeyring } from './keys.js'
-import { kLedger } from './ledger.js'
 import { kRevocations } from './revocations.js'
 
 /** The largest range that `randomInt` accepts: 48 bits. */
@@ -40,8 +39,7 @@ export default fp(async function latchkeyRevocationFeed (app) {
   const feed = createRevocationFeed({
     store,
     storeId: await readStoreId(store, randomInt(1, STORE_IDS)),
-    readHorizon: () => 0,
-    ledger: app[kLedger],
+    readHorizon: () => store.read(db => readHorizon(db, store.now())),
     follower: app[kFollower],
     revocations: app[kRevocations],
     tokens: app[kTokens],

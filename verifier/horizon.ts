@@ -5,29 +5,34 @@ export class RulesMissing extends Error {
   override readonly name = 'RulesMissing'
 }
 
+/**
+ * How far a horizon may lie below the one before, in milliseconds. States of two streams overlap, and one of them may be
+ * late.
+ */
+const LATE = 60 * 60 * 1000
+
 /** The time below which this verifier has deleted rules. */
 export interface Horizon {
-  /** Milliseconds. Every token that expires by then is dead, whatever the clock shows. */
+  /** Milliseconds. Every token that was issued before this time and expires by then is dead, whatever the clock shows. */
   read (): number
   /**
    * Takes the horizon of a state. Throws `RulesMissing` if only a complete reading can help.
    * @param isComplete - whether this stream has just sent every rule of the service.
    */
-  take (state: Pick<FeedState, 'horizon' | 'time'>, isComplete: boolean): void
+  take (state: Pick<FeedState, 'horizon'>, isComplete: boolean): void
 }
 
 /**
- * Creates the horizon. It does not go back, because rules below it are gone. The exception is a service whose own time
- * is below it: then no token would be accepted, because an earlier state was wrong.
+ * Creates the horizon. It does not go back, because rules below it are gone. If that of the service is far below it, an
+ * earlier state was wrong, or the service has another database.
  */
 export function createHorizon (): Horizon {
   let known = 0
   return {
     read: () => known,
-    take ({ horizon, time }, isComplete) {
-      if (known <= time) known = Math.max(known, horizon)
-      else if (isComplete) known = horizon
-      else throw new RulesMissing('The clock of the service was set back: all revocations must be read again')
+    take ({ horizon }, isComplete) {
+      if (horizon >= known || isComplete) known = horizon
+      else if (known - horizon > LATE) throw new RulesMissing('The horizon of the service lies below the one before')
     }
   }
 }

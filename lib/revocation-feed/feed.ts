@@ -12,7 +12,6 @@ import { createFeedCursors, readLastSeq, readRules, toWire } from './rules.js'
 import { openStream } from './stream.js'
 import type { FeedStream, StreamRequest } from './stream.js'
 import type { Keyring } from '../keys/keyring.js'
-import type { Ledger } from '../ledger/ledger.js'
 import type { Revocations } from '../revocation/revocations.js'
 import type { Follower } from '../store/change-follower.js'
 import type { Store } from '../store/store.js'
@@ -51,16 +50,15 @@ export interface RevocationFeed {
  * Creates the feed. While there are streams, one reader follows the store for all of them: at once when this process
  * commits, and with each heartbeat for what others have committed.
  * @param storeId - from `readStoreId`.
- * @param readHorizon - returns the time, in milliseconds, below which rules have been purged. It must include every
- *   purge that a reading of the store before the call may have met. Receivers refuse a horizon later than the clock.
+ * @param readHorizon - reads the horizon from the store: see `readHorizon` of `lib/store/meta.ts`. Receivers refuse one
+ *   that is later than the clock.
  * @param stopwatch - `performance.now`, the clock of `Follower.asOf`.
  * @param log - receives a line when the reader fails, and when it works again.
  */
 export function createRevocationFeed ({ store, storeId, limits = FEED_LIMITS, ...services }: {
   store: Store
   storeId: number
-  readHorizon: () => number
-  ledger: Ledger
+  readHorizon: () => Promise<number>
   follower: Follower
   revocations: Revocations
   tokens: Tokens
@@ -70,14 +68,14 @@ export function createRevocationFeed ({ store, storeId, limits = FEED_LIMITS, ..
   log: { warn (details: object, message: string): void, info (message: string): void }
   limits?: Readonly<FeedLimits>
 }): RevocationFeed {
-  const { revocations, keyring, readHorizon } = services
+  const { revocations, keyring } = services
   const cursors = createFeedCursors(storeId, store.epoch)
   const feed: Following = {
     ...services,
     store,
     limits,
     cursors,
-    reader: createFeedReader({ store, cursors, readHorizon }),
+    reader: createFeedReader({ store, cursors, readHorizon: () => feed.beat?.horizon ?? 0 }),
     streams: new Set(),
     epoch: store.epoch(),
     beat: undefined,
@@ -128,7 +126,8 @@ async function readPage (feed: Following, { after, limit }: {
   if (store.epoch() !== before) {
     throw new LatchkeyError('revocation_unknown', { cause: new Error('Another server has taken over'), retryAfter: 1 })
   }
-  const horizon = readHorizon()
+  // Read after the rules, so that it covers every rule that was purged before they were read.
+  const horizon = await readHorizon()
   const page = {
     cursor: cursors.format(taken.at(-1)?.seq ?? position),
     more: rows.length > limit,

@@ -6,7 +6,6 @@ import type { FeedReader } from './reader.js'
 import type { FeedCursors } from './rules.js'
 import type { FeedLimits } from './stream-limits.js'
 import type { Keyring } from '../keys/keyring.js'
-import type { Ledger } from '../ledger/ledger.js'
 import type { Follower } from '../store/change-follower.js'
 import type { Store } from '../store/store.js'
 import type { Tokens } from '../tokens/tokens.js'
@@ -25,6 +24,8 @@ export interface Beat {
   moment: number
   head: number
   time: number
+  /** Read after the rules up to `head`, so it covers every rule that was purged before. */
+  horizon: number
   keys: string[]
 }
 
@@ -45,7 +46,6 @@ export interface OpenStream {
 /** What the functions of one feed share. */
 export interface Following {
   readonly store: Store
-  readonly ledger: Ledger
   readonly follower: Follower
   readonly tokens: Tokens
   readonly keyring: Keyring
@@ -55,7 +55,7 @@ export interface Following {
   readonly limits: Readonly<FeedLimits>
   readonly cursors: FeedCursors
   readonly reader: FeedReader
-  readonly readHorizon: () => number
+  readonly readHorizon: () => Promise<number>
   readonly streams: Set<OpenStream>
   epoch: number
   beat: Beat | undefined
@@ -95,7 +95,7 @@ function endOverdue ({ stopwatch, limits, streams }: Following): void {
 }
 
 async function makeBeat (feed: Following): Promise<void> {
-  const { store, follower, clock, stopwatch, reader, streams } = feed
+  const { store, follower, clock, stopwatch, reader, readHorizon, streams } = feed
   followEpoch(feed)
   const number = ++feed.beatsBegun
   endOverdue(feed)
@@ -105,7 +105,8 @@ async function makeBeat (feed: Following): Promise<void> {
   const keys = kidsOf(feed)
   // This reads after the moment, so it finds everything that was acknowledged by then, because that is committed.
   const head = await reader.advance()
-  if (store.epoch() === feed.epoch) feed.beat = { number, moment, head, time, keys }
+  const horizon = await readHorizon()
+  if (store.epoch() === feed.epoch) feed.beat = { number, moment, head, time, horizon, keys }
   // Another server has taken over meanwhile, and its state is still unknown.
   else feed.isBeatDue = true
 }

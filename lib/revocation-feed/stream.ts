@@ -115,7 +115,7 @@ async function findEvent (feed: Following, progress: Progress): Promise<FeedEven
     // The beat comes first, with its own head, so that constant commits cannot keep it from being sent.
     if (beat.number > progress.sent && progress.position >= beat.head) {
       progress.sent = beat.number
-      return toState(feed, beat, progress.arrivedAt)
+      return toState(beat, progress.arrivedAt)
     }
     if (progress.position >= reader.head) return undefined
     const taken = await reader.take(progress.position)
@@ -127,7 +127,7 @@ async function findEvent (feed: Following, progress: Progress): Promise<FeedEven
 }
 
 /** The horizon is read now: a rule that was purged before it could be sent must be below it. */
-function toState ({ readHorizon }: Following, { moment, time, keys }: Beat, arrivedAt: number): FeedEvent {
-  const state = { as_of: Math.floor(moment - arrivedAt), time, horizon: readHorizon(), keys }
+function toState ({ moment, time, horizon, keys }: Beat, arrivedAt: number): FeedEvent {
+  const state = { as_of: Math.floor(moment - arrivedAt), time, horizon, keys }
   return { event: 'state', data: JSON.stringify(state) }
 }

@@ -43,11 +43,11 @@ export interface Revocations {
   /** See `RevocationIndex.additions`. Call `Follower.refresh` first. */
   additions (): number
   /**
-   * Returns the time, in milliseconds, from which tokens of this user and client are not killed by the rules for all
-   * their tokens, or 0. It can be ahead of a clock that was set back.
+   * Returns the time, in milliseconds, from which tokens of this user and client are killed neither by the rules for
+   * all their tokens nor by the horizon, or 0. It can be ahead of a clock that was set back.
    */
   clearFrom (holder: Pick<Revocable, 'userId' | 'clientId'>): number
-  /** Every token that expires before this time (milliseconds) is dead: see `readHorizon`. */
+  /** Every token that was issued before this time (milliseconds) and expires by then is dead: see `readHorizon`. */
   horizon (): number
   /** Whether there is a rule for exactly this token, durable and in force here. */
   isTokenRevoked (tokenId: string): boolean
@@ -100,6 +100,7 @@ export async function openRevocations ({ accessTokenTtl, log, ...sources }: Sour
     return store.epoch() === firstEpoch && index.hasToken(tokenId)
   }
 
+  let horizon = 0
   async function write<T> (locks: readonly Lock[], work: (write: Write) => Promise<T>): Promise<T> {
     let written: PendingRule[] = []
 
@@ -116,13 +117,12 @@ export async function openRevocations ({ accessTokenTtl, log, ...sources }: Sour
 
     return await ledger.write(locks, async base => {
       written = []
-      const result = await work({ ...base, revoke: createRevoke(base, written, accessTokenTtl) })
+      const result = await work({ ...base, revoke: createRevoke(base, written, { accessTokenTtl, horizon }) })
       await insertRules(base.trx, written)
       return result
     }, putInForce)
   }
 
-  let horizon = 0
   async function readOn (): Promise<void> {
     horizon = Math.max(horizon, await store.read(db => readHorizon(db, store.now())))
   }
@@ -139,7 +139,7 @@ export async function openRevocations ({ accessTokenTtl, log, ...sources }: Sour
     isRevoked: index.isRevoked,
     additions: index.additions,
     isTokenRevoked: isDurable,
-    clearFrom: index.clearFrom,
+    clearFrom: holder => Math.max(index.clearFrom(holder), horizon),
     horizon: () => horizon,
     async revokeUser (user, by = HOST) {
       const userId = textOf(user)

@@ -2,6 +2,7 @@ import type { Transaction } from 'kysely'
 import type { Actor } from '../../schemas/events.js'
 import type { AccessTokenClaims } from '../identity/access-token.js'
 import { isClient } from '../identity/client-ids.js'
+import { timeOfId } from '../identity/ids.js'
 import { HOST } from '../ledger/events.js'
 import type { Revocations } from './revocations.js'
 import { endSession } from './session-ending.js'
@@ -27,7 +28,8 @@ export function createTokenEnding ({ revocations }: { revocations: Revocations }
   ): Promise<void> {
     if (revocations.isTokenRevoked(jti)) return
     // A token that has just expired gets a rule too, because a clock that is set back would make it live again.
-    if (exp * 1000 <= revocations.horizon()) return
+    const horizon = revocations.horizon()
+    if (exp * 1000 <= horizon && (timeOfId(jti) ?? 0) < horizon) return
     const owners = sid === undefined
       ? [exclusive('client', clientId)]
       : [shared('user', sub), exclusive('session', sid)]

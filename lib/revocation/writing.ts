@@ -41,19 +41,26 @@ export interface PendingRule extends Rule {
   ownerId: string | null
 }
 
+interface RuleTimes {
+  accessTokenTtl: number
+  horizon: number
+}
+
 /**
  * Makes the `revoke` of one transaction. It only collects the rules: see `insertRules`.
- * @param accessTokenTtl - milliseconds.
+ * @param times.accessTokenTtl - milliseconds.
+ * @param times.horizon - see `Revocations.horizon`. Rules that expire before it would be removed from every index.
  */
 export function createRevoke (
-  { trx, now, pass }: LedgerWrite, pending: PendingRule[], accessTokenTtl: number
+  { trx, now, pass }: LedgerWrite, pending: PendingRule[], { accessTokenTtl, horizon }: RuleTimes
 ): Revoke {
   function write (
     rule: Pick<Rule, 'kind' | 'issuedBefore' | 'expiresAt'>,
     values: readonly string[],
     ownerId: string | null = null
   ): void {
-    for (const value of values) pending.push({ ...rule, value, ownerId })
+    const expiresAt = Math.max(rule.expiresAt, horizon)
+    for (const value of values) pending.push({ ...rule, expiresAt, value, ownerId })
   }
 
   /** A token issued from now on is later than the rule, even within this millisecond. */

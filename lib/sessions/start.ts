@@ -45,7 +45,9 @@ export function createStart (context: SessionContext, { prepare, toGrant }: Issu
     // The host's code runs before the transaction. Otherwise the account is read once, inside it.
     const asked = claims === undefined ? undefined : await prepareFor(user)
     // A rule that is newer than the answer of the host must kill the token.
-    const clearFrom = builtInUsers === undefined ? 0 : revocations.clearFrom({ userId: user.id, clientId })
+    const clearFrom = builtInUsers === undefined
+      ? revocations.horizon()
+      : revocations.clearFrom({ userId: user.id, clientId })
     const locks = [
       ...ruling(user.id),
       ...client === undefined ? [] : [shared('client', client.id)],

@@ -100,8 +100,9 @@ type Doubt = (() => Promise<void>) & { reason?: string }
 /**
  * Creates the verification of access tokens. A cache remembers which tokens have been verified. The times and the
  * revocations are checked with each call.
- * @param horizon - returns the time, in milliseconds, below which revocations have been purged. A token that expires by
- *   then stays dead even if the clock steps back, because the rule that revoked it may be gone. Default: 0.
+ * @param horizon - returns the time, in milliseconds, below which revocations have been purged. A token that was issued
+ *   before that time and expires by then stays dead even if the clock is set back, because the rule that revoked it may
+ *   be gone. Default: 0.
  * @param userIds - a token of a user whose id is not of this kind is invalid. Default: text.
  * @param checkOther - verifies tokens that are not of our own profile. Default: there are none.
  */
@@ -195,11 +196,11 @@ export function createTokenVerification ({
   }
 }
 
-function assertNotOver ({ expiresAt, diesAt }: VerifiedToken, now: number, horizon: number): void {
+function assertNotOver ({ expiresAt, diesAt, revocable }: VerifiedToken, now: number, horizon: number): void {
   // RFC 7519 section 4.1.4: a token is expired on `exp`, not only after it.
   if (now >= diesAt) throw new LatchkeyError(now >= expiresAt ? 'token_expired' : 'invalid_token')
   // Its rule may have been purged, so a clock that was set back must not bring it back.
-  if (expiresAt <= horizon) throw new LatchkeyError('token_expired')
+  if (expiresAt <= horizon && revocable.issuedAt < horizon) throw new LatchkeyError('token_expired')
 }
 
 /** See `TokenVerification.refresh`. */

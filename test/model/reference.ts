@@ -30,6 +30,8 @@ interface Token {
   session: number
   scopes: readonly string[]
   /** A clock that is set back before this time refuses the token. */
+  /** Milliseconds, as its `jti` says. */
+  issuedAt: number
   startsAt: number
   expiresAt: number
   isDead: boolean
@@ -130,10 +132,10 @@ export function isGood (state: State, token: number, time: number): boolean {
 
 /** Returns the errors that a token may get at this time. */
 export function reasonsAgainst (state: State, token: number, time: number): string[] {
-  const { isDead, startsAt, expiresAt } = get(state.tokens, token)
+  const { isDead, issuedAt, startsAt, expiresAt } = get(state.tokens, token)
   return [
     ...isDead ? ['token_revoked'] : [],
-    ...time >= expiresAt || expiresAt <= state.horizon ? ['token_expired'] : [],
+    ...time >= expiresAt || (expiresAt <= state.horizon && issuedAt < state.horizon) ? ['token_expired'] : [],
     // Its key may have expired with it.
     ...time < startsAt || time >= expiresAt ? ['invalid_token'] : []
   ]
@@ -216,8 +218,8 @@ function stepsOf (request: Request, answer: Answer, times: Times, lifetimes: Lif
   }
 
   function withToken (state: State): State {
-    const { token, session, scopes, startsAt, expiresAt } = grant as Grant
-    return { ...state, tokens: { ...state.tokens, [token]: { session, scopes, startsAt, expiresAt, isDead: false } } }
+    const { token, session, scopes, issuedAt, startsAt, expiresAt } = grant as Grant
+    return { ...state, tokens: { ...state.tokens, [token]: { session, scopes, issuedAt, startsAt, expiresAt, isDead: false } } }
   }
 
   switch (request.ask) {

@@ -25,7 +25,7 @@ const ISSUER = 'https://auth.example.com'
 
 t.setTimeout(60_000 + RUNS * 4_000)
 
-interface IssuedToken { text: string, id: string, iat: number, exp: number, isRevoked: boolean }
+interface IssuedToken { text: string, id: string, date: number, iat: number, exp: number, isRevoked: boolean }
 
 /** A service whose clock leaps, and the verifiers that follow it. */
 interface Scene {
@@ -61,8 +61,8 @@ async function createScene (t: Test): Promise<Scene> {
     endStreams () { for (const stream of open) stream.close() },
     feed: createRevocationFeed({
       ...world,
-      clock: { now: () => scene.now(), advanceTo () {} },
-      readHorizon: () => scene.horizon,
+      clock: { now: () => scene.now() },
+      readHorizon: async () => scene.horizon,
       storeId: await readStoreId(world.store, 36),
       keyring: createFixedKeyring([createJwtKey(key)]),
       tokens: { verify: () => ({ scopes: ['revocations:read'] }) } as unknown as Tokens,
@@ -146,17 +146,19 @@ async function run (t: Test, scene: Scene, step: Step): Promise<void> {
     case 'newcomer': scene.verifiers.push(startVerifier(t, scene)); break
     case 'issue': {
       const iat = Math.floor(scene.now() / 1_000)
-      const [id, exp] = [createId(iat * 1_000), iat + TTL / 1_000]
+      // As the service does it: after the clock was set back, a token is dated at the horizon.
+      const date = Math.max(iat * 1_000, scene.horizon)
+      const [id, exp] = [createId(date), iat + TTL / 1_000]
       const text = signJws(key, { alg: key.algorithm, typ: 'at+jwt', kid: key.kid }, {
         iss: ISSUER, aud: ISSUER, sub: 'alice', client_id: 'latchkey', scope: '', sid: 'session', jti: id, iat, exp
       })
-      tokens.push({ text, id, iat: iat * 1_000, exp: exp * 1_000, isRevoked: false })
+      tokens.push({ text, id, date, iat: iat * 1_000, exp: exp * 1_000, isRevoked: false })
       break
     }
     case 'revoke': {
       const token = tokens.find(({ isRevoked }) => !isRevoked)
       if (token === undefined) break
-      await revokeToken(world.revocations, token.id, token.exp)
+      await revokeToken(world.revocations, token.id, Math.max(token.exp, scene.horizon))
       token.isRevoked = true
       break
     }
@@ -194,9 +196,10 @@ async function check (scene: Scene): Promise<void> {
   const enough = scene.states + 3 * verifiers.length
   await expectSoon('states', () => scene.states >= enough)
   for (const verifier of verifiers) {
-    for (const { text, iat, exp, isRevoked } of tokens) {
-      const isGood = !isRevoked && iat <= now() && exp > Math.max(now() + MINUTE, horizon)
-      const isDead = isRevoked || exp <= Math.max(now(), horizon)
+    for (const { text, date, iat, exp, isRevoked } of tokens) {
+      const isBehind = exp <= horizon && date < horizon
+      const isGood = !isRevoked && iat <= now() && exp > now() + MINUTE && !isBehind
+      const isDead = isRevoked || exp <= now() || isBehind
       if (isGood) await expectSoon('a yes', async () => await outcomeOf(verifier, text) === 'alice')
       else if (isDead) await expectSoon('a no', async () => await outcomeOf(verifier, text) !== 'alice')
     }
@@ -223,8 +226,6 @@ t.test(`the clock of the service leaps in any way: nothing revoked comes back, a
         // What every verifier has refused must stay refused from now on, at each moment.
         const revoked = scene.tokens.filter(({ isRevoked }) => isRevoked)
         await run(t, scene, step)
-        // A service whose clock is below its horizon accepts nothing, and verifiers refuse its heartbeats.
-        if (scene.horizon > scene.now()) return await expectNoRevoked(scene, revoked)
         const over = new AbortController()
         const watching = (async () => {
           while (!over.signal.aborted) {

@@ -55,7 +55,7 @@ async function createFeed (
     ...world,
     store,
     storeId: await readStoreId(world.store, 36),
-    readHorizon: () => horizon.time,
+    readHorizon: async () => horizon.time,
     keyring,
     tokens: {
       ...tokens, verify: () => ({ scopes: ['revocations:read'] }) as unknown as ReturnType<typeof tokens.verify>
