@@ -1,3 +1,4 @@
+import type { LightMyRequestResponse } from 'fastify'
 import t from 'tap'
 import { bearer, build, logIn, ON_POSTGRES, PASSWORD, postForm } from '../helper.js'
 import { assertOAuthError, assertProblem, buildHost, databaseFile, query, SECRET } from '../routes/support.js'
@@ -148,4 +149,40 @@ t.test('nothing is acknowledged that a trigger of the database has refused', asy
   query(file, ON_POSTGRES ? 'drop trigger full_disk on latchkey_rules' : 'drop trigger full_disk')
   t.equal((await postForm(app, '/revoke', { token: tokens.refresh_token })).statusCode, 200)
   t.equal((await app.inject({ url: '/users/me', headers: bearer(tokens.access_token) })).statusCode, 401)
+})
+
+t.test('a node that cannot find out what has changed: 503 from all that issues tokens, with the time to come again', async t => {
+  const { app, store } = await buildHost(t, {}, async app => {
+    app.post('/again', async request => await app.latchkey.reissue(request))
+    app.post('/as', async request => await app.latchkey.logInAs(request, { id: 'nobody' }, { method: 'test' }))
+  })
+  const { access_token: accessToken, refresh_token: refreshToken } = await logIn(app)
+  const credentials = { username: 'alice', password: PASSWORD }
+  const asks: Record<string, () => Promise<LightMyRequestResponse>> = {
+    'the password grant': () => postForm(app, '/token', credentials),
+    'the refresh grant': () => postForm(app, '/token', { grant_type: 'refresh_token', refresh_token: refreshToken }),
+    'a login': () => app.inject({ method: 'POST', url: '/login', payload: credentials }),
+    'a refresh by cookie': () =>
+      app.inject({ method: 'POST', url: '/refresh', headers: { cookie: `__Host-refresh_token=${refreshToken}` } }),
+    'a login by the host': () => app.inject({ method: 'POST', url: '/as' }),
+    'a reissue by the host': () => app.inject({ method: 'POST', url: '/again', headers: bearer(accessToken) })
+  }
+  const { changed } = store
+  for (const fail of [
+    () => { throw new Error('it hangs') },
+    // It does not know, and then asks in vain.
+    () => undefined
+  ]) {
+    store.changed = fail
+    for (const [name, ask] of Object.entries(asks)) {
+      const response = await ask()
+      t.equal(response.statusCode, 503, name)
+      t.match(response.json(), response.json().code === undefined
+        ? { error: 'temporarily_unavailable' }
+        : { code: /^(store_unavailable|revocation_unknown)$/ }, name)
+      t.notMatch(response.body, /hangs|slowly/)
+    }
+  }
+  store.changed = changed
+  t.equal((await asks['the password grant']?.())?.statusCode, 200)
 })
