@@ -187,9 +187,9 @@ t.test('four hundred clients on a slow server: they read that it is overloaded, 
     'Too many requests are waiting for the database: try again in a moment.'
   ])
   t.ok(answers.every(answer => answer?.status === 200 || answer?.status === 503))
-  t.ok(refused.some(answer => (answer?.milliseconds ?? Infinity) < 500), 'some at once')
-  for (const answer of answers) {
-    if ((answer?.milliseconds ?? Infinity) > TIMEOUT + SLACK) t.fail(`an answer took ${answer?.milliseconds} ms`)
-  }
+  t.ok(refused.some(answer => (answer?.milliseconds ?? Infinity) < TIMEOUT / 2), 'some at once')
+  // A refresh is two operations: it reads the session, then it writes.
+  const slowest = Math.max(...answers.map(answer => answer?.milliseconds ?? Infinity))
+  t.ok(slowest < 2 * TIMEOUT + SLACK, `the slowest took ${slowest.toFixed(0)} ms`)
   await waitForReady(url)
 })
