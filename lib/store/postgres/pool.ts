@@ -27,7 +27,7 @@ function nameOf (text: string): string | undefined {
 /** Milliseconds after which `pg` itself gives up on a connection that no operation waits for any more. */
 const CLEANUP_DELAY = 1_000
 
-/** The server counts as alive for this many milliseconds after an answer. */
+/** The server counts as alive for this many milliseconds after an operation. */
 const ALIVE = 1_000
 
 /** A pool for Kysely. From `connect` to `release` is one operation. */
@@ -50,6 +50,11 @@ interface Connections {
   /** Answers on connections made before this moment are not used either, because another server has taken over. */
   renewedAt: number
   readonly servers: Servers
+  /**
+   * When an operation last ended without a failure. An answer alone proves no progress: it may come from a transaction
+   * that then waits for a lock.
+   */
+  doneAt: number
 }
 
 /** One operation. Times are in milliseconds of `performance.now()`. */
@@ -92,7 +97,7 @@ export function createPool (servers: Servers, options: PoolOptions): RenewablePo
 
   function refuseIfOverloaded (now: number): void {
     const [oldest] = waiting
-    if (oldest === undefined || now - oldest.since <= longestQueue || now - connections.answeredAt > ALIVE) return
+    if (oldest === undefined || now - oldest.since <= longestQueue || now - connections.doneAt > ALIVE) return
     throw refuse(new Error(
       `${waiting.size} operations wait for a connection, the oldest for ${Math.round(now - oldest.since)} ms`))
   }
@@ -103,7 +108,7 @@ export function createPool (servers: Servers, options: PoolOptions): RenewablePo
     try {
       return await take(connections, use.since + timeout)
     } catch (error) {
-      const isBusy = error instanceof TooLateError && connections.answeredAt > use.since
+      const isBusy = error instanceof TooLateError && connections.doneAt > use.since
       throw isBusy ? refuse(error) : storeUnavailable(error)
     } finally {
       waiting.delete(use)
@@ -171,7 +176,7 @@ function createConnections (servers: Servers, options: PoolOptions): Connections
   })
   const made = new WeakMap<pg.PoolClient, number>()
   pool.on('connect', client => { made.set(client, performance.now()) })
-  return { pool, made, failedAt: -Infinity, answeredAt: -Infinity, renewedAt: -Infinity, servers }
+  return { pool, made, failedAt: -Infinity, answeredAt: -Infinity, doneAt: -Infinity, renewedAt: -Infinity, servers }
 }
 
 async function take (connections: Connections, deadline: number): Promise<pg.PoolClient> {
@@ -214,7 +219,7 @@ function toPoolClient (
 ): PostgresPoolClient {
   const { since, deadline, refuse, giveBack } = use
   // The server has answered others meanwhile, so it is up, and a timeout means that it has too much to do.
-  const hasQueued = connections.answeredAt > since
+  const hasQueued = connections.doneAt > since
   let broken: LatchkeyError | undefined
 
   /** Returns the limit of the next answer. Undefined: the one of the connection. */
@@ -252,6 +257,7 @@ function toPoolClient (
     // Its other form takes a cursor, for streams. Latchkey does not use streams.
     query: query as unknown as PostgresPoolClient['query'],
     release () {
+      if (broken === undefined) connections.doneAt = performance.now()
       client.release(broken !== undefined)
       giveBack()
     }
