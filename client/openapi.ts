@@ -117,8 +117,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Check whether the database responds and this process knows every revocation in it
-         * @description For a load balancer. Responds 503 while the database is not available or its revocations cannot be read. Both responses report the age of the revocation index: in `revocation_index_age`, or in the text of `detail`.
+         * Check whether logins work and this process knows every revocation in the database
+         * @description For a load balancer. Responds 503 while the database accepts no writes or its revocations cannot be read. Both responses report the age of the revocation index: in `revocation_index_age`, or in the text of `detail`.
          */
         get: operations["checkReady"];
         put?: never;
@@ -780,6 +780,11 @@ export interface components {
             cursor: string;
             /** @description Whether there are more rules. The receiver has all rules only if this is false. */
             more: boolean;
+            /**
+             * Format: int64
+             * @description Milliseconds since the epoch. The service has deleted the rules that expire before this time, so reject every token whose `exp` is at or before it, whatever your clock shows. A receiver may delete these rules too, and no others.
+             */
+            horizon: number;
             /** @description The `kid` of each key that currently verifies tokens. */
             keys: string[];
             rules: components["schemas"]["RevocationRule"][];

@@ -6,14 +6,14 @@ export class RulesMissing extends Error {
 }
 
 /**
- * How far a horizon may lie below the one before, in milliseconds. States of two streams overlap, and one of them may be
- * late.
+ * How far a horizon may lie below the one before, in milliseconds. States of two streams overlap, and one of them may
+ * be late.
  */
 const LATE = 60 * 60 * 1000
 
 /** The time below which this verifier has deleted rules. */
 export interface Horizon {
-  /** Milliseconds. Every token that was issued before this time and expires by then is dead, whatever the clock shows. */
+  /** Milliseconds. Every token issued before this time that expires by then is dead, whatever the clock shows. */
   read (): number
   /**
    * Takes the horizon of a state. Throws `RulesMissing` if only a complete reading can help.

@@ -8,8 +8,8 @@ export interface FollowedClock extends Clock {
 
 /**
  * Creates a clock that shows the last known time of another clock, plus what the stopwatch has measured since. A time
- * takes a while to arrive, so the clock is never ahead of the other one, unless that one was set back. A wrong time does
- * harm only until the next one arrives.
+ * takes a while to arrive, so the clock is never ahead of the other one, unless that one was set back. A wrong time
+ * does harm only until the next one arrives.
  * @param stopwatch - returns milliseconds since some moment, and is never set back.
  * @param wall - shown before the first time is known. Default: `Date.now`.
  */

@@ -1,17 +1,15 @@
 import type { AccessTokenClaims, AuthenticatedUser } from '../identity/access-token.js'
 import { isClient } from '../identity/client-ids.js'
-import { toUserId } from '../identity/user-ids.js'
 import type { UserIdKind } from '../identity/user-ids.js'
 import type { Clock } from '../time/clock.js'
 import { LatchkeyError } from '../errors.js'
-import { timeOfId } from '../identity/ids.js'
 import type { Held, JwtKey } from '../keys/keyring.js'
-import type { Revocable } from '../revocation/rule-index.js'
 import type { Revocations } from '../revocation/revocations.js'
-import { parseScope } from '../identity/scopes.js'
 import { createTokenCache } from './cache.js'
 import { isCanonical, isName, readHeader } from './header.js'
 import type { TokenHeader } from './header.js'
+import { assertNotOver, toVerifiedToken } from './verified-token.js'
+import type { VerifiedToken } from './verified-token.js'
 
 /** Seconds by which another machine's clock may be ahead of ours. They count for `iat` and `nbf`, never for `exp`. */
 const CLOCK_TOLERANCE = 5
@@ -66,19 +64,6 @@ export interface TokenVerification {
    * if that fails.
    */
   refresh (): Promise<void> | undefined
-}
-
-interface VerifiedToken {
-  user: AuthenticatedUser
-  revocable: Revocable
-  /** None of the revocations up to this value of `additions` kills this token. */
-  clearOf: number
-  /** Seconds: its `iat` or its `nbf`, whichever is later. */
-  startsAt: number
-  /** Milliseconds: its `exp`. */
-  expiresAt: number
-  /** Milliseconds: the end of the token or of its key, whichever comes first. */
-  diesAt: number
 }
 
 /**
@@ -196,13 +181,6 @@ export function createTokenVerification ({
   }
 }
 
-function assertNotOver ({ expiresAt, diesAt, revocable }: VerifiedToken, now: number, horizon: number): void {
-  // RFC 7519 section 4.1.4: a token is expired on `exp`, not only after it.
-  if (now >= diesAt) throw new LatchkeyError(now >= expiresAt ? 'token_expired' : 'invalid_token')
-  // Its rule may have been purged, so a clock that was set back must not bring it back.
-  if (expiresAt <= horizon && revocable.issuedAt < horizon) throw new LatchkeyError('token_expired')
-}
-
 /** See `TokenVerification.refresh`. */
 function refreshOrRefuse (follower: StateFollower): Promise<void> | undefined {
   let refreshing: Promise<void> | undefined
@@ -258,48 +236,4 @@ function hasClaimTypes (payload: unknown): payload is AccessTokenClaims {
     (isClient({ id: claims.sub, clientId: claims.client_id }) ? claims.sid === undefined : isName(claims.sid)) &&
     typeof claims.scope === 'string' &&
     Number.isSafeInteger(claims.exp) && Number.isSafeInteger(claims.iat)
-}
-
-function toVerifiedToken (
-  { claims, keyExpiresAt, isOwn = false }: CheckedToken, userIds: UserIdKind
-): VerifiedToken {
-  // The claims are shared by every request that carries this token.
-  freezeDeeply(claims)
-  const { sub, scope, sid, jti, client_id: clientId, iat, nbf, exp } = claims
-  // The id of a machine client is text in every app.
-  const id = isClient({ id: sub, clientId }) ? sub : toUserId(sub, userIds)
-  if (id === undefined || (nbf !== undefined && typeof nbf !== 'number')) throw new LatchkeyError('invalid_token')
-  const named = timeOfId(jti)
-  return {
-    user: Object.freeze({
-      id,
-      scopes: Object.freeze(parseScope(scope)),
-      sessionId: sid,
-      tokenId: jti,
-      clientId,
-      claims
-    }),
-    revocable: {
-      tokenId: jti,
-      sessionId: sid,
-      userId: sub,
-      clientId,
-      // `iat` has only seconds. Our own `jti` has the milliseconds. It is later than `iat` if the clock was set back:
-      // see `dateOf`.
-      issuedAt: named !== undefined && (isOwn ? named >= iat * 1000 : Math.floor(named / 1000) === iat)
-        ? named
-        : iat * 1000
-    },
-    clearOf: -1,
-    startsAt: Math.max(iat, nbf ?? 0),
-    expiresAt: exp * 1000,
-    diesAt: Math.min(exp * 1000, keyExpiresAt)
-  }
-}
-
-function freezeDeeply (value: object): void {
-  Object.freeze(value)
-  for (const member of Object.values(value)) {
-    if (typeof member === 'object' && member !== null) freezeDeeply(member)
-  }
 }

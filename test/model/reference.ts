@@ -126,7 +126,7 @@ function isLive ({ isEnded, idleUntil, until }: Session, time: number): boolean 
 }
 
 /** Whether a token is good at this time. */
-export function isGood (state: State, token: number, time: number): boolean {
+function isGood (state: State, token: number, time: number): boolean {
   return reasonsAgainst(state, token, time).length === 0
 }
 
@@ -219,7 +219,8 @@ function stepsOf (request: Request, answer: Answer, times: Times, lifetimes: Lif
 
   function withToken (state: State): State {
     const { token, session, scopes, issuedAt, startsAt, expiresAt } = grant as Grant
-    return { ...state, tokens: { ...state.tokens, [token]: { session, scopes, issuedAt, startsAt, expiresAt, isDead: false } } }
+    const issued = { session, scopes, issuedAt, startsAt, expiresAt, isDead: false }
+    return { ...state, tokens: { ...state.tokens, [token]: issued } }
   }
 
   switch (request.ask) {

@@ -24,7 +24,7 @@ import { describeUrl } from './url.js'
 
 /** How many connections read, and how many write. Each write waits for the network and for the disk of the server. */
 const READERS = 5
-const WRITERS = 10
+const WRITERS = 20
 
 /** Milliseconds that a statement of a migration may take, including the wait for another node that migrates. */
 const MIGRATION_TIMEOUT = 600_000

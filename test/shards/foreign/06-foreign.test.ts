@@ -2,6 +2,7 @@
 import t from 'tap'
 import '../../foreign/axios.test.js'
 import '../../foreign/clients.test.js'
+import '../../foreign/cluster-proxies.test.js'
 import '../../foreign/eventsource.test.js'
 import '../../foreign/fastapi-clients.test.js'
 import '../../foreign/generators.test.js'

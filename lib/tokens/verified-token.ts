@@ -1,0 +1,76 @@
+import type { AuthenticatedUser } from '../identity/access-token.js'
+import { isClient } from '../identity/client-ids.js'
+import { timeOfId } from '../identity/ids.js'
+import { parseScope } from '../identity/scopes.js'
+import { toUserId } from '../identity/user-ids.js'
+import type { UserIdKind } from '../identity/user-ids.js'
+import { LatchkeyError } from '../errors.js'
+import type { Revocable } from '../revocation/rule-index.js'
+import type { CheckedToken } from './verification.js'
+
+/** A token whose signature and content have been checked, as the cache keeps it. */
+export interface VerifiedToken {
+  user: AuthenticatedUser
+  revocable: Revocable
+  /** None of the revocations up to this value of `additions` kills this token. */
+  clearOf: number
+  /** Seconds: its `iat` or its `nbf`, whichever is later. */
+  startsAt: number
+  /** Milliseconds: its `exp`. */
+  expiresAt: number
+  /** Milliseconds: the end of the token or of its key, whichever comes first. */
+  diesAt: number
+}
+
+/** Throws if a token is over. `now`, `horizon`: milliseconds. */
+export function assertNotOver ({ expiresAt, diesAt, revocable }: VerifiedToken, now: number, horizon: number): void {
+  // RFC 7519 section 4.1.4: a token is expired on `exp`, not only after it.
+  if (now >= diesAt) throw new LatchkeyError(now >= expiresAt ? 'token_expired' : 'invalid_token')
+  // Its rule may have been purged, so a clock that was set back must not bring it back.
+  if (expiresAt <= horizon && revocable.issuedAt < horizon) throw new LatchkeyError('token_expired')
+}
+
+/** Returns what the cache keeps of a token. Throws `invalid_token` if the id of its user is not of this kind. */
+export function toVerifiedToken (
+  { claims, keyExpiresAt, isOwn = false }: CheckedToken, userIds: UserIdKind
+): VerifiedToken {
+  // The claims are shared by every request that carries this token.
+  freezeDeeply(claims)
+  const { sub, scope, sid, jti, client_id: clientId, iat, nbf, exp } = claims
+  // The id of a machine client is text in every app.
+  const id = isClient({ id: sub, clientId }) ? sub : toUserId(sub, userIds)
+  if (id === undefined || (nbf !== undefined && typeof nbf !== 'number')) throw new LatchkeyError('invalid_token')
+  const named = timeOfId(jti)
+  return {
+    user: Object.freeze({
+      id,
+      scopes: Object.freeze(parseScope(scope)),
+      sessionId: sid,
+      tokenId: jti,
+      clientId,
+      claims
+    }),
+    revocable: {
+      tokenId: jti,
+      sessionId: sid,
+      userId: sub,
+      clientId,
+      // `iat` has only seconds. Our own `jti` has the milliseconds. It is later than `iat` if the clock was set back:
+      // see `dateOf`.
+      issuedAt: named !== undefined && (isOwn ? named >= iat * 1000 : Math.floor(named / 1000) === iat)
+        ? named
+        : iat * 1000
+    },
+    clearOf: -1,
+    startsAt: Math.max(iat, nbf ?? 0),
+    expiresAt: exp * 1000,
+    diesAt: Math.min(exp * 1000, keyExpiresAt)
+  }
+}
+
+function freezeDeeply (value: object): void {
+  Object.freeze(value)
+  for (const member of Object.values(value)) {
+    if (typeof member === 'object' && member !== null) freezeDeeply(member)
+  }
+}
