@@ -36,8 +36,14 @@ export function createTransactions (
   return async function transaction (work, locks = []) {
     for (let tries = 1; ; tries++) {
       try {
-        return await db.transaction().setIsolationLevel('read committed')
-          .execute(async trx => await work(trx, await begin(trx, locks)))
+        return await db.transaction().setIsolationLevel('read committed').execute(async trx => {
+          const now = await begin(trx, locks)
+          const begun = performance.now()
+          const result = await work(trx, now)
+          // The next transaction with the same locks has a later time, in milliseconds.
+          if (performance.now() - begun < 1) await delay(1)
+          return result
+        })
       } catch (error) {
         if (tries === MOST_TRIES || !isConflict(error)) throw error
         await delay(Math.random() * 10 * tries)
