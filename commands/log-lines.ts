@@ -23,13 +23,16 @@ export function createLogLines (output: Output): { write (line: string): void } 
   }
 }
 
-/** Creates a destination for the warnings of a command, which has its own output. Each is one line, without a stack. */
+/**
+ * Creates a destination for what a command must report about the database server and the clock. Each warning is one
+ * line, without a stack. Damaged rows are shown by the commands that list them.
+ */
 export function createWarningLines (output: Output): { write (line: string): void } {
   return {
     write (line) {
       const { msg, err } = JSON.parse(line) as { msg?: unknown, err?: { message?: unknown } }
-      const parts = [err?.message, msg].filter(part => part !== undefined).map(part => printable(textOf(part)))
-      output.write(`latchkey: warning: ${parts.join('; ')}\n`)
+      if (err === undefined) return
+      output.write(`latchkey: warning: ${printable(textOf(err.message))}; ${printable(textOf(msg))}\n`)
     }
   }
 }

@@ -83,12 +83,8 @@ function createMigrations (dialect: SchemaDialect): Record<string, Migration> {
         await createAttempts(db, dialect)
         await createEvents(db, dialect)
         await createMeta(db, dialect)
-        await dialect.announceChanges(db)
-      }
-    },
-    '0002_settings': {
-      async up (db) {
         await createSettings(db, dialect)
+        await dialect.announceChanges(db)
       }
     }
   }

@@ -7,7 +7,7 @@ import { BUILT_IN_SCOPES, formatScope, parseScope } from '../identity/scopes.js'
 import { readUserId } from '../identity/user-ids.js'
 import { isCanonical, isName } from './header.js'
 import type { TokenHeader } from './header.js'
-import type { CheckedToken } from './verification.js'
+import type { CheckedToken } from './verified-token.js'
 
 // Verifies the tokens of an older system with the keys that were imported for it. These tokens have their own profile.
 // No token fits both profiles (RFC 8725 section 3.12), because the kind of key decides, and no key is of both kinds.

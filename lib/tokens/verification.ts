@@ -9,7 +9,7 @@ import { createTokenCache } from './cache.js'
 import { isCanonical, isName, readHeader } from './header.js'
 import type { TokenHeader } from './header.js'
 import { assertNotOver, toVerifiedToken } from './verified-token.js'
-import type { VerifiedToken } from './verified-token.js'
+import type { CheckedToken, VerifiedToken } from './verified-token.js'
 
 /** Seconds by which another machine's clock may be ahead of ours. They count for `iat` and `nbf`, never for `exp`. */
 const CLOCK_TOLERANCE = 5
@@ -34,15 +34,6 @@ export interface VerificationKeys {
    * to look again, because anyone can make up a `kid`. Absent if all keys are here.
    */
   seek? (kid: string): Promise<void> | undefined
-}
-
-/** The claims of a token whose signature, and everything else that cannot change, has been checked. */
-export interface CheckedToken {
-  claims: AccessTokenClaims
-  /** Milliseconds. */
-  keyExpiresAt: number
-  /** Whether we issued it. Default: false, an older system did. */
-  isOwn?: boolean
 }
 
 /** Verifies access tokens. */

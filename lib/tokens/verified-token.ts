@@ -1,4 +1,4 @@
-import type { AuthenticatedUser } from '../identity/access-token.js'
+import type { AccessTokenClaims, AuthenticatedUser } from '../identity/access-token.js'
 import { isClient } from '../identity/client-ids.js'
 import { timeOfId } from '../identity/ids.js'
 import { parseScope } from '../identity/scopes.js'
@@ -6,7 +6,15 @@ import { toUserId } from '../identity/user-ids.js'
 import type { UserIdKind } from '../identity/user-ids.js'
 import { LatchkeyError } from '../errors.js'
 import type { Revocable } from '../revocation/rule-index.js'
-import type { CheckedToken } from './verification.js'
+
+/** The claims of a token whose signature, and everything else that cannot change, has been checked. */
+export interface CheckedToken {
+  claims: AccessTokenClaims
+  /** Milliseconds. */
+  keyExpiresAt: number
+  /** Whether we issued it. Default: false, an older system did. */
+  isOwn?: boolean
+}
 
 /** A token whose signature and content have been checked, as the cache keeps it. */
 export interface VerifiedToken {

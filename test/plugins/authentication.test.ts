@@ -414,9 +414,9 @@ t.test('a revocation that is noticed and cannot be read keeps the guard shut unt
     url: '/me', headers: bearer(token)
   })).statusCode
   for (const tokens of [dead, alive]) t.equal(await statusOf(tokens.access_token), 200)
-  await second.inject({ method: 'POST', url: '/revoke', payload: { token: dead.access_token } })
   const { read } = store
   store.read = async () => { throw new Error('SQLITE_IOERR') }
+  await second.inject({ method: 'POST', url: '/revoke', payload: { token: dead.access_token } })
   for (let attempt = 0; attempt < 3; attempt++) {
     const statuses = await Promise.all([dead, alive, dead].map(tokens => statusOf(tokens.access_token)))
     t.strictSame(statuses, [503, 503, 503])

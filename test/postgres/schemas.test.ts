@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
 import t from 'tap'
 import type { Test } from 'tap'
+import { exclusive } from '../../lib/store/lock.js'
 import { openStore } from '../../lib/store/open.js'
 import type { Store } from '../../lib/store/store.js'
 import { bearer, build, logIn, postForm, SECRET } from '../helper.js'
@@ -118,17 +119,18 @@ t.test('two Latchkeys in two schemas share nothing, and neither waits for the ot
   t.equal(two.changed(), false, 'a rule of the other schema is no change')
 })
 
-t.test('two nodes in one schema still take turns', async t => {
+t.test('two nodes in one schema share their locks', async t => {
   const { url } = await createPlace(t, ['app'])
   const [one, two] = [await open(t, withPath(url, 'app')), await open(t, withPath(url, 'app'))]
   t.equal(await one.onOneNode(async () => await two.onOneNode(async () => 'both') ?? 'one'), 'one')
   const order: string[] = []
+  const locks = [exclusive('accounts')]
   await one.transaction(async () => {
-    const other = two.transaction(async () => { order.push('two') })
+    const other = two.transaction(async () => { order.push('two') }, locks)
     await delay(100)
     order.push('one')
     other.catch(() => {})
-  })
+  }, locks)
   await until('both', async () => order.length === 2)
   t.same(order, ['one', 'two'])
 })
@@ -221,7 +223,7 @@ t.test('a schema that appears at the beginning of the path hides no tables', asy
     t.equal(++inside, 1, 'writers take turns')
     await delay(100)
     inside--
-  })))
+  }, [exclusive('accounts')])))
 })
 
 t.test('a path with the tables of two Latchkeys is an error that names both schemas', async t => {

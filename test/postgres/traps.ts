@@ -5,7 +5,8 @@ const TYPES = ['text', 'pg_lsn', 'name', 'oid', 'regclass', 'integer', 'bigint',
 
 const FUNCTIONS = [
   'hashtext', 'current_schema', 'current_schemas', 'current_setting', 'set_config', 'current_database', 'format',
-  'pg_notify', 'pg_advisory_xact_lock', 'pg_try_advisory_xact_lock', 'pg_is_in_recovery', 'pg_postmaster_start_time',
+  'pg_notify', 'pg_advisory_lock', 'pg_advisory_xact_lock', 'pg_advisory_xact_lock_shared', 'clock_timestamp',
+  'pg_try_advisory_xact_lock', 'pg_is_in_recovery', 'pg_postmaster_start_time',
   'floor', 'setval', 'pg_get_serial_sequence', 'pg_sequence_last_value', 'quote_ident', 'col_description', 'pg_has_role',
   'has_schema_privilege', 'pg_get_userbyid', 'count', 'max', 'unnest', 'nextval', 'pg_backend_pid', 'pg_control_system',
   'pg_walfile_name', 'pg_current_wal_lsn', 'pg_current_wal_flush_lsn'

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import pg from 'pg'
 import type { Lock } from '../lock.js'
+import { withoutNul } from './nul.js'
 
 // The name of an advisory lock is a number that belongs to the whole database. The app may take locks of its own there,
 // and each schema may hold another Latchkey. One Latchkey must not wait for another. Each connection has only
@@ -39,6 +40,6 @@ export function lockAll (schema: string, locks: readonly Lock[]): string[] {
   const calls = sorted.map(({ number, isShared }) =>
     `pg_catalog.pg_advisory_xact_lock${isShared ? '_shared' : ''}('${number}'::bigint)`)
   const rows = sorted.filter(({ on, isShared }) => on === 'user' && !isShared)
-    .map(({ id = '' }) => `select 1 from latchkey_users where id = ${pg.escapeLiteral(id)} for update`)
+    .map(({ id = '' }) => `select 1 from latchkey_users where id = ${pg.escapeLiteral(withoutNul(id))} for update`)
   return calls.length === 0 ? [] : [`select ${calls.join(', ')}`, ...rows]
 }

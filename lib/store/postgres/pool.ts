@@ -7,6 +7,7 @@ import { greet, toClientConfig } from './connection.js'
 import { isRefusal, isTimeout } from './errors.js'
 import { toClientClass } from './hosts.js'
 import type { Servers } from './servers.js'
+import { withoutNul } from './nul.js'
 import { TooLateError, within } from './timeout.js'
 
 /** How many statements each connection keeps prepared. A list of values of another length is another statement. */
@@ -262,12 +263,4 @@ function toPoolClient (
       giveBack()
     }
   }
-}
-
-/**
- * Replaces NUL with a noncharacter, because PostgreSQL refuses a query with a NUL in a text. No stored value contains
- * that noncharacter, so the query finds what it would have found with the NUL: nothing.
- */
-function withoutNul (value: unknown): unknown {
-  return typeof value === 'string' && value.includes('\0') ? value.replaceAll('\0', '\uffff') : value
 }

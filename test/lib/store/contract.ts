@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Test } from 'tap'
 import { LatchkeyError } from '../../../lib/errors.js'
+import { exclusive } from '../../../lib/store/lock.js'
 import { raiseMeta, readMeta } from '../../../lib/store/meta.js'
 import { openStore as openAnyStore } from '../../../lib/store/open.js'
 import { createStatement } from '../../../lib/store/statement.js'
@@ -50,7 +51,7 @@ export function testContract (t: Test, { connect, duplicate, mistake }: Engine):
     t.same(await names(store), ['after'])
   })
 
-  t.test('transactions run one after the other, however long each takes, in one process and in two', async t => {
+  t.test('transactions on one thing run one after the other, however long each takes, in one process and in two', async t => {
     const database = connect(t)
     const stores = [await openStore(t, database), await openStore(t, database)] as const
     await write(stores[0], 'counter', 0)
@@ -62,7 +63,7 @@ export function testContract (t: Test, { connect, duplicate, mistake }: Engine):
       ).executeTakeFirstOrThrow()
       await nextTurn()
       await trx.updateTable('latchkey_meta').set({ value: value + 1 }).where('name', '=', 'counter').execute()
-    })))
+    }, [exclusive('keys')])))
     for (const store of stores) {
       t.same(
         await store.read(db => db.selectFrom('latchkey_meta').select('value').execute()), [{ value: 30 }]
