@@ -169,7 +169,7 @@ async function describe (disks: readonly Disk[], loop: number[], quick: boolean)
     verdicts,
     notes: [
       'SQLite runs with `synchronous = FULL`, so every response comes after its commit is on the disk. Each ' +
-        'client has one refresh in progress. A refresh writes the row of the session and the latest time. The bare ' +
+        'client has one refresh in progress. A refresh writes the row of the session. The bare ' +
         'loop is not a server and receives no requests.',
       disks.length > 1
         ? 'The slow disk is the same disk, with a library that delays each fsync (bench/slow-fsync.c).'
