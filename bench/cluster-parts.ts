@@ -12,7 +12,7 @@ import { compile } from './c-programs.js'
 import { form } from './clients.js'
 import type { Login } from './contender-process.js'
 
-// The parts of a cluster: nodes, and a network that takes its time.
+// The parts of a cluster: nodes, and a slow network.
 
 const PASSWORD = 'marble otter sings at noon'
 

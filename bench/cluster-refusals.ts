@@ -52,7 +52,7 @@ async function measureRefusal (
   return { sent: at - sent, acknowledged: Math.max(0, at - acknowledged) }
 }
 
-/** Sends a token to a node until the response has this status. Returns when that was. */
+/** Sends a token to a node until the response has this status. Returns the time of that response. */
 async function waitFor (expected: number, url: string, token: string): Promise<number> {
   const deadline = performance.now() + LIMIT
   let status = 0

@@ -17,7 +17,7 @@ const CLIENTS = 32
 /** The delay of the network in each direction, in milliseconds. */
 const DELAY = 2.3
 
-/** The least number of rounds. One round of a server that shares two cores with its clients says little. */
+/** The smallest number of rounds. A single round of a server that shares two cores with its clients varies too much. */
 const ROUNDS = 3
 
 /** Milliseconds of a run at full effort. */
@@ -152,7 +152,7 @@ function describe (measured: Measured): Section {
       'Logins use the cheapest hash and different users, and the limits of attempts are on. A revocation ends a ' +
         'session (`POST /revoke` with the refresh token). The nodes log warnings only, because a reader of the log ' +
         'would take processor time from them. They do not shed load, because other programs on this machine could ' +
-        'cause that.',
+        'trigger that.',
       'For the time until a token is refused, one of three nodes ends the session, and another gets the access token ' +
         `without a pause until it responds 401. Meanwhile, ${CLIENTS} clients refresh at all nodes. The times of all ` +
         'rounds are taken together.',

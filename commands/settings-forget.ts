@@ -7,9 +7,9 @@ import { withStore } from './store.js'
 /** `latchkey settings forget`. */
 export function addSettingsForget (settings: Command): void {
   settings.command('forget')
-    .description('Forget the stored settings, to change an issuer or an audience on all nodes. ' +
-      'The next node that starts stores its own. Stop all nodes first, and then start them with the new values.')
-    .option('--json', 'print the forgotten settings as JSON')
+    .description('Delete the stored settings, so that you can change the issuer or the audience of all nodes. ' +
+      'Stop all nodes first, then start them with the new values. The first node stores its own.')
+    .option('--json', 'print the deleted settings as JSON')
     .addHelpText('after', example('latchkey settings forget'))
     .action(forget)
 }

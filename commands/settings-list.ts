@@ -7,7 +7,7 @@ import { withStore } from './store.js'
 /** `latchkey settings list`. */
 export function addSettingsList (settings: Command): void {
   settings.command('list')
-    .description('List the settings that the nodes of a PostgreSQL database have stored and compare when they start.')
+    .description('List the stored settings that every node on PostgreSQL compares with its own at start.')
     .option('--json', 'print the result as JSON')
     .addHelpText('after', example('latchkey settings list'))
     .action(listSettings)

@@ -1,7 +1,7 @@
 import type { Store } from '../lib/store/store.js'
 import { readConfiguration } from './configuration.js'
 
-/** Opens the database alone, and closes it when `work` is done. It must exist. */
+/** Opens only the database, which must exist, and closes it when `work` is done. */
 export async function withStore (work: (store: Store) => Promise<void>): Promise<void> {
   const { check } = await readConfiguration()
   const { database, revocationBound: bound } = check()

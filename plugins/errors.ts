@@ -128,7 +128,7 @@ function noteOutage (
   server[kFailures].note(`requests get 503 ${code}`, logLoudly)
 }
 
-/** Returns what our own errors were made of, because their texts are known. */
+/** Returns the causes of our own errors, because the texts of those errors are known. */
 function reasonOf (error: unknown): unknown {
   return error instanceof LatchkeyError && error.cause !== undefined ? reasonOf(error.cause) : error
 }

@@ -38,7 +38,7 @@ export const BOUNDS: Readonly<Bounds> = {
 
 /**
  * Milliseconds. If an operation has waited longer for a connection to the database, the store refuses the next ones.
- * Requests that need no database go on, so this is no bound of the plugin below.
+ * Requests that need no database continue, so this is not a limit of the plugin below.
  */
 export const LONGEST_QUEUE = 1_000
 

@@ -6,8 +6,8 @@ import { kStore } from './database.js'
 import { kServicesOnly, kSettings } from './settings.js'
 
 /**
- * Refuses to join the nodes of a database with settings that do not fit theirs. It comes before everything that writes
- * to the database.
+ * Refuses to join the nodes of a database if the settings contradict theirs. It runs before everything that writes to
+ * the database.
  */
 export default fp(async function latchkeySharedSettings (app) {
   const [settings, store] = [app[kSettings], app[kStore]]
@@ -19,6 +19,6 @@ export default fp(async function latchkeySharedSettings (app) {
   if (serious.length > 0) throw cannotJoin(serious)
   if (differences.length === 0) return
   app.log.warn({ differences }, 'this node has other settings than the nodes that started before it: ' +
-    'if you do not change them on purpose, give every node the same environment')
+    'give every node the same environment, unless you are changing it on purpose')
   await replaceSettings(store, differences)
 }, { name: 'latchkey-shared-settings', fastify: '5.x', dependencies: ['latchkey-database'] })

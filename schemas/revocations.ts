@@ -59,8 +59,8 @@ export const RevocationPage = Type.Object(
     }),
     horizon: Type.Integer({
       description: 'Milliseconds since the epoch. The service has deleted the rules that expire before this time, so ' +
-        'reject every token whose `exp` is at or before it, whatever your clock shows. A receiver may delete these ' +
-        'rules too, and no others.'
+        'reject every token that was issued before it and whose `exp` is at or before it, whatever your clock shows. ' +
+        'A receiver may delete these rules too, and no others.'
     }),
     keys: Type.Array(Type.String(), { description: 'The `kid` of each key that currently verifies tokens.' }),
     rules: Type.Array(RevocationRule)

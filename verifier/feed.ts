@@ -88,13 +88,13 @@ export function createFeed (options: FeedOptions): Feed {
   const closing = new AbortController()
   let current: EventStream | undefined
   let previous: EventStream | undefined
-  /** Whether the service has refused the token of the last attempt. */
+  /** Whether the service has rejected the token of the latest attempt. */
   let isRefused = false
 
   /**
    * Follows one stream, and returns when it is time for the next. This one keeps running until the next has caught up,
-   * so that no heartbeat is missed. A silent one too: if the service has lost its database, it sends the next heartbeat
-   * as soon as it can, and no other stream can be opened before. Throws if the stream has ended.
+   * so that no heartbeat is missed. This includes a silent stream: if the service has lost its database, that stream
+   * continues before any other stream can be opened. Throws if the stream has ended.
    */
   async function followOne (): Promise<void> {
     const { stream, hasCaughtUp, trouble, renewal, lifetime } = await open(receiver)
@@ -129,7 +129,7 @@ export function createFeed (options: FeedOptions): Feed {
     const wasRefused = isRefused
     isRefused = answer?.status === 401
     if (isRefused) client.forget()
-    // The first time, the token may just be too old, for example because its key was revoked.
+    // After the first rejection, a new token may help, for example because the key of the old one was revoked.
     if (wasRefused || !isRefused) await pause.wait(answer?.retryAfter)
   }
 
@@ -199,9 +199,9 @@ function takeState (
 }
 
 /**
- * Watches one stream for a lag, and calls `onLag` with the reason. Ages are counted from the moment at which the stream
- * was requested. If that request was delayed on its way, every later event looks too old by the same time, and only a
- * new stream can help.
+ * Watches one stream for a lag, and calls `onLag` with the reason. Ages are measured from the moment at which the
+ * stream was requested. If that request was delayed on its way, every later event looks too old by the same time, and
+ * only a new stream can help.
  */
 function createLagWatch ({ time, bound, pause }: Receiver, onLag: (reason: Error) => void): (age: number) => void {
   let since: number | undefined
@@ -244,7 +244,7 @@ async function open (receiver: Receiver): Promise<Following> {
       hasState = true
       catchUp(true)
       if (!hasLostKey) return
-      // That key may have signed the token of this stream. Then the stream ends soon.
+      // If that key signed the token of this stream, the service ends the stream soon.
       client.forget()
       renewal.resolve()
     }

@@ -1,12 +1,12 @@
 import type { FeedState } from './messages.js'
 
-/** Thrown if rules that were deleted here may be needed again. The receiver must read all rules from the start. */
+/** Thrown if rules that were deleted here may matter again. The receiver must read all rules from the start. */
 export class RulesMissing extends Error {
   override readonly name = 'RulesMissing'
 }
 
 /**
- * How far a horizon may lie below the one before, in milliseconds. States of two streams overlap, and one of them may
+ * How far a horizon may be below the previous one, in milliseconds. States of two streams overlap, and one of them may
  * be late.
  */
 const LATE = 60 * 60 * 1000
@@ -23,8 +23,8 @@ export interface Horizon {
 }
 
 /**
- * Creates the horizon. It does not go back, because rules below it are gone. If that of the service is far below it, an
- * earlier state was wrong, or the service has another database.
+ * Creates the horizon. It does not go back, because rules below it are gone. If the service sends one that is far below
+ * it, an earlier state was wrong, or the service has another database.
  */
 export function createHorizon (): Horizon {
   let known = 0
@@ -32,7 +32,7 @@ export function createHorizon (): Horizon {
     read: () => known,
     take ({ horizon }, isComplete) {
       if (horizon >= known || isComplete) known = horizon
-      else if (known - horizon > LATE) throw new RulesMissing('The horizon of the service lies below the one before')
+      else if (known - horizon > LATE) throw new RulesMissing('The horizon of the service went back too far')
     }
   }
 }

@@ -38,7 +38,7 @@ export interface KeySource {
    */
   loadIfDue (): Promise<void> | undefined
   /**
-   * Takes the list of valid keys from the feed: only these verify. If one is missing here, reads the JWKS at once.
+   * Takes the list of valid keys from the feed: only these verify. If it names an unknown key, reads the JWKS at once.
    * Returns whether a key is no longer valid.
    */
   vouch (kids: readonly string[]): boolean
@@ -124,7 +124,7 @@ export function createKeySource ({ read, time, onRead, onFailure }: KeySourceOpt
         return key !== undefined && isBelieved(kid) ? { key, expiresAt: Infinity } : undefined
       },
       onChange: listener => { listeners.push(listener) },
-      // A key that was read but is not believed was revoked.
+      // A known key that is not in the list was revoked.
       seek: kid => jwks.kids.has(kid) ? undefined : seek()
     }
   }

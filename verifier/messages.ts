@@ -12,8 +12,8 @@ export interface FeedState {
   /** The time of the service, in milliseconds since 1970. */
   time: number
   /**
-   * In milliseconds since 1970. The service has deleted the rules that expire before then, so every token that expires
-   * by then is dead.
+   * In milliseconds since 1970. The service has deleted the rules that expire before then, so every token that was
+   * issued before then and expires by then is dead.
    */
   horizon: number
   /** The names of the keys that are valid now. */

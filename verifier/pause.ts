@@ -7,7 +7,7 @@ export interface Pause {
   /**
    * Resolves after a pause that grows with each call. Part of it is random, so that a hundred verifiers do not return
    * at once to a service that has just started.
-   * @param longest - milliseconds, if the service itself says when to come back.
+   * @param longest - milliseconds, if the service itself asked for a pause (`Retry-After`).
    */
   wait (longest?: number): Promise<void>
   /** Reports a success, so that the next pause is short again. */

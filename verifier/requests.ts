@@ -13,7 +13,7 @@ const MAX_AGE = /(?:^|[\s,])max-age=(\d{1,9})(?:$|[\s,])/i
 export class UnexpectedAnswer extends Error {
   override readonly name = 'UnexpectedAnswer'
   readonly status: number
-  /** When the service asks the client to come back, in milliseconds. Undefined if it does not say. */
+  /** How long the service asks the client to wait, in milliseconds. Undefined if it does not ask for that. */
   readonly retryAfter: number | undefined
 
   constructor (message: string, { status, headers }: Pick<Response, 'status' | 'headers'>) {
@@ -153,7 +153,7 @@ async function readError (response: Response): Promise<string | undefined> {
   }
 }
 
-/** Finds a number of seconds in a header. Returns milliseconds. */
+/** Finds a number of seconds in a header, and returns it in milliseconds. */
 function secondsIn (header: string | null, pattern: RegExp): number | undefined {
   const seconds = pattern.exec(header ?? '')?.[1]
   return seconds === undefined ? undefined : Number(seconds) * 1000

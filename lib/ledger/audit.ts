@@ -15,7 +15,7 @@ export interface Audit {
   /** The newest first. */
   list (query?: AuditQuery): Promise<AuditEntry[]>
   /**
-   * Deletes up to `limit` entries that are older than the retention; tells whether there may be more.
+   * Deletes up to `limit` entries that are older than the retention. Returns whether there may be more.
    * @param now - the time, if it is steady: see `steady-time.ts`.
    */
   purge (limit: number, now: number): Promise<boolean>

@@ -17,7 +17,7 @@ type RecordEvent = (...events: NewEvent[]) => Promise<void>
 /** A write transaction of the ledger. */
 export interface LedgerWrite {
   trx: Transaction<Tables>
-  /** The store's time in milliseconds, read when the transaction held its locks. */
+  /** The store's time in milliseconds, read after the transaction obtained its locks. */
   now: number
   record: RecordEvent
   /** See `StoreClock.pass`. */
@@ -29,14 +29,14 @@ export interface Ledger {
   /**
    * Runs a write transaction. It resolves after the commit, so only then may the write be acknowledged. `work` may run
    * more than once.
-   * @param locks - what the transaction decides on: see `Lock`.
+   * @param locks - see `Lock`.
    * @param putInForce - runs after the commit and before listeners are called. If it throws, the write stays committed,
    * but the caller gets the error. Default: nothing.
    */
   write<T> (
     locks: readonly Lock[], work: (write: LedgerWrite) => Promise<T>, putInForce?: () => void
   ): Promise<T>
-  /** Tells the listeners about events that happened without a transaction, and that the audit trail does not keep. */
+  /** Calls the listeners for events that happened without a transaction, and that the audit trail does not keep. */
   tell (event: NewEvent, now: number): void
 }
 

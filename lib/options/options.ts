@@ -85,7 +85,7 @@ const LONGEST_BOUND = 60 * 60 * 1000
 /** In milliseconds. A shorter wait would refuse requests that a busy database could still serve. */
 const SHORTEST_TIMEOUT = 100
 
-/** In milliseconds. Clients and proxies give up earlier than this. */
+/** In milliseconds. Clients and proxies give up earlier. */
 const LONGEST_TIMEOUT = 60_000
 
 const checkOptions = createOptionCheck<Required<LatchkeyOptions>>(Options)

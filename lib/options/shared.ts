@@ -34,11 +34,11 @@ const VARIABLES: Readonly<Record<string, string>> = { issuer: ' (LATCHKEY_ISSUER
 /** The longest value in a message. */
 const LONGEST = 200
 
-/** Returns the error for settings of this process that keep it from joining the other nodes. */
+/** Returns the error for settings that prevent this process from joining the other nodes. */
 export function cannotJoin (differences: readonly Difference[]): Error {
   const list = differences.map(({ name, stored, own }) =>
     `the option ${name}${VARIABLES[name] ?? ''} is ${own.slice(0, LONGEST)} here, and the nodes that use this ` +
     `database have ${stored.slice(0, LONGEST)}`)
-  return new Error(`This node does not belong to the others: ${list.join('; ')}. Give it the same value, or change ` +
-    "the value for all nodes: stop them, run 'latchkey settings forget', and start them with the new value")
+  return new Error(`This node does not belong to the others: ${list.join('; ')}. Give it the same values. To change ` +
+    "them for all nodes, stop all nodes, run 'latchkey settings forget', and start them with the new values")
 }

@@ -50,8 +50,8 @@ export interface RevocationFeed {
  * Creates the feed. While there are streams, one reader follows the store for all of them: at once when this process
  * commits, and with each heartbeat for what others have committed.
  * @param storeId - from `readStoreId`.
- * @param readHorizon - reads the horizon from the store: see `readHorizon` of `lib/store/meta.ts`. Receivers refuse one
- *   that is later than the clock.
+ * @param readHorizon - reads the horizon from the store: see `readHorizon` of `lib/store/meta.ts`. Receivers refuse a
+ *   horizon that is later than the clock.
  * @param stopwatch - `performance.now`, the clock of `Follower.asOf`.
  * @param log - receives a line when the reader fails, and when it works again.
  */

@@ -84,7 +84,7 @@ function followEpoch (feed: Following): void {
   reader.forget()
 }
 
-/** Ends the streams whose time is over. */
+/** Ends the streams that have reached the end of their lifetime. */
 function endOverdue ({ stopwatch, limits, streams }: Following): void {
   const now = stopwatch()
   for (const { openedAt, idleSince, keylessSince, end } of streams) {
@@ -112,9 +112,9 @@ async function makeBeat (feed: Following): Promise<void> {
 }
 
 /**
- * Ends a stream whose token is no longer good. While that is unknown, the stream stays open and sends nothing new. If
- * the key of the token was revoked, the stream goes on for a moment. Its receiver needs the state without that key, and
- * time to open another stream. Otherwise all receivers would lose the feed at once.
+ * Ends a stream whose token is no longer valid. While that is unknown, the stream stays open and sends nothing new. If
+ * the key of the token was revoked, the stream continues for a moment. Its receiver needs the state without that key,
+ * and time to open another stream. Otherwise all receivers would lose the feed at once.
  */
 async function checkToken ({ tokens, stopwatch }: Following, stream: OpenStream): Promise<void> {
   try {

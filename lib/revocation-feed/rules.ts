@@ -29,8 +29,8 @@ export async function readLastSeq (store: Store): Promise<number> {
 
 /**
  * Converts rules to the form that receivers get, without those below the horizon, which are about to be purged. A clock
- * must not decide this, because a receiver keeps what it lacks: it would accept revoked tokens when the clock is set
- * back.
+ * must not decide this. A receiver never gets the rules that were left out, so it would accept revoked tokens if the
+ * clock were set back.
  */
 export function toWire (rows: readonly FeedRow[], horizon: number): Array<Static<typeof RevocationRule>> {
   return rows

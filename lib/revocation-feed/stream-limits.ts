@@ -12,7 +12,7 @@ export interface FeedLimits {
   lifetime: number
   /** How long a receiver may leave an event untaken. */
   patience: number
-  /** How long a stream goes on after the key of its token was revoked. */
+  /** How long a stream continues after the key of its token was revoked. */
   farewell: number
 }
 

@@ -104,7 +104,7 @@ async function findEvent (feed: Following, progress: Progress): Promise<FeedEven
   const { store, cursors, reader } = feed
   for (;;) {
     const { beat, epoch } = feed
-    // What was read from the previous server says nothing about this one. The next beat starts again.
+    // Data from the previous server says nothing about this one. The next beat starts again.
     if (store.epoch() !== epoch) return undefined
     if (progress.epoch !== epoch) Object.assign(progress, { epoch, position: undefined })
     if (beat === undefined || reader.head === undefined || beat.number < progress.firstBeat) return undefined

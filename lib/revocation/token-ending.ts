@@ -27,7 +27,7 @@ export function createTokenEnding ({ revocations }: { revocations: Revocations }
     { jti, sid, sub, exp, client_id: clientId }: AccessTokenClaims, by: Actor = HOST
   ): Promise<void> {
     if (revocations.isTokenRevoked(jti)) return
-    // A token that has just expired gets a rule too, because a clock that is set back would make it live again.
+    // A token that has just expired gets a rule too. Otherwise it would work again if the clock were set back.
     const horizon = revocations.horizon()
     if (exp * 1000 <= horizon && (timeOfId(jti) ?? 0) < horizon) return
     const owners = sid === undefined

@@ -23,8 +23,8 @@ export async function purgeSessions (store: Store, limit: number, now: number): 
  * lists that have no other sessions. Returns whether there may be more.
  */
 async function deleteSessions (trx: Transaction<Tables>, now: number, limit: number): Promise<boolean> {
-  // An access token may outlive its session, so the session must still be there to be ended. If a clock was ahead when
-  // the token was issued, that can be long after.
+  // An access token may outlive its session, so the row must stay until the token is dead. If a clock was ahead when
+  // the token was issued, that can be much later.
   const over = now - RULE_RETENTION - await readMeta(trx, 'access_token_ttl')
   const rows = await trx
     .selectFrom('latchkey_sessions')

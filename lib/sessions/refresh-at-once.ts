@@ -11,8 +11,8 @@ import type { Asked, Presented } from './refresh-request.js'
 import { isSoundSession } from './rows.js'
 
 /**
- * Rotates the session in one statement, if the engine can, and if that is all there is to decide. Returns undefined if
- * a transaction must decide.
+ * Rotates the session in one statement, if the engine can do that and nothing else must be decided. Returns undefined
+ * if a transaction must decide.
  * @param asked - undefined if the host's code need not run.
  */
 export type RefreshAtOnce = (presented: Presented, asked: Asked | undefined) => Promise<Grant | undefined>
@@ -49,8 +49,8 @@ export function createRefreshAtOnce (context: SessionContext, { prepare, toGrant
     const prepared = asked?.prepared ?? await prepareFor(prepare, presented, { session, account })
     const issuedAt = dateOf(context, { askedAt: now, clearFrom: 0, ...asked, now: session.last_used_at })
     const { user_id: userId, client_id: clientId } = session
-    // A rule kills the new token. It may be newer than the rotation. If it is older, the clock was set back, and the
-    // transaction finds a later date.
+    // A rule kills the new token. The rule may be newer than the rotation. If it is older, the clock was set back, and
+    // the transaction chooses a later date.
     if (account === null || prepared === undefined || issuedAt < revocations.clearFrom({ userId, clientId })) {
       return undefined
     }

@@ -16,14 +16,14 @@ import { findSession, noteUse, rotateSession } from './rows.js'
 import type { SessionRow } from './rows.js'
 
 /**
- * What a refresh decided inside its transaction. Refusals are thrown outside it. Thrown inside, they would undo the end
- * of the session.
+ * What a refresh decided inside its transaction. Refusals are thrown outside it, because a throw inside would undo
+ * the end of the session.
  */
 type Outcome =
   | { grant: Grant }
   | { refused: 'invalid' | 'scope' | 'changed' | 'raced' }
 
-/** What a refresh decides on. */
+/** The facts from which a refresh decides. */
 interface Question {
   session: SessionRow
   user: User
@@ -64,8 +64,8 @@ export function createDecideRefresh (context: SessionContext, { prepare, toGrant
       generation: generation + 1,
       rotated_at: now,
       last_used_at: usedAt,
-      // Never earlier than before. Otherwise a clock that is behind would log out all users who refresh meanwhile, as
-      // soon as it is right again.
+      // Never earlier than before. Otherwise all users who refresh while the clock is behind would be logged out when
+      // it is right again.
       idle_expires_at: Math.min(Math.max(now + refreshIdleTtl, session.idle_expires_at), session.expires_at)
     }
     // A rotation in one statement may have come first, because it takes only the lock of the row. One token must not

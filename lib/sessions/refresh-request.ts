@@ -5,14 +5,14 @@ import type { Issuing, Prepared } from './issued.js'
 import type { RefreshTokenParts } from './refresh-token.js'
 import type { SessionRow } from './rows.js'
 
-/** A refresh token of ours, and the request that presents it. */
+/** One of our refresh tokens, and the request that presents it. */
 export interface Presented extends RefreshTokenParts {
   client: Client | undefined
   scope: string | undefined
   address: string | undefined
 }
 
-/** What is read before the session is rotated. */
+/** The data that is read before the session is rotated. */
 export interface Asked {
   session: SessionRow
   /** The account, if the host's code must run before the transaction. Otherwise null: the transaction reads it. */

@@ -94,7 +94,7 @@ export function createStatusReferences (
       if (numUpdatedRows === 0n) return await give(trx, now)
       return { status_list: id, status_index: index }
     }
-    throw new Error(`No free index was found in the status list ${id}: ${given} of ${LIST_SIZE} are given`)
+    throw new Error(`No free index was found in the status list ${id}: ${given} of ${LIST_SIZE} are taken`)
   }
 
   return {

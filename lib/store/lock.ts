@@ -1,6 +1,6 @@
 /**
- * What a transaction decides on. Two transactions that name the same thing run one after the other, unless both share
- * it. Name everything that the transaction reads and then relies on:
+ * Something that a transaction reads and then relies on. Two transactions that name the same thing run one after the
+ * other, unless both share it:
  * - `user`, exclusive: the account, its sessions as a whole, and rules for all its tokens. Shared: issuing a token to
  *   it.
  * - `session`: the row of one session

@@ -13,7 +13,7 @@ import type { Queryable, Tables } from './tables.js'
  */
 export type MetaName = 'access_token_ttl' | 'horizon' | 'store_id' | 'looked_at' | 'steady_since'
 
-/** Returns the number, or 0 if it was never raised or is damaged. */
+/** Returns the number, or 0 if it is missing or damaged. */
 export async function readMeta (db: Queryable, name: MetaName): Promise<number> {
   const row = await db.selectFrom('latchkey_meta').select('value').where('name', '=', name).executeTakeFirst()
   return isMoment(row?.value) ? row.value : 0
@@ -57,8 +57,8 @@ export function raiseMeta (trx: Transaction<Tables>, name: MetaName, value: numb
 const MOST_AHEAD = 3_653 * 24 * 60 * 60 * 1000
 
 /**
- * Returns the horizon, or 0 if there is none: the purge has deleted the rules that expired before it. `now`: the
- * store's time. All times are in milliseconds.
+ * Returns the horizon, or 0 if there is none. The purge has deleted the rules that expired before it, so every token
+ * that was issued before it and expires by then is dead. `now`: the store's time. All times are in milliseconds.
  */
 export async function readHorizon (db: Queryable, now: number): Promise<number> {
   const horizon = await readMeta(db, 'horizon')

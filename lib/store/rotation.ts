@@ -1,7 +1,7 @@
 import type { Selectable } from 'kysely'
 import type { SessionsTable, UsersTable } from './tables.js'
 
-/** A refresh that rotates its session, if nothing speaks against it. */
+/** A refresh that rotates its session if all conditions hold. */
 export interface Rotation {
   sessionId: string
   nonce: string
@@ -32,7 +32,7 @@ export interface RotatedSession {
 }
 
 /**
- * Rotates a session in one statement that commits on its own. Returns undefined if a condition does not hold. Then only
- * a transaction can find out which.
+ * Rotates a session in one statement that commits on its own. Returns undefined if a condition does not hold. Only a
+ * transaction can then find out which one.
  */
 export type Rotate = (rotation: Rotation) => Promise<RotatedSession | undefined>

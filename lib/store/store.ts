@@ -16,8 +16,8 @@ export interface Store {
   /** Runs queries that only read. */
   read<T> (work: (db: Kysely<Tables>) => Promise<T>): Promise<T>
   /**
-   * Commits all writes of `work`, or none of them. There is never another transaction at the same time that names the
-   * same thing in its locks, unless both share it. The store may run `work` more than once, and may commit it together
+   * Commits all writes of `work`, or none of them. Two transactions that name the same thing in their locks run
+   * one after the other, unless both share it. The store may run `work` more than once, and may commit it together
    * with others. So `work` must only touch the store, and must wait for all its queries before it ends.
    * @param work - gets the store's time in milliseconds, read when the transaction held its locks.
    * @param locks - what the transaction decides on. Default: nothing that another transaction could change.
@@ -28,8 +28,8 @@ export interface Store {
   /** The store's time in milliseconds. It can be set back. With a server, it is never ahead of the server's clock. */
   now (): number
   /**
-   * Resolves if a login could write now, and otherwise rejects as it would, and as late. It does not wait behind other
-   * writers of this process.
+   * Resolves if a login could write now. Otherwise it rejects with the same error and after the same time as the login.
+   * It does not wait behind other writers of this process.
    */
   proveWritable (): Promise<void>
   /**
@@ -74,7 +74,7 @@ export interface OpenOptions {
   /** Milliseconds that a server may take for a statement, including its wait for a lock. Default: `timeout`, or 5 s. */
   patience?: number
   /**
-   * Milliseconds that an operation may take in all: the wait for a connection, for locks, and for every answer.
+   * The total milliseconds that an operation may wait: for a connection, for locks, and for every answer.
    * Default: no limit, except `patience` for each step.
    */
   timeout?: number
@@ -83,7 +83,7 @@ export interface OpenOptions {
    * the next operations are refused as `overloaded` at once. Default: never.
    */
   longestQueue?: number
-  /** Receives how many milliseconds a write transaction has waited until it could begin, or until it gave up. */
+  /** Receives how many milliseconds a write transaction waited before it could begin or gave up. */
   onWait?: (milliseconds: number) => void
   /**
    * Whether to continue on a server that lacks changes which this process has seen acknowledged. Default: false.
@@ -91,7 +91,7 @@ export interface OpenOptions {
   acceptLostCommits?: boolean
 }
 
-/** The engine works, but has more to do than it can. The caller is not at fault, and may try again. */
+/** The engine works, but is overloaded. The caller is not at fault, and may try again. */
 export function storeOverloaded (cause: unknown): LatchkeyError {
   const message = 'Too many requests are waiting for the database: try again in a moment.'
   return new LatchkeyError('overloaded', { message, cause, retryAfter: 1 })
@@ -102,7 +102,7 @@ export class UnfitServer extends Error {
   override readonly name: string = 'UnfitServer'
 }
 
-/** This machine must not use the server, because its clock is too wrong. */
+/** This machine must not use the server, because the machine's clock is wrong by too much. */
 export class WrongClock extends UnfitServer {
   override readonly name = 'WrongClock'
 }
@@ -113,7 +113,7 @@ export function findUnfitServer (error: unknown): UnfitServer | undefined {
   return error instanceof Error ? findUnfitServer(error.cause) : undefined
 }
 
-/** Nothing but a change to the option `database` or to the database can help. The message says what to change. */
+/** Only a change to the option `database` or to the database itself can help. The message says what to change. */
 export class UnfitDatabase extends Error {
   override readonly name = 'UnfitDatabase'
 }

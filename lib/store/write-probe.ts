@@ -6,7 +6,7 @@ import type { Tables } from './tables.js'
 /** The tables that every login writes to. */
 const WRITTEN = ['latchkey_attempts', 'latchkey_sessions', 'latchkey_events'] as const
 
-/** Milliseconds for which a success counts. Anyone may ask, and each probe makes the disk write. */
+/** Milliseconds for which a success counts. Anyone may call the route, and each probe writes to the disk. */
 const HOLDS = 1_000
 
 /**
@@ -33,8 +33,8 @@ export function createWriteProbe (
 }
 
 /**
- * A read-only server and a locked table refuse even a statement that finds no row. A full disk, and a standby that does
- * not confirm, show only when a row is committed. That row is never visible, and each node has its own.
+ * On a read-only server or a locked table, even a statement that finds no row fails. A full disk, and a standby that
+ * does not confirm, cause an error only when a row is committed. That row is never visible, and each node has its own.
  */
 async function write (trx: Transaction<Tables>): Promise<void> {
   await trx.selectFrom('latchkey_users').select('id').limit(1).execute()

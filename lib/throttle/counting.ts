@@ -108,8 +108,8 @@ function locksOf ({ key }: Bucket): Lock[] {
 }
 
 /**
- * Waits until the attempt is settled, because a failure must be counted before the response is sent. If the caller has
- * already waited for the store in vain, it does not wait again.
+ * Waits until the attempt is settled, because a failure must be counted before the response is sent. If the store has
+ * already failed the caller, it does not wait again.
  */
 async function settleAfter (error: unknown, settling: Promise<void>): Promise<void> {
   const isStoreAway = error instanceof LatchkeyError && ['store_unavailable', 'overloaded'].includes(error.code)

@@ -15,8 +15,8 @@ export interface StoreClock extends Clock {
 const MOST_AHEAD = 1_000
 
 /**
- * Creates the clock of a process. A rule kills the tokens issued before the next millisecond, and `pass` makes the
- * following tokens later. The clock follows its store back, except for such small steps.
+ * Creates the clock of a process. A rule kills the tokens issued before the next millisecond, so `pass` dates the
+ * following tokens later. If the store's time steps back, the clock follows, except for steps of up to a second.
  * @param storeTime - `Store.now`.
  */
 export function createStoreClock (storeTime: () => number): StoreClock {

@@ -1,6 +1,6 @@
 import type { Clock } from './clock.js'
 
-/** A clock that follows one elsewhere. */
+/** A clock that follows another one elsewhere. */
 export interface FollowedClock extends Clock {
   /** Takes over what the other clock has just shown (milliseconds since the epoch). It may be earlier than before. */
   set (time: number): void

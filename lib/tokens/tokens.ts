@@ -37,7 +37,7 @@ export interface AccessGrant {
   status?: StatusClaim
 }
 
-/** A token issued later than this, in milliseconds from now, says in `iat` that it is issued now. */
+/** If a token is dated further ahead of now than this, in milliseconds, its `iat` is now. */
 const MOST_AHEAD = 1_000
 
 /** Makes and verifies access tokens. */

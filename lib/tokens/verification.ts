@@ -65,7 +65,7 @@ export interface StateFollower {
   refresh (): Promise<void> | undefined
 }
 
-/** Sets the clock to the time of the service: see `Ledger.readTime`. */
+/** Asks for the current time of the store, or of the service that a verifier follows, and sets the clock to it. */
 export interface TimeReader {
   readTime (): Promise<void>
 }

@@ -30,11 +30,11 @@ export interface VerifiedToken {
   diesAt: number
 }
 
-/** Throws if a token is over. `now`, `horizon`: milliseconds. */
+/** Throws if a token is dead by its times. `now`, `horizon`: milliseconds. */
 export function assertNotOver ({ expiresAt, diesAt, revocable }: VerifiedToken, now: number, horizon: number): void {
-  // RFC 7519 section 4.1.4: a token is expired on `exp`, not only after it.
+  // RFC 7519 section 4.1.4: a token is already expired at `exp`.
   if (now >= diesAt) throw new LatchkeyError(now >= expiresAt ? 'token_expired' : 'invalid_token')
-  // Its rule may have been purged, so a clock that was set back must not bring it back.
+  // Its rule may have been purged, so it must stay dead if the clock was set back.
   if (expiresAt <= horizon && revocable.issuedAt < horizon) throw new LatchkeyError('token_expired')
 }
 

@@ -1,17 +1,17 @@
 import type { FastifyBaseLogger } from 'fastify'
 
-/** Milliseconds without another failure of the same kind after which it is over. A link that flaps fails once. */
+/** A failure is over after this many milliseconds without another of its kind, so a flapping link is one failure. */
 const QUIET = 10_000
 
 /** Logs a failure that happens many times as two lines: one when it begins, and one with a count when it is over. */
 export interface FailureLog {
   /**
    * Counts a failure.
-   * @param kind - one of a few constant texts. The line at the end shows it.
+   * @param kind - one of a few constant texts, which the line at the end shows.
    * @param begin - logs the first failure of this kind.
    */
   note (kind: string, begin: () => void): void
-  /** Stops waiting for the end of failures. */
+  /** Stops the timers that wait for the end of failures. */
   close (): void
 }
 

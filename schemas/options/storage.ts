@@ -33,28 +33,28 @@ export const storage = {
     expects: 'a duration from 100ms to 1h'
   })),
   /**
-   * How long an operation may wait for the database in all: for a connection, for locks and for the answers. Then the
-   * request gets 503 `store_unavailable`. From `100ms` to `1m`. With SQLite, how long it waits while another process
-   * holds the file. Default `5s`.
+   * The total time that an operation may wait for the database: for a connection, for locks and for the answers. After
+   * that, the request gets 503 `store_unavailable`. From `100ms` to `1m`. On SQLite, the time that it waits while
+   * another process holds the file. Default `5s`.
    */
   databaseTimeout: Type.Optional(Type.String({
     pattern: DURATION_PATTERN,
-    description: 'How long an operation may wait for the database in all: for a connection, for locks and for the ' +
-      'answers. Then the request gets 503 `store_unavailable`. From `100ms` to `1m`. With SQLite, how long it waits ' +
-      'while another process holds the file.',
+    description: 'The total time that an operation may wait for the database: for a connection, for locks and for ' +
+      'the answers. After that, the request gets 503 `store_unavailable`. From `100ms` to `1m`. On SQLite, the time ' +
+      'that it waits while another process holds the file.',
     default: '5s',
     env: 'LATCHKEY_DATABASE_TIMEOUT',
     expects: 'a duration from 100ms to 1m'
   })),
   /**
-   * With PostgreSQL: whether a node continues on a server that lacks changes which this node has seen acknowledged, for
-   * example after a failover to an asynchronous standby. It then accepts tokens again whose revocation was lost.
-   * Otherwise it responds 503 until it is restarted. Default false.
+   * On PostgreSQL: whether a node continues on a server that lacks changes that this node has seen acknowledged, for
+   * example after a failover to an asynchronous standby. Revoked tokens may then work again, and ended sessions are
+   * open again. Otherwise the node responds 503 until it is restarted. Default false.
    */
   acceptLostCommits: Type.Optional(Type.Boolean({
-    description: 'With PostgreSQL: whether a node continues on a server that lacks changes which this node has seen ' +
-      'acknowledged, for example after a failover to an asynchronous standby. It then accepts tokens again whose ' +
-      'revocation was lost. Otherwise it responds 503 until it is restarted.',
+    description: 'On PostgreSQL: whether a node continues on a server that lacks changes that this node has seen ' +
+      'acknowledged, for example after a failover to an asynchronous standby. Revoked tokens may then work again, ' +
+      'and ended sessions are open again. Otherwise the node responds 503 until it is restarted.',
     default: false,
     env: 'LATCHKEY_ACCEPT_LOST_COMMITS',
     expects: 'true or false'

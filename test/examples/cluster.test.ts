@@ -99,7 +99,7 @@ t.test('the proxy has all nodes, by the port on which they listen, and the addre
   t.match(caddyfile, '{$LATCHKEY_ISSUER:https://localhost} {')
 })
 
-t.test('the proxy has the settings of the page on proxies, which a test runs', async t => {
+t.test('the proxy has the tested settings of docs/proxies.md', async t => {
   const settingsOf = (text: string): string[] => {
     const lines = text.split('\n').map(line => line.trim()).filter(line => !line.startsWith('#'))
     return lines.slice(lines.findIndex(line => line.startsWith('reverse_proxy')) + 1)

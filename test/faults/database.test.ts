@@ -79,7 +79,7 @@ function linesOf ({ output }: Service): Array<{ level: number, msg: string, coun
   return output.split('\n').filter(line => /"level":[45]0/.test(line)).map(line => JSON.parse(line))
 }
 
-t.test('a server that hangs: 503 in time, two lines in the log, and all works when it goes on', async t => {
+t.test('a server that hangs: 503 in time, two lines in the log, and everything works again when it continues', async t => {
   const { server, service } = await open(t)
   const asks = await enrol(service.url)
   await waitForReady(service.url)
@@ -93,7 +93,7 @@ t.test('a server that hangs: 503 in time, two lines in the log, and all works wh
   await service.printed(/resolved: the connection that receives notifications/)
   const lines = linesOf(service)
   const messages = lines.map(({ msg }) => msg)
-  t.same(messages, [...new Set(messages)], 'no line comes twice')
+  t.same(messages, [...new Set(messages)], 'no line is logged twice')
   t.comment(JSON.stringify(lines.map(({ level, msg, count }) => ({ level, msg, count }))))
   t.ok((lines.find(({ msg }) => msg === 'resolved: requests get 503 store_unavailable')?.count ?? 0) > 5)
   t.equal(service.errors, '')
@@ -117,7 +117,7 @@ t.test('a server that hangs while the password of a login is checked: the login 
   t.ok(milliseconds - usual < 1.6 * TIMEOUT, `${milliseconds.toFixed(0)} ms, usually ${usual.toFixed(0)} ms`)
 })
 
-t.test('a service ends while its server hangs', async t => {
+t.test('a service shuts down while its server hangs', async t => {
   const { server, service } = await open(t)
   const asks = await enrol(service.url)
   await server.freeze()
@@ -167,7 +167,7 @@ t.test('a read-only server: logins get 503, and the service is not ready', async
   t.equal((await login())?.status, 200)
 })
 
-t.test('four hundred clients on a slow server: they read that it is overloaded, and the node stays ready', async t => {
+t.test('four hundred clients on a slow server: they get 503 overloaded, and the node stays ready', async t => {
   const { server, service: { url } } = await open(t)
   const usernames = Array.from({ length: 20 }, (_, index) => `user-${index}`)
   for (const username of usernames) await register(url, username)

@@ -117,7 +117,7 @@ for (const name of ['nginx', 'haproxy', 'caddy'] as const) {
       await receiver.until(isState)
       const acknowledged = await must(200, askRevoke(origin, session.refresh_token)).then(() => performance.now())
       await receiver.until(hasRule(claimsOf(session.access_token).sid))
-      t.ok(performance.now() - acknowledged < 1_000, 'a rule is there within the bound')
+      t.ok(performance.now() - acknowledged < 1_000, 'a rule arrives within the bound')
       await delay(2_000)
       const gaps = times.slice(1).map((time, index) => time - (times[index] ?? 0))
       t.ok(times.length > 6 && Math.max(...gaps) < 1_000, `each of ${times.length} events comes at once`)
@@ -138,7 +138,7 @@ for (const name of ['nginx', 'haproxy', 'caddy'] as const) {
       await start(1)
     })
 
-    await t.test('a node that is not ready gets no say', async t => {
+    await t.test('a node that is not ready answers no request', async t => {
       link.cut()
       await until('the node is not ready', async () => await readiness(nodes[2]?.url ?? '') === 503)
       if (hasHealthChecks) await untilItIsOut(origin)
@@ -158,7 +158,7 @@ for (const name of ['nginx', 'haproxy', 'caddy'] as const) {
     })
 
     if (hasHealthChecks) {
-      await t.test('a node that stays frozen is taken out', async t => {
+      await t.test('a node that stays frozen is removed', async t => {
         nodes[0]?.kill('SIGSTOP')
         await untilItIsOut(origin)
         nodes[0]?.kill('SIGCONT')

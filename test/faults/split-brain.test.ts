@@ -178,7 +178,7 @@ t.test('a new primary that lacks what a node has seen acknowledged is refused un
 
   await until('the tolerant node is back', async () => await readiness(tolerant.url) === 200)
   t.match(tolerant.output, /acknowledged revocations or keys may be lost/)
-  t.equal((await look(tolerant.url, lost)).status, 401, 'what this process knows it does not forget')
+  t.equal((await look(tolerant.url, lost)).status, 401, 'the process keeps the rules that it knows')
   await until('the strict node knows why', async () => /lacks changes/.test(await detailOf(strict)))
   await delay(BOUND)
   t.equal(await readiness(strict.url), 503)

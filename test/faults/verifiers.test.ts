@@ -152,7 +152,7 @@ t.test('after PostgreSQL restarts, every verifier is back within a second of the
     t.comment(`down for ${downtime} ms: the nodes are back after ${(nodesAt - started).toFixed(0)} ms, ` +
       `the last verifier ${later.toFixed(0)} ms after them; ${describeUnknown(all)}`)
     t.ok(later < 1_000, `down for ${downtime} ms`)
-    t.same(all.flat().filter(isRefusal), [], 'a good token is never refused')
+    t.same(all.flat().filter(isRefusal), [], 'a valid token is never refused')
   }
 })
 

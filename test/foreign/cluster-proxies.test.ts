@@ -93,12 +93,12 @@ for (const name of ['nginx', 'haproxy', 'caddy'] as const) {
     const [first] = nodes as [Node]
     first.isUnready = true
     if (hasHealthChecks) await until(isGood)
-    t.ok(await isGood(), 'a node that is not ready answers nobody')
+    t.ok(await isGood(), 'a node that is not ready answers no request')
     first.isUnready = false
 
     for (const node of nodes) node.isUnready = true
     t.equal(await send('/users', 'POST'), 503)
-    t.ok(arrivalsOf('POST /users') <= 1, 'a request that may not be sent twice is not')
+    t.ok(arrivalsOf('POST /users') <= 1, 'a request that must not be repeated is sent once at most')
     for (const node of nodes) node.isUnready = false
     if (hasHealthChecks) await until(isGood)
 

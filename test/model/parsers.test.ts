@@ -68,7 +68,7 @@ t.test('a refresh token: every session and generation comes back as it was', asy
   }), options)
 })
 
-t.test('a refresh token: no other text is one', async () => {
+t.test('the parser of refresh tokens accepts no other text', async () => {
   fc.assert(fc.property(fc.oneof(
     text, mutations(REFRESH_TOKEN), text.map(text => `lkr_${text}`),
     fc.uint8Array({ minLength: 72, maxLength: 72 }).map(bytes => `lkr_${Buffer.from(bytes).toString('base64url')}`)

@@ -151,7 +151,7 @@ t.test('nothing is acknowledged that a trigger of the database has refused', asy
   t.equal((await app.inject({ url: '/users/me', headers: bearer(tokens.access_token) })).statusCode, 401)
 })
 
-t.test('a node that cannot find out what has changed: 503 from all that issues tokens, with the time to come again', async t => {
+t.test('if a node cannot find out what has changed, every route that issues tokens responds 503 with Retry-After', async t => {
   const { app, store } = await buildHost(t, {}, async app => {
     app.post('/again', async request => await app.latchkey.reissue(request))
     app.post('/as', async request => await app.latchkey.logInAs(request, { id: 'nobody' }, { method: 'test' }))

@@ -7,7 +7,7 @@ import errors from '../../plugins/errors.js'
 import settings from '../../plugins/settings.js'
 import { assertProblem } from '../routes/support.js'
 
-t.test('a failure that happens many times is two lines, and one of another kind is its own', async t => {
+t.test('a repeated failure causes two lines, and a failure of another kind has its own', async t => {
   const lines: Array<[details: object, message: string]> = []
   const log = { warn: (details: object, message = '') => { lines.push([details, message]) } }
   const failures = createFailureLog(log, 50)
@@ -30,7 +30,7 @@ t.test('a failure that happens many times is two lines, and one of another kind 
   t.equal(lines.length, 2, 'and no line after the end of the process')
 })
 
-t.test('a hundred requests that the store fails are one line, and the debug log has the rest', async t => {
+t.test('a hundred requests that fail because of the store cause one line, and the debug log has the others', async t => {
   const lines: Array<{ level: number, msg: string, err?: { message: string } }> = []
   const stream = { write (line: string) { lines.push(JSON.parse(line)) } }
   const app = fastify({ logger: { level: 'debug', stream } })

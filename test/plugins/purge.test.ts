@@ -78,7 +78,7 @@ t.test('a session is purged a day after it can no longer be refreshed and its la
   t.equal(await run(), 0)
 })
 
-t.test('while the clock is wrong, nothing is deleted, and then all sessions are back', async t => {
+t.test('while the clock is wrong, nothing is deleted, and all sessions work again afterwards', async t => {
   const timers = catchTimers(t)
   const file = databaseFile(t)
   const clock = createTestClock()

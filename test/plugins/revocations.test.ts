@@ -209,7 +209,7 @@ t.test('a clock that is set back while it runs revives no revoked token, and new
   clock.move(15 * MINUTE)
   t.equal(await statusOf(app, live), 401)
   clock.move(-15 * MINUTE)
-  t.equal(await statusOf(app, live), 200, 'what had only expired is good again')
+  t.equal(await statusOf(app, live), 200, 'a token that had only expired is valid again')
   clock.move(-60 * MINUTE)
   t.equal(await statusOf(app, revoked), 401)
   const fresh = await logIn(app)

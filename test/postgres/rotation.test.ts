@@ -94,7 +94,7 @@ t.test('if any condition does not hold, it changes nothing', async t => {
 
   await other.query('update latchkey_users set disabled_at = 1')
   t.equal(await rotate({ generation: 2 }), undefined, 'a disabled account')
-  t.ok(await rotate({ generation: 2, account: { isBuiltIn: false, userId } }), 'which does not count if it is of the host')
+  t.ok(await rotate({ generation: 2, account: { isBuiltIn: false, userId } }), 'which does not count if the host keeps the users')
   await other.query('update latchkey_users set disabled_at = null')
   await other.query('update latchkey_sessions set ended_at = 1')
   t.equal(await rotate({ generation: 3 }), undefined, 'an ended session')
@@ -108,14 +108,14 @@ t.test('if any condition does not hold, it changes nothing', async t => {
   t.equal(await generation(), 4)
 })
 
-t.test('of many at the same moment, one rotates', async t => {
+t.test('of many rotations at the same moment, one succeeds', async t => {
   const { rotate, generation } = await build(t)
   const rotated = await Promise.all(Array.from({ length: 40 }, () => rotate()))
   t.equal(rotated.filter(result => result !== undefined).length, 1)
   t.equal(await generation(), 2)
 })
 
-t.test('it waits for a change of the account or of the session, and decides on what was committed', async t => {
+t.test('it waits for a change of the account or of the session, and uses the committed row', async t => {
   const { world, rotate, generation, other, userId, sessionId } = await build(t)
   async function during (sql: string, end: 'commit' | 'rollback', changes: Partial<Rotation>): Promise<RotatedSession | undefined> {
     await other.query(`begin; ${sql}`)
@@ -159,7 +159,7 @@ t.test('it waits for a change of the account or of the session, and decides on w
   t.equal(sessionId.length, 36)
 })
 
-t.test('a refresh that is over before a rule is written dies with it, and a later one does not', async t => {
+t.test('a rule kills the token of an earlier refresh, and not that of a later one', async t => {
   const { world, userId } = await build(t)
   for (let round = 0; round < 20; round++) {
     const user = await world.users.find(userId)

@@ -38,7 +38,7 @@ t.test('a node with another issuer, audience or kind of users does not start, an
   await (await build(t, { ...given, audience: [...FIRST.audience].reverse() })).app.close()
 })
 
-t.test('nodes that start at the same moment with two issuers: one of them is refused', async t => {
+t.test('if two nodes with different issuers start at the same moment, one of them is refused', async t => {
   const database = await makeDatabase()
   const results = await Promise.allSettled(['https://a.example', 'https://b.example'].map(
     issuer => build(t, { database, secret: SECRET, issuer })

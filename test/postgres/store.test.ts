@@ -55,7 +55,7 @@ async function configure (database: string, name: string, value: string): Promis
 // One server for all: before they run side by side.
 await makeDatabase()
 
-t.test('writers that wait for one lock, more than there are connections, end in 503 in time, and go on when it is free', async t => {
+t.test('more writers than connections wait for one lock: they get 503 in time, and writes work when it is free', async t => {
   const database = await makeDatabase()
   const store = await open(t, database)
   const holder = await connect(t, database)
@@ -112,7 +112,7 @@ t.test('work on one node may take longer than an operation', async t => {
   }), 'done')
 })
 
-t.test('more operations than the server can do in time: overloaded, and the later ones at once', async t => {
+t.test('more operations than the server can complete in time: some are overloaded, and later ones at once', async t => {
   const database = await makeDatabase()
   const store = await open(t, database, { timeout: 1_000, longestQueue: 300 })
   const sleep = async (): Promise<string> => await store.read(db => sql`select pg_sleep(0.1)`.execute(db)).then(
@@ -126,7 +126,7 @@ t.test('more operations than the server can do in time: overloaded, and the late
   t.equal(await sleep(), overloaded)
   t.ok(performance.now() - asked < 200, 'at once')
   t.same(new Set(await Promise.all(early)), new Set(['done', overloaded]))
-  t.equal(await sleep(), 'done', 'and it goes on')
+  t.equal(await sleep(), 'done', 'and it works again')
 })
 
 t.test('a commit is durable where the server is configured for less, and as much more as it is configured for', async t => {

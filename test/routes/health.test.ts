@@ -28,7 +28,7 @@ t.test('with the store gone it is live and not ready, says when to come again, a
   t.match(response.headers['retry-after'], /^\d+$/)
 })
 
-t.test('while logins cannot write, it is not ready, and says so', async t => {
+t.test('while logins cannot write, it responds that it is not ready', async t => {
   const database = databaseFile(t)
   const { app } = await buildHost(t, { database, secret: SECRET })
   if (ON_POSTGRES) {

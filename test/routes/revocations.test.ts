@@ -68,7 +68,7 @@ t.test('a newcomer is sent everything in pages, then the state, then heartbeats'
   t.ok(ON_POSTGRES ? step >= 0 : step > 0, `a heartbeat says a later moment, by ${step} ms`)
 })
 
-t.test('a rule has what it needs and no more; the purge alone decides which rules are gone, not the clock', async t => {
+t.test('a rule has only the members that it needs, and the purge, not the clock, decides which rules are gone', async t => {
   const file = databaseFile(t)
   const { app, clock, origin, token } = await buildFeed(t, { database: file })
   insertRules(file, 1, clock() - 30 * 24 * 60 * MINUTE, 'kept')
@@ -274,7 +274,7 @@ t.test('a stream ends when its token has expired, when that or its client is rev
   )
 })
 
-t.test('a stream whose key is revoked is told so, goes on for a moment, and ends within the bound', async t => {
+t.test('a stream whose key is revoked receives that, continues for a moment, and ends within the bound', async t => {
   const { app, origin, token } = await buildFeed(t)
   const receiver = await follow(t, origin, token)
   const { state } = await receiver.until(isState) as Received & { event: 'state' }

@@ -51,7 +51,7 @@ t.test('the list explains each property of the models', async t => {
   t.strictSame([...new Set(stated)].sort(), explained.sort())
 })
 
-t.test('Spin finds what the tables say', { skip, jobs: 2 }, async t => {
+t.test('Spin finds the results in the tables', { skip, jobs: 2 }, async t => {
   for (const { model, options, finds } of searches) {
     t.test([model, ...options].join(' '), async t => {
       t.equal(await search(t.testdir({}), { model, options }), finds)

@@ -191,7 +191,7 @@ t.test('one heartbeat from 30 days ahead refuses tokens until the next one, and 
   t.equal(service.streams.length, 1)
 })
 
-t.test('the horizon alone removes rules, and what expires by then stays dead when the clock of the service goes back', async t => {
+t.test('only the horizon removes rules, and tokens that expire by then stay dead when the clock of the service goes back', async t => {
   const clocks = createMachineClocks()
   const service = await createFakeService(t, { now: clocks.now })
   const { verifier } = build(t, { issuer: service.issuer, ...clocks.options })
@@ -251,7 +251,7 @@ t.test('a silent stream stays until another has caught up, and its next heartbea
   t.equal(verifier.status().error, undefined)
 })
 
-t.test('a token that is refused again and again is not asked for without a pause', async t => {
+t.test('a verifier whose token is refused again and again pauses before it asks for another', async t => {
   const service = await createFakeService(t)
   const refusals: number[] = []
   service.handlers['/revocations'] = (_request, _body, response) => {
@@ -281,7 +281,7 @@ t.test('when a key vanishes, the next stream is opened with a new token before t
   t.equal(service.counts['/token'], 2)
   t.equal(verifier.status().error, undefined, 'that is no failure')
   t.equal(await outcomeOf(verifier, token), 'invalid_token')
-  t.equal(service.counts['/jwks'], 1, 'and needs no look at the keys')
+  t.equal(service.counts['/jwks'], 1, 'and the keys need not be read again')
   second.state(0, { keys: [] })
   await until(() => first.closed)
   t.equal(service.streams.length, 2)

@@ -14,9 +14,9 @@ export interface Hosts {
 const FITTING = ['any', 'read-write', 'primary']
 
 /**
- * Reads a URL that may name several servers, as in libpq: `postgres://user@one:5432,two:5432/database`, or with lists in
- * the parameters `host` and `port`. `pg` itself supports only one server.
- * @throws UnfitDatabase that says what is wrong with the URL, and never contains its password.
+ * Reads a URL that may name several servers, as in libpq: `postgres://user@one:5432,two:5432/database`, or with lists
+ * in the parameters `host` and `port`. `pg` itself supports only one server.
+ * @throws UnfitDatabase. Its message says what is wrong with the URL, and never contains its password.
  */
 export function readHosts (url: string): Hosts {
   const { start, hosts: authority, path, query } = splitUrl(url)
@@ -65,7 +65,7 @@ function createClient (url: string): pg.Client {
   }
 }
 
-/** Returns a client for pools. Each new one connects to the server that is then current. */
+/** Returns a class of clients for pools. Each new client connects to the server that is current at that time. */
 export function toClientClass (hosts: Hosts, config: pg.ClientConfig): new () => pg.ClientBase {
   return class CurrentHostClient extends pg.Client {
     constructor () {

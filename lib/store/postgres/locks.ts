@@ -20,7 +20,7 @@ export const ONE_NODE = nameLock(0x6c617464)
 /** Held by the node that brings the schema up to date ("latm"). */
 export const MIGRATION = nameLock(0x6c61746d)
 
-/** Returns the number of the advisory lock for something in a schema. Two things with the same number only wait. */
+/** Returns the number of the advisory lock for something in a schema. If two things get the same number, one waits. */
 export function numberOf (schema: string, { on, id = '' }: Pick<Lock, 'on' | 'id'>): bigint {
   return createHash('sha256').update(`latchkey\0${schema}\0${on}\0${id}`).digest().readBigInt64BE()
 }
@@ -32,7 +32,7 @@ export function numberOf (schema: string, { on, id = '' }: Pick<Lock, 'on' | 'id
  */
 export function lockAll (schema: string, locks: readonly Lock[]): string[] {
   const numbered = locks.map(lock => ({ ...lock, number: numberOf(schema, lock) }))
-  // Each once, and the exclusive one first.
+  // Each lock once, and the exclusive one first.
   numbered.sort((a, b) => a.number === b.number
     ? Number(a.isShared) - Number(b.isShared)
     : a.number < b.number ? -1 : 1)

@@ -33,7 +33,7 @@ const ALIVE = 1_000
 
 /** A pool for Kysely. From `connect` to `release` is one operation. */
 export interface RenewablePool extends PostgresPool {
-  /** Connects for work that takes as long as it needs, although each of its statements has a limit. */
+  /** Connects for work that has no time limit as a whole, although each of its statements has one. */
   connectForLong (): Promise<PostgresPoolClient>
   /** From now on, no existing connection is used again. */
   renew (): void
@@ -64,7 +64,7 @@ interface Use {
   readonly since: number
   /** When it must be over. */
   readonly deadline: number
-  /** Makes the error for an operation that the server has no time for. */
+  /** Makes the error for an operation if the server is too busy. */
   readonly refuse: (cause: unknown) => LatchkeyError
 }
 
@@ -103,7 +103,7 @@ export function createPool (servers: Servers, options: PoolOptions): RenewablePo
       `${waiting.size} operations wait for a connection, the oldest for ${Math.round(now - oldest.since)} ms`))
   }
 
-  /** Waits for a connection. An operation that cannot get one in time is told whether the server is up. */
+  /** Waits for a connection. If it gets none in time, the error shows whether the server is up. */
   async function queue (use: Use): Promise<pg.PoolClient> {
     waiting.add(use)
     try {
@@ -162,7 +162,7 @@ function createConnections (servers: Servers, options: PoolOptions): Connections
   const pool = new pg.Pool({
     ...config,
     Client: toClientClass(servers.hosts, config),
-    // The deadline of the operation comes first, and says more.
+    // The deadline of the operation comes first, and its error says more.
     ...(timeout === undefined ? {} : { connectionTimeoutMillis: timeout + CLEANUP_DELAY }),
     max: size,
     idleTimeoutMillis: 30_000,
@@ -219,7 +219,7 @@ function toPoolClient (
   connections: Connections, client: pg.PoolClient, use: Use & { giveBack: () => void }
 ): PostgresPoolClient {
   const { since, deadline, refuse, giveBack } = use
-  // The server has answered others meanwhile, so it is up, and a timeout means that it has too much to do.
+  // The server has answered others meanwhile, so it is up, and a timeout means that it is overloaded.
   const hasQueued = connections.doneAt > since
   let broken: LatchkeyError | undefined
 
@@ -241,9 +241,9 @@ function toPoolClient (
         { name, text, values: values.map(withoutNul), ...timeLeft() }
       )
       connections.answeredAt = performance.now()
-      // A previous primary may have committed what the new one will never know.
+      // A previous primary may have committed changes that the new one will never receive.
       if (!isNewer(connections, client, connections.renewedAt)) throw new Error('Another server has taken over')
-      // Of several statements, the last one has the result.
+      // If there are several statements, the last one has the result.
       return Array.isArray(answer) ? answer.at(-1) as pg.QueryResult : answer
     } catch (error) {
       if (isRefusal(error)) throw error

@@ -11,13 +11,13 @@ const ROUNDS = 3
 
 const ADVICE = 'in pgbouncer, set pool_mode = session for this database; or give the URL of PostgreSQL itself'
 
-/** Returns what to do if a pooler has refused the settings of a connection: pgbouncer ignores none by default. */
+/** Returns advice if a pooler has refused the settings of a connection. By default, pgbouncer refuses them all. */
 export function adviceOnPooler (reason: string): string | undefined {
   if (!reason.includes('unsupported startup parameter')) return undefined
   return 'in pgbouncer, set ignore_startup_parameters = statement_timeout,idle_in_transaction_session_timeout'
 }
 
-/** Whether a pooler answers in the server's place: the server itself names its process when a client connects. */
+/** Whether a pooler answers instead of the server. The server itself names its process when a client connects. */
 export function isPooled (client: pg.Client, { pid }: Pick<TimelineRow, 'pid'>): boolean {
   return (client as pg.Client & { processID?: number }).processID !== pid
 }

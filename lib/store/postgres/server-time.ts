@@ -4,7 +4,7 @@ import type { Moment } from '../../time/elapsed-time.js'
 import { WrongClock } from '../store.js'
 import type { OpenOptions } from '../store.js'
 
-/** Milliseconds by which the machine's clock may differ from the server's without a word. */
+/** Milliseconds by which the machine's clock may differ from the server's before the node logs it. */
 const UNREPORTED = 5_000
 
 /** Milliseconds by which it may differ. With a larger difference, this node does not serve. */
@@ -16,7 +16,7 @@ export interface ServerTime {
   now (): number
   /** Takes an answer of the server. `asked`: when this node asked. */
   take (time: number, asked: Moment): void
-  /** Throws if the machine's clock is so wrong that this node must not serve. */
+  /** Throws if the machine's clock differs so much that this node must not serve. */
   assertRight (): void
 }
 
@@ -32,7 +32,7 @@ export function createServerTime (log: OpenOptions['log']): ServerTime {
     isReported = isWrong
     const reason = isWrong ? describe(difference) : 'The clock of this machine agrees with the clock of the database'
     log(new Error(reason), isWrong
-      ? `set it right; with a difference of more than ${TOLERABLE / 1000} s, a node does not serve`
+      ? `correct it: a node does not serve if its clock differs by more than ${TOLERABLE / 1000} s`
       : 'the clock is right again')
   }
 

@@ -14,7 +14,7 @@ import { describeUrl } from './url.js'
 /** The shortest time between two searches for the primary, in milliseconds. */
 const SHORTEST_PAUSE = 1_000
 
-/** How long the first search waits for other servers after the first answer, in milliseconds. */
+/** How long the first search waits for the other servers after the first answer, in milliseconds. */
 const GRACE = 500
 
 /** The servers that the URL leads to. */
@@ -58,7 +58,7 @@ export async function findServers (
   async function askServer (one: string): Promise<void> {
     await withClient(clients, one, async client => {
       const server = await greet(client, { timelines, schema: watched?.schema })
-      // Only at the start: the pooler of a running node does not change its mode often enough to ask each time.
+      // Only at the start, because the mode of a pooler rarely changes while a node runs.
       if (watched === undefined && isPooled(client, server)) {
         await withClient(clients, one, second => assertSessions(client, second))
       }
@@ -109,7 +109,7 @@ export async function findServers (
   }
 }
 
-/** Runs `work` with a connection of its own. */
+/** Runs `work` with its own connection. */
 async function withClient (
   clients: Set<pg.Client>, url: string, work: (client: pg.Client) => Promise<void>
 ): Promise<void> {
@@ -126,13 +126,13 @@ async function withClient (
   }
 }
 
-/** Returns the error of a search that has found nothing. It names each server if there are several. */
+/** Returns the error of a search that found no primary. It names each server if there are several. */
 function noPrimary ({ urls }: Hosts, errors: readonly unknown[]): unknown {
   const [first] = errors
   if (first instanceof UnfitDatabase) return first
   if (errors.length === 1 || errors.map(storeUnavailable).every(isFinal)) return storeUnavailable(first)
   return storeUnavailable(new Error(
-    `none of its servers is a primary that this node can use (${
+    `none of its servers is a primary that this node may use (${
       errors.map((error, index) => `${describeUrl(urls[index] ?? '')}: ${messageOf(error)}`).join('; ')})`,
     { cause: errors.find(error => error instanceof UnfitServer) ?? first }
   ))

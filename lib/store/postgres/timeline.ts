@@ -93,7 +93,7 @@ export function createTimelines ({ log, acceptLostCommits }: Options): Timelines
   const seen: Seen = { timeline: 0, flushed: 0n, at: -Infinity }
   /** The clusters that this process has left for another one. */
   const left = new Set<string | null>()
-  /** Why servers were refused, by their start. They go on writing, so later they would no longer look older. */
+  /** Why servers were refused, by their start times. They keep writing, so later they would no longer look older. */
   const refused = new Map<number, string>()
   let columns = SHOWN
   let reported: string | undefined
@@ -121,7 +121,7 @@ export function createTimelines ({ log, acceptLostCommits }: Options): Timelines
       return `${problem}. Lead the nodes to the server that has them, or restart the nodes to accept the loss`
     }
     log(new Error(`The database server was replaced or restored, and ${problem}`),
-      'acknowledged revocations or keys may be lost; find them in the log of the nodes and make them again')
+      'acknowledged revocations or keys may be lost; find them in the logs of the nodes and make them again')
     seen.number = number
     return undefined
   }
@@ -156,7 +156,7 @@ export function createTimelines ({ log, acceptLostCommits }: Options): Timelines
         reported = problem
         throw error
       }
-      // Two servers may answer in turn. Each reason is logged once until the server that is accepted changes.
+      // Two servers may answer in turn. So each reason is logged once, until the node accepts another server.
       if (row.started !== seen.started) reported = undefined
       accept(row)
     },

@@ -1,6 +1,6 @@
 /**
- * Returns the answer. Rejects if it takes longer than `milliseconds`, or if `lost` is aborted before it arrives. There
- * is one call for each query, so it makes no promise besides its own.
+ * Returns the answer. Rejects if it takes longer than `milliseconds`, or if `lost` is aborted before it arrives. It
+ * runs for every query, so it creates only one promise.
  */
 export function within<T> (milliseconds: number, answer: Promise<T>, lost?: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
@@ -17,7 +17,7 @@ export function within<T> (milliseconds: number, answer: Promise<T>, lost?: Abor
   })
 }
 
-/** The answer did not come in time. */
+/** The answer did not arrive in time. */
 export class TooLateError extends Error {
   override readonly name = 'TooLateError'
 

@@ -9,7 +9,7 @@ import type { Tables } from '../tables.js'
 import { lockAll } from './locks.js'
 import { SERVER_TIME } from './time.js'
 
-/** How often a transaction may begin again because PostgreSQL ended it in favour of another. */
+/** How often a transaction may begin again after PostgreSQL ended it in favour of another. */
 const MOST_TRIES = 5
 
 /** PostgreSQL's codes for such an end: a deadlock, and a serialization failure. */

@@ -62,7 +62,7 @@ t.test('a write that cannot be put in force stays committed, and its caller gets
   t.equal((await store.read(db => db.selectFrom('latchkey_events').selectAll().execute())).length, 1)
 })
 
-t.test('the time of a write is the time of the store, unless a later one has just passed here', async t => {
+t.test('the time of a write is the time of the store, unless this process has just passed a later one', async t => {
   const { ledger, wall } = await build(t)
   const timeOf = (): Promise<number> => ledger.write([], async ({ now }) => now)
   t.equal(await timeOf(), wall())

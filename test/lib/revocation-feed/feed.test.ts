@@ -291,7 +291,7 @@ t.test('after another server has taken over, a stream starts again with all rule
   await revoke(world.revocations, 'first', 'second')
   const { page: { cursor } } = await feed.read({ after: undefined, limit: 10 })
   const stream = open(cursor)
-  t.equal((await stream.next())?.event, 'state', 'it is level')
+  t.equal((await stream.next())?.event, 'state', 'it is up to date')
   server.epoch = 2
   let event = await stream.next()
   while (event?.event === 'state') event = await stream.next()
@@ -309,7 +309,7 @@ t.test('after another server has taken over, a stream starts again with all rule
   t.equal(feed.streams, 1)
 })
 
-t.test('a server that takes over while a heartbeat is made or a page is read: no state before its own rules', async t => {
+t.test('if a server takes over while a heartbeat is made or a page is read, no state comes before its rules', async t => {
   const { world, open, reads, server } = await createFeed(t)
   await revoke(world.revocations, ...names(1_500, 'old'))
   let left = 2

@@ -523,7 +523,7 @@ t.test('while a process sees the wrong time, it forgets no rule', async t => {
   t.equal(revocations.isRevoked(token()), true)
 })
 
-t.test('tokens of a user are clear from the time of the latest rule on', async t => {
+t.test('tokens of a user are clear if they are dated at or after the latest rule', async t => {
   const { revocations, wall } = await createWorld(t)
   const holder = { userId: 'u', clientId: 'c' }
   t.equal(revocations.clearFrom(holder), 0)

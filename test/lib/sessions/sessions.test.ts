@@ -371,7 +371,7 @@ t.test('a session that expired was not live: ending it says so', async t => {
   t.equal(await later.world.sessions.endAll(later.user.id), 0, 'endAll returns how many were live')
 })
 
-t.test('what was ended after it had expired stays dead in another process when the clock is set back', async t => {
+t.test('tokens and sessions ended after their expiry stay dead in another process when the clock is set back', async t => {
   const file = databaseIn(t)
   const wall = createWall()
   const { world: ahead, grant } = await begin(t, { file, wall })

@@ -7,7 +7,7 @@ async function build (t: Parameters<typeof openStore>[0]) {
   const wall = createWall()
   async function look (): Promise<boolean> {
     const looked = await store.transaction(trx => lookAtTime(trx, wall()))
-    t.equal(await store.read(db => isSteady(db, wall())), looked, 'what was found is kept')
+    t.equal(await store.read(db => isSteady(db, wall())), looked, 'the result is stored')
     return looked
   }
   return {
@@ -26,7 +26,7 @@ async function build (t: Parameters<typeof openStore>[0]) {
   }
 }
 
-t.test('time is steady when it was looked at each minute for an hour', async t => {
+t.test('time is steady after a look each minute for an hour', async t => {
   const { store, wall, look, pass } = await build(t)
   t.equal(await store.read(db => isSteady(db, wall())), false, 'before the first look')
   t.equal(await look(), false)

@@ -2,7 +2,7 @@ import t from 'tap'
 import { createWriteProbe } from '../../../lib/store/write-probe.js'
 import { createStopwatch } from '../support.js'
 
-t.test('callers at the same time share one write, a success holds for a second, and a failure for nobody else', async t => {
+t.test('callers at the same time share one write, a success holds for a second, and a failure is not reused', async t => {
   const stopwatch = createStopwatch(t)
   let writes = 0
   let isDown = true

@@ -236,7 +236,7 @@ t.test('claims of the wrong type, each signed with our own key', async t => {
   }
 })
 
-t.test('a token of the future makes us ask the store for its time, and that decides', async t => {
+t.test('for a token from the future, we ask the store for its time, which decides', async t => {
   const { world, tokens, grant, key, jwtKey, wall } = await build(t)
   const good = payloadOf(await tokens.sign(grant))
   const header = { alg: 'HS256', typ: 'at+jwt', kid: key.kid }
@@ -302,7 +302,7 @@ t.test('a token that was verified is refused while the clock is set back to befo
   t.match(await tokens.verify(token), { id: grant.user.id }, 'until the clock is right')
 })
 
-t.test('at exp it is over, not a millisecond later, cached or not', async t => {
+t.test('a token dies exactly at exp, whether it is cached or not', async t => {
   const { tokens, grant, wall, jwtKey } = await build(t)
   const token = await tokens.sign(grant)
   const fresh = await tokens.sign(grant)

@@ -29,7 +29,7 @@ t.test('a URL names one server, or several as in libpq', async t => {
   }
 })
 
-t.test('a URL that cannot work is refused with what to change, and without the password', async t => {
+t.test('the error for a URL that cannot work says what to change, and hides the password', async t => {
   const table: Array<[url: string, says: RegExp]> = [
     ['postgres://u:SECRET@one,,two/db', /contains an empty one/],
     ['postgres://u:SECRET@one,/db', /contains an empty one/],
@@ -57,7 +57,7 @@ t.test('a message names all servers', async t => {
   t.equal(describeUrl('postgres://one,two/db'), 'postgres://one,two/db')
 })
 
-t.test('the command line reports such a URL as a failure that waiting cannot help', async t => {
+t.test('the command line reports that waiting does not help with such a URL', async t => {
   const env = { LATCHKEY_DATABASE: 'postgres://u:p@one:1,two:x/db', LATCHKEY_SECRET: 'x'.repeat(40) }
   t.match(await run(t.testdir(), ['migrate'], { env }), { code: 1, stderr: /it is not a valid URL; percent-encode/ })
 })

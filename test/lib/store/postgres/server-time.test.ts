@@ -9,7 +9,7 @@ function build () {
   return { time, logged, take: (ahead: number) => time.take(Date.now() + ahead, readMoment(MACHINE)) }
 }
 
-t.test('the time is that of the last answer, and goes on', async t => {
+t.test('the time is that of the last answer plus the time since then', async t => {
   const { time, take } = build()
   for (const ahead of [0, 400 * 86_400_000, -86_400_000]) {
     take(ahead)
@@ -18,7 +18,7 @@ t.test('the time is that of the last answer, and goes on', async t => {
   }
 })
 
-t.test('a clock that is more than a minute off stops this node, and each change is logged once', async t => {
+t.test('a node whose clock is more than a minute off refuses to serve, and logs each change once', async t => {
   const { time, logged, take } = build()
   const steps: Array<[ahead: number, isRefused: boolean, lines: number]> = [
     [0, false, 0], [4_000, false, 0], [-4_000, false, 0], [20_000, false, 1], [59_000, false, 1], [62_000, true, 1],
@@ -37,7 +37,7 @@ t.test('a clock that is more than a minute off stops this node, and each change 
   ])
 })
 
-t.test('an answer that was long on its way does not make a right clock look wrong', async t => {
+t.test('a slow answer does not make a right clock look wrong', async t => {
   const { time, logged } = build()
   const asked = readMoment(MACHINE)
   for (const ago of [0, 90_000]) {

@@ -43,7 +43,7 @@ t.test('a server is refused if this process has seen a later state', async t => 
   }
 })
 
-t.test('a server that was refused stays refused when it has caught up', async t => {
+t.test('a refused server stays refused after it has caught up', async t => {
   const { judge } = create()
   judge(FIRST)
   const copy = { ...FIRST, started: 3_000, flushed: '0/4000000' }
