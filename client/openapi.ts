@@ -782,7 +782,7 @@ export interface components {
             more: boolean;
             /**
              * Format: int64
-             * @description Milliseconds since the epoch. The service has deleted the rules that expire before this time, so reject every token whose `exp` is at or before it, whatever your clock shows. A receiver may delete these rules too, and no others.
+             * @description Milliseconds since the epoch. The service has deleted the rules that expire before this time, so reject every token that was issued before it and whose `exp` is at or before it, whatever your clock shows. A receiver may delete these rules too, and no others.
              */
             horizon: number;
             /** @description The `kid` of each key that currently verifies tokens. */
