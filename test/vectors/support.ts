@@ -11,12 +11,11 @@ import { LatchkeyError } from '../../lib/errors.js'
 import type { SigningKey } from '../../lib/keys/material.js'
 import { readOptions } from '../../lib/options/options.js'
 import type { Tokens } from '../../lib/tokens/tokens.js'
-import { kClock, kFollower } from '../../plugins/database.js'
+import { kClock, kFollower, kStore } from '../../plugins/database.js'
 import { isolate } from '../../plugins/adapters/isolate.js'
 import tokensPlugin, { kTokens } from '../../plugins/tokens.js'
 import { createJwtKeyMaker } from '../../plugins/adapters/jwt-key-maker.js'
 import { kKeyring } from '../../plugins/keys.js'
-import { kLedger } from '../../plugins/ledger.js'
 import { kRevocations } from '../../plugins/revocations.js'
 import { kSettings } from '../../plugins/settings.js'
 import { ALGORITHMS } from '../../schemas/algorithms.js'
@@ -184,7 +183,7 @@ export interface VerificationPath {
 
 /** Makes verification paths over one store. */
 export async function createPaths (t: Test): Promise<(keys: readonly SigningKey[]) => Promise<VerificationPath>> {
-  const { clock, follower, ledger, revocations, sessions, addUser } = await createWorld(t)
+  const { store, clock, follower, revocations, sessions, addUser } = await createWorld(t)
   const grant = await sessions.start(await addUser())
   const settings = readOptions({ issuer: ISSUER, database: ':memory:' })
   return async keys => {
@@ -193,7 +192,7 @@ export async function createPaths (t: Test): Promise<(keys: readonly SigningKey[
     app.decorate(kSettings, settings)
     app.decorate(kClock, clock)
     app.decorate(kFollower, follower)
-    app.decorate(kLedger, ledger)
+    app.decorate(kStore, store)
     await app.register(fp(
       async app => { app.decorate(kKeyring, createFixedKeyring(jwtKeys)) }, { name: 'latchkey-keys' }
     ))
