@@ -62,9 +62,9 @@ export async function fillStore (
   await fill(sessions, from => sql`
     insert into latchkey_sessions
       (id, user_id, client_id, scope, nonce, generation, rotated_at, created_at, last_used_at, idle_expires_at,
-      expires_at)
+      expires_at, seen_generation, auth_time, amr)
     select ${id(2)}, 'user-' || (n / 2), 'latchkey', 'items:read', 'nonce', 1, ${at}, ${at}, ${at},
-      ${sql.lit(now + 30 * DAY)}, ${sql.lit(now + 90 * DAY)}
+      ${sql.lit(now + 30 * DAY)}, ${sql.lit(now + 90 * DAY)}, 0, ${at}, 'pwd'
     from ${from}`)
   await fill(rules, from => sql`
     insert into latchkey_rules (kind, value, session_id, issued_before, expires_at)

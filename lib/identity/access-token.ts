@@ -17,6 +17,12 @@ export interface AccessTokenClaims {
   /** Undefined if the token belongs to no session. */
   sid?: string
   scope: string
+  /** The generation of the session that the token was issued for. Undefined if the token belongs to no session. */
+  gen?: number
+  /** Seconds: when the user last proved who they are (RFC 9068 section 2.2.1). */
+  auth_time?: number
+  /** How they did so (RFC 8176). */
+  amr?: string[]
   [claim: string]: unknown
 }
 
@@ -50,7 +56,10 @@ export const RESERVED_CLAIMS = [
   'jti',
   'sid',
   'scope',
-  'status'
+  'status',
+  'gen',
+  'auth_time',
+  'amr'
 ] as const
 
 /** The claims that every access token must have. A user's token must also have `sid`. */

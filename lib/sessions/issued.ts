@@ -83,6 +83,11 @@ export function createIssuing (
       return {
         user: toHostUser(user, userIds),
         sessionId: session.id,
+        session: {
+          generation: session.generation,
+          authTime: session.auth_time,
+          amr: session.amr.split(' ').filter(method => method !== '')
+        },
         clientId: session.client_id,
         scopes,
         claims,

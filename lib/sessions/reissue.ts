@@ -37,7 +37,7 @@ export function createReissue (context: SessionContext, { prepare, toGrant }: Is
   }
 
   return async function reissue (presented, address) {
-    const { id: userId, sessionId, claims: { exp } } = presented
+    const { id: userId, sessionId, claims: { exp, gen: generation = 0 } } = presented
     const isOwn = (session: SessionRow | undefined, now: number): session is SessionRow =>
       session !== undefined && session.user_id === userId && isLive(session, now)
 
@@ -65,7 +65,8 @@ export function createReissue (context: SessionContext, { prepare, toGrant }: Is
       await noteUse(trx, session.id, Math.max(now, issuedAt))
       const about = { subject: userId, sessionId, clientId: session.client_id }
       await record({ type: 'token_reissued', actor: asUser(userId, address ?? null), ...about })
-      return { ...toGrant({ session, user, prepared, issuedAt }), latestExpiry: exp }
+      // The caller has shown that it received the generation of the presented token, and no later one.
+      return { ...toGrant({ session: { ...session, generation }, user, prepared, issuedAt }), latestExpiry: exp }
     })
     if (grant === undefined) throw new LatchkeyError('token_revoked')
     return grant

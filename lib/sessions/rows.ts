@@ -36,12 +36,15 @@ export function isSoundSession (row: SessionRow): boolean {
     scope,
     nonce,
     generation,
+    seen_generation: seen,
+    amr,
     status_list: list,
     status_index: index
   } = row
-  return [id, userId, clientId, scope, nonce].every(text => typeof text === 'string') && nonce !== '' &&
+  return [id, userId, clientId, scope, nonce, amr].every(text => typeof text === 'string') && nonce !== '' &&
     Number.isSafeInteger(generation) && generation >= 1 && generation <= LAST_GENERATION &&
-    [row.rotated_at, row.created_at, row.last_used_at, row.idle_expires_at, row.expires_at].every(isMoment) &&
+    Number.isSafeInteger(seen) && seen >= 0 && seen <= generation &&
+    [row.auth_time, row.rotated_at, row.created_at, row.last_used_at, row.idle_expires_at, row.expires_at].every(isMoment) &&
     (list === null || typeof list === 'string') && (index === null || Number.isSafeInteger(index))
 }
 
@@ -102,11 +105,16 @@ export interface Beginning {
   userAgent: string | undefined
   address: string | undefined
   place: Place | undefined
+  /** When the user proved who they are. Default: `now`. */
+  authTime?: number
+  /** How they did so: RFC 8176. */
+  amr: readonly string[]
 }
 
 /** Creates the row of a new session, which is in no status list yet. */
 export function createSessionRow ({
-  userId, clientId, scope, now, issuedAt, sessionTtl, refreshIdleTtl, userAgent, address, place
+  userId, clientId, scope, now, issuedAt, sessionTtl, refreshIdleTtl, userAgent, address, place,
+  authTime = now, amr
 }: Beginning): SessionsTable {
   return {
     id: createId(now),
@@ -116,6 +124,7 @@ export function createSessionRow ({
     nonce: randomBytes(NONCE_LENGTH).toString('base64url'),
     generation: 1,
     rotated_at: now,
+    seen_generation: 0,
     // No token of the session is older, so a rule for everything before this time kills none of them.
     created_at: issuedAt,
     // No token of the session is newer.
@@ -123,6 +132,9 @@ export function createSessionRow ({
     idle_expires_at: now + Math.min(refreshIdleTtl, sessionTtl),
     expires_at: now + sessionTtl,
     ended_at: null,
+    end_reason: null,
+    auth_time: authTime,
+    amr: amr.join(' '),
     user_agent: userAgent?.slice(0, 512) ?? null,
     address: addressOf(address),
     account: place?.account ?? null,

@@ -26,6 +26,7 @@ interface StartRequest {
   place?: Place
   settle?: Settle
   method?: string
+  amr?: readonly string[]
 }
 
 /** See `Sessions.start`. */
@@ -38,6 +39,7 @@ export function createStart (context: SessionContext, { prepare, toGrant }: Issu
   const { maxSessions, sessionTtl, refreshIdleTtl } = context
   return async function start (given, request = {}) {
     const { client, askedAt = clock.now(), scope, userAgent, address, place, settle, method } = request
+    const amr = request.amr ?? (method === undefined ? ['pwd'] : [])
     const user = { ...given, id: textOf(given.id) }
     const clientId = client?.id ?? FIRST_PARTY
     const prepareFor = ({ scopes }: User): Promise<Prepared> =>
@@ -80,7 +82,8 @@ export function createStart (context: SessionContext, { prepare, toGrant }: Issu
           refreshIdleTtl,
           userAgent,
           address,
-          place: here
+          place: here,
+          amr
         }),
         ...await status?.give(trx, now)
       }

@@ -50,11 +50,21 @@ export interface SessionsTable {
   /** Only the refresh token of this generation is current. */
   generation: number
   rotated_at: number
+  /**
+   * The highest generation that the client is known to have received, because it has used an access token of it. 0: none.
+   */
+  seen_generation: number
   created_at: number
   last_used_at: number
   idle_expires_at: number
   expires_at: number
   ended_at: number | null
+  /** Why it ended, if a client must learn it. `stolen`: a refresh token was used by two parties. */
+  end_reason: 'stolen' | null
+  /** When the user last proved who they are. */
+  auth_time: number
+  /** How they did so, separated by spaces: RFC 8176. */
+  amr: string
   user_agent: string | null
   address: string | null
   /**

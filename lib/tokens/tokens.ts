@@ -16,11 +16,23 @@ import { MAX_TOKEN_LENGTH } from './header.js'
 import { createTokenVerification } from './verification.js'
 import type { StateFollower, TimeReader, TokenVerification } from './verification.js'
 
+/** The claims that only a token of a session has. */
+export interface SessionClaims {
+  /** The generation of the session that the token belongs to. */
+  generation: number
+  /** Milliseconds: when the user last proved who they are. */
+  authTime: number
+  /** How they did so (RFC 8176). */
+  amr: readonly string[]
+}
+
 /** What an access token is made of. */
 export interface AccessGrant {
   /** The user, whose id becomes `sub`. For a client's own token, the client. */
   user: Pick<User, 'id'>
   sessionId: string | undefined
+  /** What its session adds to the token. Undefined for a client's own token. */
+  session?: SessionClaims
   clientId: string
   /** The scopes of the new access token. */
   scopes: string[]
@@ -108,6 +120,7 @@ export function createTokens ({
         iat,
         jti: createId(grant.issuedAt),
         ...(grant.sessionId === undefined ? {} : { sid: grant.sessionId }),
+        ...(grant.session === undefined ? {} : toSessionClaims(grant.session)),
         ...(grant.status === undefined ? {} : { status: grant.status }),
         scope: formatScope(grant.scopes)
       })
@@ -126,4 +139,8 @@ export function createTokens ({
       return keyring.jwks(clock.now())
     }
   }
+}
+
+function toSessionClaims ({ generation, authTime, amr }: SessionClaims): Record<string, unknown> {
+  return { gen: generation, auth_time: Math.floor(authTime / 1000), amr: [...amr] }
 }

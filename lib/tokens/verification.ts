@@ -225,6 +225,15 @@ function hasClaimTypes (payload: unknown): payload is AccessTokenClaims {
     isName(claims.sub) && isName(claims.client_id) && isName(claims.jti) &&
     // Every token of a user belongs to a session, and none of a client's own does.
     (isClient({ id: claims.sub, clientId: claims.client_id }) ? claims.sid === undefined : isName(claims.sid)) &&
-    typeof claims.scope === 'string' &&
+    typeof claims.scope === 'string' && isOptional(claims.gen, Number.isSafeInteger) &&
+    isOptional(claims.auth_time, Number.isSafeInteger) && isOptional(claims.amr, isListOfNames) &&
     Number.isSafeInteger(claims.exp) && Number.isSafeInteger(claims.iat)
+}
+
+function isOptional (claim: unknown, isValid: (claim: unknown) => boolean): boolean {
+  return claim === undefined || isValid(claim)
+}
+
+function isListOfNames (claim: unknown): boolean {
+  return Array.isArray(claim) && claim.every(isName)
 }

@@ -46,8 +46,8 @@ function fill (
 ): void {
   query(file, `with recursive n(i) as (select 1 union all select i + 1 from n where i < ${SESSIONS})
     insert into latchkey_sessions (id, user_id, client_id, scope, nonce, generation, rotated_at, created_at, last_used_at,
-      idle_expires_at, expires_at, account, network)
-    select ? || ? || i, ?, ?, 'items:read', 'n', 1, ?, ?, ?, ?, ?, 'account', 'network' from n`,
+      idle_expires_at, expires_at, account, network, seen_generation, auth_time, amr)
+    select ? || ? || i, ?, ?, 'items:read', 'n', 1, ?, ?, ?, ?, ?, 'account', 'network', 0, 0, '' from n`,
   userId, clientId, userId, clientId, at, at, at, at + 86_400_000, at + 86_400_000)
 }
 

@@ -261,7 +261,7 @@ t.test('thousands that end in one millisecond are all in it', async t => {
   const user = claimsOf(token).sub
   // 2,500 copies of the row beside it, in the places that are free.
   query(file, `with recursive n(i) as (select 0 union all select i + 1 from n where i < 2500)
-    insert into latchkey_sessions select 'copy ' || i, user_id, client_id, scope, nonce, generation, rotated_at, created_at, last_used_at, idle_expires_at, expires_at, ended_at, user_agent, address, account, network, status_list, i
+    insert into latchkey_sessions select 'copy ' || i, user_id, client_id, scope, nonce, generation, rotated_at, seen_generation, created_at, last_used_at, idle_expires_at, expires_at, ended_at, end_reason, auth_time, amr, user_agent, address, account, network, status_list, i
     from latchkey_sessions, n where i <> ${idx}`)
   t.equal(await statusOf(app, token), 0)
   await app.latchkey.sessions.endAll(String(user))

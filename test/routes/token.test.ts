@@ -25,7 +25,9 @@ t.test('RFC 6749 5.1, RFC 9068 2.2, RFC 9068 2.2.3: a form with a username and a
   t.strictSame(Object.keys(headerOf(body.access_token)).sort(), ['alg', 'kid', 'typ'])
   t.match(headerOf(body.access_token), { alg: 'ES256', typ: 'at+jwt' })
   const claims = claimsOf(body.access_token)
-  t.strictSame(Object.keys(claims).sort(), ['aud', 'client_id', 'exp', 'iat', 'iss', 'jti', 'scope', 'sid', 'sub'])
+  t.strictSame(Object.keys(claims).sort(), [
+    'amr', 'aud', 'auth_time', 'client_id', 'exp', 'gen', 'iat', 'iss', 'jti', 'scope', 'sid', 'sub'
+  ])
   t.equal(Number(claims.exp) - Number(claims.iat), 900)
   t.match(claims.jti, /^[0-9a-f]{8}-[0-9a-f]{4}-7/)
   t.notMatch(JSON.stringify(claims), /alice/, 'no personal data in a token')

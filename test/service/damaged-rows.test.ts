@@ -30,10 +30,10 @@ const COLUMNS: Record<string, { where: string, numbers: string[], texts: string[
   },
   latchkey_sessions: {
     where: "user_id = (select id from latchkey_users where username = 'bob')",
-    numbers: ['generation', 'rotated_at', 'created_at', 'last_used_at', 'idle_expires_at', 'expires_at', 'ended_at',
-      'status_index'],
+    numbers: ['generation', 'seen_generation', 'rotated_at', 'auth_time', 'created_at', 'last_used_at', 'idle_expires_at', 'expires_at',
+      'ended_at', 'status_index'],
     texts: ['id', 'user_id', 'client_id', 'scope', 'nonce', 'user_agent', 'address', 'account', 'network',
-      'status_list'],
+      'status_list', 'end_reason', 'amr'],
     nullable: ['id']
   },
   latchkey_clients: {
