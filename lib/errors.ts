@@ -17,7 +17,7 @@ export class LatchkeyError extends Error {
 
   constructor (
     code: ErrorCode,
-    details: { message?: string, cause?: unknown, retryAfter?: number, scope?: string } = {}
+    details: { message?: string, cause?: unknown, retryAfter?: number, scope?: string, oauth?: string } = {}
   ) {
     super(
       details.message ?? describeError(code).message,
@@ -26,7 +26,7 @@ export class LatchkeyError extends Error {
     this.code = code
     const { status, oauth } = describeError(code)
     this.statusCode = status
-    this.oauth = oauth
+    this.oauth = details.oauth ?? oauth
     this.retryAfter = details.retryAfter
     this.scope = details.scope
   }

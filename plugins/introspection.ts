@@ -2,6 +2,7 @@ import fp from 'fastify-plugin'
 import { createInspector } from '../lib/sessions/introspection.js'
 import type { Inspector } from '../lib/sessions/introspection.js'
 import { kClock, kStore } from './database.js'
+import { kSeenGenerations } from './sessions.js'
 import { kTokens } from './tokens.js'
 import { kRefreshKeys } from './keys.js'
 import { kSettings } from './settings.js'
@@ -25,6 +26,7 @@ export default fp(async function latchkeyIntrospection (app) {
     users: app[kUsers],
     refreshKeys: app[kRefreshKeys],
     refreshGrace,
+    seen: app[kSeenGenerations],
     issuer
   }))
 }, { name: 'latchkey-introspection', fastify: '5.x', dependencies: ['latchkey-users', 'latchkey-tokens'] })

@@ -3,6 +3,8 @@ import { createLogin } from '../lib/sessions/login.js'
 import type { LogIn } from '../lib/sessions/login.js'
 import { createLogInAs } from '../lib/sessions/login-as.js'
 import type { LogInAs } from '../lib/sessions/login-as.js'
+import { createSeenGenerations } from '../lib/sessions/seen-generations.js'
+import type { SeenGenerations } from '../lib/sessions/seen-generations.js'
 import { createSessions } from '../lib/sessions/sessions.js'
 import type { Sessions } from '../lib/sessions/sessions.js'
 import { kClock, kFollower, kStore } from './database.js'
@@ -15,12 +17,14 @@ import { kThrottle } from './throttle.js'
 import { kBuiltInUsers, kUsers } from './users.js'
 
 export const kSessions = Symbol('latchkey.sessions')
+export const kSeenGenerations = Symbol('latchkey.seenGenerations')
 export const kLogIn = Symbol('latchkey.logIn')
 export const kLogInAs = Symbol('latchkey.logInAs')
 
 declare module 'fastify' {
   interface FastifyInstance {
     [kSessions]: Sessions
+    [kSeenGenerations]: SeenGenerations
     [kLogIn]: LogIn
     [kLogInAs]: LogInAs
   }
@@ -34,6 +38,13 @@ export default fp(async function latchkeySessions (app) {
   const users = app[kUsers]
   const builtInUsers = app[kBuiltInUsers]
   const throttle = app[kThrottle]
+  const seen = createSeenGenerations(app[kStore], error => {
+    app.log.warn({ err: error }, 'the use of access tokens could not be recorded; trying again')
+  })
+  app.decorate(kSeenGenerations, seen)
+  app.addHook('onClose', async () => {
+    await seen.flush().catch(error => app.log.warn({ err: error }, 'the use of access tokens could not be recorded'))
+  })
   const sessions = createSessions({
     store: app[kStore],
     clock,
@@ -50,7 +61,8 @@ export default fp(async function latchkeySessions (app) {
     maxSessions,
     sessionTtl,
     refreshIdleTtl,
-    refreshGrace
+    refreshGrace,
+    seen
   })
   app.decorate(kSessions, sessions)
   const services = { users, sessions, follower, throttle, clock }

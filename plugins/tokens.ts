@@ -4,6 +4,7 @@ import type { Tokens } from '../lib/tokens/tokens.js'
 import { kClock, kFollower, kStore } from './database.js'
 import { kKeyring } from './keys.js'
 import { kRevocations } from './revocations.js'
+import { kSeenGenerations } from './sessions.js'
 import { kSettings } from './settings.js'
 
 export const kTokens = Symbol('latchkey.tokens')
@@ -16,6 +17,7 @@ declare module 'fastify' {
 
 /** Creates the access tokens. @fastify/jwt signs and verifies, and `lib/tokens/tokens.ts` decides. */
 export default fp(async function latchkeyTokens (app) {
+  const seen = app[kSeenGenerations]
   app.decorate(kTokens, createTokens({
     ...app[kSettings],
     keyring: app[kKeyring],
@@ -24,6 +26,8 @@ export default fp(async function latchkeyTokens (app) {
     // If the server's clock was just set, the next answer shows it.
     ledger: { readTime: app[kStore].poll },
     revocations: app[kRevocations],
+    onUse: ({ sessionId, claims: { gen: generation } }) =>
+      sessionId === undefined || generation === undefined || seen.note({ sessionId, generation }),
     log: app.log
   }))
-}, { name: 'latchkey-tokens', fastify: '5.x', dependencies: ['latchkey-keys', 'latchkey-revocations'] })
+}, { name: 'latchkey-tokens', fastify: '5.x', dependencies: ['latchkey-keys', 'latchkey-sessions'] })

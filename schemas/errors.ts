@@ -5,7 +5,8 @@ import type { OAuthError, Problem } from './problems.js'
 /**
  * Every error that a client can receive. The code is part of the API, and the message can change. `oauth` is the code
  * of RFC 6749 section 5.2 or RFC 6750 section 3.1, if an OAuth endpoint or a Bearer challenge can report the error.
- * `expected` marks a rejection with a 5xx status that is not a fault, so it is not logged as an error.
+ * `expected` marks a rejection with a 5xx status that is not a fault, so it is not logged as an error. `isNamed`: OAuth
+ * endpoints send the code too, because their own says too little.
  */
 const TABLE = {
   invalid_request: { status: 400, oauth: 'invalid_request', message: 'The request is malformed.' },
@@ -45,6 +46,12 @@ const TABLE = {
     status: 401,
     oauth: 'invalid_grant',
     message: 'The refresh token is invalid, expired or revoked.'
+  },
+  session_stolen: {
+    status: 401,
+    oauth: 'invalid_grant',
+    message: 'Somebody else has used a refresh token of this session, so the session was ended: log in again.',
+    isNamed: true
   },
   insufficient_scope: { status: 403, oauth: 'insufficient_scope', message: 'The access token lacks a required scope.' },
   user_required: {
@@ -134,6 +141,7 @@ interface ErrorDescription {
   oauth: string | undefined
   message: string
   expected?: true
+  isNamed?: true
 }
 
 /** The stable name of an error, which programs can rely on. */
@@ -163,11 +171,18 @@ export function problemOf (
 }
 
 /** The same for an OAuth endpoint. RFC 6749 section 5.2 allows printable ASCII except double quote and backslash. */
-export function oauthErrorOf ({ oauth, message }: { oauth: string | undefined, message: string }): OAuthError {
+export function oauthErrorOf (
+  { oauth, message, code }: { oauth: string | undefined, message: string, code: string }
+): OAuthError {
   return {
     error: oauth ?? 'invalid_request',
-    error_description: message.replace(/[^\x20\x21\x23-\x5B\x5D-\x7E]/g, "'")
+    error_description: message.replace(/[^\x20\x21\x23-\x5B\x5D-\x7E]/g, "'"),
+    ...isNamed(code) && { code }
   }
+}
+
+function isNamed (code: string): boolean {
+  return Object.hasOwn(TABLE, code) && describeError(code as ErrorCode).isNamed === true
 }
 
 /**

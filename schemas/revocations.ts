@@ -25,6 +25,9 @@ export const RevocationRule = Type.Object({
   issued_before: Type.Optional(Type.Integer({
     description: 'Milliseconds since the epoch. Only tokens issued earlier are revoked. If absent, all are.'
   })),
+  stolen: Type.Optional(Type.Boolean({
+    description: 'Whether the session was ended because a refresh token was used by two parties.'
+  })),
   expires_at: Type.Integer({
     description: 'Milliseconds since the epoch. By then, every token that the rule revokes has expired.'
   })

@@ -20,7 +20,7 @@ export function createFallback ({ introspection, reporter, ...sources }: {
   clock: FollowedClock
   horizon: () => number
   ledger: TimeReader
-  revocations: Pick<Revocations, 'isRevoked' | 'additions'>
+  revocations: Pick<Revocations, 'isRevoked' | 'isStolen' | 'additions'>
   userIds: UserIdKind
   introspection: Introspection
   reporter: Reporter

@@ -55,17 +55,19 @@ function toRule (value: unknown): Rule {
     kind,
     value: name,
     issued_before: issuedBefore = null,
+    stolen = false,
     expires_at: expiresAt
   } = (value ?? {}) as Record<string, unknown>
   if (
     !KINDS.includes(kind) ||
     typeof name !== 'string' ||
     !(issuedBefore === null || isTime(issuedBefore)) ||
+    typeof stolen !== 'boolean' ||
     !isTime(expiresAt)
   ) {
     throw new Error('The feed sent a malformed rule, or one of an unknown kind')
   }
-  return { kind: kind as Rule['kind'], value: name, issuedBefore, expiresAt }
+  return { kind: kind as Rule['kind'], value: name, issuedBefore, isStolen: stolen, expiresAt }
 }
 
 function isTime (value: unknown): value is number {

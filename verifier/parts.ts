@@ -69,7 +69,7 @@ export function createParts (settings: VerifierSettings, { closed, onProgress }:
   const status = createRevocationStatus({ issuer, hasFeed, keys, freshness, reporter, closed })
   // Without a feed, no heartbeat carries the time of the service.
   const ledger = { readTime: hasFeed ? heartbeats.next : async () => {} }
-  const revocations = { isRevoked: index.isRevoked, additions: index.additions }
+  const revocations = { isRevoked: index.isRevoked, isStolen: index.isStolen, additions: index.additions }
   const sources = { clock, horizon: horizon.read, ledger, revocations, userIds }
   const verification = createTokenVerification({
     ...sources,

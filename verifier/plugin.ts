@@ -55,7 +55,7 @@ const latchkeyVerifier: FastifyPluginAsync<VerifierPluginOptions> = async functi
 
   hostGuards.register(
     app,
-    createAuthenticator({ tokens: verifier, cookies, scheme, assertKnown: createScopeCheck(app, verifier) }),
+    createAuthenticator({ tokens: { accept: verifier.verify }, cookies, scheme, assertKnown: createScopeCheck(app, verifier) }),
     names
   )
   await waitFor(verifier)

@@ -16,7 +16,7 @@ export type FeedRow = RuleRow
  */
 export function readRules (store: Store, position: number, limit: number): Promise<FeedRow[]> {
   return store.read(db => db.selectFrom('latchkey_rules')
-    .select(['seq', 'kind', 'value', 'issued_before', 'expires_at'])
+    .select(['seq', 'kind', 'value', 'issued_before', 'reason', 'expires_at'])
     .where('seq', '>', position).orderBy('seq').limit(limit).execute())
 }
 
@@ -36,10 +36,11 @@ export function toWire (rows: readonly FeedRow[], horizon: number): Array<Static
   return rows
     .flatMap(toRules)
     .filter(rule => rule.expiresAt >= horizon)
-    .map(({ kind, value, issuedBefore, expiresAt }) => ({
+    .map(({ kind, value, issuedBefore, isStolen, expiresAt }) => ({
       kind,
       value,
       ...(issuedBefore === null ? {} : { issued_before: issuedBefore }),
+      ...(isStolen === true ? { stolen: true } : {}),
       expires_at: expiresAt
     }))
 }

@@ -40,6 +40,8 @@ export interface Revocations {
   onRules (listener: () => void): void
   /** Whether the index has a rule that kills this token. Call `Follower.refresh` first. */
   isRevoked (token: Revocable): boolean
+  /** Whether this session was ended because a refresh token was used by two parties. */
+  isStolen (sessionId: string): boolean
   /** See `RevocationIndex.additions`. Call `Follower.refresh` first. */
   additions (): number
   /**
@@ -137,6 +139,7 @@ export async function openRevocations ({ accessTokenTtl, log, ...sources }: Sour
       listeners.push(listener)
     },
     isRevoked: index.isRevoked,
+    isStolen: index.isStolen,
     additions: index.additions,
     isTokenRevoked: isDurable,
     clearFrom: holder => Math.max(index.clearFrom(holder), horizon),
@@ -227,7 +230,7 @@ async function readRules (store: Store, after: number): Promise<RuleRow[]> {
   return await store.read(db =>
     db
       .selectFrom('latchkey_rules')
-      .select(['seq', 'kind', 'value', 'issued_before', 'expires_at'])
+      .select(['seq', 'kind', 'value', 'issued_before', 'reason', 'expires_at'])
       .where('seq', '>', after)
       .orderBy('seq')
       .limit(STEP)

@@ -10,6 +10,8 @@ export interface Rule {
   value: string
   /** Milliseconds. Tokens issued before then are dead. Null: all tokens are dead, no matter when they were issued. */
   issuedBefore: number | null
+  /** Whether the rule is for a session that was ended because a refresh token was used by two parties. */
+  isStolen?: boolean
   /** Milliseconds. By then the last token that the rule can kill has expired. */
   expiresAt: number
 }
@@ -35,6 +37,8 @@ export const RULE_RETENTION = 24 * 60 * 60 * 1000
 export interface RevocationIndex {
   add (rule: Rule): void
   isRevoked (token: Revocable): boolean
+  /** Whether this session was ended because a refresh token was used by two parties. */
+  isStolen (sessionId: string): boolean
   /** Whether there is a rule for exactly this token. */
   hasToken (tokenId: string): boolean
   /** See `Revocations.clearFrom`. */
@@ -61,11 +65,14 @@ export function createRevocationIndex (seed: Buffer = randomBytes(8)): Revocatio
   const user = createRuleSet(hash)
   const client = createRuleSet(hash)
   const sets = { token, session, user, client }
+  const stolen = new Map<string, RuleTimes>()
+  const sweepStolen = createSweeper(stolen)
   let additions = 0
 
   return {
-    add ({ kind, value, issuedBefore, expiresAt }) {
+    add ({ kind, value, issuedBefore, expiresAt, isStolen }) {
       additions++
+      if (isStolen === true) stolen.set(value, { issuedBefore: Infinity, expiresAt })
       sets[kind].add(value, issuedBefore ?? Infinity, expiresAt)
     },
     isRevoked ({ tokenId, sessionId, userId, clientId, issuedAt }) {
@@ -74,6 +81,7 @@ export function createRevocationIndex (seed: Buffer = randomBytes(8)): Revocatio
         user.kills(userId, issuedAt) ||
         client.kills(clientId, issuedAt)
     },
+    isStolen: sessionId => stolen.has(sessionId),
     hasToken: token.has,
     clearFrom ({ userId, clientId }) {
       const time = Math.max(user.clearFrom(userId), client.clearFrom(clientId))
@@ -82,6 +90,7 @@ export function createRevocationIndex (seed: Buffer = randomBytes(8)): Revocatio
     },
     sweep (time, limit) {
       for (const set of Object.values(sets)) set.sweep(time, limit)
+      sweepStolen(time, limit)
     },
     get size () {
       return Object.values(sets).reduce((size, set) => size + set.size, 0)

@@ -4,7 +4,7 @@ import { isMoment, LAST_MOMENT } from '../store/columns.js'
 import type { RulesTable } from '../store/tables.js'
 
 /** The columns of a rule that are read. */
-export type RuleRow = Pick<Selectable<RulesTable>, 'seq' | 'kind' | 'value' | 'issued_before' | 'expires_at'>
+export type RuleRow = Pick<Selectable<RulesTable>, 'seq' | 'kind' | 'value' | 'issued_before' | 'reason' | 'expires_at'>
 
 const KINDS: readonly Rule['kind'][] = ['token', 'session', 'user', 'client']
 
@@ -27,7 +27,8 @@ export function toRules (row: RuleRow): Rule[] {
   const rule = {
     value: row.value,
     issuedBefore: isMoment(row.issued_before) ? row.issued_before : null,
-    expiresAt: isMoment(row.expires_at) ? row.expires_at : LAST_MOMENT
+    expiresAt: isMoment(row.expires_at) ? row.expires_at : LAST_MOMENT,
+    ...row.kind === 'session' && row.reason === 'stolen' && { isStolen: true }
   }
   return (KINDS.includes(row.kind) ? [row.kind] : KINDS).map(kind => ({ kind, ...rule }))
 }

@@ -60,24 +60,31 @@ export function countLive (sessions: readonly Ending[], now: number): number {
   return sessions.filter(session => now < session.expires_at && now < session.idle_expires_at).length
 }
 
-/** Ends these sessions and their refresh tokens. The caller must revoke their access tokens. */
+/**
+ * Ends these sessions and their refresh tokens. The caller must revoke their access tokens.
+ * @param reason - see `SessionsTable.end_reason`. Default: none that a client must learn.
+ */
 export async function markEnded (
-  trx: Transaction<Tables>, now: number, sessions: ReadonlyArray<Pick<Ending, 'id'>>
+  trx: Transaction<Tables>, now: number, sessions: ReadonlyArray<Pick<Ending, 'id'>>, reason: 'stolen' | null = null
 ): Promise<void> {
   if (sessions.length === 0) return
-  await trx.updateTable('latchkey_sessions').set({ ended_at: now })
+  await trx.updateTable('latchkey_sessions').set({ ended_at: now, end_reason: reason })
     .where('id', 'in', sessions.map(({ id }) => id)).where('ended_at', 'is', null).execute()
 }
 
-/** Ends one session with its tokens. Returns undefined if it had ended before, otherwise whether it was live. */
+/**
+ * Ends one session with its tokens. Returns undefined if it had ended before, otherwise whether it was live.
+ * @param isStolen - see `Rule.isStolen`. Default: false.
+ */
 export async function endSession (
-  { trx, revoke, now }: Write, { userId, sessionId }: { userId: string, sessionId: string }
+  { trx, revoke, now }: Write,
+  { userId, sessionId, isStolen = false }: { userId: string, sessionId: string, isStolen?: boolean }
 ): Promise<boolean | undefined> {
   const session = await trx.selectFrom('latchkey_sessions').select(COLUMNS)
     .where('id', '=', sessionId).where('user_id', '=', userId).where('ended_at', 'is', null).executeTakeFirst()
   if (session === undefined) return undefined
-  await markEnded(trx, now, [session])
-  await revoke.sessions([session.id])
+  await markEnded(trx, now, [session], isStolen ? 'stolen' : null)
+  await revoke.sessions([session.id], isStolen)
   return countLive([session], now) === 1
 }
 

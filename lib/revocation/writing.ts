@@ -15,7 +15,8 @@ const STEP = 1_000
  */
 export interface Revoke {
   token (tokenId: string, ownerId: string | null, expiresAt: number): Promise<void>
-  sessions (sessionIds: readonly string[]): Promise<void>
+  /** @param isStolen - see `Rule.isStolen`. Default: false. */
+  sessions (sessionIds: readonly string[], isStolen?: boolean): Promise<void>
   /**
    * Kills the access tokens that the user holds now.
    * @param before - milliseconds. Kills only the tokens issued before then. Default: all.
@@ -55,7 +56,7 @@ export function createRevoke (
   { trx, now, pass }: LedgerWrite, pending: PendingRule[], { accessTokenTtl, horizon }: RuleTimes
 ): Revoke {
   function write (
-    rule: Pick<Rule, 'kind' | 'issuedBefore' | 'expiresAt'>,
+    rule: Pick<Rule, 'kind' | 'issuedBefore' | 'expiresAt' | 'isStolen'>,
     values: readonly string[],
     ownerId: string | null = null
   ): void {
@@ -83,13 +84,14 @@ export function createRevoke (
     async token (tokenId, ownerId, expiresAt) {
       write({ kind: 'token', issuedBefore: null, expiresAt }, [tokenId], ownerId)
     },
-    async sessions (sessionIds) {
+    async sessions (sessionIds, isStolen) {
       // No token can name a session whose id is damaged.
       const ids = sessionIds.filter(id => typeof id === 'string')
       if (ids.length === 0) return
       // If the clock was set back, or is behind that of another process, their last tokens are from the future.
       const last = Math.max(now, await lastUseOfSessions(trx, ids))
-      write({ kind: 'session', issuedBefore: null, expiresAt: await lastExpiry(trx, last, accessTokenTtl) }, ids)
+      const expiresAt = await lastExpiry(trx, last, accessTokenTtl)
+      write({ kind: 'session', issuedBefore: null, expiresAt, isStolen }, ids)
     },
     async user (userId, before) {
       // If the clock was set back, some tokens seem to come from the future.
@@ -119,6 +121,7 @@ export async function insertRules (trx: Transaction<Tables>, rules: readonly Pen
       value: rule.value,
       session_id: rule.ownerId,
       issued_before: rule.issuedBefore,
+      reason: rule.isStolen === true ? 'stolen' : null,
       expires_at: rule.expiresAt
     }))).execute()
   }

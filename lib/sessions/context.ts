@@ -9,6 +9,7 @@ import type { Store } from '../store/store.js'
 import type { Throttle } from '../throttle/throttle.js'
 import type { Clock } from '../time/clock.js'
 import type { Users } from '../users/users.js'
+import type { SeenGenerations } from './seen-generations.js'
 
 /** The services and settings behind the sessions. All lifetimes are in milliseconds. */
 export interface SessionContext {
@@ -33,6 +34,7 @@ export interface SessionContext {
   sessionTtl: number
   refreshIdleTtl: number
   refreshGrace: number
+  seen: Pick<SeenGenerations, 'isSeen'>
 }
 
 /** What decides when a token counts as issued. All times are in milliseconds. */

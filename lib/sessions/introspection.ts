@@ -6,6 +6,7 @@ import { LatchkeyError } from '../errors.js'
 import { isClient } from '../identity/client-ids.js'
 import { formatScope, parseScope } from '../identity/scopes.js'
 import { findAuthentic, isLive, standingOf } from './refresh-verdict.js'
+import type { SeenGenerations } from './seen-generations.js'
 import type { Store } from '../store/store.js'
 import type { Tokens } from '../tokens/tokens.js'
 
@@ -33,13 +34,14 @@ export interface Inspector {
 const INACTIVE: IntrospectResponse = Object.freeze({ active: false })
 
 /** Creates the inspector. All lifetimes are in milliseconds. */
-export function createInspector ({ store, clock, tokens, users, refreshKeys, refreshGrace, issuer }: {
+export function createInspector ({ store, clock, tokens, users, refreshKeys, refreshGrace, seen, issuer }: {
   store: Store
   clock: Clock
   tokens: Tokens
   users: UserDirectory
   refreshKeys: readonly Buffer[]
   refreshGrace: number
+  seen: Pick<SeenGenerations, 'isSeen'>
   issuer: string
 }): Inspector {
   /**
@@ -73,21 +75,21 @@ export function createInspector ({ store, clock, tokens, users, refreshKeys, ref
   }
 
   /**
-   * Decides as a refresh would. The predecessor is live within its grace period, because a refresh exchanges it for its
-   * successor. If a client had lost that response and then read here that its token is dead, it would log its user out.
+   * Decides as a refresh would. The predecessor is live for as long as a refresh exchanges it for its successor. If a client had lost that response and then read here that its token is dead, it would log its user out.
    */
   async function inspectRefreshToken (token: string, mayKnow: MayKnow): Promise<IntrospectResponse> {
     const found = await store.read(db => findAuthentic(db, refreshKeys, token))
     const now = clock.now()
     if (found === undefined || !isLive(found.session, now) || !mayKnow(found.session.client_id)) return INACTIVE
     const { session, generation } = found
-    const standing = standingOf(session, generation, { now, refreshGrace })
+    const isSeen = seen.isSeen(session)
+    const standing = standingOf(session, generation, { now, refreshGrace, isSeen })
     const user = standing === 'reused' ? null : await users.find(session.user_id)
     if (user === null) return INACTIVE
     const end = Math.min(
       session.idle_expires_at,
       session.expires_at,
-      standing === 'retry' ? session.rotated_at + refreshGrace : Infinity
+      standing === 'retry' && isSeen ? session.rotated_at + refreshGrace : Infinity
     )
     return {
       active: true,

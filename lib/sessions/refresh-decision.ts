@@ -21,7 +21,7 @@ import type { SessionRow } from './rows.js'
  */
 type Outcome =
   | { grant: Grant }
-  | { refused: 'invalid' | 'scope' | 'changed' | 'raced' }
+  | { refused: 'invalid' | 'stolen' | 'scope' | 'changed' | 'raced' }
 
 /** The facts from which a refresh decides. */
 interface Question {
@@ -40,13 +40,13 @@ export type DecideRefresh = (presented: Presented, asked: Asked) => Promise<Gran
 
 /** Creates the full decision. */
 export function createDecideRefresh (context: SessionContext, { prepare, toGrant }: Issuing): DecideRefresh {
-  const { revocations, builtInUsers, status, refreshIdleTtl, refreshGrace } = context
+  const { revocations, builtInUsers, status, seen, refreshIdleTtl, refreshGrace } = context
   const asksHost = needsHost(context)
 
   async function decide (
     { trx, now }: Pick<Write, 'trx' | 'now'>, { session, user, generation, prepared, issuedAt }: Question
   ): Promise<Outcome | 'end'> {
-    const standing = standingOf(session, generation, { now, refreshGrace })
+    const standing = standingOf(session, generation, { now, refreshGrace, isSeen: seen.isSeen(session) })
     if (standing === 'reused') return 'end'
 
     if (prepared === undefined) return { refused: 'scope' }
@@ -60,8 +60,9 @@ export function createDecideRefresh (context: SessionContext, { prepare, toGrant
       return { grant: toGrant({ session, user, prepared, issuedAt }) }
     }
 
+    // A late retry begins a new grace period, because other requests of the client may send the old token too.
     const rotated = {
-      generation: generation + 1,
+      generation: standing === 'late' ? session.generation : generation + 1,
       rotated_at: now,
       last_used_at: usedAt,
       // Never earlier than before. Otherwise all users who refresh while the clock is behind would be logged out when
@@ -91,7 +92,9 @@ export function createDecideRefresh (context: SessionContext, { prepare, toGrant
       const { trx, now, record } = write
       if (client !== undefined) await assertCurrent(trx, client)
       const session = await findSession(trx, known.id)
-      if (session === undefined || !isLive(session, now)) return { refused: 'invalid' }
+      if (session === undefined || !isLive(session, now)) {
+        return { refused: session?.end_reason === 'stolen' ? 'stolen' : 'invalid' }
+      }
       const user = builtInUsers === undefined ? account : await builtInUsers.findIn(trx, session.user_id)
       const about = { subject: session.user_id, sessionId: session.id, clientId: session.client_id }
       if (user === null) {
@@ -102,9 +105,9 @@ export function createDecideRefresh (context: SessionContext, { prepare, toGrant
       const issuedAt = dateOf(context, { askedAt, now, clearFrom, usedAt: session.last_used_at })
       const decision = await decide(write, { session, user, generation, prepared, issuedAt })
       if (decision === 'end') {
-        await endSession(write, { userId: session.user_id, sessionId: session.id })
+        await endSession(write, { userId: session.user_id, sessionId: session.id, isStolen: true })
         await record({ type: 'refresh_token_reuse', actor: anonymous(address ?? null), ...about })
-        return { refused: 'invalid' }
+        return { refused: 'stolen' }
       }
       if ('grant' in decision) await record({ type: 'refresh', actor: asUser(user.id, address ?? null), ...about })
       return decision
@@ -112,6 +115,7 @@ export function createDecideRefresh (context: SessionContext, { prepare, toGrant
 
     if ('grant' in outcome) return outcome.grant
     if (outcome.refused === 'raced') return await decideRefresh(presented, asked)
+    if (outcome.refused === 'stolen') throw new LatchkeyError('session_stolen')
     if (outcome.refused === 'changed') throw accountChanged()
     if (outcome.refused === 'scope') throw new LatchkeyError('invalid_scope')
     throw new LatchkeyError('invalid_refresh_token')

@@ -24,16 +24,20 @@ export function isLive (session: SessionRow, now: number): boolean {
 }
 
 /**
- * Returns what a refresh token of this generation is worth. `retry` is the immediate predecessor within the grace
- * period. Its successor was never used, because otherwise the session would be two generations ahead. So the sender may
- * be the owner, who tries again. `reused` is any other generation.
+ * Returns what a refresh token of this generation is worth. `retry` and `late` are the immediate predecessor. Its
+ * successor was never exchanged, because otherwise the session would be two generations ahead. `retry`: within the
+ * grace period, the sender may be a parallel request of the owner. `late`: after it, no access token of the successor
+ * was used either, so the response may have been lost, and the sender may be the owner. `reused` is any other token.
+ * @param isSeen - whether an access token of the current generation was used: see `SeenGenerations`.
  */
 export function standingOf (
   session: SessionRow,
   generation: number,
-  { now, refreshGrace }: { now: number, refreshGrace: number }
-): 'current' | 'retry' | 'reused' {
+  { now, refreshGrace, isSeen }: { now: number, refreshGrace: number, isSeen: boolean }
+): 'current' | 'retry' | 'late' | 'reused' {
   if (generation === session.generation) return 'current'
+  if (generation !== session.generation - 1) return 'reused'
   // If the clock was set back, the rotation lies in the future, and the grace period lasts longer.
-  return generation === session.generation - 1 && now < session.rotated_at + refreshGrace ? 'retry' : 'reused'
+  if (now < session.rotated_at + refreshGrace) return 'retry'
+  return isSeen ? 'reused' : 'late'
 }

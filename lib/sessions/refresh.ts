@@ -28,8 +28,11 @@ export function createRefresh (context: SessionContext, issuing: Issuing): Refre
     const { sessionId, nonce, client } = presented
     const session = await store.read(db => findSession(db, sessionId))
     // A client that keeps sending the token of a dead session must not begin a transaction.
-    if (session?.nonce !== nonce || !isLive(session, clock.now())) throw new LatchkeyError('invalid_refresh_token')
-    if (session.client_id !== (client?.id ?? FIRST_PARTY)) throw new LatchkeyError('invalid_refresh_token')
+    if (session?.nonce !== nonce || session.client_id !== (client?.id ?? FIRST_PARTY)) {
+      throw new LatchkeyError('invalid_refresh_token')
+    }
+    if (session.end_reason === 'stolen') throw new LatchkeyError('session_stolen')
+    if (!isLive(session, clock.now())) throw new LatchkeyError('invalid_refresh_token')
     // Reads what is in the store up to now. All of it is older than the answers of the host from here on.
     await follower.refresh()
     const askedAt = clock.now()

@@ -44,10 +44,11 @@ export interface Sessions {
    */
   start: Start
   /**
-   * Exchanges a refresh token for its successor. Within the grace period, the immediate predecessor gets the same
-   * successor, so a lost race, a lost response and a retry all get the right token. Anything older is reuse, and ends
-   * the session. Throws `invalid_refresh_token`, or `invalid_scope` without rotating if `scope` asks for more than was
-   * granted.
+   * Exchanges a refresh token for its successor. The immediate predecessor gets the same successor within the grace
+   * period, and after it as long as no access token of the successor was used here. So a lost race, a lost response and
+   * a retry all get the right token, no matter how late. Anything older is reuse, and ends the session. Throws
+   * `invalid_refresh_token`, or `session_stolen` for any token of a session that ended by reuse, or `invalid_scope`
+   * without rotating if `scope` asks for more than was granted.
    * @param request.client - the registered client that sends the request. Only the client of a session can refresh it
    * (RFC 6749 section 6). For any other client its tokens are invalid, and the session does not change. Default: none,
    * a first-party app.

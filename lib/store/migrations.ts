@@ -170,6 +170,7 @@ async function createRules (db: Kysely<Tables>, dialect: SchemaDialect): Promise
     .addColumn('value', text, column => column.notNull())
     .addColumn('session_id', text)
     .addColumn('issued_before', 'bigint')
+    .addColumn('reason', text)
     .addColumn('expires_at', 'bigint', column => column.notNull())
     .execute()
   for (const column of ['session_id', 'expires_at'] as const) {

@@ -99,6 +99,8 @@ export interface RulesTable {
   session_id: string | null
   /** Tokens issued before this are revoked. Null: all tokens, whenever they were issued. */
   issued_before: number | null
+  /** For a session: `stolen` if that is why it ended. Its holder then learns it. */
+  reason: 'stolen' | null
   /** When the last token that the rule can revoke expires. */
   expires_at: number
 }

@@ -14,7 +14,7 @@ import { formatScope } from '../identity/scopes.js'
 import type { StatusClaim } from '../status-lists/references.js'
 import { MAX_TOKEN_LENGTH } from './header.js'
 import { createTokenVerification } from './verification.js'
-import type { StateFollower, TimeReader, TokenVerification } from './verification.js'
+import type { OnUse, StateFollower, TimeReader, TokenVerification } from './verification.js'
 
 /** The claims that only a token of a session has. */
 export interface SessionClaims {
@@ -53,7 +53,7 @@ export interface AccessGrant {
 const MOST_AHEAD = 1_000
 
 /** Makes and verifies access tokens. */
-export interface Tokens extends Pick<TokenVerification, 'verify' | 'decode'> {
+export interface Tokens extends Pick<TokenVerification, 'verify' | 'accept' | 'decode'> {
   /**
    * Signs an access token for a grant with the current signing key. Rejects if the token would be too long to be
    * verified, or with a 503 if the current key is unknown.
@@ -67,10 +67,11 @@ export interface Tokens extends Pick<TokenVerification, 'verify' | 'decode'> {
  * Creates the access tokens of one issuer.
  * @param accessTokenTtl - milliseconds.
  * @param catalogue - the known scopes.
+ * @param onUse - see `OnUse`. Default: nothing needs to know.
  * @param log - receives why tokens of older systems are refused. Default: none.
  */
 export function createTokens ({
-  keyring, issuer, audience, catalogue, accessTokenTtl, clock, follower, ledger, revocations, userIds, log
+  keyring, issuer, audience, catalogue, accessTokenTtl, clock, follower, ledger, revocations, userIds, onUse, log
 }: {
   keyring: Keyring
   issuer: string
@@ -80,12 +81,13 @@ export function createTokens ({
   clock: Clock
   follower: StateFollower
   ledger: TimeReader
-  revocations: Pick<Revocations, 'isRevoked' | 'additions'> & Partial<Pick<Revocations, 'horizon'>>
+  revocations: Pick<Revocations, 'isRevoked' | 'isStolen' | 'additions'> & Partial<Pick<Revocations, 'horizon'>>
   userIds?: UserIdKind
+  onUse?: OnUse
   log?: RefusalLog
 }): Tokens {
   const onRefused = createRefusalReports(clock, log)
-  const { verify, decode, refresh } = createTokenVerification({
+  const { verify, accept, decode, refresh } = createTokenVerification({
     keys: keyring,
     clock,
     follower,
@@ -93,6 +95,7 @@ export function createTokens ({
     revocations,
     userIds,
     horizon: revocations.horizon,
+    onUse,
     checkOther: (token, header, now) =>
       keyring.holdsVerifyOnly(now)
         ? verifyForeign(token, header, { keyring, audience, catalogue, now, onRefused })
@@ -133,6 +136,7 @@ export function createTokens ({
       return token
     },
     verify,
+    accept,
     decode,
     async readJwks () {
       await refresh()

@@ -45,6 +45,8 @@ export interface TokenVerification {
    * same errors.
    */
   verify (token: string): AuthenticatedUser | Promise<AuthenticatedUser>
+  /** Does the same for a token that its holder has sent here, and reports its first use: see `OnUse`. */
+  accept (token: string): AuthenticatedUser | Promise<AuthenticatedUser>
   /**
    * Returns the claims of a token with a good signature, even if it is expired or revoked. Undefined for any other
    * text.
@@ -70,6 +72,12 @@ export interface TimeReader {
   readTime (): Promise<void>
 }
 
+/**
+ * Receives a token that a guard accepts for the first time. It returns false if it cannot take it in now. Then it
+ * receives the token again when the token is used again.
+ */
+export type OnUse = (user: AuthenticatedUser) => boolean
+
 /** Looks up something that is needed before a token may be refused. If that does not help, `reason` is logged. */
 type Doubt = (() => Promise<void>) & { reason?: string }
 
@@ -81,18 +89,20 @@ type Doubt = (() => Promise<void>) & { reason?: string }
  *   be gone. Default: 0.
  * @param userIds - a token of a user whose id is not of this kind is invalid. Default: text.
  * @param checkOther - verifies tokens that are not of our own profile. Default: there are none.
+ * @param onUse - Default: nothing needs to know.
  */
 export function createTokenVerification ({
-  keys, clock, follower, ledger, revocations, userIds = 'text', checkOther, horizon = () => 0
+  keys, clock, follower, ledger, revocations, userIds = 'text', checkOther, horizon = () => 0, onUse = () => true
 }: {
   keys: VerificationKeys
   clock: Pick<Clock, 'now'>
   follower: StateFollower
   ledger: TimeReader
-  revocations: Pick<Revocations, 'isRevoked' | 'additions'>
+  revocations: Pick<Revocations, 'isRevoked' | 'isStolen' | 'additions'>
   userIds?: UserIdKind
   checkOther?: (token: string, header: TokenHeader, now: number) => CheckedToken | undefined
   horizon?: () => number
+  onUse?: OnUse
 }): TokenVerification {
   const verified = createTokenCache<VerifiedToken>(CACHE_HALF)
   // A verified token must not outlive its key.
@@ -122,7 +132,7 @@ export function createTokenVerification ({
     return result
   }
 
-  function check (token: string): AuthenticatedUser | Doubt {
+  function check (token: string, isUse: boolean): AuthenticatedUser | Doubt {
     const now = clock.now()
     const found = verified.get(token) ?? verifyNew(token, now)
     if (typeof found === 'function') return found
@@ -132,39 +142,49 @@ export function createTokenVerification ({
     assertNotOver(found, now, horizon())
     const additions = revocations.additions()
     if (found.clearOf !== additions) {
-      if (revocations.isRevoked(found.revocable)) throw new LatchkeyError('token_revoked')
+      if (revocations.isRevoked(found.revocable)) throw revoked(found)
       found.clearOf = additions
     }
+    if (isUse && !found.isUsed) found.isUsed = onUse(found.user)
     return found.user
+  }
+
+  function revoked ({ revocable: { sessionId } }: VerifiedToken): LatchkeyError {
+    return sessionId !== undefined && revocations.isStolen(sessionId)
+      ? new LatchkeyError('session_stolen', { oauth: 'invalid_token' })
+      : new LatchkeyError('token_revoked')
   }
 
   const refresh = (): Promise<void> | undefined => refreshOrRefuse(follower)
 
-  function decide (token: string): AuthenticatedUser | Promise<AuthenticatedUser> {
-    const outcome = check(token)
-    return typeof outcome === 'function' ? resolveDoubt(token, outcome) : outcome
+  function decide (token: string, isUse: boolean): AuthenticatedUser | Promise<AuthenticatedUser> {
+    const outcome = check(token, isUse)
+    return typeof outcome === 'function' ? resolveDoubt(token, isUse, outcome) : outcome
   }
 
-  async function resolveDoubt (token: string, first: Doubt): Promise<AuthenticatedUser> {
+  async function resolveDoubt (token: string, isUse: boolean, first: Doubt): Promise<AuthenticatedUser> {
     let doubt = first
     for (let doubts = 0; doubts < MOST_DOUBTS; doubts++) {
       await doubt().catch(error => { throw revocationUnknown(error) })
       // Something may have been revoked meanwhile.
       await refresh()
-      const outcome = check(token)
+      const outcome = check(token, isUse)
       if (typeof outcome !== 'function') return outcome
       doubt = outcome
     }
     throw new LatchkeyError('invalid_token', { cause: doubt.reason })
   }
 
+  function refreshAndDecide (token: string, isUse: boolean): AuthenticatedUser | Promise<AuthenticatedUser> {
+    // An app may pass a value from a message, which can be of any type.
+    if (typeof token !== 'string') throw new LatchkeyError('invalid_token')
+    const refreshing = refresh()
+    return refreshing === undefined ? decide(token, isUse) : refreshing.then(() => decide(token, isUse))
+  }
+
   return {
-    verify (token) {
-      // An app may pass a value from a message, which can be of any type.
-      if (typeof token !== 'string') throw new LatchkeyError('invalid_token')
-      const refreshing = refresh()
-      return refreshing === undefined ? decide(token) : refreshing.then(() => decide(token))
-    },
+    verify: token => refreshAndDecide(token, false),
+    accept: token => refreshAndDecide(token, true),
     decode (token) {
       return checkToken(token, readHeader(token), clock.now())?.claims
     },

@@ -22,6 +22,8 @@ export interface VerifiedToken {
   revocable: Revocable
   /** None of the revocations up to this value of `additions` kills this token. */
   clearOf: number
+  /** Whether its first use by its holder was reported. */
+  isUsed: boolean
   /** Seconds: its `iat` or its `nbf`, whichever is later. */
   startsAt: number
   /** Milliseconds: its `exp`. */
@@ -70,6 +72,7 @@ export function toVerifiedToken (
         : iat * 1000
     },
     clearOf: -1,
+    isUsed: false,
     startsAt: Math.max(iat, nbf ?? 0),
     expiresAt: exp * 1000,
     diesAt: Math.min(exp * 1000, keyExpiresAt)

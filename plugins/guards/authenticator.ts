@@ -23,7 +23,7 @@ export interface Authenticator {
 
 /** Creates the authenticator of one registration. */
 export function createAuthenticator ({ tokens, cookies, scheme, assertKnown }: {
-  tokens: { verify (token: string): AuthenticatedUser | Promise<AuthenticatedUser> }
+  tokens: { accept (token: string): AuthenticatedUser | Promise<AuthenticatedUser> }
   cookies: Pick<Cookies, 'readAccessToken' | 'readBearer'>
   scheme: string
   assertKnown: (scopes: readonly string[]) => void
@@ -39,7 +39,7 @@ export function createAuthenticator ({ tokens, cookies, scheme, assertKnown }: {
       // A second check costs little, and a request with a body needs one, because a slow sender must not outlive expiry
       // or revocation.
       if (known !== undefined && request.user === known && !hasBody(request)) return known
-      return tokens.verify(cookies.readAccessToken(request))
+      return tokens.accept(cookies.readAccessToken(request))
     },
     admit (request: Guarded, reply, user) {
       // A shared cache must not serve the response for an anonymous visitor to a user.

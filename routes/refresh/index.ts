@@ -22,7 +22,8 @@ const refreshRoute: FastifyPluginAsyncTypebox = async function refreshRoute (app
       body: RefreshRequest,
       response: {
         200: withHeaders(RefreshResponse, SET_COOKIE),
-        ...problems(...BODY, 'invalid_scope', 'unauthenticated', 'invalid_refresh_token', 'cross_site_request')
+        ...problems(...BODY, 'invalid_scope', 'unauthenticated', 'invalid_refresh_token', 'session_stolen',
+          'cross_site_request')
       }
     },
     preValidation: allowNoBody

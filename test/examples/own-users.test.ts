@@ -70,6 +70,7 @@ t.test('refresh rotates, a retry gets the same successor, reuse ends that sessio
   const first = await logIn(app, 'ada')
   const second = (await refresh(app, first.refresh_token)).json()
   t.equal((await refresh(app, first.refresh_token)).json().refresh_token, second.refresh_token)
+  t.equal((await get(app, '/documents', second.access_token)).statusCode, 200)
   clock.advance('10s')
   t.equal((await refresh(app, first.refresh_token)).statusCode, 401, 'reuse after the grace')
   t.equal((await refresh(app, second.refresh_token)).statusCode, 401)

@@ -27,6 +27,8 @@ import type { Ledger } from '../../lib/ledger/ledger.js'
 import { openRevocations } from '../../lib/revocation/revocations.js'
 import type { Revocations } from '../../lib/revocation/revocations.js'
 import { BUILT_IN_SCOPES } from '../../lib/identity/scopes.js'
+import { createSeenGenerations } from '../../lib/sessions/seen-generations.js'
+import type { SeenGenerations } from '../../lib/sessions/seen-generations.js'
 import { createSessions } from '../../lib/sessions/sessions.js'
 import type { Sessions } from '../../lib/sessions/sessions.js'
 import type { StatusReferences } from '../../lib/status-lists/references.js'
@@ -167,6 +169,7 @@ export interface World {
   passwords: ReturnType<typeof createFakePasswords>
   users: Users
   sessions: Sessions
+  seen: SeenGenerations
   /** Each refresh token that was used again. */
   reuses: SecurityEvent[]
   /** Adds a user with all of the catalogue's `admin`, `items:read`. */
@@ -206,6 +209,7 @@ export async function createWorld (t: Test, options: WorldOptions = {}): Promise
   const users = createUsers({
     store, clock, passwords, ledger, revocations, throttle, catalogue: CATALOGUE, passwordMinLength: 15
   })
+  const seen = createSeenGenerations(store, () => {})
   const sessions = createSessions({
     store,
     clock,
@@ -222,7 +226,8 @@ export async function createWorld (t: Test, options: WorldOptions = {}): Promise
     maxSessions: options.maxSessions ?? 100,
     sessionTtl: options.sessionTtl ?? 90 * DAY,
     refreshIdleTtl: options.refreshIdleTtl ?? 30 * DAY,
-    refreshGrace: options.refreshGrace ?? 10 * SECOND
+    refreshGrace: options.refreshGrace ?? 10 * SECOND,
+    seen
   })
   return {
     file,
@@ -236,6 +241,7 @@ export async function createWorld (t: Test, options: WorldOptions = {}): Promise
     passwords,
     users,
     sessions,
+    seen,
     reuses,
     addUser: (
       username = 'alice', scopes = ['admin', 'items:read']

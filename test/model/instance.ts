@@ -7,6 +7,7 @@ import { ERROR_CODES, describeError } from '../../schemas/errors.js'
 import { lookAtTime } from '../../lib/store/steady-time.js'
 import type { SessionRow } from '../../lib/sessions/rows.js'
 import { kClock, kStore } from '../../plugins/database.js'
+import { kSeenGenerations } from '../../plugins/sessions.js'
 import { askBefore, bearer, ON_POSTGRES, PASSWORD, postForm, TEST_OPTIONS } from '../helper.js'
 import { MINUTE } from '../lib/support.js'
 import { SECRET } from '../routes/support.js'
@@ -45,6 +46,8 @@ export interface Instance {
   purge (): Promise<number | undefined>
   /** What each node does once a minute if another one purges. */
   sweep (): Promise<void>
+  /** Writes which generations have been seen, as the product does after a second. */
+  flush (): Promise<void>
   /** Looks at the time for an hour, up to now, so that a purge finds a steady time. */
   waitForSteadyTime (): Promise<void>
   /** What the store has of the sessions. */
@@ -177,6 +180,7 @@ export async function openInstance (options: LatchkeyOptions & { accessTokenTtl:
       return now
     },
     sweep: revocations.sweep,
+    flush: scope[kSeenGenerations].flush,
     async waitForSteadyTime () {
       await store.transaction(async (trx, now) => {
         for (let ago = 64; ago >= 0; ago -= 4) await lookAtTime(trx, now - ago * MINUTE)
@@ -228,5 +232,5 @@ function read (response: LightMyRequestResponse): Raw {
 
 /** The model asks only of calls why the guard refused a token. */
 function asGuarded (raw: Raw): Raw {
-  return ['token_expired', 'token_revoked', 'invalid_token'].includes(raw.outcome) ? { outcome: 'unauthenticated' } : raw
+  return ['token_expired', 'token_revoked', 'session_stolen', 'invalid_token'].includes(raw.outcome) ? { outcome: 'unauthenticated' } : raw
 }

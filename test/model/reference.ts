@@ -22,12 +22,24 @@ interface Session {
   idleUntil: number
   until: number
   isEnded: boolean
+  /** Whether it ended because a refresh token was used by two parties. */
+  isStolen: boolean
+  /** The last generation of which an access token was used. */
+  seen: Sighting
   /** Whether a purge has deleted it. */
   isGone: boolean
 }
 
+/** What the processes know of the use of access tokens. */
+interface Sighting {
+  generation: number
+  /** The processes that know it for sure. The others may know it. */
+  by: readonly number[]
+}
+
 interface Token {
   session: number
+  generation: number
   scopes: readonly string[]
   /** A clock that is set back before this time refuses the token. */
   /** Milliseconds, as its `jti` says. */
@@ -132,9 +144,10 @@ function isGood (state: State, token: number, time: number): boolean {
 
 /** Returns the errors that a token may get at this time. */
 export function reasonsAgainst (state: State, token: number, time: number): string[] {
-  const { isDead, issuedAt, startsAt, expiresAt } = get(state.tokens, token)
+  const { isDead, issuedAt, startsAt, expiresAt, session } = get(state.tokens, token)
+  const { isStolen } = get(state.sessions, session)
   return [
-    ...isDead ? ['token_revoked'] : [],
+    ...isDead ? [isStolen ? 'session_stolen' : 'token_revoked'] : [],
     ...time >= expiresAt || (expiresAt <= state.horizon && issuedAt < state.horizon) ? ['token_expired'] : [],
     // Its key may have expired with it.
     ...time < startsAt || time >= expiresAt ? ['invalid_token'] : []
@@ -179,6 +192,35 @@ function withEnded (state: State, which: (session: Session, number: number) => b
   return { ...state, sessions, tokens }
 }
 
+/** A refresh token was used by two parties. */
+function withStolen (state: State, stolen: number): State {
+  const ended = withEnded(state, (_, number) => number === stolen)
+  return { ...ended, sessions: { ...ended.sessions, [stolen]: { ...get(ended.sessions, stolen), isStolen: true } } }
+}
+
+/** A guard of this process has accepted an access token. */
+function withUse (state: State, token: number, on: number): State {
+  const { session: number, generation } = get(state.tokens, token)
+  const session = get(state.sessions, number)
+  const { seen } = session
+  if (generation < seen.generation) return state
+  const by = generation > seen.generation ? [on] : [...new Set([...seen.by, on])].sort()
+  return { ...state, sessions: { ...state.sessions, [number]: { ...session, seen: { generation, by } } } }
+}
+
+/**
+ * What the processes know, after all of it was written or, without `by`, after both were killed, so that only perhaps
+ * it was.
+ */
+export function withKnown (state: State, by: readonly number[]): State {
+  return {
+    ...state,
+    sessions: Object.fromEntries(Object.entries(state.sessions).map(
+      ([number, session]) => [number, { ...session, seen: { ...session.seen, by } }]
+    ))
+  }
+}
+
 /** Every token that the user has now is dead; the sessions go on. */
 function withDeadTokens (state: State, user: number): State {
   return {
@@ -211,6 +253,12 @@ function stepsOf (request: Request, answer: Answer, times: Times, lifetimes: Lif
     time => [state, { isGood: isGood(state, token, time) }]
   )
 
+  /** The same if a guard checks the token. */
+  const passGuard = (token: number): Step => state => candidates.map(time => {
+    const good = isGood(state, token, time)
+    return [good ? withUse(state, token, request.on) : state, { isGood: good }]
+  })
+
   function isGranted (user: number, session: number, generation: number, scopes: readonly string[]): boolean {
     return answer.outcome === 'granted' && grant !== undefined &&
       grant.user === user && grant.session === session && grant.generation === generation &&
@@ -218,8 +266,8 @@ function stepsOf (request: Request, answer: Answer, times: Times, lifetimes: Lif
   }
 
   function withToken (state: State): State {
-    const { token, session, scopes, issuedAt, startsAt, expiresAt } = grant as Grant
-    const issued = { session, scopes, issuedAt, startsAt, expiresAt, isDead: false }
+    const { token, session, generation, scopes, issuedAt, startsAt, expiresAt } = grant as Grant
+    const issued = { session, generation, scopes, issuedAt, startsAt, expiresAt, isDead: false }
     return { ...state, tokens: { ...state.tokens, [token]: issued } }
   }
 
@@ -249,6 +297,8 @@ function stepsOf (request: Request, answer: Answer, times: Times, lifetimes: Lif
             idleUntil: time + Math.min(lifetimes.idle, lifetimes.session),
             until: time + lifetimes.session,
             isEnded: false,
+            isStolen: false,
+            seen: { generation: 0, by: [0, 1] },
             isGone: false
           }
           return [withToken({ ...state, sessions: { ...state.sessions, [grant.session]: session } }), {}]
@@ -265,15 +315,17 @@ function stepsOf (request: Request, answer: Answer, times: Times, lifetimes: Lif
       },
       (state, memo) => candidates.flatMap(time => {
         const session = get(state.sessions, request.session)
+        if (session.isStolen && !session.isGone) return is('session_stolen', state)
         if (!isLive(session, time)) return is('invalid_grant', state)
         const isCurrent = request.generation === session.generation
-        const isRetry = request.generation === session.generation - 1 && time < session.rotatedAt + lifetimes.grace
+        const isPredecessor = request.generation === session.generation - 1
+        const isSeen = session.seen.generation >= session.generation
+        const isInGrace = time < session.rotatedAt + lifetimes.grace
+        const mayBeRetry = isPredecessor && (isInGrace || !isSeen || !session.seen.by.includes(request.on))
         // Somebody else has it: this session is over, and no other.
-        if (!isCurrent && !isRetry) {
-          return is(
-            'invalid_grant', withEnded(state, (_, number) => number === request.session)
-          )
-        }
+        const stolen = is('session_stolen', withStolen(state, request.session))
+        if (!isCurrent && !mayBeRetry) return stolen
+        if (answer.outcome === 'session_stolen') return isPredecessor && isSeen && !isInGrace ? stolen : nowhere
         if (memo.scopes === undefined) return is('invalid_scope', state)
         if (!isWithin(memo.scopes, get(state.users, session.user).scopes)) return is('account_changed', state)
         const generation = isCurrent ? session.generation + 1 : session.generation
@@ -281,7 +333,7 @@ function stepsOf (request: Request, answer: Answer, times: Times, lifetimes: Lif
         if (grant.issuedAt < Math.max(time, session.usedAt)) return nowhere
         const used = { ...session, usedAt: grant.issuedAt }
         const idleUntil = Math.min(Math.max(time + lifetimes.idle, session.idleUntil), session.until)
-        const rotated = isCurrent ? { ...used, generation, rotatedAt: time, idleUntil } : used
+        const rotated = isCurrent || !isInGrace ? { ...used, generation, rotatedAt: time, idleUntil } : used
         return [[withToken({ ...state, sessions: { ...state.sessions, [request.session]: rotated } }), {}]]
       })
     ]
@@ -292,7 +344,8 @@ function stepsOf (request: Request, answer: Answer, times: Times, lifetimes: Lif
         const reasons = reasonsAgainst(state, request.token, time)
         if (reasons.length > 0) return reasons.flatMap(reason => is(reason, state))
         return is(
-          request.needs === undefined || scopes.includes(request.needs) ? 'done' : 'insufficient_scope', state
+          request.needs === undefined || scopes.includes(request.needs) ? 'done' : 'insufficient_scope',
+          withUse(state, request.token, request.on)
         )
       })
     ]
@@ -338,7 +391,7 @@ function stepsOf (request: Request, answer: Answer, times: Times, lifetimes: Lif
     ]
 
     case 'end a session': return [
-      authenticate(request.token),
+      passGuard(request.token),
       (state, memo) => candidates.flatMap(time => {
         if (memo.isGood !== true) return is('unauthenticated', state)
         const session = get(state.sessions, request.session)
@@ -351,7 +404,7 @@ function stepsOf (request: Request, answer: Answer, times: Times, lifetimes: Lif
     ]
 
     case 'change the password': return [
-      authenticate(request.token),
+      passGuard(request.token),
       (state, { isGood }) => [[state, { isGood, password: userOfToken(state, request.token).password }]],
       (state, memo) => {
         const { session } = get(state.tokens, request.token)

@@ -8,7 +8,7 @@ import { START, startMachines } from './machines.js'
 import type { CreateDatabase } from './machines.js'
 import { USERS } from './operations.js'
 import type { Operation, Setup, Span, Step } from './operations.js'
-import { purged, reasonsAgainst, statesAfter } from './reference.js'
+import { purged, reasonsAgainst, statesAfter, withKnown } from './reference.js'
 import type { Answer, Exchange, Grant, Request, State, Times } from './reference.js'
 
 /** What was over for so long can be deleted. */
@@ -261,7 +261,14 @@ async function createWorld (createDatabase: CreateDatabase, directory: string, s
     return Math.max(0, lengths[of] + plus)
   }
 
-  function move (milliseconds: number): void {
+  /** What was noted is written. */
+  async function flush (...processes: number[]): Promise<void> {
+    for (const on of processes) await instance(on).flush()
+    if (processes.length === 2) states = states.map(state => withKnown(state, [0, 1]))
+  }
+
+  async function move (milliseconds: number): Promise<void> {
+    await flush(0, 1)
     machines.move(milliseconds)
     transcript.push(`the time is ${machines.rightTime() - START} ms`)
   }
@@ -311,7 +318,8 @@ async function createWorld (createDatabase: CreateDatabase, directory: string, s
     if (row === undefined) return expected.isGone
     return !expected.isGone &&
       row.generation === expected.generation && (row.ended_at !== null) === expected.isEnded &&
-      row.rotated_at === expected.rotatedAt && row.last_used_at === expected.usedAt &&
+      row.rotated_at === expected.rotatedAt && row.seen_generation <= expected.seen.generation && row.last_used_at === expected.usedAt &&
+      (row.end_reason === 'stolen') === expected.isStolen &&
       row.idle_expires_at === expected.idleUntil && row.expires_at === expected.until
   }
 
@@ -320,8 +328,8 @@ async function createWorld (createDatabase: CreateDatabase, directory: string, s
 
     async take (step: Step): Promise<void> {
       switch (step.do) {
-        case 'wait': return move(lengthOf(step.span))
-        case 'set time back': return move(-lengthOf(step.span))
+        case 'wait': return await move(lengthOf(step.span))
+        case 'set time back': return await move(-lengthOf(step.span))
         case 'get the clock wrong': {
           for (const on of step.whose === 'both' ? [0, 1] : [step.whose]) {
             turn(on, step.isAhead ? lengthOf(step.span) : -lengthOf(step.span))
@@ -334,6 +342,7 @@ async function createWorld (createDatabase: CreateDatabase, directory: string, s
         }
         case 'restart': {
           const accessTokenTtl = step.accessTokenTtl ?? instance(step.on).accessTokenTtl
+          await flush(0, 1)
           await machines.restart(step.on, accessTokenTtl)
           longestTtl = Math.max(longestTtl, accessTokenTtl)
           transcript.push(`process ${step.on} was restarted, its tokens live ${accessTokenTtl} ms`)
@@ -341,6 +350,7 @@ async function createWorld (createDatabase: CreateDatabase, directory: string, s
         }
         case 'crash': {
           if (!await machines.crash()) return
+          states = states.map(state => withKnown(state, []))
           transcript.push('both processes were killed, and started again')
           return await watch(0)
         }

@@ -108,8 +108,13 @@ t.test('a refresh token is live as long as a refresh would take it, and asking c
   const second = await refresh(first.refresh_token)
   const row = query(file, 'select * from latchkey_sessions')
   t.match(
+    await ask(first.refresh_token), { active: true, exp: Math.floor((clock() + 30 * 86_400_000) / 1000) },
+    'the predecessor gets its successor as long as that was not used: it is live'
+  )
+  t.equal((await app.inject({ url: '/users/me', headers: bearer(second.access_token) })).statusCode, 200)
+  t.match(
     await ask(first.refresh_token), { active: true, exp: Math.floor((clock() + 10_000) / 1000) },
-    'the predecessor within its grace gets its successor: it is live'
+    'after a use, within its grace'
   )
   clock.move(10_000)
   t.strictSame(await ask(first.refresh_token), INACTIVE, 'the grace is over')

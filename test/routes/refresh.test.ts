@@ -93,11 +93,11 @@ t.test('fifty refreshes of one token at once, over real sockets, move one genera
   for (const { body } of answers) t.equal(await statusOf(app, body), 200)
 
   clock.move(GRACE)
-  assertProblem(t, await refresh(app, first.refresh_token), 401, 'invalid_refresh_token')
+  assertProblem(t, await refresh(app, first.refresh_token), 401, 'session_stolen')
   t.type(readSessions(file)[1]?.ended_at, 'number', 'past the grace the old token ends its session')
   for (const { body } of answers.slice(0, 3)) t.equal(await statusOf(app, body), 401, 'with every access token of it')
   assertProblem(
-    t, await refresh(app, answers[0]?.body.refresh_token ?? ''), 401, 'invalid_refresh_token',
+    t, await refresh(app, answers[0]?.body.refresh_token ?? ''), 401, 'session_stolen',
     'the newest refresh token'
   )
   t.equal(await statusOf(app, other), 200, "the user's other session lives")
@@ -121,14 +121,14 @@ t.test('the grace ends on the millisecond', async t => {
   const early = await logIn(app)
   const late = await logIn(app)
   const next = await rotate(app, early.refresh_token)
-  await rotate(app, late.refresh_token)
+  for (const successor of [next, await rotate(app, late.refresh_token)]) t.equal(await statusOf(app, successor), 200)
   clock.move(GRACE - 1)
   t.equal(
     (await rotate(app, early.refresh_token)).refresh_token, next.refresh_token,
     'one millisecond before: the same successor'
   )
   clock.move(1)
-  assertProblem(t, await refresh(app, late.refresh_token), 401, 'invalid_refresh_token', 'at the end')
+  assertProblem(t, await refresh(app, late.refresh_token), 401, 'session_stolen', 'at the end')
   t.equal(await statusOf(app, late), 401)
   t.equal(await statusOf(app, early), 200)
 })
@@ -136,11 +136,73 @@ t.test('the grace ends on the millisecond', async t => {
 t.test('a retry within the grace does not begin a new grace', async t => {
   const { app, clock } = await build(t)
   const first = await logIn(app)
-  await rotate(app, first.refresh_token)
+  t.equal(await statusOf(app, await rotate(app, first.refresh_token)), 200)
   clock.move(GRACE - 1)
   await rotate(app, first.refresh_token)
   clock.move(1)
-  assertProblem(t, await refresh(app, first.refresh_token), 401, 'invalid_refresh_token')
+  assertProblem(t, await refresh(app, first.refresh_token), 401, 'session_stolen')
+})
+
+t.test('a lost response: the predecessor works until its successor was seen in use, no matter how late', async t => {
+  const { app, clock } = await build(t)
+  const first = await logIn(app)
+  const lost = await rotate(app, first.refresh_token)
+  for (const wait of [11_000, 3_600_000, 7 * 86_400_000]) {
+    clock.move(wait)
+    t.equal((await rotate(app, first.refresh_token)).refresh_token, lost.refresh_token, `after ${wait} ms`)
+  }
+  const retried = await rotate(app, first.refresh_token)
+  t.equal(await statusOf(app, first), 401, 'its old access token expired, and proves nothing')
+  clock.move(GRACE)
+  t.equal((await rotate(app, first.refresh_token)).refresh_token, lost.refresh_token)
+  t.equal(await statusOf(app, retried), 200, 'an access token of the successor is used')
+  t.equal((await rotate(app, first.refresh_token)).refresh_token, lost.refresh_token, 'a parallel tab, in a new grace')
+  clock.move(GRACE)
+  assertProblem(t, await refresh(app, first.refresh_token), 401, 'session_stolen', 'now it is reuse')
+})
+
+t.test('an access token of the old generation is no use of the successor', async t => {
+  const { app, clock } = await build(t)
+  const first = await logIn(app)
+  const lost = await rotate(app, first.refresh_token)
+  t.equal(await statusOf(app, first), 200, 'the client still has it')
+  clock.move(GRACE)
+  t.equal((await rotate(app, first.refresh_token)).refresh_token, lost.refresh_token)
+})
+
+t.test('a server that checks the new token itself has not shown that the client received it', async t => {
+  const { app, clock } = await build(t)
+  const first = await logIn(app)
+  const lost = await rotate(app, first.refresh_token)
+  await app.latchkey.tokens.verify(lost.access_token)
+  clock.move(GRACE)
+  t.equal((await rotate(app, first.refresh_token)).refresh_token, lost.refresh_token)
+})
+
+t.test('a use is known to another process after a second, and after a restart', async t => {
+  const file = databaseFile(t)
+  const options = { database: file, secret: SECRET }
+  const { app, clock } = await build(t, options)
+  const first = await logIn(app)
+  t.equal(await statusOf(app, await rotate(app, first.refresh_token)), 200)
+  await app.close()
+  const { app: next } = await build(t, { ...options, now: clock })
+  clock.move(GRACE)
+  assertProblem(t, await refresh(next, first.refresh_token), 401, 'session_stolen')
+})
+
+t.test('both parties of a stolen session learn of it: by each token, at each route', async t => {
+  const { app } = await build(t)
+  const first = await logIn(app)
+  const second = await rotate(app, first.refresh_token)
+  await rotate(app, second.refresh_token)
+  assertProblem(t, await refresh(app, first.refresh_token), 401, 'session_stolen')
+  const call = await app.inject({ url: '/users/me', headers: bearer(second.access_token) })
+  assertProblem(t, call, 401, 'session_stolen')
+  t.match(call.headers['www-authenticate'], /^Bearer error="invalid_token", error_description="/)
+  const grant = await postForm(app, '/token', { grant_type: 'refresh_token', refresh_token: second.refresh_token })
+  t.match(grant.json(), { error: 'invalid_grant', code: 'session_stolen' })
+  t.equal(grant.statusCode, 400)
 })
 
 t.test('the predecessor of a token that was used is reuse, also within the grace', async t => {
@@ -149,24 +211,22 @@ t.test('the predecessor of a token that was used is reuse, also within the grace
   const other = await logIn(app)
   const second = await rotate(app, first.refresh_token)
   const third = await rotate(app, second.refresh_token)
-  assertProblem(t, await refresh(app, first.refresh_token), 401, 'invalid_refresh_token')
+  assertProblem(t, await refresh(app, first.refresh_token), 401, 'session_stolen')
   for (const tokens of [first, second, third]) {
     t.equal(await statusOf(app, tokens), 401)
-    assertProblem(t, await refresh(app, tokens.refresh_token), 401, 'invalid_refresh_token')
+    assertProblem(t, await refresh(app, tokens.refresh_token), 401, 'session_stolen')
   }
   t.equal(await statusOf(app, other), 200)
 })
 
-t.test('every refusal of a refresh token is the same answer', async t => {
+t.test('every refusal of a refresh token is the same answer, except after a theft', async t => {
   const { app, clock } = await build(t)
-  const reused = await logIn(app)
-  await rotate(app, (await rotate(app, reused.refresh_token)).refresh_token)
   const revoked = await logIn(app)
   await postForm(app, '/revoke', { token: revoked.refresh_token })
   const live = await logIn(app)
   const answers = []
   for (const token of [
-    reused.refresh_token, reused.refresh_token, revoked.refresh_token, 'garbage', live.access_token.slice(0, 500)
+    revoked.refresh_token, revoked.refresh_token, 'garbage', live.access_token.slice(0, 500)
   ]) answers.push(visible(await refresh(app, token)))
   clock.move(31 * DAY)
   answers.push(visible(await refresh(app, live.refresh_token)))
@@ -313,10 +373,12 @@ t.test('a failed refresh by cookie never clears the cookies: another tab may hav
   const headers = await logInWithCookies(app)
   const winner = await app.inject({ method: 'POST', url: '/refresh', headers })
   t.equal(winner.statusCode, 200)
+  const cookie = `__Host-access_token=${winner.cookies.find(({ name }) => name === '__Host-access_token')?.value}`
+  t.equal((await app.inject({ url: '/users/me', headers: { cookie } })).statusCode, 200)
   clock.move(GRACE)
   for (let attempt = 0; attempt < 2; attempt++) {
     const response = await app.inject({ method: 'POST', url: '/refresh', headers })
-    assertProblem(t, response, 401, 'invalid_refresh_token')
+    assertProblem(t, response, 401, 'session_stolen')
     t.notOk(response.headers['set-cookie'])
   }
   const again = await logInWithCookies(app)

@@ -33,7 +33,7 @@ function verificationOf (jwks: Jwk[]): TokenVerification {
     clock: { now: Date.now },
     follower: { refresh: () => undefined },
     ledger: { readTime: async () => {} },
-    revocations: { isRevoked: () => false, additions: () => 0 }
+    revocations: { isRevoked: () => false, isStolen: () => false, additions: () => 0 }
   })
 }
 

@@ -4,7 +4,7 @@ import { isSoundRule, toRules } from '../../../lib/revocation/rule-rows.js'
 import type { RuleRow } from '../../../lib/revocation/rule-rows.js'
 import { LAST_MOMENT } from '../../../lib/store/columns.js'
 
-const SOUND: RuleRow = { seq: 1, kind: 'user', value: 'alice', issued_before: 5_000, expires_at: 9_000 }
+const SOUND: RuleRow = { seq: 1, kind: 'user', value: 'alice', issued_before: 5_000, reason: null, expires_at: 9_000 }
 const ALICE = { tokenId: 't', sessionId: 's', userId: 'alice', clientId: 'c' }
 
 function damage (change: Partial<Record<keyof RuleRow, unknown>>): RuleRow {

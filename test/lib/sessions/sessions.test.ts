@@ -11,6 +11,7 @@ import {
 import type { World, WorldOptions } from '../support.js'
 
 const REFUSED = { name: 'LatchkeyError', code: 'invalid_refresh_token', statusCode: 401 }
+const STOLEN = { name: 'LatchkeyError', code: 'session_stolen', statusCode: 401 }
 
 async function begin (t: Test, options: WorldOptions = {}): Promise<{ world: World, user: User, grant: Grant }> {
   const world = await createWorld(t, options)
@@ -30,6 +31,11 @@ function isDead (world: World, grant: Grant): boolean {
     clientId: grant.clientId,
     issuedAt: grant.issuedAt
   })
+}
+
+/** A guard accepts an access token of the grant. */
+function use (world: World, { sessionId, session }: Grant): void {
+  world.seen.note({ sessionId, generation: session?.generation ?? 0 })
 }
 
 t.test('a session as it begins', async t => {
@@ -56,7 +62,10 @@ t.test('a session as it begins', async t => {
 t.test('the rules of a refresh, as a table', async t => {
   // What is done before (r: refresh with the current token), which generation is then presented after how long, what
   // happens.
-  const table: Array<[name: string, rotations: number, wait: number, presented: number, outcome: number | 'reuse' | 'refused']> = [
+  const table: Array<[
+    name: string, rotations: number, wait: number, presented: number, outcome: number | 'reuse' | 'refused',
+    isUnseen?: 'unseen'
+  ]> = [
     ['current, at once', 0, 0, 1, 2],
     ['current, after a while', 0, 29 * DAY, 1, 2],
     ['current, after rotations', 5, HOUR, 6, 7],
@@ -64,6 +73,10 @@ t.test('the rules of a refresh, as a table', async t => {
     ['predecessor, a millisecond before the grace is over', 1, 10 * SECOND - 1, 1, 2],
     ['predecessor, when the grace is over', 1, 10 * SECOND, 1, 'reuse'],
     ['predecessor, long after', 1, DAY, 1, 'reuse'],
+    ['predecessor of an unseen one, when the grace is over', 1, 10 * SECOND, 1, 2, 'unseen'],
+    ['predecessor of an unseen one, weeks later', 1, 29 * DAY, 1, 2, 'unseen'],
+    ['predecessor of an unseen one, idle for too long', 1, 30 * DAY, 1, 'refused', 'unseen'],
+    ['grandparent of an unseen one', 2, 0, 1, 'reuse', 'unseen'],
     ['predecessor of a later one, within the grace', 4, SECOND, 4, 5],
     ['grandparent, at once', 2, 0, 1, 'reuse'],
     ['the first of many', 6, 0, 1, 'reuse'],
@@ -72,12 +85,13 @@ t.test('the rules of a refresh, as a table', async t => {
     ['idle for too long', 1, 30 * DAY, 2, 'refused'],
     ['a millisecond before it is idle for too long', 1, 30 * DAY - 1, 2, 3]
   ]
-  for (const [name, rotations, wait, presented, outcome] of table) {
+  for (const [name, rotations, wait, presented, outcome, isUnseen] of table) {
     await t.test(name, async t => {
       const { world, user, grant } = await begin(t)
       const other = await world.sessions.start(user)
       let current = grant
       for (let i = 0; i < rotations; i++) current = await world.sessions.refresh(current.refreshToken)
+      if (isUnseen === undefined) use(world, current)
       world.wall.move(wait)
       const { nonce } = await world.store.read(
         db => db.selectFrom('latchkey_sessions').select('nonce').where('id', '=', grant.sessionId).executeTakeFirstOrThrow()
@@ -91,7 +105,8 @@ t.test('the rules of a refresh, as a table', async t => {
         t.same(world.reuses, [])
         return
       }
-      await t.rejects(refreshing, REFUSED)
+      const refusal = outcome === 'reuse' ? STOLEN : REFUSED
+      await t.rejects(refreshing, refusal)
       t.equal(isDead(world, grant), outcome === 'reuse', 'its access tokens')
       t.match(
         world.reuses,
@@ -102,7 +117,7 @@ t.test('the rules of a refresh, as a table', async t => {
           : []
       )
       t.equal(world.reuses.length, outcome === 'reuse' ? 1 : 0)
-      await t.rejects(world.sessions.refresh(current.refreshToken), REFUSED, 'the current token')
+      await t.rejects(world.sessions.refresh(current.refreshToken), refusal, 'the current token')
       t.equal(isDead(world, other), false, 'the other session')
       if (wait < 30 * DAY) t.equal(generationOf((await world.sessions.refresh(other.refreshToken)).refreshToken), 2)
       t.equal(world.reuses.length, outcome === 'reuse' ? 1 : 0, 'a dead session warns once')
@@ -116,7 +131,7 @@ t.test('the end of a reuse is durable, with its rule, in one transaction', async
   const other = connectTo(t, file)
   const second = await world.sessions.refresh(grant.refreshToken)
   await world.sessions.refresh(second.refreshToken)
-  await t.rejects(world.sessions.refresh(grant.refreshToken), REFUSED)
+  await t.rejects(world.sessions.refresh(grant.refreshToken), STOLEN)
   t.same(other.prepare('select ended_at is null as live from latchkey_sessions').all(), [{ live: 0 }])
   t.same(other.prepare('select kind, value from latchkey_rules').all(), [{ kind: 'session', value: grant.sessionId }])
 })
@@ -143,13 +158,15 @@ t.test('fifty at once over two processes\' connections, with one token', async t
 
 t.test('the grace counts from the rotation, and a retry does not lengthen it', async t => {
   const { world, grant } = await begin(t)
-  const { refreshToken } = await world.sessions.refresh(grant.refreshToken)
+  const next = await world.sessions.refresh(grant.refreshToken)
+  const { refreshToken } = next
+  use(world, next)
   for (let i = 0; i < 9; i++) {
     world.wall.move(SECOND)
     t.equal((await world.sessions.refresh(grant.refreshToken)).refreshToken, refreshToken)
   }
   world.wall.move(SECOND)
-  await t.rejects(world.sessions.refresh(grant.refreshToken), REFUSED)
+  await t.rejects(world.sessions.refresh(grant.refreshToken), STOLEN)
   t.equal(world.reuses.length, 1)
 })
 
@@ -157,7 +174,7 @@ t.test('a predecessor whose successor was used is reuse, also within the grace',
   const { world, grant } = await begin(t)
   const second = await world.sessions.refresh(grant.refreshToken)
   await world.sessions.refresh(second.refreshToken)
-  await t.rejects(world.sessions.refresh(grant.refreshToken), REFUSED)
+  await t.rejects(world.sessions.refresh(grant.refreshToken), STOLEN)
   t.equal(isDead(world, grant), true)
 })
 
@@ -293,7 +310,7 @@ t.test('reuse is found out whatever scope is asked for', async t => {
   const { world, grant } = await begin(t)
   const second = await world.sessions.refresh(grant.refreshToken)
   await world.sessions.refresh(second.refreshToken)
-  await t.rejects(world.sessions.refresh(grant.refreshToken, { scope: 'unheard:of' }), REFUSED)
+  await t.rejects(world.sessions.refresh(grant.refreshToken, { scope: 'unheard:of' }), STOLEN)
   t.equal(isDead(world, grant), true)
 })
 
@@ -575,9 +592,10 @@ interface ModelSession {
   isEnded: boolean
   tokens: string[]
   grants: Grant[]
-  /** What the honest client holds: the last token that reached it, and whether it waits for an answer that was lost. */
+  /** What the honest client holds: the last token that reached it. */
   held: string
-  lostAt: number | undefined
+  /** Whether an access token of the current generation was used. */
+  isSeen: boolean
   id: string
 }
 
@@ -603,7 +621,8 @@ for (const seed of [1, 2, 3, 4, 5, 6]) {
     function expectation (session: ModelSession, generation: number): { generation: number } | 'reuse' | 'refused' {
       if (!isLive(session)) return 'refused'
       if (generation === session.generation) return { generation: generation + 1 }
-      if (generation === session.generation - 1 && now() < session.rotatedAt + 10 * SECOND) {
+      const isInGrace = now() < session.rotatedAt + 10 * SECOND
+      if (generation === session.generation - 1 && (isInGrace || !session.isSeen)) {
         return {
           generation: session.generation
         }
@@ -618,7 +637,8 @@ for (const seed of [1, 2, 3, 4, 5, 6]) {
       try {
         grant = await world.sessions.refresh(token)
       } catch (error) {
-        if ((error as { code?: string }).code !== 'invalid_refresh_token') throw error
+        const { code } = error as { code?: string }
+        if (code !== 'invalid_refresh_token' && code !== 'session_stolen') throw error
       }
       const got = grant === undefined ? undefined : generationOf(grant.refreshToken)
       if (typeof expected === 'object') {
@@ -630,8 +650,12 @@ for (const seed of [1, 2, 3, 4, 5, 6]) {
         if (expected.generation > session.generation) {
           session.generation = expected.generation
           session.rotatedAt = now()
+          session.isSeen = false
           session.idleExpiresAt = Math.min(now() + 20 * MINUTE, session.expiresAt)
           session.tokens.push(grant?.refreshToken ?? '')
+        } else if (now() >= session.rotatedAt + 10 * SECOND) {
+          session.rotatedAt = now()
+          session.idleExpiresAt = Math.min(Math.max(now() + 20 * MINUTE, session.idleExpiresAt), session.expiresAt)
         }
         if (grant?.refreshToken !== session.tokens[expected.generation - 1]) throw new Error('another successor')
         session.grants.push(grant as Grant)
@@ -669,27 +693,27 @@ for (const seed of [1, 2, 3, 4, 5, 6]) {
           tokens: [grant.refreshToken],
           grants: [grant],
           held: grant.refreshToken,
-          lostAt: undefined,
+          isSeen: false,
           id: grant.sessionId
         })
       },
       async honest () {
         const session = choose()
         if (session === undefined) return
-        // A client whose answer was lost for longer than the grace has lost its session: that is the bargain.
-        if (session.lostAt !== undefined && now() >= session.lostAt + 10 * SECOND) return
         const wasLive = isLive(session)
         const answer = await present(session, session.held)
         if (wasLive && answer === undefined) throw new Error('an honest client was logged out')
         if (answer === undefined) return
-        const isLost = random.next() < 0.3
-        if (isLost) session.lostAt ??= now()
-        else [session.held, session.lostAt] = [answer, undefined]
+        if (random.next() < 0.3) return
+        session.held = answer
+        if (random.next() < 0.3) return
+        use(world, session.grants.at(-1) as Grant)
+        session.isSeen = true
       },
       async tabs () {
         const session = choose()
         if (session === undefined) return
-        if (!isLive(session) || session.lostAt !== undefined) return
+        if (!isLive(session) || session.held !== session.tokens.at(-1)) return
         const grants = await Promise.all([1, 2, 3].map(() => world.sessions.refresh(session.held)))
         if (new Set(grants.map((
           { refreshToken }
@@ -752,6 +776,7 @@ for (const seed of [1, 2, 3, 4, 5, 6]) {
     function takeIn (session: ModelSession, grant: Grant): string {
       session.generation++
       session.rotatedAt = now()
+      session.isSeen = false
       session.idleExpiresAt = Math.min(now() + 20 * MINUTE, session.expiresAt)
       session.tokens.push(grant.refreshToken)
       return session.held

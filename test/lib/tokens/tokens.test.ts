@@ -518,7 +518,7 @@ t.test('where the revocations cannot be told the answer is 503, never yes, and i
   ]
   for (const [name, refresh] of table) {
     const ledger = { readTime: async () => {} }
-    const revocations = { isRevoked: () => false, additions: () => 0 }
+    const revocations = { isRevoked: () => false, isStolen: () => false, additions: () => 0 }
     const tokens = createTokens({
       keyring: createFixedKeyring([createJwtKey(key)]),
       catalogue: CATALOGUE,
