@@ -59,9 +59,9 @@ export function createBearerSession ({ store, ...surroundings }: Surroundings & 
       // A process that shares the store but not the lock may have stored newer tokens meanwhile. Keep those.
       const kept = await store.read()
       if (kept?.refreshToken !== tokens.refreshToken) return kept !== undefined
-      if (outcome === 'over') {
+      if (outcome !== undefined && 'code' in outcome) {
         await store.write(undefined)
-        onSessionEnd()
+        onSessionEnd(outcome)
         return false
       }
       if (outcome === undefined) await store.write({ ...tokens, refreshAt: now() + PAUSE })

@@ -57,9 +57,9 @@ export function createCookieSession (surroundings: Surroundings): Session {
       if (refreshes !== used) return true
       if (now() < refreshAt && await isLive()) return true
       const outcome = await sendRefresh<LoginResponse>(surroundings, { credentials })
-      if (outcome === 'over') {
+      if (outcome !== undefined && 'code' in outcome) {
         refreshAt = Infinity
-        if (!isOver) onSessionEnd()
+        if (!isOver) onSessionEnd(outcome)
         isOver = true
         return false
       }

@@ -7,12 +7,13 @@ import { createLock, findTabLock, lockOf } from './lock.js'
 import type { paths } from './openapi.js'
 import { originOf } from './origin.js'
 import { toResponseError } from './response-error.js'
-import type { Session } from './session.js'
+import type { Session, SessionEnd } from './session.js'
 import { createMemoryStore } from './store.js'
 import type { TokenStore } from './store.js'
 
 export type { components, operations, paths } from './openapi.js'
 export { ResponseError } from './response-error.js'
+export type { SessionEnd } from './session.js'
 export type { Tokens, TokenStore } from './store.js'
 export type * from '../schemas/scopes.js'
 
@@ -38,9 +39,9 @@ export interface ClientOptions {
   store?: TokenStore
   /**
    * Called when the service reports that the session has ended, except after `logOut`. Ask for the password again. With
-   * cookies it is also called once if there never was a session.
+   * cookies it is also called once if there never was a session. `reason.code` says why.
    */
-  onSessionEnd?: () => void
+  onSessionEnd?: (reason: SessionEnd) => void
   /** Default: the global `fetch`. */
   fetch?: (request: Request) => Promise<Response>
   /** The source of time in milliseconds, for tests. Default: `Date.now`. */

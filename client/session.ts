@@ -1,12 +1,21 @@
 import { toResponseError } from './response-error.js'
 
+/** Why a session has ended. */
+export interface SessionEnd {
+  /**
+   * The `code` of the refusal, from docs/reference/errors.md. `session_stolen`: somebody else has used a refresh token
+   * of the session. Tell the user.
+   */
+  code: string
+}
+
 /** The dependencies of both transports. */
 export interface Surroundings {
   /** The URL of the routes, without a trailing slash. */
   base: string
   send (request: Request): Promise<Response>
   now (): number
-  onSessionEnd (): void
+  onSessionEnd (reason: SessionEnd): void
 }
 
 /** A session of either transport. `createClient` calls `refresh`, `logIn` and `logOut` one at a time. */
@@ -53,7 +62,7 @@ const RETRY_AFTER = [200, 1_000, 2_000, 2_000, 2_000]
 /** The timeout of one try, in milliseconds. */
 const TRY_TIMEOUT = 3_000
 
-/** No try starts later than this many milliseconds after the first. The service returns the same successor for 10 s. */
+/** No try starts later than this many milliseconds after the first. */
 const LAST_TRY = 8_000
 
 /** The timeout of the client's other requests, in milliseconds. Requests of the caller wait for them. */
@@ -103,13 +112,13 @@ export async function post (surroundings: Surroundings, path: string, init: Requ
 
 /**
  * Sends a refresh, and retries while no response arrives. The response may be lost after the service has rotated the
- * token, and a client that sends the rotated token after the grace period is treated as a thief. Returns the response,
- * `over` if the session has ended, or undefined if the outcome is unknown.
+ * token. Then the next refresh gets it, no matter how late. Returns the response, why the session has ended, or
+ * undefined if the outcome is unknown.
  */
 export async function sendRefresh<Body extends { expires_in: number }> (
   surroundings: Surroundings,
   init: RequestInit
-): Promise<Body | 'over' | undefined> {
+): Promise<Body | SessionEnd | undefined> {
   const started = performance.now()
   for (const delay of [0, ...RETRY_AFTER]) {
     if (performance.now() - started + delay > LAST_TRY) return undefined
@@ -120,7 +129,7 @@ export async function sendRefresh<Body extends { expires_in: number }> (
       })
       // A truncated response or a gateway's error page counts as no response.
       const body = JSON.parse(text) as Body & { code?: string }
-      if (status === 401) return 'over'
+      if (status === 401) return { code: body.code ?? 'unknown' }
       if (ok && typeof body.expires_in === 'number') return body
       if (typeof body.code === 'string') return undefined
     } catch {

@@ -55,7 +55,9 @@ const latchkeyVerifier: FastifyPluginAsync<VerifierPluginOptions> = async functi
 
   hostGuards.register(
     app,
-    createAuthenticator({ tokens: { accept: verifier.verify }, cookies, scheme, assertKnown: createScopeCheck(app, verifier) }),
+    createAuthenticator({
+      tokens: { accept: verifier.verify }, cookies, scheme, assertKnown: createScopeCheck(app, verifier)
+    }),
     names
   )
   await waitFor(verifier)

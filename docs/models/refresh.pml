@@ -12,7 +12,8 @@
 /* ---- PostgreSQL: the session's row and its locks ---- */
 byte generation = 1;
 bool ended = false;
-bool inGrace = false;            /* The last rotation happened less than 10 seconds ago. */
+bool inGrace = false;            /* The last rotation, or the last late retry, happened less than 10 seconds ago. */
+bool used = false;               /* An access token of the current generation was used. */
 byte rowLock = FREE;             /* Every statement that changes the row takes it. */
 byte sessionLock = FREE;         /* The advisory lock. Only full transactions take it. */
 
@@ -44,6 +45,17 @@ bool wasReused = false;          /* A token was used that is neither the current
 bool endedByAdministrator = false;
 bool thiefWasHere = false;
 
+/* When the previous token is a retry. */
+#ifdef FAULT_NO_GRACE
+#define MAY_BE_RETRY !sawUse
+#else
+#ifdef FAULT_USE_IGNORED
+#define MAY_BE_RETRY sawGrace
+#else
+#define MAY_BE_RETRY (sawGrace || !sawUse)
+#endif
+#endif
+
 inline lock (it, holder) { atomic { it == FREE -> it = holder } }
 inline unlock (it) { it = FREE }
 
@@ -55,12 +67,12 @@ inline rotate (token) {
   assert(!wasReused);
   exchanged[token] = true;
   generation = token + 1;
-  inGrace = true
+  inGrace = true; used = false
 }
 
 proctype Node (byte me) {
   byte who, token, seen;
-  bool sawEnd, sawGrace;
+  bool sawEnd, sawGrace, sawUse;
   mtype outcome;
 
 end_idle:
@@ -95,7 +107,7 @@ transaction:
 #ifndef FAULT_ROW_READ_WITHOUT_LOCK
     lock(rowLock, me);                       /* To decide again after a lost race comes to the same. */
 #endif
-    d_step { seen = generation; sawEnd = ended; sawGrace = inGrace }
+    d_step { seen = generation; sawEnd = ended; sawGrace = inGrace; sawUse = used }
 #ifdef FAULT_ROW_READ_WITHOUT_LOCK
     lock(rowLock, me);                       /* Only the statement that writes takes it. */
 #endif
@@ -106,12 +118,13 @@ transaction:
       :: d_step { generation == token && !ended -> rotate(token); outcome = GRANTED }
       :: else -> skip
       fi
-#ifndef FAULT_NO_GRACE
-    :: !sawEnd && seen == token + 1 && sawGrace ->
+    :: !sawEnd && seen == token + 1 && MAY_BE_RETRY ->
       /* A retry gets the same successor. PROPERTY: after a reuse nothing is issued. */
       assert(!wasReused);
-      outcome = GRANTED
+#ifndef FAULT_LATE_RETRY_BEGINS_NO_GRACE
+      inGrace = true;
 #endif
+      outcome = GRANTED
     :: else ->
       d_step {
         wasReused = true;
@@ -149,7 +162,8 @@ done:
       :: who < TABS -> busy--
       :: else -> skip
       fi;
-      who = 0; token = 0; seen = 0; sawEnd = false; sawGrace = false; outcome = NONE
+      who = 0; token = 0; seen = 0; sawEnd = false; sawGrace = false; sawUse = false;
+      outcome = NONE
     }
   od
 }
@@ -171,7 +185,10 @@ inline send (me, token) {
   }
 }
 
-/* A tab refreshes when its access token is old. It repeats the same request until it gets an answer. */
+/*
+ * A tab refreshes when its access token is old. If the answer is lost, it repeats the same request, or it goes away and
+ * comes back at any later time. Then it uses the new access token.
+ */
 proctype Tab (byte me) {
   byte token, refreshes;
 
@@ -197,12 +214,19 @@ again:
         fi;
         isFresh = true; busy--; forget(me)
       }
+      d_step {
+        if
+        :: cookie == generation -> used = true
+        :: else -> skip
+        fi
+      }
     :: answer[me] == REFUSED ->
       /* PROPERTY: an honest client is never logged out. Only an administrator or the use of a stolen token ends it. */
       assert(endedByAdministrator || thiefWasHere);
       d_step { busy--; forget(me) }
       break
     :: answer[me] == LOST -> goto again
+    :: d_step { answer[me] == LOST -> busy--; forget(me) }
     :: atomic { answer[me] == NONE && delays > 0 -> delays--; waitsFor[me] = FREE }
       goto again
     fi
@@ -240,8 +264,8 @@ proctype Administrator () {
 }
 
 /*
- * The grace ends at some time, but not while a tab is refreshing: tabs repeat within the grace, and no request waits
- * longer than that. Later the access token is old again.
+ * The grace ends at some time, but not while a refresh of a tab is under way, because no request waits longer than the
+ * grace. Later the access token is old again.
  */
 proctype Time () {
 end_idle:

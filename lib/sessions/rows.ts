@@ -44,7 +44,8 @@ export function isSoundSession (row: SessionRow): boolean {
   return [id, userId, clientId, scope, nonce, amr].every(text => typeof text === 'string') && nonce !== '' &&
     Number.isSafeInteger(generation) && generation >= 1 && generation <= LAST_GENERATION &&
     Number.isSafeInteger(seen) && seen >= 0 && seen <= generation &&
-    [row.auth_time, row.rotated_at, row.created_at, row.last_used_at, row.idle_expires_at, row.expires_at].every(isMoment) &&
+    [row.rotated_at, row.created_at, row.auth_time, row.last_used_at].every(isMoment) &&
+    [row.idle_expires_at, row.expires_at].every(isMoment) &&
     (list === null || typeof list === 'string') && (index === null || Number.isSafeInteger(index))
 }
 

@@ -51,7 +51,8 @@ export interface SessionsTable {
   generation: number
   rotated_at: number
   /**
-   * The highest generation that the client is known to have received, because it has used an access token of it. 0: none.
+   * The highest generation that the client is known to have received, because it has used an access token of it. 0:
+   * none.
    */
   seen_generation: number
   created_at: number

@@ -41,8 +41,8 @@ const token: FastifyPluginAsyncTypebox = async function token (app) {
         200: TokenResponse,
         ...oauthErrors(
           ...BODY, 'invalid_scope', 'unsupported_grant_type', 'unauthorized_client', 'invalid_credentials',
-          'invalid_refresh_token', 'session_stolen', 'invalid_client', 'too_many_requests', 'too_many_failures', 'overloaded',
-          'account_changed'
+          'invalid_refresh_token', 'session_stolen', 'invalid_client', 'too_many_requests', 'too_many_failures',
+          'overloaded', 'account_changed'
         )
       }
     },

@@ -38,12 +38,12 @@ export const tokens = {
     expects: `a whole number from 1 to ${MAX_SESSIONS}`
   })),
   /**
-   * How long after a refresh the previous token still receives the same successor. Covers parallel tabs, lost responses
-   * and retries. Default `10s`.
+   * How long after a refresh the previous token still receives the same successor although the successor is in use.
+   * Covers parallel tabs. A lost response needs no period. Default `10s`.
    */
   refreshGrace: Duration(
-    'How long after a refresh the previous token still receives the same successor. Covers parallel tabs, lost ' +
-      'responses and retries.',
+    'How long after a refresh the previous token still receives the same successor although the successor is in ' +
+      'use. Covers parallel tabs. A lost response needs no period.',
     '10s',
     'LATCHKEY_REFRESH_GRACE'
   )

@@ -270,6 +270,21 @@ t.test('what another process has put into the store meanwhile is neither overwri
   }
 })
 
+t.test('the owner of a stolen session learns why it has ended', async t => {
+  const { app, connect } = await listen(t)
+  const store = createSharedStore()
+  const reasons: string[] = []
+  const client = connect({ store, onSessionEnd ({ code }) { reasons.push(code) } })
+  await client.logIn(CREDENTIALS)
+  const { refreshToken } = await store.read() as Tokens
+  const thief = await app.latchkey.sessions.refresh(refreshToken)
+  await app.latchkey.sessions.refresh(thief.refreshToken)
+  t.equal((await client.api.GET('/users/me')).response.status, 200, 'the access token still works')
+  await t.rejects(app.latchkey.sessions.refresh(refreshToken), { code: 'session_stolen' })
+  t.equal((await client.api.GET('/users/me')).error?.code, 'session_stolen')
+  t.strictSame(reasons, ['session_stolen'])
+})
+
 t.test('a wrong password given to the route itself is one attempt', async t => {
   const { seen, connect } = await listen(t)
   for (const options of [{}, { transport: 'cookie', fetch: createJar() }] as const) {

@@ -318,7 +318,8 @@ async function createWorld (createDatabase: CreateDatabase, directory: string, s
     if (row === undefined) return expected.isGone
     return !expected.isGone &&
       row.generation === expected.generation && (row.ended_at !== null) === expected.isEnded &&
-      row.rotated_at === expected.rotatedAt && row.seen_generation <= expected.seen.generation && row.last_used_at === expected.usedAt &&
+      row.rotated_at === expected.rotatedAt && row.last_used_at === expected.usedAt &&
+      row.seen_generation <= expected.seen.generation &&
       (row.end_reason === 'stolen') === expected.isStolen &&
       row.idle_expires_at === expected.idleUntil && row.expires_at === expected.until
   }
