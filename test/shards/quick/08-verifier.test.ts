@@ -1,5 +1,6 @@
 // Written by npm run shards: see scripts/shards.ts.
 import t from 'tap'
+import '../../model/honest-clients.test.js'
 import '../../model/parsers.test.js'
 import '../../model/sessions.test.js'
 import '../../vectors/json-web-key.test.js'
