@@ -18,7 +18,7 @@ declare module 'fastify' {
 /** Creates the access tokens. @fastify/jwt signs and verifies, and `lib/tokens/tokens.ts` decides. */
 export default fp(async function latchkeyTokens (app) {
   const seen = app[kSeenGenerations]
-  app.decorate(kTokens, createTokens({
+  const tokens = createTokens({
     ...app[kSettings],
     keyring: app[kKeyring],
     clock: app[kClock],
@@ -28,6 +28,9 @@ export default fp(async function latchkeyTokens (app) {
     revocations: app[kRevocations],
     onUse: ({ sessionId, claims: { gen: generation } }) =>
       sessionId === undefined || generation === undefined || seen.note({ sessionId, generation }),
+    bound: app[kSettings].revocationBound,
     log: app.log
-  }))
+  })
+  app.addHook('onClose', async () => tokens.close())
+  app.decorate(kTokens, tokens)
 }, { name: 'latchkey-tokens', fastify: '5.x', dependencies: ['latchkey-keys', 'latchkey-sessions'] })

@@ -2,6 +2,7 @@ import type { AuthenticatedUser } from '../lib/identity/access-token.js'
 import { LatchkeyError } from '../lib/errors.js'
 import { BUILT_IN_SCOPES } from '../lib/identity/scopes.js'
 import type { VerifierOptions } from '../schemas/verifier-options.js'
+import type { TokenVerification } from '../lib/tokens/verification.js'
 import { createParts } from './parts.js'
 import { createPause } from './pause.js'
 import { createReadiness } from './readiness.js'
@@ -30,7 +31,7 @@ function createForIssuer (settings: VerifierSettings): Verifier {
   const readiness = createReadiness()
   const pause = createPause()
   const parts = createParts(settings, { closed, onProgress: noteIfAccepting })
-  const { requests, discovery, keys, freshness, status, reporter, verification, client, feed, fallback } = parts
+  const { requests, discovery, keys, freshness, status, reporter, signals, verification, client, feed, fallback } = parts
 
   function isAccepting (): boolean {
     return (
@@ -57,20 +58,26 @@ function createForIssuer (settings: VerifierSettings): Verifier {
     return fallback(token)
   }
 
-  start(parts, { pause, closed }).catch(reporter.failed)
-
-  return {
-    ready: () => readiness.promise,
-    verify (token) {
+  /** Checks a token, and asks the service about it if the revocations are unknown. */
+  function createCheck (check: TokenVerification['verify']): Verifier['verify'] {
+    return token => {
       if (token === undefined) throw new LatchkeyError('unauthenticated')
       let outcome: AuthenticatedUser | Promise<AuthenticatedUser>
       try {
-        outcome = verification.verify(token)
+        outcome = check(token)
       } catch (error) {
         return recover(error, token)
       }
       return outcome instanceof Promise ? outcome.catch(error => recover(error, token)) : outcome
-    },
+    }
+  }
+
+  start(parts, { pause, closed }).catch(reporter.failed)
+
+  return {
+    ready: () => readiness.promise,
+    verify: createCheck(verification.verify),
+    confirm: createCheck(verification.confirm),
     status () {
       const age = freshness.age()
       return {
@@ -83,6 +90,7 @@ function createForIssuer (settings: VerifierSettings): Verifier {
     scopes: () => scopes === undefined ? discovery.scopes() : Object.keys({ ...BUILT_IN_SCOPES, ...scopes }),
     close () {
       closing.abort()
+      signals.close()
       readiness.reject(new Error('The verifier was closed'))
       feed?.close()
       pause.close()

@@ -1,5 +1,7 @@
 import { createRevocationIndex } from '../lib/revocation/rule-index.js'
 import { createFollowedClock } from '../lib/time/followed-clock.js'
+import { createSignals } from '../lib/tokens/signals.js'
+import type { Signals } from '../lib/tokens/signals.js'
 import { createTokenVerification } from '../lib/tokens/verification.js'
 import type { TokenVerification } from '../lib/tokens/verification.js'
 import { createClockWatch } from './clock-watch.js'
@@ -36,6 +38,7 @@ export interface Parts extends Partial<OnlineParts> {
   freshness: Freshness
   status: RevocationStatus
   reporter: Reporter
+  signals: Signals
   verification: TokenVerification
 }
 
@@ -71,12 +74,11 @@ export function createParts (settings: VerifierSettings, { closed, onProgress }:
   const ledger = { readTime: hasFeed ? heartbeats.next : async () => {} }
   const revocations = { isRevoked: index.isRevoked, isStolen: index.isStolen, additions: index.additions }
   const sources = { clock, horizon: horizon.read, ledger, revocations, userIds }
-  const verification = createTokenVerification({
-    ...sources,
-    keys: hasFeed ? keys.vouched : keys.all,
-    follower: { refresh: status.assertKnown }
-  })
-  const base = { requests, discovery, keys, freshness, status, reporter, verification }
+  const follower = { refresh: status.assertKnown }
+  const trusted = hasFeed ? keys.vouched : keys.all
+  const signals = createSignals({ ...sources, keys: trusted, follower, bound })
+  const verification = createTokenVerification({ ...sources, keys: trusted, follower, signals })
+  const base = { requests, discovery, keys, freshness, status, reporter, signals, verification }
   if (!hasFeed) return base
 
   const { client, introspection } = createClient(settings, { credentials, requests, discovery, onProgress })
@@ -97,7 +99,7 @@ export function createParts (settings: VerifierSettings, { closed, onProgress }:
     },
     onFailure: reporter.failed
   })
-  const fallback = introspection && createFallback({ ...sources, keys: keys.all, introspection, reporter })
+  const fallback = introspection && createFallback({ ...sources, keys: keys.all, signals, introspection, reporter })
   return { ...base, client, feed, fallback }
 }
 

@@ -56,7 +56,7 @@ const latchkeyVerifier: FastifyPluginAsync<VerifierPluginOptions> = async functi
   hostGuards.register(
     app,
     createAuthenticator({
-      tokens: { accept: verifier.verify }, cookies, scheme, assertKnown: createScopeCheck(app, verifier)
+      tokens: { accept: verifier.verify, confirm: verifier.confirm }, cookies, scheme, assertKnown: createScopeCheck(app, verifier)
     }),
     names
   )

@@ -1,4 +1,3 @@
-import type { AuthenticatedUser } from '../lib/identity/access-token.js'
 import { LatchkeyError } from '../lib/errors.js'
 import { MAX_TOKEN_LENGTH } from '../lib/tokens/header.js'
 import type { Verifier } from './verifier.js'
@@ -11,16 +10,19 @@ export function combineVerifiers (list: ReadonlyArray<[issuer: string, verifier:
   const verifiers = new Map(list)
   const all = [...verifiers.values()]
 
+  function find (token: string | undefined): Verifier {
+    if (token === undefined) throw new LatchkeyError('unauthenticated')
+    const verifier = verifiers.get(readIssuer(token) ?? '')
+    if (verifier === undefined) throw new LatchkeyError('invalid_token')
+    return verifier
+  }
+
   return {
     async ready () {
       await Promise.all(all.map(verifier => verifier.ready()))
     },
-    verify (token): AuthenticatedUser | Promise<AuthenticatedUser> {
-      if (token === undefined) throw new LatchkeyError('unauthenticated')
-      const verifier = verifiers.get(readIssuer(token) ?? '')
-      if (verifier === undefined) throw new LatchkeyError('invalid_token')
-      return verifier.verify(token)
-    },
+    verify: token => find(token).verify(token),
+    confirm: token => find(token).confirm(token),
     status () {
       const states = list.map(([issuer, verifier]) => ({ issuer, ...verifier.status() }))
       const ages = states.map(({ age }) => age)

@@ -33,6 +33,11 @@ export interface Verifier {
    * which rejects with the same errors, only if it must wait for the service.
    */
   verify (token: string | undefined): AuthenticatedUser | Promise<AuthenticatedUser>
+  /**
+   * Checks a token again that was accepted when its request arrived, for example after a long upload. The token may have
+   * expired since then, but must not have been revoked. Returns and throws as `verify` does.
+   */
+  confirm (token: string | undefined): AuthenticatedUser | Promise<AuthenticatedUser>
   status (): VerifierStatus
   /** The names of all scopes. Undefined if the option `scopes` is not set and the service has not been reached yet. */
   scopes (): readonly string[] | undefined

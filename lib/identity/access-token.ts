@@ -42,6 +42,13 @@ export interface AuthenticatedUser {
   readonly clientId: string
   /** All claims of the token, including the host's own. */
   readonly claims: Readonly<AccessTokenClaims>
+  /**
+   * Aborts when the token may no longer be used: it was revoked or has expired, or its session, its user, its client or
+   * its key has ended. It also aborts if the revocations remain unknown for longer than `revocationBound`. The `reason`
+   * is the `LatchkeyError` that a request would get. Use it to close what stays open after the request, such as a
+   * WebSocket. It is created when you first read it, and is then kept until the token is over.
+   */
+  readonly signal: AbortSignal
 }
 
 /** Claims that only Latchkey sets. */

@@ -13,6 +13,7 @@ import type { Revocations } from '../revocation/revocations.js'
 import { formatScope } from '../identity/scopes.js'
 import type { StatusClaim } from '../status-lists/references.js'
 import { MAX_TOKEN_LENGTH } from './header.js'
+import { createSignals } from './signals.js'
 import { createTokenVerification } from './verification.js'
 import type { OnUse, StateFollower, TimeReader, TokenVerification } from './verification.js'
 
@@ -53,7 +54,7 @@ export interface AccessGrant {
 const MOST_AHEAD = 1_000
 
 /** Makes and verifies access tokens. */
-export interface Tokens extends Pick<TokenVerification, 'verify' | 'accept' | 'decode'> {
+export interface Tokens extends Pick<TokenVerification, 'verify' | 'accept' | 'confirm' | 'decode'> {
   /**
    * Signs an access token for a grant with the current signing key. Rejects if the token would be too long to be
    * verified, or with a 503 if the current key is unknown.
@@ -61,17 +62,20 @@ export interface Tokens extends Pick<TokenVerification, 'verify' | 'accept' | 'd
   sign (grant: AccessGrant): Promise<string>
   /** Returns the public keys (RFC 7517 section 5). Rejects with a 503 if they are unknown. */
   readJwks (): Promise<PublicJwk[]>
+  /** Stops following the tokens whose signal was read. */
+  close (): void
 }
 
 /**
  * Creates the access tokens of one issuer.
  * @param accessTokenTtl - milliseconds.
  * @param catalogue - the known scopes.
+ * @param bound - milliseconds for which revocations may remain unknown. Default: a second.
  * @param onUse - see `OnUse`. Default: nothing needs to know.
  * @param log - receives why tokens of older systems are refused. Default: none.
  */
 export function createTokens ({
-  keyring, issuer, audience, catalogue, accessTokenTtl, clock, follower, ledger, revocations, userIds, onUse, log
+  keyring, issuer, audience, catalogue, accessTokenTtl, clock, follower, ledger, revocations, bound = 1_000, userIds, onUse, log
 }: {
   keyring: Keyring
   issuer: string
@@ -81,20 +85,20 @@ export function createTokens ({
   clock: Clock
   follower: StateFollower
   ledger: TimeReader
-  revocations: Pick<Revocations, 'isRevoked' | 'isStolen' | 'additions'> & Partial<Pick<Revocations, 'horizon'>>
+  revocations: Pick<Revocations, 'isRevoked' | 'isStolen' | 'additions'> & Partial<Pick<Revocations, 'horizon' | 'onRules'>>
+  bound?: number
   userIds?: UserIdKind
   onUse?: OnUse
   log?: RefusalLog
 }): Tokens {
   const onRefused = createRefusalReports(clock, log)
-  const { verify, accept, decode, refresh } = createTokenVerification({
-    keys: keyring,
-    clock,
-    follower,
+  const sources = { keys: keyring, clock, follower, revocations, horizon: revocations.horizon }
+  const signals = createSignals({ ...sources, bound })
+  const { verify, accept, confirm, decode, refresh } = createTokenVerification({
+    ...sources,
     ledger,
-    revocations,
+    signals,
     userIds,
-    horizon: revocations.horizon,
     onUse,
     checkOther: (token, header, now) =>
       keyring.holdsVerifyOnly(now)
@@ -137,11 +141,13 @@ export function createTokens ({
     },
     verify,
     accept,
+    confirm,
     decode,
     async readJwks () {
       await refresh()
       return keyring.jwks(clock.now())
-    }
+    },
+    close: signals.close
   }
 }
 

@@ -8,7 +8,8 @@ import type { Revocations } from '../revocation/revocations.js'
 import { createTokenCache } from './cache.js'
 import { isCanonical, isName, readHeader } from './header.js'
 import type { TokenHeader } from './header.js'
-import { assertNotOver, toVerifiedToken } from './verified-token.js'
+import { assertNotOver, assertNotRevoked, revocationUnknown, toVerifiedToken } from './verified-token.js'
+import type { Signals } from './signals.js'
 import type { CheckedToken, VerifiedToken } from './verified-token.js'
 
 /** Seconds by which another machine's clock may be ahead of ours. They count for `iat` and `nbf`, never for `exp`. */
@@ -48,6 +49,11 @@ export interface TokenVerification {
   /** Does the same for a token that its holder has sent here, and reports its first use: see `OnUse`. */
   accept (token: string): AuthenticatedUser | Promise<AuthenticatedUser>
   /**
+   * Checks a token again that was accepted when its request arrived. It may have expired since then, but must not have
+   * been revoked.
+   */
+  confirm (token: string): AuthenticatedUser | Promise<AuthenticatedUser>
+  /**
    * Returns the claims of a token with a good signature, even if it is expired or revoked. Undefined for any other
    * text.
    */
@@ -78,6 +84,9 @@ export interface TimeReader {
  */
 export type OnUse = (user: AuthenticatedUser) => boolean
 
+/** Which method of `TokenVerification` was called. */
+type Purpose = 'verify' | 'accept' | 'confirm'
+
 /** Looks up something that is needed before a token may be refused. If that does not help, `reason` is logged. */
 type Doubt = (() => Promise<void>) & { reason?: string }
 
@@ -92,13 +101,15 @@ type Doubt = (() => Promise<void>) & { reason?: string }
  * @param onUse - Default: nothing needs to know.
  */
 export function createTokenVerification ({
-  keys, clock, follower, ledger, revocations, userIds = 'text', checkOther, horizon = () => 0, onUse = () => true
+  keys, clock, follower, ledger, revocations, signals, userIds = 'text', checkOther,
+  horizon = () => 0, onUse = () => true
 }: {
   keys: VerificationKeys
   clock: Pick<Clock, 'now'>
   follower: StateFollower
   ledger: TimeReader
   revocations: Pick<Revocations, 'isRevoked' | 'isStolen' | 'additions'>
+  signals: Pick<Signals, 'of'>
   userIds?: UserIdKind
   checkOther?: (token: string, header: TokenHeader, now: number) => CheckedToken | undefined
   horizon?: () => number
@@ -127,64 +138,60 @@ export function createTokenVerification ({
     const header = readHeader(token)
     const checked = checkToken(token, header, now)
     if (checked === undefined) return seekKey(header, now)
-    const result = toVerifiedToken(checked, userIds)
+    const isTrusted = (): boolean => checkToken(token, readHeader(token), clock.now()) !== undefined
+    const result = toVerifiedToken(checked, { userIds, signalOf: verified => signals.of(verified, isTrusted) })
     if (now < result.diesAt) verified.set(token, result)
     return result
   }
 
-  function check (token: string, isUse: boolean): AuthenticatedUser | Doubt {
+  function check (token: string, purpose: Purpose): AuthenticatedUser | Doubt {
     const now = clock.now()
     const found = verified.get(token) ?? verifyNew(token, now)
     if (typeof found === 'function') return found
     // Its signature is good, so a clock is wrong. Ours may have been set back since the token was verified.
     const wait = found.startsAt - now / 1000
     if (wait > CLOCK_TOLERANCE) return doubtTime(ledger, wait)
-    assertNotOver(found, now, horizon())
+    assertNotOver(found, purpose === 'confirm' ? -Infinity : now, horizon())
     const additions = revocations.additions()
     if (found.clearOf !== additions) {
-      if (revocations.isRevoked(found.revocable)) throw revoked(found)
+      assertNotRevoked(found, revocations)
       found.clearOf = additions
     }
-    if (isUse && !found.isUsed) found.isUsed = onUse(found.user)
+    if (purpose === 'accept' && !found.isUsed) found.isUsed = onUse(found.user)
     return found.user
-  }
-
-  function revoked ({ revocable: { sessionId } }: VerifiedToken): LatchkeyError {
-    return sessionId !== undefined && revocations.isStolen(sessionId)
-      ? new LatchkeyError('session_stolen', { oauth: 'invalid_token' })
-      : new LatchkeyError('token_revoked')
   }
 
   const refresh = (): Promise<void> | undefined => refreshOrRefuse(follower)
 
-  function decide (token: string, isUse: boolean): AuthenticatedUser | Promise<AuthenticatedUser> {
-    const outcome = check(token, isUse)
-    return typeof outcome === 'function' ? resolveDoubt(token, isUse, outcome) : outcome
+  function decide (token: string, purpose: Purpose): AuthenticatedUser | Promise<AuthenticatedUser> {
+    const outcome = check(token, purpose)
+    return typeof outcome === 'function' ? resolveDoubt(token, purpose, outcome) : outcome
   }
 
-  async function resolveDoubt (token: string, isUse: boolean, first: Doubt): Promise<AuthenticatedUser> {
+  async function resolveDoubt (token: string, purpose: Purpose, first: Doubt): Promise<AuthenticatedUser> {
     let doubt = first
     for (let doubts = 0; doubts < MOST_DOUBTS; doubts++) {
       await doubt().catch(error => { throw revocationUnknown(error) })
       // Something may have been revoked meanwhile.
       await refresh()
-      const outcome = check(token, isUse)
+      const outcome = check(token, purpose)
       if (typeof outcome !== 'function') return outcome
       doubt = outcome
     }
     throw new LatchkeyError('invalid_token', { cause: doubt.reason })
   }
 
-  function refreshAndDecide (token: string, isUse: boolean): AuthenticatedUser | Promise<AuthenticatedUser> {
+  function refreshAndDecide (token: string, purpose: Purpose): AuthenticatedUser | Promise<AuthenticatedUser> {
     // An app may pass a value from a message, which can be of any type.
     if (typeof token !== 'string') throw new LatchkeyError('invalid_token')
     const refreshing = refresh()
-    return refreshing === undefined ? decide(token, isUse) : refreshing.then(() => decide(token, isUse))
+    return refreshing === undefined ? decide(token, purpose) : refreshing.then(() => decide(token, purpose))
   }
 
   return {
-    verify: token => refreshAndDecide(token, false),
-    accept: token => refreshAndDecide(token, true),
+    verify: token => refreshAndDecide(token, 'verify'),
+    accept: token => refreshAndDecide(token, 'accept'),
+    confirm: token => refreshAndDecide(token, 'confirm'),
     decode (token) {
       return checkToken(token, readHeader(token), clock.now())?.claims
     },
@@ -207,10 +214,6 @@ function refreshOrRefuse (follower: StateFollower): Promise<void> | undefined {
 function doubtTime (ledger: TimeReader, wait: number): Doubt {
   const reason = `The token is valid in ${Math.round(wait)} s by the clock of this machine`
   return Object.assign(() => ledger.readTime(), { reason })
-}
-
-function revocationUnknown (cause: unknown): LatchkeyError {
-  return new LatchkeyError('revocation_unknown', { cause, retryAfter: 1 })
 }
 
 /** Returns the `kid` in a header that a token of our own can have. */

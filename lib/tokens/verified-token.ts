@@ -6,6 +6,7 @@ import { toUserId } from '../identity/user-ids.js'
 import type { UserIdKind } from '../identity/user-ids.js'
 import { LatchkeyError } from '../errors.js'
 import type { Revocable } from '../revocation/rule-index.js'
+import type { Revocations } from '../revocation/revocations.js'
 
 /** The claims of a token whose signature, and everything else that cannot change, has been checked. */
 export interface CheckedToken {
@@ -40,9 +41,29 @@ export function assertNotOver ({ expiresAt, diesAt, revocable }: VerifiedToken, 
   if (expiresAt <= horizon && revocable.issuedAt < horizon) throw new LatchkeyError('token_expired')
 }
 
-/** Returns what the cache keeps of a token. Throws `invalid_token` if the id of its user is not of this kind. */
+/** Throws if the token, its session, its user or its client was revoked. */
+export function assertNotRevoked (
+  { revocable }: VerifiedToken, { isRevoked, isStolen }: Pick<Revocations, 'isRevoked' | 'isStolen'>
+): void {
+  if (!isRevoked(revocable)) return
+  const { sessionId } = revocable
+  throw sessionId !== undefined && isStolen(sessionId)
+    ? new LatchkeyError('session_stolen', { oauth: 'invalid_token' })
+    : new LatchkeyError('token_revoked')
+}
+
+/** Makes the error for a token that cannot be judged now. */
+export function revocationUnknown (cause: unknown): LatchkeyError {
+  return new LatchkeyError('revocation_unknown', { cause, retryAfter: 1 })
+}
+
+/**
+ * Returns what the cache keeps of a token. Throws `invalid_token` if the id of its user is not of this kind.
+ * @param signalOf - returns the signal of the token when the app reads it.
+ */
 export function toVerifiedToken (
-  { claims, keyExpiresAt, isOwn = false }: CheckedToken, userIds: UserIdKind
+  { claims, keyExpiresAt, isOwn = false }: CheckedToken,
+  { userIds, signalOf }: { userIds: UserIdKind, signalOf: (token: VerifiedToken) => AbortSignal }
 ): VerifiedToken {
   // The claims are shared by every request that carries this token.
   freezeDeeply(claims)
@@ -51,15 +72,11 @@ export function toVerifiedToken (
   const id = isClient({ id: sub, clientId }) ? sub : toUserId(sub, userIds)
   if (id === undefined || (nbf !== undefined && typeof nbf !== 'number')) throw new LatchkeyError('invalid_token')
   const named = timeOfId(jti)
-  return {
-    user: Object.freeze({
-      id,
-      scopes: Object.freeze(parseScope(scope)),
-      sessionId: sid,
-      tokenId: jti,
-      clientId,
-      claims
-    }),
+  const user = { id, scopes: Object.freeze(parseScope(scope)), sessionId: sid, tokenId: jti, clientId, claims }
+  // It is not enumerable, so that comparing or copying a user does not create it.
+  Object.defineProperty(user, 'signal', { get: () => signalOf(verified) })
+  const verified: VerifiedToken = {
+    user: Object.freeze(user as AuthenticatedUser),
     revocable: {
       tokenId: jti,
       sessionId: sid,
@@ -77,6 +94,7 @@ export function toVerifiedToken (
     expiresAt: exp * 1000,
     diesAt: Math.min(exp * 1000, keyExpiresAt)
   }
+  return verified
 }
 
 function freezeDeeply (value: object): void {

@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { AuthenticatedUser } from '../../lib/identity/access-token.js'
+import type { TokenVerification } from '../../lib/tokens/verification.js'
 import type { Cookies } from '../adapters/token-cookies.js'
 import { varyBy } from '../adapters/vary.js'
 
@@ -23,7 +24,7 @@ export interface Authenticator {
 
 /** Creates the authenticator of one registration. */
 export function createAuthenticator ({ tokens, cookies, scheme, assertKnown }: {
-  tokens: { accept (token: string): AuthenticatedUser | Promise<AuthenticatedUser> }
+  tokens: Pick<TokenVerification, 'accept' | 'confirm'>
   cookies: Pick<Cookies, 'readAccessToken' | 'readBearer'>
   scheme: string
   assertKnown: (scopes: readonly string[]) => void
@@ -32,14 +33,24 @@ export function createAuthenticator ({ tokens, cookies, scheme, assertKnown }: {
   const kVerified = Symbol('latchkey.verified')
   type Guarded = FastifyRequest & { [kVerified]?: AuthenticatedUser }
 
+  /** A hook of the host may have put another token into the request. */
+  function confirm (token: string, known: AuthenticatedUser): AuthenticatedUser | Promise<AuthenticatedUser> {
+    const check = (user: AuthenticatedUser): AuthenticatedUser | Promise<AuthenticatedUser> =>
+      user.tokenId === known.tokenId ? known : tokens.accept(token)
+    const outcome = tokens.confirm(token)
+    return outcome instanceof Promise ? outcome.then(check) : check(outcome)
+  }
+
   return {
     scheme,
     authenticate (request: Guarded) {
       const known = request[kVerified]
-      // A second check costs little, and a request with a body needs one, because a slow sender must not outlive expiry
-      // or revocation.
-      if (known !== undefined && request.user === known && !hasBody(request)) return known
-      return tokens.accept(cookies.readAccessToken(request))
+      const isAdmitted = known !== undefined && request.user === known
+      // A second check costs little, and a request with a body needs one, because a slow sender must not outlive a
+      // revocation. It may outlive the expiry, so that a long upload is not lost.
+      if (isAdmitted && !hasBody(request)) return known
+      const token = cookies.readAccessToken(request)
+      return isAdmitted ? confirm(token, known) : tokens.accept(token)
     },
     admit (request: Guarded, reply, user) {
       // A shared cache must not serve the response for an anonymous visitor to a user.

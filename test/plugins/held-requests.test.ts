@@ -4,7 +4,8 @@ import { fastify } from 'fastify'
 import type { FastifyInstance } from 'fastify'
 import t from 'tap'
 import latchkey from '../../app.js'
-import { bearer, build, logIn, PASSWORD, TEST_OPTIONS } from '../helper.js'
+import { bearer, build, createTestClock, logIn, PASSWORD, TEST_OPTIONS } from '../helper.js'
+import type { TokenBody } from '../helper.js'
 
 /** Sends the head of a request and half of its body; `finish` sends the rest and gives the status. */
 async function hold (
@@ -28,7 +29,11 @@ async function hold (
   }
 }
 
-t.test('a request that is held open until its token is revoked or expired does not get through (the guard ran when its head came)', async t => {
+function kidOf (token: string): string {
+  return JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString()).kid
+}
+
+t.test('a request whose body arrives slowly: not after its token was revoked, but after it has expired', async t => {
   const { app, clock } = await build(t)
   await app.listen({ port: 0 })
   const body = JSON.stringify({ amount: 99 })
@@ -45,7 +50,58 @@ t.test('a request that is held open until its token is revoked or expired does n
   t.equal(await held.revoked.finish(), 401)
   t.equal(await held.alive.finish(), 200)
   clock.move(15 * 60 * 1000)
-  t.equal(await held.expired.finish(), 401)
+  t.equal(await held.expired.finish(), 200, 'it was admitted when it arrived')
+  const late = await hold(app, 'POST', '/protected-route', expired.access_token, body)
+  t.equal(await late.finish(), 401, 'it was expired when it arrived')
+})
+
+t.test('a slow body, and everything that revokes its token', async t => {
+  const { app, clock } = await build(t)
+  await app.listen({ port: 0 })
+  const bob = await app.latchkey.users.findByName('bob')
+  const id = bob?.id ?? ''
+  const table: Array<[name: string, revoke: (tokens: TokenBody) => Promise<unknown>]> = [
+    ['the token', tokens => app.inject({ method: 'POST', url: '/revoke', payload: { token: tokens.access_token } })],
+    ['the session', tokens => app.inject({ method: 'POST', url: '/revoke', payload: { token: tokens.refresh_token } })],
+    ['the user', () => app.latchkey.revocations.revokeUser(id)],
+    ['the key', tokens => app.latchkey.keys.revoke(kidOf(tokens.access_token))]
+  ]
+  for (const [name, revoke] of table) {
+    const tokens = await logIn(app, 'bob')
+    const held = await hold(app, 'POST', '/protected-route', tokens.access_token, '{"a":1}')
+    await revoke(tokens)
+    t.equal(await held.finish(), 401, name)
+    const other = await logIn(app, 'bob')
+    const late = await hold(app, 'POST', '/protected-route', other.access_token, '{"a":1}')
+    clock.move(16 * 60 * 1000)
+    await revoke(other)
+    t.equal(await late.finish(), 401, `${name}, after the token has expired`)
+  }
+})
+
+t.test('a slow body: a hook of the app that puts another token into the request gets that token checked', async t => {
+  const app = fastify()
+  const clock = createTestClock()
+  await app.register(latchkey, { ...TEST_OPTIONS, now: clock })
+  t.teardown(() => app.close())
+  let other = ''
+  app.post('/swap', {
+    onRequest: app.authenticate,
+    async preValidation (request) { request.headers.authorization = `Bearer ${other}` },
+    preHandler: app.authenticate
+  }, async request => ({ id: request.user.id }))
+  for (const username of ['alice', 'bob']) await app.latchkey.users.add({ username, password: PASSWORD })
+  const [alice, bob] = [await logIn(app), await logIn(app, 'bob')]
+  other = bob.access_token
+  const swap = async (): Promise<number> => (await app.inject({
+    method: 'POST', url: '/swap', headers: bearer(alice.access_token), payload: { a: 1 }
+  })).statusCode
+  t.equal(await swap(), 200)
+  clock.move(14 * 60 * 1000)
+  const fresh = await logIn(app)
+  clock.move(2 * 60 * 1000)
+  alice.access_token = fresh.access_token
+  t.equal(await swap(), 401, 'an expired token that was never admitted')
 })
 
 t.test('a password change that is held open until the account is disabled changes nothing', async t => {

@@ -33,6 +33,7 @@ function verificationOf (jwks: Jwk[]): TokenVerification {
     clock: { now: Date.now },
     follower: { refresh: () => undefined },
     ledger: { readTime: async () => {} },
+    signals: { of: () => new AbortController().signal },
     revocations: { isRevoked: () => false, isStolen: () => false, additions: () => 0 }
   })
 }
