@@ -37,6 +37,7 @@ import { markUnguarded, secureRoutes } from './plugins/guards/secure-route.js'
 import securityHeaders from './plugins/security-headers.js'
 import sharedSettings from './plugins/shared-settings.js'
 import serviceMetrics from './plugins/service-metrics.js'
+import personalAccessTokens, { kPersonalAccessTokens } from './plugins/personal-access-tokens.js'
 import sessions, { kSessions } from './plugins/sessions.js'
 import statusLists from './plugins/status-lists.js'
 import throttle from './plugins/throttle.js'
@@ -107,8 +108,9 @@ const latchkey: FastifyPluginAsync<LatchkeyOptions> = async function latchkey (a
     await scope.register(users)
     await scope.register(statusLists)
     await scope.register(sessions)
-    await scope.register(purge)
     await scope.register(tokens)
+    await scope.register(personalAccessTokens)
+    await scope.register(purge)
     decorateServices(app, scope)
     if (app.hasDecorator(kServicesOnly)) return
 
@@ -148,6 +150,7 @@ function decorateServices (app: FastifyInstance, scope: FastifyInstance): void {
       return builtInUsers
     },
     sessions: scope[kSessions],
+    personalAccessTokens: scope[kPersonalAccessTokens],
     clients: scope[kClients],
     revocations: scope[kRevocations],
     tokens: scope[kTokens],
@@ -165,10 +168,13 @@ export { plugin as latchkey }
 
 export { LatchkeyError } from './lib/errors.js'
 export type { AccessTokenClaims, AuthenticatedUser } from './lib/identity/access-token.js'
+export type { PersonalAccessToken } from './lib/personal-access-tokens/rows.js'
+export type { NewPersonalAccessToken, PersonalAccessTokens } from './lib/personal-access-tokens/personal-access-tokens.js'
 export type { Keys, VerifyOnlyRules } from './lib/keys/administration.js'
 export type { KeyView } from './lib/keys/keyring.js'
 
 export type * from './plugins/guards/decorators.js'
+export type { Credential } from './plugins/guards/accepts.js'
 export type { Guard, Guards } from './plugins/guards/guards.js'
 export type { HostLogins, LoginChecks, LoginCredentials, LoginDetails } from './plugins/host-logins.js'
 export type { Login, Reissued } from './plugins/issuing.js'

@@ -11,6 +11,7 @@ import type { Authenticator } from './guards/authenticator.js'
 import { kCookies } from './cookies.js'
 import { createGuards } from './guards/guards.js'
 import type { OwnGuards } from './guards/guards.js'
+import { kKeyAcceptance } from './personal-access-tokens.js'
 import { kTokens } from './tokens.js'
 import { kSettings } from './settings.js'
 
@@ -36,9 +37,11 @@ declare module 'fastify' {
 
 /** Identifies the sender of a request, and makes the guards of our own routes. */
 export default fp(async function latchkeyAuthentication (app) {
-  const { catalogue, scheme } = app[kSettings]
+  const { catalogue, scheme, accepts } = app[kSettings]
   const authenticator = createAuthenticator({
     tokens: app[kTokens],
+    keys: app[kKeyAcceptance],
+    accepts,
     cookies: app[kCookies],
     scheme,
     assertKnown: scopes => assertKnownScopes(scopes, catalogue)
@@ -61,4 +64,4 @@ export default fp(async function latchkeyAuthentication (app) {
       return { ...actor, scopes: user.scopes, sessionId: user.sessionId }
     }
   })
-}, { name: 'latchkey-authentication', fastify: '5.x', dependencies: ['latchkey-tokens', 'latchkey-cookies'] })
+}, { name: 'latchkey-authentication', fastify: '5.x', dependencies: ['latchkey-personal-access-tokens', 'latchkey-cookies'] })

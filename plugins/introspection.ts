@@ -2,6 +2,7 @@ import fp from 'fastify-plugin'
 import { createInspector } from '../lib/sessions/introspection.js'
 import type { Inspector } from '../lib/sessions/introspection.js'
 import { kClock, kStore } from './database.js'
+import { kKeyAcceptance } from './personal-access-tokens.js'
 import { kSeenGenerations } from './sessions.js'
 import { kTokens } from './tokens.js'
 import { kRefreshKeys } from './keys.js'
@@ -23,10 +24,12 @@ export default fp(async function latchkeyIntrospection (app) {
     store: app[kStore],
     clock: app[kClock],
     tokens: app[kTokens],
+    // The address is that of a resource server, which asks for everyone.
+    acceptKey: value => app[kKeyAcceptance].accept(value, undefined),
     users: app[kUsers],
     refreshKeys: app[kRefreshKeys],
     refreshGrace,
     seen: app[kSeenGenerations],
     issuer
   }))
-}, { name: 'latchkey-introspection', fastify: '5.x', dependencies: ['latchkey-users', 'latchkey-tokens'] })
+}, { name: 'latchkey-introspection', fastify: '5.x', dependencies: ['latchkey-users', 'latchkey-personal-access-tokens'] })

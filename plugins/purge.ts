@@ -3,6 +3,7 @@ import { lookAtTime } from '../lib/store/steady-time.js'
 import { kAudit } from './audit.js'
 import { kStore } from './database.js'
 import { kKeys } from './keys.js'
+import { kPersonalAccessTokens } from './personal-access-tokens.js'
 import { kRevocations } from './revocations.js'
 import { kSessions } from './sessions.js'
 import { kThrottle } from './throttle.js'
@@ -28,6 +29,7 @@ export default fp(async function latchkeyPurge (app) {
   const revocations = app[kRevocations]
   const audit = app[kAudit]
   const throttle = app[kThrottle]
+  const personalAccessTokens = app[kPersonalAccessTokens]
   let timer: NodeJS.Timeout | undefined
   let step: Promise<void> = Promise.resolve()
   let isClosed = false
@@ -36,9 +38,10 @@ export default fp(async function latchkeyPurge (app) {
   async function purgeStore (now: number): Promise<boolean> {
     const moreRules = await revocations.purge(now)
     const moreSessions = await sessions.purge(STEP, now)
+    const moreTokens = await personalAccessTokens.purge(STEP, now)
     const moreAttempts = await throttle.purge(STEP, now)
     const moreEvents = await audit.purge(STEP, now)
-    return moreRules || moreSessions || moreAttempts || moreEvents
+    return moreRules || moreSessions || moreTokens || moreAttempts || moreEvents
   }
 
   async function keepHouse (): Promise<boolean> {
@@ -95,5 +98,5 @@ export default fp(async function latchkeyPurge (app) {
 }, {
   name: 'latchkey-purge',
   fastify: '5.x',
-  dependencies: ['latchkey-database', 'latchkey-keys', 'latchkey-sessions', 'latchkey-audit']
+  dependencies: ['latchkey-database', 'latchkey-keys', 'latchkey-sessions', 'latchkey-personal-access-tokens', 'latchkey-audit']
 })

@@ -3,6 +3,7 @@ import audit from './audit/index.js'
 import clients from './clients/index.js'
 import health from './health/index.js'
 import introspect from './introspect/index.js'
+import keys from './keys/index.js'
 import login from './login/index.js'
 import logout from './logout/index.js'
 import metrics from './metrics/index.js'
@@ -17,6 +18,7 @@ import token from './token/index.js'
 import account from './users/account.js'
 import users from './users/collection.js'
 import me from './users/me.js'
+import userKeys from './users/keys.js'
 import userSessions from './users/sessions.js'
 import verify from './verify/index.js'
 import jwks from './well-known/jwks.js'
@@ -28,6 +30,7 @@ const ROUTES: ReadonlyArray<[prefix: string, plugin: FastifyPluginAsync]> = [
   ['/clients', clients],
   ['/health', health],
   ['/introspect', introspect],
+  ['/keys', keys],
   ['/login', login],
   ['/logout', logout],
   ['/metrics', metrics],
@@ -43,6 +46,7 @@ const ROUTES: ReadonlyArray<[prefix: string, plugin: FastifyPluginAsync]> = [
   ['/users', users],
   ['/users', me],
   ['/users', userSessions],
+  ['/users', userKeys],
   ['/verify', verify],
   ['/.well-known', jwks],
   ['/.well-known', serverMetadata]

@@ -74,6 +74,16 @@ const TABLE = {
     meaning: 'The scopes of an account were replaced. `before` and `after` list them.'
   },
   password_changed: { outcome: 'success', kept: true, meaning: 'The password of an account was set or changed.' },
+  personal_access_token_created: {
+    outcome: 'success',
+    kept: true,
+    meaning: 'A user created a personal access token, with `name` and `scopes`. `id` identifies it.'
+  },
+  personal_access_token_revoked: {
+    outcome: 'success',
+    kept: true,
+    meaning: 'A personal access token was revoked: by its owner, by an administrator, or by a holder of its value.'
+  },
   key_added: {
     outcome: 'success',
     kept: true,

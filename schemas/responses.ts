@@ -10,11 +10,15 @@ export const GUARDED = [
   'invalid_token',
   'token_expired',
   'token_revoked',
+  'session_stolen',
   'revocation_unknown'
 ] as const satisfies ErrorCode[]
 
 /** The errors of a guard that requires scopes. */
 export const SCOPED = [...GUARDED, 'insufficient_scope'] as const satisfies ErrorCode[]
+
+/** The errors of a guarded route that also accepts personal access tokens. */
+export const OR_KEY = ['too_many_requests'] as const satisfies ErrorCode[]
 
 /** The errors of every route that takes a body. */
 export const BODY = ['invalid_request', 'payload_too_large', 'unsupported_media_type'] as const satisfies ErrorCode[]

@@ -138,7 +138,11 @@ export const IntrospectResponse = Type.Object({
   aud: Type.Optional(Type.Union([Type.String(), Type.Array(Type.String())])),
   iss: Type.Optional(Type.String()),
   jti: Type.Optional(Type.String()),
-  sid: Type.Optional(Type.String())
+  sid: Type.Optional(Type.String()),
+  auth_time: Type.Optional(Type.Integer({
+    description: 'Seconds since the epoch: when the user last proved who they are (RFC 9470 section 6.2).'
+  })),
+  amr: Type.Optional(Type.Array(Type.String(), { description: 'How they did so (RFC 8176).' }))
 }, {
   title: 'IntrospectResponse',
   description: 'What the token contains, if it is live.',
@@ -157,7 +161,9 @@ export const IntrospectResponse = Type.Object({
         aud: EXAMPLE.issuer,
         iss: EXAMPLE.issuer,
         jti: EXAMPLE.tokenId,
-        sid: EXAMPLE.sessionId
+        sid: EXAMPLE.sessionId,
+        auth_time: 1793520930,
+        amr: ['pwd']
       }
     },
     dead: { summary: 'Anything else', value: { active: false } }

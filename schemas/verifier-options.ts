@@ -6,7 +6,7 @@ import type { UserIdsOption } from './user-ids.js'
 
 // One schema gives the type, the check and the table in docs/reference, as in `schemas/options.ts`.
 
-const { cookies, decorators, scheme, trustedOrigins, userIds } = Options.properties
+const { accepts, cookies, decorators, scheme, trustedOrigins, userIds } = Options.properties
 
 /** Receives log messages. The `log` of a Fastify app has this type. */
 export interface VerifierLog {
@@ -140,6 +140,7 @@ export const OtherIssuer = Type.Object(issuerOptions, { additionalProperties: fa
 /** What `createVerifier(options)` takes. */
 export const VerifierOptions = Type.Object({
   ...issuerOptions,
+  accepts,
   userIds,
   /**
    * Receives a message when tokens start or stop being accepted, with the reason. The plugin uses the log of the app.

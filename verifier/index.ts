@@ -2,6 +2,7 @@ import type { AuthenticatedUser } from '../lib/identity/access-token.js'
 import { LatchkeyError } from '../lib/errors.js'
 import { BUILT_IN_SCOPES } from '../lib/identity/scopes.js'
 import type { VerifierOptions } from '../schemas/verifier-options.js'
+import { isKey } from '../lib/personal-access-tokens/value.js'
 import type { TokenVerification } from '../lib/tokens/verification.js'
 import { createParts } from './parts.js'
 import { createPause } from './pause.js'
@@ -31,7 +32,7 @@ function createForIssuer (settings: VerifierSettings): Verifier {
   const readiness = createReadiness()
   const pause = createPause()
   const parts = createParts(settings, { closed, onProgress: noteIfAccepting })
-  const { requests, discovery, keys, freshness, status, reporter, signals, verification, client, feed, fallback } = parts
+  const { requests, discovery, keys, freshness, status, reporter, signals, verification, client, feed, fallback, checkKey } = parts
 
   function isAccepting (): boolean {
     return (
@@ -58,10 +59,16 @@ function createForIssuer (settings: VerifierSettings): Verifier {
     return fallback(token)
   }
 
+  function askAbout (key: string): Promise<AuthenticatedUser> {
+    if (checkKey === undefined || closed.aborted) throw new LatchkeyError('invalid_token')
+    return checkKey(key)
+  }
+
   /** Checks a token, and asks the service about it if the revocations are unknown. */
   function createCheck (check: TokenVerification['verify']): Verifier['verify'] {
     return token => {
       if (token === undefined) throw new LatchkeyError('unauthenticated')
+      if (isKey(token)) return askAbout(token)
       let outcome: AuthenticatedUser | Promise<AuthenticatedUser>
       try {
         outcome = check(token)

@@ -15,6 +15,8 @@ export interface Introspection {
    * inactive, and with another error if the status is unknown.
    */
   assertLive (token: string): Promise<void>
+  /** Does the same, and returns what the service reports about the token. */
+  describe (token: string): Promise<Record<string, unknown>>
 }
 
 interface Question {
@@ -25,6 +27,7 @@ interface Question {
 
 interface Answer {
   isLive: boolean
+  members: Record<string, unknown>
   /** Up to this moment the service knew all revocations. Another of its nodes may have revoked the token since. */
   asOf: Moment
 }
@@ -46,15 +49,13 @@ export function createIntrospection ({ endpoint, client, requests, time, bound }
   async function ask (token: string, asked: Moment): Promise<Answer> {
     // If the client lacks the scope, the service reports every token as inactive, which would log everyone out.
     await client.confirm()
-    const {
-      members: { active },
-      headers
-    } = await requests.json(endpoint(), {
+    const { members, headers } = await requests.json(endpoint(), {
       method: 'POST',
       headers: client.basic,
       form: { token, token_type_hint: 'access_token' },
       timeout: bound
     })
+    const { active } = members
     if (typeof active !== 'boolean') {
       throw new Error('The introspection response does not say whether the token is active')
     }
@@ -62,7 +63,7 @@ export function createIntrospection ({ endpoint, client, requests, time, bound }
     if (asOf === undefined) throw new Error('The introspection response has no valid Revocation-As-Of header')
     // Never later than the question.
     const elapsed = Math.min(asOf, 0)
-    return { isLive: active, asOf: { wall: asked.wall + elapsed, stopwatch: asked.stopwatch + elapsed } }
+    return { isLive: active, members, asOf: { wall: asked.wall + elapsed, stopwatch: asked.stopwatch + elapsed } }
   }
 
   function questionOf (token: string): Question {
@@ -76,15 +77,21 @@ export function createIntrospection ({ endpoint, client, requests, time, bound }
     return question
   }
 
+  async function describe (token: string): Promise<Record<string, unknown>> {
+    const { isLive, members, asOf } = await questionOf(token).answer
+    // A revoked token stays revoked, so this answer cannot become stale.
+    if (!isLive) throw new LatchkeyError('token_revoked')
+    if (ageOf(asOf, time) > bound) {
+      throw new Error('The introspection endpoint answers too slowly, ' +
+        'or is itself not up to date, so the revocation status is unknown')
+    }
+    return members
+  }
+
   return {
+    describe,
     async assertLive (token) {
-      const { isLive, asOf } = await questionOf(token).answer
-      // A revoked token stays revoked, so this answer cannot become stale.
-      if (!isLive) throw new LatchkeyError('token_revoked')
-      if (ageOf(asOf, time) > bound) {
-        throw new Error('The introspection endpoint answers too slowly, ' +
-          'or is itself not up to date, so the revocation status is unknown')
-      }
+      await describe(token)
     }
   }
 }

@@ -22,6 +22,8 @@ import type { Introspection } from './introspection.js'
 import { readJwks } from './jwks.js'
 import { createKeySource } from './keys.js'
 import type { KeySource } from './keys.js'
+import { createCheckKey } from './personal-access-tokens.js'
+import type { CheckKey } from './personal-access-tokens.js'
 import { createReporter } from './reporter.js'
 import type { Reporter } from './reporter.js'
 import { createRequests } from './requests.js'
@@ -48,6 +50,8 @@ interface OnlineParts {
   feed: Feed
   /** Undefined unless `whenStale` is `introspect`. */
   fallback: Fallback | undefined
+  /** Undefined unless `accepts` has `key`. */
+  checkKey: CheckKey | undefined
 }
 
 interface Hooks {
@@ -99,8 +103,13 @@ export function createParts (settings: VerifierSettings, { closed, onProgress }:
     },
     onFailure: reporter.failed
   })
-  const fallback = introspection && createFallback({ ...sources, keys: keys.all, signals, introspection, reporter })
-  return { ...base, client, feed, fallback }
+  const fallback = settings.whenStale === 'introspect' && introspection !== undefined
+    ? createFallback({ ...sources, keys: keys.all, signals, introspection, reporter })
+    : undefined
+  const checkKey = settings.accepts.includes('key') && introspection !== undefined
+    ? createCheckKey({ ...settings, clock, introspection, signals, reporter })
+    : undefined
+  return { ...base, client, feed, fallback, checkKey }
 }
 
 /** Creates the keys of the service, which are read from the JWKS that its metadata names. */
@@ -122,13 +131,13 @@ function createKeys (
   })
 }
 
-/** Creates the verifier's machine client. Also creates its introspection, if `whenStale` is `introspect`. */
+/** Creates the verifier's machine client. Also creates its introspection, if any option needs that. */
 function createClient (
-  { revocationBound: bound, whenStale, time }: VerifierSettings,
+  { revocationBound: bound, whenStale, accepts, time }: VerifierSettings,
   { credentials, requests, discovery, onProgress }:
     Pick<Parts, 'requests' | 'discovery'> & Pick<Hooks, 'onProgress'> & { credentials: Credentials }
 ): { client: ServiceClient, introspection: Introspection | undefined } {
-  const asks = whenStale === 'introspect'
+  const asks = whenStale === 'introspect' || accepts.includes('key')
   const client = createServiceClient({
     credentials,
     endpoint: () => discovery.endpoint('tokenEndpoint'),

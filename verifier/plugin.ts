@@ -5,6 +5,12 @@ import { readCookies } from '../lib/options/cookies.js'
 import { readDecorators } from '../lib/options/decorators.js'
 import { readOrigins } from '../lib/options/origins.js'
 import { assertKnownScopes } from '../lib/identity/scopes.js'
+import { LatchkeyError } from '../lib/errors.js'
+import type { AuthenticatedUser } from '../lib/identity/access-token.js'
+import type { KeyAcceptance } from '../lib/personal-access-tokens/acceptance.js'
+import { createUnknownKeys } from '../lib/personal-access-tokens/unknown-keys.js'
+import { isWellFormed } from '../lib/personal-access-tokens/value.js'
+import { createTokenCache } from '../lib/tokens/cache.js'
 import { createAuthenticator } from '../plugins/guards/authenticator.js'
 import { createCookies } from '../plugins/adapters/token-cookies.js'
 import '../plugins/guards/decorators.js'
@@ -26,8 +32,11 @@ declare module 'fastify' {
  */
 const BOOT_WAIT = 3_000
 
+/** Half of how many good keys are remembered. They work even if others guess from the same address. */
+const KNOWN_KEYS = 1_000
+
 const checkOptions = createOptionCheck<
-  VerifierPluginOptions & Required<Pick<VerifierPluginOptions, 'scheme' | 'cookies' | 'trustedOrigins'>>
+  VerifierPluginOptions & Required<Pick<VerifierPluginOptions, 'accepts' | 'scheme' | 'cookies' | 'trustedOrigins'>>
 >(VerifierPluginOptions)
 
 const hostGuards = createHostGuards('fastify-latchkey/verifier/plugin')
@@ -56,7 +65,12 @@ const latchkeyVerifier: FastifyPluginAsync<VerifierPluginOptions> = async functi
   hostGuards.register(
     app,
     createAuthenticator({
-      tokens: { accept: verifier.verify, confirm: verifier.confirm }, cookies, scheme, assertKnown: createScopeCheck(app, verifier)
+      tokens: { accept: verifier.verify, confirm: verifier.confirm },
+      keys: createKeyCheck(verifier),
+      accepts: options.accepts,
+      cookies,
+      scheme,
+      assertKnown: createScopeCheck(app, verifier)
     }),
     names
   )
@@ -86,6 +100,25 @@ function createScopeCheck (app: FastifyInstance, verifier: Verifier): (scopes: r
       }
     })
   }
+}
+
+/** Each unknown key costs a request to the service, so they are counted for each address. */
+function createKeyCheck (verifier: Verifier): KeyAcceptance {
+  const unknownKeys = createUnknownKeys(true)
+  const known = createTokenCache<true>(KNOWN_KEYS)
+  async function check (value: string, address: string | undefined): Promise<AuthenticatedUser> {
+    if (!isWellFormed(value)) throw new LatchkeyError('invalid_token')
+    if (known.get(value) === undefined) unknownKeys.assertFew(address)
+    try {
+      const user = await verifier.verify(value)
+      known.set(value, true)
+      return user
+    } catch (error) {
+      if (error instanceof LatchkeyError && error.code === 'invalid_token') unknownKeys.note(address)
+      throw error
+    }
+  }
+  return { accept: check, confirm: check }
 }
 
 async function waitFor (verifier: Verifier): Promise<void> {

@@ -21,6 +21,7 @@ export interface VerifierSettings {
   credentials: Credentials | undefined
   revocationBound: number
   whenStale: 'refuse' | 'introspect'
+  accepts: ReadonlyArray<'token' | 'key'>
   /** Undefined if the scopes of the service apply. */
   scopes: Readonly<Record<string, string>> | undefined
   userIds: UserIdKind
@@ -33,7 +34,7 @@ export interface VerifierSettings {
 const SHORTEST_BOUND = 500
 
 const checkOptions = createOptionCheck<
-  VerifierOptions & Required<Pick<VerifierOptions, 'revocations' | 'revocationBound' | 'whenStale' | 'userIds'>>
+  VerifierOptions & Required<Pick<VerifierOptions, 'revocations' | 'revocationBound' | 'whenStale' | 'accepts' | 'userIds'>>
 >(VerifierOptions)
 
 const SILENCE: VerifierLog = { info () {}, warn () {} }
@@ -72,7 +73,7 @@ export function readAllVerifierOptions (given: unknown): [first: VerifierSetting
 export function readVerifierOptions (given: unknown): VerifierSettings {
   const options = checkOptions(given)
   const { issuer, address = issuer, audience = issuer, log = SILENCE } = options
-  const { clientId, clientSecret, revocations, whenStale, scopes } = options
+  const { clientId, clientSecret, revocations, whenStale, accepts, scopes } = options
   if (revocations === 'none') {
     for (const name of ['clientId', 'clientSecret'] as const) {
       if (options[name] !== undefined) {
@@ -86,6 +87,12 @@ export function readVerifierOptions (given: unknown): VerifierSettings {
         "Latchkey: the option whenStale has no effect with revocations: 'none': remove one of the two"
       )
     }
+  }
+  if (revocations === 'none' && accepts.includes('key')) {
+    throw new TypeError(
+      "Latchkey: the option accepts has 'key', and with revocations: 'none' the verifier cannot ask the service about " +
+        "personal access tokens: remove one of the two"
+    )
   }
   const credentials = clientId === undefined || clientSecret === undefined ? undefined : { clientId, clientSecret }
   if (revocations === 'feed' && credentials === undefined) {
@@ -105,6 +112,7 @@ export function readVerifierOptions (given: unknown): VerifierSettings {
     credentials,
     revocationBound,
     whenStale,
+    accepts,
     scopes,
     userIds: options.userIds,
     log,

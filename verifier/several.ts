@@ -1,4 +1,5 @@
 import { LatchkeyError } from '../lib/errors.js'
+import { isKey } from '../lib/personal-access-tokens/value.js'
 import { MAX_TOKEN_LENGTH } from '../lib/tokens/header.js'
 import type { Verifier } from './verifier.js'
 
@@ -12,7 +13,8 @@ export function combineVerifiers (list: ReadonlyArray<[issuer: string, verifier:
 
   function find (token: string | undefined): Verifier {
     if (token === undefined) throw new LatchkeyError('unauthenticated')
-    const verifier = verifiers.get(readIssuer(token) ?? '')
+    // A personal access token names no issuer, so it must be one of the first issuer.
+    const verifier = isKey(token) ? all[0] : verifiers.get(readIssuer(token) ?? '')
     if (verifier === undefined) throw new LatchkeyError('invalid_token')
     return verifier
   }

@@ -4,7 +4,7 @@ import type { Pause } from './pause.js'
 
 /** Reads the metadata and the keys, trying until it has them, and then follows the feed. */
 export async function start (
-  parts: Pick<Parts, 'discovery' | 'keys' | 'reporter' | 'feed' | 'fallback'>,
+  parts: Pick<Parts, 'discovery' | 'keys' | 'reporter' | 'feed' | 'fallback' | 'checkKey'>,
   { pause, closed }: { pause: Pause, closed: AbortSignal }
 ): Promise<void> {
   const { discovery, keys, reporter, feed } = parts
@@ -24,7 +24,8 @@ export async function start (
   }
 }
 
-function endpointsFor ({ feed, fallback }: Pick<Parts, 'feed' | 'fallback'>): EndpointName[] {
+function endpointsFor ({ feed, fallback, checkKey }: Pick<Parts, 'feed' | 'fallback' | 'checkKey'>): EndpointName[] {
   if (feed === undefined) return []
-  return ['tokenEndpoint', 'feedEndpoint', ...(fallback === undefined ? [] : ['introspectionEndpoint' as const])]
+  const asks = fallback !== undefined || checkKey !== undefined
+  return ['tokenEndpoint', 'feedEndpoint', ...(asks ? ['introspectionEndpoint' as const] : [])]
 }

@@ -46,6 +46,11 @@ export function securitySchemes (
       name: fullCookieNames(settings).access,
       description: 'An access token in the HttpOnly cookie that a login in a browser sets.'
     },
+    key: {
+      type: 'http',
+      ...(scheme === BEARER ? { scheme: 'bearer' } : { scheme }),
+      description: 'A personal access token in the Authorization header. It begins with `lkp_`.'
+    },
     client: {
       type: 'http',
       scheme: 'basic',

@@ -40,7 +40,9 @@ export interface AuthenticatedUser {
   readonly tokenId: string
   /** `client_id`. */
   readonly clientId: string
-  /** All claims of the token, including the host's own. */
+  /** What the request was authenticated with: an access token, or a personal access token. */
+  readonly credential: 'token' | 'key'
+  /** All claims of the token, including the host's own. Those of a personal access token have the same form. */
   readonly claims: Readonly<AccessTokenClaims>
   /**
    * Aborts when the token may no longer be used: it was revoked or has expired, or its session, its user, its client or

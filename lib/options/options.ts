@@ -51,6 +51,8 @@ export interface Settings extends CookieSettings {
   rateLimit: boolean
   /** The scheme of the `Authorization` header, besides `Bearer`. */
   scheme: string
+  /** What guarded routes accept that do not say. */
+  accepts: ReadonlyArray<'token' | 'key'>
   trustedOrigins: ReadonlySet<string>
   corsOrigins: ReadonlySet<string>
   securityHeaders: boolean
@@ -141,6 +143,7 @@ export function readOptions (given: unknown): Settings {
     ...readOwnRoutes(options, (given as LatchkeyOptions).passwordGrant !== undefined),
     rateLimit: options.rateLimit,
     scheme: options.scheme,
+    accepts: options.accepts,
     ...readCookies(options.cookies),
     // In the form that browsers send: in lower case, without the default port.
     trustedOrigins: readOrigins('trustedOrigins', options.trustedOrigins),

@@ -7,8 +7,10 @@ import { isClient } from '../identity/client-ids.js'
 import { formatScope, parseScope } from '../identity/scopes.js'
 import { findAuthentic, isLive, standingOf } from './refresh-verdict.js'
 import type { SeenGenerations } from './seen-generations.js'
+import { isKey as isPersonalAccessToken } from '../personal-access-tokens/value.js'
 import type { Store } from '../store/store.js'
 import type { Tokens } from '../tokens/tokens.js'
+import type { AuthenticatedUser } from '../identity/access-token.js'
 
 /** Whether the caller may introspect the tokens of this client: RFC 7662 section 4. */
 export type MayKnow = (clientId: string) => boolean
@@ -34,10 +36,12 @@ export interface Inspector {
 const INACTIVE: IntrospectResponse = Object.freeze({ active: false })
 
 /** Creates the inspector. All lifetimes are in milliseconds. */
-export function createInspector ({ store, clock, tokens, users, refreshKeys, refreshGrace, seen, issuer }: {
+export function createInspector ({ store, clock, tokens, acceptKey, users, refreshKeys, refreshGrace, seen, issuer }: {
   store: Store
   clock: Clock
   tokens: Tokens
+  /** See `KeyAcceptance.accept`. */
+  acceptKey: (value: string) => AuthenticatedUser | Promise<AuthenticatedUser>
   users: UserDirectory
   refreshKeys: readonly Buffer[]
   refreshGrace: number
@@ -48,9 +52,12 @@ export function createInspector ({ store, clock, tokens, users, refreshKeys, ref
    * Decides as the guards do. The end of a session and the disabling of a user write rules, which the guards obey.
    * Returns undefined if every guard would reject the token.
    */
-  async function inspectAccessToken (token: string, mayKnow: MayKnow): Promise<IntrospectResponse | undefined> {
+  async function inspectAccessToken (
+    token: string, mayKnow: MayKnow, isKey: boolean
+  ): Promise<IntrospectResponse | undefined> {
     try {
-      const { iss, sub, aud, client_id: clientId, exp, iat, jti, sid, scope } = (await tokens.verify(token)).claims
+      const { claims } = isKey ? await acceptKey(token) : await tokens.verify(token)
+      const { iss, sub, aud, client_id: clientId, exp, iat, jti, sid, scope, auth_time: authTime, amr } = claims
       if (!mayKnow(clientId)) return INACTIVE
       // The token has no name, because it holds no personal data.
       const user = isClient({ id: sub, clientId }) ? null : await users.find(sub)
@@ -66,7 +73,10 @@ export function createInspector ({ store, clock, tokens, users, refreshKeys, ref
         aud,
         iss,
         jti,
-        sid
+        sid,
+        // RFC 9470 section 6.2.
+        auth_time: authTime,
+        amr
       }
     } catch (error) {
       if (error instanceof LatchkeyError && error.statusCode === 401) return undefined
@@ -75,7 +85,8 @@ export function createInspector ({ store, clock, tokens, users, refreshKeys, ref
   }
 
   /**
-   * Decides as a refresh would. The predecessor is live for as long as a refresh exchanges it for its successor. If a client had lost that response and then read here that its token is dead, it would log its user out.
+   * Decides as a refresh would. The predecessor is live for as long as a refresh exchanges it for its successor. If a
+   * client had lost that response and then read here that its token is dead, it would log its user out.
    */
   async function inspectRefreshToken (token: string, mayKnow: MayKnow): Promise<IntrospectResponse> {
     const found = await store.read(db => findAuthentic(db, refreshKeys, token))
@@ -106,9 +117,11 @@ export function createInspector ({ store, clock, tokens, users, refreshKeys, ref
 
   return {
     async inspect (token, mayKnow) {
-      // The two kinds of tokens cannot be mistaken for each other. The work that `token_type_hint` could save is too
+      // The kinds of tokens cannot be mistaken for each other. The work that `token_type_hint` could save is too
       // little to matter.
-      return await inspectAccessToken(token, mayKnow) ?? await inspectRefreshToken(token, mayKnow)
+      const isKey = isPersonalAccessToken(token)
+      const found = await inspectAccessToken(token, mayKnow, isKey)
+      return found ?? (isKey ? INACTIVE : await inspectRefreshToken(token, mayKnow))
     }
   }
 }

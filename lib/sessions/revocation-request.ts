@@ -1,4 +1,5 @@
 import type { Client } from '../clients/clients.js'
+import type { Actor } from '../../schemas/events.js'
 import { FIRST_PARTY } from '../identity/client-ids.js'
 import { LatchkeyError } from '../errors.js'
 import { anonymous, asClient } from '../ledger/events.js'
@@ -11,9 +12,11 @@ function assertHolds (holder: string, clientId: string): void {
 }
 
 /** Creates the function behind `POST /revoke`: RFC 7009. */
-export function createTokenRevocation ({ sessions, tokens }: {
+export function createTokenRevocation ({ sessions, tokens, revokeKey }: {
   sessions: Pick<Sessions, 'endToken' | 'identify' | 'end'>
   tokens: Pick<Tokens, 'decode'>
+  /** Revokes a personal access token by its value. Returns whether there was one. */
+  revokeKey: (value: string, by: Actor) => Promise<boolean>
 }) {
   /**
    * Ends an access token, or the session of a refresh token. Does nothing for unknown, expired and dead tokens. A
@@ -31,6 +34,8 @@ export function createTokenRevocation ({ sessions, tokens }: {
       assertHolds(holder, claims.client_id)
       return await sessions.endToken(claims, by)
     }
+    // Whoever finds a personal access token in a log or in a repository may revoke it.
+    if (await revokeKey(token, by)) return
     // An older refresh token of the session counts too, because its holder wants to end the session.
     const session = await sessions.identify(token)
     if (session === undefined) return

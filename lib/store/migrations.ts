@@ -79,6 +79,7 @@ function createMigrations (dialect: SchemaDialect): Record<string, Migration> {
         await createStatusLists(db, dialect)
         await createRules(db, dialect)
         await createClients(db, dialect)
+        await createPersonalAccessTokens(db, dialect)
         await createKeys(db, dialect)
         await createAttempts(db, dialect)
         await createEvents(db, dialect)
@@ -189,6 +190,23 @@ async function createClients (db: Kysely<Tables>, { text }: SchemaDialect): Prom
     .addColumn('created_at', 'bigint', column => column.notNull())
     .addColumn('updated_at', 'bigint', column => column.notNull())
     .execute()
+}
+
+async function createPersonalAccessTokens (db: Kysely<Tables>, { text }: SchemaDialect): Promise<void> {
+  await db.schema.createTable('latchkey_personal_access_tokens')
+    .addColumn('id', text, column => column.primaryKey())
+    .addColumn('user_id', text, column => column.notNull())
+    .addColumn('name', text, column => column.notNull())
+    .addColumn('value_hash', text, column => column.notNull().unique())
+    .addColumn('scope', text, column => column.notNull())
+    .addColumn('created_at', 'bigint', column => column.notNull())
+    .addColumn('expires_at', 'bigint')
+    .addColumn('last_used_at', 'bigint')
+    .execute()
+  await db.schema.createIndex('latchkey_personal_access_tokens_user_id').on('latchkey_personal_access_tokens')
+    .columns(['user_id', 'id']).execute()
+  await db.schema.createIndex('latchkey_personal_access_tokens_expires_at').on('latchkey_personal_access_tokens')
+    .column('expires_at').where('expires_at', 'is not', null).execute()
 }
 
 async function createKeys (db: Kysely<Tables>, { text }: SchemaDialect): Promise<void> {

@@ -12,6 +12,7 @@ export interface Tables {
   latchkey_status_lists: StatusListsTable
   latchkey_rules: RulesTable
   latchkey_clients: ClientsTable
+  latchkey_personal_access_tokens: PersonalAccessTokensTable
   latchkey_keys: KeysTable
   latchkey_attempts: AttemptsTable
   latchkey_events: EventsTable
@@ -117,6 +118,20 @@ export interface ClientsTable {
   grants: string
   created_at: number
   updated_at: number
+}
+
+export interface PersonalAccessTokensTable {
+  id: string
+  user_id: string
+  name: string
+  /** SHA-256, base64url. It is unique. */
+  value_hash: string
+  scope: string
+  created_at: number
+  /** Null: never. */
+  expires_at: number | null
+  /** Null: never. */
+  last_used_at: number | null
 }
 
 export interface KeysTable {

@@ -13,7 +13,7 @@ import type { Revocations } from '../revocation/revocations.js'
 import { formatScope } from '../identity/scopes.js'
 import type { StatusClaim } from '../status-lists/references.js'
 import { MAX_TOKEN_LENGTH } from './header.js'
-import { createSignals } from './signals.js'
+import type { Signals } from './signals.js'
 import { createTokenVerification } from './verification.js'
 import type { OnUse, StateFollower, TimeReader, TokenVerification } from './verification.js'
 
@@ -62,20 +62,17 @@ export interface Tokens extends Pick<TokenVerification, 'verify' | 'accept' | 'c
   sign (grant: AccessGrant): Promise<string>
   /** Returns the public keys (RFC 7517 section 5). Rejects with a 503 if they are unknown. */
   readJwks (): Promise<PublicJwk[]>
-  /** Stops following the tokens whose signal was read. */
-  close (): void
 }
 
 /**
  * Creates the access tokens of one issuer.
  * @param accessTokenTtl - milliseconds.
  * @param catalogue - the known scopes.
- * @param bound - milliseconds for which revocations may remain unknown. Default: a second.
  * @param onUse - see `OnUse`. Default: nothing needs to know.
  * @param log - receives why tokens of older systems are refused. Default: none.
  */
 export function createTokens ({
-  keyring, issuer, audience, catalogue, accessTokenTtl, clock, follower, ledger, revocations, bound = 1_000, userIds, onUse, log
+  keyring, issuer, audience, catalogue, accessTokenTtl, clock, follower, ledger, revocations, signals, userIds, onUse, log
 }: {
   keyring: Keyring
   issuer: string
@@ -85,15 +82,14 @@ export function createTokens ({
   clock: Clock
   follower: StateFollower
   ledger: TimeReader
-  revocations: Pick<Revocations, 'isRevoked' | 'isStolen' | 'additions'> & Partial<Pick<Revocations, 'horizon' | 'onRules'>>
-  bound?: number
+  revocations: Pick<Revocations, 'isRevoked' | 'isStolen' | 'additions'> & Partial<Pick<Revocations, 'horizon'>>
+  signals: Pick<Signals, 'of'>
   userIds?: UserIdKind
   onUse?: OnUse
   log?: RefusalLog
 }): Tokens {
   const onRefused = createRefusalReports(clock, log)
   const sources = { keys: keyring, clock, follower, revocations, horizon: revocations.horizon }
-  const signals = createSignals({ ...sources, bound })
   const { verify, accept, confirm, decode, refresh } = createTokenVerification({
     ...sources,
     ledger,
@@ -146,8 +142,7 @@ export function createTokens ({
     async readJwks () {
       await refresh()
       return keyring.jwks(clock.now())
-    },
-    close: signals.close
+    }
   }
 }
 

@@ -7,6 +7,7 @@ import type { UserIdKind } from '../identity/user-ids.js'
 import { LatchkeyError } from '../errors.js'
 import type { Revocable } from '../revocation/rule-index.js'
 import type { Revocations } from '../revocation/revocations.js'
+import type { Signals } from './signals.js'
 
 /** The claims of a token whose signature, and everything else that cannot change, has been checked. */
 export interface CheckedToken {
@@ -65,36 +66,67 @@ export function toVerifiedToken (
   { claims, keyExpiresAt, isOwn = false }: CheckedToken,
   { userIds, signalOf }: { userIds: UserIdKind, signalOf: (token: VerifiedToken) => AbortSignal }
 ): VerifiedToken {
+  const { jti, iat, nbf, exp } = claims
+  if (nbf !== undefined && typeof nbf !== 'number') throw new LatchkeyError('invalid_token')
+  const named = timeOfId(jti)
+  // `iat` has only seconds. Our own `jti` has the milliseconds. It is later than `iat` if the clock was set back: see
+  // `dateOf`.
+  const isNamed = named !== undefined && (isOwn ? named >= iat * 1000 : Math.floor(named / 1000) === iat)
+  return verified(claims, {
+    userIds,
+    signalOf,
+    credential: 'token',
+    issuedAt: isNamed ? named : iat * 1000,
+    startsAt: Math.max(iat, nbf ?? 0),
+    diesAt: Math.min(exp * 1000, keyExpiresAt)
+  })
+}
+
+/**
+ * The same for a personal access token, whose claims are made from what the service says about it.
+ * @param issuedAt - milliseconds. A rule for its user that is later means that the service must be asked again.
+ */
+export function toVerifiedKey (
+  claims: AccessTokenClaims,
+  { userIds, signals, issuedAt }: { userIds: UserIdKind, signals: Pick<Signals, 'of'>, issuedAt: number }
+): VerifiedToken {
+  return verified(claims, {
+    userIds,
+    signalOf: key => signals.of(key, () => true),
+    credential: 'key',
+    issuedAt,
+    startsAt: 0,
+    diesAt: claims.exp * 1000
+  })
+}
+
+function verified (claims: AccessTokenClaims, { userIds, signalOf, credential, issuedAt, startsAt, diesAt }: {
+  userIds: UserIdKind
+  signalOf: (token: VerifiedToken) => AbortSignal
+  credential: AuthenticatedUser['credential']
+  issuedAt: number
+  startsAt: number
+  diesAt: number
+}): VerifiedToken {
   // The claims are shared by every request that carries this token.
   freezeDeeply(claims)
-  const { sub, scope, sid, jti, client_id: clientId, iat, nbf, exp } = claims
+  const { sub, scope, sid: sessionId, jti: tokenId, client_id: clientId, exp } = claims
   // The id of a machine client is text in every app.
   const id = isClient({ id: sub, clientId }) ? sub : toUserId(sub, userIds)
-  if (id === undefined || (nbf !== undefined && typeof nbf !== 'number')) throw new LatchkeyError('invalid_token')
-  const named = timeOfId(jti)
-  const user = { id, scopes: Object.freeze(parseScope(scope)), sessionId: sid, tokenId: jti, clientId, claims }
+  if (id === undefined) throw new LatchkeyError('invalid_token')
+  const user = { id, scopes: Object.freeze(parseScope(scope)), sessionId, tokenId, clientId, credential, claims }
   // It is not enumerable, so that comparing or copying a user does not create it.
-  Object.defineProperty(user, 'signal', { get: () => signalOf(verified) })
-  const verified: VerifiedToken = {
-    user: Object.freeze(user as AuthenticatedUser),
-    revocable: {
-      tokenId: jti,
-      sessionId: sid,
-      userId: sub,
-      clientId,
-      // `iat` has only seconds. Our own `jti` has the milliseconds. It is later than `iat` if the clock was set back:
-      // see `dateOf`.
-      issuedAt: named !== undefined && (isOwn ? named >= iat * 1000 : Math.floor(named / 1000) === iat)
-        ? named
-        : iat * 1000
-    },
+  Object.defineProperty(user, 'signal', { get: () => signalOf(token) })
+  const token: VerifiedToken = {
+    user: Object.freeze(user as typeof user & Pick<AuthenticatedUser, 'signal'>),
+    revocable: { tokenId, sessionId, userId: sub, clientId, issuedAt },
     clearOf: -1,
     isUsed: false,
-    startsAt: Math.max(iat, nbf ?? 0),
+    startsAt,
     expiresAt: exp * 1000,
-    diesAt: Math.min(exp * 1000, keyExpiresAt)
+    diesAt
   }
-  return verified
+  return token
 }
 
 function freezeDeeply (value: object): void {

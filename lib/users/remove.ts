@@ -16,6 +16,7 @@ export async function removeUser ({ revocations }: UsersContext, id: string, by:
     const step = await closeSessions(write, { userId: id, spare: by.sessionId })
     if ('more' in step) return step
     await forgetEnded(trx, id)
+    await trx.deleteFrom('latchkey_personal_access_tokens').where('user_id', '=', id).execute()
     await trx.deleteFrom('latchkey_users').where('id', '=', id).execute()
     await record({ type: 'user_removed', actor: by, subject: id, details: { username: row.username } })
     return { result: toStoredUser(row) }

@@ -1,13 +1,20 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { AuthenticatedUser } from '../../lib/identity/access-token.js'
 import type { TokenVerification } from '../../lib/tokens/verification.js'
+import { LatchkeyError } from '../../lib/errors.js'
+import type { KeyAcceptance } from '../../lib/personal-access-tokens/acceptance.js'
+import { isKey } from '../../lib/personal-access-tokens/value.js'
 import type { Cookies } from '../adapters/token-cookies.js'
 import { varyBy } from '../adapters/vary.js'
+import { isAccepted } from './accepts.js'
+import type { Credential } from './accepts.js'
 
 /** What a registration of Latchkey gives its guards: the user of a request, and the known scopes. */
 export interface Authenticator {
   /** The scheme that challenges name. */
   scheme: string
+  /** What routes accept that do not say. */
+  accepts: readonly Credential[]
   /**
    * Returns the user of a request, or a promise if the verification of the token must wait. It changes nothing.
    * @throws LatchkeyError `unauthenticated` without a token, otherwise with the code that says what is wrong with the
@@ -22,9 +29,19 @@ export interface Authenticator {
   assertKnown (scopes: readonly string[]): void
 }
 
+type Outcome = AuthenticatedUser | Promise<AuthenticatedUser>
+
+const NOT_ACCEPTED: Readonly<Record<Credential, string>> = {
+  token: 'This route accepts no access token: send a personal access token.',
+  key: 'This route accepts no personal access token: send an access token.'
+}
+
 /** Creates the authenticator of one registration. */
-export function createAuthenticator ({ tokens, cookies, scheme, assertKnown }: {
+export function createAuthenticator ({ tokens, keys, accepts, cookies, scheme, assertKnown }: {
   tokens: Pick<TokenVerification, 'accept' | 'confirm'>
+  keys: KeyAcceptance
+  /** What routes accept that do not say. */
+  accepts: readonly Credential[]
   cookies: Pick<Cookies, 'readAccessToken' | 'readBearer'>
   scheme: string
   assertKnown: (scopes: readonly string[]) => void
@@ -33,24 +50,36 @@ export function createAuthenticator ({ tokens, cookies, scheme, assertKnown }: {
   const kVerified = Symbol('latchkey.verified')
   type Guarded = FastifyRequest & { [kVerified]?: AuthenticatedUser }
 
-  /** A hook of the host may have put another token into the request. */
-  function confirm (token: string, known: AuthenticatedUser): AuthenticatedUser | Promise<AuthenticatedUser> {
-    const check = (user: AuthenticatedUser): AuthenticatedUser | Promise<AuthenticatedUser> =>
-      user.tokenId === known.tokenId ? known : tokens.accept(token)
-    const outcome = tokens.confirm(token)
+  function accept (request: FastifyRequest, kind: Credential, text: string): Outcome {
+    if (kind === 'token') return tokens.accept(text)
+    // A login puts access tokens into cookies, and nothing else.
+    if (cookies.readBearer(request) === undefined) throw new LatchkeyError('invalid_token')
+    return keys.accept(text, request.ip)
+  }
+
+  function confirm (
+    request: FastifyRequest, kind: Credential, text: string, known: AuthenticatedUser
+  ): Outcome {
+    // A hook of the host may have put another credential into the request.
+    const check = (user: AuthenticatedUser): Outcome =>
+      user.tokenId === known.tokenId ? known : accept(request, kind, text)
+    const outcome = kind === 'token' ? tokens.confirm(text) : keys.confirm(text, request.ip)
     return outcome instanceof Promise ? outcome.then(check) : check(outcome)
   }
 
   return {
     scheme,
+    accepts,
     authenticate (request: Guarded) {
       const known = request[kVerified]
       const isAdmitted = known !== undefined && request.user === known
       // A second check costs little, and a request with a body needs one, because a slow sender must not outlive a
       // revocation. It may outlive the expiry, so that a long upload is not lost.
       if (isAdmitted && !hasBody(request)) return known
-      const token = cookies.readAccessToken(request)
-      return isAdmitted ? confirm(token, known) : tokens.accept(token)
+      const text = cookies.readAccessToken(request)
+      const kind = isKey(text) ? 'key' : 'token'
+      if (!isAccepted(kind, request, accepts)) throw new LatchkeyError('invalid_token', { message: NOT_ACCEPTED[kind] })
+      return isAdmitted ? confirm(request, kind, text, known) : accept(request, kind, text)
     },
     admit (request: Guarded, reply, user) {
       // A shared cache must not serve the response for an anonymous visitor to a user.

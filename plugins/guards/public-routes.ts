@@ -1,9 +1,14 @@
 import type { FastifyRequest } from 'fastify'
+import type { Credential } from './accepts.js'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** `public`: a guard that is a hook of the app or of a plugin lets requests to this route through. */
-    latchkey?: 'public'
+    /**
+     * `public`: a guard that is a hook of the app or of a plugin lets requests to this route through. `accepts`: the
+     * kinds of credentials that guards of this route accept, `token` (an access token) or `key` (a personal access
+     * token). Default: the option `accepts` of the plugin.
+     */
+    latchkey?: 'public' | { accepts: readonly Credential[] }
   }
 }
 

@@ -1,6 +1,8 @@
 import { subscribe } from 'node:diagnostics_channel'
 import type { FastifyInstance, RouteOptions } from 'fastify'
 import { dropStrayChallenge } from '../adapters/challenge.js'
+import { noteAccepts, readAccepts } from './accepts.js'
+import type { Credential } from './accepts.js'
 import { createErrorHook, requirementOf } from './guards.js'
 import type { GuardSource, Requirement } from './guards.js'
 import { INEFFECTIVE, ineffective } from './hook-lists.js'
@@ -24,7 +26,7 @@ export function secureRoutes (
   app.addHook('onError', createErrorHook(find))
   app.addHook('onSend', dropStrayChallenge)
   app.addHook('onRoute', function documentRoute (route) {
-    if (isDocumented(this)) addSecurity(route)
+    if (isDocumented(this)) addSecurity(route, find(this)?.accepts ?? ['token'])
   })
 }
 
@@ -37,6 +39,7 @@ function watchRoutes (app: FastifyInstance): void {
   Reflect.defineProperty(app, kWatched, { value: true })
   const routes: RouteOptions[] = []
   app.addHook('onRoute', function secureRoute (route) {
+    noteAccepts(app, route)
     secure(route)
     routes.push(route)
   })
@@ -59,13 +62,20 @@ function secure (route: RouteOptions): void {
   if (requirementOf(preHandler[0]) === undefined) route.preHandler = [first.early, ...preHandler]
 }
 
-/** Only an oauth2 scheme can list the scopes that a route needs. */
-function addSecurity (route: RouteOptions): void {
+/**
+ * Only an oauth2 scheme can list the scopes that a route needs.
+ * @param byDefault - what the app accepts on routes that do not say.
+ */
+function addSecurity (route: RouteOptions, byDefault: readonly Credential[]): void {
   const requirements = requirementsOf(route)
   const first = strictestOf(requirements)
   if (first === undefined) return
   const scopes = [...new Set(requirements.flatMap(requirement => requirement.scopes))]
-  const security: Array<Record<string, readonly string[]>> = [{ oauth2: scopes }, { bearer: [] }, { cookie: [] }]
+  const accepts = readAccepts(route) ?? byDefault
+  const security: Array<Record<string, readonly string[]>> = [
+    ...accepts.includes('token') ? [{ oauth2: scopes }, { bearer: [] }, { cookie: [] }] : [],
+    ...accepts.includes('key') ? [{ key: [] }] : []
+  ]
   if (first.isOptional) security.push({})
   route.schema = { security, ...route.schema }
 }
@@ -74,9 +84,15 @@ function strictestOf (requirements: readonly Requirement[]): Requirement | undef
   return requirements.find(({ isOptional }) => !isOptional) ?? requirements[0]
 }
 
-/** An `onRoute` hook for our own scope: routes that we have not guarded stay public under the guards of the host. */
+/**
+ * An `onRoute` hook for our own scope: routes that we have not guarded stay public under the guards of the host, and the
+ * others accept personal access tokens only if they say so.
+ */
 export function markUnguarded (route: RouteOptions): void {
-  if (!requirementsOf(route).some(({ isOurs }) => isOurs)) route.config = { ...route.config, ...OWN_PUBLIC }
+  route.config = requirementsOf(route).some(({ isOurs }) => isOurs)
+    // The app's default is for its own routes.
+    ? { latchkey: { accepts: ['token'] }, ...route.config }
+    : { ...route.config, ...OWN_PUBLIC }
 }
 
 /**

@@ -3,14 +3,16 @@ import type { AuditEntry } from '../../lib/ledger/audit.js'
 import { parseDateTime } from '../../lib/time/date-time.js'
 import { kAudit } from '../../plugins/audit.js'
 import { kGuards } from '../../plugins/authentication.js'
+import { ACCEPTS_KEYS } from '../../plugins/guards/accepts.js'
 import { AuditPage, AuditQuery } from '../../schemas/audit.js'
-import { SCOPED, problems } from '../../schemas/responses.js'
+import { OR_KEY, SCOPED, problems } from '../../schemas/responses.js'
 
 const auditRoutes: FastifyPluginAsyncTypebox = async function auditRoutes (app) {
   const audit = app[kAudit]
   const { requireScopes } = app[kGuards]
 
   app.get('', {
+    config: ACCEPTS_KEYS,
     schema: {
       operationId: 'readAuditTrail',
       summary: 'Read the audit trail, newest first',
@@ -18,7 +20,7 @@ const auditRoutes: FastifyPluginAsyncTypebox = async function auditRoutes (app) 
         'The option `auditRetention` sets how long entries are kept.',
       tags: ['audit'],
       querystring: AuditQuery,
-      response: { 200: AuditPage, ...problems(...SCOPED, 'invalid_request') }
+      response: { 200: AuditPage, ...problems(...SCOPED, ...OR_KEY, 'invalid_request') }
     },
     preHandler: requireScopes('audit:read')
   }, async (request) => {

@@ -7,6 +7,7 @@ import { reachMoment } from '../../lib/revocation-feed/complete-as-of.js'
 import { KNOWS_ALL, mayClientKnow } from '../../lib/sessions/introspection.js'
 import type { MayKnow } from '../../lib/sessions/introspection.js'
 import { kGuards } from '../../plugins/authentication.js'
+import { ACCEPTS_KEYS } from '../../plugins/guards/accepts.js'
 import { kAuthenticateClient } from '../../plugins/client-authentication.js'
 import { sendOAuthError } from '../../plugins/errors.js'
 import forms from '../../plugins/forms.js'
@@ -14,7 +15,7 @@ import { kInspector } from '../../plugins/introspection.js'
 import { kFollower } from '../../plugins/database.js'
 import { kSettings } from '../../plugins/settings.js'
 import { OAUTH_BODY_TYPES } from '../../schemas/common.js'
-import { BODY, SCOPED, oauthErrors } from '../../schemas/responses.js'
+import { BODY, OR_KEY, SCOPED, oauthErrors } from '../../schemas/responses.js'
 import { IntrospectRequest, IntrospectResponse } from '../../schemas/tokens.js'
 
 /** The introspection endpoint: RFC 7662. */
@@ -52,16 +53,17 @@ const introspect: FastifyPluginAsyncTypebox = async function introspect (app) {
   }
 
   app.post('', {
+    config: ACCEPTS_KEYS,
     schema: {
       operationId: 'introspectToken',
-      summary: 'Check whether an access or refresh token is live, and read what it contains',
+      summary: 'Check whether a token of any kind is live, and read what it contains',
       description: 'RFC 7662. A machine client can introspect its own tokens, and a holder of `tokens:introspect` ' +
         'all tokens. For any other token, and for one that is not live, the response contains only `active: false`.',
       tags: ['tokens'],
       consumes: OAUTH_BODY_TYPES,
-      security: [{ client: [] }, { oauth2: [KNOWS_ALL] }, { bearer: [] }],
+      security: [{ client: [] }, { oauth2: [KNOWS_ALL] }, { bearer: [] }, { key: [] }],
       body: IntrospectRequest,
-      response: { 200: IntrospectResponse, ...oauthErrors(...BODY, ...SCOPED, 'invalid_client', 'too_many_failures') }
+      response: { 200: IntrospectResponse, ...oauthErrors(...BODY, ...SCOPED, ...OR_KEY, 'invalid_client', 'too_many_failures') }
     },
     errorHandler: sendOAuthError
   }, async (request, reply) => {

@@ -1,7 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { kGuards } from '../../plugins/authentication.js'
+import { ACCEPTS_KEYS } from '../../plugins/guards/accepts.js'
 import { kMetrics } from '../../plugins/metrics.js'
-import { SCOPED, problems } from '../../schemas/responses.js'
+import { OR_KEY, SCOPED, problems } from '../../schemas/responses.js'
 import { Metrics } from '../../schemas/service.js'
 
 const metrics: FastifyPluginAsyncTypebox = async function metrics (app) {
@@ -15,9 +16,9 @@ const metrics: FastifyPluginAsyncTypebox = async function metrics (app) {
       description: 'Exists only if the option `metrics` is on.',
       tags: ['service'],
       produces: ['text/plain'],
-      response: { 200: Metrics, ...problems(...SCOPED) }
+      response: { 200: Metrics, ...problems(...SCOPED, ...OR_KEY) }
     },
-    config: { answersUnderPressure: true },
+    config: { answersUnderPressure: true, ...ACCEPTS_KEYS },
     // The address of this machine would prove nothing: behind a reverse proxy on it, every request comes from there.
     preHandler: app[kGuards].requireScopes('metrics:read')
   }, async (_request, reply) => {

@@ -3,6 +3,7 @@ import { createTokenRevocation } from '../../lib/sessions/revocation-request.js'
 import { kAuthenticateClient } from '../../plugins/client-authentication.js'
 import { sendOAuthError } from '../../plugins/errors.js'
 import forms from '../../plugins/forms.js'
+import { kPersonalAccessTokens } from '../../plugins/personal-access-tokens.js'
 import { kTokens } from '../../plugins/tokens.js'
 import { kSessions } from '../../plugins/sessions.js'
 import { BODY, oauthErrors } from '../../schemas/responses.js'
@@ -13,13 +14,15 @@ import { RevokeRequest } from '../../schemas/tokens.js'
 /** The revocation endpoint: RFC 7009. */
 const revoke: FastifyPluginAsyncTypebox = async function revoke (app) {
   await app.register(forms)
-  const revokeToken = createTokenRevocation({ sessions: app[kSessions], tokens: app[kTokens] })
+  const revokeToken = createTokenRevocation({
+    sessions: app[kSessions], tokens: app[kTokens], revokeKey: app[kPersonalAccessTokens].revokeValue
+  })
   const authenticateClient = app[kAuthenticateClient]
 
   app.post('', {
     schema: {
       operationId: 'revokeToken',
-      summary: 'Revoke an access token, or a refresh token with its whole session',
+      summary: 'Revoke an access token, a personal access token, or a refresh token with its whole session',
       description: 'RFC 7009. The response is sent once the revocation is durable and in force. It is the same for ' +
         'unknown, expired and revoked tokens. To revoke a token of a machine client, that client must authenticate.',
       tags: ['tokens'],

@@ -2,8 +2,9 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { LatchkeyError } from '../../lib/errors.js'
 import { toSessionView } from '../../lib/sessions/list.js'
 import { kGuards } from '../../plugins/authentication.js'
+import { ACCEPTS_KEYS } from '../../plugins/guards/accepts.js'
 import { kSessions } from '../../plugins/sessions.js'
-import { GUARDED, problems } from '../../schemas/responses.js'
+import { GUARDED, OR_KEY, problems } from '../../schemas/responses.js'
 import { NoContent } from '../../schemas/service.js'
 import { SessionList, SessionParams } from '../../schemas/sessions.js'
 
@@ -12,12 +13,13 @@ const sessionRoutes: FastifyPluginAsyncTypebox = async function sessionRoutes (a
   const { actorOf, requireUser, userOf } = app[kGuards]
 
   app.get('', {
+    config: ACCEPTS_KEYS,
     schema: {
       operationId: 'listOwnSessions',
       summary: 'List your live sessions, most recently used first',
       description: 'Shows when and from where each session started. `current` marks the session of this request.',
       tags: ['sessions'],
-      response: { 200: SessionList, ...problems(...GUARDED, 'user_required') }
+      response: { 200: SessionList, ...problems(...GUARDED, ...OR_KEY, 'user_required') }
     },
     preHandler: requireUser
   }, async (request) => {

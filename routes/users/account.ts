@@ -2,8 +2,9 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { LatchkeyError } from '../../lib/errors.js'
 import { toUserView } from '../../lib/users/list.js'
 import { kGuards } from '../../plugins/authentication.js'
+import { ACCEPTS_KEYS } from '../../plugins/guards/accepts.js'
 import { kBuiltInUsers } from '../../plugins/users.js'
-import { BODY, SCOPED, problems } from '../../schemas/responses.js'
+import { BODY, OR_KEY, SCOPED, problems } from '../../schemas/responses.js'
 import { NoContent } from '../../schemas/service.js'
 import { UserParams, UserPatch, UserView } from '../../schemas/users.js'
 
@@ -14,13 +15,14 @@ const account: FastifyPluginAsyncTypebox = async function account (app) {
   if (users === undefined) return // The host manages its own accounts.
 
   app.get('/:id', {
+    config: ACCEPTS_KEYS,
     schema: {
       operationId: 'readUser',
       summary: 'Read a user',
       description: 'Returns the account as it is stored, without its password hash.',
       tags: ['users'],
       params: UserParams,
-      response: { 200: UserView, ...problems(...SCOPED, 'invalid_request', 'not_found') }
+      response: { 200: UserView, ...problems(...SCOPED, ...OR_KEY, 'invalid_request', 'not_found') }
     },
     preHandler: requireScopes('users:read')
   }, async (request) => {

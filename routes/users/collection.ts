@@ -2,8 +2,9 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { formatCursor, parseCursor } from '../../lib/http/cursor.js'
 import { toUserView } from '../../lib/users/list.js'
 import { kGuards } from '../../plugins/authentication.js'
+import { ACCEPTS_KEYS } from '../../plugins/guards/accepts.js'
 import { kBuiltInUsers } from '../../plugins/users.js'
-import { BODY, SCOPED, problems } from '../../schemas/responses.js'
+import { BODY, OR_KEY, SCOPED, problems } from '../../schemas/responses.js'
 import { NewUser, UserPage, UsersQuery, UserView } from '../../schemas/users.js'
 
 const usersRoutes: FastifyPluginAsyncTypebox = async function usersRoutes (app) {
@@ -12,13 +13,14 @@ const usersRoutes: FastifyPluginAsyncTypebox = async function usersRoutes (app) 
   if (users === undefined) return // The host manages its own accounts.
 
   app.get('', {
+    config: ACCEPTS_KEYS,
     schema: {
       operationId: 'listUsers',
       summary: 'List the users by name',
       description: 'Returns one page at a time. `search` matches the beginning of the username.',
       tags: ['users'],
       querystring: UsersQuery,
-      response: { 200: UserPage, ...problems(...SCOPED, 'invalid_request') }
+      response: { 200: UserPage, ...problems(...SCOPED, ...OR_KEY, 'invalid_request') }
     },
     preHandler: requireScopes('users:read')
   }, async (request) => {

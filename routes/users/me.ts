@@ -2,10 +2,11 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { LatchkeyError } from '../../lib/errors.js'
 import { createOwnPasswordAttempt } from '../../lib/users/own-password-attempt.js'
 import { kGuards } from '../../plugins/authentication.js'
+import { ACCEPTS_KEYS } from '../../plugins/guards/accepts.js'
 import { kLimitAttempts } from '../../plugins/rate-limit.js'
 import { kThrottle } from '../../plugins/throttle.js'
 import { kBuiltInUsers, kUsers } from '../../plugins/users.js'
-import { BODY, GUARDED, problems } from '../../schemas/responses.js'
+import { BODY, GUARDED, OR_KEY, problems } from '../../schemas/responses.js'
 import { NoContent } from '../../schemas/service.js'
 import { Account, PasswordChange } from '../../schemas/users.js'
 
@@ -15,12 +16,13 @@ const me: FastifyPluginAsyncTypebox = async function me (app) {
   const { authenticate, requireUser, userOf } = app[kGuards]
 
   app.get('/me', {
+    config: ACCEPTS_KEYS,
     schema: {
       operationId: 'readOwnUser',
       summary: 'Read your own account',
       description: 'Returns the current account, including scopes that were granted after the token was issued.',
       tags: ['users'],
-      response: { 200: Account, ...problems(...GUARDED, 'user_required') }
+      response: { 200: Account, ...problems(...GUARDED, ...OR_KEY, 'user_required') }
     },
     preHandler: requireUser
   }, async (request) => {

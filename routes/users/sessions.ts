@@ -2,9 +2,10 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { LatchkeyError } from '../../lib/errors.js'
 import { toSessionView } from '../../lib/sessions/list.js'
 import { kGuards } from '../../plugins/authentication.js'
+import { ACCEPTS_KEYS } from '../../plugins/guards/accepts.js'
 import { kSessions } from '../../plugins/sessions.js'
 import { kBuiltInUsers, kUsers } from '../../plugins/users.js'
-import { SCOPED, problems } from '../../schemas/responses.js'
+import { OR_KEY, SCOPED, problems } from '../../schemas/responses.js'
 import { NoContent } from '../../schemas/service.js'
 import { SessionList } from '../../schemas/sessions.js'
 import { UserParams } from '../../schemas/users.js'
@@ -17,13 +18,14 @@ const userSessions: FastifyPluginAsyncTypebox = async function userSessions (app
   const { actorOf, requireScopes, userOf } = app[kGuards]
 
   app.get('/:id/sessions', {
+    config: ACCEPTS_KEYS,
     schema: {
       operationId: 'listSessionsOfUser',
       summary: 'List the live sessions of a user, most recently used first',
       description: 'Shows what the user sees at `GET /sessions`.',
       tags: ['users', 'sessions'],
       params: UserParams,
-      response: { 200: SessionList, ...problems(...SCOPED, 'invalid_request', 'not_found') }
+      response: { 200: SessionList, ...problems(...SCOPED, ...OR_KEY, 'invalid_request', 'not_found') }
     },
     preHandler: requireScopes('users:read')
   }, async (request) => {

@@ -7,16 +7,17 @@ import { kGuards } from '../../plugins/authentication.js'
 import { kCookies } from '../../plugins/cookies.js'
 import { kSettings } from '../../plugins/settings.js'
 import { VERIFIED, VerifyQuery } from '../../schemas/forward-auth.js'
-import { SCOPED, problems } from '../../schemas/responses.js'
+import { OR_KEY, SCOPED, problems } from '../../schemas/responses.js'
 
 /** Forward authentication. A reverse proxy asks here whether it may pass a request on to another program. */
 const verify: FastifyPluginAsyncTypebox = async function verify (app) {
-  const { catalogue, forwardAuth, scheme } = app[kSettings]
+  const { accepts, catalogue, forwardAuth, scheme } = app[kSettings]
   if (!forwardAuth) return
   const { authenticate, requireScopes, userOf } = app[kGuards]
   const cookies = app[kCookies]
 
   app.get('', {
+    config: { latchkey: { accepts } },
     schema: {
       operationId: 'verifyRequest',
       summary: 'Check the token of a user or a machine client for a reverse proxy',
@@ -26,7 +27,7 @@ const verify: FastifyPluginAsyncTypebox = async function verify (app) {
         'sites are rejected.',
       tags: ['tokens'],
       querystring: VerifyQuery,
-      response: { ...VERIFIED, ...problems(...SCOPED, 'invalid_request', 'invalid_scope', 'cross_site_request') }
+      response: { ...VERIFIED, ...problems(...SCOPED, ...OR_KEY, 'invalid_request', 'invalid_scope', 'cross_site_request') }
     },
     onRequest: authenticate
   }, async (request, reply) => {

@@ -22,6 +22,19 @@ export const credentials = {
       'Challenges name it. `Bearer` is accepted as well, because OAuth clients and verifiers use it.',
     default: 'Bearer',
     expects: 'the name of an HTTP authentication scheme other than Basic, for example Token'
+  })),
+  /**
+   * What your guarded routes accept: `token` (an access token), `key` (a personal access token), or both. A route can
+   * differ: `config: { latchkey: { accepts: ['token', 'key'] } }`. Default `['token']`.
+   */
+  accepts: Type.Optional(Type.Array(Type.Enum(['token', 'key']), {
+    minItems: 1,
+    description: 'What your guarded routes accept: `token` (an access token), `key` (a personal access token), or ' +
+      "both. A route can differ: `config: { latchkey: { accepts: ['token', 'key'] } }`.",
+    default: ['token'],
+    env: 'LATCHKEY_ACCEPTS',
+    list: true,
+    expects: "a list of 'token' (an access token) and 'key' (a personal access token)"
   }))
 }
 

@@ -35,6 +35,7 @@ import type { StatusReferences } from '../../lib/status-lists/references.js'
 import { openStore as openAnyStore } from '../../lib/store/open.js'
 import type { Store } from '../../lib/store/store.js'
 import { deriveKeys } from '../../lib/keys/secrets.js'
+import type { Signals } from '../../lib/tokens/signals.js'
 import { createTokens } from '../../lib/tokens/tokens.js'
 import type { Tokens } from '../../lib/tokens/tokens.js'
 import { createThrottle } from '../../lib/throttle/throttle.js'
@@ -249,6 +250,9 @@ export async function createWorld (t: Test, options: WorldOptions = {}): Promise
   }
 }
 
+/** For tests that read no signal. */
+export const NO_SIGNALS: Pick<Signals, 'of'> = { of: () => AbortSignal.abort() }
+
 export const ISSUER = 'https://auth.example.com'
 export const AUDIENCE = 'https://api.example.com'
 
@@ -385,6 +389,7 @@ export async function openKeys (world: World, {
   const refusals: object[] = []
   const tokens = createTokens({
     keyring,
+    signals: NO_SIGNALS,
     issuer: ISSUER,
     audience,
     catalogue: CATALOGUE,

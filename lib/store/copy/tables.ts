@@ -17,6 +17,7 @@ export const PRIMARY_KEYS: { readonly [Name in TableName]: ReadonlyArray<keyof T
   latchkey_status_lists: ['id'],
   latchkey_rules: ['seq'],
   latchkey_clients: ['id'],
+  latchkey_personal_access_tokens: ['id'],
   latchkey_keys: ['kid'],
   latchkey_attempts: ['key'],
   latchkey_events: ['seq'],

@@ -11,7 +11,7 @@ import type { Tokens } from '../../../lib/tokens/tokens.js'
 import { ALGORITHMS } from '../../../schemas/algorithms.js'
 import type { ClaimsHook } from '../../../schemas/host.js'
 import {
-  AUDIENCE, CATALOGUE, createFixedKeyring, createHmacKey, createJwtKey, createWall, createWorld, databaseIn, ISSUER,
+  AUDIENCE, CATALOGUE, createFixedKeyring, createHmacKey, createJwtKey, createWall, createWorld, databaseIn, ISSUER, NO_SIGNALS,
   MINUTE, openKeys, SECOND, signJws
 } from '../support.js'
 import type { Wall, World } from '../support.js'
@@ -41,6 +41,7 @@ async function build (
   const jwtKey = createJwtKey(key, { audience })
   const tokens = createTokens({
     keyring: createFixedKeyring([jwtKey]),
+    signals: NO_SIGNALS,
     catalogue: CATALOGUE,
     issuer: ISSUER,
     audience,
@@ -125,6 +126,7 @@ t.test('all five algorithms over one store, each with its own key: the one that 
   }
   const other = createTokens({
     keyring: createFixedKeyring([createJwtKey(createHmacKey())]),
+    signals: NO_SIGNALS,
     issuer: ISSUER,
     audience: [AUDIENCE],
     catalogue: CATALOGUE,
@@ -252,6 +254,7 @@ t.test('for a token from the future, we ask the store for its time, which decide
   const ledger = { readTime: () => { asked++; return answer() } }
   const node = createTokens({
     keyring: createFixedKeyring([jwtKey]),
+    signals: NO_SIGNALS,
     catalogue: CATALOGUE,
     issuer: ISSUER,
     audience: [AUDIENCE],
@@ -352,6 +355,7 @@ t.test('the cache is bounded, and forgets', async t => {
   }
   const tokens = createTokens({
     keyring: createFixedKeyring([jwtKey]),
+    signals: NO_SIGNALS,
     catalogue: CATALOGUE,
     issuer: ISSUER,
     audience: [AUDIENCE],
@@ -521,6 +525,7 @@ t.test('where the revocations cannot be told the answer is 503, never yes, and i
     const revocations = { isRevoked: () => false, isStolen: () => false, additions: () => 0 }
     const tokens = createTokens({
       keyring: createFixedKeyring([createJwtKey(key)]),
+      signals: NO_SIGNALS,
       catalogue: CATALOGUE,
       issuer: ISSUER,
       audience: [AUDIENCE],

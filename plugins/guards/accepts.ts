@@ -1,0 +1,53 @@
+import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify'
+import type { AuthenticatedUser } from '../../lib/identity/access-token.js'
+
+/** A kind of credential that a request can carry: an access token, or a personal access token. */
+export type Credential = AuthenticatedUser['credential']
+
+export const CREDENTIALS: readonly Credential[] = ['token', 'key']
+
+/** The `config` of our own routes that also accept personal access tokens. */
+export const ACCEPTS_KEYS = { latchkey: { accepts: CREDENTIALS } }
+
+/** Set on an app that has a route which refuses access tokens. All other apps need not look at their routes. */
+const kHasKeyRoutes = Symbol('latchkey.hasKeyRoutes')
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    [kHasKeyRoutes]?: true
+  }
+}
+
+/** Returns what a route accepts, or undefined if that is up to the app. Throws a TypeError for a bad value. */
+export function readAccepts ({ config, method, url }: RouteOptions): readonly Credential[] | undefined {
+  const given: unknown = config?.latchkey
+  if (given === undefined || given === 'public') return undefined
+  const { accepts, ...unknown } = given as { accepts?: unknown }
+  const isLegal = Array.isArray(accepts) && accepts.length > 0 && accepts.every(kind => CREDENTIALS.includes(kind))
+  if (isLegal && Object.keys(unknown).length === 0) return accepts
+  throw new TypeError(
+    `${String(method)} ${url} has an invalid config.latchkey: it must be 'public', or { accepts } with a list of ` +
+    "'token' (an access token) and 'key' (a personal access token)"
+  )
+}
+
+/** Notes what a route accepts. */
+export function noteAccepts (app: FastifyInstance, route: RouteOptions): void {
+  if (readAccepts(route)?.includes('token') === false) {
+    Reflect.defineProperty(app, kHasKeyRoutes, { value: true, configurable: true })
+  }
+}
+
+/**
+ * Whether a request may carry this kind of credential.
+ * @param byDefault - what the app accepts on routes that do not say.
+ */
+export function isAccepted (
+  kind: Credential, request: FastifyRequest, byDefault: readonly Credential[]
+): boolean {
+  const isDefault = byDefault.includes(kind)
+  // Reading the options of a route costs more than everything else that a guard does.
+  if (kind === 'token' && isDefault && request.server[kHasKeyRoutes] === undefined) return true
+  const own = request.routeOptions.config?.latchkey
+  return own === undefined || own === 'public' ? isDefault : own.accepts.includes(kind)
+}

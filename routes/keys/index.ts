@@ -1,0 +1,69 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { toKeyView } from '../../lib/personal-access-tokens/view.js'
+import { kGuards } from '../../plugins/authentication.js'
+import { kIssuing } from '../../plugins/issuing.js'
+import { kPersonalAccessTokens } from '../../plugins/personal-access-tokens.js'
+import { CreatedKey, KeyList, KeyParams, KeyRequest } from '../../schemas/keys.js'
+import { BODY, GUARDED, problems } from '../../schemas/responses.js'
+import { NoContent } from '../../schemas/service.js'
+
+/** The personal access tokens of the user who asks. They cannot administer themselves. */
+const keyRoutes: FastifyPluginAsyncTypebox = async function keyRoutes (app) {
+  const personalAccessTokens = app[kPersonalAccessTokens]
+  const { actorOf, requireUser, userOf } = app[kGuards]
+  const { forbidCaching } = app[kIssuing]
+
+  app.post('', {
+    schema: {
+      operationId: 'createKey',
+      summary: 'Create a personal access token for one of your programs',
+      description: 'Only this response contains its value. Send it as `Authorization: Bearer lkp_...` to routes that ' +
+        'accept personal access tokens. It has the scopes of `scopes` that you have at the time of each request.',
+      tags: ['keys'],
+      body: KeyRequest,
+      response: {
+        201: CreatedKey,
+        ...problems(...BODY, ...GUARDED, 'invalid_scope', 'user_required', 'cross_site_request', 'not_found')
+      }
+    },
+    preHandler: requireUser
+  }, async (request, reply) => {
+    const { name, scopes, expires_in: expiresIn } = request.body
+    const { value, token } = await personalAccessTokens.create(
+      userOf(request).id, { name, scopes, expiresIn }, actorOf(request)
+    )
+    forbidCaching(reply)
+    return reply.code(201).send({ ...toKeyView(token), value })
+  })
+
+  app.get('', {
+    schema: {
+      operationId: 'listOwnKeys',
+      summary: 'List your personal access tokens, newest first',
+      description: 'No value is shown, because Latchkey does not know it.',
+      tags: ['keys'],
+      response: { 200: KeyList, ...problems(...GUARDED, 'user_required') }
+    },
+    preHandler: requireUser
+  }, async request => ({ keys: (await personalAccessTokens.list(userOf(request).id)).map(toKeyView) }))
+
+  app.delete('/:id', {
+    schema: {
+      operationId: 'revokeOwnKey',
+      summary: 'Revoke one of your personal access tokens',
+      description: 'The response is sent once this is durable and in force.',
+      tags: ['keys'],
+      params: KeyParams,
+      response: {
+        204: NoContent,
+        ...problems(...GUARDED, 'invalid_request', 'user_required', 'cross_site_request', 'not_found')
+      }
+    },
+    preHandler: requireUser
+  }, async (request, reply) => {
+    await personalAccessTokens.revoke(request.params.id, { userId: userOf(request).id, by: actorOf(request) })
+    return reply.code(204).send(null)
+  })
+}
+
+export default keyRoutes
