@@ -59,7 +59,7 @@ declare module 'fastify' {
 }
 
 const hostGuards = createHostGuards('fastify-latchkey')
-export const { authenticate, authenticateOptional, requireScopes } = hostGuards
+export const { authenticate, authenticateOptional, requireScopes, requireRecentLogin } = hostGuards
 
 /**
  * Token authentication for Fastify: the routes under `prefix`, and the guards for the host's own routes. The host sees

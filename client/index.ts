@@ -5,15 +5,19 @@ import { createBearerSession } from './bearer.js'
 import { createCookieSession } from './cookie.js'
 import { createLock, findTabLock, lockOf } from './lock.js'
 import type { paths } from './openapi.js'
+import { createKeySession } from './key.js'
 import { originOf } from './origin.js'
 import { toResponseError } from './response-error.js'
 import type { Session, SessionEnd } from './session.js'
+import { readStepUp } from './step-up.js'
+import type { StepUp } from './step-up.js'
 import { createMemoryStore } from './store.js'
 import type { TokenStore } from './store.js'
 
 export type { components, operations, paths } from './openapi.js'
 export { ResponseError } from './response-error.js'
 export type { SessionEnd } from './session.js'
+export type { StepUp } from './step-up.js'
 export type { Tokens, TokenStore } from './store.js'
 export type * from '../schemas/scopes.js'
 
@@ -42,6 +46,16 @@ export interface ClientOptions {
    * cookies it is also called once if there never was a session. `reason.code` says why.
    */
   onSessionEnd?: (reason: SessionEnd) => void
+  /**
+   * Called when a route requires a more recent login (RFC 9470). Ask the same user for the password, call `logIn`, and
+   * return true. The request is then sent once more. Default: the caller gets the 401.
+   */
+  onStepUp?: (stepUp: StepUp) => boolean | Promise<boolean>
+  /**
+   * A personal access token. The client sends it with every request, and needs no login. Use it only where no user can
+   * read it, for example in a script. Default: none.
+   */
+  key?: string
   /** Default: the global `fetch`. */
   fetch?: (request: Request) => Promise<Response>
   /** The source of time in milliseconds, for tests. Default: `Date.now`. */
@@ -86,7 +100,8 @@ const CREDENTIAL_ROUTES = ['/token', '/login', '/refresh', '/register', '/revoke
 /** Creates a client of the service, for Node.js, browsers and React Native. */
 export function createClient (
   {
-    url, transport = 'bearer', origins = [], store, onSessionEnd = () => {}, fetch: send = request => fetch(request),
+    url, transport = 'bearer', origins = [], store, key, onStepUp, onSessionEnd = () => {},
+    fetch: send = request => fetch(request),
     now = Date.now
   }: ClientOptions
 ): Client {
@@ -97,10 +112,14 @@ export function createClient (
   const lock =
     (isShared ? findTabLock(`latchkey:${base}`) : undefined) ?? (store === undefined ? createLock() : lockOf(store))
   const surroundings = { base, send, now, onSessionEnd }
-  const session: Session =
-    transport === 'cookie'
+  const session = createSession()
+
+  function createSession (): Session {
+    if (key !== undefined) return createKeySession(key)
+    return transport === 'cookie'
       ? createCookieSession(surroundings)
       : createBearerSession({ ...surroundings, store: store ?? createMemoryStore() })
+  }
 
   let refreshing: Promise<boolean> | undefined
 
@@ -112,6 +131,16 @@ export function createClient (
 
   async function refreshIfDue (): Promise<void> {
     if (await session.isDue()) await refresh(await session.mark())
+  }
+
+  /** Sends a request, and once more if the user has logged in again as its route requires. */
+  async function stepUp (request: Request): Promise<Response> {
+    if (onStepUp === undefined) return await authenticated(request)
+    const response = await authenticated(request.clone())
+    const required = readStepUp(response)
+    if (required === undefined || !await onStepUp(required)) return response
+    await response.body?.cancel()
+    return await authenticated(request)
   }
 
   async function authenticated (request: Request): Promise<Response> {
@@ -129,7 +158,8 @@ export function createClient (
     await refreshIfDue()
     const [used, login] = [await session.mark(), await session.login()]
     const response = await send(await session.authenticate(request.clone()))
-    if (response.status !== 401 || used === undefined) return response
+    // Another token of the same session would be refused too.
+    if (response.status !== 401 || used === undefined || readStepUp(response) !== undefined) return response
     const isRenewed = await session.mark() !== used || await refresh(used)
     // Never send one user's request with the token of the next user.
     if (!isRenewed || await session.login() !== login) return response
@@ -155,7 +185,7 @@ export function createClient (
       await lock(() => session.logOut(target))
     },
     async fetch (input, init) {
-      return await authenticated(new Request(input, init))
+      return await stepUp(new Request(input, init))
     },
     async accessToken () {
       if (session.accessToken === undefined) {
@@ -167,7 +197,7 @@ export function createClient (
       await refreshIfDue()
       return await session.accessToken()
     },
-    api: createApi<paths>({ baseUrl: base, fetch: authenticated })
+    api: createApi<paths>({ baseUrl: base, fetch: stepUp })
   }
 }
 

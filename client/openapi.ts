@@ -139,11 +139,55 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Check whether an access or refresh token is live, and read what it contains
+         * Check whether a token of any kind is live, and read what it contains
          * @description RFC 7662. A machine client can introspect its own tokens, and a holder of `tokens:introspect` all tokens. For any other token, and for one that is not live, the response contains only `active: false`.
          */
         post: operations["introspectToken"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List your personal access tokens, newest first
+         * @description No value is shown, because Latchkey does not know it.
+         */
+        get: operations["listOwnKeys"];
+        put?: never;
+        /**
+         * Create a personal access token for one of your programs
+         * @description Only this response contains its value. Send it as `Authorization: Bearer lkp_...` to routes that accept personal access tokens. It has the scopes of `scopes` that you have at the time of each request.
+         */
+        post: operations["createKey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/keys/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke one of your personal access tokens
+         * @description The response is sent once this is durable and in force.
+         */
+        delete: operations["revokeOwnKey"];
         options?: never;
         head?: never;
         patch?: never;
@@ -279,7 +323,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Revoke an access token, or a refresh token with its whole session
+         * Revoke an access token, a personal access token, or a refresh token with its whole session
          * @description RFC 7009. The response is sent once the revocation is durable and in force. It is the same for unknown, expired and revoked tokens. To revoke a token of a machine client, that client must authenticate.
          */
         post: operations["revokeToken"];
@@ -485,6 +529,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/users/{id}/keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the personal access tokens of a user, newest first
+         * @description Shows what the user sees at `GET /keys`.
+         */
+        get: operations["listKeysOfUser"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/users/{id}/keys/{key_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke a personal access token of a user
+         * @description The response is sent once this is durable and in force. Callers cannot revoke the tokens of a user who has built-in scopes that they lack.
+         */
+        delete: operations["revokeKeyOfUser"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/verify": {
         parameters: {
             query?: never;
@@ -642,6 +726,21 @@ export interface components {
             /** @description The `client_secret`. It is shown only once, because only its hash is stored. */
             secret: string;
         };
+        /** @description A new personal access token, with its value. */
+        CreatedKey: {
+            /** Format: uuid */
+            id: string;
+            name: string;
+            scopes: string[];
+            /** Format: date-time */
+            created_at: string;
+            /** @description `null`: never. */
+            expires_at: string | null;
+            /** @description Within a minute. `null`: never. */
+            last_used_at: string | null;
+            /** @description Only this response contains it. Begins with `lkp_`. */
+            value: string;
+        };
         /** @description Done, or there was nothing to do. */
         Done: Record<string, never>;
         /** @description The process responds. */
@@ -674,6 +773,18 @@ export interface components {
             iss?: string;
             jti?: string;
             sid?: string;
+            /**
+             * Format: int64
+             * @description The number of refreshes of the session before this token, plus 1.
+             */
+            gen?: number;
+            /**
+             * Format: int64
+             * @description Seconds since the epoch: when the user last proved who they are (RFC 9470 section 6.2).
+             */
+            auth_time?: number;
+            /** @description How they did so (RFC 8176). */
+            amr?: string[];
         };
         /** @description A public key. */
         Jwk: {
@@ -691,6 +802,35 @@ export interface components {
         /** @description The public keys (RFC 7517 section 5). */
         Jwks: {
             keys: components["schemas"]["Jwk"][];
+        };
+        /** @description A personal access token, without its value. */
+        Key: {
+            /** Format: uuid */
+            id: string;
+            name: string;
+            scopes: string[];
+            /** Format: date-time */
+            created_at: string;
+            /** @description `null`: never. */
+            expires_at: string | null;
+            /** @description Within a minute. `null`: never. */
+            last_used_at: string | null;
+        };
+        /** @description Personal access tokens, newest first. */
+        KeyList: {
+            keys: components["schemas"]["Key"][];
+        };
+        /** @description A new personal access token. */
+        KeyRequest: {
+            /** @description What you call it, for example the program that uses it. */
+            name: string;
+            /** @description Some of your scopes, and of those of this access token. */
+            scopes: string[];
+            /**
+             * Format: int32
+             * @description The lifetime in seconds, at most ten years. Default: it does not expire.
+             */
+            expires_in?: number;
         };
         LoginRequest: {
             /** @description The username; letter case does not matter. */
@@ -740,6 +880,8 @@ export interface components {
         OAuthError: {
             error: string;
             error_description: string;
+            /** @description Only `session_stolen`, for which RFC 6749 has no code. */
+            code?: string;
         };
         PasswordChange: {
             /** Format: password */
@@ -802,6 +944,8 @@ export interface components {
              * @description Milliseconds since the epoch. Only tokens issued earlier are revoked. If absent, all are.
              */
             issued_before?: number;
+            /** @description Whether the session was ended because a refresh token was used by two parties. */
+            stolen?: boolean;
             /**
              * Format: int64
              * @description Milliseconds since the epoch. By then, every token that the rule revokes has expired.
@@ -924,7 +1068,7 @@ export interface operations {
     readAuditTrail: {
         parameters: {
             query?: {
-                type?: "login" | "login_failed" | "refresh" | "token_reissued" | "refresh_token_reuse" | "token_revoked" | "tokens_revoked" | "session_ended" | "sessions_ended" | "user_added" | "users_exported" | "user_removed" | "user_disabled" | "user_enabled" | "user_renamed" | "scopes_changed" | "password_changed" | "key_added" | "key_updated" | "key_activated" | "key_revoked" | "keys_resealed" | "attempts_blocked" | "client_added" | "client_removed" | "client_secret_rotated" | "client_authentication_failed" | "client_token" | "password_change_failed";
+                type?: "login" | "login_failed" | "refresh" | "token_reissued" | "refresh_token_reuse" | "token_revoked" | "tokens_revoked" | "session_ended" | "sessions_ended" | "user_added" | "users_exported" | "user_removed" | "user_disabled" | "user_enabled" | "user_renamed" | "scopes_changed" | "password_changed" | "personal_access_token_created" | "personal_access_token_revoked" | "key_added" | "key_updated" | "key_activated" | "key_revoked" | "keys_resealed" | "attempts_blocked" | "client_added" | "client_removed" | "client_secret_rotated" | "client_authentication_failed" | "client_token" | "password_change_failed";
                 outcome?: "success" | "failure";
                 /** @description The id of the user or client that acted. */
                 actor?: string;
@@ -991,6 +1135,8 @@ export interface operations {
              *     `token_expired`: The access token expired.
              *
              *     `token_revoked`: The access token was revoked.
+             *
+             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -1007,6 +1153,17 @@ export interface operations {
                 headers: {
                     /** @description How to authenticate (RFC 6750 section 3). */
                     "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_requests`: Too many attempts from this address: wait, then try again. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1106,6 +1263,8 @@ export interface operations {
              *     `token_expired`: The access token expired.
              *
              *     `token_revoked`: The access token was revoked.
+             *
+             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -1226,6 +1385,8 @@ export interface operations {
              *     `token_expired`: The access token expired.
              *
              *     `token_revoked`: The access token was revoked.
+             *
+             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -1356,6 +1517,8 @@ export interface operations {
              *     `token_expired`: The access token expired.
              *
              *     `token_revoked`: The access token was revoked.
+             *
+             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -1458,6 +1621,8 @@ export interface operations {
              *     `token_expired`: The access token expired.
              *
              *     `token_revoked`: The access token was revoked.
+             *
+             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -1580,6 +1745,8 @@ export interface operations {
              *     `token_expired`: The access token expired.
              *
              *     `token_revoked`: The access token was revoked.
+             *
+             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -1823,7 +1990,11 @@ export interface operations {
                     "application/json": components["schemas"]["IntrospectResponse"];
                 };
             };
-            /** @description `invalid_request`: The request is malformed. */
+            /**
+             * @description `invalid_request`: The request is malformed.
+             *
+             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
+             */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1882,7 +2053,11 @@ export interface operations {
                     "application/json": components["schemas"]["OAuthError"];
                 };
             };
-            /** @description `too_many_failures`: Too many attempts have failed: wait, then try again. */
+            /**
+             * @description `too_many_requests`: Too many attempts from this address: wait, then try again.
+             *
+             *     `too_many_failures`: Too many attempts have failed: wait, then try again.
+             */
             429: {
                 headers: {
                     /** @description Seconds to wait. */
@@ -1924,6 +2099,373 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["OAuthError"];
+                };
+            };
+        };
+    };
+    listOwnKeys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Personal access tokens, newest first. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "keys": [
+                     *         {
+                     *           "id": "0199c2a4-03c8-7f6e-8d21-5b9a0c4e7f32",
+                     *           "name": "backup script",
+                     *           "scopes": [
+                     *             "items:read",
+                     *             "users:read"
+                     *           ],
+                     *           "created_at": "2026-11-02T08:15:30.000Z",
+                     *           "expires_at": "2027-01-31T08:15:30.000Z",
+                     *           "last_used_at": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["KeyList"];
+                };
+            };
+            /**
+             * @description `unauthenticated`: Authentication is required.
+             *
+             *     `invalid_token`: The access token is invalid.
+             *
+             *     `token_expired`: The access token expired.
+             *
+             *     `token_revoked`: The access token was revoked.
+             *
+             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
+             */
+            401: {
+                headers: {
+                    /** @description How to authenticate (RFC 6750 section 3). */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `user_required`: The access token belongs to a machine client: use the token of a user. */
+            403: {
+                headers: {
+                    /** @description How to authenticate (RFC 6750 section 3). */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `headers_too_large`: The request has too many headers, or they are too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal_error`: Something went wrong on the server. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `revocation_unknown`: The token's revocation status is currently unknown: try again in a moment.
+             *
+             *     `store_unavailable`: The database is not available: try again in a moment.
+             */
+            503: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    createKey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description A new personal access token. */
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "backup script",
+                 *       "scopes": [
+                 *         "items:read",
+                 *         "users:read"
+                 *       ],
+                 *       "expires_in": 7776000
+                 *     }
+                 */
+                "application/json": components["schemas"]["KeyRequest"];
+            };
+        };
+        responses: {
+            /** @description A new personal access token, with its value. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "0199c2a4-03c8-7f6e-8d21-5b9a0c4e7f32",
+                     *       "name": "backup script",
+                     *       "scopes": [
+                     *         "items:read",
+                     *         "users:read"
+                     *       ],
+                     *       "created_at": "2026-11-02T08:15:30.000Z",
+                     *       "expires_at": "2027-01-31T08:15:30.000Z",
+                     *       "last_used_at": null,
+                     *       "value": "lkp_0123456789abcdefghijklmnopqrstuvwxyz3kS3Du"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["CreatedKey"];
+                };
+            };
+            /**
+             * @description `invalid_request`: The request is malformed.
+             *
+             *     `invalid_scope`: A requested scope is unknown or was not granted.
+             */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unauthenticated`: Authentication is required.
+             *
+             *     `invalid_token`: The access token is invalid.
+             *
+             *     `token_expired`: The access token expired.
+             *
+             *     `token_revoked`: The access token was revoked.
+             *
+             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
+             */
+            401: {
+                headers: {
+                    /** @description How to authenticate (RFC 6750 section 3). */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `user_required`: The access token belongs to a machine client: use the token of a user.
+             *
+             *     `cross_site_request`: A request from another site cannot use the cookies of this site.
+             */
+            403: {
+                headers: {
+                    /** @description How to authenticate (RFC 6750 section 3). */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not_found`: This resource does not exist. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `payload_too_large`: The request body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported_media_type`: The content type must be application/json. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `headers_too_large`: The request has too many headers, or they are too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal_error`: Something went wrong on the server. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `revocation_unknown`: The token's revocation status is currently unknown: try again in a moment.
+             *
+             *     `store_unavailable`: The database is not available: try again in a moment.
+             */
+            503: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    revokeOwnKey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `invalid_request`: The request is malformed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unauthenticated`: Authentication is required.
+             *
+             *     `invalid_token`: The access token is invalid.
+             *
+             *     `token_expired`: The access token expired.
+             *
+             *     `token_revoked`: The access token was revoked.
+             *
+             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
+             */
+            401: {
+                headers: {
+                    /** @description How to authenticate (RFC 6750 section 3). */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `user_required`: The access token belongs to a machine client: use the token of a user.
+             *
+             *     `cross_site_request`: A request from another site cannot use the cookies of this site.
+             */
+            403: {
+                headers: {
+                    /** @description How to authenticate (RFC 6750 section 3). */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not_found`: This resource does not exist. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `headers_too_large`: The request has too many headers, or they are too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal_error`: Something went wrong on the server. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `revocation_unknown`: The token's revocation status is currently unknown: try again in a moment.
+             *
+             *     `store_unavailable`: The database is not available: try again in a moment.
+             */
+            503: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -2208,6 +2750,8 @@ export interface operations {
              *     `token_expired`: The access token expired.
              *
              *     `token_revoked`: The access token was revoked.
+             *
+             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -2224,6 +2768,17 @@ export interface operations {
                 headers: {
                     /** @description How to authenticate (RFC 6750 section 3). */
                     "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_requests`: Too many attempts from this address: wait, then try again. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2306,6 +2861,8 @@ export interface operations {
              * @description `unauthenticated`: Authentication is required.
              *
              *     `invalid_refresh_token`: The refresh token is invalid, expired or revoked.
+             *
+             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -2566,6 +3123,8 @@ export interface operations {
              *     `token_expired`: The access token expired.
              *
              *     `token_revoked`: The access token was revoked.
+             *
+             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -2795,6 +3354,8 @@ export interface operations {
              *     `token_expired`: The access token expired.
              *
              *     `token_revoked`: The access token was revoked.
+             *
+             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -2811,6 +3372,17 @@ export interface operations {
                 headers: {
                     /** @description How to authenticate (RFC 6750 section 3). */
                     "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_requests`: Too many attempts from this address: wait, then try again. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2887,6 +3459,8 @@ export interface operations {
              *     `token_expired`: The access token expired.
              *
              *     `token_revoked`: The access token was revoked.
+             *
+             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -3099,6 +3673,8 @@ export interface operations {
              *     `invalid_credentials`: The username or password is incorrect.
              *
              *     `invalid_refresh_token`: The refresh token is invalid, expired or revoked.
+             *
+             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
              */
             400: {
                 headers: {
@@ -3239,6 +3815,8 @@ export interface operations {
              *     `token_expired`: The access token expired.
              *
              *     `token_revoked`: The access token was revoked.
+             *
+             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -3264,6 +3842,17 @@ export interface operations {
             /** @description `not_found`: This resource does not exist. */
             404: {
                 headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_requests`: Too many attempts from this address: wait, then try again. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3340,6 +3929,8 @@ export interface operations {
              *     `token_expired`: The access token expired.
              *
              *     `token_revoked`: The access token was revoked.
+             *
+             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -3487,6 +4078,8 @@ export interface operations {
              *     `token_expired`: The access token expired.
              *
              *     `token_revoked`: The access token was revoked.
+             *
+             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -3650,6 +4243,8 @@ export interface operations {
              *     `token_expired`: The access token expired.
              *
              *     `token_revoked`: The access token was revoked.
+             *
+             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -3666,6 +4261,17 @@ export interface operations {
                 headers: {
                     /** @description How to authenticate (RFC 6750 section 3). */
                     "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_requests`: Too many attempts from this address: wait, then try again. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3774,6 +4380,8 @@ export interface operations {
              *     `token_expired`: The access token expired.
              *
              *     `token_revoked`: The access token was revoked.
+             *
+             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -3900,6 +4508,8 @@ export interface operations {
              *     `token_expired`: The access token expired.
              *
              *     `token_revoked`: The access token was revoked.
+             *
+             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -3916,6 +4526,17 @@ export interface operations {
                 headers: {
                     /** @description How to authenticate (RFC 6750 section 3). */
                     "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_requests`: Too many attempts from this address: wait, then try again. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4004,6 +4625,8 @@ export interface operations {
              *     `token_expired`: The access token expired.
              *
              *     `token_revoked`: The access token was revoked.
+             *
+             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -4167,6 +4790,8 @@ export interface operations {
              *     `token_expired`: The access token expired.
              *
              *     `token_revoked`: The access token was revoked.
+             *
+             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -4192,6 +4817,17 @@ export interface operations {
             /** @description `not_found`: This resource does not exist. */
             404: {
                 headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_requests`: Too many attempts from this address: wait, then try again. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4268,6 +4904,240 @@ export interface operations {
              *     `token_expired`: The access token expired.
              *
              *     `token_revoked`: The access token was revoked.
+             *
+             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
+             */
+            401: {
+                headers: {
+                    /** @description How to authenticate (RFC 6750 section 3). */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `insufficient_scope`: The access token lacks a required scope.
+             *
+             *     `cross_site_request`: A request from another site cannot use the cookies of this site.
+             */
+            403: {
+                headers: {
+                    /** @description How to authenticate (RFC 6750 section 3). */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not_found`: This resource does not exist. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `headers_too_large`: The request has too many headers, or they are too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal_error`: Something went wrong on the server. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `revocation_unknown`: The token's revocation status is currently unknown: try again in a moment.
+             *
+             *     `store_unavailable`: The database is not available: try again in a moment.
+             */
+            503: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listKeysOfUser: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Personal access tokens, newest first. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "keys": [
+                     *         {
+                     *           "id": "0199c2a4-03c8-7f6e-8d21-5b9a0c4e7f32",
+                     *           "name": "backup script",
+                     *           "scopes": [
+                     *             "items:read",
+                     *             "users:read"
+                     *           ],
+                     *           "created_at": "2026-11-02T08:15:30.000Z",
+                     *           "expires_at": "2027-01-31T08:15:30.000Z",
+                     *           "last_used_at": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["KeyList"];
+                };
+            };
+            /** @description `invalid_request`: The request is malformed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unauthenticated`: Authentication is required.
+             *
+             *     `invalid_token`: The access token is invalid.
+             *
+             *     `token_expired`: The access token expired.
+             *
+             *     `token_revoked`: The access token was revoked.
+             *
+             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
+             */
+            401: {
+                headers: {
+                    /** @description How to authenticate (RFC 6750 section 3). */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `insufficient_scope`: The access token lacks a required scope. */
+            403: {
+                headers: {
+                    /** @description How to authenticate (RFC 6750 section 3). */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_requests`: Too many attempts from this address: wait, then try again. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `headers_too_large`: The request has too many headers, or they are too long. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal_error`: Something went wrong on the server. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `revocation_unknown`: The token's revocation status is currently unknown: try again in a moment.
+             *
+             *     `store_unavailable`: The database is not available: try again in a moment.
+             */
+            503: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    revokeKeyOfUser: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                key_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `invalid_request`: The request is malformed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unauthenticated`: Authentication is required.
+             *
+             *     `invalid_token`: The access token is invalid.
+             *
+             *     `token_expired`: The access token expired.
+             *
+             *     `token_revoked`: The access token was revoked.
+             *
+             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -4384,6 +5254,8 @@ export interface operations {
              *     `token_expired`: The access token expired.
              *
              *     `token_revoked`: The access token was revoked.
+             *
+             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -4404,6 +5276,17 @@ export interface operations {
                 headers: {
                     /** @description How to authenticate (RFC 6750 section 3). */
                     "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_requests`: Too many attempts from this address: wait, then try again. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {

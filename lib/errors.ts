@@ -12,12 +12,14 @@ export class LatchkeyError extends Error {
   readonly retryAfter: number | undefined
   /** The scopes that would have been enough, for the `scope` attribute of a 403 challenge. */
   readonly scope: string | undefined
+  /** The seconds since the login that would have been accepted, for the `max_age` attribute of a challenge. */
+  readonly maxAge: number | undefined
   /** The response headers of a rejection by a guard. Fastify's own error handler sends them. */
   headers: Record<string, string> | undefined
 
   constructor (
     code: ErrorCode,
-    details: { message?: string, cause?: unknown, retryAfter?: number, scope?: string, oauth?: string } = {}
+    details: { message?: string, cause?: unknown, retryAfter?: number, scope?: string, oauth?: string, maxAge?: number } = {}
   ) {
     super(
       details.message ?? describeError(code).message,
@@ -29,5 +31,6 @@ export class LatchkeyError extends Error {
     this.oauth = details.oauth ?? oauth
     this.retryAfter = details.retryAfter
     this.scope = details.scope
+    this.maxAge = details.maxAge
   }
 }

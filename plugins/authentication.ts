@@ -8,6 +8,7 @@ import { asClient, asUser } from '../lib/ledger/events.js'
 import { assertKnownScopes } from '../lib/identity/scopes.js'
 import { createAuthenticator } from './guards/authenticator.js'
 import type { Authenticator } from './guards/authenticator.js'
+import { kClock } from './database.js'
 import { kCookies } from './cookies.js'
 import { createGuards } from './guards/guards.js'
 import type { OwnGuards } from './guards/guards.js'
@@ -44,6 +45,7 @@ export default fp(async function latchkeyAuthentication (app) {
     accepts,
     cookies: app[kCookies],
     scheme,
+    now: app[kClock].now,
     assertKnown: scopes => assertKnownScopes(scopes, catalogue)
   })
 

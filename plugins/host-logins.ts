@@ -10,6 +10,7 @@ import type { User } from '../schemas/host.js'
 import type { UserId } from '../schemas/user-ids.js'
 import { LoginRequest, LogoutRequest } from '../schemas/tokens.js'
 import { kCookies } from './cookies.js'
+import { kClock } from './database.js'
 import { toLatchkeyError } from './errors.js'
 import { kIssuing } from './issuing.js'
 import type { Login, Reissued } from './issuing.js'
@@ -35,6 +36,11 @@ export interface LoginChecks {
    * end within 30 seconds.
    */
   confirm?: (user: User) => boolean | Promise<boolean>
+  /**
+   * How users prove who they are besides the password, as `confirm` checks it: names of RFC 8176 such as `otp` or `hwk`.
+   * The tokens carry them in the claim `amr`, after `pwd`. Default: nothing.
+   */
+  amr?: readonly string[]
 }
 
 /** What `logInAs` takes besides the user. */
@@ -46,6 +52,16 @@ export interface LoginDetails {
   method?: string
   /** The scopes to ask for, separated by spaces. Default: all that the user is granted. */
   scope?: string
+  /**
+   * How the user proved who they are: names of RFC 8176 such as `pwd`, `otp` or `mfa`, for example as your provider says
+   * it. The tokens carry them in the claim `amr`. Default: nothing.
+   */
+  amr?: readonly string[]
+  /**
+   * When the user proved who they are, for example the `auth_time` of your provider. It must not be in the future.
+   * `requireRecentLogin` compares it. Default: now.
+   */
+  authTime?: Date
 }
 
 /**
@@ -120,6 +136,7 @@ export default fp(async function latchkeyHostLogins (app) {
   const cookies = app[kCookies]
   const { issue, issueAccess, forbidCaching } = app[kIssuing]
   const { userIds, scheme } = app[kSettings]
+  const clock = app[kClock]
 
   /**
    * Runs the work of a method. Errors get the same status, code and headers as those of our routes.
@@ -141,20 +158,23 @@ export default fp(async function latchkeyHostLogins (app) {
   app.decorate(kHostLogins, {
     async logIn (request, credentials, checks = {}) {
       assertRequest('logIn', request)
-      const { confirm, failure } = enclose(readConfirm(checks), userIds)
+      const { confirm: check, amr } = readChecks(checks)
+      const { confirm, failure } = enclose(check, userIds)
       return await answer(async () => {
         await countAttempt(request)
         const { username, password, scope } = checkCredentials(credentials)
-        return await issue(await logins.logIn(request, { username, password, scope, confirm }))
+        return await issue(await logins.logIn(request, { username, password, scope, confirm, amr }))
       }, failure)
     },
 
     async logInAs (request, user, details = {}) {
       assertRequest('logInAs', request)
-      const { method = 'app', scope } = readDetails(details)
+      const { method = 'app', scope, amr, authTime } = readDetails(details, clock.now())
       const id = readId(user, userIds)
       return await answer(async () =>
-        await issue(await logins.logInAs(request, { id, method, ...checkScope({ scope }) })))
+        await issue(await logins.logInAs(request, {
+          id, method, amr, authTime: authTime?.getTime(), ...checkScope({ scope })
+        })))
     },
 
     async refresh (request, given = {}) {
@@ -226,22 +246,46 @@ function assertRequest (method: string, request: FastifyRequest | undefined): vo
 }
 
 /** A misspelt member would silently leave out a second factor. */
-function readConfirm (checks: LoginChecks): Confirm | undefined {
-  const { confirm, ...unknown } = checks
+function readChecks (checks: LoginChecks): LoginChecks {
+  const { confirm, amr, ...unknown } = checks
   // A member without a value is a mistake too, for example `{ confirm: secondFactor?.check }`.
-  const isUsable = typeof confirm === 'function' || !('confirm' in checks)
-  if (isUsable && Object.keys(unknown).length === 0) return confirm
-  throw new TypeError('Latchkey: logIn() takes { confirm: (user) => boolean } as its third argument')
+  const isUsable = (typeof confirm === 'function' || !('confirm' in checks)) && isListOfMethods(amr)
+  // Only `confirm` can have checked anything besides the password.
+  const isChecked = amr === undefined || confirm !== undefined
+  if (isUsable && isChecked && Object.keys(unknown).length === 0) return { confirm, amr }
+  throw new TypeError(
+    'Latchkey: logIn() takes { confirm: (user) => boolean } as its third argument, and with it amr, a list of up to ' +
+    "10 names of RFC 8176 for what confirm checks, for example ['otp']"
+  )
 }
 
-function readDetails (details: LoginDetails): LoginDetails {
-  const { method, scope, ...unknown } = details
-  const isUsable = method === undefined || (typeof method === 'string' && METHOD.test(method))
-  if (isUsable && Object.keys(unknown).length === 0) return { method, scope }
+function readDetails (details: LoginDetails, now: number): LoginDetails {
+  const { method, scope, amr, authTime, ...unknown } = details
+  const isUsable = (method === undefined || (typeof method === 'string' && METHOD.test(method))) &&
+    isListOfMethods(amr) && isPast(authTime, now)
+  if (isUsable && Object.keys(unknown).length === 0) return { method, scope, amr, authTime }
   throw new TypeError(
-    'Latchkey: logInAs() takes { method, scope } as its third argument. The method is a word of lower-case letters, ' +
-    'digits, - and _, for example passkey'
+    'Latchkey: logInAs() takes { method, scope } as its third argument, and also amr and authTime. The method is a ' +
+    'word of lower-case letters, digits, - and _, for example passkey. amr is a list of up to 10 names of RFC 8176, ' +
+    "for example ['pwd', 'otp']. authTime is a Date that is not in the future"
   )
+}
+
+/** Names as in RFC 8176 section 2, and those that providers make up. */
+const AUTHENTICATION_METHOD = /^[A-Za-z0-9_.:/-]{1,64}$/
+const MOST_METHODS = 10
+
+function isListOfMethods (amr: unknown): boolean {
+  return amr === undefined || (Array.isArray(amr) && amr.length <= MOST_METHODS &&
+    amr.every(name => typeof name === 'string' && AUTHENTICATION_METHOD.test(name)))
+}
+
+/** The clock of a provider may be ahead of ours by this many milliseconds. */
+const CLOCK_TOLERANCE = 60_000
+
+function isPast (time: unknown, now: number): boolean {
+  // An invalid date is NaN, and no comparison with NaN holds.
+  return time === undefined || (time instanceof Date && time.getTime() >= 0 && time.getTime() <= now + CLOCK_TOLERANCE)
 }
 
 /** Returns the text of the id. */

@@ -17,9 +17,12 @@ import { kTokens } from './tokens.js'
 /** The logins and logouts of a request. The routes and `app.latchkey` use the same functions. */
 interface Logins {
   /** Checks the password and begins a session. It ends the previous session of the browser. */
-  logIn (request: FastifyRequest, credentials: Static<typeof LoginRequest> & { confirm?: Confirm }): Promise<Grant>
+  logIn (request: FastifyRequest, credentials: Static<typeof LoginRequest> & { confirm?: Confirm, amr?: readonly string[] }): Promise<Grant>
   /** Begins a session for a user that the app has verified. It ends the previous session of the browser. */
-  logInAs (request: FastifyRequest, user: { id: string, method: string, scope?: string }): Promise<Grant>
+  logInAs (
+    request: FastifyRequest,
+    user: { id: string, method: string, scope?: string, amr?: readonly string[], authTime?: number }
+  ): Promise<Grant>
   /** Exchanges the refresh token of the cookie, or the one that is given. */
   refresh (request: FastifyRequest, given: { refreshToken?: string, scope?: string }): Promise<Grant>
   /** Issues a new access token for the session of the request. */

@@ -44,7 +44,7 @@ export default fp(async function latchkeyPersonalAccessTokens (app) {
     follower: app[kFollower],
     revocations,
     users,
-    signals: app[kSignals],
+    signalOf: app[kSignals].of,
     unknownKeys: createUnknownKeys(rateLimit),
     uses,
     longestWrite

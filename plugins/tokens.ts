@@ -30,7 +30,7 @@ export default fp(async function latchkeyTokens (app) {
     ...app[kSettings],
     ...sources,
     keyring: app[kKeyring],
-    signals,
+    signalOf: signals.of,
     // If the server's clock was just set, the next answer shows it.
     ledger: { readTime: app[kStore].poll },
     onUse: ({ sessionId, claims: { gen: generation } }) =>

@@ -53,6 +53,11 @@ const TABLE = {
     message: 'Somebody else has used a refresh token of this session, so the session was ended: log in again.',
     isNamed: true
   },
+  insufficient_user_authentication: {
+    status: 401,
+    oauth: 'insufficient_user_authentication',
+    message: 'The user must have logged in more recently: log in again.'
+  },
   insufficient_scope: { status: 403, oauth: 'insufficient_scope', message: 'The access token lacks a required scope.' },
   user_required: {
     status: 403,

@@ -46,9 +46,10 @@ const DOMAINS: Record<string, string[]> = {
   tokens: ['status-lists', 'keys', 'revocation', 'identity', 'time'],
   'revocation-feed': ['tokens', 'keys', 'revocation', 'ledger', 'store', 'time'],
   users: ['throttle', 'passwords', 'revocation', 'ledger', 'store', 'identity', 'time'],
+  'personal-access-tokens': ['users', 'tokens', 'revocation', 'ledger', 'store', 'identity', 'time'],
   clients: ['users', 'tokens', 'throttle', 'http', 'revocation', 'ledger', 'store', 'identity', 'time'],
   sessions: [
-    'clients', 'users', 'tokens', 'status-lists', 'throttle', 'revocation', 'ledger', 'store', 'identity', 'time'
+    'clients', 'personal-access-tokens', 'users', 'tokens', 'status-lists', 'throttle', 'revocation', 'ledger', 'store', 'identity', 'time'
   ],
   grants: ['sessions', 'clients', 'tokens']
 }

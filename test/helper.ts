@@ -55,7 +55,10 @@ export const TEST_OPTIONS = {
  * `items:read`, `bob` has `items:read`; they are there unless the host brings its own users.
  */
 export async function build (
-  t: Test, options: LatchkeyOptions = {}, server: FastifyServerOptions = {}
+  t: Test,
+  options: LatchkeyOptions = {},
+  server: FastifyServerOptions = {},
+  addRoutes: (app: FastifyInstance) => void = () => {}
 ): Promise<{ app: FastifyInstance, clock: TestClock }> {
   const clock = createTestClock()
   const app = fastify({ logger: false, ...server } as FastifyServerOptions) as FastifyInstance
@@ -68,6 +71,7 @@ export async function build (
   )
   app.post('/protected-route', { onRequest: app.authenticate }, async request => ({ id: request.user.id }))
   app.get('/admin/', { preHandler: app.requireScopes('admin') }, async request => ({ id: request.user.id }))
+  addRoutes(app)
   await app.ready()
   if (options.users === undefined) await addUsers(app)
   return { app, clock }

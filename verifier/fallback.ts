@@ -3,7 +3,7 @@ import { LatchkeyError } from '../lib/errors.js'
 import type { UserIdKind } from '../lib/identity/user-ids.js'
 import type { Revocations } from '../lib/revocation/revocations.js'
 import type { FollowedClock } from '../lib/time/followed-clock.js'
-import type { Signals } from '../lib/tokens/signals.js'
+import type { SignalOf } from '../lib/tokens/verified-token.js'
 import { createTokenVerification } from '../lib/tokens/verification.js'
 import type { TimeReader, VerificationKeys } from '../lib/tokens/verification.js'
 import type { Introspection } from './introspection.js'
@@ -22,7 +22,7 @@ export function createFallback ({ introspection, reporter, ...sources }: {
   horizon: () => number
   ledger: TimeReader
   revocations: Pick<Revocations, 'isRevoked' | 'isStolen' | 'additions'>
-  signals: Pick<Signals, 'of'>
+  signalOf: SignalOf
   userIds: UserIdKind
   introspection: Introspection
   reporter: Reporter

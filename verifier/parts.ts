@@ -81,7 +81,7 @@ export function createParts (settings: VerifierSettings, { closed, onProgress }:
   const follower = { refresh: status.assertKnown }
   const trusted = hasFeed ? keys.vouched : keys.all
   const signals = createSignals({ ...sources, keys: trusted, follower, bound })
-  const verification = createTokenVerification({ ...sources, keys: trusted, follower, signals })
+  const verification = createTokenVerification({ ...sources, keys: trusted, follower, signalOf: signals.of })
   const base = { requests, discovery, keys, freshness, status, reporter, signals, verification }
   if (!hasFeed) return base
 
@@ -104,10 +104,10 @@ export function createParts (settings: VerifierSettings, { closed, onProgress }:
     onFailure: reporter.failed
   })
   const fallback = settings.whenStale === 'introspect' && introspection !== undefined
-    ? createFallback({ ...sources, keys: keys.all, signals, introspection, reporter })
+    ? createFallback({ ...sources, keys: keys.all, signalOf: signals.of, introspection, reporter })
     : undefined
   const checkKey = settings.accepts.includes('key') && introspection !== undefined
-    ? createCheckKey({ ...settings, clock, introspection, signals, reporter })
+    ? createCheckKey({ ...settings, clock, introspection, signalOf: signals.of, reporter })
     : undefined
   return { ...base, client, feed, fallback, checkKey }
 }

@@ -4,8 +4,8 @@ import type { UserIdKind } from '../lib/identity/user-ids.js'
 import { isWellFormed } from '../lib/personal-access-tokens/value.js'
 import type { FollowedClock } from '../lib/time/followed-clock.js'
 import { createTokenCache } from '../lib/tokens/cache.js'
-import type { Signals } from '../lib/tokens/signals.js'
 import { revocationUnknown, toVerifiedKey } from '../lib/tokens/verified-token.js'
+import type { SignalOf } from '../lib/tokens/verified-token.js'
 import type { Introspection } from './introspection.js'
 import type { Reporter } from './reporter.js'
 
@@ -19,12 +19,12 @@ const CACHE_HALF = 1_000
 export type CheckKey = (value: string) => Promise<AuthenticatedUser>
 
 /** Creates the check. */
-export function createCheckKey ({ issuer, audience, clock, introspection, signals, userIds, reporter }: {
+export function createCheckKey ({ issuer, audience, clock, introspection, signalOf, userIds, reporter }: {
   issuer: string
   audience: readonly string[]
   clock: FollowedClock
   introspection: Introspection
-  signals: Pick<Signals, 'of'>
+  signalOf: SignalOf
   userIds: UserIdKind
   reporter: Reporter
 }): CheckKey {
@@ -50,7 +50,7 @@ export function createCheckKey ({ issuer, audience, clock, introspection, signal
     const isForUs = claims?.iss === issuer && [claims.aud].flat().some(name => audience.includes(name))
     if (claims === undefined || !isForUs) throw new LatchkeyError('invalid_token')
     if (clock.now() >= claims.exp * 1_000) throw new LatchkeyError('token_expired')
-    const { user } = toVerifiedKey(claims, { userIds, signals, issuedAt: clock.now() })
+    const { user } = toVerifiedKey(claims, { userIds, signalOf, issuedAt: clock.now() })
     users.set(value, { answer, user })
     return user
   }

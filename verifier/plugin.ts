@@ -40,11 +40,11 @@ const checkOptions = createOptionCheck<
 >(VerifierPluginOptions)
 
 const hostGuards = createHostGuards('fastify-latchkey/verifier/plugin')
-export const { authenticate, authenticateOptional, requireScopes } = hostGuards
+export const { authenticate, authenticateOptional, requireScopes, requireRecentLogin } = hostGuards
 
 /**
  * The guards of Latchkey for an app whose tokens a separate service issues: `authenticate`, `authenticateOptional`,
- * `requireScopes` and `request.user`, as in the full plugin, and `app.latchkeyVerifier`. If the service cannot be
+ * `requireScopes`, `requireRecentLogin` and `request.user`, as in the full plugin, and `app.latchkeyVerifier`. If the service cannot be
  * reached, the app still starts, and its guarded routes respond 503 until the service can be reached.
  */
 const latchkeyVerifier: FastifyPluginAsync<VerifierPluginOptions> = async function latchkeyVerifier (app, given) {
@@ -70,6 +70,7 @@ const latchkeyVerifier: FastifyPluginAsync<VerifierPluginOptions> = async functi
       accepts: options.accepts,
       cookies,
       scheme,
+      now: options.now ?? Date.now,
       assertKnown: createScopeCheck(app, verifier)
     }),
     names

@@ -46,13 +46,15 @@ function formDecode (text: string): string {
 
 /**
  * Returns the `WWW-Authenticate` header for an error (RFC 6750 section 3). If the request had no credentials, it is the
- * bare scheme (section 3.1). Otherwise it has the code, the message and the missing scope.
+ * bare scheme (section 3.1). Otherwise it has the code, the message, and the missing scope or the highest age of a login
+ * (RFC 9470 section 3).
  * @param scheme - the app's scheme (option `scheme`).
  */
 export function challengeOf (error: LatchkeyError, scheme = BEARER): string {
   if (error.code === 'unauthenticated') return scheme
   const attributes = [`error="${error.oauth ?? 'invalid_request'}"`, `error_description="${error.message}"`]
   if (error.scope !== undefined) attributes.push(`scope="${error.scope}"`)
+  if (error.maxAge !== undefined) attributes.push(`max_age="${error.maxAge}"`)
   return `${scheme} ${attributes.join(', ')}`
 }
 
@@ -80,7 +82,8 @@ export function errorHeaders (
  */
 function neededChallenge (error: Reported, scheme: string, status: number): string | undefined {
   if (error instanceof LatchkeyError) {
-    if (status === 401 && error.oauth === 'invalid_token') return challengeOf(error, scheme)
+    const isAboutToken = error.oauth === 'invalid_token' || error.oauth === 'insufficient_user_authentication'
+    if (status === 401 && isAboutToken) return challengeOf(error, scheme)
     if (status === 403 && error.code === 'insufficient_scope') return challengeOf(error, scheme)
   }
   return status === 401 ? scheme : undefined

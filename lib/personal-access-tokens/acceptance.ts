@@ -9,10 +9,9 @@ import type { DeferredWrites } from '../store/deferred-writes.js'
 import type { Store } from '../store/store.js'
 import type { Clock } from '../time/clock.js'
 import { createTokenCache } from '../tokens/cache.js'
-import type { Signals } from '../tokens/signals.js'
 import type { StateFollower } from '../tokens/verification.js'
 import { revocationUnknown, toVerifiedKey } from '../tokens/verified-token.js'
-import type { VerifiedToken } from '../tokens/verified-token.js'
+import type { SignalOf, VerifiedToken } from '../tokens/verified-token.js'
 import { findByHash } from './rows.js'
 import type { PersonalAccessToken } from './rows.js'
 import type { UnknownKeys } from './unknown-keys.js'
@@ -65,7 +64,7 @@ interface AcceptanceContext {
   userIds: UserIdKind
   issuer: string
   audience: readonly string[]
-  signals: Pick<Signals, 'of'>
+  signalOf: SignalOf
   unknownKeys: UnknownKeys
   uses: Pick<DeferredWrites<number>, 'note'>
   /** Milliseconds: how long a transaction may run, so how late its rule may become visible. */
@@ -153,7 +152,7 @@ export function createKeyAcceptance (context: AcceptanceContext): KeyAcceptance 
 }
 
 function toKnownKey (
-  { userIds, issuer, audience, signals }: AcceptanceContext,
+  { userIds, issuer, audience, signalOf }: AcceptanceContext,
   { id, userId, createdAt, expiresAt }: PersonalAccessToken,
   { scopes, clearOf, readAt, revocableFrom }: {
     scopes: readonly string[], clearOf: number, readAt: number, revocableFrom: number
@@ -169,7 +168,7 @@ function toKnownKey (
     jti: id,
     scope: formatScope(scopes)
   }
-  const verified = toVerifiedKey(claims, { userIds, signals, issuedAt: revocableFrom })
+  const verified = toVerifiedKey(claims, { userIds, signalOf, issuedAt: revocableFrom })
   return Object.assign(verified, {
     expiresAt: expiresAt ?? Infinity, diesAt: expiresAt ?? Infinity, clearOf, readAt, notedAt: -Infinity
   })

@@ -57,7 +57,7 @@ export function createInspector ({ store, clock, tokens, acceptKey, users, refre
   ): Promise<IntrospectResponse | undefined> {
     try {
       const { claims } = isKey ? await acceptKey(token) : await tokens.verify(token)
-      const { iss, sub, aud, client_id: clientId, exp, iat, jti, sid, scope, auth_time: authTime, amr } = claims
+      const { iss, sub, aud, client_id: clientId, exp, iat, jti, sid, scope, gen, auth_time: authTime, amr } = claims
       if (!mayKnow(clientId)) return INACTIVE
       // The token has no name, because it holds no personal data.
       const user = isClient({ id: sub, clientId }) ? null : await users.find(sub)
@@ -74,6 +74,7 @@ export function createInspector ({ store, clock, tokens, acceptKey, users, refre
         iss,
         jti,
         sid,
+        gen,
         // RFC 9470 section 6.2.
         auth_time: authTime,
         amr

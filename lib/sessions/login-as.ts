@@ -14,6 +14,10 @@ interface VerifiedUser {
   /** How the app verified the user, for the audit trail. */
   method: string
   scope?: string
+  /** How the user proved who they are (RFC 8176). Default: unknown. */
+  amr?: readonly string[]
+  /** Milliseconds: when the user did so. Default: now. */
+  authTime?: number
 }
 
 /**
@@ -30,7 +34,7 @@ export function createLogInAs ({ users, sessions, follower, throttle, clock }: {
   throttle: Throttle
   clock: Clock
 }): LogInAs {
-  return async function logInAs ({ id, method, scope }, { address, userAgent }) {
+  return async function logInAs ({ id, method, scope, amr, authTime }, { address, userAgent }) {
     // First reads the latest revocations of other processes. The account is read later, so it is newer than all of
     // them.
     await follower.refresh()
@@ -43,6 +47,8 @@ export function createLogInAs ({ users, sessions, follower, throttle, clock }: {
       throw new LatchkeyError('invalid_credentials', { message: 'This account does not exist or may not log in.' })
     }
     const place = throttle.placeOf(user.username, address)
-    return await sessions.start(user, { askedAt, scope, userAgent, address, place, method })
+    return await sessions.start(user, {
+      askedAt, scope, userAgent, address, place, method, amr, authTime
+    })
   }
 }

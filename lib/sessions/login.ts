@@ -25,6 +25,8 @@ interface Credentials {
   scope?: string
   client?: Client
   confirm?: Confirm
+  /** What `confirm` checks besides the password (RFC 8176). Default: nothing. */
+  amr?: readonly string[]
 }
 
 /**
@@ -65,7 +67,9 @@ export function createLogin ({ users, builtInUsers, hasClaimsHook, sessions, fol
     }
   }
 
-  return async function logIn ({ username, password, scope, client, confirm }, { address, userAgent, refreshToken }) {
+  return async function logIn (
+    { username, password, scope, client, confirm, amr = [] }, { address, userAgent, refreshToken }
+  ) {
     // Reads what other processes have revoked up to now. All of it is older than the account that is read later.
     await follower.refresh()
     const askedAt = clock.now()
@@ -90,7 +94,9 @@ export function createLogin ({ users, builtInUsers, hasClaimsHook, sessions, fol
     }
 
     function start (user: User, settle?: Settle): Promise<Grant> {
-      return sessions.start(user, { client, askedAt, scope, userAgent, address, place, settle })
+      return sessions.start(user, {
+        client, askedAt, scope, userAgent, address, place, settle, amr: ['pwd', ...amr]
+      })
     }
 
     // The claims hook is the host's code and may take long. So the attempt is settled before it runs, in its own

@@ -27,6 +27,7 @@ interface StartRequest {
   settle?: Settle
   method?: string
   amr?: readonly string[]
+  authTime?: number
 }
 
 /** See `Sessions.start`. */
@@ -83,7 +84,8 @@ export function createStart (context: SessionContext, { prepare, toGrant }: Issu
           userAgent,
           address,
           place: here,
-          amr
+          amr,
+          authTime: request.authTime
         }),
         ...await status?.give(trx, now)
       }

@@ -4,7 +4,7 @@ import type { Revocations } from '../revocation/revocations.js'
 import type { Clock } from '../time/clock.js'
 import type { StateFollower, VerificationKeys } from './verification.js'
 import { assertNotOver, assertNotRevoked, revocationUnknown } from './verified-token.js'
-import type { VerifiedToken } from './verified-token.js'
+import type { SignalOf, VerifiedToken } from './verified-token.js'
 
 /**
  * The work of one step, after which requests go first. The unit is one look at a token. A step takes about a
@@ -21,11 +21,8 @@ const PAUSE = 50
 
 /** Signals that abort when a token may no longer be used, for what stays open after its request: `request.user.signal`. */
 export interface Signals {
-  /**
-   * Returns the signal of a token, and follows the token until it is over.
-   * @param isTrusted - whether the key that signed the token is still trusted.
-   */
-  of (token: VerifiedToken, isTrusted: () => boolean): AbortSignal
+  /** Returns the signal of a token, and follows the token until it is over. */
+  of: SignalOf
   /** Stops following all tokens. No signal aborts because of that. */
   close (): void
 }

@@ -13,8 +13,8 @@ import type { Revocations } from '../revocation/revocations.js'
 import { formatScope } from '../identity/scopes.js'
 import type { StatusClaim } from '../status-lists/references.js'
 import { MAX_TOKEN_LENGTH } from './header.js'
-import type { Signals } from './signals.js'
 import { createTokenVerification } from './verification.js'
+import type { SignalOf } from './verified-token.js'
 import type { OnUse, StateFollower, TimeReader, TokenVerification } from './verification.js'
 
 /** The claims that only a token of a session has. */
@@ -72,7 +72,7 @@ export interface Tokens extends Pick<TokenVerification, 'verify' | 'accept' | 'c
  * @param log - receives why tokens of older systems are refused. Default: none.
  */
 export function createTokens ({
-  keyring, issuer, audience, catalogue, accessTokenTtl, clock, follower, ledger, revocations, signals, userIds, onUse, log
+  keyring, issuer, audience, catalogue, accessTokenTtl, clock, follower, ledger, revocations, signalOf, userIds, onUse, log
 }: {
   keyring: Keyring
   issuer: string
@@ -83,7 +83,7 @@ export function createTokens ({
   follower: StateFollower
   ledger: TimeReader
   revocations: Pick<Revocations, 'isRevoked' | 'isStolen' | 'additions'> & Partial<Pick<Revocations, 'horizon'>>
-  signals: Pick<Signals, 'of'>
+  signalOf: SignalOf
   userIds?: UserIdKind
   onUse?: OnUse
   log?: RefusalLog
@@ -93,7 +93,7 @@ export function createTokens ({
   const { verify, accept, confirm, decode, refresh } = createTokenVerification({
     ...sources,
     ledger,
-    signals,
+    signalOf,
     userIds,
     onUse,
     checkOther: (token, header, now) =>

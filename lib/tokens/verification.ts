@@ -9,8 +9,7 @@ import { createTokenCache } from './cache.js'
 import { isCanonical, isName, readHeader } from './header.js'
 import type { TokenHeader } from './header.js'
 import { assertNotOver, assertNotRevoked, revocationUnknown, toVerifiedToken } from './verified-token.js'
-import type { Signals } from './signals.js'
-import type { CheckedToken, VerifiedToken } from './verified-token.js'
+import type { CheckedToken, SignalOf, VerifiedToken } from './verified-token.js'
 
 /** Seconds by which another machine's clock may be ahead of ours. They count for `iat` and `nbf`, never for `exp`. */
 const CLOCK_TOLERANCE = 5
@@ -101,7 +100,7 @@ type Doubt = (() => Promise<void>) & { reason?: string }
  * @param onUse - Default: nothing needs to know.
  */
 export function createTokenVerification ({
-  keys, clock, follower, ledger, revocations, signals, userIds = 'text', checkOther,
+  keys, clock, follower, ledger, revocations, signalOf, userIds = 'text', checkOther,
   horizon = () => 0, onUse = () => true
 }: {
   keys: VerificationKeys
@@ -109,7 +108,7 @@ export function createTokenVerification ({
   follower: StateFollower
   ledger: TimeReader
   revocations: Pick<Revocations, 'isRevoked' | 'isStolen' | 'additions'>
-  signals: Pick<Signals, 'of'>
+  signalOf: SignalOf
   userIds?: UserIdKind
   checkOther?: (token: string, header: TokenHeader, now: number) => CheckedToken | undefined
   horizon?: () => number
@@ -139,7 +138,7 @@ export function createTokenVerification ({
     const checked = checkToken(token, header, now)
     if (checked === undefined) return seekKey(header, now)
     const isTrusted = (): boolean => checkToken(token, readHeader(token), clock.now()) !== undefined
-    const result = toVerifiedToken(checked, { userIds, signalOf: verified => signals.of(verified, isTrusted) })
+    const result = toVerifiedToken(checked, { userIds, signalOf: verified => signalOf(verified, isTrusted) })
     if (now < result.diesAt) verified.set(token, result)
     return result
   }

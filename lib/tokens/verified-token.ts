@@ -7,7 +7,6 @@ import type { UserIdKind } from '../identity/user-ids.js'
 import { LatchkeyError } from '../errors.js'
 import type { Revocable } from '../revocation/rule-index.js'
 import type { Revocations } from '../revocation/revocations.js'
-import type { Signals } from './signals.js'
 
 /** The claims of a token whose signature, and everything else that cannot change, has been checked. */
 export interface CheckedToken {
@@ -33,6 +32,12 @@ export interface VerifiedToken {
   /** Milliseconds: the end of the token or of its key, whichever comes first. */
   diesAt: number
 }
+
+/**
+ * Returns the signal of a token when the app reads it: see `Signals`.
+ * @param isTrusted - whether the key that signed the token is still trusted.
+ */
+export type SignalOf = (token: VerifiedToken, isTrusted: () => boolean) => AbortSignal
 
 /** Throws if a token is dead by its times. `now`, `horizon`: milliseconds. */
 export function assertNotOver ({ expiresAt, diesAt, revocable }: VerifiedToken, now: number, horizon: number): void {
@@ -88,11 +93,11 @@ export function toVerifiedToken (
  */
 export function toVerifiedKey (
   claims: AccessTokenClaims,
-  { userIds, signals, issuedAt }: { userIds: UserIdKind, signals: Pick<Signals, 'of'>, issuedAt: number }
+  { userIds, signalOf, issuedAt }: { userIds: UserIdKind, signalOf: SignalOf, issuedAt: number }
 ): VerifiedToken {
   return verified(claims, {
     userIds,
-    signalOf: key => signals.of(key, () => true),
+    signalOf: key => signalOf(key, () => true),
     credential: 'key',
     issuedAt,
     startsAt: 0,

@@ -25,6 +25,8 @@ export interface Authenticator {
   admit (request: FastifyRequest, reply: FastifyReply, user: AuthenticatedUser | undefined): void
   /** Returns the user for whom `admit` let the request through, or undefined. */
   userOf (request: FastifyRequest): AuthenticatedUser | undefined
+  /** The time in milliseconds. */
+  now (): number
   /** Throws a RangeError that names the first unknown scope and lists the known ones. */
   assertKnown (scopes: readonly string[]): void
 }
@@ -37,13 +39,14 @@ const NOT_ACCEPTED: Readonly<Record<Credential, string>> = {
 }
 
 /** Creates the authenticator of one registration. */
-export function createAuthenticator ({ tokens, keys, accepts, cookies, scheme, assertKnown }: {
+export function createAuthenticator ({ tokens, keys, accepts, cookies, scheme, now, assertKnown }: {
   tokens: Pick<TokenVerification, 'accept' | 'confirm'>
   keys: KeyAcceptance
   /** What routes accept that do not say. */
   accepts: readonly Credential[]
   cookies: Pick<Cookies, 'readAccessToken' | 'readBearer'>
   scheme: string
+  now: () => number
   assertKnown: (scopes: readonly string[]) => void
 }): Authenticator {
   // `request.user` alone proves nothing: a hook of the host, another plugin or a second Latchkey may have set it.
@@ -92,6 +95,7 @@ export function createAuthenticator ({ tokens, keys, accepts, cookies, scheme, a
       if (cookies.readBearer(request) === undefined) keepPrivate(reply)
     },
     userOf: (request: Guarded) => request[kVerified],
+    now,
     assertKnown
   }
 }

@@ -3,6 +3,7 @@ import type { AuthenticatedUser } from '../../lib/identity/access-token.js'
 import { isClient } from '../../lib/identity/client-ids.js'
 import { BEARER, challengeOf, errorHeaders } from '../../lib/http/credentials.js'
 import { LatchkeyError } from '../../lib/errors.js'
+import { readDuration } from '../../lib/options/durations.js'
 import type { Scope } from '../../schemas/scopes.js'
 import { noteStatus } from '../adapters/challenge.js'
 import type { Authenticator } from './authenticator.js'
@@ -22,7 +23,7 @@ export interface Guard<User = AuthenticatedUser> {
   (request: FastifyRequest, reply: FastifyReply): Promise<User>
 }
 
-/** The guards that a host gets, imported or as decorators. */
+/** The guards that a host gets. All except `requireRecentLogin` are also decorators of its app. */
 export interface Guards {
   /** Rejects requests without a valid access token (401). */
   authenticate: Guard
@@ -36,6 +37,15 @@ export interface Guards {
    * @throws RangeError for an unknown scope: at once from `app.requireScopes`, at boot from the imported function.
    */
   requireScopes (...scopes: Scope[]): Guard
+  /**
+   * Makes a guard that requires a login that is not older than `maxAge`, and otherwise responds 401 with the challenge
+   * of RFC 9470 section 3. The client can log in again, and repeat the request. Authentication runs at `onRequest`,
+   * before the body is read. Personal access tokens and tokens of an older system tell of no login, so they get 401 too.
+   * Machine clients get 403.
+   * @param maxAge - a duration such as `5m`, at least a second.
+   * @throws TypeError at once for any other value.
+   */
+  requireRecentLogin (maxAge: string): Guard
 }
 
 /** The guards of our own routes. They exempt no route. */
@@ -104,6 +114,15 @@ export function createGuards (source: GuardSource): OwnGuards {
         scopes
       })
     },
+    requireRecentLogin (maxAge) {
+      const seconds = typeof maxAge === 'string' ? (readDuration(maxAge) ?? 0) / 1_000 : 0
+      if (seconds < 1) {
+        throw new TypeError("requireRecentLogin() takes a duration of at least a second, for example '5m' or '30s'.")
+      }
+      return createGuard('requireRecentLogin', {
+        source, check: createLoginCheck(Math.floor(seconds)), early: authenticate
+      })
+    },
     requireUser: createGuard('requireUser', { source, check: checkUser, early: authenticate })
   }
 }
@@ -135,6 +154,17 @@ function checkUser (
 ): AuthenticatedUser | Promise<AuthenticatedUser> {
   return follow(authenticator.authenticate(request), user => {
     if (isClient(user)) throw new LatchkeyError('user_required')
+    return user
+  })
+}
+
+/** @param maxAge - seconds. */
+function createLoginCheck (maxAge: number): Check<AuthenticatedUser> {
+  return (authenticator, request) => follow(checkUser(authenticator, request), user => {
+    const { auth_time: authTime } = user.claims
+    // The claim has whole seconds.
+    const isRecent = typeof authTime === 'number' && Math.floor(authenticator.now() / 1_000) - authTime <= maxAge
+    if (!isRecent) throw new LatchkeyError('insufficient_user_authentication', { maxAge })
     return user
   })
 }

@@ -26,13 +26,15 @@ export interface HostGuards extends Guards, Pick<GuardSource, 'find'> {
 export function createHostGuards (plugin: string): HostGuards {
   const kRegistration = Symbol(`${plugin}.registration`)
   const find: GuardSource['find'] = instance => (instance as { [kRegistration]?: Authenticator })[kRegistration]
-  const { authenticate, authenticateOptional, requireScopes } = createGuards({ plugin, find, exempts: true })
+  const guards = createGuards({ plugin, find, exempts: true })
+  const { authenticate, authenticateOptional, requireScopes, requireRecentLogin } = guards
 
   return {
     find,
     authenticate,
     authenticateOptional,
     requireScopes,
+    requireRecentLogin,
     assertFree (app, names, others = []) {
       if (Object.hasOwn(app, kRegistration)) {
         throw new Error(

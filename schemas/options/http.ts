@@ -32,8 +32,6 @@ export const credentials = {
     description: 'What your guarded routes accept: `token` (an access token), `key` (a personal access token), or ' +
       "both. A route can differ: `config: { latchkey: { accepts: ['token', 'key'] } }`.",
     default: ['token'],
-    env: 'LATCHKEY_ACCEPTS',
-    list: true,
     expects: "a list of 'token' (an access token) and 'key' (a personal access token)"
   }))
 }

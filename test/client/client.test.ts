@@ -5,6 +5,7 @@ import { build as bundle } from 'esbuild'
 import type { FastifyInstance } from 'fastify'
 import t from 'tap'
 import type { Test } from 'tap'
+import { requireRecentLogin } from '../../app.js'
 import { createClient } from '../../client/index.js'
 import type { ClientOptions, ResponseError, Tokens, TokenStore } from '../../client/index.js'
 import { build, PASSWORD } from '../helper.js'
@@ -23,8 +24,8 @@ interface World {
 }
 
 /** A listening service, and clients that share its clock. */
-async function listen (t: Test): Promise<World> {
-  const { app, clock } = await build(t)
+async function listen (t: Test, addRoutes: (app: FastifyInstance) => void = () => {}): Promise<World> {
+  const { app, clock } = await build(t, {}, {}, addRoutes)
   let requests: string[] = []
   app.server.on('request', (request, response) => {
     response.on('finish', () => requests.push(`${request.method} ${request.url} ${response.statusCode}`))
@@ -283,6 +284,56 @@ t.test('the owner of a stolen session learns why it has ended', async t => {
   await t.rejects(app.latchkey.sessions.refresh(refreshToken), { code: 'session_stolen' })
   t.equal((await client.api.GET('/users/me')).error?.code, 'session_stolen')
   t.strictSame(reasons, ['session_stolen'])
+})
+
+for (const [transport, options] of [
+  ['bearer', (): Partial<ClientOptions> => ({})],
+  ['cookie', (): Partial<ClientOptions> => ({ transport: 'cookie', fetch: createJar() })]
+] as const) {
+  t.test(`${transport}: a route that requires a recent login gets one, and the request is sent once more`, async t => {
+    const { clock, url, connect, seen } = await listen(t, app => {
+      app.post('/pay', { preHandler: requireRecentLogin('5m') }, async request => request.body)
+    })
+    const asked: unknown[] = []
+    let mayLogIn = false
+    const client: ReturnType<typeof createClient> = connect({
+      ...options(),
+      async onStepUp (stepUp) {
+        asked.push(stepUp)
+        if (mayLogIn) await client.logIn(CREDENTIALS)
+        return mayLogIn
+      }
+    })
+    await client.logIn(CREDENTIALS)
+    clock.move(6 * MINUTE)
+    const pay = async (): Promise<Response> => await client.fetch(`${url}/pay`, {
+      method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"amount":1}'
+    })
+    seen()
+    t.equal((await pay()).status, 401, 'the user did not log in again')
+    t.strictSame(seen().filter(line => line.startsWith('POST /refresh')), [], 'a refresh would not help')
+    mayLogIn = true
+    const paid = await pay()
+    t.strictSame([paid.status, await paid.json()], [200, { amount: 1 }])
+    t.strictSame(asked, [{ maxAge: 300 }, { maxAge: 300 }])
+    t.equal((await pay()).status, 200)
+    t.equal(asked.length, 2)
+  })
+}
+
+t.test('a client with a key sends it with each request, and has no login', async t => {
+  const { app, url, connect, seen } = await listen(t)
+  const alice = await app.latchkey.users.findByName('alice')
+  const { value } = await app.latchkey.personalAccessTokens.create(alice?.id ?? '', { name: 'x', scopes: [] })
+  const client = connect({ key: value })
+  t.equal((await client.api.GET('/users/me')).data?.username, 'alice')
+  t.equal(await client.accessToken(), value)
+  t.equal((await client.fetch(`${url}/keys`)).status, 401, 'a route that accepts no keys')
+  t.strictSame(seen(), ['GET /keys 401', 'GET /users/me 200'])
+  await t.rejects(client.logIn(CREDENTIALS), TypeError)
+  await t.rejects(client.logOut(), TypeError)
+  await t.rejects(client.fetch('https://other.example.com/'), TypeError, 'the key goes to no other origin')
+  for (const key of ['', 'lkr_x', 'eyJ']) t.throws(() => connect({ key }), TypeError)
 })
 
 t.test('a wrong password given to the route itself is one attempt', async t => {

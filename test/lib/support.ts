@@ -35,7 +35,7 @@ import type { StatusReferences } from '../../lib/status-lists/references.js'
 import { openStore as openAnyStore } from '../../lib/store/open.js'
 import type { Store } from '../../lib/store/store.js'
 import { deriveKeys } from '../../lib/keys/secrets.js'
-import type { Signals } from '../../lib/tokens/signals.js'
+import type { SignalOf } from '../../lib/tokens/verified-token.js'
 import { createTokens } from '../../lib/tokens/tokens.js'
 import type { Tokens } from '../../lib/tokens/tokens.js'
 import { createThrottle } from '../../lib/throttle/throttle.js'
@@ -251,7 +251,7 @@ export async function createWorld (t: Test, options: WorldOptions = {}): Promise
 }
 
 /** For tests that read no signal. */
-export const NO_SIGNALS: Pick<Signals, 'of'> = { of: () => AbortSignal.abort() }
+export const noSignal: SignalOf = () => AbortSignal.abort()
 
 export const ISSUER = 'https://auth.example.com'
 export const AUDIENCE = 'https://api.example.com'
@@ -389,7 +389,7 @@ export async function openKeys (world: World, {
   const refusals: object[] = []
   const tokens = createTokens({
     keyring,
-    signals: NO_SIGNALS,
+    signalOf: noSignal,
     issuer: ISSUER,
     audience,
     catalogue: CATALOGUE,

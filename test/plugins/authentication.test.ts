@@ -356,7 +356,9 @@ t.test('request.user is typed, complete and frozen: a handler cannot change who 
   })
   const headers = bearer((await logIn(app)).access_token)
   const before = (await app.inject({ url: '/me', headers })).json()
-  t.strictSame(Object.keys(before).sort(), ['claims', 'clientId', 'id', 'scopes', 'sessionId', 'tokenId'])
+  t.strictSame(Object.keys(before).sort(), [
+    'claims', 'clientId', 'credential', 'id', 'scopes', 'sessionId', 'tokenId'
+  ])
   for (const index of attempts.keys()) {
     t.strictSame(
       (await app.inject({ url: `/change/${index}`, headers })).json(), { threw: true }, String(attempts[index])

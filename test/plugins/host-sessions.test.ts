@@ -29,7 +29,7 @@ t.test('refresh: the token of the cookie or the one that is given', async t => {
   assertError(t, await call('refresh', { refreshToken: third.json().refreshToken, scope: 'items:write' }), 400, 'invalid_scope')
   assertError(t, await call('refresh'), 401, 'unauthenticated')
   assertError(t, await call('refresh', { refreshToken: 'lkr_x' }), 401, 'invalid_refresh_token')
-  assertError(t, await call('refresh', undefined, { headers }), 401, 'invalid_refresh_token', 'reuse')
+  assertError(t, await call('refresh', undefined, { headers }), 401, 'session_stolen', 'reuse')
   t.equal((await app.inject({ url: '/me', headers: bearer(third.json().accessToken) })).statusCode, 401)
 })
 

@@ -24,16 +24,22 @@ t.test('the document is OpenAPI 3.1, of our routes only, and says what each asks
       paths,
       [
         '/.well-known/jwks.json', '/.well-known/oauth-authorization-server', '/audit', '/clients', '/clients/{id}',
-        '/clients/{id}/secret', '/health/live', '/health/ready', '/introspect', '/login', '/logout', '/refresh',
+        '/clients/{id}/secret', '/health/live', '/health/ready', '/introspect', '/keys', '/keys/{id}', '/login',
+        '/logout', '/refresh',
         '/register', '/revocations', '/revoke', '/sessions', '/sessions/{id}', '/status-lists/{id}', '/token', '/users',
-        '/users/me', '/users/me/password', '/users/{id}', '/users/{id}/sessions'
+        '/users/me', '/users/me/password', '/users/{id}', '/users/{id}/keys',
+        '/users/{id}/keys/{key_id}', '/users/{id}/sessions'
       ].map(path => prefix + path).sort()
     )
     t.equal(document.components.securitySchemes.oauth2.flows.password.tokenUrl, `${prefix}/token`)
     t.ok('items:read' in document.components.securitySchemes.oauth2.flows.password.scopes)
-    t.strictSame(document.paths[`${prefix}/users/me`].get.security, [{ oauth2: [] }, { bearer: [] }, { cookie: [] }])
+    t.strictSame(document.paths[`${prefix}/users/me`].get.security, [
+      { oauth2: [] }, { bearer: [] }, { cookie: [] }, { key: [] }
+    ])
+    t.strictSame(document.paths[`${prefix}/keys`].get.security, [{ oauth2: [] }, { bearer: [] }, { cookie: [] }])
     t.strictSame(
-      document.paths[`${prefix}/users`].get.security, [{ oauth2: ['users:read'] }, { bearer: [] }, { cookie: [] }]
+      document.paths[`${prefix}/users`].get.security,
+      [{ oauth2: ['users:read'] }, { bearer: [] }, { cookie: [] }, { key: [] }]
     )
     t.strictSame(document.paths[`${prefix}/token`].post.security, [{ client: [] }, {}])
     t.notOk(document.paths[`${prefix}/login`].post.security)
@@ -141,7 +147,7 @@ t.test('the page is there, under a policy without inline scripts, frames and oth
     const document = (await app.inject(`${prefix}/docs/json`)).json()
     const published = (await app.inject(`${prefix}/openapi.json`)).json()
     t.strictSame(Object.keys(document.paths), Object.keys(published.paths), 'every operation')
-    t.strictSame(Object.keys(published.components.securitySchemes), ['oauth2', 'bearer', 'cookie', 'client'])
+    t.strictSame(Object.keys(published.components.securitySchemes), ['oauth2', 'bearer', 'cookie', 'key', 'client'])
     t.strictSame(Object.keys(document.components.securitySchemes), ['oauth2'])
     t.strictSame(Object.keys(document.components.securitySchemes.oauth2.flows), ['password'], 'one form')
     t.strictSame(document.paths[`${prefix}/users`].get.security, [{ oauth2: ['users:read'] }])

@@ -4,7 +4,7 @@ import { createId } from '../../lib/identity/ids.js'
 import { createTokenVerification } from '../../lib/tokens/verification.js'
 import type { TokenVerification, VerificationKeys } from '../../lib/tokens/verification.js'
 import { readJwks } from '../../verifier/jwks.js'
-import { AUDIENCE, ISSUER, NO_SIGNALS, signJws } from '../lib/support.js'
+import { AUDIENCE, ISSUER, noSignal, signJws } from '../lib/support.js'
 import { MISSING, isOurs, readVectors, textOf, toSigningKey } from './support.js'
 import type { Group, Jwk, WycheproofFile } from './support.js'
 
@@ -33,7 +33,7 @@ function verificationOf (jwks: Jwk[]): TokenVerification {
     clock: { now: Date.now },
     follower: { refresh: () => undefined },
     ledger: { readTime: async () => {} },
-    signals: NO_SIGNALS,
+    signalOf: noSignal,
     revocations: { isRevoked: () => false, isStolen: () => false, additions: () => 0 }
   })
 }

@@ -58,6 +58,7 @@ t.test('nothing given: the defaults', async t => {
       metrics: false,
       statusList: false,
       scheme: 'Bearer',
+      accepts: ['token'],
       errors: 'problem',
       prefix: '',
       docs: false,
@@ -303,6 +304,10 @@ t.test('wrong values: each message names the option, its variable and what is le
     ['cookies', undefined, 'an object with the members secure, accessName or refreshName', ['secure', null, 5, true, []]],
     ['trustedOrigins', 'LATCHKEY_TRUSTED_ORIGINS', ORIGINS, [...NO_ORIGINS, 'https://a', null, {}]],
     ['corsOrigins', 'LATCHKEY_CORS_ORIGINS', ORIGINS, [...NO_ORIGINS, ['https://*.a'], 'https://a', '*', null, {}, true]],
+    [
+      'accepts', undefined, "a list of 'token' (an access token) and 'key' (a personal access token)",
+      [[], ['keys'], 'key', null, {}, [1], true]
+    ],
     [
       'scheme', undefined, 'the name of an HTTP authentication scheme other than Basic, for example Token',
       [

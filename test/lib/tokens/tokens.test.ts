@@ -11,7 +11,7 @@ import type { Tokens } from '../../../lib/tokens/tokens.js'
 import { ALGORITHMS } from '../../../schemas/algorithms.js'
 import type { ClaimsHook } from '../../../schemas/host.js'
 import {
-  AUDIENCE, CATALOGUE, createFixedKeyring, createHmacKey, createJwtKey, createWall, createWorld, databaseIn, ISSUER, NO_SIGNALS,
+  AUDIENCE, CATALOGUE, createFixedKeyring, createHmacKey, createJwtKey, createWall, createWorld, databaseIn, ISSUER, noSignal,
   MINUTE, openKeys, SECOND, signJws
 } from '../support.js'
 import type { Wall, World } from '../support.js'
@@ -41,7 +41,7 @@ async function build (
   const jwtKey = createJwtKey(key, { audience })
   const tokens = createTokens({
     keyring: createFixedKeyring([jwtKey]),
-    signals: NO_SIGNALS,
+    signalOf: noSignal,
     catalogue: CATALOGUE,
     issuer: ISSUER,
     audience,
@@ -126,7 +126,7 @@ t.test('all five algorithms over one store, each with its own key: the one that 
   }
   const other = createTokens({
     keyring: createFixedKeyring([createJwtKey(createHmacKey())]),
-    signals: NO_SIGNALS,
+    signalOf: noSignal,
     issuer: ISSUER,
     audience: [AUDIENCE],
     catalogue: CATALOGUE,
@@ -254,7 +254,7 @@ t.test('for a token from the future, we ask the store for its time, which decide
   const ledger = { readTime: () => { asked++; return answer() } }
   const node = createTokens({
     keyring: createFixedKeyring([jwtKey]),
-    signals: NO_SIGNALS,
+    signalOf: noSignal,
     catalogue: CATALOGUE,
     issuer: ISSUER,
     audience: [AUDIENCE],
@@ -355,7 +355,7 @@ t.test('the cache is bounded, and forgets', async t => {
   }
   const tokens = createTokens({
     keyring: createFixedKeyring([jwtKey]),
-    signals: NO_SIGNALS,
+    signalOf: noSignal,
     catalogue: CATALOGUE,
     issuer: ISSUER,
     audience: [AUDIENCE],
@@ -525,7 +525,7 @@ t.test('where the revocations cannot be told the answer is 503, never yes, and i
     const revocations = { isRevoked: () => false, isStolen: () => false, additions: () => 0 }
     const tokens = createTokens({
       keyring: createFixedKeyring([createJwtKey(key)]),
-      signals: NO_SIGNALS,
+      signalOf: noSignal,
       catalogue: CATALOGUE,
       issuer: ISSUER,
       audience: [AUDIENCE],

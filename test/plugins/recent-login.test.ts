@@ -1,0 +1,106 @@
+import { fastify } from 'fastify'
+import type { FastifyInstance } from 'fastify'
+import t from 'tap'
+import type { Test } from 'tap'
+import latchkey, { requireRecentLogin } from '../../app.js'
+import type { LatchkeyOptions } from '../../app.js'
+import { addUsers, bearer, createTestClock, logIn, PASSWORD, postForm, TEST_OPTIONS } from '../helper.js'
+import type { TestClock } from '../helper.js'
+import { addClient, claimsOf } from '../routes/support.js'
+
+const MINUTE = 60_000
+
+async function open (t: Test, options: LatchkeyOptions = {}): Promise<{ app: FastifyInstance, clock: TestClock }> {
+  const clock = createTestClock()
+  const app = fastify({ logger: false }) as FastifyInstance
+  t.teardown(() => app.close())
+  await app.register(latchkey, { ...TEST_OPTIONS, now: clock, ...options })
+  app.get('/handler', { preHandler: requireRecentLogin('5m') }, async ({ user }) => user)
+  app.get('/request', { onRequest: requireRecentLogin('5m') }, async ({ user }) => user)
+  app.get('/awaited', async (request, reply) => await requireRecentLogin('5m')(request, reply))
+  app.post('/log-in', async (request) => {
+    const { confirm, amr } = request.body as { confirm: boolean, amr?: string[] }
+    return await app.latchkey.logIn(request, { username: 'alice', password: PASSWORD }, { confirm: () => confirm, amr })
+  })
+  app.post('/log-in-as', async (request) => {
+    const { amr, authTime } = request.body as { amr?: string[], authTime?: number }
+    const alice = await app.latchkey.users.findByName('alice')
+    return await app.latchkey.logInAs(request, alice?.id ?? '', {
+      amr, ...authTime === undefined ? {} : { authTime: new Date(authTime) }
+    })
+  })
+  await app.ready()
+  await addUsers(app)
+  return { app, clock }
+}
+
+t.test('RFC 9470 3: a login that is too old gets the challenge, in every form of the guard', async t => {
+  const { app, clock } = await open(t)
+  const { access_token: token, refresh_token: refreshToken } = await logIn(app)
+  for (const url of ['/handler', '/request', '/awaited']) {
+    const call = async (text: string): Promise<number> => (await app.inject({ url, headers: bearer(text) })).statusCode
+    t.equal(await call(token), 200, url)
+    t.equal((await app.inject({ url })).headers['www-authenticate'], 'Bearer', 'without a token')
+  }
+  clock.move(5 * MINUTE)
+  t.equal((await app.inject({ url: '/handler', headers: bearer(token) })).statusCode, 200, 'exactly as old as it may be')
+  clock.move(1_000)
+  for (const url of ['/handler', '/request', '/awaited']) {
+    const response = await app.inject({ url, headers: bearer(token) })
+    t.match(response.json(), { statusCode: 401, code: 'insufficient_user_authentication' }, url)
+    t.match(
+      response.headers['www-authenticate'],
+      /^Bearer error="insufficient_user_authentication", error_description="[^"]+", max_age="300"$/
+    )
+  }
+  const refreshed = (await app.inject({ method: 'POST', url: '/refresh', payload: { refresh_token: refreshToken } })).json()
+  t.equal((await app.inject({ url: '/handler', headers: bearer(refreshed.access_token) })).statusCode, 401, 'a refresh is no login')
+  t.equal(claimsOf(refreshed.access_token).auth_time, claimsOf(token).auth_time)
+  t.equal((await app.inject({ url: '/handler', headers: bearer((await logIn(app)).access_token) })).statusCode, 200)
+})
+
+t.test('what tells of no login: a machine client, a personal access token', async t => {
+  const { app } = await open(t, { accepts: ['token', 'key'] })
+  const client = await addClient(app, {})
+  const own = (await postForm(app, '/token', { grant_type: 'client_credentials' }, client.basic)).json()
+  t.equal((await app.inject({ url: '/handler', headers: bearer(own.access_token) })).statusCode, 403)
+  const alice = await app.latchkey.users.findByName('alice')
+  const { value } = await app.latchkey.personalAccessTokens.create(alice?.id ?? '', { name: 'x', scopes: [] })
+  const response = await app.inject({ url: '/handler', headers: bearer(value) })
+  t.match(response.json(), { statusCode: 401, code: 'insufficient_user_authentication' })
+})
+
+t.test('amr and auth_time: of a password, of a second factor, and as a provider says', async t => {
+  const { app, clock } = await open(t)
+  const now = Math.floor(clock() / 1_000)
+  t.match(claimsOf((await logIn(app)).access_token), { amr: ['pwd'], auth_time: now })
+  const post = async (url: string, payload: object): Promise<{ accessToken: string, refreshToken: string }> =>
+    (await app.inject({ method: 'POST', url, payload })).json()
+  t.match(claimsOf((await post('/log-in', { confirm: true, amr: ['otp'] })).accessToken), { amr: ['pwd', 'otp'] })
+  t.match(claimsOf((await post('/log-in-as', {})).accessToken), { amr: [], auth_time: now })
+  const foreign = await post('/log-in-as', { amr: ['hwk', 'mfa'], authTime: clock() - 10 * MINUTE })
+  t.match(claimsOf(foreign.accessToken), { amr: ['hwk', 'mfa'], auth_time: now - 600 })
+  t.equal((await app.inject({ url: '/handler', headers: bearer(foreign.accessToken) })).statusCode, 401)
+  const refreshed = await app.inject({ method: 'POST', url: '/refresh', payload: { refresh_token: foreign.refreshToken } })
+  t.match(claimsOf(refreshed.json().access_token), { amr: ['hwk', 'mfa'], auth_time: now - 600 }, 'the session keeps them')
+  const client = await addClient(app, { scopes: ['tokens:introspect'] })
+  t.match(
+    (await postForm(app, '/introspect', { token: foreign.accessToken }, client.basic)).json(),
+    { active: true, amr: ['hwk', 'mfa'], auth_time: now - 600 }
+  )
+})
+
+t.test('bad values are named', async t => {
+  const { app, clock } = await open(t)
+  for (const bad of ['', '5', 'soon', '500ms', '-5m', 300, undefined, null]) {
+    t.throws(() => requireRecentLogin(bad as never), /duration.*'5m'/)
+  }
+  const request = { ip: '127.0.0.1', headers: {} } as never
+  for (const details of [
+    { amr: 'pwd' }, { amr: [7] }, { amr: ['a b'] }, { amr: [''] }, { amr: Array(11).fill('pwd') }, { authTime: clock() },
+    { authTime: new Date(NaN) }, { authTime: new Date(clock() + 10 * MINUTE) }, { authTime: new Date(-1) }, { acr: 'x' }
+  ]) await t.rejects(app.latchkey.logInAs(request, 'x', details as never), /amr is a list.*authTime is a Date/)
+  for (const checks of [{ amr: ['otp'] }, { confirm: () => true, amr: 'otp' }, { confirm: () => true, amr: ['\u0000'] }]) {
+    await t.rejects(app.latchkey.logIn(request, { username: 'alice', password: 'x' }, checks as never), /takes { confirm.*amr/)
+  }
+})
