@@ -15,7 +15,8 @@ const EXAMPLE_SESSION = {
   created_at: EXAMPLE.earlier,
   last_used_at: EXAMPLE.moment,
   expires_at: EXAMPLE.later,
-  user_agent: 'Mozilla/5.0',
+  user_agent: 'Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0',
+  device: 'Firefox on Linux',
   address: '203.0.113.7',
   current: true
 }
@@ -29,6 +30,9 @@ export const SessionView = Type.Object({
   last_used_at: DateTime,
   expires_at: DateTime,
   user_agent: Type.Union([Type.String(), Type.Null()]),
+  device: Type.Union([Type.String(), Type.Null()], {
+    description: 'The browser and the system, or the program, as the user agent names it.'
+  }),
   address: Type.Union([Type.String(), Type.Null()]),
   current: Type.Boolean({ description: 'Whether this request belongs to the session.' })
 }, { title: 'Session', description: 'A live session.' })

@@ -14,6 +14,8 @@ export interface Session {
   lastUsedAt: number
   expiresAt: number
   userAgent: string | null
+  /** The browser and the system, or the program, as the user agent names it. Null: unknown. */
+  device: string | null
   address: string | null
 }
 
@@ -31,7 +33,7 @@ export interface SessionListQuery {
  */
 export async function listSessions (
   db: Queryable, { userId, currentId }: SessionListQuery, now: number
-): Promise<Session[]> {
+): Promise<Array<Omit<Session, 'device'>>> {
   const unended = db.selectFrom('latchkey_sessions')
     .select(['id', 'client_id', 'scope', 'created_at', 'last_used_at', 'idle_expires_at', 'expires_at'])
     .select(['user_agent', 'address'])
@@ -75,6 +77,7 @@ export function toSessionView (session: Session, currentId: string | undefined):
     last_used_at: new Date(session.lastUsedAt).toISOString(),
     expires_at: new Date(session.expiresAt).toISOString(),
     user_agent: session.userAgent,
+    device: session.device,
     address: session.address,
     current: session.id === currentId
   }

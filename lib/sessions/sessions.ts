@@ -11,6 +11,7 @@ import { assertMayGrant } from '../identity/scopes.js'
 import { textOf } from '../identity/user-ids.js'
 import { closeSessions, endOtherSessions, endSession, inSteps } from '../revocation/session-ending.js'
 import type { SessionContext } from './context.js'
+import { nameDevices } from './device.js'
 import { listSessions } from './list.js'
 import type { Session } from './list.js'
 import { createRefresh } from './refresh.js'
@@ -148,7 +149,10 @@ export function createSessions (context: SessionContext): Sessions {
 
     endToken: createTokenEnding({ revocations }),
 
-    list: (user, currentId) => store.read(db => listSessions(db, { userId: textOf(user), currentId }, clock.now())),
+    async list (user, currentId) {
+      const userId = textOf(user)
+      return await nameDevices(await store.read(db => listSessions(db, { userId, currentId }, clock.now())))
+    },
 
     async end (user, sessionId, by = HOST) {
       const userId = textOf(user)

@@ -35,7 +35,10 @@ t.test('ASVS 7.5.2: a user sees the own live sessions, the last used first, and 
   )
   t.strictSame(
     Object.keys(sessions[0] ?? {}).sort(),
-    ['address', 'client_id', 'created_at', 'current', 'expires_at', 'id', 'last_used_at', 'scope', 'user_agent']
+    [
+      'address', 'client_id', 'created_at', 'current', 'device', 'expires_at', 'id', 'last_used_at', 'scope',
+      'user_agent'
+    ]
   )
   t.match(
     sessions[0],
