@@ -15,6 +15,9 @@ import { addSecretReseal } from './secret-reseal.js'
 import { addSessionsRevoke } from './sessions-revoke.js'
 import { addSettingsForget } from './settings-forget.js'
 import { addSettingsList } from './settings-list.js'
+import { addTokensAdd } from './tokens-add.js'
+import { addTokensList } from './tokens-list.js'
+import { addTokensRevoke } from './tokens-revoke.js'
 import { addUsersAdd } from './users-add.js'
 import { addUsersDisable } from './users-disable.js'
 import { addUsersEnable } from './users-enable.js'
@@ -45,6 +48,10 @@ export function addAdministration (program: Command): void {
   addClientsRotateSecret(clients)
   addClientsRemove(clients)
   addSessionsRevoke(program.command('sessions').description('End the sessions of users.'))
+  const tokens = program.command('tokens').description('Add, list and revoke the personal access tokens of users.')
+  addTokensAdd(tokens)
+  addTokensList(tokens)
+  addTokensRevoke(tokens)
   const keys = program
     .command('keys')
     .description('List, rotate, revoke and import the keys that sign and verify access tokens.')

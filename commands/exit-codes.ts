@@ -14,7 +14,7 @@ export const MEANINGS: Record<ExitCode, string> = {
   0: 'done',
   1: 'the command failed: standard error says why',
   2: 'incorrect usage: unknown command or option, missing or invalid argument',
-  3: 'the user, session, client or key does not exist',
+  3: 'the user, session, client, key or token does not exist',
   4: 'the database is not available: try again'
 }
 
