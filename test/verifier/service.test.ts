@@ -4,6 +4,7 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { createServerMetadata } from '../../lib/http/server-metadata.js'
 import type { Verifier, VerifierOptions } from '../../verifier/index.js'
+import { createValue } from '../../lib/personal-access-tokens/value.js'
 import { logIn } from '../helper.js'
 import { databaseFile, SECRET } from '../routes/support.js'
 import { build, createIssuer, outcomeOf, until } from './support.js'
@@ -202,4 +203,62 @@ t.test('a client without the scopes is told of', { skip }, async t => {
   }
   const { verifier } = build(t, { issuer, clientId: 'lkc_nobody', clientSecret: 'wrong' })
   await until(() => /token answers 401 invalid_client/.test(verifier.status().error ?? ''))
+})
+
+t.test('personal access tokens: accepted if the option says so, asked about once in the bound, refused when revoked', {
+  skip
+}, async t => {
+  const { app, issuer } = await createIssuer(t)
+  const { client, secret } = await app.latchkey.clients.add({
+    name: 'verifier', scopes: ['revocations:read', 'tokens:introspect']
+  })
+  const bob = (await app.latchkey.users.findByName('bob'))?.id ?? ''
+  const { value, token } = await app.latchkey.personalAccessTokens.create(bob, { name: 'x', scopes: ['items:read'] })
+  const credentials = { issuer, clientId: client.id, clientSecret: secret }
+  const asked: string[] = []
+  const ask = async (request: string | URL | Request, init?: RequestInit): Promise<Response> => {
+    asked.push(String(request instanceof Request ? request.url : request))
+    return await fetch(request, init)
+  }
+  const { verifier } = build(t, { ...credentials, accepts: ['token', 'key'], fetch: ask })
+  await verifier.ready()
+  const user = await verifier.verify(value)
+  t.match(user, { id: bob, scopes: ['items:read'], tokenId: token.id, credential: 'key' })
+  const before = asked.length
+  await Promise.all(Array.from({ length: 20 }, () => verifier.verify(value)))
+  t.equal(asked.length, before, 'a key that was seen lately costs no request')
+  t.match(await outcomeOf(verifier, (await logIn(app)).access_token), /^[0-9a-f-]{36}$/)
+  t.equal(await outcomeOf(verifier, createValue()), 'invalid_token')
+  const questions = asked.length
+  t.equal(await outcomeOf(verifier, 'lkp_malformed'), 'invalid_token')
+  t.equal(asked.length, questions, 'a malformed key costs no request')
+
+  const { signal } = user
+  await app.latchkey.personalAccessTokens.revoke(token.id)
+  await until(async () => await outcomeOf(verifier, value) === 'invalid_token' && signal.aborted)
+  t.equal(signal.reason.code, 'token_revoked')
+
+  const strict = build(t, credentials)
+  await strict.verifier.ready()
+  t.equal(await outcomeOf(strict.verifier, value), 'invalid_token')
+  t.throws(
+    () => build(t, { issuer, revocations: 'none', accepts: ['key'] }), /accepts has 'key'.*revocations: 'none'/
+  )
+})
+
+t.test('a signal aborts within the bound: for a revoked token, and if the feed is silent', { skip }, async t => {
+  const { app, link, verifier } = await start(t)
+  const [revoked, other] = [await logIn(app), await logIn(app, 'bob')]
+  const [signal, silent] = await Promise.all([revoked, other].map(async tokens =>
+    (await verifier.verify(tokens.access_token)).signal))
+  await app.inject({ method: 'POST', url: '/revoke', payload: { token: revoked.access_token } })
+  const acknowledged = performance.now()
+  await until(() => signal?.aborted === true)
+  t.ok(performance.now() - acknowledged < BOUND)
+  t.equal(signal?.reason.code, 'token_revoked')
+  t.notOk(silent?.aborted)
+  link.cut()
+  await until(() => silent?.aborted === true)
+  t.equal(silent?.reason.code, 'revocation_unknown')
+  link.mend()
 })
