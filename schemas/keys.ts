@@ -67,7 +67,7 @@ export const CreatedKey = Type.Object(
   {
     title: 'CreatedKey',
     description: 'A new personal access token, with its value.',
-    examples: [{ ...EXAMPLE_KEY, value: 'lkp_0123456789abcdefghijklmnopqrstuvwxyz3kS3Du' }]
+    examples: [{ ...EXAMPLE_KEY, value: 'lkp_0123456789abcdefghijklmnopqrstuvwxyz2UP73a' }]
   }
 )
 
