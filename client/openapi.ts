@@ -984,6 +984,8 @@ export interface components {
             /** Format: date-time */
             expires_at: string;
             user_agent: string | null;
+            /** @description The browser and the system, or the program, as the user agent names it. */
+            device: string | null;
             address: string | null;
             /** @description Whether this request belongs to the session. */
             current: boolean;
@@ -2246,7 +2248,7 @@ export interface operations {
                      *       "created_at": "2026-11-02T08:15:30.000Z",
                      *       "expires_at": "2027-01-31T08:15:30.000Z",
                      *       "last_used_at": null,
-                     *       "value": "lkp_0123456789abcdefghijklmnopqrstuvwxyz3kS3Du"
+                     *       "value": "lkp_0123456789abcdefghijklmnopqrstuvwxyz2UP73a"
                      *     }
                      */
                     "application/json": components["schemas"]["CreatedKey"];
@@ -3336,7 +3338,8 @@ export interface operations {
                      *           "created_at": "2026-10-01T09:00:00.000Z",
                      *           "last_used_at": "2026-11-02T08:15:30.000Z",
                      *           "expires_at": "2027-01-31T08:15:30.000Z",
-                     *           "user_agent": "Mozilla/5.0",
+                     *           "user_agent": "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0",
+                     *           "device": "Firefox on Linux",
                      *           "address": "203.0.113.7",
                      *           "current": true
                      *         }
@@ -4763,7 +4766,8 @@ export interface operations {
                      *           "created_at": "2026-10-01T09:00:00.000Z",
                      *           "last_used_at": "2026-11-02T08:15:30.000Z",
                      *           "expires_at": "2027-01-31T08:15:30.000Z",
-                     *           "user_agent": "Mozilla/5.0",
+                     *           "user_agent": "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0",
+                     *           "device": "Firefox on Linux",
                      *           "address": "203.0.113.7",
                      *           "current": true
                      *         }

@@ -9,6 +9,7 @@ import '../../commands/openapi.test.js'
 import '../../commands/options-file.test.js'
 import '../../commands/serve.test.js'
 import '../../commands/terminal.test.js'
+import '../../commands/tokens.test.js'
 import '../../commands/users-import.test.js'
 import '../../commands/users.test.js'
 
