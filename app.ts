@@ -169,14 +169,17 @@ export { plugin as latchkey }
 export { LatchkeyError } from './lib/errors.js'
 export type { AccessTokenClaims, AuthenticatedUser } from './lib/identity/access-token.js'
 export type { PersonalAccessToken } from './lib/personal-access-tokens/rows.js'
-export type { NewPersonalAccessToken, PersonalAccessTokens } from './lib/personal-access-tokens/personal-access-tokens.js'
+export type {
+  NewPersonalAccessToken, PersonalAccessTokens
+} from './lib/personal-access-tokens/personal-access-tokens.js'
 export type { Keys, VerifyOnlyRules } from './lib/keys/administration.js'
 export type { KeyView } from './lib/keys/keyring.js'
 
 export type * from './plugins/guards/decorators.js'
 export type { Credential } from './plugins/guards/accepts.js'
 export type { Guard, Guards } from './plugins/guards/guards.js'
-export type { HostLogins, LoginChecks, LoginCredentials, LoginDetails } from './plugins/host-logins.js'
+export type { LoginChecks, LoginDetails } from './plugins/adapters/login-details.js'
+export type { HostLogins, LoginCredentials } from './plugins/host-logins.js'
 export type { Login, Reissued } from './plugins/issuing.js'
 export type * from './plugins/guards/public-routes.js'
 export type { ErrorCode } from './schemas/errors.js'

@@ -8,7 +8,7 @@ import type { paths } from './openapi.js'
 import { createKeySession } from './key.js'
 import { originOf } from './origin.js'
 import { toResponseError } from './response-error.js'
-import type { Session, SessionEnd } from './session.js'
+import type { Session, SessionEnd, Surroundings } from './session.js'
 import { readStepUp } from './step-up.js'
 import type { StepUp } from './step-up.js'
 import { createMemoryStore } from './store.js'
@@ -112,14 +112,7 @@ export function createClient (
   const lock =
     (isShared ? findTabLock(`latchkey:${base}`) : undefined) ?? (store === undefined ? createLock() : lockOf(store))
   const surroundings = { base, send, now, onSessionEnd }
-  const session = createSession()
-
-  function createSession (): Session {
-    if (key !== undefined) return createKeySession(key)
-    return transport === 'cookie'
-      ? createCookieSession(surroundings)
-      : createBearerSession({ ...surroundings, store: store ?? createMemoryStore() })
-  }
+  const session = createSession(surroundings, { key, transport, store })
 
   let refreshing: Promise<boolean> | undefined
 
@@ -199,6 +192,15 @@ export function createClient (
     },
     api: createApi<paths>({ baseUrl: base, fetch: stepUp })
   }
+}
+
+function createSession (
+  surroundings: Surroundings, { key, transport, store }: Pick<ClientOptions, 'key' | 'transport' | 'store'>
+): Session {
+  if (key !== undefined) return createKeySession(key)
+  return transport === 'cookie'
+    ? createCookieSession(surroundings)
+    : createBearerSession({ ...surroundings, store: store ?? createMemoryStore() })
 }
 
 /**

@@ -31,8 +31,8 @@ async function addToken (
     const { value, token } = await latchkey.personalAccessTokens.create(user.id, { name, scopes, expiresIn }, COMMAND)
     print(options, {
       data: { ...toData(token), value },
-      text: `id:    ${token.id}\nvalue: ${value}\nCopy the value now. It is not shown again, because only its hash is ` +
-        'stored.'
+      text: `id:    ${token.id}\nvalue: ${value}\nCopy the value now. It is not shown again, because only its ` +
+        'hash is stored.'
     })
   })
 }

@@ -35,8 +35,8 @@ function isNotFound (error: unknown): boolean {
 function noSuchToken (id: string, database: string): CommandError {
   return new CommandError(
     'not_found',
-    `There is no personal access token '${id}' in ${describeDatabase(database)}: 'latchkey tokens list' lists those of ` +
-      'a user',
+    `There is no personal access token '${id}' in ${describeDatabase(database)}: ` +
+      "'latchkey tokens list' lists those of a user",
     { exitCode: EXIT_CODES.notFound }
   )
 }

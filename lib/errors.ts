@@ -19,7 +19,9 @@ export class LatchkeyError extends Error {
 
   constructor (
     code: ErrorCode,
-    details: { message?: string, cause?: unknown, retryAfter?: number, scope?: string, oauth?: string, maxAge?: number } = {}
+    details: {
+      message?: string, cause?: unknown, retryAfter?: number, scope?: string, oauth?: string, maxAge?: number
+    } = {}
   ) {
     super(
       details.message ?? describeError(code).message,

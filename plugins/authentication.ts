@@ -66,4 +66,8 @@ export default fp(async function latchkeyAuthentication (app) {
       return { ...actor, scopes: user.scopes, sessionId: user.sessionId }
     }
   })
-}, { name: 'latchkey-authentication', fastify: '5.x', dependencies: ['latchkey-personal-access-tokens', 'latchkey-cookies'] })
+}, {
+  name: 'latchkey-authentication',
+  fastify: '5.x',
+  dependencies: ['latchkey-personal-access-tokens', 'latchkey-cookies']
+})

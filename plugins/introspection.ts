@@ -32,4 +32,8 @@ export default fp(async function latchkeyIntrospection (app) {
     seen: app[kSeenGenerations],
     issuer
   }))
-}, { name: 'latchkey-introspection', fastify: '5.x', dependencies: ['latchkey-users', 'latchkey-personal-access-tokens'] })
+}, {
+  name: 'latchkey-introspection',
+  fastify: '5.x',
+  dependencies: ['latchkey-users', 'latchkey-personal-access-tokens']
+})

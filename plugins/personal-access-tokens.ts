@@ -1,6 +1,6 @@
 import fp from 'fastify-plugin'
 import { createKeyAcceptance } from '../lib/personal-access-tokens/acceptance.js'
-import type { KeyAcceptance } from '../lib/personal-access-tokens/acceptance.js'
+import type { KeyAcceptance } from '../lib/personal-access-tokens/key-acceptance.js'
 import { createKeyUses } from '../lib/personal-access-tokens/uses.js'
 import { createPersonalAccessTokens } from '../lib/personal-access-tokens/personal-access-tokens.js'
 import type { PersonalAccessTokens } from '../lib/personal-access-tokens/personal-access-tokens.js'

@@ -98,5 +98,7 @@ export default fp(async function latchkeyPurge (app) {
 }, {
   name: 'latchkey-purge',
   fastify: '5.x',
-  dependencies: ['latchkey-database', 'latchkey-keys', 'latchkey-sessions', 'latchkey-personal-access-tokens', 'latchkey-audit']
+  dependencies: [
+    'latchkey-database', 'latchkey-keys', 'latchkey-sessions', 'latchkey-personal-access-tokens', 'latchkey-audit'
+  ]
 })

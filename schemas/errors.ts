@@ -5,8 +5,8 @@ import type { OAuthError, Problem } from './problems.js'
 /**
  * Every error that a client can receive. The code is part of the API, and the message can change. `oauth` is the code
  * of RFC 6749 section 5.2 or RFC 6750 section 3.1, if an OAuth endpoint or a Bearer challenge can report the error.
- * `expected` marks a rejection with a 5xx status that is not a fault, so it is not logged as an error. `isNamed`: OAuth
- * endpoints send the code too, because their own says too little.
+ * `expected` marks a rejection with a 5xx status that is not a fault, so it is not logged as an error. `isNamed`: the
+ * message of an OAuth endpoint names the code, because RFC 6749 has none that says as much.
  */
 const TABLE = {
   invalid_request: { status: 400, oauth: 'invalid_request', message: 'The request is malformed.' },
@@ -163,9 +163,13 @@ export function describeError (code: ErrorCode): ErrorDescription {
   return TABLE[code]
 }
 
-/** The message of an error at an OAuth endpoint. These endpoints read more media types than the others. */
+/**
+ * The message of an error at an OAuth endpoint. These endpoints read more media types than the others, and their errors
+ * have no member for our code.
+ */
 export function oauthMessageOf ({ code, message }: { code: string, message: string }): string {
-  return code === 'unsupported_media_type' ? `The content type must be ${listNames(OAUTH_BODY_TYPES)}.` : message
+  if (code === 'unsupported_media_type') return `The content type must be ${listNames(OAUTH_BODY_TYPES)}.`
+  return isNamed(code) ? message.replace(/\.$/, ` (${code}).`) : message
 }
 
 /** Returns the problem document of an error. */
@@ -176,13 +180,10 @@ export function problemOf (
 }
 
 /** The same for an OAuth endpoint. RFC 6749 section 5.2 allows printable ASCII except double quote and backslash. */
-export function oauthErrorOf (
-  { oauth, message, code }: { oauth: string | undefined, message: string, code: string }
-): OAuthError {
+export function oauthErrorOf ({ oauth, message }: { oauth: string | undefined, message: string }): OAuthError {
   return {
     error: oauth ?? 'invalid_request',
-    error_description: message.replace(/[^\x20\x21\x23-\x5B\x5D-\x7E]/g, "'"),
-    ...isNamed(code) && { code }
+    error_description: message.replace(/[^\x20\x21\x23-\x5B\x5D-\x7E]/g, "'")
   }
 }
 

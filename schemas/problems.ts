@@ -14,7 +14,6 @@ export type Problem = Static<typeof Problem>
 /** The error of an OAuth endpoint: RFC 6749 section 5.2. */
 export const OAuthError = Type.Object({
   error: Type.String(),
-  error_description: Type.String(),
-  code: Type.Optional(Type.String({ description: 'Only `session_stolen`, for which RFC 6749 has no code.' }))
+  error_description: Type.String()
 }, { title: 'OAuthError', description: 'An OAuth error (RFC 6749 section 5.2).' })
 export type OAuthError = Static<typeof OAuthError>

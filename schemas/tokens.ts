@@ -139,7 +139,7 @@ export const IntrospectResponse = Type.Object({
   iss: Type.Optional(Type.String()),
   jti: Type.Optional(Type.String()),
   sid: Type.Optional(Type.String()),
-  gen: Type.Optional(Type.Integer({ description: 'The number of refreshes of the session before this token, plus 1.' })),
+  gen: Type.Optional(Type.Integer({ description: 'How often the session had been refreshed, plus 1.' })),
   auth_time: Type.Optional(Type.Integer({
     description: 'Seconds since the epoch: when the user last proved who they are (RFC 9470 section 6.2).'
   })),

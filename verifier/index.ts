@@ -32,7 +32,8 @@ function createForIssuer (settings: VerifierSettings): Verifier {
   const readiness = createReadiness()
   const pause = createPause()
   const parts = createParts(settings, { closed, onProgress: noteIfAccepting })
-  const { requests, discovery, keys, freshness, status, reporter, signals, verification, client, feed, fallback, checkKey } = parts
+  const { requests, discovery, keys, freshness, status, reporter, signals, verification } = parts
+  const { client, feed, fallback, checkKey } = parts
 
   function isAccepting (): boolean {
     return (

@@ -7,7 +7,7 @@ import { readOrigins } from '../lib/options/origins.js'
 import { assertKnownScopes } from '../lib/identity/scopes.js'
 import { LatchkeyError } from '../lib/errors.js'
 import type { AuthenticatedUser } from '../lib/identity/access-token.js'
-import type { KeyAcceptance } from '../lib/personal-access-tokens/acceptance.js'
+import type { KeyAcceptance } from '../lib/personal-access-tokens/key-acceptance.js'
 import { createUnknownKeys } from '../lib/personal-access-tokens/unknown-keys.js'
 import { isWellFormed } from '../lib/personal-access-tokens/value.js'
 import { createTokenCache } from '../lib/tokens/cache.js'
@@ -44,8 +44,8 @@ export const { authenticate, authenticateOptional, requireScopes, requireRecentL
 
 /**
  * The guards of Latchkey for an app whose tokens a separate service issues: `authenticate`, `authenticateOptional`,
- * `requireScopes`, `requireRecentLogin` and `request.user`, as in the full plugin, and `app.latchkeyVerifier`. If the service cannot be
- * reached, the app still starts, and its guarded routes respond 503 until the service can be reached.
+ * `requireScopes`, `requireRecentLogin` and `request.user`, as in the full plugin, and `app.latchkeyVerifier`. If the
+ * service cannot be reached, the app still starts, and its guarded routes respond 503 until the service can be reached.
  */
 const latchkeyVerifier: FastifyPluginAsync<VerifierPluginOptions> = async function latchkeyVerifier (app, given) {
   const { scheme, cookies: cookieOptions, trustedOrigins, decorators, ...options } = checkOptions(given)

@@ -34,7 +34,8 @@ export interface VerifierSettings {
 const SHORTEST_BOUND = 500
 
 const checkOptions = createOptionCheck<
-  VerifierOptions & Required<Pick<VerifierOptions, 'revocations' | 'revocationBound' | 'whenStale' | 'accepts' | 'userIds'>>
+  VerifierOptions &
+  Required<Pick<VerifierOptions, 'revocations' | 'revocationBound' | 'whenStale' | 'accepts' | 'userIds'>>
 >(VerifierOptions)
 
 const SILENCE: VerifierLog = { info () {}, warn () {} }
@@ -90,8 +91,8 @@ export function readVerifierOptions (given: unknown): VerifierSettings {
   }
   if (revocations === 'none' && accepts.includes('key')) {
     throw new TypeError(
-      "Latchkey: the option accepts has 'key', and with revocations: 'none' the verifier cannot ask the service about " +
-        "personal access tokens: remove one of the two"
+      "Latchkey: the option accepts has 'key', but with revocations: 'none' the verifier cannot ask about personal " +
+      'access tokens: remove one of the two'
     )
   }
   const credentials = clientId === undefined || clientSecret === undefined ? undefined : { clientId, clientSecret }

@@ -34,8 +34,8 @@ export interface Verifier {
    */
   verify (token: string | undefined): AuthenticatedUser | Promise<AuthenticatedUser>
   /**
-   * Checks a token again that was accepted when its request arrived, for example after a long upload. The token may have
-   * expired since then, but must not have been revoked. Returns and throws as `verify` does.
+   * Checks a token again that was accepted when its request arrived, for example after a long upload. The token may
+   * have expired since then, but must not have been revoked. Returns and throws as `verify` does.
    */
   confirm (token: string | undefined): AuthenticatedUser | Promise<AuthenticatedUser>
   status (): VerifierStatus

@@ -12,6 +12,7 @@ import { createTokenCache } from '../tokens/cache.js'
 import type { StateFollower } from '../tokens/verification.js'
 import { revocationUnknown, toVerifiedKey } from '../tokens/verified-token.js'
 import type { SignalOf, VerifiedToken } from '../tokens/verified-token.js'
+import type { KeyAcceptance } from './key-acceptance.js'
 import { findByHash } from './rows.js'
 import type { PersonalAccessToken } from './rows.js'
 import type { UnknownKeys } from './unknown-keys.js'
@@ -39,19 +40,6 @@ const MOST_READS = 3
 interface KnownKey extends VerifiedToken {
   readAt: number
   notedAt: number
-}
-
-/** Accepts personal access tokens, as `TokenVerification` accepts access tokens. */
-export interface KeyAcceptance {
-  /**
-   * Returns the owner of a key, with the scopes of the key that the owner still has. Throws `invalid_token`,
-   * `token_expired`, `too_many_requests` after too many unknown keys from this address, or a 503 if the revocations are
-   * unknown. It returns a promise only if the key was not seen lately.
-   * @param address - where the key comes from. Undefined: unknown keys are not counted.
-   */
-  accept (value: string, address: string | undefined): AuthenticatedUser | Promise<AuthenticatedUser>
-  /** Checks a key again that was accepted when its request arrived. It may have expired since then. */
-  confirm (value: string, address: string | undefined): AuthenticatedUser | Promise<AuthenticatedUser>
 }
 
 /** What the acceptance depends on. */

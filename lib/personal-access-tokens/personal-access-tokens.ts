@@ -64,81 +64,22 @@ export interface PersonalAccessTokens {
  */
 const RULE_LIFETIME = 3_600_000
 
-/** Creates the service. */
-export function createPersonalAccessTokens ({ store, revocations, users, builtInUsers }: {
+/** What the service depends on. */
+interface Context {
   store: Store
   revocations: Revocations
   users: UserDirectory
   /** Undefined if `users` is the host's directory, which no transaction can read. */
   builtInUsers: Users | undefined
-}): PersonalAccessTokens {
-  async function revokeRow (write: Write, { id, userId, name }: PersonalAccessToken, by: Principal): Promise<void> {
-    const { trx, now, revoke, record } = write
-    await trx.deleteFrom('latchkey_personal_access_tokens').where('id', '=', id).execute()
-    await revoke.token(id, null, now + RULE_LIFETIME)
-    await record({ type: 'personal_access_token_revoked', actor: by, subject: userId, details: { id, name } })
-  }
+}
 
-  /** An administrator may revoke the tokens of the users whose accounts it may change. */
-  async function assertMayRevoke (write: Write, userId: string, by: Principal): Promise<void> {
-    const isOwn = by.kind === 'user' && by.id === userId
-    if (isLimited(by) && by.kind !== 'anonymous' && !isOwn && builtInUsers !== undefined) {
-      await findChangeable(write.trx, userId, by)
-    }
-  }
-
-  async function assertMayChange (userId: string, by: Principal): Promise<void> {
-    const isOwn = by.kind === 'user' && by.id === userId
-    if (!isLimited(by) || by.kind === 'anonymous' || isOwn || builtInUsers !== undefined) return
-    const account = await users.find(userId)
-    if (account !== null) assertMayGrant(by.scopes ?? [], account.scopes)
-  }
-
-  /** Revokes a token whose owner is known. Returns undefined if it no longer exists. */
-  async function revokeOf (
-    found: PersonalAccessToken, by: Principal
-  ): Promise<PersonalAccessToken | undefined> {
-    await assertMayChange(found.userId, by)
-    return await revocations.write(ruling(found.userId), async write => {
-      await assertMayRevoke(write, found.userId, by)
-      const row = await write.trx.selectFrom('latchkey_personal_access_tokens').selectAll()
-        .where('id', '=', found.id).executeTakeFirst()
-      if (row === undefined) return undefined
-      await revokeRow(write, toToken(row), by)
-      return toToken(row)
-    })
-  }
+/** Creates the service. */
+export function createPersonalAccessTokens (context: Context): PersonalAccessTokens {
+  const { store } = context
+  const { revokeFound, revokeAllOf } = createRevoking(context)
 
   return {
-    async create (user, request, by = HOST) {
-      const userId = textOf(user)
-      assertValid(request)
-      const { name, expiresIn } = request
-      const scopes = parseScope(formatScope(request.scopes))
-      // The host's code runs before the transaction.
-      const account = await users.find(userId)
-      const value = createValue()
-      const token = await revocations.write(ruling(userId), async ({ trx, now, record }) => {
-        await assertSessionLives(trx, by)
-        const owner = builtInUsers === undefined ? account : await builtInUsers.findIn(trx, userId)
-        assertMayHave(owner, scopes, by)
-        const { number } = await trx.selectFrom('latchkey_personal_access_tokens')
-          .select(eb => eb.fn.countAll<number>().as('number')).where('user_id', '=', userId).executeTakeFirstOrThrow()
-        if (number >= MOST_KEYS) {
-          throw new LatchkeyError('invalid_request', {
-            message: `The user has ${number} personal access tokens, and may have ${MOST_KEYS}: revoke one first.`
-          })
-        }
-        const expiresAt = expiresIn === undefined ? undefined : now + expiresIn * 1_000
-        const created = { id: createId(now), userId, name, scopes, createdAt: now, expiresAt }
-        await trx.insertInto('latchkey_personal_access_tokens').values(toRow(created, hashValue(value))).execute()
-        await record({
-          type: 'personal_access_token_created', actor: by, subject: userId, details: { id: created.id, name, scopes }
-        })
-        return { ...created, lastUsedAt: undefined }
-      })
-      return { value, token }
-    },
+    create: createCreating(context),
 
     list: user => store.read(db => listRows(db, textOf(user), MOST_KEYS)),
 
@@ -147,7 +88,7 @@ export function createPersonalAccessTokens ({ store, revocations, users, builtIn
         .where('id', '=', id).executeTakeFirst())
       const found = row === undefined ? undefined : toToken(row)
       const isRight = found !== undefined && (userId === undefined || found.userId === textOf(userId))
-      const revoked = isRight ? await revokeOf(found, by) : undefined
+      const revoked = isRight ? await revokeFound(found, by) : undefined
       if (revoked === undefined) {
         throw new LatchkeyError('not_found', { message: 'There is no such personal access token.' })
       }
@@ -157,19 +98,10 @@ export function createPersonalAccessTokens ({ store, revocations, users, builtIn
     async revokeValue (value, by = HOST) {
       if (!isWellFormed(value)) return false
       const found = await store.read(db => findByHash(db, hashValue(value)))
-      return found !== undefined && await revokeOf(found, by) !== undefined
+      return found !== undefined && await revokeFound(found, by) !== undefined
     },
 
-    async revokeAll (user, by = HOST) {
-      const userId = textOf(user)
-      await assertMayChange(userId, by)
-      return await revocations.write(ruling(userId), async write => {
-        await assertMayRevoke(write, userId, by)
-        const found = await listRows(write.trx, userId, MOST_KEYS)
-        for (const token of found) await revokeRow(write, token, by)
-        return found.length
-      })
-    },
+    revokeAll: async (user, by = HOST) => await revokeAllOf(textOf(user), by),
 
     async purge (limit, now) {
       const { numDeletedRows } = await store.transaction(async trx => {
@@ -180,6 +112,87 @@ export function createPersonalAccessTokens ({ store, revocations, users, builtIn
       return numDeletedRows === BigInt(limit)
     }
   }
+}
+
+/** See `PersonalAccessTokens.create`. */
+function createCreating ({ revocations, users, builtInUsers }: Context): PersonalAccessTokens['create'] {
+  return async function create (user, request, by = HOST) {
+    const userId = textOf(user)
+    assertValid(request)
+    const { name, expiresIn } = request
+    const scopes = parseScope(formatScope(request.scopes))
+    // The host's code runs before the transaction.
+    const account = await users.find(userId)
+    const value = createValue()
+    const token = await revocations.write(ruling(userId), async ({ trx, now, record }) => {
+      await assertSessionLives(trx, by)
+      const owner = builtInUsers === undefined ? account : await builtInUsers.findIn(trx, userId)
+      assertMayHave(owner, scopes, by)
+      await assertRoom(trx, userId)
+      const expiresAt = expiresIn === undefined ? undefined : now + expiresIn * 1_000
+      const created = { id: createId(now), userId, name, scopes, createdAt: now, expiresAt }
+      await trx.insertInto('latchkey_personal_access_tokens').values(toRow(created, hashValue(value))).execute()
+      await record({
+        type: 'personal_access_token_created', actor: by, subject: userId, details: { id: created.id, name, scopes }
+      })
+      return { ...created, lastUsedAt: undefined }
+    })
+    return { value, token }
+  }
+}
+
+/** Makes the functions that revoke tokens that were found. */
+function createRevoking ({ revocations, users, builtInUsers }: Context) {
+  async function revokeRow (write: Write, { id, userId, name }: PersonalAccessToken, by: Principal): Promise<void> {
+    const { trx, now, revoke, record } = write
+    await trx.deleteFrom('latchkey_personal_access_tokens').where('id', '=', id).execute()
+    await revoke.token(id, null, now + RULE_LIFETIME)
+    await record({ type: 'personal_access_token_revoked', actor: by, subject: userId, details: { id, name } })
+  }
+
+  /**
+   * Runs a transaction if `by` may revoke the tokens of this user: the user, an administrator of the account, or anyone
+   * who holds the value of a token, for that token.
+   */
+  async function write<T> (userId: string, by: Principal, work: (write: Write) => Promise<T>): Promise<T> {
+    const isOwn = by.kind === 'user' && by.id === userId
+    const isAdministration = isLimited(by) && by.kind !== 'anonymous' && !isOwn
+    if (isAdministration && builtInUsers === undefined) {
+      const account = await users.find(userId)
+      if (account !== null) assertMayGrant(by.scopes ?? [], account.scopes)
+    }
+    return await revocations.write(ruling(userId), async write => {
+      if (isAdministration && builtInUsers !== undefined) await findChangeable(write.trx, userId, by)
+      return await work(write)
+    })
+  }
+
+  return {
+    /** Returns undefined if the token no longer exists. */
+    revokeFound: ({ id, userId }: PersonalAccessToken, by: Principal): Promise<PersonalAccessToken | undefined> =>
+      write(userId, by, async write => {
+        const row = await write.trx.selectFrom('latchkey_personal_access_tokens').selectAll()
+          .where('id', '=', id).executeTakeFirst()
+        if (row === undefined) return undefined
+        await revokeRow(write, toToken(row), by)
+        return toToken(row)
+      }),
+
+    revokeAllOf: (userId: string, by: Principal): Promise<number> => write(userId, by, async write => {
+      const found = await listRows(write.trx, userId, MOST_KEYS)
+      for (const token of found) await revokeRow(write, token, by)
+      return found.length
+    })
+  }
+}
+
+async function assertRoom (db: Queryable, userId: string): Promise<void> {
+  const { number } = await db.selectFrom('latchkey_personal_access_tokens')
+    .select(eb => eb.fn.countAll<number>().as('number')).where('user_id', '=', userId).executeTakeFirstOrThrow()
+  if (number < MOST_KEYS) return
+  throw new LatchkeyError('invalid_request', {
+    message: `The user has ${number} personal access tokens, and may have ${MOST_KEYS}: revoke one first.`
+  })
 }
 
 /** The session of the request may have ended since its token was checked. */

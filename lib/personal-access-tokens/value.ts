@@ -24,8 +24,8 @@ export function createValue (): string {
 }
 
 /** Whether a credential claims to be a personal access token. */
-export function isKey (credential: string): boolean {
-  return credential.startsWith(PREFIX)
+export function isKey (credential: unknown): credential is string {
+  return typeof credential === 'string' && credential.startsWith(PREFIX)
 }
 
 /** Whether a text has the form and the checksum of a value. */

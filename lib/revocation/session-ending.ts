@@ -60,15 +60,12 @@ export function countLive (sessions: readonly Ending[], now: number): number {
   return sessions.filter(session => now < session.expires_at && now < session.idle_expires_at).length
 }
 
-/**
- * Ends these sessions and their refresh tokens. The caller must revoke their access tokens.
- * @param reason - see `SessionsTable.end_reason`. Default: none that a client must learn.
- */
+/** Ends these sessions and their refresh tokens. The caller must revoke their access tokens. */
 export async function markEnded (
-  trx: Transaction<Tables>, now: number, sessions: ReadonlyArray<Pick<Ending, 'id'>>, reason: 'stolen' | null = null
+  trx: Transaction<Tables>, now: number, sessions: ReadonlyArray<Pick<Ending, 'id'>>
 ): Promise<void> {
   if (sessions.length === 0) return
-  await trx.updateTable('latchkey_sessions').set({ ended_at: now, end_reason: reason })
+  await trx.updateTable('latchkey_sessions').set({ ended_at: now })
     .where('id', 'in', sessions.map(({ id }) => id)).where('ended_at', 'is', null).execute()
 }
 
@@ -83,7 +80,10 @@ export async function endSession (
   const session = await trx.selectFrom('latchkey_sessions').select(COLUMNS)
     .where('id', '=', sessionId).where('user_id', '=', userId).where('ended_at', 'is', null).executeTakeFirst()
   if (session === undefined) return undefined
-  await markEnded(trx, now, [session], isStolen ? 'stolen' : null)
+  await markEnded(trx, now, [session])
+  if (isStolen) {
+    await trx.updateTable('latchkey_sessions').set({ end_reason: 'stolen' }).where('id', '=', session.id).execute()
+  }
   await revoke.sessions([session.id], isStolen)
   return countLive([session], now) === 1
 }

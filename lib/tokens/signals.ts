@@ -19,7 +19,7 @@ const ABORT = 20
 /** Milliseconds between two looks at all tokens, however many rules are written. */
 const PAUSE = 50
 
-/** Signals that abort when a token may no longer be used, for what stays open after its request: `request.user.signal`. */
+/** Signals that abort when a token may no longer be used, for what stays open: `request.user.signal`. */
 export interface Signals {
   /** Returns the signal of a token, and follows the token until it is over. */
   of: SignalOf
@@ -48,9 +48,8 @@ interface Followed {
  * may come that does. If they remain unknown for longer than the bound, all signals abort. A rule costs one look at
  * every followed token, at most twenty times a second.
  */
-export function createSignals (
-  { clock, follower, revocations, keys, horizon = () => 0, bound }: SignalSources
-): Signals {
+export function createSignals (sources: SignalSources): Signals {
+  const { clock, follower, revocations, keys, bound } = sources
   const followed = new Map<VerifiedToken, Followed>()
   const every = Math.max(PAUSE, bound / 10)
   let timer: NodeJS.Timeout | undefined
@@ -65,34 +64,17 @@ export function createSignals (
   let nextEnd = Infinity
 
   function abort (token: VerifiedToken, reason: unknown): void {
-    const { controller } = followed.get(token) as Followed
+    followed.get(token)?.controller.abort(reason)
     followed.delete(token)
-    controller.abort(reason)
-  }
-
-  function findEnd (token: VerifiedToken): unknown {
-    try {
-      assertNotOver(token, clock.now(), horizon())
-      assertNotRevoked(token, revocations)
-    } catch (error) {
-      return error
-    }
-    return undefined
   }
 
   async function readChanges (): Promise<void> {
-    let limit: NodeJS.Timeout | undefined
-    const tooLong = new Promise<never>((_resolve, reject) => {
-      limit = setTimeout(() => reject(revocationUnknown(new Error('The store did not answer'))), bound).unref()
-    })
     try {
-      await Promise.race([follower.refresh(), tooLong])
+      await refreshWithin(follower, bound)
       knownAt = performance.now()
     } catch (error) {
       if (performance.now() - knownAt <= bound) return
       for (const token of followed.keys()) abort(token, revocationUnknown(error))
-    } finally {
-      clearTimeout(limit)
     }
   }
 
@@ -100,7 +82,7 @@ export function createSignals (
     nextEnd = Infinity
     let work = 0
     for (const [token, { isTrusted }] of followed) {
-      const end = findEnd(token) ?? (checksKeys && !isTrusted() ? new LatchkeyError('invalid_token') : undefined)
+      const end = findEnd(token, sources) ?? (checksKeys && !isTrusted() ? new LatchkeyError('invalid_token') : undefined)
       if (end === undefined) nextEnd = Math.min(nextEnd, token.diesAt)
       else abort(token, end)
       work += 1 + (checksKeys ? SIGNATURE_CHECK : 0) + (end === undefined ? 0 : ABORT)
@@ -146,7 +128,7 @@ export function createSignals (
     of (token, isTrusted) {
       const known = followed.get(token)
       if (known !== undefined) return known.controller.signal
-      const end = isClosed ? revocationUnknown(new Error('The app was closed')) : findEnd(token)
+      const end = isClosed ? revocationUnknown(new Error('The app was closed')) : findEnd(token, sources)
       if (end !== undefined) return AbortSignal.abort(end)
       const controller = new AbortController()
       followed.set(token, { controller, isTrusted })
@@ -162,5 +144,31 @@ export function createSignals (
       clearTimeout(timer)
       followed.clear()
     }
+  }
+}
+
+/** Returns why a token is over, or undefined. */
+function findEnd (
+  token: VerifiedToken, { clock, revocations, horizon = () => 0 }: Omit<SignalSources, 'follower' | 'keys' | 'bound'>
+): unknown {
+  try {
+    assertNotOver(token, clock.now(), horizon())
+    assertNotRevoked(token, revocations)
+  } catch (error) {
+    return error
+  }
+  return undefined
+}
+
+/** Brings the revocations up to date. Rejects if that takes longer than the bound. */
+async function refreshWithin (follower: StateFollower, bound: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const tooLong = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error('The store does not answer')), bound).unref()
+  })
+  try {
+    await Promise.race([follower.refresh(), tooLong])
+  } finally {
+    clearTimeout(timer)
   }
 }

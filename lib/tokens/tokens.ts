@@ -72,7 +72,8 @@ export interface Tokens extends Pick<TokenVerification, 'verify' | 'accept' | 'c
  * @param log - receives why tokens of older systems are refused. Default: none.
  */
 export function createTokens ({
-  keyring, issuer, audience, catalogue, accessTokenTtl, clock, follower, ledger, revocations, signalOf, userIds, onUse, log
+  keyring, issuer, audience, catalogue, accessTokenTtl, clock, follower, ledger, revocations, signalOf, userIds, onUse,
+  log
 }: {
   keyring: Keyring
   issuer: string

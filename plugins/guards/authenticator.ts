@@ -1,8 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { AuthenticatedUser } from '../../lib/identity/access-token.js'
-import type { TokenVerification } from '../../lib/tokens/verification.js'
 import { LatchkeyError } from '../../lib/errors.js'
-import type { KeyAcceptance } from '../../lib/personal-access-tokens/acceptance.js'
+import type { KeyAcceptance } from '../../lib/personal-access-tokens/key-acceptance.js'
 import { isKey } from '../../lib/personal-access-tokens/value.js'
 import type { Cookies } from '../adapters/token-cookies.js'
 import { varyBy } from '../adapters/vary.js'
@@ -31,6 +30,12 @@ export interface Authenticator {
   assertKnown (scopes: readonly string[]): void
 }
 
+/** What guards need of `TokenVerification`. Its file would add the types of the store to the small package. */
+interface TokenAcceptance {
+  accept (token: string): Outcome
+  confirm (token: string): Outcome
+}
+
 type Outcome = AuthenticatedUser | Promise<AuthenticatedUser>
 
 const NOT_ACCEPTED: Readonly<Record<Credential, string>> = {
@@ -40,7 +45,7 @@ const NOT_ACCEPTED: Readonly<Record<Credential, string>> = {
 
 /** Creates the authenticator of one registration. */
 export function createAuthenticator ({ tokens, keys, accepts, cookies, scheme, now, assertKnown }: {
-  tokens: Pick<TokenVerification, 'accept' | 'confirm'>
+  tokens: TokenAcceptance
   keys: KeyAcceptance
   /** What routes accept that do not say. */
   accepts: readonly Credential[]
@@ -60,14 +65,9 @@ export function createAuthenticator ({ tokens, keys, accepts, cookies, scheme, n
     return keys.accept(text, request.ip)
   }
 
-  function confirm (
-    request: FastifyRequest, kind: Credential, text: string, known: AuthenticatedUser
-  ): Outcome {
-    // A hook of the host may have put another credential into the request.
-    const check = (user: AuthenticatedUser): Outcome =>
-      user.tokenId === known.tokenId ? known : accept(request, kind, text)
-    const outcome = kind === 'token' ? tokens.confirm(text) : keys.confirm(text, request.ip)
-    return outcome instanceof Promise ? outcome.then(check) : check(outcome)
+  /** Checks the credential of a request again that was let through for `known`. */
+  function confirm (request: FastifyRequest, kind: Credential, text: string): Outcome {
+    return kind === 'token' ? tokens.confirm(text) : keys.confirm(text, request.ip)
   }
 
   return {
@@ -82,7 +82,12 @@ export function createAuthenticator ({ tokens, keys, accepts, cookies, scheme, n
       const text = cookies.readAccessToken(request)
       const kind = isKey(text) ? 'key' : 'token'
       if (!isAccepted(kind, request, accepts)) throw new LatchkeyError('invalid_token', { message: NOT_ACCEPTED[kind] })
-      return isAdmitted ? confirm(request, kind, text, known) : accept(request, kind, text)
+      if (!isAdmitted) return accept(request, kind, text)
+      // A hook of the host may have put another credential into the request.
+      const check = (user: AuthenticatedUser): Outcome =>
+        user.tokenId === known.tokenId ? known : accept(request, kind, text)
+      const outcome = confirm(request, kind, text)
+      return outcome instanceof Promise ? outcome.then(check) : check(outcome)
     },
     admit (request: Guarded, reply, user) {
       // A shared cache must not serve the response for an anonymous visitor to a user.

@@ -85,8 +85,8 @@ function strictestOf (requirements: readonly Requirement[]): Requirement | undef
 }
 
 /**
- * An `onRoute` hook for our own scope: routes that we have not guarded stay public under the guards of the host, and the
- * others accept personal access tokens only if they say so.
+ * An `onRoute` hook for our own scope: routes that we have not guarded stay public under the guards of the host, and
+ * the others accept personal access tokens only if they say so.
  */
 export function markUnguarded (route: RouteOptions): void {
   route.config = requirementsOf(route).some(({ isOurs }) => isOurs)

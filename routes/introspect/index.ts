@@ -63,7 +63,10 @@ const introspect: FastifyPluginAsyncTypebox = async function introspect (app) {
       consumes: OAUTH_BODY_TYPES,
       security: [{ client: [] }, { oauth2: [KNOWS_ALL] }, { bearer: [] }, { key: [] }],
       body: IntrospectRequest,
-      response: { 200: IntrospectResponse, ...oauthErrors(...BODY, ...SCOPED, ...OR_KEY, 'invalid_client', 'too_many_failures') }
+      response: {
+        200: IntrospectResponse,
+        ...oauthErrors(...BODY, ...SCOPED, ...OR_KEY, 'invalid_client', 'too_many_failures')
+      }
     },
     errorHandler: sendOAuthError
   }, async (request, reply) => {

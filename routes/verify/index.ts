@@ -27,7 +27,10 @@ const verify: FastifyPluginAsyncTypebox = async function verify (app) {
         'sites are rejected.',
       tags: ['tokens'],
       querystring: VerifyQuery,
-      response: { ...VERIFIED, ...problems(...SCOPED, ...OR_KEY, 'invalid_request', 'invalid_scope', 'cross_site_request') }
+      response: {
+        ...VERIFIED,
+        ...problems(...SCOPED, ...OR_KEY, 'invalid_request', 'invalid_scope', 'cross_site_request')
+      }
     },
     onRequest: authenticate
   }, async (request, reply) => {

@@ -3,7 +3,7 @@ import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import latchkey from '../../app.js'
 import type { LatchkeyOptions } from '../../app.js'
 import { LatchkeyError } from '../../lib/errors.js'
-import { ERROR_CODES, describeError } from '../../schemas/errors.js'
+import { ERROR_CODES, describeError, oauthMessageOf } from '../../schemas/errors.js'
 import { lookAtTime } from '../../lib/store/steady-time.js'
 import type { SessionRow } from '../../lib/sessions/rows.js'
 import { kClock, kStore } from '../../plugins/database.js'
@@ -208,7 +208,8 @@ async function call (work: Promise<unknown>): Promise<Raw> {
 function codeOf (body: { code?: string, error?: string, error_description?: string }): string {
   if (body.code !== undefined) return body.code
   return ERROR_CODES.find(
-    code => describeError(code).oauth === body.error && describeError(code).message === body.error_description
+    code => describeError(code).oauth === body.error &&
+      oauthMessageOf({ code, message: describeError(code).message }) === body.error_description
   ) ?? `${body.error}: ${body.error_description}`
 }
 

@@ -18,7 +18,7 @@ t.test('expired rules and sessions go once a minute, in steps with pauses, while
   query(file, `with recursive n(i) as (select 1 union all select i + 1 from n where i < 2500)
     insert into latchkey_rules (kind, value, issued_before, expires_at) select 'token', 'old' || i, null, ${old} from n`)
   query(file, `with recursive n(i) as (select 1 union all select i + 1 from n where i < 1200)
-    insert into latchkey_sessions select 'old' || i, 'u', 'c', '', 'n', 1, ${old}, ${old}, ${old}, ${old}, ${old}, null, null, null, null, null, null, null from n`)
+    insert into latchkey_sessions select 'old' || i, 'u', 'c', '', 'n', 1, ${old}, 0, ${old}, ${old}, ${old}, ${old}, null, null, ${old}, '', null, null, null, null, null, null from n`)
   t.equal((await app.inject({ url: '/protected-route', headers: bearer(live.access_token) })).statusCode, 200)
 
   settle(file, clock())

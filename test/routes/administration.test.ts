@@ -466,7 +466,10 @@ t.test('ASVS 7.4.5: the sessions of a user: shown, and ended with every token', 
   t.equal(sessions.length, 2)
   t.strictSame(
     Object.keys(sessions[0]).sort(),
-    ['address', 'client_id', 'created_at', 'current', 'expires_at', 'id', 'last_used_at', 'scope', 'user_agent']
+    [
+      'address', 'client_id', 'created_at', 'current', 'device', 'expires_at', 'id', 'last_used_at', 'scope',
+      'user_agent'
+    ]
   )
   t.ok(sessions.every(({ current }: { current: boolean }) => !current), 'none is this one')
   t.ok((await clerk('GET', `/users/${ids.clerk}/sessions`)).json().sessions[0].current)

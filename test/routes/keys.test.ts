@@ -68,7 +68,10 @@ t.test('a key: it is shown once, works with its scopes, says what it is, and is 
   t.match(value, /^lkp_[0-9A-Za-z]{42}$/)
   t.ok(isWellFormed(value))
   t.match(view, {
-    name: 'backup', scopes: ['items:read'], last_used_at: null, created_at: new Date(clock()).toISOString(),
+    name: 'backup',
+    scopes: ['items:read'],
+    last_used_at: null,
+    created_at: new Date(clock()).toISOString(),
     expires_at: new Date(clock() + 3_600_000).toISOString()
   })
   const user = (await app.inject({ url: '/items', headers: bearer(value) })).json()

@@ -17,6 +17,7 @@ import tokensPlugin, { kTokens } from '../../plugins/tokens.js'
 import { createJwtKeyMaker } from '../../plugins/adapters/jwt-key-maker.js'
 import { kKeyring } from '../../plugins/keys.js'
 import { kRevocations } from '../../plugins/revocations.js'
+import { kSeenGenerations } from '../../plugins/sessions.js'
 import { kSettings } from '../../plugins/settings.js'
 import { ALGORITHMS } from '../../schemas/algorithms.js'
 import type { Algorithm } from '../../schemas/algorithms.js'
@@ -183,7 +184,7 @@ export interface VerificationPath {
 
 /** Makes verification paths over one store. */
 export async function createPaths (t: Test): Promise<(keys: readonly SigningKey[]) => Promise<VerificationPath>> {
-  const { store, clock, follower, revocations, sessions, addUser } = await createWorld(t)
+  const { store, clock, follower, revocations, sessions, seen, addUser } = await createWorld(t)
   const grant = await sessions.start(await addUser())
   const settings = readOptions({ issuer: ISSUER, database: ':memory:' })
   return async keys => {
@@ -197,6 +198,7 @@ export async function createPaths (t: Test): Promise<(keys: readonly SigningKey[
       async app => { app.decorate(kKeyring, createFixedKeyring(jwtKeys)) }, { name: 'latchkey-keys' }
     ))
     await app.register(fp(async app => { app.decorate(kRevocations, revocations) }, { name: 'latchkey-revocations' }))
+    await app.register(fp(async app => { app.decorate(kSeenGenerations, seen) }, { name: 'latchkey-sessions' }))
     await app.register(tokensPlugin)
     const tokens = app[kTokens]
     return {

@@ -11,7 +11,8 @@ import type { Tokens } from '../../../lib/tokens/tokens.js'
 import { ALGORITHMS } from '../../../schemas/algorithms.js'
 import type { ClaimsHook } from '../../../schemas/host.js'
 import {
-  AUDIENCE, CATALOGUE, createFixedKeyring, createHmacKey, createJwtKey, createWall, createWorld, databaseIn, ISSUER, noSignal,
+  AUDIENCE, CATALOGUE, createFixedKeyring, createHmacKey, createJwtKey, createWall, createWorld, databaseIn, ISSUER,
+  noSignal,
   MINUTE, openKeys, SECOND, signJws
 } from '../support.js'
 import type { Wall, World } from '../support.js'
