@@ -5,6 +5,7 @@ export interface DecoratorNames {
   authenticate: string
   authenticateOptional: string
   requireScopes: string
+  requireRecentLogin: string
 }
 
 /**
@@ -13,9 +14,10 @@ export interface DecoratorNames {
 export function readDecorators (given: LatchkeyOptions['decorators']): DecoratorNames | undefined {
   if (given === false) return undefined
   const {
-    authenticate = 'authenticate', authenticateOptional = 'authenticateOptional', requireScopes = 'requireScopes'
+    authenticate = 'authenticate', authenticateOptional = 'authenticateOptional', requireScopes = 'requireScopes',
+    requireRecentLogin = 'requireRecentLogin'
   } = given ?? {}
-  const names = { authenticate, authenticateOptional, requireScopes }
+  const names = { authenticate, authenticateOptional, requireScopes, requireRecentLogin }
   const values = Object.values(names)
   const repeated = values.find((name, index) => values.indexOf(name) !== index)
   if (repeated !== undefined) {
