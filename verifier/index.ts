@@ -33,7 +33,7 @@ function createForIssuer (settings: VerifierSettings): Verifier {
   const pause = createPause()
   const parts = createParts(settings, { closed, onProgress: noteIfAccepting })
   const { requests, discovery, keys, freshness, status, reporter, signals, verification } = parts
-  const { client, feed, fallback, checkKey } = parts
+  const { client, clock, feed, fallback, checkKey } = parts
 
   function isAccepting (): boolean {
     return (
@@ -95,6 +95,7 @@ function createForIssuer (settings: VerifierSettings): Verifier {
         error: reporter.error()
       }
     },
+    now: clock.now,
     scopes: () => scopes === undefined ? discovery.scopes() : Object.keys({ ...BUILT_IN_SCOPES, ...scopes }),
     close () {
       closing.abort()

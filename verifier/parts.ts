@@ -1,5 +1,6 @@
 import { createRevocationIndex } from '../lib/revocation/rule-index.js'
 import { createFollowedClock } from '../lib/time/followed-clock.js'
+import type { FollowedClock } from '../lib/time/followed-clock.js'
 import { createSignals } from '../lib/tokens/signals.js'
 import type { Signals } from '../lib/tokens/signals.js'
 import { createTokenVerification } from '../lib/tokens/verification.js'
@@ -35,6 +36,8 @@ import type { Credentials, VerifierSettings } from './settings.js'
 /** The parts of a verifier. */
 export interface Parts extends Partial<OnlineParts> {
   requests: Requests
+  /** The time of the service. */
+  clock: FollowedClock
   discovery: Discovery
   keys: KeySource
   freshness: Freshness
@@ -82,7 +85,7 @@ export function createParts (settings: VerifierSettings, { closed, onProgress }:
   const trusted = hasFeed ? keys.vouched : keys.all
   const signals = createSignals({ ...sources, keys: trusted, follower, bound })
   const verification = createTokenVerification({ ...sources, keys: trusted, follower, signalOf: signals.of })
-  const base = { requests, discovery, keys, freshness, status, reporter, signals, verification }
+  const base = { requests, clock, discovery, keys, freshness, status, reporter, signals, verification }
   if (!hasFeed) return base
 
   const { client, introspection } = createClient(settings, { credentials, requests, discovery, onProgress })

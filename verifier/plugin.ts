@@ -70,7 +70,7 @@ const latchkeyVerifier: FastifyPluginAsync<VerifierPluginOptions> = async functi
       accepts: options.accepts,
       cookies,
       scheme,
-      now: options.now ?? Date.now,
+      now: verifier.now,
       assertKnown: createScopeCheck(app, verifier)
     }),
     names

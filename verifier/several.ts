@@ -37,6 +37,7 @@ export function combineVerifiers (list: ReadonlyArray<[issuer: string, verifier:
         issuers: Object.fromEntries(states.map(({ issuer, ...state }) => [issuer, state]))
       }
     },
+    now: () => Math.max(...all.map(verifier => verifier.now())),
     scopes () {
       const names = all.map(verifier => verifier.scopes())
       return names.includes(undefined) ? undefined : [...new Set(names.flatMap(some => some ?? []))]

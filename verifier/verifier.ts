@@ -39,6 +39,11 @@ export interface Verifier {
    */
   confirm (token: string | undefined): AuthenticatedUser | Promise<AuthenticatedUser>
   status (): VerifierStatus
+  /**
+   * The time of the service in milliseconds, as far as the verifier knows it. Compare claims such as `auth_time` with
+   * it, because the clock of this machine may be wrong. With `otherIssuers`, it is the latest time of all services.
+   */
+  now (): number
   /** The names of all scopes. Undefined if the option `scopes` is not set and the service has not been reached yet. */
   scopes (): readonly string[] | undefined
   /** Closes all connections and timers. After that, no token is accepted. */

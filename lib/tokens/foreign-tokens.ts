@@ -93,6 +93,12 @@ export function verifyForeign (
   return undefined
 }
 
+/** Their sessions are none of ours, and their times of a login can have any unit. */
+function withoutOurs (claims: Record<string, unknown>): Record<string, unknown> {
+  const { sid: _sid, gen: _gen, auth_time: _authTime, amr: _amr, scopes: _scopes, ...theirs } = claims
+  return theirs
+}
+
 function verify ({ key }: Held<VerifyOnlyJwtKey>, token: string): unknown {
   try {
     return key.verify(token)
@@ -106,7 +112,7 @@ function judge ({ token, payload, held, audience, catalogue }: SignedToken): Che
   if (typeof payload !== 'object' || payload === null || Array.isArray(payload)) {
     return 'its payload is not a JSON object'
   }
-  const { sid: _sid, scopes: _scopes, ...theirs } = payload as Record<string, unknown>
+  const theirs = withoutOurs(payload as Record<string, unknown>)
   const { iss, aud, iat } = theirs
   if (!isAccessToken(theirs)) {
     return 'its claims are those of another kind of token, for example a refresh token or an ID token'

@@ -3,12 +3,12 @@ import type { AuthenticatedUser } from '../../lib/identity/access-token.js'
 import { isClient } from '../../lib/identity/client-ids.js'
 import { BEARER, challengeOf, errorHeaders } from '../../lib/http/credentials.js'
 import { LatchkeyError } from '../../lib/errors.js'
-import { readDuration } from '../../lib/options/durations.js'
 import type { Scope } from '../../schemas/scopes.js'
 import { noteStatus } from '../adapters/challenge.js'
 import type { Authenticator } from './authenticator.js'
 import { assertEffective, isScopeHook } from './hook-lists.js'
 import { isOwnPublicRoute, isPublicRoute } from './public-routes.js'
+import { assertRecentLogin, readMaxAge } from './recent-login.js'
 import { Verdict } from './verdict.js'
 
 type Done = (error?: Error) => void
@@ -23,7 +23,7 @@ export interface Guard<User = AuthenticatedUser> {
   (request: FastifyRequest, reply: FastifyReply): Promise<User>
 }
 
-/** The guards that a host gets. All except `requireRecentLogin` are also decorators of its app. */
+/** The guards that a host gets, imported or as decorators. */
 export interface Guards {
   /** Rejects requests without a valid access token (401). */
   authenticate: Guard
@@ -38,11 +38,10 @@ export interface Guards {
    */
   requireScopes (...scopes: Scope[]): Guard
   /**
-   * Makes a guard that requires a login that is not older than `maxAge`, and otherwise responds 401 with the challenge
-   * of RFC 9470 section 3. The client can log in again, and repeat the request. Authentication runs at `onRequest`,
-   * before the body is read. Personal access tokens and tokens of an older system tell of no login, so they get 401 too.
-   * Machine clients get 403.
-   * @param maxAge - a duration such as `5m`, at least a second.
+   * Makes a guard that requires a login within `maxAge`, and otherwise responds 401 with the challenge of RFC 9470
+   * section 3, so that the client can log in again and repeat the request. Personal access tokens and tokens of an
+   * older system have no login time, so they get 401 too. Machine clients cannot log in, so they get 403.
+   * @param maxAge - a duration of whole seconds, such as `5m`.
    * @throws TypeError at once for any other value.
    */
   requireRecentLogin (maxAge: string): Guard
@@ -107,21 +106,14 @@ export function createGuards (source: GuardSource): OwnGuards {
         throw new TypeError("requireScopes() takes the names of scopes, for example requireScopes('items:read').")
       }
       source.authenticator?.assertKnown(scopes)
-      return createGuard('requireScopes', {
-        source,
-        check: createScopeCheck(scopes, source),
-        early: authenticate,
-        scopes
-      })
+      const check = createScopeCheck(scopes, source)
+      return createGuard('requireScopes', { source, check, early: authenticate, scopes })
     },
     requireRecentLogin (maxAge) {
-      const seconds = typeof maxAge === 'string' ? (readDuration(maxAge) ?? 0) / 1_000 : 0
-      if (seconds < 1) {
-        throw new TypeError("requireRecentLogin() takes a duration of at least a second, for example '5m' or '30s'.")
-      }
-      return createGuard('requireRecentLogin', {
-        source, check: createLoginCheck(Math.floor(seconds)), early: authenticate
-      })
+      const seconds = readMaxAge(maxAge)
+      const check: Check<AuthenticatedUser> = (authenticator, request) =>
+        follow(checkUser(authenticator, request), user => assertRecentLogin(user, seconds, authenticator.now()))
+      return createGuard('requireRecentLogin', { source, check, early: authenticate })
     },
     requireUser: createGuard('requireUser', { source, check: checkUser, early: authenticate })
   }
@@ -154,17 +146,6 @@ function checkUser (
 ): AuthenticatedUser | Promise<AuthenticatedUser> {
   return follow(authenticator.authenticate(request), user => {
     if (isClient(user)) throw new LatchkeyError('user_required')
-    return user
-  })
-}
-
-/** @param maxAge - seconds. */
-function createLoginCheck (maxAge: number): Check<AuthenticatedUser> {
-  return (authenticator, request) => follow(checkUser(authenticator, request), user => {
-    const { auth_time: authTime } = user.claims
-    // The claim has whole seconds.
-    const isRecent = typeof authTime === 'number' && Math.floor(authenticator.now() / 1_000) - authTime <= maxAge
-    if (!isRecent) throw new LatchkeyError('insufficient_user_authentication', { maxAge })
     return user
   })
 }

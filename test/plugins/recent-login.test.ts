@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { fastify } from 'fastify'
 import type { FastifyInstance } from 'fastify'
 import t from 'tap'
@@ -6,6 +7,7 @@ import latchkey, { requireRecentLogin } from '../../app.js'
 import type { LatchkeyOptions } from '../../app.js'
 import { addUsers, bearer, createTestClock, logIn, PASSWORD, postForm, TEST_OPTIONS } from '../helper.js'
 import type { TestClock } from '../helper.js'
+import { signJws } from '../lib/support.js'
 import { addClient, claimsOf } from '../routes/support.js'
 
 const MINUTE = 60_000
@@ -15,6 +17,7 @@ async function open (t: Test, options: LatchkeyOptions = {}): Promise<{ app: Fas
   const app = fastify({ logger: false }) as FastifyInstance
   t.teardown(() => app.close())
   await app.register(latchkey, { ...TEST_OPTIONS, now: clock, ...options })
+  app.get('/decorated', { preHandler: app.requireRecentLogin('5m') }, async ({ user }) => user)
   app.get('/handler', { preHandler: requireRecentLogin('5m') }, async ({ user }) => user)
   app.get('/request', { onRequest: requireRecentLogin('5m') }, async ({ user }) => user)
   app.get('/awaited', async (request, reply) => await requireRecentLogin('5m')(request, reply))
@@ -37,7 +40,8 @@ async function open (t: Test, options: LatchkeyOptions = {}): Promise<{ app: Fas
 t.test('RFC 9470 3: a login that is too old gets the challenge, in every form of the guard', async t => {
   const { app, clock } = await open(t)
   const { access_token: token, refresh_token: refreshToken } = await logIn(app)
-  for (const url of ['/handler', '/request', '/awaited']) {
+  const urls = ['/handler', '/request', '/awaited', '/decorated']
+  for (const url of urls) {
     const call = async (text: string): Promise<number> => (await app.inject({ url, headers: bearer(text) })).statusCode
     t.equal(await call(token), 200, url)
     t.equal((await app.inject({ url })).headers['www-authenticate'], 'Bearer', 'without a token')
@@ -45,7 +49,7 @@ t.test('RFC 9470 3: a login that is too old gets the challenge, in every form of
   clock.move(5 * MINUTE)
   t.equal((await app.inject({ url: '/handler', headers: bearer(token) })).statusCode, 200, 'exactly as old as it may be')
   clock.move(1_000)
-  for (const url of ['/handler', '/request', '/awaited']) {
+  for (const url of urls) {
     const response = await app.inject({ url, headers: bearer(token) })
     t.match(response.json(), { statusCode: 401, code: 'insufficient_user_authentication' }, url)
     t.match(
@@ -90,9 +94,38 @@ t.test('amr and auth_time: of a password, of a second factor, and as a provider 
   )
 })
 
+t.test('a login in the future is unknown, because the clock was set back since then', async t => {
+  const { app, clock } = await open(t)
+  const { access_token: token } = await logIn(app)
+  const status = async (): Promise<number> => (await app.inject({ url: '/handler', headers: bearer(token) })).statusCode
+  clock.move(-4_000)
+  t.equal(await status(), 200, 'the clocks of two nodes may differ')
+  clock.move(-4_000)
+  t.equal(await status(), 401)
+})
+
+t.test('a token of an older system has no login time, whatever it claims', async t => {
+  const key = Buffer.from(randomBytes(32).toString('hex'))
+  const { app, clock } = await open(t)
+  await app.latchkey.keys.importVerifyOnlyKey(key, { algorithm: 'HS256' })
+  const alice = await app.latchkey.users.findByName('alice')
+  const now = Math.floor(clock() / 1_000)
+  const client = await addClient(app, { scopes: ['tokens:introspect'] })
+  for (const login of [{}, { auth_time: now }, { auth_time: now * 1_000 }, { auth_time: 'x', amr: 7, gen: {} }]) {
+    const claims = { sub: alice?.id, exp: now + 60, iat: now, ...login }
+    const token = signJws(
+      { kid: 'old', algorithm: 'HS256', private: key, public: key, jwk: null }, { alg: 'HS256', typ: 'JWT' }, claims
+    )
+    const response = await app.inject({ url: '/handler', headers: bearer(token) })
+    t.match(response.json(), { statusCode: 401, code: 'insufficient_user_authentication' }, JSON.stringify(login))
+    const known = (await postForm(app, '/introspect', { token }, client.basic)).json()
+    t.match(known, { active: true, auth_time: undefined, amr: undefined }, JSON.stringify(login))
+  }
+})
+
 t.test('bad values are named', async t => {
   const { app, clock } = await open(t)
-  for (const bad of ['', '5', 'soon', '500ms', '-5m', 300, undefined, null]) {
+  for (const bad of ['', '5', 'soon', '500ms', '1500ms', '0s', '-5m', '5 m', 300, undefined, null, ['5m'], {}]) {
     t.throws(() => requireRecentLogin(bad as never), /duration.*'5m'/)
   }
   const request = { ip: '127.0.0.1', headers: {} } as never

@@ -1,8 +1,8 @@
 import { fastify } from 'fastify'
-import type { FastifyInstance, FastifyRequest, InjectOptions } from 'fastify'
+import type { FastifyInstance, FastifyRequest, InjectOptions, LightMyRequestResponse } from 'fastify'
 import t from 'tap'
 import type { Test } from 'tap'
-import verifier, { authenticate, authenticateOptional } from '../../verifier/plugin.js'
+import verifier, { authenticate, authenticateOptional, requireRecentLogin } from '../../verifier/plugin.js'
 import type { VerifierPluginOptions } from '../../verifier/plugin.js'
 import { bearer, logIn, logInWithCookies } from '../helper.js'
 import { visible } from '../routes/support.js'
@@ -19,6 +19,7 @@ function addRoutes (app: FastifyInstance): void {
     { preHandler: app.requireScopes('admin', 'items:write'), schema: { body: { type: 'object', required: ['a'] } } },
     async () => 'both'
   )
+  app.get('/recent', { preHandler: app.requireRecentLogin('1h') }, async request => request.user.id)
   app.get('/open', async () => 'open')
 }
 
@@ -42,7 +43,7 @@ t.test('to the routes of a host it is as the full plugin: the same answers to th
   const requests: InjectOptions[] = [
     '', alice, bob, `${alice}x`, `${head}.${claims}.${signature?.split('').reverse().join('')}`, 'x'.repeat(10_000)
   ].flatMap(token => [
-    { url: '/me' }, { url: '/admin' }, { method: 'POST' as const, url: '/both', payload: { a: 1 } },
+    { url: '/me' }, { url: '/admin' }, { url: '/recent' }, { method: 'POST' as const, url: '/both', payload: { a: 1 } },
     { method: 'POST' as const, url: '/both', payload: {} }
   ]
     .map(request => ({ ...request, headers: token === '' ? {} : bearer(token) })))
@@ -199,6 +200,33 @@ t.test('an app starts without the service, answers 503, and accepts by itself wh
   const [stream] = service.streams
   await app.close()
   await until(() => stream?.closed === true)
+})
+
+t.test('RFC 9470 3: a recent login is measured by the clock of the service, as decorator and imported', async t => {
+  const clocks = createMachineClocks()
+  const service = await createFakeService(t, { now: clocks.now })
+  const host = await createHost(t, { issuer: service.issuer, ...CREDENTIALS, ...clocks.options })
+  host.get('/decorated', { preHandler: host.requireRecentLogin('5m') }, async request => request.user.id)
+  host.get('/imported', { preHandler: requireRecentLogin('5m') }, async request => request.user.id)
+  await service.beat()
+  const now = Math.floor(clocks.now() / 1_000)
+  const [recent, old] = [now - 300, now - 301]
+  // The clock of this machine is set back by two minutes after the service has sent its time.
+  clocks.setWall(-120_000)
+  for (const url of ['/decorated', '/imported']) {
+    const get = async (claims: Record<string, unknown>): Promise<LightMyRequestResponse> =>
+      await host.inject({ url, headers: bearer(service.token({ iat: now, exp: now + 900, ...claims })) })
+    await until(async () => (await get({ auth_time: recent })).statusCode !== 503)
+    t.equal((await get({ auth_time: recent })).statusCode, 200)
+    for (const claims of [{}, { auth_time: old }, { auth_time: now + 60 }, { auth_time: 0 }, { auth_time: -now }]) {
+      const refused = await get(claims)
+      t.match(refused.json(), { statusCode: 401, code: 'insufficient_user_authentication' }, JSON.stringify(claims))
+      t.match(refused.headers['www-authenticate'], /max_age="300"$/)
+    }
+    for (const time of ['x', now + 0.5, null, [now]]) {
+      t.match((await get({ auth_time: time })).json(), { code: 'invalid_token' }, 'a claim of another type')
+    }
+  }
 })
 
 t.test('options', async t => {

@@ -44,6 +44,10 @@ t.test('other forms of the scopes, times and names', async t => {
     ['an access token that says so', { sub: 'a', exp, token_type: 'access', type: 'Bearer' }, { id: 'a' }],
     ['a jti that is no text', { sub: 'a', exp, jti: 7 }, { tokenId: /^[\w-]{43}$/ }],
     ['a sid of theirs is no session of ours', { sub: 'a', exp, sid: 'x' }, { sessionId: undefined }],
+    [
+      'a login of theirs is none of ours', { sub: 'a', exp, auth_time: now, amr: ['pwd'], gen: 1 },
+      { claims: { auth_time: undefined, amr: undefined, gen: undefined } }
+    ],
     ['a client of theirs is none of ours', { sub: 'a', exp, client_id: 'a' }, { clientId: 'latchkey' }],
     ['whatever else', { sub: 'a', exp, tenant: { id: 1 } }, { claims: { tenant: { id: 1 } } }],
     ['our audience', { sub: 'a', exp, aud: [AUDIENCE, 'x'] }, { id: 'a' }],
