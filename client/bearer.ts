@@ -29,6 +29,10 @@ export function createBearerSession ({ store, ...surroundings }: Surroundings & 
     await store.write({ accessToken, refreshToken, login, refreshAt: now() + refreshDelay(expiresIn * 1_000) })
   }
 
+  async function endSession (refreshToken: string): Promise<void> {
+    await post(surroundings, '/revoke', formOf({ token: refreshToken }))
+  }
+
   async function accessToken (): Promise<string | undefined> {
     return (await store.read())?.accessToken
   }
@@ -72,14 +76,17 @@ export function createBearerSession ({ store, ...surroundings }: Surroundings & 
       const text = await post(surroundings, '/token', formOf({ grant_type: 'password', ...credentials }))
       const tokens = JSON.parse(text) as TokenResponse
       // It only distinguishes two logins and is not a secret, so it needs no `crypto`, which React Native lacks.
+      const previous = await store.read()
       await keep(tokens, `${now()}-${Math.random()}`)
+      // With cookies, the service ends the previous session itself. If this fails, that session expires unused.
+      if (previous !== undefined) await endSession(previous.refreshToken).catch(() => {})
       return { scopes: tokens.scope.split(' ').filter(name => name !== '') }
     },
     async logOut (target) {
       const tokens = await store.read()
       if (tokens === undefined) return
       // The refresh token can end its session even after the access token has expired.
-      if (target === 'this') await post(surroundings, '/revoke', formOf({ token: tokens.refreshToken }))
+      if (target === 'this') await endSession(tokens.refreshToken)
       else {
         await post(surroundings, '/logout', {
           headers: { ...JSON_BODY, authorization: `Bearer ${tokens.accessToken}` },

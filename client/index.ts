@@ -9,7 +9,7 @@ import { createKeySession } from './key.js'
 import { originOf } from './origin.js'
 import { toResponseError } from './response-error.js'
 import type { Session, SessionEnd, Surroundings } from './session.js'
-import { readStepUp } from './step-up.js'
+import { createStepUp, readStepUp } from './step-up.js'
 import type { StepUp } from './step-up.js'
 import { createMemoryStore } from './store.js'
 import type { TokenStore } from './store.js'
@@ -17,6 +17,7 @@ import type { TokenStore } from './store.js'
 export type { components, operations, paths } from './openapi.js'
 export { ResponseError } from './response-error.js'
 export type { SessionEnd } from './session.js'
+export { readStepUp } from './step-up.js'
 export type { StepUp } from './step-up.js'
 export type { Tokens, TokenStore } from './store.js'
 export type * from '../schemas/scopes.js'
@@ -47,8 +48,9 @@ export interface ClientOptions {
    */
   onSessionEnd?: (reason: SessionEnd) => void
   /**
-   * Called when a route requires a more recent login (RFC 9470). Ask the same user for the password, call `logIn`, and
-   * return true. The request is then sent once more. Default: the caller gets the 401.
+   * Called when a route requires a more recent login (RFC 9470), once for all requests that wait for it. Ask the user
+   * for the password, call `logIn`, and return true. The client then sends the requests once more, unless another user
+   * has logged in. In it, await no other request of this client. Default: the caller gets the 401. See `readStepUp`.
    */
   onStepUp?: (stepUp: StepUp) => boolean | Promise<boolean>
   /**
@@ -126,15 +128,9 @@ export function createClient (
     if (await session.isDue()) await refresh(await session.mark())
   }
 
-  /** Sends a request, and once more if the user has logged in again as its route requires. */
-  async function stepUp (request: Request): Promise<Response> {
-    if (onStepUp === undefined) return await authenticated(request)
-    const response = await authenticated(request.clone())
-    const required = readStepUp(response)
-    if (required === undefined || !await onStepUp(required)) return response
-    await response.body?.cancel()
-    return await authenticated(request)
-  }
+  const { isSameUser, sendAgain } = createStepUp({
+    base, session, send: authenticated, onStepUp: key === undefined ? onStepUp : undefined
+  })
 
   async function authenticated (request: Request): Promise<Response> {
     const origin = originOf(request.url)
@@ -154,8 +150,7 @@ export function createClient (
     // Another token of the same session would be refused too.
     if (response.status !== 401 || used === undefined || readStepUp(response) !== undefined) return response
     const isRenewed = await session.mark() !== used || await refresh(used)
-    // Never send one user's request with the token of the next user.
-    if (!isRenewed || await session.login() !== login) return response
+    if (!isRenewed || !await isSameUser(login)) return response
     await response.body?.cancel()
     return await send(await session.authenticate(request))
   }
@@ -178,7 +173,7 @@ export function createClient (
       await lock(() => session.logOut(target))
     },
     async fetch (input, init) {
-      return await stepUp(new Request(input, init))
+      return await sendAgain(new Request(input, init))
     },
     async accessToken () {
       if (session.accessToken === undefined) {
@@ -190,7 +185,7 @@ export function createClient (
       await refreshIfDue()
       return await session.accessToken()
     },
-    api: createApi<paths>({ baseUrl: base, fetch: stepUp })
+    api: createApi<paths>({ baseUrl: base, fetch: sendAgain })
   }
 }
 

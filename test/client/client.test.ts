@@ -6,7 +6,7 @@ import type { FastifyInstance } from 'fastify'
 import t from 'tap'
 import type { Test } from 'tap'
 import { requireRecentLogin } from '../../app.js'
-import { createClient } from '../../client/index.js'
+import { createClient, readStepUp } from '../../client/index.js'
 import type { ClientOptions, ResponseError, Tokens, TokenStore } from '../../client/index.js'
 import { build, PASSWORD } from '../helper.js'
 import type { TestClock } from '../helper.js'
@@ -291,7 +291,7 @@ for (const [transport, options] of [
   ['cookie', (): Partial<ClientOptions> => ({ transport: 'cookie', fetch: createJar() })]
 ] as const) {
   t.test(`${transport}: a route that requires a recent login gets one, and the request is sent once more`, async t => {
-    const { clock, url, connect, seen } = await listen(t, app => {
+    const { app, clock, url, connect, seen } = await listen(t, app => {
       app.post('/pay', { preHandler: requireRecentLogin('5m') }, async request => request.body)
     })
     const asked: unknown[] = []
@@ -318,6 +318,61 @@ for (const [transport, options] of [
     t.strictSame(asked, [{ maxAge: 300 }, { maxAge: 300 }])
     t.equal((await pay()).status, 200)
     t.equal(asked.length, 2)
+    const alice = await app.latchkey.users.findByName('alice')
+    t.equal((await app.latchkey.sessions.list(alice?.id ?? '')).length, 1, 'the previous session has ended')
+
+    clock.move(6 * MINUTE)
+    const answers = await Promise.all(Array.from({ length: 10 }, pay))
+    t.ok(answers.every(({ status }) => status === 200))
+    t.equal(asked.length, 3, 'concurrent requests share one login')
+
+    clock.move(30 * MINUTE)
+    t.equal((await pay()).status, 200, 'the access token has expired too')
+    t.equal(asked.length, 4)
+  })
+
+  t.test(`${transport}: a request is never sent again for another user`, async t => {
+    const payers: unknown[] = []
+    const { app, clock, url, connect } = await listen(t, app => {
+      app.post('/pay', { preHandler: requireRecentLogin('5m') }, async ({ user }) => { payers.push(user.id) })
+    })
+    await app.latchkey.users.add({ username: 'mallory', password: PASSWORD })
+    let act = async (): Promise<unknown> => true
+    const client = connect({ ...options(), onStepUp: async () => await act() as boolean })
+    await client.logIn(CREDENTIALS)
+    clock.move(6 * MINUTE)
+    for (const [what, action] of Object.entries<() => Promise<unknown>>({
+      'it did not return true': async () => { await client.logIn(CREDENTIALS) },
+      'nobody logged in': async () => { await client.logOut(); return true },
+      'another user logged in': async () => { await client.logIn({ ...CREDENTIALS, username: 'mallory' }); return true }
+    })) {
+      await client.logIn(CREDENTIALS)
+      clock.move(6 * MINUTE)
+      act = action
+      const refused = await client.fetch(`${url}/pay`, { method: 'POST' })
+      t.equal(refused.status, 401, what)
+      t.strictSame(readStepUp(refused), { maxAge: 300 }, what)
+    }
+    t.strictSame(payers, [])
+    act = async () => { throw new Error('the window was closed') }
+    await client.logIn(CREDENTIALS)
+    clock.move(6 * MINUTE)
+    await t.rejects(client.fetch(`${url}/pay`, { method: 'POST' }), /the window was closed/)
+  })
+
+  t.test(`${transport}: without onStepUp the caller gets the 401, and can read what it asks for`, async t => {
+    const { clock, url, connect, seen } = await listen(t, app => {
+      app.get('/old', { preHandler: requireRecentLogin('5m') }, async () => 'old')
+    })
+    const client = connect(options())
+    await client.logIn(CREDENTIALS)
+    clock.move(6 * MINUTE)
+    seen()
+    const response = await client.fetch(`${url}/old`)
+    t.strictSame(readStepUp(response), { maxAge: 300 })
+    t.match(await response.json(), { code: 'insufficient_user_authentication' })
+    t.strictSame(seen(), ['GET /old 401'])
+    t.equal(readStepUp(new Response(null, { status: 401, headers: { 'www-authenticate': 'Bearer' } })), undefined)
   })
 }
 
