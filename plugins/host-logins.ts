@@ -2,12 +2,14 @@ import fp from 'fastify-plugin'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { errorHeaders } from '../lib/http/credentials.js'
-import { readUserId, toHostUser } from '../lib/identity/user-ids.js'
+import { readUserId } from '../lib/identity/user-ids.js'
 import type { UserIdKind } from '../lib/identity/user-ids.js'
-import type { Confirm } from '../lib/sessions/login.js'
+import type { Confirm, Confirmation } from '../lib/sessions/login.js'
 import { RefreshToken, Scope } from '../schemas/common.js'
+import type { User } from '../schemas/host.js'
 import type { UserId } from '../schemas/user-ids.js'
 import { LoginRequest, LogoutRequest } from '../schemas/tokens.js'
+import { encloseCheck, isListOfMethods, METHODS_EXPECTED } from './adapters/confirmation.js'
 import { kCookies } from './cookies.js'
 import { kClock } from './database.js'
 import { toLatchkeyError } from './errors.js'
@@ -16,8 +18,6 @@ import type { Login, Reissued } from './issuing.js'
 import { kLogins } from './logins.js'
 import { kCountAttempt } from './rate-limit.js'
 import { kSettings } from './settings.js'
-import { readChecks, readDetails } from './adapters/login-details.js'
-import type { LoginChecks, LoginDetails } from './adapters/login-details.js'
 import { createInputCheck } from './validation.js'
 
 /** The password login of a user, as it arrives in a request. */
@@ -26,6 +26,40 @@ export interface LoginCredentials {
   password: string
   /** The scopes to ask for, separated by spaces. Default: all that the user is granted. */
   scope?: string
+}
+
+/** What `logIn` checks besides the password. */
+export interface LoginChecks {
+  /**
+   * Runs only if the password is correct, and before any token is issued, for example to check a second factor. Return
+   * true to let the user in, or `{ amr: ['otp'] }` to also say what you have checked besides the password. Tokens then
+   * have these names of RFC 8176 in the claim `amr`, after `pwd`. Any other value responds 401 `invalid_credentials`
+   * and counts like a wrong password. If it throws, the attempt does not count, and your route gets the error. Throw
+   * only to ask for a missing code. It must end within 30 seconds.
+   */
+  confirm?: (user: User) => Confirmation | Promise<Confirmation>
+}
+
+/** What `logInAs` takes besides the user. */
+export interface LoginDetails {
+  /**
+   * How you verified the user, for the audit trail: a word such as `registration`, `passkey` or `google`. Default
+   * `app`.
+   */
+  method?: string
+  /** The scopes to ask for, separated by spaces. Default: all that the user is granted. */
+  scope?: string
+  /**
+   * How the user proved who they are: names of RFC 8176 such as `pwd`, `otp` or `mfa`, for example as your provider
+   * says it. The tokens carry them in the claim `amr`. Default: nothing.
+   */
+  amr?: readonly string[]
+  /**
+   * When the user proved who they are, for example the `auth_time` of your provider. It must not be in the future.
+   * `requireRecentLogin` compares it. Default: now. If your provider does not say when, pass `new Date(0)`, because its
+   * own login may be old.
+   */
+  authTime?: Date
 }
 
 /**
@@ -88,8 +122,7 @@ const checkRefresh = createInputCheck(Type.Object({
 }, { additionalProperties: false }), 'refresh')
 const checkTarget = createInputCheck(LogoutRequest, 'logout')
 
-/** The milliseconds that `confirm` may take. Until it ends, the account has fewer attempts left for others. */
-const CONFIRM_LIMIT = 30_000
+const METHOD = /^[a-z0-9_-]{1,64}$/
 
 /** Gives the host the logins of a request. */
 export default fp(async function latchkeyHostLogins (app) {
@@ -120,12 +153,11 @@ export default fp(async function latchkeyHostLogins (app) {
   app.decorate(kHostLogins, {
     async logIn (request, credentials, checks = {}) {
       assertRequest('logIn', request)
-      const { confirm: check, amr } = readChecks(checks)
-      const { confirm, failure } = enclose(check, userIds)
+      const { confirm, failure } = encloseCheck(readConfirm(checks), userIds)
       return await answer(async () => {
         await countAttempt(request)
         const { username, password, scope } = checkCredentials(credentials)
-        return await issue(await logins.logIn(request, { username, password, scope, confirm, amr }))
+        return await issue(await logins.logIn(request, { username, password, scope, confirm }))
       }, failure)
     },
 
@@ -169,42 +201,40 @@ export default fp(async function latchkeyHostLogins (app) {
   })
 }, { name: 'latchkey-host-logins', fastify: '5.x', dependencies: ['latchkey-logins', 'latchkey-rate-limit'] })
 
-/** Wraps the host's check so that it gets a plain user, and remembers what the check threw. */
-function enclose (
-  check: Confirm | undefined, userIds: UserIdKind
-): { confirm?: Confirm, failure: (error: unknown) => boolean } {
-  if (check === undefined) return { failure: () => false }
-  const thrown = new Set<unknown>()
-  return {
-    async confirm ({ id, username, scopes }) {
-      try {
-        return await withinLimit(check(toHostUser({ id, username, scopes: [...scopes] }, userIds)))
-      } catch (error) {
-        thrown.add(error)
-        throw error
-      }
-    },
-    failure: error => thrown.has(error)
-  }
-}
-
-async function withinLimit (answer: boolean | Promise<boolean>): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined
-  const limit = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => {
-      reject(new Error(`Latchkey: confirm did not end within ${CONFIRM_LIMIT / 1_000} seconds`))
-    }, CONFIRM_LIMIT)
-  })
-  try {
-    return await Promise.race([answer, limit])
-  } finally {
-    clearTimeout(timer)
-  }
-}
-
 function assertRequest (method: string, request: FastifyRequest | undefined): void {
   if (typeof request?.ip === 'string' && typeof request.headers === 'object') return
   throw new TypeError(`Latchkey: ${method}() takes Fastify's request as its first argument`)
+}
+
+/** A misspelt member would silently leave out a second factor. */
+function readConfirm (checks: LoginChecks): Confirm | undefined {
+  const { confirm, ...unknown } = checks
+  // A member without a value is a mistake too, for example `{ confirm: secondFactor?.check }`.
+  const isUsable = typeof confirm === 'function' || !('confirm' in checks)
+  if (isUsable && Object.keys(unknown).length === 0) return confirm
+  throw new TypeError('Latchkey: logIn() takes { confirm: (user) => boolean } as its third argument')
+}
+
+function readDetails (details: LoginDetails, now: number): LoginDetails {
+  const { method, scope, amr, authTime, ...unknown } = details
+  const isUsable = (method === undefined || (typeof method === 'string' && METHOD.test(method))) &&
+    (amr === undefined || isListOfMethods(amr)) && isPast(authTime, now)
+  if (isUsable && Object.keys(unknown).length === 0) {
+    return { method, scope, amr, authTime: authTime && new Date(Math.min(authTime.getTime(), now)) }
+  }
+  throw new TypeError(
+    'Latchkey: logInAs() takes { method, scope } as its third argument, and also amr and authTime. The method is a ' +
+    'word of lower-case letters, digits, - and _, for example passkey. amr is ' + METHODS_EXPECTED + '. authTime is a ' +
+    'Date that is not in the future'
+  )
+}
+
+/** The clock of a provider may be ahead of ours by this many milliseconds. */
+const CLOCK_TOLERANCE = 60_000
+
+function isPast (time: unknown, now: number): boolean {
+  // An invalid date is NaN, and no comparison with NaN holds.
+  return time === undefined || (time instanceof Date && time.getTime() >= 0 && time.getTime() <= now + CLOCK_TOLERANCE)
 }
 
 /** Returns the text of the id. */

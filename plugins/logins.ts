@@ -17,10 +17,7 @@ import { kTokens } from './tokens.js'
 /** The logins and logouts of a request. The routes and `app.latchkey` use the same functions. */
 interface Logins {
   /** Checks the password and begins a session. It ends the previous session of the browser. */
-  logIn (
-    request: FastifyRequest,
-    credentials: Static<typeof LoginRequest> & { confirm?: Confirm, amr?: readonly string[] }
-  ): Promise<Grant>
+  logIn (request: FastifyRequest, credentials: Static<typeof LoginRequest> & { confirm?: Confirm }): Promise<Grant>
   /** Begins a session for a user that the app has verified. It ends the previous session of the browser. */
   logInAs (
     request: FastifyRequest,

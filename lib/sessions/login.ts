@@ -25,15 +25,16 @@ interface Credentials {
   scope?: string
   client?: Client
   confirm?: Confirm
-  /** What `confirm` checks besides the password (RFC 8176). Default: nothing. */
-  amr?: readonly string[]
 }
 
 /**
- * A check by the app, for example of a second factor. It runs only if the password is correct. Any result except true
- * is a failed login, and counts like a wrong password. If it throws, the attempt does not count.
+ * A check by the app, for example of a second factor. It runs only if the password is correct. The result false is a
+ * failed login, and counts like a wrong password. If it throws, the attempt does not count.
  */
-export type Confirm = (user: User) => boolean | Promise<boolean>
+export type Confirm = (user: User) => Confirmation | Promise<Confirmation>
+
+/** What the check has found out. `amr`: it has confirmed the user in these ways (RFC 8176) besides the password. */
+export type Confirmation = boolean | { readonly amr: readonly string[] }
 
 /**
  * Checks the password and begins a session. Throws `invalid_credentials`, whose text and timing do not reveal what was
@@ -67,15 +68,14 @@ export function createLogin ({ users, builtInUsers, hasClaimsHook, sessions, fol
     }
   }
 
-  return async function logIn (
-    { username, password, scope, client, confirm, amr = [] }, { address, userAgent, refreshToken }
-  ) {
+  return async function logIn ({ username, password, scope, client, confirm }, { address, userAgent, refreshToken }) {
     // Reads what other processes have revoked up to now. All of it is older than the account that is read later.
     await follower.refresh()
     const askedAt = clock.now()
     const bucket = await throttle.findLoginBucket(username, { address, sessionId: await findSession(refreshToken) })
     const who: Attempter = { actor: anonymous(address), clientId: client?.id ?? null, failure: 'login_failed' }
     const place = throttle.placeOf(username, address)
+    const amr = ['pwd']
 
     async function check (): Promise<User> {
       // Read after the reservation, which may wait long: a login must not pass with a password that was replaced
@@ -88,15 +88,14 @@ export function createLogin ({ users, builtInUsers, hasClaimsHook, sessions, fol
       if (user === null) throw new LatchkeyError('invalid_credentials')
       // The host's directory names the account only now.
       who.subject = user.id
-      // JavaScript code may forget to return a value.
-      if (confirm !== undefined && await confirm(user) !== true) throw new LatchkeyError('invalid_credentials')
+      const answer = confirm === undefined || await confirm(user)
+      if (typeof answer === 'object') amr.push(...answer.amr)
+      else if (answer !== true) throw new LatchkeyError('invalid_credentials')
       return user
     }
 
     function start (user: User, settle?: Settle): Promise<Grant> {
-      return sessions.start(user, {
-        client, askedAt, scope, userAgent, address, place, settle, amr: ['pwd', ...amr]
-      })
+      return sessions.start(user, { client, askedAt, scope, userAgent, address, place, settle, amr })
     }
 
     // The claims hook is the host's code and may take long. So the attempt is settled before it runs, in its own

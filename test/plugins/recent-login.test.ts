@@ -22,8 +22,8 @@ async function open (t: Test, options: LatchkeyOptions = {}): Promise<{ app: Fas
   app.get('/request', { onRequest: requireRecentLogin('5m') }, async ({ user }) => user)
   app.get('/awaited', async (request, reply) => await requireRecentLogin('5m')(request, reply))
   app.post('/log-in', async (request) => {
-    const { confirm, amr } = request.body as { confirm: boolean, amr?: string[] }
-    return await app.latchkey.logIn(request, { username: 'alice', password: PASSWORD }, { confirm: () => confirm, amr })
+    const { answer } = request.body as { answer: boolean }
+    return await app.latchkey.logIn(request, { username: 'alice', password: PASSWORD }, { confirm: async () => answer })
   })
   app.post('/log-in-as', async (request) => {
     const { amr, authTime } = request.body as { amr?: string[], authTime?: number }
@@ -80,11 +80,24 @@ t.test('amr and auth_time: of a password, of a second factor, and as a provider 
   t.match(claimsOf((await logIn(app)).access_token), { amr: ['pwd'], auth_time: now })
   const post = async (url: string, payload: object): Promise<{ accessToken: string, refreshToken: string }> =>
     (await app.inject({ method: 'POST', url, payload })).json()
-  t.match(claimsOf((await post('/log-in', { confirm: true, amr: ['otp'] })).accessToken), { amr: ['pwd', 'otp'] })
+  for (const [answer, methods] of [[true, []], [{ amr: [] }, []], [{ amr: ['otp'] }, ['otp']]] as const) {
+    t.strictSame(claimsOf((await post('/log-in', { answer })).accessToken).amr, ['pwd', ...methods])
+  }
+  for (const answer of [false, null, 'true', 1, [], ['otp'], { ok: true }]) {
+    t.match(await post('/log-in', { answer }), { code: 'invalid_credentials' }, JSON.stringify(answer))
+  }
+  for (const wrong of ['otp', ['a b'], [7], null, Array(11).fill('otp')]) {
+    t.match(
+      await post('/log-in', { answer: { amr: wrong } }), { statusCode: 500, message: /confirm returned an amr .*RFC 8176/ }
+    )
+  }
   t.match(claimsOf((await post('/log-in-as', {})).accessToken), { amr: [], auth_time: now })
   const foreign = await post('/log-in-as', { amr: ['hwk', 'mfa'], authTime: clock() - 10 * MINUTE })
   t.match(claimsOf(foreign.accessToken), { amr: ['hwk', 'mfa'], auth_time: now - 600 })
   t.equal((await app.inject({ url: '/handler', headers: bearer(foreign.accessToken) })).statusCode, 401)
+  const ahead = await post('/log-in-as', { authTime: clock() + 30_000 })
+  t.match(claimsOf(ahead.accessToken), { auth_time: now }, 'the clock of the provider is ahead')
+  t.equal((await app.inject({ url: '/handler', headers: bearer(ahead.accessToken) })).statusCode, 200)
   const refreshed = await app.inject({ method: 'POST', url: '/refresh', payload: { refresh_token: foreign.refreshToken } })
   t.match(claimsOf(refreshed.json().access_token), { amr: ['hwk', 'mfa'], auth_time: now - 600 }, 'the session keeps them')
   const client = await addClient(app, { scopes: ['tokens:introspect'] })
@@ -133,7 +146,8 @@ t.test('bad values are named', async t => {
     { amr: 'pwd' }, { amr: [7] }, { amr: ['a b'] }, { amr: [''] }, { amr: Array(11).fill('pwd') }, { authTime: clock() },
     { authTime: new Date(NaN) }, { authTime: new Date(clock() + 10 * MINUTE) }, { authTime: new Date(-1) }, { acr: 'x' }
   ]) await t.rejects(app.latchkey.logInAs(request, 'x', details as never), /amr is a list.*authTime is a Date/)
-  for (const checks of [{ amr: ['otp'] }, { confirm: () => true, amr: 'otp' }, { confirm: () => true, amr: ['\u0000'] }]) {
-    await t.rejects(app.latchkey.logIn(request, { username: 'alice', password: 'x' }, checks as never), /takes { confirm.*amr/)
-  }
+  await t.rejects(
+    app.latchkey.logIn(request, { username: 'alice', password: 'x' }, { confirm: () => true, amr: ['otp'] } as never),
+    /takes { confirm/, 'only confirm knows what it has checked'
+  )
 })
