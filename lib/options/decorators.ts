@@ -5,7 +5,6 @@ export interface DecoratorNames {
   authenticate: string
   authenticateOptional: string
   requireScopes: string
-  requireRecentLogin: string
 }
 
 /**
@@ -14,10 +13,9 @@ export interface DecoratorNames {
 export function readDecorators (given: LatchkeyOptions['decorators']): DecoratorNames | undefined {
   if (given === false) return undefined
   const {
-    authenticate = 'authenticate', authenticateOptional = 'authenticateOptional', requireScopes = 'requireScopes',
-    requireRecentLogin = 'requireRecentLogin'
+    authenticate = 'authenticate', authenticateOptional = 'authenticateOptional', requireScopes = 'requireScopes'
   } = given ?? {}
-  const names = { authenticate, authenticateOptional, requireScopes, requireRecentLogin }
+  const names = { authenticate, authenticateOptional, requireScopes }
   const values = Object.values(names)
   const repeated = values.find((name, index) => values.indexOf(name) !== index)
   if (repeated !== undefined) {

@@ -12,8 +12,8 @@ declare module 'fastify' {
 }
 
 /**
- * What your app declares itself, or does not have: `authenticate`, `authenticateOptional`, `requireScopes`,
- * `requireRecentLogin` or `user`. Latchkey then declares no type for it. Empty unless your app extends it.
+ * What your app declares itself, or does not have: `authenticate`, `authenticateOptional`, `requireScopes` or `user`.
+ * Latchkey then declares no type for it. Empty unless your app extends it.
  */
 export interface OwnDeclarations {}
 
@@ -32,11 +32,6 @@ export interface LatchkeyDecorators {
    * `onRequest`, before the body is read. Throws at once for an unknown scope.
    */
   requireScopes: Guards['requireScopes']
-  /**
-   * Makes a guard that requires a login within a duration such as `5m` (401, RFC 9470). Use it as a `preHandler`.
-   * Authentication then runs at `onRequest`, before the body is read. Throws at once for a bad duration.
-   */
-  requireRecentLogin: Guards['requireRecentLogin']
 }
 
 /** The type of `request.user`, unless the app or @fastify/jwt declares it. */

@@ -62,7 +62,6 @@ export function createHostGuards (plugin: string): HostGuards {
       app.decorate(names.authenticate, guards.authenticate)
       app.decorate(names.authenticateOptional, guards.authenticateOptional)
       app.decorate(names.requireScopes, guards.requireScopes)
-      app.decorate(names.requireRecentLogin, guards.requireRecentLogin)
     }
   }
 }

@@ -58,16 +58,13 @@ export const hooks = {
       /** The name of `app.authenticateOptional`. */
       authenticateOptional: Type.Optional(DecoratorName),
       /** The name of `app.requireScopes`. */
-      requireScopes: Type.Optional(DecoratorName),
-      /** The name of `app.requireRecentLogin`. */
-      requireRecentLogin: Type.Optional(DecoratorName)
+      requireScopes: Type.Optional(DecoratorName)
     }, { additionalProperties: false })
   ], {
     description: 'The names of the guards as decorators of your app, for example ' +
       "`{ authenticate: 'authenticateToken' }`, or `false` for no decorators. A guard that you leave out " +
       'keeps its own name. Imported guards need no decorator.',
-    expects: 'false, or an object with property names for authenticate, authenticateOptional, requireScopes or ' +
-      'requireRecentLogin'
+    expects: 'false, or an object with property names for authenticate, authenticateOptional or requireScopes'
   })),
   /** The source of time, in milliseconds, for tests. Default `Date.now`. */
   now: Type.Optional(Type.Unsafe<() => number>({

@@ -55,7 +55,7 @@ for (const order of ['before', 'after'] as const) {
 t.test('decorators: false adds none, and the imported guards work', async t => {
   const app = createHost(t)
   await app.register(latchkey, { ...TEST_OPTIONS, decorators: false })
-  for (const name of ['authenticate', 'authenticateOptional', 'requireScopes', 'requireRecentLogin']) t.notOk(app.hasDecorator(name), name)
+  for (const name of ['authenticate', 'authenticateOptional', 'requireScopes']) t.notOk(app.hasDecorator(name), name)
   app.get('/me', { onRequest: authenticate }, async request => request.user.id)
   app.get('/admin', { preHandler: requireScopes('admin') }, async request => request.user.id)
   await app.ready()
@@ -71,10 +71,7 @@ for (const first of ['latchkey', 'verifier'] as const) {
     const service = await createFakeService(t)
     const app = createHost(t)
     const decorators = {
-      authenticate: 'authenticateRemote',
-      authenticateOptional: 'remoteOptional',
-      requireScopes: 'requireRemoteScopes',
-      requireRecentLogin: 'requireRecentRemoteLogin'
+      authenticate: 'authenticateRemote', authenticateOptional: 'remoteOptional', requireScopes: 'requireRemoteScopes'
     }
     const options = { issuer: service.issuer, revocations: 'none', decorators } as const
     if (first === 'verifier') await app.register(verifier, options)
@@ -116,7 +113,7 @@ t.test('a name that is taken stops the boot before anything is opened, with the 
   const folder = t.testdir({})
   const options: LatchkeyOptions = { database: `${folder}/auth.db` }
   const remote = { issuer: 'http://127.0.0.1:9', revocations: 'none' } as const
-  const names = { authenticate: 'a', authenticateOptional: 'b', requireScopes: 'c', requireRecentLogin: 'd' }
+  const names = { authenticate: 'a', authenticateOptional: 'b', requireScopes: 'c' }
   const table: Array<[what: string, register: (app: FastifyInstance) => Promise<unknown>, message: RegExp]> = [
     [
       'the decorator of the host', async app => { await addOwn(app); await app.register(latchkey, options) },

@@ -53,7 +53,7 @@ const every: Required<LatchkeyOptions> = {
   claims: () => ({}),
   auditRetention: '90d',
   onEvent: () => {},
-  decorators: { authenticate: 'a', authenticateOptional: 'b', requireScopes: 'c', requireRecentLogin: 'd' },
+  decorators: { authenticate: 'a', authenticateOptional: 'b', requireScopes: 'c' },
   now: Date.now
 }
 const one: LatchkeyOptions = { audience: 'https://api.example.com', secret: 'one', algorithm: 'ES256' }

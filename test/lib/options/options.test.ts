@@ -68,10 +68,7 @@ t.test('nothing given: the defaults', async t => {
       claims: undefined,
       onEvent: undefined,
       decorators: {
-        authenticate: 'authenticate',
-        authenticateOptional: 'authenticateOptional',
-        requireScopes: 'requireScopes',
-        requireRecentLogin: 'requireRecentLogin'
+        authenticate: 'authenticate', authenticateOptional: 'authenticateOptional', requireScopes: 'requireScopes'
       },
       auditRetention: 90 * 86_400_000
     })
@@ -156,10 +153,7 @@ t.test('ownRoutes: a login of the app leaves no password grant', async t => {
 
 t.test('decorators: names for some guards, or none', async t => {
   const names = {
-    authenticate: 'authenticate',
-    authenticateOptional: 'authenticateOptional',
-    requireScopes: 'requireScopes',
-    requireRecentLogin: 'requireRecentLogin'
+    authenticate: 'authenticate', authenticateOptional: 'authenticateOptional', requireScopes: 'requireScopes'
   }
   const table: Array<[given: LatchkeyOptions['decorators'], read: object | undefined]> = [
     [false, undefined], [undefined, names], [{}, names], [{ authenticate: undefined }, names],
@@ -354,8 +348,7 @@ t.test('wrong values: each message names the option, its variable and what is le
     ['claims', undefined, 'a function', [{}, 'claims', 5, null, true, []]],
     [
       'decorators', undefined,
-      'false, or an object with property names for authenticate, authenticateOptional, requireScopes or ' +
-        'requireRecentLogin',
+      'false, or an object with property names for authenticate, authenticateOptional or requireScopes',
       [
         true, null, 'authenticate', [], 5, { authenticate: '' }, { authenticate: 'a b' }, { authenticate: '1a' },
         { authenticate: false }, { authenticate: 'a-b' }, { authentcate: 'a' }, { requireScopes: 'é' }
