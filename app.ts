@@ -33,6 +33,7 @@ import rateLimit from './plugins/rate-limit.js'
 import revocationFeed from './plugins/revocation-feed.js'
 import ledger from './plugins/ledger.js'
 import revocations, { kRevocations } from './plugins/revocations.js'
+import roles from './plugins/roles.js'
 import { markUnguarded, secureRoutes } from './plugins/guards/secure-route.js'
 import securityHeaders from './plugins/security-headers.js'
 import sharedSettings from './plugins/shared-settings.js'
@@ -132,6 +133,8 @@ const latchkey: FastifyPluginAsync<LatchkeyOptions> = async function latchkey (a
     await scope.register(openapi)
     await scope.register(docsPage)
     await scope.register(routes)
+    // Last, because a start that fails must revoke nothing.
+    await scope.register(roles)
     serveAtRoot(app, { issuer, metadata: scope[kServerMetadata] })
     if (isStandalone) serveHomePage(app, { prefix: scope.prefix, docs })
     hostGuards.register(app, scope[kAuthenticator], decorators)
@@ -156,7 +159,8 @@ function decorateServices (app: FastifyInstance, scope: FastifyInstance): void {
     tokens: scope[kTokens],
     audit: scope[kAudit],
     keys: scope[kKeys],
-    scopes: scope[kSettings].catalogue
+    scopes: scope[kSettings].catalogue,
+    roles: scope[kSettings].roles
   }
   // An app with routes also gets the logins: see `latchkeyScope`.
   app.decorate('latchkey', services as Latchkey)

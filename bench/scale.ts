@@ -48,7 +48,8 @@ function createSets (): Index {
     token: new Set<string>(),
     session: new Set<string>(),
     user: new Set<string>(),
-    client: new Set<string>()
+    client: new Set<string>(),
+    role: new Set<string>()
   }
   return {
     add ({ kind, value }) {

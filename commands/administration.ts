@@ -27,6 +27,7 @@ import { addUsersList } from './users-list.js'
 import { addUsersRemove } from './users-remove.js'
 import { addUsersRename } from './users-rename.js'
 import { addUsersSetPassword } from './users-set-password.js'
+import { addUsersSetRoles } from './users-set-roles.js'
 import { addUsersSetScopes } from './users-set-scopes.js'
 
 /** Adds all commands except `serve`. */
@@ -36,6 +37,7 @@ export function addAdministration (program: Command): void {
   addUsersList(users)
   addUsersRename(users)
   addUsersSetScopes(users)
+  addUsersSetRoles(users)
   addUsersSetPassword(users)
   addUsersDisable(users)
   addUsersEnable(users)

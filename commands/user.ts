@@ -1,5 +1,6 @@
 import type { Latchkey } from '../lib/latchkey.js'
 import type { Settings } from '../lib/options/options.js'
+import { assertKnownRoles } from '../lib/identity/roles.js'
 import { assertKnownScopes } from '../lib/identity/scopes.js'
 import type { StoredUser } from '../lib/users/users.js'
 import { describeDatabase } from '../lib/store/engines.js'
@@ -40,12 +41,22 @@ export function requireScopes ({ scopes: catalogue }: Latchkey, scopes: readonly
   }
 }
 
-/** A user as `--json` prints it. */
-export function toData ({ id, username, scopes, disabled, createdAt }: StoredUser): object {
-  return { id, username, scopes, disabled, created_at: new Date(createdAt).toISOString() }
+/** Rejects unknown roles. */
+export function requireRoles ({ roles: definitions }: Latchkey, roles: readonly string[]): void {
+  try {
+    assertKnownRoles(roles, definitions)
+  } catch (cause) {
+    throw new CommandError('unknown_role', (cause as RangeError).message, { cause })
+  }
 }
 
-/** Describes the scopes of a user. */
-export function describeScopes ({ scopes }: StoredUser): string {
-  return scopes.length === 0 ? 'no scopes' : `the scopes ${scopes.join(', ')}`
+/** A user as `--json` prints it. */
+export function toData ({ id, username, ownScopes: scopes, roles, disabled, createdAt }: StoredUser): object {
+  return { id, username, scopes, roles, disabled, created_at: new Date(createdAt).toISOString() }
+}
+
+/** Describes the scopes that were granted to a user, and the roles. */
+export function describeGrants ({ ownScopes: scopes, roles }: StoredUser): string {
+  const granted = scopes.length === 0 ? 'no scopes' : `the scopes ${scopes.join(', ')}`
+  return roles.length === 0 ? granted : `${granted} and the roles ${roles.join(', ')}`
 }

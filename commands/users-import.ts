@@ -34,13 +34,13 @@ export function addUsersImport (users: Command): void {
     .argument(
       '<file>',
       'NDJSON or CSV, with username, password_hash or password, and optionally id, scopes, ' +
-        "disabled and created_at; '-' is standard input"
+        "roles, disabled and created_at; '-' is standard input"
     )
     .addOption(formatOption())
     .option(
       '--update',
       'change existing users to match their rows; a new password or disabling logs the user out, ' +
-        'and losing a scope invalidates the access tokens'
+        'and losing a scope or a role invalidates the access tokens'
     )
     .option('--strict', 'stop at the first bad row; the rows before it are imported')
     .option('--dry-run', 'check every row and write nothing')

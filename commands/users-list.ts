@@ -26,9 +26,11 @@ async function listUsers (options: OutputOptions & { limit?: number }): Promise<
       user.disabled ? 'disabled' : 'enabled',
       new Date(user.createdAt).toISOString(),
       user.id,
-      user.scopes.join(' ')
+      user.roles.join(' '),
+      user.ownScopes.join(' ')
     ])
-    print(options, { data: found.map(toData), text: toColumns(['NAME', 'STATE', 'CREATED', 'ID', 'SCOPES'], rows) })
+    const text = toColumns(['NAME', 'STATE', 'CREATED', 'ID', 'ROLES', 'SCOPES'], rows)
+    print(options, { data: found.map(toData), text })
   })
 }
 

@@ -3,7 +3,7 @@ import { COMMAND } from '../lib/ledger/events.js'
 import { withLatchkey } from './context.js'
 import { example, print } from './output.js'
 import type { OutputOptions } from './output.js'
-import { describeScopes, requireScopes, requireUser, toData } from './user.js'
+import { describeGrants, requireScopes, requireUser, toData } from './user.js'
 
 /** `latchkey users set-scopes`. */
 export function addUsersSetScopes (users: Command): void {
@@ -22,6 +22,6 @@ async function setScopes (name: string, scopes: string[], options: OutputOptions
     requireScopes(latchkey, scopes)
     const { id } = await requireUser(latchkey, name, settings)
     const user = await latchkey.users.setScopes(id, scopes, COMMAND)
-    print(options, { data: toData(user), text: `${user.username} now has ${describeScopes(user)}.` })
+    print(options, { data: toData(user), text: `${user.username} now has ${describeGrants(user)}.` })
   })
 }

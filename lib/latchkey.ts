@@ -1,5 +1,6 @@
 import type { Audit } from './ledger/audit.js'
 import type { Clients } from './clients/clients.js'
+import type { RoleDefinitions } from './identity/roles.js'
 import type { Keys } from './keys/administration.js'
 import type { Revocations } from './revocation/revocations.js'
 import type { PersonalAccessTokens } from './personal-access-tokens/personal-access-tokens.js'
@@ -24,4 +25,6 @@ export interface Latchkey {
   readonly keys: Keys
   /** The name and description of every scope. */
   readonly scopes: Readonly<Record<string, string>>
+  /** The scopes of every role. */
+  readonly roles: RoleDefinitions
 }

@@ -3,7 +3,7 @@ import type { Static } from 'typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Issued } from '../lib/grants/grant-handler.js'
 import { formatScope } from '../lib/identity/scopes.js'
-import { textOf } from '../lib/identity/user-ids.js'
+import { toAccount } from '../lib/users/account.js'
 import type { Grant } from '../lib/sessions/issued.js'
 import type { Sender } from '../lib/sessions/login.js'
 import type { AccessGrant } from '../lib/tokens/tokens.js'
@@ -68,10 +68,10 @@ export default fp(async function latchkeyIssuing (app) {
   }
 
   async function issueAccess (grant: AccessGrant & { user: User }): Promise<Reissued> {
-    const { id, username, scopes } = grant.user
+    const { id, username, scopes, roles } = grant.user
     const left = grant.latestExpiry === undefined ? accessTtl : grant.latestExpiry - Math.floor(clock.now() / 1000)
     return {
-      user: { id, username, scopes: [...scopes] },
+      user: { id, username, scopes: [...scopes], ...(roles === undefined ? {} : { roles: [...roles] }) },
       accessToken: await tokens.sign(grant),
       expiresIn: Math.max(0, Math.min(accessTtl, left)),
       scope: formatScope(grant.scopes)
@@ -108,7 +108,7 @@ export default fp(async function latchkeyIssuing (app) {
       forbidCaching(reply)
       cookies.set(reply, login)
       const { user, scope, expiresIn } = login
-      return { user: { ...user, id: textOf(user.id), scopes: [...user.scopes] }, scope, expires_in: expiresIn }
+      return { user: toAccount(user), scope, expires_in: expiresIn }
     },
     issue,
     issueAccess,

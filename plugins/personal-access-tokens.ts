@@ -24,7 +24,7 @@ declare module 'fastify' {
 /** The personal access tokens: their administration, and what the guards ask. */
 export default fp(async function latchkeyPersonalAccessTokens (app) {
   const [store, revocations, users] = [app[kStore], app[kRevocations], app[kUsers]]
-  const { databaseTimeout: longestWrite, rateLimit } = app[kSettings]
+  const { databaseTimeout: longestWrite, rateLimit, roles } = app[kSettings]
   const uses = createKeyUses(store, error => {
     app.log.warn({ err: error }, 'the use of personal access tokens could not be recorded; trying again')
   })
@@ -35,7 +35,7 @@ export default fp(async function latchkeyPersonalAccessTokens (app) {
   })
   app.decorate(
     kPersonalAccessTokens,
-    createPersonalAccessTokens({ store, revocations, users, builtInUsers: app[kBuiltInUsers] })
+    createPersonalAccessTokens({ store, revocations, users, builtInUsers: app[kBuiltInUsers], roles })
   )
   app.decorate(kKeyAcceptance, createKeyAcceptance({
     ...app[kSettings],

@@ -32,7 +32,7 @@ declare module 'fastify' {
 
 /** The sessions, their refresh tokens, and the login that begins them. */
 export default fp(async function latchkeySessions (app) {
-  const { claims, userIds, maxSessions, sessionTtl, refreshIdleTtl, refreshGrace } = app[kSettings]
+  const { claims, roles, userIds, maxSessions, sessionTtl, refreshIdleTtl, refreshGrace } = app[kSettings]
   const clock = app[kClock]
   const follower = app[kFollower]
   const users = app[kUsers]
@@ -55,6 +55,7 @@ export default fp(async function latchkeySessions (app) {
     users,
     builtInUsers,
     claims,
+    roles,
     userIds,
     refreshKeys: app[kRefreshKeys],
     status: app[kStatusReferences],

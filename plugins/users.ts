@@ -24,7 +24,7 @@ declare module 'fastify' {
 
 /** Uses the host's own accounts if it has given any, otherwise the built-in table. */
 export default fp(async function latchkeyUsers (app) {
-  const { users, userIds, catalogue, passwordMinLength } = app[kSettings]
+  const { users, userIds, catalogue, roles, passwordMinLength } = app[kSettings]
   const builtIn = users === undefined
     ? createUsers({
       store: app[kStore],
@@ -34,13 +34,14 @@ export default fp(async function latchkeyUsers (app) {
       revocations: app[kRevocations],
       throttle: app[kThrottle],
       catalogue,
+      roles,
       passwordMinLength
     })
     : undefined
   app.decorate(kBuiltInUsers, builtIn)
   app.decorate(
     kUsers,
-    users === undefined ? builtIn as Users : encloseDirectory(users, { userIds, catalogue, log: app.log })
+    users === undefined ? builtIn as Users : encloseDirectory(users, { userIds, catalogue, roles, log: app.log })
   )
 }, {
   name: 'latchkey-users',

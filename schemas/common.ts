@@ -14,6 +14,15 @@ export const OAUTH_BODY_TYPES = ['application/json', 'application/x-www-form-url
 /** One scope as specified in RFC 6749 section 3.3: printable ASCII except space, double quote and backslash. */
 export const SCOPE_PATTERN = '^[\\x21\\x23-\\x5B\\x5D-\\x7E]+$'
 
+/** The most scopes of an account or a role. */
+export const MAX_SCOPES = 256
+
+/** The most roles of an app. */
+export const MAX_ROLES = 100
+
+/** A role has the same characters as a scope. */
+export const MAX_ROLE_LENGTH = 64
+
 /** Scopes separated by spaces (RFC 6749 section 3.3). Empty if there are none. */
 export const Scope = Type.String({
   maxLength: 2_048,

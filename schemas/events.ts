@@ -73,6 +73,17 @@ const TABLE = {
     kept: true,
     meaning: 'The scopes of an account were replaced. `before` and `after` list them.'
   },
+  roles_changed: {
+    outcome: 'success',
+    kept: true,
+    meaning: 'The roles of an account were replaced. `before` and `after` list them.'
+  },
+  role_reduced: {
+    outcome: 'success',
+    kept: true,
+    meaning: 'When a node started, its option `roles` lacked the role `role`, or the role lacked the scopes `scopes` ' +
+      'that it had before. The access tokens that name the role were revoked.'
+  },
   password_changed: { outcome: 'success', kept: true, meaning: 'The password of an account was set or changed.' },
   personal_access_token_created: {
     outcome: 'success',

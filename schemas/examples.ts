@@ -19,4 +19,6 @@ export const EXAMPLE = {
 } as const
 
 /** Alice's account, as she sees it. */
-export const EXAMPLE_ACCOUNT = { id: EXAMPLE.userId, username: EXAMPLE.username, scopes: ['items:read', 'users:read'] }
+export const EXAMPLE_ACCOUNT = {
+  id: EXAMPLE.userId, username: EXAMPLE.username, scopes: ['items:read', 'users:read'], roles: []
+}

@@ -8,8 +8,13 @@ export interface User {
    */
   id: UserId
   username: string
-  /** All granted scopes. A login can ask for fewer. */
+  /**
+   * All granted scopes, including those of the roles. A login can ask for fewer. A directory of your own need not list
+   * those of the roles.
+   */
   scopes: readonly string[]
+  /** The roles that the user holds (option `roles`). Default: none. */
+  roles?: readonly string[]
 }
 
 /**

@@ -7,7 +7,7 @@ import { keys, rotation } from './options/keys.js'
 import { passwords } from './options/passwords.js'
 import { storage } from './options/storage.js'
 import { tokens } from './options/tokens.js'
-import type { ScopeCatalogue } from './scopes.js'
+import type { Scope, ScopeCatalogue } from './scopes.js'
 import type { UserIdsOption } from './user-ids.js'
 
 // One schema gives the type, the check at boot, the environment variables and the tables in docs/reference. `env` is
@@ -49,9 +49,11 @@ export const Options: Type.TObject<Properties> = Type.Object({
 // compiled, before an app declares its scopes and its ids.
 
 /** The options of the plugin. */
-export interface LatchkeyOptions extends Omit<Static<typeof Options>, 'scopes' | 'userIds'>, UserIdsOption {
+export interface LatchkeyOptions extends Omit<Static<typeof Options>, 'scopes' | 'roles' | 'userIds'>, UserIdsOption {
   /** Your own scopes, each with a description, in addition to the built-in ones. Default none. */
   scopes?: ScopeCatalogue
+  /** Names for sets of scopes, for example `{ editor: ['items:read', 'items:write'] }`. Default none. */
+  roles?: Readonly<Record<string, readonly Scope[]>>
 }
 
 /** The options that are on in the service and off in the plugin, because only a service needs them. */

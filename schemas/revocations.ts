@@ -16,11 +16,7 @@ export const RevocationsQuery = Type.Object({
   }))
 }, { additionalProperties: false })
 
-/** A rule that revokes tokens. */
-export const RevocationRule = Type.Object({
-  kind: Type.Enum(['token', 'session', 'user', 'client'], {
-    description: 'The claim that `value` is compared with: `jti`, `sid`, `sub` or `client_id`.'
-  }),
+const RULE_MEMBERS = {
   value: Type.String(),
   issued_before: Type.Optional(Type.Integer({
     description: 'Milliseconds since the epoch. Only tokens issued earlier are revoked. If absent, all are.'
@@ -31,7 +27,24 @@ export const RevocationRule = Type.Object({
   expires_at: Type.Integer({
     description: 'Milliseconds since the epoch. By then, every token that the rule revokes has expired.'
   })
+}
+
+/** A rule that revokes tokens. */
+export const RevocationRule = Type.Object({
+  kind: Type.Enum(['token', 'session', 'user', 'client'], {
+    description: 'The claim that `value` is compared with: `jti`, `sid`, `sub` or `client_id`.'
+  }),
+  ...RULE_MEMBERS
 }, { title: 'RevocationRule', description: 'A rule that revokes tokens.' })
+
+/**
+ * A rule that revokes the tokens that name a role. These rules are a list of their own, because a receiver must reject
+ * rules of a kind that it does not know, and one that does not know roles must go on.
+ */
+export const RoleRule = Type.Object(RULE_MEMBERS, {
+  title: 'RoleRule',
+  description: 'A rule that revokes the tokens whose claim `roles` contains `value`.'
+})
 
 const EXAMPLE_RULES = [
   { kind: 'session' as const, value: EXAMPLE.sessionId, expires_at: Date.parse(EXAMPLE.moment) + 900_000 },
@@ -46,11 +59,11 @@ const EXAMPLE_RULES = [
 const EXAMPLE_CURSOR = '2n9c4a7zq1-mwxf1jm9-42'
 const EXAMPLE_HORIZON = Date.parse(EXAMPLE.moment) - 86_400_000
 const EXAMPLE_PAGE = {
-  cursor: EXAMPLE_CURSOR, more: false, horizon: EXAMPLE_HORIZON, keys: ['1'], rules: EXAMPLE_RULES
+  cursor: EXAMPLE_CURSOR, more: false, horizon: EXAMPLE_HORIZON, keys: ['1'], rules: EXAMPLE_RULES, roles: []
 }
 const EXAMPLE_STATE = { as_of: 3, time: Date.parse(EXAMPLE.moment), horizon: EXAMPLE_HORIZON, keys: ['1'] }
 const EXAMPLE_EVENTS =
-  `event: rules\nid: ${EXAMPLE_CURSOR}\ndata: ${JSON.stringify({ rules: EXAMPLE_RULES })}\n\n` +
+  `event: rules\nid: ${EXAMPLE_CURSOR}\ndata: ${JSON.stringify({ rules: EXAMPLE_RULES, roles: [] })}\n\n` +
   `event: state\ndata: ${JSON.stringify(EXAMPLE_STATE)}\n\n`
 
 /** A page of the rules, for a receiver that polls. */
@@ -66,7 +79,8 @@ export const RevocationPage = Type.Object(
         'A receiver may delete these rules too, and no others.'
     }),
     keys: Type.Array(Type.String(), { description: 'The `kid` of each key that currently verifies tokens.' }),
-    rules: Type.Array(RevocationRule)
+    rules: Type.Array(RevocationRule),
+    roles: Type.Array(RoleRule)
   },
   {
     title: 'RevocationPage',

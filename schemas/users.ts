@@ -1,7 +1,8 @@
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
 import {
-  DateTime, MAX_USERNAME_LENGTH, NewPassword, NewUsername, PageLimit, Password, SCOPE_PATTERN
+  DateTime, MAX_ROLE_LENGTH, MAX_ROLES, MAX_SCOPES, MAX_USERNAME_LENGTH,
+  NewPassword, NewUsername, PageLimit, Password, SCOPE_PATTERN
 } from './common.js'
 import { EXAMPLE, EXAMPLE_ACCOUNT } from './examples.js'
 
@@ -9,7 +10,10 @@ import { EXAMPLE, EXAMPLE_ACCOUNT } from './examples.js'
 export const Account = Type.Object({
   id: Type.String(),
   username: Type.String(),
-  scopes: Type.Array(Type.String(), { description: 'All granted scopes. A token can carry fewer.' })
+  scopes: Type.Array(Type.String(), {
+    description: 'All granted scopes, including those of the roles. A token can carry fewer.'
+  }),
+  roles: Type.Array(Type.String(), { description: 'The roles that the user holds.' })
 }, { title: 'Account', description: 'The account of a user, as the user sees it.', examples: [EXAMPLE_ACCOUNT] })
 export type Account = Static<typeof Account>
 
@@ -44,7 +48,12 @@ const EXAMPLE_USER = {
 export const UserView = Type.Object({
   id: Type.String(),
   username: Type.String(),
-  scopes: Type.Array(Type.String(), { description: 'All granted scopes.' }),
+  scopes: Type.Array(Type.String(), {
+    description: 'The scopes that are granted to the account itself, without those of its roles.'
+  }),
+  roles: Type.Array(Type.String(), {
+    description: 'The roles that the user holds. A role that the service no longer has grants nothing.'
+  }),
   disabled: Type.Boolean({ description: 'Whether the user is prevented from logging in.' }),
   created_at: DateTime,
   password_changed_at: DateTime
@@ -85,13 +94,18 @@ export const UsersQuery = Type.Object(
 export const UserParams = Type.Object({ id: Type.String() })
 
 const Scopes = Type.Array(Type.String({ minLength: 1, maxLength: 256, pattern: SCOPE_PATTERN }), {
-  maxItems: 256,
-  description: 'All scopes of the user.'
+  maxItems: MAX_SCOPES,
+  description: 'All scopes of the user, besides those of the roles.'
+})
+
+const Roles = Type.Array(Type.String({ minLength: 1, maxLength: MAX_ROLE_LENGTH, pattern: SCOPE_PATTERN }), {
+  maxItems: MAX_ROLES,
+  description: 'All roles of the user.'
 })
 
 /** The body of `POST /users`. */
 export const NewUser = Type.Object(
-  { username: NewUsername, password: NewPassword, scopes: Type.Optional(Scopes) },
+  { username: NewUsername, password: NewPassword, scopes: Type.Optional(Scopes), roles: Type.Optional(Roles) },
   {
     title: 'NewUser',
     additionalProperties: false,
@@ -104,6 +118,7 @@ export const UserPatch = Type.Object(
   {
     username: Type.Optional(NewUsername),
     scopes: Type.Optional(Scopes),
+    roles: Type.Optional(Roles),
     disabled: Type.Optional(Type.Boolean({ description: 'Whether to prevent the user from logging in.' })),
     password: Type.Optional(NewPassword)
   },
@@ -139,7 +154,11 @@ export const UserRecord = Type.Object({
   })),
   scopes: Type.Optional(Type.Array(
     Type.String({ minLength: 1, maxLength: 256 }),
-    { maxItems: 256, description: 'a list of at most 256 names of scopes' }
+    { maxItems: MAX_SCOPES, description: `a list of at most ${MAX_SCOPES} names of scopes` }
+  )),
+  roles: Type.Optional(Type.Array(
+    Type.String({ minLength: 1, maxLength: MAX_ROLE_LENGTH }),
+    { maxItems: MAX_ROLES, description: `a list of at most ${MAX_ROLES} names of roles` }
   )),
   disabled: Type.Optional(Type.Boolean({ description: 'true or false' })),
   created_at: Type.Optional(Type.String({

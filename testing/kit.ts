@@ -1,6 +1,7 @@
 import { randomBytes, randomInt, randomUUID } from 'node:crypto'
 import type { InjectOptions, LightMyRequestResponse } from 'fastify'
 import type { Latchkey, Scope, User, UserId } from '../app.js'
+import { assertKnownRoles } from '../lib/identity/roles.js'
 import { assertKnownScopes, formatScope, parseScope } from '../lib/identity/scopes.js'
 import type { Users } from '../lib/users/users.js'
 
@@ -9,10 +10,10 @@ import type { Users } from '../lib/users/users.js'
  * - the username of a user in the built-in table.
  * - a user as returned by `app.latchkey.users.add()`. In an app with its own users, any user, known to its `find` or
  *   not.
- * - any user with these scopes. The same scopes always give the same user. In the built-in table the kit adds it at
- *   first use. Your own user store does not know this user, so whatever calls `find` for it ends the session.
+ * - any user with these scopes and roles. The same ones always give the same user. In the built-in table the kit adds
+ *   it at first use. Your own user store does not know this user, so whatever calls `find` for it ends the session.
  */
-export type TestUser = string | User | { readonly scopes: readonly Scope[] }
+export type TestUser = string | User | { readonly scopes: readonly Scope[], readonly roles?: readonly string[] }
 
 /** The methods that a test of an app with Latchkey needs. */
 export interface TestKit {
@@ -40,7 +41,7 @@ export interface TestableApp {
  * @param app - the app on which Latchkey is registered. It need not be ready yet.
  */
 export function withTestKit<App extends TestableApp> (app: App): App & TestKit {
-  const usersByScopes = new Map<string, Promise<User>>()
+  const usersByGrants = new Map<string, Promise<User>>()
 
   async function readServices (): Promise<Latchkey> {
     const registered: { latchkey?: Latchkey } = app
@@ -53,20 +54,26 @@ export function withTestKit<App extends TestableApp> (app: App): App & TestKit {
     return registered.latchkey
   }
 
-  async function addUserWith (users: Users | undefined, scopes: string[]): Promise<User> {
+  async function addUserWith (
+    users: Users | undefined, grants: { scopes: string[], roles: readonly string[] }
+  ): Promise<User> {
     const username = `test-${randomUUID()}`
     // An id that is valid for either kind of `userIds`, and higher than those that a table assigns.
-    if (users === undefined) return { id: `${randomInt(2 ** 47, 2 ** 48 - 1)}` as UserId, username, scopes }
-    return await users.add({ username, password: randomBytes(32).toString('base64url'), scopes })
+    if (users === undefined) return { id: `${randomInt(2 ** 47, 2 ** 48 - 1)}` as UserId, username, ...grants }
+    return await users.add({ username, password: randomBytes(32).toString('base64url'), ...grants })
   }
 
-  function findUserWith (services: Latchkey, users: Users | undefined, given: readonly string[]): Promise<User> {
-    assertKnownScopes(given, services.scopes)
-    const scopes = parseScope(formatScope(given))
-    const key = formatScope(scopes)
+  function findUserWith (
+    services: Latchkey, users: Users | undefined, given: { scopes: readonly string[], roles?: readonly string[] }
+  ): Promise<User> {
+    assertKnownScopes(given.scopes, services.scopes)
+    const { roles = [] } = given
+    assertKnownRoles(roles, services.roles)
+    const scopes = parseScope(formatScope(given.scopes))
+    const key = JSON.stringify([scopes, [...roles].sort()])
     // Store the promise, so that two concurrent requests share one user.
-    const user = usersByScopes.get(key) ?? addUserWith(users, scopes)
-    usersByScopes.set(key, user)
+    const user = usersByGrants.get(key) ?? addUserWith(users, { scopes, roles })
+    usersByGrants.set(key, user)
     return user
   }
 
@@ -75,7 +82,7 @@ export function withTestKit<App extends TestableApp> (app: App): App & TestKit {
     if (typeof who === 'string' && users === undefined) {
       throw new TypeError(`This app manages its users itself (option users): pass a user instead of the name ${who}`)
     }
-    const user = typeof who === 'string' || 'id' in who ? who : await findUserWith(services, users, who.scopes)
+    const user = typeof who === 'string' || 'id' in who ? who : await findUserWith(services, users, who)
     if (users === undefined) return user as User
     // Read the user again, because the one that the test holds may be out of date.
     const account = typeof user === 'string' ? await users.findByName(user) : await users.findById(user.id)

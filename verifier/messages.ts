@@ -22,9 +22,10 @@ export interface FeedState {
 
 /** Reads the `data` of a `rules` event. Throws if it is malformed. */
 export function readRules (data: string): Rule[] {
-  const { rules } = parse(data)
-  if (!Array.isArray(rules)) throw new Error('The feed sent rules that are not a list')
-  return rules.map(toRule)
+  // A service of an earlier version sends no roles.
+  const { rules, roles = [] } = parse(data)
+  if (!Array.isArray(rules) || !Array.isArray(roles)) throw new Error('The feed sent rules that are not a list')
+  return [...rules.map(toRule), ...roles.map(toRoleRule)]
 }
 
 /** Reads the `data` of a `state` event. Throws if it is malformed. */
@@ -51,23 +52,28 @@ function parse (data: string): Record<string, unknown> {
 }
 
 function toRule (value: unknown): Rule {
+  const rule = toRuleOf(value)
+  const { kind } = value as { kind?: unknown }
+  if (!KINDS.includes(kind)) throw new Error('The feed sent a rule of an unknown kind')
+  return { ...rule, kind: kind as Rule['kind'] }
+}
+
+function toRoleRule (value: unknown): Rule {
+  return { ...toRuleOf(value), kind: 'role' }
+}
+
+/** Reads the members that every rule has. */
+function toRuleOf (value: unknown): Omit<Rule, 'kind'> {
   const {
-    kind,
     value: name,
     issued_before: issuedBefore = null,
     stolen = false,
     expires_at: expiresAt
   } = (value ?? {}) as Record<string, unknown>
-  if (
-    !KINDS.includes(kind) ||
-    typeof name !== 'string' ||
-    !(issuedBefore === null || isTime(issuedBefore)) ||
-    typeof stolen !== 'boolean' ||
-    !isTime(expiresAt)
-  ) {
-    throw new Error('The feed sent a malformed rule, or one of an unknown kind')
-  }
-  return { kind: kind as Rule['kind'], value: name, issuedBefore, isStolen: stolen, expiresAt }
+  const isSound = typeof name === 'string' && (issuedBefore === null || isTime(issuedBefore)) &&
+    typeof stolen === 'boolean' && isTime(expiresAt)
+  if (!isSound) throw new Error('The feed sent a malformed rule')
+  return { value: name, issuedBefore, isStolen: stolen, expiresAt }
 }
 
 function isTime (value: unknown): value is number {

@@ -23,6 +23,8 @@ export interface AccessTokenClaims {
   auth_time?: number
   /** How they did so (RFC 8176). */
   amr?: string[]
+  /** The roles that the user holds (RFC 9068 section 2.2.3.1). Undefined: none. */
+  roles?: string[]
   [claim: string]: unknown
 }
 
@@ -68,7 +70,8 @@ export const RESERVED_CLAIMS = [
   'status',
   'gen',
   'auth_time',
-  'amr'
+  'amr',
+  'roles'
 ] as const
 
 /** The claims that every access token must have. A user's token must also have `sid`. */

@@ -8,6 +8,9 @@ export function createId (now: number): string {
   return v7({ msecs: now })
 }
 
+/** The last time that an id can hold, in milliseconds. */
+export const LAST_ID_TIME = 2 ** 48 - 1
+
 /** Returns the time in a UUIDv7, in milliseconds. Returns undefined for any other text. */
 export function timeOfId (id: string): number | undefined {
   if (!validate(id) || version(id) !== 7) return undefined

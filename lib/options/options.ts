@@ -5,6 +5,7 @@ import type { EventHook } from '../../schemas/events.js'
 import type { ClaimsHook, UserDirectory } from '../../schemas/host.js'
 import type { UserIdKind } from '../identity/user-ids.js'
 import { isRange } from '../identity/network.js'
+import type { RoleDefinitions } from '../identity/roles.js'
 import { findPublicForm } from '../identity/key-forms.js'
 import { createOptionCheck, membersOf, show } from './check.js'
 import type { OptionSchema } from './check.js'
@@ -17,6 +18,7 @@ import { readOrigins } from './origins.js'
 import { readOwnRoutes } from './own-routes.js'
 import type { OwnRoute } from './own-routes.js'
 import { readRegistration } from './registration.js'
+import { readRoles, rolesFromText } from './roles.js'
 import { BUILT_IN_SCOPES } from '../identity/scopes.js'
 import { engineOf } from '../store/engines.js'
 
@@ -33,6 +35,7 @@ export interface Settings extends CookieSettings {
   algorithm: Algorithm
   /** The built-in scopes and the app's own. */
   catalogue: Readonly<Record<string, string>>
+  roles: RoleDefinitions
   accessTokenTtl: number
   refreshIdleTtl: number
   sessionTtl: number
@@ -131,6 +134,7 @@ export function readOptions (given: unknown): Settings {
     secrets,
     algorithm: options.algorithm,
     catalogue,
+    roles: readRoles(options.roles, catalogue),
     accessTokenTtl: toMilliseconds(options.accessTokenTtl),
     refreshIdleTtl: toMilliseconds(options.refreshIdleTtl),
     sessionTtl: toMilliseconds(options.sessionTtl),
@@ -280,6 +284,7 @@ function withMembers (property: OptionSchema, value: unknown, env: NodeJS.Proces
 function fromText (schema: OptionSchema, text: string, env: string): unknown {
   if (schema.list === true) {
     const items = text.split(',').map(item => item.trim()).filter(item => item !== '')
+    if (env === 'LATCHKEY_ROLES') return rolesFromText(items)
     return schema.type === 'object' ? Object.fromEntries(items.map(item => [item, item])) : items
   }
   const isBoolean = [schema, ...schema.anyOf ?? []].some(({ type }) => type === 'boolean')

@@ -11,7 +11,7 @@ interface SharedSettings {
 
 /** Returns the settings that must or should be the same on all nodes of a database. */
 export function toSharedSettings (settings: Settings): SharedSettings {
-  const { issuer, audience, users, userIds, algorithm, catalogue, cookiesSecure, cookieNames } = settings
+  const { issuer, audience, users, userIds, algorithm, catalogue, roles, cookiesSecure, cookieNames } = settings
   return {
     required: {
       issuer,
@@ -22,6 +22,7 @@ export function toSharedSettings (settings: Settings): SharedSettings {
     expected: {
       algorithm,
       scopes: JSON.stringify(Object.keys(catalogue).sort()),
+      roles: JSON.stringify(Object.fromEntries(Object.entries(roles).sort())),
       cookies: JSON.stringify([cookiesSecure, cookieNames.access, cookieNames.refresh]),
       refreshGrace: `${settings.refreshGrace} ms`,
       revocationBound: `${settings.revocationBound} ms`

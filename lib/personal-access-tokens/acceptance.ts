@@ -96,7 +96,9 @@ export function createKeyAcceptance (context: AcceptanceContext): KeyAcceptance 
     }
     const scopes = key.scopes.filter(scope => owner.scopes.includes(scope))
     // A rule may have been dated before `readAt` and become visible later.
-    const found = toKnownKey(context, key, { scopes, clearOf, readAt, revocableFrom: readAt - longestWrite })
+    const found = toKnownKey(context, key, {
+      scopes, roles: owner.roles, clearOf, readAt, revocableFrom: readAt - longestWrite
+    })
     known.set(value, found)
     return found
   }
@@ -142,8 +144,12 @@ export function createKeyAcceptance (context: AcceptanceContext): KeyAcceptance 
 function toKnownKey (
   { userIds, issuer, audience, signalOf }: AcceptanceContext,
   { id, userId, createdAt, expiresAt }: PersonalAccessToken,
-  { scopes, clearOf, readAt, revocableFrom }: {
-    scopes: readonly string[], clearOf: number, readAt: number, revocableFrom: number
+  { scopes, roles, clearOf, readAt, revocableFrom }: {
+    scopes: readonly string[]
+    roles: readonly string[] | undefined
+    clearOf: number
+    readAt: number
+    revocableFrom: number
   }
 ): KnownKey {
   const claims: AccessTokenClaims = {
@@ -154,7 +160,8 @@ function toKnownKey (
     exp: Math.floor((expiresAt ?? NEVER) / 1_000),
     iat: Math.floor(createdAt / 1_000),
     jti: id,
-    scope: formatScope(scopes)
+    scope: formatScope(scopes),
+    ...(roles === undefined || roles.length === 0 ? {} : { roles: [...roles] })
   }
   const verified = toVerifiedKey(claims, { userIds, signalOf, issuedAt: revocableFrom })
   return Object.assign(verified, {

@@ -3,6 +3,7 @@ import type { User, UserDirectory } from '../../schemas/host.js'
 import type { UserId } from '../../schemas/user-ids.js'
 import { LatchkeyError } from '../errors.js'
 import { createId } from '../identity/ids.js'
+import type { RoleDefinitions } from '../identity/roles.js'
 import { assertMayGrant, isNarrower, formatScope, parseScope } from '../identity/scopes.js'
 import { textOf } from '../identity/user-ids.js'
 import { HOST } from '../ledger/events.js'
@@ -71,6 +72,7 @@ interface Context {
   users: UserDirectory
   /** Undefined if `users` is the host's directory, which no transaction can read. */
   builtInUsers: Users | undefined
+  roles: RoleDefinitions
 }
 
 /** Creates the service. */
@@ -142,7 +144,7 @@ function createCreating ({ revocations, users, builtInUsers }: Context): Persona
 }
 
 /** Makes the functions that revoke tokens that were found. */
-function createRevoking ({ revocations, users, builtInUsers }: Context) {
+function createRevoking ({ revocations, users, builtInUsers, roles }: Context) {
   async function revokeRow (write: Write, { id, userId, name }: PersonalAccessToken, by: Principal): Promise<void> {
     const { trx, now, revoke, record } = write
     await trx.deleteFrom('latchkey_personal_access_tokens').where('id', '=', id).execute()
@@ -162,7 +164,7 @@ function createRevoking ({ revocations, users, builtInUsers }: Context) {
       if (account !== null) assertMayGrant(by.scopes ?? [], account.scopes)
     }
     return await revocations.write(ruling(userId), async write => {
-      if (isAdministration && builtInUsers !== undefined) await findChangeable(write.trx, userId, by)
+      if (isAdministration && builtInUsers !== undefined) await findChangeable(write.trx, userId, { by, roles })
       return await work(write)
     })
   }

@@ -133,7 +133,7 @@ async function readPage (feed: Following, { after, limit }: {
     more: rows.length > limit,
     horizon,
     keys,
-    rules: toWire(taken, horizon)
+    ...toWire(taken, horizon)
   }
   return { page, moment, time }
 }

@@ -43,10 +43,10 @@ export function createFeedReader (
   let shared: { from: number, event: FeedEvent | undefined } | undefined
 
   function toEvent (rows: readonly FeedRow[]): FeedEvent | undefined {
-    const rules = toWire(rows, readHorizon())
-    return rules.length === 0
+    const wire = toWire(rows, readHorizon())
+    return wire.rules.length + wire.roles.length === 0
       ? undefined
-      : { event: 'rules', id: cursors.format(rows.at(-1)?.seq ?? 0), data: JSON.stringify({ rules }) }
+      : { event: 'rules', id: cursors.format(rows.at(-1)?.seq ?? 0), data: JSON.stringify(wire) }
   }
 
   function keep (rows: readonly FeedRow[]): void {

@@ -1,5 +1,5 @@
 import type { Static } from 'typebox'
-import type { RevocationRule } from '../../schemas/revocations.js'
+import type { RevocationPage } from '../../schemas/revocations.js'
 import { toRules } from '../revocation/rule-rows.js'
 import type { RuleRow } from '../revocation/rule-rows.js'
 import type { Store } from '../store/store.js'
@@ -27,22 +27,23 @@ export async function readLastSeq (store: Store): Promise<number> {
   return row?.seq ?? 0
 }
 
+/** The rules of a page or of an event. */
+type WireRules = Pick<Static<typeof RevocationPage>, 'rules' | 'roles'>
+
 /**
  * Converts rules to the form that receivers get, without those below the horizon, which are about to be purged. A clock
  * must not decide this. A receiver never gets the rules that were left out, so it would accept revoked tokens if the
  * clock were set back.
  */
-export function toWire (rows: readonly FeedRow[], horizon: number): Array<Static<typeof RevocationRule>> {
-  return rows
-    .flatMap(toRules)
-    .filter(rule => rule.expiresAt >= horizon)
-    .map(({ kind, value, issuedBefore, isStolen, expiresAt }) => ({
-      kind,
-      value,
-      ...(issuedBefore === null ? {} : { issued_before: issuedBefore }),
-      ...(isStolen === true ? { stolen: true } : {}),
-      expires_at: expiresAt
-    }))
+export function toWire (rows: readonly FeedRow[], horizon: number): WireRules {
+  const wire: WireRules = { rules: [], roles: [] }
+  for (const { kind, value, issuedBefore, isStolen, expiresAt } of rows.flatMap(toRules)) {
+    if (expiresAt < horizon) continue
+    const rule = { value, ...(issuedBefore === null ? {} : { issued_before: issuedBefore }), expires_at: expiresAt }
+    if (kind === 'role') wire.roles.push(rule)
+    else wire.rules.push({ kind, ...rule, ...(isStolen === true ? { stolen: true } : {}) })
+  }
+  return wire
 }
 
 /** Cursors, which name the position of a receiver in the rules of this store. */

@@ -46,7 +46,7 @@ export interface Revocations {
   additions (): number
   /**
    * Returns the time, in milliseconds, from which tokens of this user and client are killed neither by the rules for
-   * all their tokens nor by the horizon, or 0. It can be ahead of a clock that was set back.
+   * all their tokens, nor by a rule for a role, nor by the horizon, or 0. It can be ahead of a clock that was set back.
    */
   clearFrom (holder: Pick<Revocable, 'userId' | 'clientId'>): number
   /** Every token that was issued before this time (milliseconds) and expires by then is dead: see `readHorizon`. */

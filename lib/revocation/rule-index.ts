@@ -1,12 +1,16 @@
 import { randomBytes } from 'node:crypto'
+import { LAST_ID_TIME } from '../identity/ids.js'
 import { createHalfSipHash } from './half-siphash.js'
 import type { RuleTimes } from './rule-slots.js'
 import { createRuleTable } from './rule-table.js'
 import { readUuid } from './uuid-words.js'
 
-/** What is revoked: one token by its `jti`, a session, or all tokens of a user or a client. */
+/**
+ * What is revoked: one token by its `jti`, a session, or all tokens of a user, of a client or of the users who hold a
+ * role.
+ */
 export interface Rule {
-  kind: 'token' | 'session' | 'user' | 'client'
+  kind: 'token' | 'session' | 'user' | 'client' | 'role'
   value: string
   /** Milliseconds. Tokens issued before then are dead. Null: all tokens are dead, no matter when they were issued. */
   issuedBefore: number | null
@@ -23,6 +27,8 @@ export interface Revocable {
   sessionId: string | undefined
   userId: string
   clientId: string
+  /** The roles that the token names. Undefined: none. */
+  roles?: readonly string[]
   /** Milliseconds. */
   issuedAt: number
 }
@@ -33,7 +39,10 @@ export interface Revocable {
  */
 export const RULE_RETENTION = 24 * 60 * 60 * 1000
 
-/** All live rules, in memory. A look-up is at most four reads from a table on typed arrays or from a map. */
+/**
+ * All live rules, in memory. A look-up is at most four reads from a table on typed arrays or from a map, and one for
+ * each role of the token.
+ */
 export interface RevocationIndex {
   add (rule: Rule): void
   isRevoked (token: Revocable): boolean
@@ -64,29 +73,36 @@ export function createRevocationIndex (seed: Buffer = randomBytes(8)): Revocatio
   const session = createRuleSet(hash)
   const user = createRuleSet(hash)
   const client = createRuleSet(hash)
-  const sets = { token, session, user, client }
+  const role = createRuleSet(hash)
+  const sets = { token, session, user, client, role }
   const stolen = new Map<string, RuleTimes>()
   const sweepStolen = createSweeper(stolen)
   let additions = 0
+  let clearOfRoles = 0
 
   return {
     add ({ kind, value, issuedBefore, expiresAt, isStolen }) {
       additions++
       if (isStolen === true) stolen.set(value, { issuedBefore: Infinity, expiresAt })
+      // A damaged rule must not date the tokens of all users.
+      if (kind === 'role' && (issuedBefore ?? Infinity) <= LAST_ID_TIME) {
+        clearOfRoles = Math.max(clearOfRoles, issuedBefore ?? 0)
+      }
       sets[kind].add(value, issuedBefore ?? Infinity, expiresAt)
     },
-    isRevoked ({ tokenId, sessionId, userId, clientId, issuedAt }) {
+    isRevoked ({ tokenId, sessionId, userId, clientId, roles, issuedAt }) {
       return token.kills(tokenId, issuedAt) ||
         (sessionId !== undefined && session.kills(sessionId, issuedAt)) ||
         user.kills(userId, issuedAt) ||
-        client.kills(clientId, issuedAt)
+        client.kills(clientId, issuedAt) ||
+        (roles !== undefined && roles.some(name => role.kills(name, issuedAt)))
     },
     isStolen: sessionId => stolen.has(sessionId),
     hasToken: token.has,
     clearFrom ({ userId, clientId }) {
       const time = Math.max(user.clearFrom(userId), client.clearFrom(clientId))
       // A damaged rule kills all tokens.
-      return time === Infinity ? 0 : time
+      return Math.max(time === Infinity ? 0 : time, clearOfRoles)
     },
     sweep (time, limit) {
       for (const set of Object.values(sets)) set.sweep(time, limit)

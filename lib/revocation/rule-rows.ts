@@ -6,7 +6,7 @@ import type { RulesTable } from '../store/tables.js'
 /** The columns of a rule that are read. */
 export type RuleRow = Pick<Selectable<RulesTable>, 'seq' | 'kind' | 'value' | 'issued_before' | 'reason' | 'expires_at'>
 
-const KINDS: readonly Rule['kind'][] = ['token', 'session', 'user', 'client']
+const KINDS: readonly Rule['kind'][] = ['token', 'session', 'user', 'client', 'role']
 
 /** Whether a row has the form of the rules that we write. */
 export function isSoundRule ({ kind, value, issued_before: issuedBefore, expires_at: expiresAt }: RuleRow): boolean {

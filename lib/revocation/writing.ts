@@ -25,6 +25,8 @@ export interface Revoke {
   user (userId: string, before?: number): Promise<number>
   /** Kills all access tokens issued to the client so far. Returns the time before which they were issued. */
   client (clientId: string): Promise<number>
+  /** Kills all access tokens issued so far that name the role. */
+  role (name: string): Promise<void>
   /**
    * Keeps ended users ended until `time` (milliseconds), because tokens with such a long lifetime are about to be
    * accepted. If a user's rule has already been purged, only a disabled account is still known.
@@ -70,14 +72,19 @@ export function createRevoke (
     return now + 1
   }
 
-  async function writeBefore (kind: 'user' | 'client', value: string, issuedBefore: number): Promise<number> {
-    // The tokens of an older system live longer than ours.
+  async function writeBefore (kind: 'user' | 'client' | 'role', value: string, issuedBefore: number): Promise<number> {
+    // The tokens of an older system live longer than ours. They name no client and no role of ours.
     const expiresAt = Math.max(
       await lastExpiry(trx, issuedBefore, accessTokenTtl),
       kind === 'user' ? await lastVerifyOnlyExpiry(trx) : 0
     )
     write({ kind, issuedBefore, expiresAt }, [value])
     return issuedBefore
+  }
+
+  async function writeUser (userId: string, before?: number): Promise<number> {
+    // If the clock was set back, some tokens seem to come from the future.
+    return await writeBefore('user', userId, before ?? Math.max(nextMoment(), await lastUseOf(trx, userId) + 1))
   }
 
   return {
@@ -93,11 +100,12 @@ export function createRevoke (
       const expiresAt = await lastExpiry(trx, last, accessTokenTtl)
       write({ kind: 'session', issuedBefore: null, expiresAt, isStolen }, ids)
     },
-    async user (userId, before) {
-      // If the clock was set back, some tokens seem to come from the future.
-      return await writeBefore('user', userId, before ?? Math.max(nextMoment(), await lastUseOf(trx, userId) + 1))
-    },
+    user: writeUser,
     client: async clientId => await writeBefore('client', clientId, nextMoment()),
+    async role (name) {
+      await writeBefore('role', name, nextMoment())
+      for (const userId of await usersFromFuture(trx, now)) await writeUser(userId)
+    },
     async prolongUsers (time) {
       // New rules instead of longer ones: other processes read only the rules written since they last looked.
       for (const { value, issuedBefore } of await findEndedUsers(trx, time)) {
@@ -139,6 +147,13 @@ async function lastUseOf (trx: Transaction<Tables>, userId: string): Promise<num
     .limit(MOST_SESSIONS).as('uses'))
     .select(eb => eb.fn.max('last_used_at').as('last')).executeTakeFirstOrThrow()
   return toMoment(last)
+}
+
+/** Returns the users with a token that was issued after `now`, according to their live sessions. */
+async function usersFromFuture (trx: Transaction<Tables>, now: number): Promise<string[]> {
+  const rows = await trx.selectFrom('latchkey_sessions').select('user_id').distinct()
+    .where('ended_at', 'is', null).where('last_used_at', '>', now).where('last_used_at', '<=', LAST_MOMENT).execute()
+  return rows.map(row => row.user_id).filter(id => typeof id === 'string')
 }
 
 /** Returns when the last token of these sessions was issued, in milliseconds, or 0 if none of them has a row. */

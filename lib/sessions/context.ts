@@ -1,5 +1,6 @@
 import type { ClaimsHook, UserDirectory } from '../../schemas/host.js'
 import { LatchkeyError } from '../errors.js'
+import type { RoleDefinitions } from '../identity/roles.js'
 import type { UserIdKind } from '../identity/user-ids.js'
 import type { Ledger } from '../ledger/ledger.js'
 import type { Revocations } from '../revocation/revocations.js'
@@ -23,6 +24,7 @@ export interface SessionContext {
   /** The built-in users. Undefined if `users` is the host's directory, which no transaction can read. */
   builtInUsers: Users | undefined
   claims: ClaimsHook | undefined
+  roles: RoleDefinitions
   /** The type of user ids in the app. In this folder, ids are text. */
   userIds: UserIdKind
   /** The first key makes refresh tokens. Tokens of all keys are accepted. */

@@ -1,5 +1,7 @@
 import type { ClaimsHook, User } from '../../schemas/host.js'
 import { LatchkeyError } from '../errors.js'
+import { knownRoles } from '../identity/roles.js'
+import type { RoleDefinitions } from '../identity/roles.js'
 import { toHostUser } from '../identity/user-ids.js'
 import type { UserIdKind } from '../identity/user-ids.js'
 import { formatRefreshToken } from './refresh-token.js'
@@ -54,8 +56,9 @@ export interface Issuing {
  * @param status - undefined if the tokens refer to no status list.
  */
 export function createIssuing (
-  { claims, userIds, refreshKeys, status }: {
+  { claims, roles, userIds, refreshKeys, status }: {
     claims: ClaimsHook | undefined
+    roles: RoleDefinitions
     userIds: UserIdKind
     refreshKeys: readonly [Buffer, ...Buffer[]]
     status: StatusReferences | undefined
@@ -90,6 +93,7 @@ export function createIssuing (
         },
         clientId: session.client_id,
         scopes,
+        roles: knownRoles(user.roles ?? [], roles),
         claims,
         issuedAt,
         status: status?.claimOf(session),

@@ -1,8 +1,10 @@
 import type { User } from '../../schemas/host.js'
 import { FIRST_PARTY } from '../identity/client-ids.js'
-import { formatScope, parseScope } from '../identity/scopes.js'
+import type { RoleDefinitions } from '../identity/roles.js'
+import { formatScope } from '../identity/scopes.js'
 import { asUser } from '../ledger/events.js'
 import type { RotatedSession, Rotation } from '../store/rotation.js'
+import { toBuiltInUser } from '../users/stored-user.js'
 import { dateOf } from './context.js'
 import type { SessionContext } from './context.js'
 import type { Grant, Issuing } from './issued.js'
@@ -19,7 +21,7 @@ export type RefreshAtOnce = (presented: Presented, asked: Asked | undefined) => 
 
 /** Creates the common path of a refresh: the current token, no client, and no `scope`. */
 export function createRefreshAtOnce (context: SessionContext, { prepare, toGrant }: Issuing): RefreshAtOnce {
-  const { store, ledger, revocations, builtInUsers, status, refreshIdleTtl } = context
+  const { store, ledger, revocations, builtInUsers, roles, status, refreshIdleTtl } = context
 
   function accountOf (asked: Asked | undefined): Rotation['account'] {
     if (asked === undefined) return { isBuiltIn: true }
@@ -27,7 +29,11 @@ export function createRefreshAtOnce (context: SessionContext, { prepare, toGrant
     const usedAt = dateOf(context, { askedAt, now: 0, clearFrom })
     return builtInUsers === undefined
       ? { isBuiltIn: false, userId: session.user_id, usedAt }
-      : { isBuiltIn: true, scope: formatScope(account?.scopes ?? []), usedAt }
+      : {
+          isBuiltIn: true,
+          grants: { scope: formatScope(account?.ownScopes ?? []), roles: formatScope(account?.roles ?? []) },
+          usedAt
+        }
   }
 
   return async function refreshAtOnce (presented, asked) {
@@ -45,7 +51,7 @@ export function createRefreshAtOnce (context: SessionContext, { prepare, toGrant
     })
     if (rotated === undefined || !isSoundSession(rotated.session)) return undefined
     const { session, now } = rotated
-    const account = asked === undefined ? toUser(rotated.account) : asked.account
+    const account = asked === undefined ? toUser(rotated.account, roles) : asked.account
     const prepared = asked?.prepared ?? await prepareFor(prepare, presented, { session, account })
     const issuedAt = dateOf(context, { askedAt: now, clearFrom: 0, ...asked, now: session.last_used_at })
     const { user_id: userId, client_id: clientId } = session
@@ -60,8 +66,6 @@ export function createRefreshAtOnce (context: SessionContext, { prepare, toGrant
   }
 }
 
-function toUser (account: RotatedSession['account']): User | null {
-  return account === undefined
-    ? null
-    : { id: account.id, username: account.username, scopes: parseScope(account.scope) }
+function toUser (account: RotatedSession['account'], roles: RoleDefinitions): User | null {
+  return account === undefined ? null : toBuiltInUser(account, roles)
 }

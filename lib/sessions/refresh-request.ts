@@ -1,6 +1,7 @@
 import type { User } from '../../schemas/host.js'
 import type { Client } from '../clients/clients.js'
 import { isNarrower, parseScope } from '../identity/scopes.js'
+import type { BuiltInUser } from '../users/stored-user.js'
 import type { Issuing, Prepared } from './issued.js'
 import type { RefreshTokenParts } from './refresh-token.js'
 import type { SessionRow } from './rows.js'
@@ -16,7 +17,7 @@ export interface Presented extends RefreshTokenParts {
 export interface Asked {
   session: SessionRow
   /** The account, if the host's code must run before the transaction. Otherwise null: the transaction reads it. */
-  account: User | null
+  account: (User & Partial<Pick<BuiltInUser, 'ownScopes'>>) | null
   /** The same holds for the grant. Undefined also if the request asks for more than was granted. */
   prepared: Prepared | undefined
   /** Milliseconds: before the host was asked. */

@@ -117,7 +117,7 @@ function endedEvents (userId: string, sessions: number, by: Actor): NewEvent[] {
 
 /** Creates the sessions. */
 export function createSessions (context: SessionContext): Sessions {
-  const { store, clock, revocations, users, builtInUsers, refreshKeys } = context
+  const { store, clock, revocations, users, builtInUsers, roles, refreshKeys } = context
   const issuing = createIssuing(context)
 
   /** Reads the host's account before the transaction, because a transaction must not wait for the host's code. */
@@ -178,7 +178,7 @@ export function createSessions (context: SessionContext): Sessions {
       if (isAdministration && builtInUsers === undefined) await assertMayEnd(userId, by)
       const accounts = isAdministration ? [exclusive('accounts')] : []
       return await inSteps(revocations, [...ruling(userId), ...accounts], async write => {
-        if (isAdministration && builtInUsers !== undefined) await findChangeable(write.trx, userId, by)
+        if (isAdministration && builtInUsers !== undefined) await findChangeable(write.trx, userId, { by, roles })
         const step = await closeSessions(write, { userId })
         if ('result' in step) await write.record(...endedEvents(userId, step.result, by))
         return step

@@ -3,6 +3,7 @@ import { assertCurrent } from '../clients/rows.js'
 import type { Client } from '../clients/clients.js'
 import { LatchkeyError } from '../errors.js'
 import { FIRST_PARTY } from '../identity/client-ids.js'
+import { expandRoles } from '../identity/roles.js'
 import { formatScope } from '../identity/scopes.js'
 import { textOf } from '../identity/user-ids.js'
 import { asUser } from '../ledger/events.js'
@@ -36,12 +37,12 @@ export type Start =
 
 /** Creates `Sessions.start`. */
 export function createStart (context: SessionContext, { prepare, toGrant }: Issuing): Start {
-  const { clock, revocations, builtInUsers, claims, throttle, status } = context
+  const { clock, revocations, builtInUsers, claims, roles, throttle, status } = context
   const { maxSessions, sessionTtl, refreshIdleTtl } = context
   return async function start (given, request = {}) {
     const { client, askedAt = clock.now(), scope, userAgent, address, place, settle, method } = request
     const amr = request.amr ?? (method === undefined ? ['pwd'] : [])
-    const user = { ...given, id: textOf(given.id) }
+    const user = { ...given, id: textOf(given.id), scopes: expandRoles(given, roles) }
     const clientId = client?.id ?? FIRST_PARTY
     const prepareFor = ({ scopes }: User): Promise<Prepared> =>
       prepare(user, client === undefined ? scopes : scopes.filter(name => client.scopes.includes(name)), scope)

@@ -7,11 +7,12 @@
  * - `client`, exclusive: its row, and rules for all its tokens. Shared: issuing a token to it.
  * - `bucket`: the attempts that are counted under one key
  * - `accounts`: which accounts exist, their names, and who is an administrator
+ * - `roles`: the stored definition of the roles
  * - `keys`: the signing and verification keys. Shared: how long a rule must last.
  */
 export interface Lock {
-  readonly on: 'user' | 'session' | 'client' | 'bucket' | 'accounts' | 'keys'
-  /** Undefined for `accounts` and `keys`, of which there is one each. */
+  readonly on: 'user' | 'session' | 'client' | 'bucket' | 'accounts' | 'roles' | 'keys'
+  /** Undefined for `accounts`, `roles` and `keys`, of which there is one each. */
   readonly id: string | undefined
   readonly isShared: boolean
 }

@@ -85,6 +85,7 @@ function createMigrations (dialect: SchemaDialect): Record<string, Migration> {
         await createEvents(db, dialect)
         await createMeta(db, dialect)
         await createSettings(db, dialect)
+        await createRoles(db, dialect)
         await dialect.announceChanges(db)
       }
     }
@@ -99,6 +100,7 @@ async function createUsers (db: Kysely<Tables>, { text }: SchemaDialect): Promis
     .addColumn('password_hash', text, column => column.notNull())
     .addColumn('password_changed_at', 'bigint', column => column.notNull())
     .addColumn('scope', text, column => column.notNull())
+    .addColumn('roles', text, column => column.notNull())
     .addColumn('disabled_at', 'bigint')
     .addColumn('administrator', 'bigint')
     .addColumn('dummy_hash', text)
@@ -107,6 +109,9 @@ async function createUsers (db: Kysely<Tables>, { text }: SchemaDialect): Promis
     .execute()
   await db.schema.createIndex('latchkey_users_administrator').on('latchkey_users').column('administrator')
     .where('administrator', 'is not', null).execute()
+  // Finds the users who hold a role without reading every user.
+  await db.schema.createIndex('latchkey_users_roles').on('latchkey_users').column('roles')
+    .where('roles', '!=', '').execute()
   await db.schema.createIndex('latchkey_users_dummy_hash').on('latchkey_users').column('dummy_hash')
     .where('dummy_hash', 'is not', null).execute()
 }
@@ -272,5 +277,12 @@ async function createSettings (db: Kysely<Tables>, { text }: SchemaDialect): Pro
   await db.schema.createTable('latchkey_settings')
     .addColumn('name', text, column => column.primaryKey())
     .addColumn('value', text, column => column.notNull())
+    .execute()
+}
+
+async function createRoles (db: Kysely<Tables>, { text }: SchemaDialect): Promise<void> {
+  await db.schema.createTable('latchkey_roles')
+    .addColumn('name', text, column => column.primaryKey())
+    .addColumn('scope', text, column => column.notNull())
     .execute()
 }

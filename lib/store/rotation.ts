@@ -14,11 +14,11 @@ export interface Rotation {
   needsStatus: boolean
   /**
    * The session's account. If it is one of the built-in users, the rotation reads it, and requires that it is enabled.
-   * `scope`: requires that it has exactly these scopes. Otherwise the account is the host's. `usedAt`: the earliest
-   * time of the session's last use, in milliseconds.
+   * `grants`: requires that it has exactly these scopes and roles of its own. Otherwise the account is the host's.
+   * `usedAt`: the earliest time of the session's last use, in milliseconds.
    */
   account:
-    | { isBuiltIn: true, scope?: string, usedAt?: number }
+    | { isBuiltIn: true, grants?: Pick<UsersTable, 'scope' | 'roles'>, usedAt?: number }
     | { isBuiltIn: false, userId: string, usedAt?: number }
 }
 
@@ -26,7 +26,7 @@ export interface Rotation {
 export interface RotatedSession {
   session: Selectable<SessionsTable>
   /** Undefined if the account is the host's. */
-  account: Pick<UsersTable, 'id' | 'username' | 'scope'> | undefined
+  account: Pick<UsersTable, 'id' | 'username' | 'scope' | 'roles'> | undefined
   /** When it was rotated, in milliseconds. */
   now: number
 }

@@ -18,6 +18,7 @@ export interface Tables {
   latchkey_events: EventsTable
   latchkey_meta: MetaTable
   latchkey_settings: SettingsTable
+  latchkey_roles: RolesTable
 }
 
 export interface UsersTable {
@@ -28,9 +29,15 @@ export interface UsersTable {
   password_hash: string
   /** When the user or an administrator last set it. A new hash at login does not count. */
   password_changed_at: number
+  /** Its own scopes, without those of its roles. */
   scope: string
+  /** The names of its roles, separated by spaces. */
+  roles: string
   disabled_at: number | null
-  /** 1 for an enabled user with `users:write`, otherwise null. Finds the last one without reading every user. */
+  /**
+   * 1 for an enabled user with `users:write` among its own scopes, otherwise null. Finds the last one without reading
+   * every user. It does not depend on the roles, because their definition can change without the row.
+   */
   administrator: 1 | null
   /**
    * If another system made `password_hash`, a hash that costs as much to verify. Null for bcrypt. Finds the kinds of
@@ -95,7 +102,7 @@ interface StatusListsTable {
 export interface RulesTable {
   /** Grows with every rule. Another process reads only the rules above the last one that it has seen. */
   seq: Generated<number>
-  kind: 'token' | 'session' | 'user' | 'client'
+  kind: 'token' | 'session' | 'user' | 'client' | 'role'
   value: string
   /** For a token: its session, or its client if the client requested the token for itself. Null for the other kinds. */
   session_id: string | null
@@ -201,6 +208,12 @@ interface MetaTable {
 interface SettingsTable {
   name: string
   value: string
+}
+
+/** The roles as the node that started last defines them: see `lib/revocation/lost-scopes.ts`. */
+interface RolesTable {
+  name: string
+  scope: string
 }
 
 /** The database, or a transaction on it: queries run on both. */

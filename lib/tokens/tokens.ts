@@ -37,6 +37,8 @@ export interface AccessGrant {
   clientId: string
   /** The scopes of the new access token. */
   scopes: string[]
+  /** The roles that the user holds and the app has. Default: none. */
+  roles?: readonly string[]
   /**
    * Milliseconds. Set inside the transaction, so that a rule that is written later kills the tokens of this grant. If
    * the clock was set back, it can be in the future.
@@ -126,12 +128,13 @@ export function createTokens ({
         ...(grant.sessionId === undefined ? {} : { sid: grant.sessionId }),
         ...(grant.session === undefined ? {} : toSessionClaims(grant.session)),
         ...(grant.status === undefined ? {} : { status: grant.status }),
+        ...(grant.roles === undefined || grant.roles.length === 0 ? {} : { roles: [...grant.roles] }),
         scope: formatScope(grant.scopes)
       })
       if (token.length > MAX_TOKEN_LENGTH) {
         throw new Error(
           `An access token would have ${token.length} characters, more than ${MAX_TOKEN_LENGTH}: ` +
-          'grant fewer scopes, or shorten the claims'
+          'grant fewer scopes or roles, or shorten the claims'
         )
       }
       return token

@@ -249,6 +249,7 @@ function hasClaimTypes (payload: unknown): payload is AccessTokenClaims {
     (isClient({ id: claims.sub, clientId: claims.client_id }) ? claims.sid === undefined : isName(claims.sid)) &&
     typeof claims.scope === 'string' && isOptional(claims.gen, Number.isSafeInteger) &&
     isOptional(claims.auth_time, Number.isSafeInteger) && isOptional(claims.amr, isListOfNames) &&
+    isOptional(claims.roles, isListOfNames) &&
     Number.isSafeInteger(claims.exp) && Number.isSafeInteger(claims.iat)
 }
 

@@ -81,6 +81,8 @@ export function toVerifiedToken (
     userIds,
     signalOf,
     credential: 'token',
+    // The roles of an older system are not ours.
+    roles: isOwn ? claims.roles : undefined,
     issuedAt: isNamed ? named : iat * 1000,
     startsAt: Math.max(iat, nbf ?? 0),
     diesAt: Math.min(exp * 1000, keyExpiresAt)
@@ -99,16 +101,18 @@ export function toVerifiedKey (
     userIds,
     signalOf: key => signalOf(key, () => true),
     credential: 'key',
+    roles: claims.roles,
     issuedAt,
     startsAt: 0,
     diesAt: claims.exp * 1000
   })
 }
 
-function verified (claims: AccessTokenClaims, { userIds, signalOf, credential, issuedAt, startsAt, diesAt }: {
+function verified (claims: AccessTokenClaims, { userIds, signalOf, credential, roles, issuedAt, startsAt, diesAt }: {
   userIds: UserIdKind
   signalOf: (token: VerifiedToken) => AbortSignal
   credential: AuthenticatedUser['credential']
+  roles: readonly string[] | undefined
   issuedAt: number
   startsAt: number
   diesAt: number
@@ -124,7 +128,7 @@ function verified (claims: AccessTokenClaims, { userIds, signalOf, credential, i
   Object.defineProperty(user, 'signal', { get: () => signalOf(token) })
   const token: VerifiedToken = {
     user: Object.freeze(user as typeof user & Pick<AuthenticatedUser, 'signal'>),
-    revocable: { tokenId, sessionId, userId: sub, clientId, issuedAt },
+    revocable: { tokenId, sessionId, userId: sub, clientId, roles, issuedAt },
     clearOf: -1,
     isUsed: false,
     startsAt,

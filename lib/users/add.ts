@@ -1,5 +1,7 @@
 import type { Actor } from '../../schemas/events.js'
 import { LatchkeyError } from '../errors.js'
+import { expandRoles, parseRoles } from '../identity/roles.js'
+import type { RoleDefinitions } from '../identity/roles.js'
 import { assertMayGrant, parseScope } from '../identity/scopes.js'
 import { keyOf, normaliseUsername } from '../identity/usernames.js'
 import { SYSTEM } from '../ledger/events.js'
@@ -9,7 +11,7 @@ import { readAuthority } from './authority.js'
 import type { Principal } from './authority.js'
 import type { UsersContext } from './context.js'
 import { callerOf, hashAcceptable } from './new-password.js'
-import { createRow, findRowByName, toScope } from './rows.js'
+import { createRow, findRowByName, toRoles, toScope } from './rows.js'
 import { toStoredUser } from './stored-user.js'
 import type { StoredUser } from './stored-user.js'
 import { exclusive, shared } from '../store/lock.js'
@@ -19,6 +21,7 @@ export interface NewUser {
   username: string
   password: string
   scopes?: readonly string[]
+  roles?: readonly string[]
 }
 
 /** The first user, to add to a store without users. */
@@ -30,33 +33,40 @@ export interface FirstUser {
 }
 
 /** Returns the audit event for a new account. */
-export function describeAdded ({ id, username, scope }: UsersTable, by: Actor): NewEvent {
-  return { type: 'user_added', actor: by, subject: id, details: { username, scopes: parseScope(scope) } }
+export function describeAdded ({ id, username, scope, roles }: UsersTable, by: Actor): NewEvent {
+  const details = { username, scopes: parseScope(scope) }
+  return {
+    type: 'user_added',
+    actor: by,
+    subject: id,
+    details: roles === '' ? details : { ...details, roles: parseRoles(roles) }
+  }
 }
 
 /** `Users.add`. */
 export async function addUser (context: UsersContext, user: NewUser, by: Principal): Promise<StoredUser> {
-  const { store, ledger } = context
-  const { scopes = [] } = user
-  await store.read(db => assertMayAdd(db, scopes, by))
+  const { store, ledger, roles } = context
+  const granted = expandRoles({ scopes: user.scopes ?? [], roles: user.roles }, roles)
+  await store.read(db => assertMayAdd(db, granted, { by, roles }))
   const row = await prepare(context, user, by)
   const added = await ledger.write([shared('accounts')], async ({ trx, record }) => {
-    await assertMayAdd(trx, scopes, by)
+    await assertMayAdd(trx, granted, { by, roles })
     const inserted = await trx.insertInto('latchkey_users').values(row)
       .onConflict(conflict => conflict.column('username_key').doNothing()).returningAll().executeTakeFirst()
     if (inserted !== undefined) await record(describeAdded(row, by))
     return inserted
   })
   if (added === undefined) throw new LatchkeyError('username_taken')
-  return toStoredUser(added)
+  return toStoredUser(added, roles)
 }
 
 /** `Users.ensure`. */
 export async function ensureUser (
   context: UsersContext, user: NewUser, by: Principal
 ): Promise<{ user: StoredUser, created: boolean }> {
-  // A misspelt scope fails on each boot, and not only on the first one.
+  // A misspelt scope or role fails on each boot, and not only on the first one.
   toScope(user.scopes ?? [], context.catalogue)
+  toRoles(user.roles ?? [], context.roles)
   const before = await findUser(context, user.username)
   if (before !== undefined) return { user: before, created: false }
   try {
@@ -69,9 +79,9 @@ export async function ensureUser (
   }
 }
 
-async function findUser ({ store }: UsersContext, username: string): Promise<StoredUser | undefined> {
+async function findUser ({ store, roles }: UsersContext, username: string): Promise<StoredUser | undefined> {
   const row = await store.read(db => findRowByName(db, username))
-  return row === undefined ? undefined : toStoredUser(row)
+  return row === undefined ? undefined : toStoredUser(row, roles)
 }
 
 function isTaken (error: unknown): boolean {
@@ -80,7 +90,7 @@ function isTaken (error: unknown): boolean {
 
 /** `Users.addFirst`. */
 export async function addFirstUser (
-  { store, ledger, clock, catalogue }: UsersContext, { username, hash, scopes }: FirstUser
+  { store, ledger, clock, catalogue, roles }: UsersContext, { username, hash, scopes }: FirstUser
 ): Promise<StoredUser | null> {
   if (await store.read(hasUsers)) return null
   const scope = toScope(scopes, catalogue)
@@ -91,7 +101,7 @@ export async function addFirstUser (
     if (await hasUsers(trx)) return null
     await trx.insertInto('latchkey_users').values(row).execute()
     await record(describeAdded(row, SYSTEM))
-    return toStoredUser(row)
+    return toStoredUser(row, roles)
   })
 }
 
@@ -100,15 +110,18 @@ async function hasUsers (db: Queryable): Promise<boolean> {
 }
 
 /** An anonymous caller may register, but has no built-in scope to grant. */
-async function assertMayAdd (db: Queryable, scopes: readonly string[], by: Principal): Promise<void> {
-  assertMayGrant(by.kind === 'anonymous' ? [] : await readAuthority(db, by), scopes)
+async function assertMayAdd (
+  db: Queryable, scopes: readonly string[], { by, roles }: { by: Principal, roles: RoleDefinitions }
+): Promise<void> {
+  assertMayGrant(by.kind === 'anonymous' ? [] : await readAuthority(db, by, roles), scopes)
 }
 
 async function prepare (
-  context: UsersContext, { username: typed, password, scopes = [] }: NewUser, by: Principal
+  context: UsersContext, { username: typed, password, scopes = [], roles = [] }: NewUser, by: Principal
 ): Promise<UsersTable> {
   const scope = toScope(scopes, context.catalogue)
+  const roleNames = toRoles(roles, context.roles)
   const username = normaliseUsername(typed)
   const passwordHash = await hashAcceptable(context, { password, username }, callerOf(by))
-  return createRow({ username, key: keyOf(typed), scope, passwordHash }, context.clock.now())
+  return createRow({ username, key: keyOf(typed), scope, roles: roleNames, passwordHash }, context.clock.now())
 }

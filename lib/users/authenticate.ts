@@ -18,7 +18,7 @@ export interface LoginAccount<Account = StoredUser> {
 
 /** `Users.findForLogin`. */
 export async function findForLogin (context: UsersContext, username: string): Promise<LoginAccount> {
-  const { store, passwords, readDummies } = context
+  const { store, passwords, roles, readDummies } = context
   const row = await store.read(db => findRowByName(db, username))
   return {
     id: row?.id ?? null,
@@ -31,7 +31,7 @@ export async function findForLogin (context: UsersContext, username: string): Pr
       // A damaged id identifies no user.
       if (typeof row?.id !== 'string' || !valid || row.disabled_at !== null) return null
       if (needsRehash) await rehash(context, { row, password, caller })
-      return toStoredUser(row)
+      return toStoredUser(row, roles)
     }
   }
 }

@@ -1,8 +1,12 @@
-import type { Selectable } from 'kysely'
+import type { Expression, ExpressionBuilder, Selectable, SqlBool } from 'kysely'
 import type { Actor } from '../../schemas/events.js'
 import { LatchkeyError } from '../errors.js'
+import type { RoleDefinitions } from '../identity/roles.js'
 import { assertMayGrant, BUILT_IN_SCOPES, parseScope } from '../identity/scopes.js'
-import type { Queryable, UsersTable } from '../store/tables.js'
+import { sql } from '../store/kysely.js'
+import type { Queryable, Tables, UsersTable } from '../store/tables.js'
+import { scopesOf } from './stored-user.js'
+import type { GrantColumns } from './stored-user.js'
 
 /**
  * The actor that changes an account. The command line, the host app and Latchkey itself may do everything. A user or a
@@ -20,11 +24,19 @@ export function isLimited ({ kind }: Principal): boolean {
   return kind !== 'command' && kind !== 'host' && kind !== 'system'
 }
 
+/** The scope of an administrator. */
+const ADMINISTRATION = 'users:write'
+
 /** Whether an account is an administrator: it can log in, and it can change accounts. */
 export function isAdministrator (
-  { scope, disabled_at: disabledAt }: Pick<UsersTable, 'scope' | 'disabled_at'>
+  account: GrantColumns & Pick<UsersTable, 'disabled_at'>, roles: RoleDefinitions
 ): boolean {
-  return disabledAt === null && parseScope(scope).includes('users:write')
+  return account.disabled_at === null && scopesOf(account, roles).includes(ADMINISTRATION)
+}
+
+/** Returns the value of `UsersTable.administrator` for an account. */
+export function markOf ({ scope, disabled_at: disabledAt }: Pick<UsersTable, 'scope' | 'disabled_at'>): 1 | null {
+  return disabledAt === null && parseScope(scope).includes(ADMINISTRATION) ? 1 : null
 }
 
 /**
@@ -33,15 +45,19 @@ export function isAdministrator (
  * `users:write` is missing. Throws `token_revoked` if the account was removed or disabled, the session has ended, or
  * the client was removed.
  */
-export async function readAuthority (db: Queryable, by: Principal): Promise<readonly string[]> {
+export async function readAuthority (
+  db: Queryable, by: Principal, roles: RoleDefinitions
+): Promise<readonly string[]> {
   if (!isLimited(by)) return Object.keys(BUILT_IN_SCOPES)
   const { scopes = [] } = by
-  const authority = (await readGranted(db, by)).filter(scope => scopes.includes(scope))
-  if (!authority.includes('users:write')) throw new LatchkeyError('insufficient_scope', { scope: 'users:write' })
+  const authority = (await readGranted(db, by, roles)).filter(scope => scopes.includes(scope))
+  if (!authority.includes(ADMINISTRATION)) throw new LatchkeyError('insufficient_scope', { scope: ADMINISTRATION })
   return authority
 }
 
-async function readGranted (db: Queryable, { kind, id, sessionId }: Principal): Promise<string[]> {
+async function readGranted (
+  db: Queryable, { kind, id, sessionId }: Principal, roles: RoleDefinitions
+): Promise<string[]> {
   if (kind === 'anonymous') return []
   if (kind === 'client') {
     const client = await db.selectFrom('latchkey_clients').select('scope').where('id', '=', String(id))
@@ -51,7 +67,7 @@ async function readGranted (db: Queryable, { kind, id, sessionId }: Principal): 
   }
   const account = await db
     .selectFrom('latchkey_users')
-    .select(['scope', 'disabled_at'])
+    .select(['scope', 'roles', 'disabled_at'])
     .where('id', '=', String(id))
     .executeTakeFirst()
   const session =
@@ -62,7 +78,7 @@ async function readGranted (db: Queryable, { kind, id, sessionId }: Principal): 
   if (account === undefined || account.disabled_at !== null || (session !== undefined && session.ended_at !== null)) {
     throw new LatchkeyError('token_revoked')
   }
-  return parseScope(account.scope)
+  return scopesOf(account, roles)
 }
 
 /**
@@ -70,13 +86,12 @@ async function readGranted (db: Queryable, { kind, id, sessionId }: Principal): 
  * `not_found`. Throws `insufficient_scope` if the account has authority that `by` lacks, because `by` could take that
  * over by setting the password.
  */
-export async function findChangeable (db: Queryable, id: string, by: Principal): Promise<{
-  account: Selectable<UsersTable>
-  authority: readonly string[]
-}> {
-  const authority = await readAuthority(db, by)
+export async function findChangeable (
+  db: Queryable, id: string, { by, roles }: { by: Principal, roles: RoleDefinitions }
+): Promise<{ account: Selectable<UsersTable>, authority: readonly string[] }> {
+  const authority = await readAuthority(db, by, roles)
   const account = await requireAccount(db, id)
-  assertMayGrant(authority, parseScope(account.scope))
+  assertMayGrant(authority, scopesOf(account, roles))
   return { account, authority }
 }
 
@@ -92,13 +107,24 @@ export async function requireAccount (db: Queryable, id: string): Promise<Select
  * stops being one, because two administrators who remove each other at the same moment must not both succeed. The
  * command line and the host app can add another administrator, so do not call it for them.
  */
-export async function assertAnotherAdministrator (db: Queryable, id: string): Promise<void> {
-  const another = await db
-    .selectFrom('latchkey_users')
-    .select('id')
-    .where('administrator', 'is not', null)
-    .where('id', '!=', id)
-    .limit(1)
-    .executeTakeFirst()
+export async function assertAnotherAdministrator (
+  db: Queryable, id: string, roles: RoleDefinitions
+): Promise<void> {
+  const others = db.selectFrom('latchkey_users').select('id').where('id', '!=', id).limit(1)
+  if (await others.where('administrator', 'is not', null).executeTakeFirst() !== undefined) return
+  const administrative = Object.keys(roles).filter(name => roles[name]?.includes(ADMINISTRATION))
+  const another = administrative.length === 0
+    ? undefined
+    : await others
+      .where('roles', '!=', '')
+      .where('disabled_at', 'is', null)
+      .where(eb => eb.or(administrative.map(name => holds(eb, name))))
+      .executeTakeFirst()
   if (another === undefined) throw new LatchkeyError('last_administrator')
+}
+
+/** Whether the row holds a role. LIKE has wildcards, and ignores letter case on SQLite. */
+function holds (eb: ExpressionBuilder<Tables, 'latchkey_users'>, role: string): Expression<SqlBool> {
+  const padded = sql<string>`' ' || ${eb.ref('roles')} || ' '`
+  return sql<boolean>`replace(${padded}, ${` ${role} `}, '') <> ${padded}`
 }

@@ -1,27 +1,25 @@
 import type { Selectable } from 'kysely'
-import { isAdministrator } from './authority.js'
+import { markOf } from './authority.js'
 import type { Principal } from './authority.js'
 import type { NewEvent } from '../ledger/events.js'
+import { parseRoles } from '../identity/roles.js'
 import { parseScope } from '../identity/scopes.js'
 import { toDummy } from '../passwords/formats/formats.js'
 import { closeSessions } from '../revocation/session-ending.js'
 import type { Step, WriteStep } from '../revocation/session-ending.js'
 import { isMoment } from '../store/columns.js'
 import type { UsersTable } from '../store/tables.js'
-import type { Throttle } from '../throttle/throttle.js'
+import type { UsersContext } from './context.js'
+import { scopesOf } from './stored-user.js'
 
 /** A change of an account, in the form that is stored. Only the members that are present change. */
 export interface AccountChange {
   /** The results of `formOf` and `keyOf`. */
   name?: { username: string, key: string }
   scope?: string
+  roles?: string
   disabled?: boolean
   passwordHash?: string
-}
-
-/** Returns the value of `UsersTable.administrator` for an account. */
-export function markOf (account: Pick<UsersTable, 'scope' | 'disabled_at'>): 1 | null {
-  return isAdministrator(account) ? 1 : null
 }
 
 /**
@@ -35,10 +33,10 @@ export function changedAt ({ password_changed_at: before }: UsersTable, now: num
 /** Returns the row after a change. */
 export function changeRow (
   before: Selectable<UsersTable>,
-  { name, scope = before.scope, disabled, passwordHash }: AccountChange,
+  { name, scope = before.scope, roles = before.roles, disabled, passwordHash }: AccountChange,
   now: number
 ): Selectable<UsersTable> {
-  const after = { ...before, scope, updated_at: now }
+  const after = { ...before, scope, roles, updated_at: now }
   if (name !== undefined) Object.assign(after, { username: name.username, username_key: name.key })
   if (disabled !== undefined) after.disabled_at = disabled ? before.disabled_at ?? now : null
   if (passwordHash !== undefined) {
@@ -68,15 +66,17 @@ export interface Changed {
 export async function writeChange (
   write: WriteStep,
   { before, after, change: { disabled, passwordHash } }: Changed,
-  { throttle, by }: { throttle: Pick<Throttle, 'forgive' | 'placeOf'>, by: Principal }
+  { throttle, roles, by }: Pick<UsersContext, 'throttle' | 'roles'> & { by: Principal }
 ): Promise<Step<Selectable<UsersTable>>> {
   const { trx, revoke, record } = write
   const { id } = before
-  const [had, has] = [parseScope(before.scope), parseScope(after.scope)]
+  const [hadScopes, hasScopes] = [parseScope(before.scope), parseScope(after.scope)]
+  const [hadRoles, hasRoles] = [parseRoles(before.roles), parseRoles(after.roles)]
   if (disabled === true || passwordHash !== undefined) {
     const step = await closeSessions(write, { userId: id, spare: by.sessionId })
     if ('more' in step) return step
-  } else if (had.some(name => !has.includes(name))) {
+  } else if (lacksAny(hasRoles, hadRoles) || lacksAny(scopesOf(after, roles), scopesOf(before, roles))) {
+    // The command line may not know the scopes of a role, so the loss of any role counts.
     await revoke.user(id)
   }
   await trx.updateTable('latchkey_users').set(after).where('id', '=', id).execute()
@@ -98,8 +98,13 @@ export async function writeChange (
       type: 'user_renamed', actor: by, subject: id, details: { before: before.username, after: after.username }
     })
   }
-  if (has.join(' ') !== had.join(' ')) {
-    events.push({ type: 'scopes_changed', actor: by, subject: id, details: { before: had, after: has } })
+  if (hasScopes.join(' ') !== hadScopes.join(' ')) {
+    events.push({
+      type: 'scopes_changed', actor: by, subject: id, details: { before: hadScopes, after: hasScopes }
+    })
+  }
+  if (hasRoles.join(' ') !== hadRoles.join(' ')) {
+    events.push({ type: 'roles_changed', actor: by, subject: id, details: { before: hadRoles, after: hasRoles } })
   }
   if (isSwitched || isUnlocked) {
     events.push({ type: disabled === true ? 'user_disabled' : 'user_enabled', actor: by, subject: id })
@@ -107,4 +112,8 @@ export async function writeChange (
   if (passwordHash !== undefined) events.push({ type: 'password_changed', actor: by, subject: id })
   await record(...events)
   return { result: after }
+}
+
+function lacksAny (names: readonly string[], needed: readonly string[]): boolean {
+  return needed.some(name => !names.includes(name))
 }

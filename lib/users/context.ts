@@ -1,3 +1,4 @@
+import type { RoleDefinitions } from '../identity/roles.js'
 import type { Ledger } from '../ledger/ledger.js'
 import type { Passwords } from '../passwords/pool.js'
 import type { Revocations } from '../revocation/revocations.js'
@@ -14,6 +15,7 @@ export interface UsersContext {
   revocations: Revocations
   throttle: Pick<Throttle, 'forgive' | 'placeOf' | 'recordFailure'>
   catalogue: Readonly<Record<string, string>>
+  roles: RoleDefinitions
   passwordMinLength: number
   /** See `createDummyReader`. */
   readDummies: () => Promise<readonly string[]>

@@ -2,6 +2,8 @@ import { SCOPE_PATTERN } from '../../schemas/common.js'
 import type { User, UserDirectory } from '../../schemas/host.js'
 import { LatchkeyError } from '../errors.js'
 import { addressOf } from '../identity/network.js'
+import { expandRoles } from '../identity/roles.js'
+import type { RoleDefinitions } from '../identity/roles.js'
 import { MOST_ID_LENGTH, readUserId, toUserId } from '../identity/user-ids.js'
 import type { UserIdKind } from '../identity/user-ids.js'
 
@@ -22,41 +24,49 @@ const EXPECTED_ID = {
  */
 function check (user: User | null | undefined, method: keyof UserDirectory, kind: UserIdKind): User | null {
   if (user == null) return null
-  const { id, username, scopes } = user
+  const { id, username, scopes, roles } = user
   const text = readUserId(id, kind)
   if (text === undefined) {
     throw new TypeError(`users.${method} returned a user with an invalid id (${typeof id}): it ${EXPECTED_ID[kind]}`)
   }
-  if (typeof username === 'string' && Array.isArray(scopes) &&
-    scopes.every(scope => typeof scope === 'string' && SCOPE.test(scope))) {
-    return { id: text, username, scopes: [...scopes] }
+  if (typeof username === 'string' && isListOfNames(scopes) && (roles === undefined || isListOfNames(roles))) {
+    return { id: text, username, scopes: [...scopes], ...(roles === undefined ? {} : { roles: [...roles] }) }
   }
   throw new TypeError(
-    `users.${method} returned an invalid user: return { id, username, scopes }, with text as username and a list of ` +
-    'scope names as scopes'
+    `users.${method} returned an invalid user: return { id, username, scopes, roles }, with text as username, a list ` +
+    'of scope names as scopes, and a list of role names as roles, or no roles'
   )
 }
 
-/** How many unknown scopes are reported. The host can return any number of them. */
+function isListOfNames (value: unknown): value is string[] {
+  return Array.isArray(value) && value.every(name => typeof name === 'string' && SCOPE.test(name))
+}
+
+/** How many unknown names are reported. The host can return any number of them. */
 const MOST_REPORTED = 100
 
 interface Log {
   warn (details: object, message: string): void
 }
 
-/** Creates a function that logs each scope outside the catalogue once. Tokens carry it, but no guard can require it. */
-function createScopeReport (
-  catalogue: Readonly<Record<string, string>>, log: Log
-): (scopes: readonly string[]) => void {
+/**
+ * Creates a function that logs each unknown name once.
+ * @param known - the names that the option `option` has.
+ * @param effect - what an unknown name means.
+ */
+function createReport (
+  { option, known, effect }: { option: 'scopes' | 'roles', known: object, effect: string }, log: Log
+): (names: readonly string[]) => void {
+  const kind = option.slice(0, -1)
   const reported = new Set<string>()
-  return function report (scopes) {
-    for (const scope of scopes) {
-      if (Object.hasOwn(catalogue, scope) || reported.has(scope) || reported.size === MOST_REPORTED) continue
-      reported.add(scope)
+  return function report (names) {
+    for (const name of names) {
+      if (Object.hasOwn(known, name) || reported.has(name) || reported.size === MOST_REPORTED) continue
+      reported.add(name)
       log.warn(
-        { scope },
-        `the option users returned a user with the scope '${scope.slice(0, 100)}', which is not in the catalogue, ` +
-          'so no guard can require it: add it to the option scopes, or leave it out'
+        { [kind]: name },
+        `the option users returned a user with the ${kind} '${name.slice(0, 100)}', ${effect}: ` +
+          `add it to the option ${option}, or leave it out`
       )
     }
   }
@@ -66,17 +76,26 @@ function createScopeReport (
  * Makes the host's directory safe to use. In it, ids are text. An error of the host's code goes to the log, whatever
  * its status and message, because the client must learn nothing about the accounts.
  */
-export function encloseDirectory (users: UserDirectory, { userIds: kind, catalogue, log }: {
+export function encloseDirectory (users: UserDirectory, { userIds: kind, catalogue, roles, log }: {
   userIds: UserIdKind
   catalogue: Readonly<Record<string, string>>
+  roles: RoleDefinitions
   log: Log
 }): UserDirectory {
-  const report = createScopeReport(catalogue, log)
+  const reportScopes = createReport({
+    option: 'scopes', known: catalogue, effect: 'which is not in the catalogue, so no guard can require it'
+  }, log)
+  const reportRoles = createReport({
+    option: 'roles', known: roles, effect: 'which does not exist, so it grants nothing'
+  }, log)
 
   function accept (user: User | null, method: keyof UserDirectory): User | null {
     const checked = check(user, method, kind)
-    if (checked !== null) report(checked.scopes)
-    return checked
+    if (checked === null) return null
+    reportScopes(checked.scopes)
+    if (checked.roles === undefined) return checked
+    reportRoles(checked.roles)
+    return { ...checked, scopes: expandRoles(checked, roles) }
   }
 
   async function guard<T> (ask: () => Promise<T>): Promise<T> {

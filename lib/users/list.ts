@@ -41,12 +41,13 @@ export function selectUsers (
 
 /** Returns a user as the routes show it to an administrator. */
 export function toUserView (
-  { id, username, scopes, disabled, createdAt, passwordChangedAt }: StoredUser
+  { id, username, ownScopes, roles, disabled, createdAt, passwordChangedAt }: StoredUser
 ): Static<typeof UserView> {
   return {
     id,
     username,
-    scopes: [...scopes],
+    scopes: [...ownScopes],
+    roles: [...roles],
     disabled,
     created_at: new Date(createdAt).toISOString(),
     password_changed_at: new Date(passwordChangedAt).toISOString()

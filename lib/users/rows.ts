@@ -1,11 +1,13 @@
 import type { Selectable } from 'kysely'
 import { LatchkeyError } from '../errors.js'
 import { createId } from '../identity/ids.js'
+import { assertKnownRoles, parseRoles } from '../identity/roles.js'
+import type { RoleDefinitions } from '../identity/roles.js'
 import { assertKnownScopes, formatScope, parseScope } from '../identity/scopes.js'
 import { keyOf } from '../identity/usernames.js'
 import { toDummy } from '../passwords/formats/formats.js'
 import type { Queryable, UsersTable } from '../store/tables.js'
-import { markOf } from './change.js'
+import { markOf } from './authority.js'
 
 /** A new account. */
 export interface NewAccount {
@@ -18,6 +20,8 @@ export interface NewAccount {
   passwordHash: string
   /** Default: none. */
   scope?: string
+  /** Default: none. */
+  roles?: string
   /** Default: false. */
   disabled?: boolean
   /** Milliseconds. Default: now. */
@@ -25,7 +29,7 @@ export interface NewAccount {
 }
 
 export function createRow (
-  { id, username, key, passwordHash, scope = '', disabled = false, createdAt }: NewAccount, now: number
+  { id, username, key, passwordHash, scope = '', roles = '', disabled = false, createdAt }: NewAccount, now: number
 ): UsersTable {
   const state = { scope, disabled_at: disabled ? now : null }
   return {
@@ -35,6 +39,7 @@ export function createRow (
     password_hash: passwordHash,
     password_changed_at: now,
     ...state,
+    roles,
     administrator: markOf(state),
     dummy_hash: toDummy(passwordHash),
     created_at: createdAt ?? now,
@@ -53,6 +58,18 @@ export function toScope (scopes: readonly string[], catalogue: Readonly<Record<s
     throw new LatchkeyError('invalid_scope', { message: (cause as RangeError).message, cause })
   }
   return formatScope(parseScope(formatScope(scopes)))
+}
+
+/**
+ * Returns the roles as they are stored: sorted, each once. Throws `invalid_request`, which names the first unknown role.
+ */
+export function toRoles (roles: readonly string[], definitions: RoleDefinitions): string {
+  try {
+    assertKnownRoles(roles, definitions)
+  } catch (cause) {
+    throw new LatchkeyError('invalid_request', { message: (cause as RangeError).message, cause })
+  }
+  return formatScope(parseRoles(formatScope(roles)))
 }
 
 export async function findRow (db: Queryable, id: string): Promise<Selectable<UsersTable> | undefined> {

@@ -45,13 +45,13 @@ export interface Users extends UserDirectory {
   /** Lists users, sorted by name. */
   list (query?: UserListQuery): Promise<StoredUser[]>
   /**
-   * Adds a user. Throws `username_taken`, `password_rejected` with the reason, or `invalid_scope` for a scope that is
-   * not in the catalogue.
+   * Adds a user. Throws `username_taken`, `password_rejected` with the reason, `invalid_scope` for a scope that is not
+   * in the catalogue, or `invalid_request` for an unknown role.
    */
   add (user: NewUser, by?: Principal): Promise<StoredUser>
   /**
    * Adds the user if the username is free. Otherwise returns the account as it is, and changes neither its password nor
-   * its scopes. If several processes call it at once, one of them adds the user. Throws what `add` throws, except
+   * its scopes and roles. If several processes call it at once, one of them adds it. Throws what `add` throws, except
    * `username_taken`. It looks for the username only, so at boot it adds the account again if you renamed or removed
    * it. To close the account, disable it.
    */
@@ -62,14 +62,17 @@ export interface Users extends UserDirectory {
    */
   addFirst (user: FirstUser): Promise<StoredUser | null>
   /**
-   * Makes the whole change or none of it. If a scope is removed, every access token of the user is killed, and the
-   * sessions continue with the remaining scopes. A user who is disabled or gets a new password is logged out
+   * Makes the whole change or none of it. If a scope or role is removed, every access token of the user is killed, and
+   * the sessions continue with the remaining scopes. A user who is disabled or gets a new password is logged out
    * everywhere. No later change revives a killed token. A new password, or enabling the user, clears failed logins.
    * A user with a new username keeps the id, the password and the sessions. The password policy is not checked again,
    * because the stored hash does not reveal whether the password resembles the new username. Throws `username_taken`,
-   * `password_rejected` with the reason, or `invalid_scope` for a scope that is not in the catalogue.
+   * `password_rejected` with the reason, `invalid_scope` for a scope that is not in the catalogue, or `invalid_request`
+   * for an unknown role.
    */
   update (id: string, change: UserChange, by?: Principal): Promise<StoredUser>
+  /** Calls `update` with only the roles. */
+  setRoles (id: string, roles: readonly string[], by?: Principal): Promise<StoredUser>
   /** Calls `update` with only the scopes. */
   setScopes (id: string, scopes: readonly string[], by?: Principal): Promise<StoredUser>
   /** Calls `update` with only the password. */
@@ -100,11 +103,11 @@ export interface Users extends UserDirectory {
 /** Creates the built-in users. */
 export function createUsers (services: Omit<UsersContext, 'readDummies'>): Users {
   const context = { ...services, readDummies: createDummyReader(services) }
-  const { store } = services
+  const { store, roles } = services
 
   async function findIn (db: Queryable, id: string): Promise<StoredUser | null> {
     const row = await findRow(db, id)
-    return row === undefined || row.disabled_at !== null ? null : toStoredUser(row)
+    return row === undefined || row.disabled_at !== null ? null : toStoredUser(row, roles)
   }
 
   async function update (id: string, change: UserChange, by: Principal = HOST): Promise<StoredUser> {
@@ -124,19 +127,23 @@ export function createUsers (services: Omit<UsersContext, 'readDummies'>): Users
 
     async findById (id) {
       const row = await store.read(db => findRow(db, id))
-      return row === undefined ? null : toStoredUser(row)
+      return row === undefined ? null : toStoredUser(row, roles)
     },
 
     async findByName (username) {
       const row = await store.read(db => findRowByName(db, username))
-      return row === undefined ? null : toStoredUser(row)
+      return row === undefined ? null : toStoredUser(row, roles)
     },
 
-    list: async (query = {}) => (await store.read(db => selectUsers(db, query).execute())).map(toStoredUser),
+    async list (query = {}) {
+      const rows = await store.read(db => selectUsers(db, query).execute())
+      return rows.map(row => toStoredUser(row, roles))
+    },
     add: (user, by = HOST) => addUser(context, user, by),
     ensure: (user, by = HOST) => ensureUser(context, user, by),
     addFirst: user => addFirstUser(context, user),
     update,
+    setRoles: (id, roles, by) => update(id, { roles }, by),
     setScopes: (id, scopes, by) => update(id, { scopes }, by),
     setPassword: (id, password, by) => update(id, { password }, by),
     disable: (id, by) => update(id, { disabled: true }, by),

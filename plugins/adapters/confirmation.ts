@@ -25,9 +25,11 @@ export function encloseCheck (
   if (check === undefined) return { failure: () => false }
   const thrown = new Set<unknown>()
   return {
-    async confirm ({ id, username, scopes }) {
+    async confirm ({ id, username, scopes, roles }) {
+      const held = roles === undefined ? {} : { roles: [...roles] }
+      const user = toHostUser({ id, username, scopes: [...scopes], ...held }, userIds)
       try {
-        return readAnswer(await withinLimit(check(toHostUser({ id, username, scopes: [...scopes] }, userIds))))
+        return readAnswer(await withinLimit(check(user)))
       } catch (error) {
         thrown.add(error)
         throw error

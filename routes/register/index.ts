@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { anonymous } from '../../lib/ledger/events.js'
+import { toAccount } from '../../lib/users/account.js'
 import { kLimitAttempts } from '../../plugins/rate-limit.js'
 import { kSettings } from '../../plugins/settings.js'
 import { kBuiltInUsers } from '../../plugins/users.js'
@@ -28,7 +29,7 @@ const register: FastifyPluginAsyncTypebox = async function register (app) {
   }, async (request, reply) => {
     const user = await users.add({ ...request.body, scopes }, anonymous(request.ip))
     reply.code(201)
-    return { id: user.id, username: user.username, scopes: [...user.scopes] }
+    return toAccount(user)
   })
 }
 

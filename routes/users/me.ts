@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { LatchkeyError } from '../../lib/errors.js'
+import { toAccount } from '../../lib/users/account.js'
 import { createOwnPasswordAttempt } from '../../lib/users/own-password-attempt.js'
 import { kGuards } from '../../plugins/authentication.js'
 import { ACCEPTS_KEYS } from '../../plugins/guards/accepts.js'
@@ -28,8 +29,7 @@ const me: FastifyPluginAsyncTypebox = async function me (app) {
   }, async (request) => {
     const user = await users.find(userOf(request).claims.sub)
     if (user === null) throw new LatchkeyError('invalid_token')
-    const { id, username, scopes } = user
-    return { id, username, scopes: [...scopes] }
+    return toAccount(user)
   })
 
   if (builtInUsers === undefined) return // The host manages the passwords of its own accounts.

@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { SCOPE_PATTERN } from '../common.js'
+import { MAX_ROLE_LENGTH, MAX_ROLES, SCOPE_PATTERN } from '../common.js'
 import { MAX_SESSIONS } from '../sessions.js'
 import { Duration } from './formats.js'
 
@@ -46,5 +46,19 @@ export const tokens = {
       'use. Covers parallel tabs. A lost response needs no period.',
     '10s',
     'LATCHKEY_REFRESH_GRACE'
-  )
+  ),
+  /**
+   * Names for sets of scopes, for example `{ editor: ['items:read', 'items:write'] }`. Users hold roles and scopes. In
+   * the environment: `editor=items:read items:write,viewer=items:read`. Default none.
+   */
+  roles: Type.Optional(Type.Unsafe<Record<string, readonly string[]>>({
+    type: 'object',
+    description: "Names for sets of scopes, for example `{ editor: ['items:read', 'items:write'] }`. Users hold " +
+      'roles and scopes. In the environment: `editor=items:read items:write,viewer=items:read`.',
+    default: {},
+    env: 'LATCHKEY_ROLES',
+    list: true,
+    expects: `at most ${MAX_ROLES} names of at most ${MAX_ROLE_LENGTH} characters, like those of scopes, each with a ` +
+      'list of scopes'
+  }))
 }

@@ -24,7 +24,7 @@ t.test('users are added, listed, changed and removed', async t => {
   const users = JSON.parse(list.stdout) as object[]
   t.match(users, [{ username: 'alice', scopes: ['users:read', 'users:write'] }, { username: 'bob' }])
   t.same(
-    Object.keys(users[0] ?? {}), ['id', 'username', 'scopes', 'disabled', 'created_at'], 'and no password, no hash'
+    Object.keys(users[0] ?? {}), ['id', 'username', 'scopes', 'roles', 'disabled', 'created_at'], 'and no password, no hash'
   )
   t.equal(JSON.parse((await run(directory, ['users', 'list', '--json', '--limit', '1'])).stdout).length, 1)
 

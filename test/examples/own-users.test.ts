@@ -39,11 +39,11 @@ t.test('the accounts of the app log in by form and by cookie', async t => {
   t.equal(tokens.scope, 'people:write users:read')
   t.same(
     (await get(app, '/users/me', tokens.access_token)).json(),
-    { id: ada.id, username: 'ada', scopes: ['people:write', 'users:read'] }, 'the profile, and no hash'
+    { id: ada.id, username: 'ada', scopes: ['people:write', 'users:read'], roles: [] }, 'the profile, and no hash'
   )
 
   const login = await app.inject({ method: 'POST', url: '/login', payload: { username: 'ada', password: PASSWORD } })
-  t.same(login.json().user, { id: ada.id, username: 'ada', scopes: ['people:write', 'users:read'] })
+  t.same(login.json().user, { id: ada.id, username: 'ada', scopes: ['people:write', 'users:read'], roles: [] })
   t.equal((await app.inject({ url: '/documents', headers: { cookie: cookieHeader(login) } })).statusCode, 200)
 
   const wrong = await postForm(app, '/token', { username: 'ada', password: 'wrong' })

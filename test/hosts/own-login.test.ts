@@ -34,7 +34,7 @@ t.test('confirm: nothing is issued until it returns true, and a wrong code count
   t.strictSame(asked, [], 'a stranger learns nothing from the second factor')
   const needed = await send(ALICE)
   t.match([needed.statusCode, needed.json().code], [403, 'code_needed'], 'the error of the app arrives unchanged')
-  t.strictSame(asked, [{ id: alice?.id, username: 'alice', scopes: ['admin', 'items:read'] }])
+  t.strictSame(asked, [{ id: alice?.id, username: 'alice', scopes: ['admin', 'items:read'], roles: [] }])
   assertError(t, await send({ ...ALICE, code: 'truthy' }), 401, 'invalid_credentials')
   t.equal((await app.latchkey.sessions.list(alice?.id ?? '')).length, 0)
   t.equal((await send({ ...ALICE, code: '123456' })).statusCode, 200)

@@ -33,6 +33,7 @@ import { createSessions } from '../../lib/sessions/sessions.js'
 import type { Sessions } from '../../lib/sessions/sessions.js'
 import type { StatusReferences } from '../../lib/status-lists/references.js'
 import { openStore as openAnyStore } from '../../lib/store/open.js'
+import type { RoleDefinitions } from '../../lib/identity/roles.js'
 import type { Store } from '../../lib/store/store.js'
 import { deriveKeys } from '../../lib/keys/secrets.js'
 import type { SignalOf } from '../../lib/tokens/verified-token.js'
@@ -190,12 +191,14 @@ export interface WorldOptions {
   refreshKeys?: [Buffer, ...Buffer[]]
   throttleKeys?: [Buffer, ...Buffer[]]
   claims?: ClaimsHook
+  roles?: RoleDefinitions
   status?: StatusReferences
 }
 
 export async function createWorld (t: Test, options: WorldOptions = {}): Promise<World> {
   const {
-    file = ON_POSTGRES ? createDatabase() : ':memory:', wall = createWall(), directory, accessTokenTtl = 15 * MINUTE
+    file = ON_POSTGRES ? createDatabase() : ':memory:', wall = createWall(), directory, accessTokenTtl = 15 * MINUTE,
+    roles = {}
   } = options
   const store = options.store ?? await openStore(t, file, wall)
   const clock = createStoreClock(store.now)
@@ -208,7 +211,7 @@ export async function createWorld (t: Test, options: WorldOptions = {}): Promise
   const throttle = createThrottle({ store, clock, ledger, keys: options.throttleKeys ?? [THROTTLE_KEY], isOn: true })
   const passwords = createFakePasswords()
   const users = createUsers({
-    store, clock, passwords, ledger, revocations, throttle, catalogue: CATALOGUE, passwordMinLength: 15
+    store, clock, passwords, ledger, revocations, throttle, catalogue: CATALOGUE, roles, passwordMinLength: 15
   })
   const seen = createSeenGenerations(store, () => {})
   const sessions = createSessions({
@@ -221,6 +224,7 @@ export async function createWorld (t: Test, options: WorldOptions = {}): Promise
     users: directory ?? users,
     builtInUsers: directory === undefined ? users : undefined,
     claims: options.claims,
+    roles,
     userIds: 'text',
     refreshKeys: options.refreshKeys ?? [REFRESH_KEY],
     status: options.status,

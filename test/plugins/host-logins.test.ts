@@ -15,7 +15,7 @@ t.test('logIn returns the tokens of a session, and setCookies sets what POST /lo
   const [alice, theirs] = [
     await app.latchkey.users.findByName('alice'), await app.inject({ method: 'POST', url: '/login', payload: ALICE })
   ]
-  t.strictSame(login.user, { id: alice?.id, username: 'alice', scopes: ['admin', 'items:read'] })
+  t.strictSame(login.user, { id: alice?.id, username: 'alice', scopes: ['admin', 'items:read'], roles: [] })
   t.match(login, { expiresIn: 900, refreshExpiresIn: 30 * 86_400, scope: 'admin items:read', refreshToken: /^lkr_/ })
   t.equal((await app.inject({ url: '/me', headers: bearer(login.accessToken) })).json().clientId, 'latchkey')
   t.strictSame(attributesOf(response), attributesOf(theirs))

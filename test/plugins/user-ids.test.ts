@@ -66,7 +66,7 @@ t.test('integer ids of the host: a number in the app, text in tokens, responses 
   const own = await app.inject({ url: '/protected-route', headers: bearer(tokens.access_token) })
   t.equal(own.json<User>().id, 5)
   const me = await app.inject({ url: '/users/me', headers: bearer(tokens.access_token) })
-  t.same(me.json(), { id: '5', username: 'user-5', scopes: ['admin'] })
+  t.same(me.json(), { id: '5', username: 'user-5', scopes: ['admin'], roles: [] })
   const login = await app.inject({ method: 'POST', url: '/login', payload: { username: 'user-5', password: 'user-5' } })
   t.equal(login.json<{ user: User }>().user.id, '5')
   const refreshed = await postForm(app, '/token', {

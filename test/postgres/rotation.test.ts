@@ -84,13 +84,14 @@ t.test('if any condition does not hold, it changes nothing', async t => {
     ['a later generation', { generation: 2 }],
     ['another client', { clientId: 'lkc_x' }],
     ['a place in a status list that it lacks', { needsStatus: true }],
-    ['other scopes of the account', { account: { isBuiltIn: true, scope: 'admin' } }]
+    ['other scopes of the account', { account: { isBuiltIn: true, grants: { scope: 'admin', roles: '' } } }],
+    ['other roles of the account', { account: { isBuiltIn: true, grants: { scope: 'admin items:read', roles: 'editor' } } }]
   ]
   for (const [name, changes] of table) {
     t.equal(await rotate(changes), undefined, name)
     t.equal(await generation(), 1, name)
   }
-  t.ok(await rotate({ account: { isBuiltIn: true, scope: 'admin items:read' } }), 'the scopes that it has')
+  t.ok(await rotate({ account: { isBuiltIn: true, grants: { scope: 'admin items:read', roles: '' } } }), 'the scopes that it has')
 
   await other.query('update latchkey_users set disabled_at = 1')
   t.equal(await rotate({ generation: 2 }), undefined, 'a disabled account')

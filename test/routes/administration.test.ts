@@ -77,7 +77,7 @@ t.test('a user is added, read, changed and removed', async t => {
   t.equal(added.statusCode, 201)
   const carol = added.json()
   t.strictSame(
-    Object.keys(carol).sort(), ['created_at', 'disabled', 'id', 'password_changed_at', 'scopes', 'username'],
+    Object.keys(carol).sort(), ['created_at', 'disabled', 'id', 'password_changed_at', 'roles', 'scopes', 'username'],
     'and no hash'
   )
   t.match(carol, { username: 'Carol', scopes: ['admin', 'items:write'], disabled: false, created_at: /^\d{4}-.*Z$/ })

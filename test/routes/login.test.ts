@@ -12,7 +12,7 @@ t.test('ASVS 3.3.4: a browser gets its user and two cookies, and no token in the
   t.equal(response.headers.pragma, 'no-cache')
   const body = response.json()
   t.strictSame(Object.keys(body).sort(), ['expires_in', 'scope', 'user'])
-  t.strictSame(Object.keys(body.user).sort(), ['id', 'scopes', 'username'])
+  t.strictSame(Object.keys(body.user).sort(), ['id', 'roles', 'scopes', 'username'])
   t.match(
     body, { user: { username: 'alice', scopes: ['admin', 'items:read'] }, scope: 'admin items:read', expires_in: 900 }
   )

@@ -24,7 +24,7 @@ t.test('anyone may make an account, without scopes', async t => {
   const { app } = await build(t, { registration: true })
   const response = await register(app, { username: 'Carol', password: PASSWORD })
   t.equal(response.statusCode, 201)
-  t.strictSame(Object.keys(response.json()).sort(), ['id', 'scopes', 'username'])
+  t.strictSame(Object.keys(response.json()).sort(), ['id', 'roles', 'scopes', 'username'])
   t.match(response.json(), { username: 'Carol', scopes: [] })
   t.notOk(response.headers['set-cookie'])
   const tokens = await logIn(app, 'carol')

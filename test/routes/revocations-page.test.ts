@@ -19,7 +19,7 @@ t.test('the page: paging, ETag, and what is refused', async t => {
   let after = empty.json().cursor
   for (const [expected, more] of [[900, true], [900, true], [700, false]] as const) {
     const page = (await get(`?after=${after}&limit=900`)).json()
-    t.strictSame(Object.keys(page), ['cursor', 'more', 'horizon', 'keys', 'rules'])
+    t.strictSame(Object.keys(page), ['cursor', 'more', 'horizon', 'keys', 'rules', 'roles'])
     t.equal(page.rules.length, expected)
     t.equal(page.more, more)
     found.push(...page.rules.map(({ value }: { value: string }) => value))

@@ -25,7 +25,7 @@ const COLUMNS: Record<string, { where: string, numbers: string[], texts: string[
   latchkey_users: {
     where: "username_key = 'bob'",
     numbers: ['password_changed_at', 'disabled_at', 'administrator', 'created_at', 'updated_at'],
-    texts: ['id', 'username', 'username_key', 'password_hash', 'scope'],
+    texts: ['id', 'username', 'username_key', 'password_hash', 'scope', 'roles'],
     nullable: ['id']
   },
   latchkey_sessions: {
@@ -67,6 +67,7 @@ const COLUMNS: Record<string, { where: string, numbers: string[], texts: string[
     nullable: []
   },
   latchkey_status_lists: { where: 'true', numbers: ['created_at', 'given', 'open'], texts: ['id'], nullable: ['id'] },
+  latchkey_roles: { where: 'true', numbers: [], texts: ['name', 'scope'], nullable: ['name'] },
   latchkey_meta: { where: 'true', numbers: ['value'], texts: [], nullable: [] }
 }
 
@@ -102,7 +103,7 @@ interface World {
   client: { id: string, secret: string }
 }
 
-const OPTIONS = { secret: SECRET, statusList: true, rateLimit: true }
+const OPTIONS = { secret: SECRET, statusList: true, rateLimit: true, roles: { editor: ['items:write'] } }
 
 /** Makes a database in which everything is used, and closes it. */
 async function makeWorld (t: Test): Promise<World> {

@@ -22,7 +22,8 @@ export const PRIMARY_KEYS: { readonly [Name in TableName]: ReadonlyArray<keyof T
   latchkey_attempts: ['key'],
   latchkey_events: ['seq'],
   latchkey_meta: ['name'],
-  latchkey_settings: ['name']
+  latchkey_settings: ['name'],
+  latchkey_roles: ['name']
 }
 
 export const TABLES = Object.keys(PRIMARY_KEYS) as TableName[]

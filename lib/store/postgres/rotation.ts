@@ -12,13 +12,15 @@ import { SERVER_TIME } from './time.js'
 /** The time, read when the lock of the account is held. The parameter: see `OpenOptions.now`. */
 const TIME = `coalesce($6::bigint, ${SERVER_TIME}) as now`
 
-/** Locks the row of a built-in user. $8: the scopes that it must have, or null. */
+/** Locks the row of a built-in user. $8 and $10: the scopes and the roles that it must have, or null. */
 const BUILT_IN = {
-  lock: `select id, username, scope, disabled_at from latchkey_users
+  lock: `select id, username, scope, roles, disabled_at from latchkey_users
     where id = (select user_id from latchkey_sessions where id = $1::text) for share`,
-  columns: 'id as account_id, username as account_username, scope as account_scope, disabled_at',
-  condition: 'moment.disabled_at is null and ($8::text is null or moment.account_scope = $8::text)',
-  returning: 'moment.account_id, moment.account_username, moment.account_scope'
+  columns: `id as account_id, username as account_username, scope as account_scope, roles as account_roles,
+    disabled_at`,
+  condition: `moment.disabled_at is null and ($8::text is null or moment.account_scope = $8::text)
+    and ($10::text is null or moment.account_roles = $10::text)`,
+  returning: 'moment.account_id, moment.account_username, moment.account_scope, moment.account_roles'
 }
 
 /** Locks the name of a user of the host. $8: the number of the lock. */
@@ -52,6 +54,7 @@ type Row = Selectable<SessionsTable> & {
   account_id: string | null
   account_username: string
   account_scope: string
+  account_roles: string
   now: number
 }
 
@@ -60,14 +63,18 @@ export async function rotate (
   db: Queryable, schema: string, { time, ...rotation }: Rotation & { time: number | null }
 ): Promise<RotatedSession | undefined> {
   const { sessionId, nonce, generation, clientId, refreshIdleTtl, needsStatus, account } = rotation
-  const last = account.isBuiltIn
-    ? account.scope ?? null
-    : String(numberOf(schema, { on: 'user', id: account.userId }))
-  const { rows: [row] } = await db.executeQuery<Row>(CompiledQuery.raw(
-    account.isBuiltIn ? BUILT_IN_SQL : HOST_SQL,
-    [sessionId, nonce, generation, clientId, refreshIdleTtl, time, needsStatus, last, account.usedAt ?? null]
-  ))
+  const common = [sessionId, nonce, generation, clientId, refreshIdleTtl, time, needsStatus]
+  const usedAt = account.usedAt ?? null
+  const { rows: [row] } = await db.executeQuery<Row>(account.isBuiltIn
+    ? CompiledQuery.raw(BUILT_IN_SQL, [
+      ...common, account.grants?.scope ?? null, usedAt, account.grants?.roles ?? null
+    ])
+    : CompiledQuery.raw(HOST_SQL, [
+      ...common, String(numberOf(schema, { on: 'user', id: account.userId })), usedAt
+    ]))
   if (row === undefined) return undefined
-  const { account_id: id, account_username: username, account_scope: scope, now, ...session } = row
-  return { session, account: id === null ? undefined : { id, username, scope }, now }
+  const {
+    account_id: id, account_username: username, account_scope: scope, account_roles: roles, now, ...session
+  } = row
+  return { session, account: id === null ? undefined : { id, username, scope, roles }, now }
 }

@@ -4,7 +4,7 @@ import { findUsernameProblem, formOf, keyOf } from '../../identity/usernames.js'
 import { parseDateTime } from '../../time/date-time.js'
 import type { UsersContext } from '../context.js'
 import { assertAcceptable } from '../new-password.js'
-import { toScope } from '../rows.js'
+import { toRoles, toScope } from '../rows.js'
 import { checkRecord } from './record.js'
 
 /** A row of a file. */
@@ -24,6 +24,7 @@ export interface Candidate {
   key: string
   id?: string
   scope?: string
+  roles?: string
   disabled?: boolean
   createdAt?: number
   /** The password in plain text, to be hashed or compared with the stored hash. */
@@ -41,6 +42,7 @@ export async function readCandidate (context: UsersContext, { line, value }: Imp
     username,
     id,
     scopes,
+    roles,
     disabled,
     created_at: createdAt,
     password,
@@ -55,6 +57,7 @@ export async function readCandidate (context: UsersContext, { line, value }: Imp
       key: keyOf(username),
       id,
       scope: scopes === undefined ? undefined : toScope(scopes, context.catalogue),
+      roles: roles === undefined ? undefined : toRoles(roles, context.roles),
       disabled,
       createdAt: createdAt === undefined ? undefined : parseDateTime(createdAt),
       password,

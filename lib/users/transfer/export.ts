@@ -3,6 +3,7 @@ import type { Actor } from '../../../schemas/events.js'
 import type { UserRecord } from '../../../schemas/users.js'
 import { HOST } from '../../ledger/events.js'
 import type { Ledger } from '../../ledger/ledger.js'
+import { parseRoles } from '../../identity/roles.js'
 import { parseScope } from '../../identity/scopes.js'
 import { toMoment, toText } from '../../store/columns.js'
 import type { Store } from '../../store/store.js'
@@ -33,6 +34,7 @@ function toRecord (row: Selectable<UsersTable>): UserRecord {
     username: toText(row.username),
     password_hash: row.password_hash,
     scopes: parseScope(row.scope),
+    roles: parseRoles(row.roles),
     disabled: row.disabled_at !== null,
     created_at: new Date(toMoment(row.created_at)).toISOString()
   }

@@ -146,14 +146,15 @@ function readHeader ({ cells, problem }: CsvRecord): string[] {
   return cells
 }
 
-/** An empty cell counts as a missing member, except in `scopes`, where it means no scopes. */
+/** An empty cell counts as a missing member, except in a list, where it means an empty one. */
 function toValue (columns: readonly string[], cells: readonly string[]): Record<string, unknown> {
   const value: Record<string, unknown> = {}
   for (const [index, name] of columns.entries()) {
     const cell = cells[index] ?? ''
-    if (cell === '' && name !== 'scopes') continue
+    const isList = name === 'scopes' || name === 'roles'
+    if (cell === '' && !isList) continue
     value[name] =
-      name === 'scopes' ? cell.split(' ').filter(scope => scope !== '') : name === 'disabled' ? readBoolean(cell) : cell
+      isList ? cell.split(' ').filter(part => part !== '') : name === 'disabled' ? readBoolean(cell) : cell
   }
   return value
 }
@@ -170,9 +171,10 @@ export function formatUsers (
   users: readonly UserRecord[], format: UserFileFormat, { isFirst }: { isFirst: boolean }
 ): string {
   if (format === 'ndjson') return users.map(user => `${JSON.stringify(user)}\n`).join('')
-  const rows = users.map(({ scopes = [], disabled, ...user }) => ({
+  const rows = users.map(({ scopes = [], roles = [], disabled, ...user }) => ({
     ...user,
     scopes: scopes.join(' '),
+    roles: roles.join(' '),
     disabled: String(disabled)
   }))
   return stringify(rows, { header: isFirst, columns: EXPORTED_COLUMNS })

@@ -36,7 +36,7 @@ export interface RowOutcome {
   status: 'added' | 'updated' | 'unchanged' | 'kept' | 'refused'
   /**
    * Why the row was refused, as a clause that can follow `line 3: `. It quotes nothing of the row except an unknown
-   * scope, because the rest may be a password.
+   * scope or role, because the rest may be a password.
    */
   reason?: string
 }
@@ -189,9 +189,9 @@ async function take (
 }
 
 /** Writes the change of an account in one transaction, however many sessions end with it. */
-async function writeWhole ({ context: { throttle }, by }: ImportJob, write: Write, changed: Changed): Promise<void> {
+async function writeWhole ({ context, by }: ImportJob, write: Write, changed: Changed): Promise<void> {
   for (let progress: Progress | undefined = NOTHING_ENDED; progress !== undefined;) {
-    const step: Step<unknown> = await writeChange({ ...write, progress }, changed, { throttle, by })
+    const step: Step<unknown> = await writeChange({ ...write, progress }, changed, { ...context, by })
     progress = 'more' in step ? step.more : undefined
   }
 }

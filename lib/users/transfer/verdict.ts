@@ -72,6 +72,7 @@ function judgeNew (row: Candidate, { isIdTaken }: { isIdTaken: boolean }): Verdi
 function changeOf (row: Candidate, account: Selectable<UsersTable>): AccountChange | undefined {
   const change: AccountChange = {}
   if (row.scope !== undefined && row.scope !== account.scope) change.scope = row.scope
+  if (row.roles !== undefined && row.roles !== account.roles) change.roles = row.roles
   if (row.disabled !== undefined && row.disabled !== (account.disabled_at !== null)) change.disabled = row.disabled
   if (row.passwordHash !== undefined && row.passwordHash !== account.password_hash) {
     change.passwordHash = row.passwordHash

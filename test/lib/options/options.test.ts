@@ -41,6 +41,7 @@ t.test('nothing given: the defaults', async t => {
       sessionTtl: 90 * 86_400_000,
       maxSessions: 100,
       refreshGrace: 10_000,
+      roles: {},
       keyRotation: 90 * 86_400_000,
       bcryptCost: 12,
       passwordMinLength: 15,
@@ -287,6 +288,12 @@ t.test('wrong values: each message names the option, its variable and what is le
     ],
     ['refreshGrace', 'LATCHKEY_REFRESH_GRACE', DURATION, DURATIONS],
     [
+      'roles',
+      'LATCHKEY_ROLES',
+      'at most 100 names of at most 64 characters, like those of scopes, each with a list of scopes',
+      ['editor=users:read', ['editor'], null, 5, true]
+    ],
+    [
       'keyRotation', 'LATCHKEY_KEY_ROTATION', "a duration such as 12h or 90d, at least 1h, or 'never'",
       [...DURATIONS, '59m', '3599s', 'Never', 'never ', 'nevermore']
     ],
@@ -504,6 +511,7 @@ t.test('the environment: every variable', async t => {
     LATCHKEY_REVOCATION_BOUND: '500ms',
     LATCHKEY_DATABASE_TIMEOUT: '2s',
     LATCHKEY_ACCEPT_LOST_COMMITS: 'true',
+    LATCHKEY_ROLES: 'editor=admin items:read, viewer = items:read,none=',
     LATCHKEY_AUDIT_RETENTION: '30d',
     HOST: '0.0.0.0',
     PORT: '0',
@@ -530,6 +538,7 @@ t.test('the environment: every variable', async t => {
     sessionTtl: '2d',
     maxSessions: 7,
     refreshGrace: '5s',
+    roles: { editor: ['admin', 'items:read'], viewer: ['items:read'], none: [] },
     bcryptCost: 10,
     passwordMinLength: 8,
     registration: { scopes: ['admin'] },
@@ -683,6 +692,43 @@ t.test('status lists that nobody could verify are refused', async t => {
     'Latchkey: the option statusList (LATCHKEY_STATUS_LIST) must be false if the option algorithm (LATCHKEY_ALGORITHM) is HS256, because only Latchkey could verify the lists')
   t.equal(readOptions({ statusList: true, algorithm: 'EdDSA' }).statusList, true)
   t.equal(readOptions({ statusList: false, algorithm: 'HS256' }).statusList, false)
+})
+
+t.test('roles: each error names the role and what is legal', async t => {
+  const scopes = { 'items:read': 'Read items', 'items:write': 'Change items' }
+  t.same(
+    readOptions({ scopes, roles: { editor: ['items:write', 'items:read', 'items:read'], nobody: [] } }).roles,
+    { editor: ['items:read', 'items:write'], nobody: [] }
+  )
+  const option = /^Latchkey: the option roles \(LATCHKEY_ROLES\) /
+  const name = /must have 1 to 64 characters of printable ASCII without spaces, double quotes or backslashes$/
+  const list = /is wrong: the role editor must have a list of at most 256 scopes$/
+  const many = Array.from({ length: 257 }, () => 'items:read')
+  const table: Array<[roles: object, says: RegExp]> = [
+    [{ '': [] }, name],
+    [{ 'a b': [] }, name],
+    [{ é: [] }, name],
+    [{ ['x'.repeat(65)]: [] }, name],
+    [{ editor: 'items:read' }, list],
+    [{ editor: null }, list],
+    [{ editor: [5] }, list],
+    [{ editor: many }, list],
+    [{ viewer: [], editor: ['toString'] }, /the role editor a wrong scope\. Unknown scope 'toString': the catalogue has/],
+    [Object.fromEntries(Array.from({ length: 101 }, (_, index) => [`r${index}`, []])), /has 101 roles: .* at most 100$/]
+  ]
+  for (const [roles, says] of table) {
+    const message = messageOf(() => readOptions({ scopes, roles }))
+    t.match(message, option)
+    t.match(message, says)
+  }
+  for (const [text, says] of [
+    ['editor', /contains "editor": it must list roles with their scopes, for example editor=items:read items:write,/],
+    ['a=items:read,a=', /contains the role a twice: name it once$/]
+  ] as const) {
+    const message = messageOf(() => optionsFromEnvironment({ LATCHKEY_ROLES: text }))
+    t.match(message, option)
+    t.match(message, says)
+  }
 })
 
 t.test('registration: scopes of the app, and no built-in or unknown ones', async t => {

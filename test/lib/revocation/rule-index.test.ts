@@ -5,7 +5,9 @@ import { createRevocationIndex } from '../../../lib/revocation/rule-index.js'
 import type { Revocable, RevocationIndex, Rule } from '../../../lib/revocation/rule-index.js'
 import { SEED } from '../../model/seed.js'
 
-const TOKEN: Revocable = { tokenId: 't', sessionId: 's', userId: 'u', clientId: 'c', issuedAt: 1_000 }
+const TOKEN: Revocable = { tokenId: 't', sessionId: 's', userId: 'u', clientId: 'c', roles: ['q', 'r'], issuedAt: 1_000 }
+
+const KINDS = ['token', 'session', 'user', 'client', 'role'] as const
 
 t.test('which rule kills which token', async t => {
   const table: Array<[name: string, rule: Partial<Rule>, isDead: boolean]> = [
@@ -13,6 +15,11 @@ t.test('which rule kills which token', async t => {
     ['its session', { kind: 'session', value: 's' }, true],
     ['its user', { kind: 'user', value: 'u' }, true],
     ['its client', { kind: 'client', value: 'c' }, true],
+    ['one of its roles', { kind: 'role', value: 'r' }, true],
+    ['another role', { kind: 'role', value: 'R' }, false],
+    ['a role of the name of the user', { kind: 'role', value: 'u' }, false],
+    ['issued before the role', { kind: 'role', value: 'q', issuedBefore: 1_001 }, true],
+    ['issued after the role', { kind: 'role', value: 'q', issuedBefore: 1_000 }, false],
     ['another jti', { kind: 'token', value: 'T' }, false],
     ['the jti as a session', { kind: 'session', value: 't' }, false],
     ['the session as a jti', { kind: 'token', value: 's' }, false],
@@ -101,11 +108,11 @@ t.test('a sweep in steps forgets nothing that is added, or lives, between the st
 
 t.test('each kind is swept', async t => {
   const index = createRevocationIndex()
-  for (const kind of ['token', 'session', 'user', 'client'] as const) {
+  for (const kind of KINDS) {
     for (let i = 0; i < 3; i++) index.add({ kind, value: String(i), issuedBefore: null, expiresAt: i })
   }
   index.sweep(2, 10)
-  t.equal(index.size, 4)
+  t.equal(index.size, KINDS.length)
 })
 
 t.test('a rule that was not swept yet still kills: expiry is for forgetting, not for forgiving', async t => {
@@ -113,8 +120,6 @@ t.test('a rule that was not swept yet still kills: expiry is for forgetting, not
   index.add({ kind: 'token', value: 't', issuedBefore: null, expiresAt: 0 })
   t.equal(index.isRevoked(TOKEN), true)
 })
-
-const KINDS = ['token', 'session', 'user', 'client'] as const
 
 /** More places than any index here has: one full round. */
 const ALL = 1_000_000
@@ -134,7 +139,8 @@ function createModel (): Pick<RevocationIndex, 'add' | 'isRevoked' | 'hasToken' 
         expiresAt: Math.max(expiresAt, known?.expiresAt ?? -Infinity)
       })
     },
-    isRevoked: ({ tokenId, sessionId, userId, clientId, issuedAt }) =>
+    isRevoked: ({ tokenId, sessionId, userId, clientId, roles = [], issuedAt }) =>
+      roles.some(name => kills('role', name, issuedAt)) ||
       kills('token', tokenId, issuedAt) || kills(
         'session', sessionId, issuedAt
       ) || kills('user', userId, issuedAt) || kills('client', clientId, issuedAt),
@@ -182,6 +188,7 @@ t.test('whatever is added and swept: as plain maps do it', async () => {
     sessionId: fc.option(value, { nil: undefined }),
     userId: value,
     clientId: value,
+    roles: fc.option(fc.array(value, { maxLength: 3 }), { nil: undefined }),
     issuedAt: fc.nat({ max: 5 })
   })
   const operation = fc.oneof({ weight: 4, arbitrary: rule }, { weight: 1, arbitrary: fc.nat({ max: 9_000 }) })
@@ -221,7 +228,7 @@ t.test('which rule kills which token, where all are UUIDs, and a text is only ev
         userId: 'u',
         clientId: 'c',
         issuedAt: 1_000,
-        [`${kind}Id`]: value
+        ...(kind === 'role' ? { roles: [value] } : { [`${kind}Id`]: value })
       })
       t.strictSame(VALUES.filter(value => index.isRevoked(tokenOf(value))), [value], `${kind} ${value.slice(0, 40)}`)
       t.equal(index.isRevoked({ ...tokenOf(value), issuedAt: 1_001 }), false, 'issued in that millisecond')

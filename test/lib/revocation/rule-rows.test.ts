@@ -5,7 +5,7 @@ import type { RuleRow } from '../../../lib/revocation/rule-rows.js'
 import { LAST_MOMENT } from '../../../lib/store/columns.js'
 
 const SOUND: RuleRow = { seq: 1, kind: 'user', value: 'alice', issued_before: 5_000, reason: null, expires_at: 9_000 }
-const ALICE = { tokenId: 't', sessionId: 's', userId: 'alice', clientId: 'c' }
+const ALICE = { tokenId: 't', sessionId: 's', userId: 'alice', clientId: 'c', roles: ['r'] }
 
 function damage (change: Partial<Record<keyof RuleRow, unknown>>): RuleRow {
   return { ...SOUND, ...change } as RuleRow
@@ -34,7 +34,7 @@ t.test('a damaged row kills everything that it may have meant, for good', async 
     t.ok(index.isRevoked({ ...ALICE, issuedAt: 4_999 }), JSON.stringify(change))
     t.notOk(index.isRevoked({ ...ALICE, userId: 'bob', issuedAt: 0 }), 'and no other user')
   }
-  t.equal(toRules(damage({ kind: 'what' })).length, 4, 'everything that the value may name')
+  t.equal(toRules(damage({ kind: 'what' })).length, 5, 'everything that the value may name')
   t.match(toRules(damage({ expires_at: 'x' })), [{ expiresAt: LAST_MOMENT }])
   t.match(toRules(damage({ issued_before: 'x' })), [{ issuedBefore: null }])
 })

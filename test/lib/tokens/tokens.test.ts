@@ -388,7 +388,7 @@ t.test('what is wrong is not remembered', async t => {
 
 t.test('the user of a token is shared by requests, and frozen all the way down', async t => {
   const { tokens, grant } = await build(
-    t, { claims: () => ({ tenant: { id: 1, tags: ['a', { b: [1] }] }, roles: ['x'] }) }
+    t, { claims: () => ({ tenant: { id: 1, tags: ['a', { b: [1] }] }, groups: ['x'] }) }
   )
   const token = await tokens.sign(grant)
   const user = await tokens.verify(token)
@@ -400,7 +400,7 @@ t.test('the user of a token is shared by requests, and frozen all the way down',
   visit(user, 'user')
   t.throws(() => { (user.scopes as string[]).push('root') }, TypeError)
   t.throws(() => { (user as { id: string }).id = 'root' }, TypeError)
-  t.match(user.claims, { tenant: { id: 1, tags: ['a', { b: [1] }] }, roles: ['x'] })
+  t.match(user.claims, { tenant: { id: 1, tags: ['a', { b: [1] }] }, groups: ['x'] })
 })
 
 t.test('the host\'s claims are added, never over ours', async t => {
