@@ -79,6 +79,7 @@ t.test('a key: it is shown once, works with its scopes, says what it is, and is 
   t.match(user, { id: alice?.id, scopes: ['items:read'], tokenId: view.id, credential: 'key', claims: { sub: alice?.id } })
   t.equal(user.sessionId, undefined)
   t.equal((await app.inject({ url: '/me', headers: bearer(token) })).json().credential, 'token')
+  clock.move(1)
   const other = await create(token, { name: 'another', scopes: [] })
   const list = await app.inject({ url: '/keys', headers: bearer(token) })
   t.strictSame(list.json().keys.map(({ id }: Key) => id), [other.id, view.id], 'newest first')
