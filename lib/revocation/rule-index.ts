@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { isClient } from '../identity/client-ids.js'
 import { LAST_ID_TIME } from '../identity/ids.js'
 import { createHalfSipHash } from './half-siphash.js'
 import type { RuleTimes } from './rule-slots.js'
@@ -102,7 +103,8 @@ export function createRevocationIndex (seed: Buffer = randomBytes(8)): Revocatio
     clearFrom ({ userId, clientId }) {
       const time = Math.max(user.clearFrom(userId), client.clearFrom(clientId))
       // A damaged rule kills all tokens.
-      return Math.max(time === Infinity ? 0 : time, clearOfRoles)
+      // A client's own token names no role.
+      return Math.max(time === Infinity ? 0 : time, isClient({ id: userId, clientId }) ? 0 : clearOfRoles)
     },
     sweep (time, limit) {
       for (const set of Object.values(sets)) set.sweep(time, limit)

@@ -104,7 +104,8 @@ export function createRevoke (
     client: async clientId => await writeBefore('client', clientId, nextMoment()),
     async role (name) {
       await writeBefore('role', name, nextMoment())
-      for (const userId of await usersFromFuture(trx, now)) await writeUser(userId)
+      // If the clock was set back, some tokens seem to come from the future.
+      for (const userId of await holdersFromFuture(trx, now)) await writeUser(userId)
     },
     async prolongUsers (time) {
       // New rules instead of longer ones: other processes read only the rules written since they last looked.
@@ -149,10 +150,15 @@ async function lastUseOf (trx: Transaction<Tables>, userId: string): Promise<num
   return toMoment(last)
 }
 
-/** Returns the users with a token that was issued after `now`, according to their live sessions. */
-async function usersFromFuture (trx: Transaction<Tables>, now: number): Promise<string[]> {
+/**
+ * Returns the users who may hold a role and have a token that was issued after `now`, according to their live sessions.
+ * Only the host knows the roles of its own users.
+ */
+async function holdersFromFuture (trx: Transaction<Tables>, now: number): Promise<string[]> {
   const rows = await trx.selectFrom('latchkey_sessions').select('user_id').distinct()
-    .where('ended_at', 'is', null).where('last_used_at', '>', now).where('last_used_at', '<=', LAST_MOMENT).execute()
+    .leftJoin('latchkey_users', 'latchkey_users.id', 'latchkey_sessions.user_id')
+    .where('ended_at', 'is', null).where('last_used_at', '>', now).where('last_used_at', '<=', LAST_MOMENT)
+    .where(eb => eb.or([eb('roles', 'is', null), eb('roles', '!=', '')])).execute()
   return rows.map(row => row.user_id).filter(id => typeof id === 'string')
 }
 

@@ -61,7 +61,7 @@ export function toScope (scopes: readonly string[], catalogue: Readonly<Record<s
 }
 
 /**
- * Returns the roles as they are stored: sorted, each once. Throws `invalid_request`, which names the first unknown role.
+ * Returns the roles as they are stored: sorted, each once. Throws `invalid_request`, which names the first unknown one.
  */
 export function toRoles (roles: readonly string[], definitions: RoleDefinitions): string {
   try {

@@ -1,11 +1,15 @@
-import { readdir } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import t from 'tap'
+import { hashPassword } from '../../lib/passwords/hashing.js'
 import { PASSWORD } from '../helper.js'
 import { run } from './support.js'
 
 // The verbs that change and show what is in the database, with no service running.
 
 t.jobs = 2
+
+const HASH = hashPassword(PASSWORD, 4)
 
 t.test('users are added, listed, changed and removed', async t => {
   const directory = t.testdir()
@@ -45,6 +49,42 @@ t.test('users are added, listed, changed and removed', async t => {
     await run(directory, ['users', 'enable', 'bob']),
     { code: 3, stdout: '', stderr: /^latchkey: There is no user 'bob' in \.\/latchkey\.db: .*\n$/ }
   )
+})
+
+t.test('users have roles: add, set-roles, list, export and import', async t => {
+  const directory = t.testdir({
+    'old.ndjson': `${JSON.stringify({ username: 'carol', password_hash: HASH, roles: ['editor'] })}\n` +
+      `${JSON.stringify({ username: 'dave', password_hash: HASH, roles: ['editor', 'gone'] })}\n`
+  })
+  const env = { LATCHKEY_ROLES: 'editor=users:read audit:read,viewer=users:read' }
+  const added = await run(
+    directory, ['users', 'add', 'alice', '--role', 'viewer', '--role', 'editor', '--scope', 'users:write'],
+    { input: PASSWORD, env }
+  )
+  t.match(added, { code: 0, stdout: 'Added alice with the scopes users:write and the roles editor, viewer.\n' })
+  t.match(await run(directory, ['users', 'set-roles', 'alice', 'viewer', '--json'], { env }), {
+    code: 0, stdout: /"scopes": \[\s+"users:write"\s+\],\s+"roles": \[\s+"viewer"\s+\]/
+  })
+  t.match(await run(directory, ['users', 'set-roles', 'alice', 'writer'], { env }), {
+    code: 1, stdout: '', stderr: /^latchkey: Unknown role 'writer': the roles are editor, viewer; .*LATCHKEY_ROLES\)/
+  })
+  t.match(await run(directory, ['users', 'add', 'bob', '--role', 'editor'], { input: PASSWORD }), {
+    code: 1, stderr: /Unknown role 'editor': there are no roles; add it through the option roles/
+  })
+  t.match(await run(directory, ['users', 'import', 'old.ndjson'], { env }), {
+    code: 1, stdout: /^1 added, .* 1 refused/, stderr: /line 2: unknown role 'gone': the roles are editor, viewer/
+  })
+  const list = await run(directory, ['users', 'list'])
+  t.match(list, { code: 0, stdout: /ROLES +SCOPES\nalice .* viewer +users:write\ncarol .* editor *\n$/ }, 'without the option')
+
+  t.match(await run(directory, ['users', 'export', 'out.csv']), { code: 0 })
+  t.match(await readFile(join(directory, 'out.csv'), 'utf8'), /,scopes,roles,disabled,.*\n.*,users:write,viewer,false,/)
+  await run(directory, ['users', 'set-roles', 'alice'], { env })
+  t.match(await run(directory, ['users', 'import', 'out.csv', '--update'], { env }), {
+    code: 0, stdout: '0 added, 1 updated, 1 unchanged, 0 refused.\n'
+  })
+  const users = JSON.parse((await run(directory, ['users', 'list', '--json'])).stdout)
+  t.match(users, [{ username: 'alice', roles: ['viewer'] }, { username: 'carol', roles: ['editor'] }])
 })
 
 t.test('what is refused says why and what to do, and changes nothing', async t => {

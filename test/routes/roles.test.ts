@@ -225,7 +225,7 @@ t.test('administrators give and take roles', async t => {
   }
 })
 
-t.test('nobody gives, or touches, authority that they lack, by a role or otherwise', async t => {
+t.test('an administrator neither gives nor touches authority that the token lacks, not even by a role', async t => {
   const roles = { ...ROLES, auditor: ['audit:read', 'items:read'] }
   const { app } = await build(t, { roles })
   await addUser(app, 'boss', { roles: ['manager'] })

@@ -29,6 +29,7 @@ const every: Required<LatchkeyOptions> = {
   sessionTtl: '90d',
   maxSessions: 100,
   refreshGrace: '10s',
+  roles: { editor: ['users:read'] },
   bcryptCost: 12,
   passwordMinLength: 15,
   registration: false,

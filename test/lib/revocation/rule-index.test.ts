@@ -106,6 +106,20 @@ t.test('a sweep in steps forgets nothing that is added, or lives, between the st
   for (let i = 30; i < 50; i++) t.equal(index.hasToken(`dead${i}`), false)
 })
 
+t.test('a token is dated after the rules of its user, of its client and of all roles', async t => {
+  const index = createRevocationIndex()
+  t.equal(index.clearFrom({ userId: 'u', clientId: 'c' }), 0)
+  index.add({ kind: 'role', value: 'r', issuedBefore: 2_000, expiresAt: 1 })
+  index.add({ kind: 'role', value: 'q', issuedBefore: 1_000, expiresAt: 1 })
+  t.equal(index.clearFrom({ userId: 'u', clientId: 'c' }), 2_000)
+  t.equal(index.clearFrom({ userId: 'lkc_1', clientId: 'lkc_1' }), 0, "a client's own token")
+  index.add({ kind: 'user', value: 'u', issuedBefore: 3_000, expiresAt: 1 })
+  t.equal(index.clearFrom({ userId: 'u', clientId: 'c' }), 3_000)
+  index.add({ kind: 'role', value: 'r', issuedBefore: null, expiresAt: 1 })
+  index.add({ kind: 'role', value: 'r', issuedBefore: 8e15, expiresAt: 1 })
+  t.equal(index.clearFrom({ userId: 'v', clientId: 'c' }), 2_000, 'a damaged rule dates no token')
+})
+
 t.test('each kind is swept', async t => {
   const index = createRevocationIndex()
   for (const kind of KINDS) {
