@@ -1,6 +1,7 @@
+import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
-import { createSignals } from '../lib/tokens/signals.js'
-import type { Signals } from '../lib/tokens/signals.js'
+import { createTokenSignals } from '../lib/tokens/signals.js'
+import type { TokenSignals } from '../lib/tokens/signals.js'
 import { createTokens } from '../lib/tokens/tokens.js'
 import type { Tokens } from '../lib/tokens/tokens.js'
 import { kClock, kFollower, kStore } from './database.js'
@@ -15,20 +16,24 @@ export const kSignals = Symbol('latchkey.signals')
 declare module 'fastify' {
   interface FastifyInstance {
     [kTokens]: Tokens
-    [kSignals]: Signals
+    [kSignals]: TokenSignals
   }
 }
 
-/** Creates the access tokens. @fastify/jwt signs and verifies, and `lib/tokens/tokens.ts` decides. */
+/**
+ * Creates the access tokens. @fastify/jwt signs and verifies, and `lib/tokens/tokens.ts` decides. The signals abort
+ * before the server closes, or it would wait for streams that end with them.
+ */
 export default fp(async function latchkeyTokens (app) {
   const seen = app[kSeenGenerations]
-  const sources = { clock: app[kClock], follower: app[kFollower], revocations: app[kRevocations] }
-  const signals = createSignals({ ...sources, keys: app[kKeyring], bound: app[kSettings].revocationBound })
-  app.addHook('onClose', async () => signals.close())
+  const signals = createSignals(app)
+  app.addHook('preClose', async () => signals.close())
   app.decorate(kSignals, signals)
   app.decorate(kTokens, createTokens({
     ...app[kSettings],
-    ...sources,
+    clock: app[kClock],
+    follower: app[kFollower],
+    revocations: app[kRevocations],
     keyring: app[kKeyring],
     signalOf: signals.of,
     // If the server's clock was just set, the next answer shows it.
@@ -38,3 +43,20 @@ export default fp(async function latchkeyTokens (app) {
     log: app.log
   }))
 }, { name: 'latchkey-tokens', fastify: '5.x', dependencies: ['latchkey-keys', 'latchkey-sessions'] })
+
+/** Creates the signals of `request.user`, and connects them to the revocations and the keys. */
+function createSignals (app: FastifyInstance): TokenSignals {
+  const [follower, keyring, revocations] = [app[kFollower], app[kKeyring], app[kRevocations]]
+  const stopwatch = (): number => performance.now()
+  const signals = createTokenSignals({
+    clock: app[kClock],
+    trusts: keyring.trusts,
+    revocations,
+    knowledge: { refresh: follower.refresh, age: () => stopwatch() - follower.asOf() },
+    bound: app[kSettings].revocationBound,
+    stopwatch
+  })
+  revocations.onRules(signals.noteRules)
+  keyring.onChange(signals.noteKeys)
+  return signals
+}

@@ -1,6 +1,6 @@
 import type { EventSourceMessage } from 'eventsource-parser'
 import type { FollowedClock } from '../lib/time/followed-clock.js'
-import type { RevocationIndex } from '../lib/revocation/rule-index.js'
+import type { RevocationIndex, Rule } from '../lib/revocation/rule-index.js'
 import type { ServiceClient } from './client.js'
 import { openEventStream } from './event-stream.js'
 import type { EventStream } from './event-stream.js'
@@ -52,6 +52,8 @@ export interface FeedOptions {
   horizon: Horizon
   keys: KeySource
   freshness: Freshness
+  /** Called when rules were added to the index. */
+  onRules: (rules: readonly Rule[]) => void
   /** Called after each heartbeat. */
   onState: () => void
   /** Called with the reason if a stream could not be opened, or has ended early. */
@@ -155,7 +157,9 @@ export function createFeed (options: FeedOptions): Feed {
 }
 
 function takeRules (receiver: Receiver, { data, id }: EventSourceMessage): void {
-  for (const rule of readRules(data)) receiver.index.add(rule)
+  const rules = readRules(data)
+  for (const rule of rules) receiver.index.add(rule)
+  receiver.onRules(rules)
   // Only after the rules are in the index, because the next stream starts after this cursor.
   if (id !== undefined && CURSOR.test(id)) receiver.cursor = id
 }

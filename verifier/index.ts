@@ -97,6 +97,7 @@ function createForIssuer (settings: VerifierSettings): Verifier {
     },
     now: clock.now,
     scopes: () => scopes === undefined ? discovery.scopes() : Object.keys({ ...BUILT_IN_SCOPES, ...scopes }),
+    endSignals: signals.close,
     close () {
       closing.abort()
       signals.close()

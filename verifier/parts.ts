@@ -1,8 +1,8 @@
 import { createRevocationIndex } from '../lib/revocation/rule-index.js'
 import { createFollowedClock } from '../lib/time/followed-clock.js'
 import type { FollowedClock } from '../lib/time/followed-clock.js'
-import { createSignals } from '../lib/tokens/signals.js'
-import type { Signals } from '../lib/tokens/signals.js'
+import { createTokenSignals } from '../lib/tokens/signals.js'
+import type { TokenSignals } from '../lib/tokens/signals.js'
 import { createTokenVerification } from '../lib/tokens/verification.js'
 import type { TokenVerification } from '../lib/tokens/verification.js'
 import { createClockWatch } from './clock-watch.js'
@@ -43,7 +43,7 @@ export interface Parts extends Partial<OnlineParts> {
   freshness: Freshness
   status: RevocationStatus
   reporter: Reporter
-  signals: Signals
+  signals: TokenSignals
   verification: TokenVerification
 }
 
@@ -83,7 +83,15 @@ export function createParts (settings: VerifierSettings, { closed, onProgress }:
   const sources = { clock, horizon: horizon.read, ledger, revocations, userIds }
   const follower = { refresh: status.assertKnown }
   const trusted = hasFeed ? keys.vouched : keys.all
-  const signals = createSignals({ ...sources, keys: trusted, follower, bound })
+  const signals = createTokenSignals({
+    clock,
+    trusts: (kid, now) => trusted.find(kid, now) !== undefined,
+    revocations: { ...revocations, horizon: horizon.read },
+    knowledge: { refresh: status.assertKnown, age: status.age },
+    bound,
+    stopwatch: time.stopwatch
+  })
+  trusted.onChange(signals.noteKeys)
   const verification = createTokenVerification({ ...sources, keys: trusted, follower, signalOf: signals.of })
   const base = { requests, clock, discovery, keys, freshness, status, reporter, signals, verification }
   if (!hasFeed) return base
@@ -100,6 +108,7 @@ export function createParts (settings: VerifierSettings, { closed, onProgress }:
     horizon,
     keys,
     freshness,
+    onRules: signals.noteRules,
     onState () {
       heartbeats.note()
       onProgress()

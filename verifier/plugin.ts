@@ -57,6 +57,7 @@ const latchkeyVerifier: FastifyPluginAsync<VerifierPluginOptions> = async functi
     trustedOrigins: readOrigins('trustedOrigins', trustedOrigins)
   })
   const verifier = createVerifier({ log: app.log, ...options })
+  app.addHook('preClose', async () => verifier.endSignals())
   app.addHook('onClose', () => verifier.close())
   app.decorate('latchkeyVerifier', verifier)
   // The schemes that its document would need are those of the service.

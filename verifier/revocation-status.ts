@@ -5,6 +5,8 @@ import type { Reporter } from './reporter.js'
 /** Checks whether the known revocations are current. */
 export interface RevocationStatus {
   isKnown (): boolean
+  /** Milliseconds since the moment up to which they are known. Without a feed: 0 while the keys count as current. */
+  age (): number
   /** Throws if they are not current. The guards then respond 503. */
   assertKnown (): Promise<void> | undefined
 }
@@ -37,6 +39,7 @@ export function createRevocationStatus ({ issuer, hasFeed, keys, freshness, repo
 
   return {
     isKnown,
+    age: () => hasFeed ? freshness.age() : keys.areRecent() ? 0 : Infinity,
     assertKnown () {
       const reading = keys.loadIfDue()
       // Without a feed, only the JWKS shows that a key was revoked. After a quiet hour, wait for it: otherwise a token

@@ -42,6 +42,9 @@ export function combineVerifiers (list: ReadonlyArray<[issuer: string, verifier:
       const names = all.map(verifier => verifier.scopes())
       return names.includes(undefined) ? undefined : [...new Set(names.flatMap(some => some ?? []))]
     },
+    endSignals () {
+      for (const verifier of all) verifier.endSignals()
+    },
     close () {
       for (const verifier of all) verifier.close()
     }

@@ -46,6 +46,11 @@ export interface Verifier {
   now (): number
   /** The names of all scopes. Undefined if the option `scopes` is not set and the service has not been reached yet. */
   scopes (): readonly string[] | undefined
+  /**
+   * Aborts the signals of all users, also of those that it verifies later. Call it before you close a server, because
+   * the server waits for the streams that end with a signal. `close` does the same.
+   */
+  endSignals (): void
   /** Closes all connections and timers. After that, no token is accepted. */
   close (): void
 }

@@ -5,7 +5,7 @@ import type { Follower } from '../store/change-follower.js'
 import { lengthenRetirement, prepareKey, promoteOrInsert } from './changes.js'
 import { findActingSigner, findSigner, isPublished, isRotationDue, stateOf, verifies } from './life.js'
 import type { KeyLife, KeyState } from './life.js'
-import { openKey, REPORTS } from './opening.js'
+import { openKey, REPORTS, secretOpensNothing } from './opening.js'
 import type { Entry, JwtKey, JwtKeyMaker, KeyProblem, VerifyOnlyJwtKey } from './opening.js'
 import { readLeniency, type Leniency } from './leniency.js'
 import { isSound, judgeSecrets, readKeys } from './rows.js'
@@ -52,6 +52,8 @@ export interface KeyView extends KeyLife {
 export interface Keyring {
   /** Returns our key with this `kid`, if its tokens may be trusted. */
   find (kid: string, now: number): Held<JwtKey> | undefined
+  /** Whether the tokens of the key with this `kid` may be trusted, whether it is ours or of an older system. */
+  trusts (kid: string, now: number): boolean
   /**
    * Returns the keys of older systems that may have signed a token of this algorithm: the one that it names, or all of
    * them if it names none.
@@ -202,7 +204,7 @@ interface Memory {
 }
 
 type LookUps =
-  Pick<Keyring, 'find' | 'findVerifyOnly' | 'holdsVerifyOnly' | 'signer' | 'jwks' | 'list' | 'isRotationDue'>
+  Pick<Keyring, 'find' | 'trusts' | 'findVerifyOnly' | 'holdsVerifyOnly' | 'signer' | 'jwks' | 'list' | 'isRotationDue'>
 
 /** Creates the functions that only read the keys in memory. */
 function createLookUps (memory: Memory, algorithm: Algorithm): LookUps {
@@ -216,6 +218,10 @@ function createLookUps (memory: Memory, algorithm: Algorithm): LookUps {
       return entry?.jwtKey !== undefined && verifies(entry.row, now)
         ? { key: entry.jwtKey, expiresAt: entry.row.expiresAt ?? Infinity }
         : undefined
+    },
+    trusts (kid, now) {
+      const entry = memory.byKid.get(kid)
+      return entry !== undefined && (entry.jwtKey ?? entry.verifyOnly) !== undefined && verifies(entry.row, now)
     },
     findVerifyOnly (algorithm, kid, now) {
       const found: Array<Held<VerifyOnlyJwtKey>> = []
@@ -278,15 +284,6 @@ function toView ({ row, problem }: Entry, signer: Entry | undefined, now: number
     scopes: row.scope === null ? null : parseScope(row.scope),
     leniency: readLeniency(row.leniency)
   }
-}
-
-function secretOpensNothing (entries: readonly Entry[]): Error {
-  const kid = entries.find(({ problem }) => problem === 'secret')?.row.kid ?? ''
-  return new Error(
-    'The option secret (LATCHKEY_SECRET, or the .secret file beside the database) does not open the signing key ' +
-    `${kid}: give the secret that this database was made with. If the secret is right, the key is damaged: ` +
-    `remove it with \`latchkey keys revoke ${kid}\``
-  )
 }
 
 /** Whether nothing has changed. The rows are read after each commit of another process, and most commits are logins. */

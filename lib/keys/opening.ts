@@ -62,6 +62,16 @@ export const REPORTS: Record<KeyProblem, string> = {
   damaged: 'a key in the database is damaged, so its tokens are refused: remove it with `latchkey keys revoke`'
 }
 
+/** The error of a process whose secrets open none of these keys. */
+export function secretOpensNothing (entries: readonly Entry[]): Error {
+  const kid = entries.find(({ problem }) => problem === 'secret')?.row.kid ?? ''
+  return new Error(
+    'The option secret (LATCHKEY_SECRET, or the .secret file beside the database) does not open the signing key ' +
+    `${kid}: give the secret that this database was made with. If the secret is right, the key is damaged: ` +
+    `remove it with \`latchkey keys revoke ${kid}\``
+  )
+}
+
 /**
  * Opens a row of the keys. Never throws, because one row that cannot be opened must not stop the others.
  * @param known - the same key, if it was opened before.

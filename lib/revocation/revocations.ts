@@ -10,7 +10,7 @@ import type { Lock } from '../store/lock.js'
 import { raiseHorizon, raiseMeta, readHorizon } from '../store/meta.js'
 import type { Store } from '../store/store.js'
 import { createRevocationIndex, RULE_RETENTION } from './rule-index.js'
-import type { Revocable, RevocationIndex } from './rule-index.js'
+import type { Revocable, RevocationIndex, Rule } from './rule-index.js'
 import { isSoundRule, toRules } from './rule-rows.js'
 import type { RuleRow } from './rule-rows.js'
 import { createRevoke, insertRules } from './writing.js'
@@ -34,10 +34,10 @@ export interface Revocations {
    */
   write<T> (locks: readonly Lock[], work: (write: Write) => Promise<T>): Promise<T>
   /**
-   * Registers what to call after rules were put into the index, no matter which process wrote them. The rules of one
-   * commit cause one call. The listener must not throw.
+   * Registers what to call with rules that were put into the index, no matter which process wrote them. The rules of
+   * one commit cause one call, or a few if there are many. The listener must not throw.
    */
-  onRules (listener: () => void): void
+  onRules (listener: (rules: readonly Rule[]) => void): void
   /** Whether the index has a rule that kills this token. Call `Follower.refresh` first. */
   isRevoked (token: Revocable): boolean
   /** Whether this session was ended because a refresh token was used by two parties. */
@@ -89,9 +89,10 @@ export async function openRevocations ({ accessTokenTtl, log, ...sources }: Sour
   await store.transaction(trx => raiseMeta(trx, 'access_token_ttl', accessTokenTtl))
   const firstEpoch = store.epoch()
 
-  const listeners: Array<() => void> = []
-  function tell (): void {
-    for (const listener of listeners) listener()
+  const listeners: Array<(rules: readonly Rule[]) => void> = []
+  function tell (rules: readonly Rule[]): void {
+    if (rules.length === 0) return
+    for (const listener of listeners) listener(rules)
   }
 
   /**
@@ -114,7 +115,7 @@ export async function openRevocations ({ accessTokenTtl, log, ...sources }: Sour
         follower.notice()
         throw error
       }
-      if (written.length > 0) tell()
+      tell(written)
     }
 
     return await ledger.write(locks, async base => {
@@ -179,7 +180,7 @@ interface Log {
 /** Makes the function that reads into the index the rules written since it last ran. */
 function createLoad ({ store, index, tell, log, readOn }: Pick<Sources, 'store'> & {
   index: RevocationIndex
-  tell: () => void
+  tell: (rules: readonly Rule[]) => void
   log: Log | undefined
   /** Reads the horizon. */
   readOn: () => Promise<void>
@@ -188,7 +189,7 @@ function createLoad ({ store, index, tell, log, readOn }: Pick<Sources, 'store'>
   let lastSeq = 0
   let epoch = store.epoch()
   // Survives a load that fails midway, because the next one reads on behind it.
-  let isUntold = false
+  let untold: Rule[] = []
 
   function reportDamage (seq: number): void {
     if (reported.has(seq)) return
@@ -210,19 +211,20 @@ function createLoad ({ store, index, tell, log, readOn }: Pick<Sources, 'store'>
       const rows = await readRules(store, lastSeq)
       for (const row of rows) {
         if (!isSoundRule(row)) reportDamage(row.seq)
-        for (const rule of toRules(row)) index.add(rule)
+        const rules = toRules(row)
+        for (const rule of rules) index.add(rule)
         lastSeq = row.seq
-        isUntold = true
+        untold.push(...rules)
       }
+      const added = untold
+      untold = []
+      tell(added)
       if (rows.length < STEP) break
       // A store that answers at once never waits, so without this, requests would stand still until all is read.
       await setImmediate()
     }
     // Read after the rules, so that it covers every rule that was purged before they were read.
     await readOn()
-    if (!isUntold) return
-    isUntold = false
-    tell()
   }
 }
 

@@ -146,7 +146,7 @@ function judge ({ token, payload, held, audience, catalogue }: SignedToken): Che
     jti: deriveTokenId(token),
     scope: formatScope(scopes.filter(scope => isGranted(scope, key.scopes, catalogue)))
   }
-  return { claims, keyExpiresAt: expiresAt }
+  return { claims, kid: key.kid, keyExpiresAt: expiresAt }
 }
 
 /** Returns the id of the user, from the claim that the import names. */

@@ -1,174 +1,176 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
+import { setMaxListeners } from 'node:events'
+import type { ErrorCode } from '../../schemas/errors.js'
 import { LatchkeyError } from '../errors.js'
 import type { Revocations } from '../revocation/revocations.js'
+import type { Rule } from '../revocation/rule-index.js'
 import type { Clock } from '../time/clock.js'
-import type { StateFollower, VerificationKeys } from './verification.js'
-import { assertNotOver, assertNotRevoked, revocationUnknown } from './verified-token.js'
-import type { SignalOf, VerifiedToken } from './verified-token.js'
+import { createKnowledgeWatch } from './knowledge-watch.js'
+import type { Knowledge } from './knowledge-watch.js'
+import { endByRules, endOf } from './token-life.js'
+import type { TokenLife } from './token-life.js'
+import { createWatchedTokens } from './watched-tokens.js'
+import type { WatchedToken } from './watched-tokens.js'
 
-/**
- * The work of one step, after which requests go first. The unit is one look at a token. A step takes about a
- * millisecond.
- */
-const STEP = 1_000
+/** How many signals abort in one step, because each of them runs the listeners of the host. */
+const STEP = 100
 
-/** The work of a signature check, and of telling the app that a token is over. */
-const SIGNATURE_CHECK = 100
-const ABORT = 20
+/** A signal that is about to abort. */
+interface Ending {
+  entry: WatchedToken
+  createReason: () => LatchkeyError
+}
 
-/** Milliseconds between two looks at all tokens, however many rules are written. */
-const PAUSE = 50
-
-/** Signals that abort when a token may no longer be used, for what stays open: `request.user.signal`. */
-export interface Signals {
-  /** Returns the signal of a token, and follows the token until it is over. */
-  of: SignalOf
-  /** Stops following all tokens. No signal aborts because of that. */
+/** The signals of tokens: they abort when the token must no longer be used. */
+export interface TokenSignals {
+  /**
+   * Returns a signal that aborts when the token is revoked or expires, when its key is revoked, or when the revocations
+   * stay unknown for longer than the bound. Its reason is the LatchkeyError with which a guard would now refuse the
+   * token. If a guard would refuse the token already, the signal is aborted. Tokens that are the same share a signal.
+   */
+  of (token: TokenLife): AbortSignal
+  /** Aborts the signals of the tokens that these rules kill. Call it when the rules are in the index. */
+  noteRules (rules: readonly Rule[]): void
+  /** Aborts the signals of the tokens whose key is no longer trusted. Call it when keys have changed. */
+  noteKeys (): void
+  /** Aborts all signals, and each one that is read later, with `revocation_unknown`. */
   close (): void
 }
 
-/** What the signals depend on. `horizon`: as for `createTokenVerification`. */
-interface SignalSources {
+/** What decides whether a token is alive. */
+interface Sources {
   clock: Pick<Clock, 'now'>
-  follower: StateFollower
-  revocations: Pick<Revocations, 'isRevoked' | 'isStolen' | 'additions'> & Partial<Pick<Revocations, 'onRules'>>
-  keys: Pick<VerificationKeys, 'onChange'>
-  horizon?: () => number
-  /** Milliseconds for which revocations may remain unknown. */
-  bound: number
-}
-
-interface Followed {
-  controller: AbortController
-  isTrusted: () => boolean
+  /** Whether tokens of the key with this `kid` may be trusted. */
+  trusts: (kid: string, now: number) => boolean
+  revocations: Pick<Revocations, 'isRevoked' | 'isStolen' | 'horizon'>
 }
 
 /**
- * Creates the signals. While any token is followed, a timer asks for the changes of other processes, because no request
- * may come that does. If they remain unknown for longer than the bound, all signals abort. A rule costs one look at
- * every followed token, at most twenty times a second.
+ * Creates the signals of a node or a verifier. Until the first one is read, there is no timer and nothing in memory.
+ * @param bound - milliseconds for which revocations may remain unknown.
+ * @param stopwatch - returns milliseconds since some moment, and is never set back.
  */
-export function createSignals (sources: SignalSources): Signals {
-  const { clock, follower, revocations, keys, bound } = sources
-  const followed = new Map<VerifiedToken, Followed>()
-  const every = Math.max(PAUSE, bound / 10)
-  let timer: NodeJS.Timeout | undefined
-  let isClosed = false
-  let isLooking = false
-  /** Milliseconds of `performance.now()`: when the revocations were known, and when all tokens were last looked at. */
-  let knownAt = -Infinity
-  let lookedAt = -Infinity
-  let additions = -1
-  let haveKeysChanged = false
-  /** When the next token is over, by the clock. */
+export function createTokenSignals ({ knowledge, bound, stopwatch, ...sources }: Sources & {
+  knowledge: Knowledge
+  bound: number
+  stopwatch: () => number
+}): TokenSignals {
+  const { clock, trusts } = sources
+  const findEnd = createJudge(sources)
+  const watched = createWatchedTokens()
+  /** Milliseconds: no watched token dies earlier than this by its times. */
   let nextEnd = Infinity
+  let isClosed = false
 
-  function abort (token: VerifiedToken, reason: unknown): void {
-    followed.get(token)?.controller.abort(reason)
-    followed.delete(token)
+  function end (endings: readonly Ending[]): void {
+    for (const { entry } of endings) watched.delete(entry)
+    abortInSteps(endings)
+    if (watched.size === 0) watch.stop()
   }
 
-  async function readChanges (): Promise<void> {
-    try {
-      await refreshWithin(follower, bound)
-      knownAt = performance.now()
-    } catch (error) {
-      if (performance.now() - knownAt <= bound) return
-      for (const token of followed.keys()) abort(token, revocationUnknown(error))
+  /** Ends those of the tokens that are dead. */
+  function endDead (entries: Iterable<WatchedToken>): void {
+    const dead: Ending[] = []
+    for (const entry of entries) {
+      const code = findEnd(entry.token)
+      if (code !== undefined) dead.push({ entry, createReason: () => new LatchkeyError(code) })
+    }
+    if (dead.length > 0) end(dead)
+  }
+
+  function noteKeys (): void {
+    for (const kid of watched.kids()) {
+      if (!trusts(kid, clock.now())) endDead(watched.find('key', kid))
     }
   }
 
-  async function lookAtAll (checksKeys: boolean): Promise<void> {
+  function endExpired (): void {
+    const now = clock.now()
+    if (now < nextEnd) return
+    const over: WatchedToken[] = []
     nextEnd = Infinity
-    let work = 0
-    for (const [token, { isTrusted }] of followed) {
-      const end = findEnd(token, sources) ?? (checksKeys && !isTrusted() ? new LatchkeyError('invalid_token') : undefined)
-      if (end === undefined) nextEnd = Math.min(nextEnd, token.diesAt)
-      else abort(token, end)
-      work += 1 + (checksKeys ? SIGNATURE_CHECK : 0) + (end === undefined ? 0 : ABORT)
-      if (work < STEP) continue
-      work = 0
-      await nextTurn()
+    for (const entry of watched.all()) {
+      if (entry.token.diesAt <= now) over.push(entry)
+      else nextEnd = Math.min(nextEnd, entry.token.diesAt)
     }
+    endDead(over)
   }
 
-  async function look (): Promise<void> {
-    isLooking = true
-    timer = undefined
-    await readChanges()
-    const current = revocations.additions()
-    if (current !== additions || haveKeysChanged || clock.now() >= nextEnd) {
-      const checksKeys = haveKeysChanged
-      haveKeysChanged = false
-      additions = current
-      lookedAt = performance.now()
-      await lookAtAll(checksKeys)
-    }
-    isLooking = false
-    schedule(every)
+  function endAll (createReason: () => LatchkeyError): void {
+    end([...watched.all()].map(entry => ({ entry, createReason })))
   }
 
-  function schedule (delay: number): void {
-    if (isClosed || isLooking || followed.size === 0) return
-    clearTimeout(timer)
-    timer = setTimeout(look, delay).unref()
-  }
-
-  function lookSoon (): void {
-    schedule(Math.max(0, lookedAt + PAUSE - performance.now()))
-  }
-
-  revocations.onRules?.(lookSoon)
-  keys.onChange(() => {
-    haveKeysChanged = true
-    lookSoon()
+  const watch = createKnowledgeWatch({
+    knowledge,
+    stopwatch,
+    bound,
+    isNeeded: () => watched.size > 0,
+    onLook () {
+      endExpired()
+      // The time of a key may be over although no key has changed.
+      noteKeys()
+    },
+    onUnknown: () => endAll(() => new LatchkeyError('revocation_unknown', { retryAfter: 1 }))
   })
 
   return {
-    of (token, isTrusted) {
-      const known = followed.get(token)
-      if (known !== undefined) return known.controller.signal
-      const end = isClosed ? revocationUnknown(new Error('The app was closed')) : findEnd(token, sources)
-      if (end !== undefined) return AbortSignal.abort(end)
-      const controller = new AbortController()
-      followed.set(token, { controller, isTrusted })
+    of (token) {
+      if (isClosed) return AbortSignal.abort(closing())
+      const code = findEnd(token)
+      if (code !== undefined) return AbortSignal.abort(new LatchkeyError(code))
+      const same = watched.find('token', token.revocable.tokenId).find(entry => isSame(entry.token, token))
+      // Its key may have been given another end since.
+      if (same !== undefined) same.token = token
       nextEnd = Math.min(nextEnd, token.diesAt)
-      if (followed.size === 1) {
-        knownAt = performance.now()
-        schedule(every)
-      }
-      return controller.signal
+      return (same ?? add(token)).controller.signal
     },
+    noteRules (rules) {
+      if (watched.size === 0) return
+      for (const { kind, value } of rules) endDead(watched.find(kind, value))
+    },
+    noteKeys,
     close () {
       isClosed = true
-      clearTimeout(timer)
-      followed.clear()
+      watch.stop()
+      endAll(closing)
     }
   }
+
+  function add (token: TokenLife): WatchedToken {
+    const entry = { token, controller: new AbortController() }
+    // Each connection of the token adds a listener, so many of them are no leak.
+    setMaxListeners(0, entry.controller.signal)
+    watched.add(entry)
+    watch.start()
+    return entry
+  }
 }
 
-/** Returns why a token is over, or undefined. */
-function findEnd (
-  token: VerifiedToken, { clock, revocations, horizon = () => 0 }: Omit<SignalSources, 'follower' | 'keys' | 'bound'>
-): unknown {
-  try {
-    assertNotOver(token, clock.now(), horizon())
-    assertNotRevoked(token, revocations)
-  } catch (error) {
-    return error
+/** Returns the code of the error with which a guard would refuse a token now, or undefined. */
+function createJudge ({ clock, trusts, revocations }: Sources): (token: TokenLife) => ErrorCode | undefined {
+  return function findEnd (token) {
+    const now = clock.now()
+    const code = endOf(token, now, revocations.horizon())
+    if (code !== undefined) return code
+    if (token.kid !== undefined && !trusts(token.kid, now)) return 'invalid_token'
+    return endByRules(token, revocations)
   }
-  return undefined
 }
 
-/** Brings the revocations up to date. Rejects if that takes longer than the bound. */
-async function refreshWithin (follower: StateFollower, bound: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined
-  const tooLong = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error('The store does not answer')), bound).unref()
-  })
-  try {
-    await Promise.race([follower.refresh(), tooLong])
-  } finally {
-    clearTimeout(timer)
-  }
+function closing (): LatchkeyError {
+  const message = 'This server is closing, so it no longer follows the revocations: connect again.'
+  return new LatchkeyError('revocation_unknown', { message, retryAfter: 1 })
+}
+
+/** Whether two verifications were of the same token. Its id alone is not enough, because the host may choose it. */
+function isSame (one: TokenLife, other: TokenLife): boolean {
+  const [a, b] = [one.revocable, other.revocable]
+  return one.kid === other.kid && one.expiresAt === other.expiresAt && a.userId === b.userId &&
+    a.sessionId === b.sessionId && a.clientId === b.clientId && a.issuedAt === b.issuedAt
+}
+
+/** The first step happens at once, so a user's sockets are usually closed before the revocation is acknowledged. */
+function abortInSteps (endings: readonly Ending[]): void {
+  for (const { entry, createReason } of endings.slice(0, STEP)) entry.controller.abort(createReason())
+  const rest = endings.slice(STEP)
+  if (rest.length > 0) setImmediate(abortInSteps, rest)
 }

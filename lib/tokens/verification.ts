@@ -8,7 +8,8 @@ import type { Revocations } from '../revocation/revocations.js'
 import { createTokenCache } from './cache.js'
 import { isCanonical, isName, readHeader } from './header.js'
 import type { TokenHeader } from './header.js'
-import { assertNotOver, assertNotRevoked, revocationUnknown, toVerifiedToken } from './verified-token.js'
+import { endByHorizon, endByRules, endOf } from './token-life.js'
+import { revocationUnknown, toVerifiedToken } from './verified-token.js'
 import type { CheckedToken, SignalOf, VerifiedToken } from './verified-token.js'
 
 /** Seconds by which another machine's clock may be ahead of ours. They count for `iat` and `nbf`, never for `exp`. */
@@ -137,8 +138,7 @@ export function createTokenVerification ({
     const header = readHeader(token)
     const checked = checkToken(token, header, now)
     if (checked === undefined) return seekKey(header, now)
-    const isTrusted = (): boolean => checkToken(token, readHeader(token), clock.now()) !== undefined
-    const result = toVerifiedToken(checked, { userIds, signalOf: verified => signalOf(verified, isTrusted) })
+    const result = toVerifiedToken(checked, { userIds, signalOf })
     if (now < result.diesAt) verified.set(token, result)
     return result
   }
@@ -150,10 +150,12 @@ export function createTokenVerification ({
     // Its signature is good, so a clock is wrong. Ours may have been set back since the token was verified.
     const wait = found.startsAt - now / 1000
     if (wait > CLOCK_TOLERANCE) return doubtTime(ledger, wait)
-    assertNotOver(found, purpose === 'confirm' ? -Infinity : now, horizon())
+    const end = (purpose === 'confirm' ? endByHorizon : endOf)(found, now, horizon())
+    if (end !== undefined) throw new LatchkeyError(end)
     const additions = revocations.additions()
     if (found.clearOf !== additions) {
-      assertNotRevoked(found, revocations)
+      const code = endByRules(found, revocations)
+      if (code !== undefined) throw revoked(code)
       found.clearOf = additions
     }
     if (purpose === 'accept' && !found.isUsed) found.isUsed = onUse(found.user)
@@ -209,6 +211,11 @@ function refreshOrRefuse (follower: StateFollower): Promise<void> | undefined {
   return refreshing?.catch(error => { throw revocationUnknown(error) })
 }
 
+/** A guard's challenge reports a stolen session as an invalid token. */
+function revoked (code: 'session_stolen' | 'token_revoked'): LatchkeyError {
+  return new LatchkeyError(code, { oauth: 'invalid_token' })
+}
+
 /** @param wait - seconds until the token is valid. */
 function doubtTime (ledger: TimeReader, wait: number): Doubt {
   const reason = `The token is valid in ${Math.round(wait)} s by the clock of this machine`
@@ -237,7 +244,8 @@ function checkOwn (
   } catch {
     // The caller does not need to know which check failed, and an attacker should not.
   }
-  return hasClaimTypes(payload) ? { claims: payload, keyExpiresAt: held.expiresAt, isOwn: true } : undefined
+  if (!hasClaimTypes(payload)) return undefined
+  return { claims: payload, kid: header.members.kid as string, keyExpiresAt: held.expiresAt, isOwn: true }
 }
 
 function hasClaimTypes (payload: unknown): payload is AccessTokenClaims {

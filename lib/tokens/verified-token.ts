@@ -5,12 +5,13 @@ import { parseScope } from '../identity/scopes.js'
 import { toUserId } from '../identity/user-ids.js'
 import type { UserIdKind } from '../identity/user-ids.js'
 import { LatchkeyError } from '../errors.js'
-import type { Revocable } from '../revocation/rule-index.js'
-import type { Revocations } from '../revocation/revocations.js'
+import type { TokenLife } from './token-life.js'
 
 /** The claims of a token whose signature, and everything else that cannot change, has been checked. */
 export interface CheckedToken {
   claims: AccessTokenClaims
+  /** The `kid` of the key that verified it. */
+  kid: string
   /** Milliseconds. */
   keyExpiresAt: number
   /** Whether we issued it. Default: false, an older system did. */
@@ -18,58 +19,28 @@ export interface CheckedToken {
 }
 
 /** A token whose signature and content have been checked, as the cache keeps it. */
-export interface VerifiedToken {
+export interface VerifiedToken extends TokenLife {
   user: AuthenticatedUser
-  revocable: Revocable
   /** None of the revocations up to this value of `additions` kills this token. */
   clearOf: number
   /** Whether its first use by its holder was reported. */
   isUsed: boolean
   /** Seconds: its `iat` or its `nbf`, whichever is later. */
   startsAt: number
-  /** Milliseconds: its `exp`. */
-  expiresAt: number
-  /** Milliseconds: the end of the token or of its key, whichever comes first. */
-  diesAt: number
 }
 
-/**
- * Returns the signal of a token when the app reads it: see `Signals`.
- * @param isTrusted - whether the key that signed the token is still trusted.
- */
-export type SignalOf = (token: VerifiedToken, isTrusted: () => boolean) => AbortSignal
-
-/** Throws if a token is dead by its times. `now`, `horizon`: milliseconds. */
-export function assertNotOver ({ expiresAt, diesAt, revocable }: VerifiedToken, now: number, horizon: number): void {
-  // RFC 7519 section 4.1.4: a token is already expired at `exp`.
-  if (now >= diesAt) throw new LatchkeyError(now >= expiresAt ? 'token_expired' : 'invalid_token')
-  // Its rule may have been purged, so it must stay dead if the clock was set back.
-  if (expiresAt <= horizon && revocable.issuedAt < horizon) throw new LatchkeyError('token_expired')
-}
-
-/** Throws if the token, its session, its user or its client was revoked. */
-export function assertNotRevoked (
-  { revocable }: VerifiedToken, { isRevoked, isStolen }: Pick<Revocations, 'isRevoked' | 'isStolen'>
-): void {
-  if (!isRevoked(revocable)) return
-  const { sessionId } = revocable
-  throw sessionId !== undefined && isStolen(sessionId)
-    ? new LatchkeyError('session_stolen', { oauth: 'invalid_token' })
-    : new LatchkeyError('token_revoked')
-}
+/** Returns the signal of a token when the app reads it: see `TokenSignals`. */
+export type SignalOf = (token: TokenLife) => AbortSignal
 
 /** Makes the error for a token that cannot be judged now. */
 export function revocationUnknown (cause: unknown): LatchkeyError {
   return new LatchkeyError('revocation_unknown', { cause, retryAfter: 1 })
 }
 
-/**
- * Returns what the cache keeps of a token. Throws `invalid_token` if the id of its user is not of this kind.
- * @param signalOf - returns the signal of the token when the app reads it.
- */
+/** Returns what the cache keeps of a token. Throws `invalid_token` if the id of its user is not of this kind. */
 export function toVerifiedToken (
-  { claims, keyExpiresAt, isOwn = false }: CheckedToken,
-  { userIds, signalOf }: { userIds: UserIdKind, signalOf: (token: VerifiedToken) => AbortSignal }
+  { claims, kid, keyExpiresAt, isOwn = false }: CheckedToken,
+  { userIds, signalOf }: { userIds: UserIdKind, signalOf: SignalOf }
 ): VerifiedToken {
   const { jti, iat, nbf, exp } = claims
   if (nbf !== undefined && typeof nbf !== 'number') throw new LatchkeyError('invalid_token')
@@ -80,7 +51,7 @@ export function toVerifiedToken (
   return verified(claims, {
     userIds,
     signalOf,
-    credential: 'token',
+    kid,
     // The roles of an older system are not ours.
     roles: isOwn ? claims.roles : undefined,
     issuedAt: isNamed ? named : iat * 1000,
@@ -99,8 +70,8 @@ export function toVerifiedKey (
 ): VerifiedToken {
   return verified(claims, {
     userIds,
-    signalOf: key => signalOf(key, () => true),
-    credential: 'key',
+    signalOf,
+    kid: undefined,
     roles: claims.roles,
     issuedAt,
     startsAt: 0,
@@ -108,34 +79,48 @@ export function toVerifiedKey (
   })
 }
 
-function verified (claims: AccessTokenClaims, { userIds, signalOf, credential, roles, issuedAt, startsAt, diesAt }: {
+interface Parts extends Pick<VerifiedToken, 'kid' | 'startsAt' | 'diesAt'> {
   userIds: UserIdKind
-  signalOf: (token: VerifiedToken) => AbortSignal
-  credential: AuthenticatedUser['credential']
+  signalOf: SignalOf
   roles: readonly string[] | undefined
+  /** Milliseconds. */
   issuedAt: number
-  startsAt: number
-  diesAt: number
-}): VerifiedToken {
+}
+
+function verified (
+  claims: AccessTokenClaims, { userIds, signalOf, kid, roles, issuedAt, startsAt, diesAt }: Parts
+): VerifiedToken {
   // The claims are shared by every request that carries this token.
   freezeDeeply(claims)
   const { sub, scope, sid: sessionId, jti: tokenId, client_id: clientId, exp } = claims
   // The id of a machine client is text in every app.
   const id = isClient({ id: sub, clientId }) ? sub : toUserId(sub, userIds)
   if (id === undefined) throw new LatchkeyError('invalid_token')
-  const user = { id, scopes: Object.freeze(parseScope(scope)), sessionId, tokenId, clientId, credential, claims }
-  // It is not enumerable, so that comparing or copying a user does not create it.
-  Object.defineProperty(user, 'signal', { get: () => signalOf(token) })
-  const token: VerifiedToken = {
-    user: Object.freeze(user as typeof user & Pick<AuthenticatedUser, 'signal'>),
-    revocable: { tokenId, sessionId, userId: sub, clientId, roles, issuedAt },
-    clearOf: -1,
-    isUsed: false,
-    startsAt,
-    expiresAt: exp * 1000,
-    diesAt
-  }
-  return token
+  const credential = kid === undefined ? 'key' : 'token'
+  const user = { id, scopes: Object.freeze(parseScope(scope)), sessionId, tokenId, clientId, credential, claims } as const
+  const revocable = { tokenId, sessionId, userId: sub, clientId, roles, issuedAt }
+  const life = { revocable, kid, expiresAt: exp * 1000, diesAt }
+  return { ...life, user: withSignal(user, life, signalOf), clearOf: -1, isUsed: false, startsAt }
+}
+
+/** Where a user keeps what its signal is made of. */
+const kLife = Symbol('latchkey.life')
+const kSignalOf = Symbol('latchkey.signalOf')
+
+type WithLife = AuthenticatedUser & { [kLife]: TokenLife, [kSignalOf]: SignalOf }
+
+/** All users share this getter, because an object with a getter of its own is slow. */
+function readSignal (this: WithLife): AbortSignal {
+  return this[kSignalOf](this[kLife])
+}
+
+function withSignal (
+  user: Omit<AuthenticatedUser, 'signal'>, life: TokenLife, signalOf: SignalOf
+): AuthenticatedUser {
+  // Not enumerable, so that a copy or a comparison of users does not read the signal.
+  return Object.freeze(Object.defineProperties(user as WithLife, {
+    [kLife]: { value: life }, [kSignalOf]: { value: signalOf }, signal: { get: readSignal }
+  }))
 }
 
 function freezeDeeply (value: object): void {

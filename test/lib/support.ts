@@ -36,6 +36,8 @@ import { openStore as openAnyStore } from '../../lib/store/open.js'
 import type { RoleDefinitions } from '../../lib/identity/roles.js'
 import type { Store } from '../../lib/store/store.js'
 import { deriveKeys } from '../../lib/keys/secrets.js'
+import { createTokenSignals } from '../../lib/tokens/signals.js'
+import type { TokenSignals } from '../../lib/tokens/signals.js'
 import type { SignalOf } from '../../lib/tokens/verified-token.js'
 import { createTokens } from '../../lib/tokens/tokens.js'
 import type { Tokens } from '../../lib/tokens/tokens.js'
@@ -328,6 +330,7 @@ export function createFixedKeyring (keys: readonly JwtKey[]): Keyring {
       const key = keys.find(key => key.kid === kid)
       return key === undefined ? undefined : { key, expiresAt: Infinity }
     },
+    trusts: kid => keys.some(key => key.kid === kid),
     holdsVerifyOnly: () => false,
     findVerifyOnly: () => [],
     signer: () => keys.at(-1) as JwtKey,
@@ -340,6 +343,24 @@ export function createFixedKeyring (keys: readonly JwtKey[]): Keyring {
   }
 }
 
+/** Creates the signals of a world, as plugins/ wires them. */
+export function createSignals (
+  { clock, follower, revocations }: Pick<World, 'clock' | 'follower' | 'revocations'>, keyring: Keyring
+): TokenSignals {
+  const stopwatch = (): number => performance.now()
+  const signals = createTokenSignals({
+    clock,
+    trusts: keyring.trusts,
+    revocations,
+    knowledge: { refresh: follower.refresh, age: () => stopwatch() - follower.asOf() },
+    bound: SECOND,
+    stopwatch
+  })
+  revocations.onRules(signals.noteRules)
+  keyring.onChange(signals.noteKeys)
+  return signals
+}
+
 export const KEY_SECRET = 'a secret of at least thirty-two bytes'
 
 /** The keys of a world, and the tokens that are made with them. */
@@ -347,6 +368,7 @@ export interface KeyWorld {
   keyring: Keyring
   keys: Keys
   tokens: Tokens
+  signals: TokenSignals
   maker: ReturnType<typeof createMaker>
   warnings: object[]
   /** What the log says of refused tokens of older systems. */
@@ -391,9 +413,10 @@ export async function openKeys (world: World, {
     catalogue: CATALOGUE
   })
   const refusals: object[] = []
+  const signals = createSignals(world, keyring)
   const tokens = createTokens({
     keyring,
-    signalOf: noSignal,
+    signalOf: signals.of,
     issuer: ISSUER,
     audience,
     catalogue: CATALOGUE,
@@ -404,7 +427,7 @@ export async function openKeys (world: World, {
     revocations,
     log: { info: details => { refusals.push(details) } }
   })
-  return { keyring, keys, tokens, maker, warnings, refusals }
+  return { keyring, keys, tokens, signals, maker, warnings, refusals }
 }
 
 /** Reads the session and the generation in a refresh token, whatever its key is. */
