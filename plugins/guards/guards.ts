@@ -23,7 +23,7 @@ export interface Guard<User = AuthenticatedUser> {
   (request: FastifyRequest, reply: FastifyReply): Promise<User>
 }
 
-/** The guards that a host gets, imported or as decorators. */
+/** The guards that a host gets. All except `requireRecentLogin` are also decorators of its app. */
 export interface Guards {
   /** Rejects requests without a valid access token (401). */
   authenticate: Guard

@@ -73,7 +73,7 @@ t.test('what tells of no login: a machine client, a personal access token', asyn
   t.match(response.json(), { statusCode: 401, code: 'insufficient_user_authentication' })
 })
 
-t.test('amr and auth_time: of a password, of a second factor, and as a provider says', async t => {
+t.test('RFC 9470 6.1, RFC 9470 6.2: amr and auth_time, of a password, of a second factor, and as a provider says', async t => {
   const { app, clock } = await open(t)
   const now = Math.floor(clock() / 1_000)
   t.match(claimsOf((await logIn(app)).access_token), { amr: ['pwd'], auth_time: now })

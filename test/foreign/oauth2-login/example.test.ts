@@ -124,7 +124,7 @@ async function start (t: Test): Promise<{ app: FastifyInstance, clock: TestClock
   return { app, clock, provider, url }
 }
 
-t.test('RFC 9470: a user signs in with the provider, and again when a route requires a recent login', async t => {
+t.test('RFC 9470 4: a user signs in with the provider, and again when a route requires a recent login', async t => {
   const { clock, provider, url } = await start(t)
   const { cookies, open } = createBrowser()
   const me = await open(`${url}/sign-in`)
