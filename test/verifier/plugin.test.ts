@@ -2,6 +2,7 @@ import { fastify } from 'fastify'
 import type { FastifyInstance, FastifyRequest, InjectOptions, LightMyRequestResponse } from 'fastify'
 import t from 'tap'
 import type { Test } from 'tap'
+import { requireRecentLogin as requireOwnRecentLogin } from '../../app.js'
 import verifier, { authenticate, authenticateOptional, requireRecentLogin } from '../../verifier/plugin.js'
 import type { VerifierPluginOptions } from '../../verifier/plugin.js'
 import { bearer, logIn, logInWithCookies } from '../helper.js'
@@ -10,7 +11,7 @@ import { createFakeService, createIssuer, createMachineClocks, CREDENTIALS, gene
 
 t.setTimeout(60_000)
 
-function addRoutes (app: FastifyInstance): void {
+function addRoutes (app: FastifyInstance, recent = requireRecentLogin): void {
   app.get('/me', { onRequest: app.authenticate }, async request => request.user)
   app.post('/me', { onRequest: app.authenticate }, async request => request.user.id)
   app.get('/admin', { preHandler: app.requireScopes('admin') }, async request => request.user.id)
@@ -19,7 +20,7 @@ function addRoutes (app: FastifyInstance): void {
     { preHandler: app.requireScopes('admin', 'items:write'), schema: { body: { type: 'object', required: ['a'] } } },
     async () => 'both'
   )
-  app.get('/recent', { preHandler: requireRecentLogin('1h') }, async request => request.user.id)
+  app.get('/recent', { preHandler: recent('1h') }, async request => request.user.id)
   app.get('/open', async () => 'open')
 }
 
@@ -31,7 +32,7 @@ async function createHost (t: Test, options: VerifierPluginOptions): Promise<Fas
 }
 
 t.test('to the routes of a host it is as the full plugin: the same answers to the same requests', async t => {
-  const { app: service, issuer } = await createIssuer(t, {}, addRoutes)
+  const { app: service, issuer } = await createIssuer(t, {}, app => addRoutes(app, requireOwnRecentLogin))
   const host = await createHost(t, { issuer, revocations: 'none' })
   addRoutes(host)
 
