@@ -1,8 +1,10 @@
 import { randomBytes, randomInt, randomUUID } from 'node:crypto'
 import type { InjectOptions, LightMyRequestResponse } from 'fastify'
 import type { Latchkey, Scope, User, UserId } from '../app.js'
+import type { Client } from '../lib/clients/clients.js'
 import { assertKnownRoles } from '../lib/identity/roles.js'
 import { assertKnownScopes, formatScope, parseScope } from '../lib/identity/scopes.js'
+import { isKey } from '../lib/personal-access-tokens/value.js'
 import type { Users } from '../lib/users/users.js'
 
 /**
@@ -15,6 +17,14 @@ import type { Users } from '../lib/users/users.js'
  */
 export type TestUser = string | User | { readonly scopes: readonly Scope[], readonly roles?: readonly string[] }
 
+/** How the personal access token of a test differs from one with all scopes that does not expire. */
+export interface TestKeySettings {
+  /** Some of the scopes of the user. Default: all of them. */
+  readonly scopes?: readonly Scope[]
+  /** Seconds. Default: it does not expire. */
+  readonly expiresIn?: number
+}
+
 /** The methods that a test of an app with Latchkey needs. */
 export interface TestKit {
   /**
@@ -22,9 +32,20 @@ export interface TestKit {
    * app's claims and `accessTokenTtl`. Throws if the user does not exist, or if a login would not issue a token either.
    */
   createTestToken (who: TestUser): Promise<string>
+  /**
+   * Returns the value of a new personal access token. Routes accept it if their option `accepts` or that of the app
+   * includes `key`. In an app with its own users, `find` must know the user. Throws if there is no such user who may
+   * log in, or if the user lacks one of the scopes.
+   */
+  createTestKey (who: TestUser, settings?: TestKeySettings): Promise<string>
+  /** Returns an access token of a machine client: one that you added, or a new one with these scopes. */
+  createTestClientToken (client: Client | { readonly scopes: readonly Scope[] }): Promise<string>
   /** Calls `app.inject` with a new token of the user in the `Authorization` header. */
   injectAs (who: TestUser, request: InjectOptions | string): Promise<LightMyRequestResponse>
-  /** Revokes an access token, as `POST /revoke` does. Throws if it is not a token of this app. */
+  /**
+   * Revokes an access token or a personal access token, as `POST /revoke` does. Throws if it is neither of this app. A
+   * personal access token that was revoked before is unknown.
+   */
   revoke (token: string): Promise<void>
 }
 
@@ -103,6 +124,19 @@ export function withTestKit<App extends TestableApp> (app: App): App & TestKit {
 
   return Object.assign(app, {
     createTestToken,
+    async createTestKey (who: TestUser, { scopes, expiresIn }: TestKeySettings = {}) {
+      const services = await readServices()
+      const user = await findUser(services, who)
+      const { value } = await services.personalAccessTokens.create(
+        user.id, { name: 'A test', scopes: scopes ?? user.scopes, expiresIn }
+      )
+      return value
+    },
+    async createTestClientToken (given: Client | { readonly scopes: readonly Scope[] }) {
+      const { clients, tokens } = await readServices()
+      const client = 'id' in given ? given : (await clients.add({ name: 'A test', scopes: [...given.scopes] })).client
+      return await tokens.sign(await clients.issue(client))
+    },
     async injectAs (who: TestUser, request: InjectOptions | string) {
       const authorization = `Bearer ${await createTestToken(who)}`
       const options = typeof request === 'string' ? { url: request } : request
@@ -110,6 +144,10 @@ export function withTestKit<App extends TestableApp> (app: App): App & TestKit {
     },
     async revoke (token: string) {
       const services = await readServices()
+      if (isKey(token)) {
+        if (await services.personalAccessTokens.revokeValue(token)) return
+        throw new TypeError('The token to revoke is not a personal access token of this app')
+      }
       const claims = services.tokens.decode(token)
       if (claims === undefined) throw new TypeError('The token to revoke is not an access token of this app')
       await services.sessions.endToken(claims)

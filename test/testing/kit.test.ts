@@ -162,6 +162,68 @@ t.test('revoke: that token is dead, by the real revocation, and no other', async
   }
 })
 
+t.test('a test key is a personal access token of this app', async t => {
+  const { app, clock } = await build(t, { accepts: ['token', 'key'] })
+  const status = async (token: string): Promise<number> =>
+    (await app.inject({ url: '/items', headers: bearer(token) })).statusCode
+  const key = await app.createTestKey('alice')
+  const alice = await app.latchkey.users.findByName('alice') as User
+  t.match((await app.inject({ url: '/items', headers: bearer(key) })).json(), { id: alice.id, scopes: ['items:read'] })
+  t.match(await app.latchkey.personalAccessTokens.list(alice.id), [{ scopes: ['items:read'], expiresAt: undefined }])
+
+  const other = await app.createTestKey({ scopes: ['items:read', 'items:write'] }, { scopes: ['items:write'] })
+  t.equal(await status(other), 403, 'it has the scopes that the test names')
+  t.equal((await app.inject({ method: 'POST', url: '/items', headers: bearer(other), payload: {} })).statusCode, 200)
+  t.equal(await status(await app.createTestKey(alice, { scopes: [] })), 403, 'or none')
+
+  await app.revoke(key)
+  t.equal((await app.inject({ url: '/items', headers: bearer(key) })).json().code, 'token_revoked')
+  await t.rejects(app.revoke(key), { name: 'TypeError', message: /not a personal access token of this app$/ })
+
+  const short = await app.createTestKey(alice, { expiresIn: 60 })
+  t.equal(await status(short), 200)
+  clock.advance('1m')
+  t.equal((await app.inject({ url: '/items', headers: bearer(short) })).json().code, 'token_expired')
+
+  const { app: another } = await build(t)
+  await t.rejects(another.revoke(other), { name: 'TypeError' }, 'a key of another app')
+  t.equal(await status(other), 403, 'another key is still accepted')
+})
+
+t.test('a test key that the app would not give', async t => {
+  const { app } = await build(t)
+  const { id } = await app.latchkey.users.findByName('alice') as User
+  const key = await app.createTestKey('alice')
+  t.equal((await app.inject({ url: '/items', headers: bearer(key) })).statusCode, 401, 'the routes accept no keys')
+  await t.rejects(app.createTestKey('bob'), { name: 'TypeError', message: /^There is no user bob/ })
+  await t.rejects(app.createTestKey('alice', { scopes: ['items:write'] }), { code: 'invalid_scope' })
+  await t.rejects(app.createTestKey('alice', { expiresIn: 0 }), { code: 'invalid_request' })
+  await app.latchkey.users.disable(id)
+  await t.rejects(app.createTestKey('alice'), { code: 'not_found' })
+
+  const ada = { id: 'u1', username: 'ada', scopes: ['items:read'] }
+  const { app: own } = await build(t, {
+    accepts: ['key'], users: { authenticate: async () => null, find: async id => id === ada.id ? ada : null }
+  })
+  const adas = await own.createTestKey(ada)
+  t.equal((await own.inject({ url: '/items', headers: bearer(adas) })).json().id, 'u1')
+  await t.rejects(own.createTestKey({ scopes: [] }), { code: 'not_found' }, 'find does not know this one')
+})
+
+t.test('a test token of a client: of one that the test added, or of any with these scopes', async t => {
+  const { app } = await build(t)
+  const read = async (token: string): Promise<{ id: string, scopes: string[] }> =>
+    (await app.inject({ url: '/items', headers: bearer(token) })).json()
+  const { client } = await app.latchkey.clients.add({ name: 'Reports', scopes: ['items:read'] })
+  t.match(await read(await app.createTestClientToken(client)), { id: client.id, scopes: ['items:read'] })
+  const other = await read(await app.createTestClientToken({ scopes: ['items:read', 'items:write'] }))
+  t.match(other, { scopes: ['items:read', 'items:write'] })
+  t.not(other.id, client.id)
+  await t.rejects(app.createTestClientToken({ scopes: ['nonsense'] }), { name: 'RangeError' })
+  await app.latchkey.clients.remove(client.id)
+  await t.rejects(app.createTestClientToken(client), { code: 'invalid_client' })
+})
+
 t.test('users of the app\'s own: anybody whom it could give, and its claims', async t => {
   const ada = { id: 'u1', username: 'ada', scopes: ['items:read'] }
   const { app } = await build(
