@@ -29,6 +29,8 @@ export interface Announcement {
   url: string
   headers: { good: Headers, expired?: Headers, forged?: Headers, revoked?: Headers }
   login?: Login
+  /** Latchkey only: the headers of a request with a personal access token. */
+  key?: Headers
   /** Latchkey only: a file with different access tokens, one per line. */
   tokens?: string
   /** Latchkey only: a file with refresh tokens of different sessions, one per line. */

@@ -82,6 +82,13 @@ const ENTRIES: Entry[] = [
     title: 'better-auth, session in its cookie cache',
     find: () => peer(['better-auth', 'fastify', 'better-sqlite3'], 'better-auth.js', 'cookie-cache')
   },
+  {
+    name: 'better-auth-api-key',
+    title: 'better-auth, API key in SQLite',
+    find: () => peer(
+      ['better-auth', '@better-auth/api-key', 'fastify', 'better-sqlite3'], 'better-auth-api-key.js'
+    )
+  },
   { name: 'fastapi', title: 'FastAPI tutorial, python-jose, HS256', find: findFastApi }
 ]
 

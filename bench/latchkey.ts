@@ -7,6 +7,7 @@ import { Type } from '@fastify/type-provider-typebox'
 import { fastify } from 'fastify'
 import type { FastifyInstance } from 'fastify'
 import latchkey from '../app.js'
+import type { User } from '../app.js'
 import { fillStore } from './fill.js'
 
 // Latchkey as a contender: a host app with the plugin, on a SQLite file, with the default options.
@@ -63,6 +64,8 @@ for (const username of users) {
   logins.push(await post('/token', { grant_type: 'password', username, password: PASSWORD }))
 }
 const good = logins[0] as Login
+const owner = await app.latchkey.users.findByName(users[0] as string) as User
+const key = await app.latchkey.personalAccessTokens.create(owner.id, { name: 'A program', scopes: ['items:read'] })
 const revoked = await post('/token', { grant_type: 'password', username: users[0] as string, password: PASSWORD })
 await post('/revoke', { token: revoked.access_token })
 
@@ -75,6 +78,7 @@ console.log(
       forged: bearer(forge(good.access_token)),
       revoked: bearer(revoked.access_token)
     },
+    key: bearer(key.value),
     login: {
       method: 'POST',
       path: '/token',
@@ -106,6 +110,7 @@ async function open (): Promise<FastifyInstance> {
     scopes: { 'items:read': 'Read items' }
   })
   app.get('/items/:id', {
+    config: { latchkey: { accepts: ['token', 'key'] } },
     preHandler: app.requireScopes('items:read'),
     schema: { response: { 200: Type.Object({ id: Type.Integer(), name: Type.String(), price: Type.Number() }) } }
   }, async () => ({ id: 1, name: 'Lamp', price: 12.5 }))

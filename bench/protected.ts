@@ -19,6 +19,7 @@ const LEAST_RATE = 0.8
 const MOST_CPU = 3
 const MOST_SIGNATURES = 1.15
 const LEAST_COOKIE_RATE = 0.9
+const LEAST_KEY_RATE = 0.9
 
 /** The number of signatures per measurement. */
 const SIGNATURES = 2_000
@@ -146,6 +147,13 @@ async function startAll (
       isRenewed: false,
       targets: own.targets.map((target, round) => ({ ...target, headers: {}, tokens: copies[round]?.tokens })),
       loads: []
+    },
+    {
+      ...own,
+      name: 'Latchkey, by personal access token',
+      isRenewed: false,
+      targets: own.targets.map((target, round) => ({ ...target, headers: copies[round]?.key ?? {} })),
+      loads: []
     }
   )
   return { entries, failures, latchkey: copies[0] as RunningContender }
@@ -188,11 +196,14 @@ async function describe (
   failures: Section['rows'],
   { signature, rules, quick }: { signature: number[], rules: number, quick: boolean }
 ): Promise<Section> {
-  const [seen, cookie, fresh, bare] = entries.map(({ loads }) => loads) as [Load[], Load[], Load[], Load[]]
+  const [seen, cookie, fresh, key, bare] = entries.map(({ loads }) => loads) as [
+    Load[], Load[], Load[], Load[], Load[]
+  ]
   const rate = ratiosOf(seen, bare, load => load.rate)
   const more = seen.map((load, round) => (load.cpu - (bare[round]?.cpu ?? NaN)) * 1_000)
   const above = fresh.map((load, round) => (load.cpu - (seen[round]?.cpu ?? NaN)) / (signature[round] ?? NaN))
   const byCookie = ratiosOf(cookie, seen, load => load.rate)
+  const byKey = ratiosOf(key, seen, load => load.rate)
   const verdicts = [
     {
       target: `a token verified before, ${rules.toLocaleString('en')} rules: ` +
@@ -215,6 +226,11 @@ async function describe (
       target: `by cookie: at least ${LEAST_COOKIE_RATE} of the rate by header`,
       measured: spread(byCookie, 2),
       met: median(byCookie) >= LEAST_COOKIE_RATE
+    },
+    {
+      target: `by personal access token: at least ${LEAST_KEY_RATE} of the rate by access token`,
+      measured: spread(byKey, 2),
+      met: median(byKey) >= LEAST_KEY_RATE
     }
   ]
   return {

@@ -26,6 +26,7 @@ const PEERS: Record<string, Omit<Verdicts, 'good'>> = {
   hono: STATELESS,
   'better-auth': ALL,
   'better-auth-cookie-cache': STATELESS_WITH_LOGIN,
+  'better-auth-api-key': { ...ALL, login: 'not offered' },
   fastapi: STATELESS_WITH_LOGIN
 }
 
