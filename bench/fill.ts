@@ -16,6 +16,8 @@ interface Spelling {
   numbers (from: number, to: number): RawBuilder<unknown>
   /** A UUIDv7 that differs for each number and `kind`, with random bits where real ids have them. */
   id (kind: number): RawBuilder<unknown>
+  /** A random text as long as the hash of a personal access token. */
+  hash: RawBuilder<unknown>
   /** Collects statistics, as a running server does by itself a minute later. */
   analyze?: RawBuilder<unknown>
 }
@@ -27,26 +29,31 @@ const SQLITE: Spelling = {
   numbers: (from, to) => sql`(select key + ${from} as n from json_each(${`[${'0,'.repeat(to - from - 1)}0]`}))`,
   id: kind => sql`printf(
     '%08x-%04x-7%03x-8%03x-%s', n, ${kind}, abs(random()) % 4096, abs(random()) % 4096, lower(hex(randomblob(6)))
-  )`
+  )`,
+  hash: sql`substr(hex(randomblob(22)), 1, 43)`
 }
 
 const POSTGRES: Spelling = {
   numbers: (from, to) => sql`generate_series(${sql.lit(from)}, ${sql.lit(to - 1)}) as n`,
   id: kind => sql`lpad(to_hex(n), 8, '0') || '-' || lpad(to_hex(${sql.lit(kind)}), 4, '0') ||
     '-7' || ${randomDigits(3)} || '-8' || ${randomDigits(3)} || '-' || ${randomDigits(12)}`,
+  hash: sql`${randomDigits(32)} || ${randomDigits(11)}`,
   analyze: sql`analyze`
 }
 
 const SPELLINGS: Record<EngineName, Spelling> = { SQLite: SQLITE, PostgreSQL: POSTGRES }
 
 /**
- * Fills a store, after its migrations, with so many users, live sessions, and live rules of all kinds. Default: none.
+ * Fills a store, after its migrations, with so many users, live sessions, live rules of all kinds, and personal access
+ * tokens. Default: none.
  */
 export async function fillStore (
   database: string,
-  { users = 0, sessions = 0, rules = 0 }: { users?: number, sessions?: number, rules?: number }
+  { users = 0, sessions = 0, rules = 0, keys = 0 }: {
+    users?: number, sessions?: number, rules?: number, keys?: number
+  }
 ): Promise<void> {
-  const { numbers, id, analyze } = SPELLINGS[engineOf(database).name]
+  const { numbers, id, hash, analyze } = SPELLINGS[engineOf(database).name]
   const store = await openStore(database, { bound: 60_000, log: () => {} })
   const now = Date.now()
   const at = sql.lit(now)
@@ -71,6 +78,9 @@ export async function fillStore (
     select case n % 4 when 0 then 'token' when 1 then 'user' else 'session' end, ${id(3)}, null,
       case n % 4 when 1 then ${at} end, ${sql.lit(now + DAY)}
     from ${from}`)
+  await fill(keys, from => sql`
+    insert into latchkey_personal_access_tokens (id, user_id, name, value_hash, scope, created_at)
+    select ${id(4)}, 'user-' || (n / 10), 'A program', ${hash}, 'items:read', ${at} from ${from}`)
   if (analyze !== undefined) await store.read(db => analyze.execute(db))
   await store.close()
 }

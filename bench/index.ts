@@ -14,7 +14,7 @@ import { measureRevoke } from './revoke.js'
 import { toText } from './section.js'
 import type { Effort, Section } from './section.js'
 
-// npm run bench [-- --quick] [-- protected | login | refresh | revoke | cluster | scale | boot ...]
+// npm run bench [-- --quick] [-- protected | login | refresh | revoke | cluster | scale | keys | boot ...]
 //
 // Runs all chapters, or the named ones. Only a full run without --quick writes the report (bench/README.md). To measure
 // the cluster of another checkout: npm run bench -- cluster --dist ../other/dist
@@ -26,6 +26,7 @@ const CHAPTERS: Record<string, (effort: Effort) => Promise<Section>> = {
   revoke: measureRevoke,
   cluster: measureCluster,
   scale: ({ quick }) => measureApart('./scale.js', quick ? ['--quick'] : []),
+  keys: ({ quick }) => measureApart('./keys.js', quick ? ['--quick'] : []),
   boot: measureBoot
 }
 
