@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 
-/** Milliseconds until a contender must announce itself. */
-const START_LIMIT = 30_000
+/** Milliseconds until a contender must announce itself. Many start at once, some with a million rows to write. */
+const START_LIMIT = 120_000
 
 /** Milliseconds until it must have ended. */
 const STOP_LIMIT = 5_000
@@ -47,7 +47,7 @@ export interface RunningContender extends Announcement {
 /**
  * Starts a contender. A contender prints one line of JSON when it is ready, and exits when its standard input ends.
  * @param env - additional environment variables.
- * @throws if it exits early, prints something else, or prints nothing for 30 seconds. The message includes the end of
+ * @throws if it exits early, prints something else, or prints nothing for two minutes. The message includes the end of
  *   its standard error.
  */
 export async function startProgram (
