@@ -33,7 +33,7 @@ const PAGES = [
 ]
 
 /** Bundles the client into one file for the page. In your project, use the bundler that builds the rest of the page. */
-async function bundleClient (): Promise<string> {
+export async function bundleClient (): Promise<string> {
   const { outputFiles } = await bundle({
     entryPoints: [fileURLToPath(import.meta.resolve('fastify-latchkey/client'))],
     bundle: true,

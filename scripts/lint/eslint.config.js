@@ -20,8 +20,10 @@ export default [
     }
   },
   {
-    files: ['examples/browser/*.js'],
-    languageOptions: { globals: { document: 'readonly', FormData: 'readonly' } }
+    files: ['examples/{browser,live}/*.js'],
+    languageOptions: {
+      globals: { document: 'readonly', EventSource: 'readonly', FormData: 'readonly', location: 'readonly' }
+    }
   },
   {
     files: ['**/*.ts'],

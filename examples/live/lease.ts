@@ -1,0 +1,46 @@
+import type { AuthenticatedUser, LatchkeyError } from 'fastify-latchkey'
+
+/** How long a connection may stay open: as long as its token lives, or the fresh token that replaced it. */
+export interface Lease {
+  /** The user, as the latest token describes them. */
+  readonly user: AuthenticatedUser
+  /** Follows a fresh token from now on. Returns false, and changes nothing, if it belongs to another user. */
+  renew (user: AuthenticatedUser): boolean
+  /** Stops to follow the token. Call it when the connection has closed. */
+  end (): void
+}
+
+/**
+ * Creates the lease of a connection.
+ * @param close - closes the connection. Called once, with the reason why the token must no longer be used.
+ */
+export function createLease (first: AuthenticatedUser, close: (reason: LatchkeyError) => void): Lease {
+  let user = first
+
+  function onAbort (): void {
+    close(user.signal.reason as LatchkeyError)
+  }
+
+  function follow (next: AuthenticatedUser): void {
+    user.signal.removeEventListener('abort', onAbort)
+    user = next
+    if (user.signal.aborted) onAbort()
+    else user.signal.addEventListener('abort', onAbort, { once: true })
+  }
+
+  follow(first)
+  return {
+    get user () {
+      return user
+    },
+    renew (next) {
+      if (next.id !== user.id) return false
+      follow(next)
+      return true
+    },
+    end () {
+      // All connections of a token share its signal, which would keep every one of them in memory.
+      user.signal.removeEventListener('abort', onAbort)
+    }
+  }
+}
