@@ -14,7 +14,7 @@ import { measureRevoke } from './revoke.js'
 import { toText } from './section.js'
 import type { Effort, Section } from './section.js'
 
-// npm run bench [-- --quick] [-- protected | login | refresh | revoke | cluster | scale | keys | boot ...]
+// npm run bench [-- --quick] [-- protected | login | refresh | revoke | cluster | scale | keys | boot | sockets ...]
 //
 // Runs all chapters, or the named ones. Only a full run without --quick writes the report (bench/README.md). To measure
 // the cluster of another checkout: npm run bench -- cluster --dist ../other/dist
@@ -27,7 +27,8 @@ const CHAPTERS: Record<string, (effort: Effort) => Promise<Section>> = {
   cluster: measureCluster,
   scale: ({ quick }) => measureApart('./scale.js', quick ? ['--quick'] : []),
   keys: ({ quick }) => measureApart('./keys.js', quick ? ['--quick'] : []),
-  boot: measureBoot
+  boot: measureBoot,
+  sockets: ({ quick }) => measureApart('./sockets.js', quick ? ['--quick'] : [])
 }
 
 const WHOLE: Effort = { rounds: 5, seconds: 1, quick: false }
