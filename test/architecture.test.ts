@@ -20,7 +20,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   commands: ['schemas', 'lib', 'plugins', 'routes', 'app', 'server', 'commands'],
   cli: ['schemas', 'lib', 'plugins', 'routes', 'app', 'server', 'commands', 'cli'],
   scripts: ['schemas', 'lib', 'plugins', 'routes', 'app', 'server', 'commands', 'cli', 'scripts'],
-  bench: ['schemas', 'lib', 'plugins', 'routes', 'app', 'server', 'commands', 'cli', 'bench', 'test'],
+  bench: ['schemas', 'lib', 'plugins', 'routes', 'app', 'server', 'commands', 'cli', 'verifier', 'bench', 'test'],
   client: ['client'],
   verifier: ['schemas', 'lib', 'plugins', 'verifier'],
   testing: ['schemas', 'lib', 'app', 'testing'],
