@@ -224,7 +224,7 @@ function readDetails (details: LoginDetails, now: number): LoginDetails {
   }
   throw new TypeError(
     'Latchkey: logInAs() takes { method, scope } as its third argument, and also amr and authTime. The method is a ' +
-    'word of lower-case letters, digits, - and _, for example passkey. amr is ' + METHODS_EXPECTED + '. authTime is a ' +
+    `word of lower-case letters, digits, - and _, for example passkey. amr is ${METHODS_EXPECTED}. authTime is a ` +
     'Date that is not in the future'
   )
 }

@@ -18,7 +18,7 @@ import type { SignalOf } from './verified-token.js'
 import type { OnUse, StateFollower, TimeReader, TokenVerification } from './verification.js'
 
 /** The claims that only a token of a session has. */
-export interface SessionClaims {
+interface SessionClaims {
   /** The generation of the session that the token belongs to. */
   generation: number
   /** Milliseconds: when the user last proved who they are. */

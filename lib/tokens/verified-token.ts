@@ -97,7 +97,8 @@ function verified (
   const id = isClient({ id: sub, clientId }) ? sub : toUserId(sub, userIds)
   if (id === undefined) throw new LatchkeyError('invalid_token')
   const credential = kid === undefined ? 'key' : 'token'
-  const user = { id, scopes: Object.freeze(parseScope(scope)), sessionId, tokenId, clientId, credential, claims } as const
+  const scopes = Object.freeze(parseScope(scope))
+  const user = { id, scopes, sessionId, tokenId, clientId, credential, claims } as const
   const revocable = { tokenId, sessionId, userId: sub, clientId, roles, issuedAt }
   const life = { revocable, kid, expiresAt: exp * 1000, diesAt }
   return { ...life, user: withSignal(user, life, signalOf), clearOf: -1, isUsed: false, startsAt }

@@ -4,7 +4,7 @@ import type { AuthenticatedUser } from '../../lib/identity/access-token.js'
 /** A kind of credential that a request can carry: an access token, or a personal access token. */
 export type Credential = AuthenticatedUser['credential']
 
-export const CREDENTIALS: readonly Credential[] = ['token', 'key']
+const CREDENTIALS: readonly Credential[] = ['token', 'key']
 
 /** The `config` of our own routes that also accept personal access tokens. */
 export const ACCEPTS_KEYS = { latchkey: { accepts: CREDENTIALS } }
