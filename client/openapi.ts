@@ -637,8 +637,10 @@ export interface components {
         Account: {
             id: string;
             username: string;
-            /** @description All granted scopes. A token can carry fewer. */
+            /** @description All granted scopes, including those of the roles. A token can carry fewer. */
             scopes: string[];
+            /** @description The roles that the user holds. */
+            roles: string[];
         };
         /** @description A registered client, with its secret if it has one. */
         AddedClient: {
@@ -775,7 +777,7 @@ export interface components {
             sid?: string;
             /**
              * Format: int64
-             * @description The number of refreshes of the session before this token, plus 1.
+             * @description How often the session had been refreshed, plus 1.
              */
             gen?: number;
             /**
@@ -873,15 +875,15 @@ export interface components {
             username: string;
             /** Format: password */
             password: string;
-            /** @description All scopes of the user. */
+            /** @description All scopes of the user, besides those of the roles. */
             scopes?: string[];
+            /** @description All roles of the user. */
+            roles?: string[];
         };
         /** @description An OAuth error (RFC 6749 section 5.2). */
         OAuthError: {
             error: string;
             error_description: string;
-            /** @description Only `session_stolen`, for which RFC 6749 has no code. */
-            code?: string;
         };
         PasswordChange: {
             /** Format: password */
@@ -930,6 +932,7 @@ export interface components {
             /** @description The `kid` of each key that currently verifies tokens. */
             keys: string[];
             rules: components["schemas"]["RevocationRule"][];
+            roles: components["schemas"]["RoleRule"][];
         };
         /** @description A rule that revokes tokens. */
         RevocationRule: {
@@ -938,6 +941,22 @@ export interface components {
              * @enum {unknown}
              */
             kind: "token" | "session" | "user" | "client";
+            value: string;
+            /**
+             * Format: int64
+             * @description Milliseconds since the epoch. Only tokens issued earlier are revoked. If absent, all are.
+             */
+            issued_before?: number;
+            /** @description Whether the session was ended because a refresh token was used by two parties. */
+            stolen?: boolean;
+            /**
+             * Format: int64
+             * @description Milliseconds since the epoch. By then, every token that the rule revokes has expired.
+             */
+            expires_at: number;
+        };
+        /** @description A rule that revokes the tokens whose claim `roles` contains `value`. */
+        RoleRule: {
             value: string;
             /**
              * Format: int64
@@ -1034,8 +1053,10 @@ export interface components {
         User: {
             id: string;
             username: string;
-            /** @description All granted scopes. */
+            /** @description The scopes that are granted to the account itself, without those of its roles. */
             scopes: string[];
+            /** @description The roles that the user holds. A role that the service no longer has grants nothing. */
+            roles: string[];
             /** @description Whether the user is prevented from logging in. */
             disabled: boolean;
             /** Format: date-time */
@@ -1051,8 +1072,10 @@ export interface components {
         UserPatch: {
             /** @description Letters and digits of any language, ASCII punctuation, and single spaces between words; letter case does not matter. */
             username?: string;
-            /** @description All scopes of the user. */
+            /** @description All scopes of the user, besides those of the roles. */
             scopes?: string[];
+            /** @description All roles of the user. */
+            roles?: string[];
             /** @description Whether to prevent the user from logging in. */
             disabled?: boolean;
             /** Format: password */
@@ -1070,7 +1093,7 @@ export interface operations {
     readAuditTrail: {
         parameters: {
             query?: {
-                type?: "login" | "login_failed" | "refresh" | "token_reissued" | "refresh_token_reuse" | "token_revoked" | "tokens_revoked" | "session_ended" | "sessions_ended" | "user_added" | "users_exported" | "user_removed" | "user_disabled" | "user_enabled" | "user_renamed" | "scopes_changed" | "password_changed" | "personal_access_token_created" | "personal_access_token_revoked" | "key_added" | "key_updated" | "key_activated" | "key_revoked" | "keys_resealed" | "attempts_blocked" | "client_added" | "client_removed" | "client_secret_rotated" | "client_authentication_failed" | "client_token" | "password_change_failed";
+                type?: "login" | "login_failed" | "refresh" | "token_reissued" | "refresh_token_reuse" | "token_revoked" | "tokens_revoked" | "session_ended" | "sessions_ended" | "user_added" | "users_exported" | "user_removed" | "user_disabled" | "user_enabled" | "user_renamed" | "scopes_changed" | "roles_changed" | "role_reduced" | "password_changed" | "personal_access_token_created" | "personal_access_token_revoked" | "key_added" | "key_updated" | "key_activated" | "key_revoked" | "keys_resealed" | "attempts_blocked" | "client_added" | "client_removed" | "client_secret_rotated" | "client_authentication_failed" | "client_token" | "password_change_failed";
                 outcome?: "success" | "failure";
                 /** @description The id of the user or client that acted. */
                 actor?: string;
@@ -1995,7 +2018,7 @@ export interface operations {
             /**
              * @description `invalid_request`: The request is malformed.
              *
-             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
+             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again (session_stolen).
              */
             400: {
                 headers: {
@@ -2507,7 +2530,8 @@ export interface operations {
                      *         "scopes": [
                      *           "items:read",
                      *           "users:read"
-                     *         ]
+                     *         ],
+                     *         "roles": []
                      *       },
                      *       "scope": "items:read users:read",
                      *       "expires_in": 900
@@ -2968,7 +2992,8 @@ export interface operations {
                      *       "scopes": [
                      *         "items:read",
                      *         "users:read"
-                     *       ]
+                     *       ],
+                     *       "roles": []
                      *     }
                      */
                     "application/json": components["schemas"]["Account"];
@@ -3677,7 +3702,7 @@ export interface operations {
              *
              *     `invalid_refresh_token`: The refresh token is invalid, expired or revoked.
              *
-             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
+             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again (session_stolen).
              */
             400: {
                 headers: {
@@ -3793,6 +3818,7 @@ export interface operations {
                      *         "items:read",
                      *         "users:read"
                      *       ],
+                     *       "roles": [],
                      *       "disabled": false,
                      *       "created_at": "2026-10-01T09:00:00.000Z",
                      *       "password_changed_at": "2026-10-01T09:00:00.000Z"
@@ -4050,6 +4076,7 @@ export interface operations {
                      *         "items:read",
                      *         "users:read"
                      *       ],
+                     *       "roles": [],
                      *       "disabled": false,
                      *       "created_at": "2026-10-01T09:00:00.000Z",
                      *       "password_changed_at": "2026-10-01T09:00:00.000Z"
@@ -4218,6 +4245,7 @@ export interface operations {
                      *             "items:read",
                      *             "users:read"
                      *           ],
+                     *           "roles": [],
                      *           "disabled": false,
                      *           "created_at": "2026-10-01T09:00:00.000Z",
                      *           "password_changed_at": "2026-10-01T09:00:00.000Z"
@@ -4352,6 +4380,7 @@ export interface operations {
                      *         "items:read",
                      *         "users:read"
                      *       ],
+                     *       "roles": [],
                      *       "disabled": false,
                      *       "created_at": "2026-10-01T09:00:00.000Z",
                      *       "password_changed_at": "2026-10-01T09:00:00.000Z"
@@ -4497,7 +4526,8 @@ export interface operations {
                      *       "scopes": [
                      *         "items:read",
                      *         "users:read"
-                     *       ]
+                     *       ],
+                     *       "roles": []
                      *     }
                      */
                     "application/json": components["schemas"]["Account"];

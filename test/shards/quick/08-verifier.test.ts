@@ -18,6 +18,7 @@ import '../../verifier/networks.test.js'
 import '../../verifier/plugin.test.js'
 import '../../verifier/service.test.js'
 import '../../verifier/settings.test.js'
+import '../../verifier/signals.test.js'
 import '../../verifier/verifier.test.js'
 
 // The timeout in a test file only covers that file.
