@@ -7,10 +7,16 @@ import { CreatedKey, KeyList, KeyParams, KeyRequest } from '../../schemas/keys.j
 import { BODY, GUARDED, problems } from '../../schemas/responses.js'
 import { NoContent } from '../../schemas/service.js'
 
+/**
+ * How old the login of a user may be who creates a key. Otherwise a stolen access token, or a script in a page, could
+ * turn 15 minutes into years.
+ */
+const RECENT = '15m'
+
 /** The personal access tokens of the user who asks. They cannot administer themselves. */
 const keyRoutes: FastifyPluginAsyncTypebox = async function keyRoutes (app) {
   const personalAccessTokens = app[kPersonalAccessTokens]
-  const { actorOf, requireUser, userOf } = app[kGuards]
+  const { actorOf, requireRecentLogin, requireUser, userOf } = app[kGuards]
   const { forbidCaching } = app[kIssuing]
 
   app.post('', {
@@ -18,15 +24,19 @@ const keyRoutes: FastifyPluginAsyncTypebox = async function keyRoutes (app) {
       operationId: 'createKey',
       summary: 'Create a personal access token for one of your programs',
       description: 'Only this response contains its value. Send it as `Authorization: Bearer lkp_...` to routes that ' +
-        'accept personal access tokens. It has the scopes of `scopes` that you have at the time of each request.',
+        'accept personal access tokens. It has the scopes of `scopes` that you have at the time of each request. ' +
+        'You must have logged in within the last 15 minutes.',
       tags: ['keys'],
       body: KeyRequest,
       response: {
         201: CreatedKey,
-        ...problems(...BODY, ...GUARDED, 'invalid_scope', 'user_required', 'cross_site_request', 'not_found')
+        ...problems(
+          ...BODY, ...GUARDED, 'insufficient_user_authentication', 'invalid_scope', 'user_required',
+          'cross_site_request', 'not_found'
+        )
       }
     },
-    preHandler: requireUser
+    preHandler: requireRecentLogin(RECENT)
   }, async (request, reply) => {
     const { name, scopes, expires_in: expiresIn } = request.body
     const { value, token } = await personalAccessTokens.create(

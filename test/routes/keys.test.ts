@@ -240,6 +240,23 @@ t.test('an administrator sees and revokes the keys of others, within its authori
   t.equal(await me(key.value), 401)
 })
 
+t.test('a key is created only soon after a login', async t => {
+  const { app, clock } = await open(t)
+  const first = await logIn(app)
+  const post = (token: string): Promise<LightMyRequestResponse> =>
+    app.inject({ method: 'POST', url: '/keys', headers: bearer(token), payload: { name: 'x', scopes: [] } })
+  clock.move(14 * MINUTE)
+  t.equal((await post(first.access_token)).statusCode, 201)
+  const next = (await app.inject({
+    method: 'POST', url: '/refresh', payload: { refresh_token: first.refresh_token }
+  })).json()
+  clock.move(2 * MINUTE)
+  const response = await post(next.access_token)
+  assertProblem(t, response, 401, 'insufficient_user_authentication')
+  t.match(response.headers['www-authenticate'], /max_age="900"/)
+  t.equal((await post((await logIn(app)).access_token)).statusCode, 201)
+})
+
 t.test('a malformed key costs no query, an unknown one costs one, and too many of them are refused', async t => {
   const { app, create, me } = await open(t, { rateLimit: true })
   const { access_token: token } = await logIn(app)
