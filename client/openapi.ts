@@ -164,7 +164,7 @@ export interface paths {
         put?: never;
         /**
          * Create a personal access token for one of your programs
-         * @description Only this response contains its value. Send it as `Authorization: Bearer lkp_...` to routes that accept personal access tokens. It has the scopes of `scopes` that you have at the time of each request.
+         * @description Only this response contains its value. Send it as `Authorization: Bearer lkp_...` to routes that accept personal access tokens. It has the scopes of `scopes` that you have at the time of each request. You must have logged in within the last 15 minutes.
          */
         post: operations["createKey"];
         delete?: never;
@@ -2300,6 +2300,8 @@ export interface operations {
              *     `token_revoked`: The access token was revoked.
              *
              *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
+             *
+             *     `insufficient_user_authentication`: The user must have logged in more recently: log in again.
              */
             401: {
                 headers: {
