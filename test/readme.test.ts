@@ -43,7 +43,9 @@ t.test('each example says on top what it shows, is in examples/README.md with it
     t.ok(readme.includes(`](${file})`) && readme.includes(`\`node ${program}.js\``), `${file} is in the table`)
     const test = file.split(/[/.]/)[0] ?? ''
     t.resolves(
-      Promise.any([access(`test/examples/${test}.test.ts`), access(`test/foreign/${test}/example.test.ts`)]),
+      Promise.any([
+        `test/examples/${test}.test.ts`, `test/foreign/${test}/example.test.ts`, `test/foreign/browser/${test}.test.ts`
+      ].map(path => access(path))),
       `${file} has a test`
     )
   }

@@ -1,3 +1,7 @@
+// The open connections of server.ts: it finds them by their id, and closes them.
+//
+//   node dist/examples/live/server.js
+
 import { randomUUID } from 'node:crypto'
 import type { AuthenticatedUser, LatchkeyError } from 'fastify-latchkey'
 import { createLease } from './lease.js'

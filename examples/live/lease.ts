@@ -1,3 +1,7 @@
+// Ties a connection of server.ts to its token, and to the fresh token that replaces it.
+//
+//   node dist/examples/live/server.js
+
 import type { AuthenticatedUser, LatchkeyError } from 'fastify-latchkey'
 
 /** How long a connection may stay open: as long as its token lives, or the fresh token that replaced it. */

@@ -123,6 +123,7 @@ t.test('whatever is written is read as it was, in both formats', async t => {
       username: fc.string({ unit: 'binary', minLength: 1, maxLength: 20 }).filter(text => !/[\r\n\p{Cs}]/u.test(text)),
       password_hash: fc.string({ minLength: 1, maxLength: 20 }),
       scopes: fc.array(fc.constantFrom('a', 'b:c', '"'), { maxLength: 3 }),
+      roles: fc.array(fc.constantFrom('editor', 'x'), { maxLength: 2 }),
       disabled: fc.boolean(),
       created_at: fc.constant('2026-11-03T12:00:00.000Z')
     },
@@ -139,5 +140,5 @@ t.test('whatever is written is read as it was, in both formats', async t => {
       t.strictSame(values, users)
     }
   }), { numRuns: 50 })
-  t.equal(formatUsers([], 'csv', { isFirst: true }), 'id,username,password_hash,scopes,disabled,created_at\n')
+  t.equal(formatUsers([], 'csv', { isFirst: true }), 'id,username,password_hash,scopes,roles,disabled,created_at\n')
 })
