@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 
-/** Milliseconds until a contender must announce itself. Many start at once, some with a million rows to write. */
+/** Milliseconds within which a contender must announce itself. Many start at once, and some write a million rows. */
 const START_LIMIT = 120_000
 
 /** Milliseconds until it must have ended. */

@@ -16,7 +16,7 @@ import { fillStore } from './fill.js'
 import { median, spread, toText } from './section.js'
 import type { Section } from './section.js'
 
-// The cost of personal access tokens in SQLite: a look-up, memory, a start, and what wrong ones cost. To run only this:
+// The cost of personal access tokens in SQLite: look-ups, memory, a start, and wrong keys. To run only this:
 //
 //   node --expose-gc dist/bench/keys.js
 
@@ -52,7 +52,7 @@ type Started = Pick<Cost, 'starts' | 'memory'>
 
 interface Opened {
   app: FastifyInstance
-  /** The scope of the plugin, which has its services. */
+  /** The encapsulated scope of the plugin, where its services are. */
   scope: FastifyInstance
 }
 
@@ -67,7 +67,7 @@ async function open (database: string): Promise<Opened> {
   return { app, scope: scope as FastifyInstance }
 }
 
-/** Creates a database with this many keys, of which it returns the ones to present. Each user has ten. */
+/** Creates a database with this many keys, ten for each user. Returns the keys to present. */
 async function fill (database: string, count: number): Promise<string[]> {
   await (await open(database)).app.close()
   await fillStore(database, { users: count / 10, keys: count - PRESENTED })
@@ -103,7 +103,7 @@ async function time (items: readonly string[], call: (item: string) => unknown):
   return median(times)
 }
 
-/** Calls what must reject this credential. */
+/** Makes a call that must reject this credential. */
 async function assertRejects (code: string, call: () => unknown): Promise<void> {
   let outcome: unknown
   try {
@@ -168,7 +168,7 @@ async function measureWrong (database: string): Promise<Wrong> {
   const good = await tokens.sign(await app.latchkey.sessions.start(user))
   const signed = good.slice(0, good.lastIndexOf('.') + 1)
   const invalid = (call: () => unknown) => assertRejects('invalid_token', call)
-  // Unknown keys of an unknown address are not limited, so that each of them is looked for.
+  // Unknown keys of an unknown address are not limited, so each of them costs a query.
   const kinds = {
     forged: {
       make: () => signed + randomBytes(64).toString('base64url'),

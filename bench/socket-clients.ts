@@ -39,7 +39,7 @@ async function open (url: URL, token: string): Promise<{ closed: Promise<number>
 async function awaitClose (socket: Socket): Promise<number> {
   const [frame] = await once(socket, 'data') as [Buffer]
   const now = performance.now()
-  if (frame[0] !== CLOSE) throw new Error('The server sent something else than a close frame')
+  if (frame[0] !== CLOSE) throw new Error('The server sent something other than a close frame')
   socket.destroy()
   return now
 }

@@ -43,7 +43,7 @@ interface Cost {
   idle: number
   /** Milliseconds from the acknowledgement to the close of a user's last socket, in each round. */
   user: number[]
-  /** Milliseconds until the last one of all other sockets was closed. */
+  /** Milliseconds until the last of the other sockets was closed. */
   all: number
   /** The longest block of the event loop meanwhile, in milliseconds. */
   block: number
@@ -182,7 +182,7 @@ function describe (plugin: Cost, remote: Cost): Section {
     rows: [
       row('memory of a socket', ({ socket }) => `${(socket / 1e3).toFixed(1)} kB`),
       row('memory of its signal', ({ signal }) => `${(signal / 1e3).toFixed(1)} kB`),
-      row('share of a core while nothing happens', ({ idle }) => `${(idle * 100).toFixed(1)} %`),
+      row('share of a core when idle', ({ idle }) => `${(idle * 100).toFixed(1)} %`),
       row(`a user is logged out: ${EACH} sockets closed after`, ({ user }) => `${spread(user, 1)} ms`),
       row('everyone is logged out: the rest closed after', ({ all }) => `${all.toFixed(0)} ms`),
       row('longest block of the event loop meanwhile', ({ block }) => `${block.toFixed(0)} ms`)

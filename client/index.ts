@@ -44,18 +44,19 @@ export interface ClientOptions {
   store?: TokenStore
   /**
    * Called when the service reports that the session has ended, except after `logOut`. Ask for the password again. With
-   * cookies it is also called once if there never was a session. `reason.code` says why.
+   * cookies it is also called once if there never was a session. `reason.code` is the cause.
    */
   onSessionEnd?: (reason: SessionEnd) => void
   /**
    * Called when a route requires a more recent login (RFC 9470), once for all requests that wait for it. Ask the user
    * for the password, call `logIn`, and return true. The client then sends the requests once more, unless another user
-   * has logged in. In it, await no other request of this client. Default: the caller gets the 401. See `readStepUp`.
+   * has logged in. Do not await other requests of this client in it. Default: the caller gets the 401. See
+   * `readStepUp`.
    */
   onStepUp?: (stepUp: StepUp) => boolean | Promise<boolean>
   /**
-   * A personal access token. The client sends it with every request, and needs no login. Use it only where no user can
-   * read it, for example in a script. Default: none.
+   * A personal access token. The client sends it with every request, and needs no login. Use it only where no other
+   * user can read it, for example in a script on a server. Default: none.
    */
   key?: string
   /** Default: the global `fetch`. */
@@ -147,7 +148,7 @@ export function createClient (
     await refreshIfDue()
     const [used, login] = [await session.mark(), await session.login()]
     const response = await send(await session.authenticate(request.clone()))
-    // Another token of the same session would be refused too.
+    // The service would reject any other token of the same session too.
     if (response.status !== 401 || used === undefined || readStepUp(response) !== undefined) return response
     const isRenewed = await session.mark() !== used || await refresh(used)
     if (!isRenewed || !await isSameUser(login)) return response

@@ -3,8 +3,8 @@ import { toResponseError } from './response-error.js'
 /** Why a session has ended. */
 export interface SessionEnd {
   /**
-   * The `code` of the refusal, from docs/reference/errors.md. `session_stolen`: somebody else has used a refresh token
-   * of the session. Tell the user.
+   * The `code` of the refusal, from docs/reference/errors.md. `session_stolen`: two parties have used the same refresh
+   * token. Warn the user.
    */
   code: string
 }

@@ -1,12 +1,12 @@
 import type { Session } from './session.js'
 
-/** What a route asks for if the last login is too old for it. */
+/** What a route requires if the last login is too old for it. */
 export interface StepUp {
   /** The seconds that may have passed since the login. Undefined if the response does not say. */
   maxAge: number | undefined
 }
 
-/** Returns what a response asks for: RFC 9470 section 3. Undefined if it asks for no other login. */
+/** Returns what a response requires (RFC 9470 section 3), or undefined if it does not require a new login. */
 export function readStepUp ({ status, headers }: Response): StepUp | undefined {
   const challenge = headers.get('www-authenticate') ?? ''
   if (status !== 401 || !challenge.includes('error="insufficient_user_authentication"')) return undefined
@@ -16,14 +16,14 @@ export function readStepUp ({ status, headers }: Response): StepUp | undefined {
 
 /** Sends requests, and sends them again after a login that their route requires. */
 interface StepUps {
-  /** Whether the tokens are still of the user who had this login. Never send a request with another user's tokens. */
+  /** Whether the tokens still belong to the user of this login. Never send a request with another user's tokens. */
   isSameUser (login: unknown): Promise<boolean>
   /** Sends a request, and once more if the same user has logged in again as its route requires. */
   sendAgain (request: Request): Promise<Response>
 }
 
 /**
- * Creates them for one client.
+ * Creates the step-ups of one client.
  * @param send - sends an authenticated request.
  * @param onStepUp - see `ClientOptions`. Undefined: requests are sent once.
  */
@@ -39,7 +39,7 @@ export function createStepUp ({ base, session, send, onStepUp }: {
 
   async function isSameUser (login: unknown): Promise<boolean> {
     if (await session.login() === login) return true
-    // The user may be known only at its end.
+    // The new login may still be in progress.
     await steppingUp?.catch(() => {})
     return replaced?.from === login && replaced?.to === await session.login()
   }
@@ -66,7 +66,7 @@ export function createStepUp ({ base, session, send, onStepUp }: {
       const response = await send(request.clone())
       const required = readStepUp(response)
       if (required === undefined) return response
-      // Another request may have been refused with the same login, and the user has logged in again since.
+      // The user may already have logged in again for another request that was refused with the same login.
       if (replaced === undefined || replaced.from !== login) {
         steppingUp ??= logInAgain(required).finally(() => { steppingUp = undefined })
         if (!await steppingUp) return response

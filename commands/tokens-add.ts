@@ -12,7 +12,7 @@ export function addTokensAdd (tokens: Command): void {
   tokens.command('add')
     .description('Create a personal access token for a user, and print its value.')
     .argument('<username>', 'the username of its owner')
-    .requiredOption('--name <name>', 'what to call it, for example the program that uses it')
+    .requiredOption('--name <name>', 'the name of the token, for example the program that uses it')
     .option('--scope <scope>', 'one of the scopes of the user; repeatable', collect)
     .option('--expires-in <duration>', 'its lifetime, for example 90d; without this option it does not expire')
     .option('--json', 'print the token as JSON, with its value')

@@ -12,7 +12,7 @@ export class LatchkeyError extends Error {
   readonly retryAfter: number | undefined
   /** The scopes that would have been enough, for the `scope` attribute of a 403 challenge. */
   readonly scope: string | undefined
-  /** The seconds since the login that would have been accepted, for the `max_age` attribute of a challenge. */
+  /** The highest age of the login that the route accepts, in seconds, for the `max_age` attribute of a challenge. */
   readonly maxAge: number | undefined
   /** The response headers of a rejection by a guard. Fastify's own error handler sends them. */
   headers: Record<string, string> | undefined

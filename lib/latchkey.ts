@@ -25,6 +25,6 @@ export interface Latchkey {
   readonly keys: Keys
   /** The name and description of every scope. */
   readonly scopes: Readonly<Record<string, string>>
-  /** The scopes of every role. */
+  /** The scopes of each role. */
   readonly roles: RoleDefinitions
 }

@@ -32,8 +32,8 @@ export interface LoginCredentials {
 export interface LoginChecks {
   /**
    * Runs only if the password is correct, and before any token is issued, for example to check a second factor. Return
-   * true to let the user in, or `{ amr: ['otp'] }` to also say what you have checked besides the password. Tokens then
-   * have these names of RFC 8176 in the claim `amr`, after `pwd`. Any other value responds 401 `invalid_credentials`
+   * true to let the user in, or `{ amr: ['otp'] }` to also list what you have checked besides the password. Tokens then
+   * carry these names (RFC 8176) in the claim `amr`, after `pwd`. Any other value responds 401 `invalid_credentials`
    * and counts like a wrong password. If it throws, the attempt does not count, and your route gets the error. Throw
    * only to ask for a missing code. It must end within 30 seconds.
    */
@@ -50,14 +50,14 @@ export interface LoginDetails {
   /** The scopes to ask for, separated by spaces. Default: all that the user is granted. */
   scope?: string
   /**
-   * How the user proved who they are: names of RFC 8176 such as `pwd`, `otp` or `mfa`, for example as your provider
-   * says it. The tokens carry them in the claim `amr`. Default: nothing.
+   * How the user authenticated: up to 10 names of RFC 8176 such as `pwd`, `otp` or `mfa`, for example the `amr` of your
+   * provider. The tokens carry them in the claim `amr`. Default: none.
    */
   amr?: readonly string[]
   /**
-   * When the user proved who they are, for example the `auth_time` of your provider. It must not be in the future.
-   * `requireRecentLogin` compares it. Default: now. If your provider does not say when, pass `new Date(0)`, because its
-   * own login may be old.
+   * When the user authenticated, for example the `auth_time` of your provider. It may be at most a minute in the
+   * future. `requireRecentLogin` checks it. Default: now. If your provider does not report it, pass `new Date(0)`,
+   * because the login at the provider may be old.
    */
   authTime?: Date
 }

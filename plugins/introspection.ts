@@ -24,7 +24,7 @@ export default fp(async function latchkeyIntrospection (app) {
     store: app[kStore],
     clock: app[kClock],
     tokens: app[kTokens],
-    // The address is that of a resource server, which asks for everyone.
+    // The address belongs to a resource server, which asks on behalf of all its clients.
     acceptKey: value => app[kKeyAcceptance].accept(value, undefined),
     users: app[kUsers],
     refreshKeys: app[kRefreshKeys],

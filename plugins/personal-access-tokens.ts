@@ -21,7 +21,7 @@ declare module 'fastify' {
   }
 }
 
-/** The personal access tokens: their administration, and what the guards ask. */
+/** The personal access tokens: their administration, and their check in the guards. */
 export default fp(async function latchkeyPersonalAccessTokens (app) {
   const [store, revocations, users] = [app[kStore], app[kRevocations], app[kUsers]]
   const { databaseTimeout: longestWrite, rateLimit, roles } = app[kSettings]

@@ -22,7 +22,7 @@ declare module 'fastify' {
 
 /**
  * Creates the access tokens. @fastify/jwt signs and verifies, and `lib/tokens/tokens.ts` decides. The signals abort
- * before the server closes, or it would wait for streams that end with them.
+ * before the server closes. Otherwise it would wait for streams that only a signal ends.
  */
 export default fp(async function latchkeyTokens (app) {
   const seen = app[kSeenGenerations]

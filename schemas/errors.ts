@@ -6,7 +6,7 @@ import type { OAuthError, Problem } from './problems.js'
  * Every error that a client can receive. The code is part of the API, and the message can change. `oauth` is the code
  * of RFC 6749 section 5.2 or RFC 6750 section 3.1, if an OAuth endpoint or a Bearer challenge can report the error.
  * `expected` marks a rejection with a 5xx status that is not a fault, so it is not logged as an error. `isNamed`: the
- * message of an OAuth endpoint names the code, because RFC 6749 has none that says as much.
+ * message of an OAuth endpoint names the code, because RFC 6749 has no error code for it.
  */
 const TABLE = {
   invalid_request: { status: 400, oauth: 'invalid_request', message: 'The request is malformed.' },
@@ -50,13 +50,13 @@ const TABLE = {
   session_stolen: {
     status: 401,
     oauth: 'invalid_grant',
-    message: 'Somebody else has used a refresh token of this session, so the session was ended: log in again.',
+    message: 'Two parties have used the same refresh token of this session, so the session was ended: log in again.',
     isNamed: true
   },
   insufficient_user_authentication: {
     status: 401,
     oauth: 'insufficient_user_authentication',
-    message: 'The user must have logged in more recently: log in again.'
+    message: 'This route requires a more recent login: log in again.'
   },
   insufficient_scope: { status: 403, oauth: 'insufficient_scope', message: 'The access token lacks a required scope.' },
   user_required: {
@@ -165,7 +165,7 @@ export function describeError (code: ErrorCode): ErrorDescription {
 
 /**
  * The message of an error at an OAuth endpoint. These endpoints read more media types than the others, and their errors
- * have no member for our code.
+ * have no member for Latchkey's own code.
  */
 export function oauthMessageOf ({ code, message }: { code: string, message: string }): string {
   if (code === 'unsupported_media_type') return `The content type must be ${listNames(OAUTH_BODY_TYPES)}.`

@@ -9,8 +9,8 @@ export interface User {
   id: UserId
   username: string
   /**
-   * All granted scopes, including those of the roles. A login can ask for fewer. A directory of your own need not list
-   * those of the roles.
+   * All granted scopes, including those of the roles. A login can ask for fewer. Your own directory need not include
+   * the scopes of the roles.
    */
   scopes: readonly string[]
   /** The roles that the user holds (option `roles`). Default: none. */

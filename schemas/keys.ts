@@ -8,7 +8,7 @@ export const MOST_KEYS = 100
 /** Seconds: ten years. */
 export const LONGEST_LIFETIME = 315_360_000
 
-/** What a name of a key may be, and its most characters. */
+/** The pattern and the maximum length of the name of a key. */
 export const KEY_NAME = '^(?!\\s)[^\\p{Cc}\\p{Cf}\\p{Cs}\\p{Zl}\\p{Zp}]+(?<!\\s)$'
 export const LONGEST_NAME = 100
 
@@ -16,7 +16,7 @@ const Name = Type.String({
   minLength: 1,
   maxLength: LONGEST_NAME,
   pattern: KEY_NAME,
-  description: 'What you call it, for example the program that uses it.'
+  description: 'Its name, for example the program that uses it.'
 })
 
 const Scopes = Type.Array(Type.String({ pattern: SCOPE_PATTERN, maxLength: 255 }), { maxItems: 200 })
@@ -35,7 +35,7 @@ export const KeyRequest = Type.Object({
   name: Name,
   scopes: Type.Array(Type.String({ pattern: SCOPE_PATTERN, maxLength: 255 }), {
     maxItems: 200,
-    description: 'Some of your scopes, and of those of this access token.'
+    description: 'Its scopes. You and this access token must have each of them.'
   }),
   expires_in: Type.Optional(Type.Integer({
     minimum: 1,
@@ -55,7 +55,7 @@ const KEY = {
   scopes: Scopes,
   created_at: DateTime,
   expires_at: Type.Union([DateTime, Type.Null()], { description: '`null`: never.' }),
-  last_used_at: Type.Union([DateTime, Type.Null()], { description: 'Within a minute. `null`: never.' })
+  last_used_at: Type.Union([DateTime, Type.Null()], { description: 'Precise to a minute. `null`: never used.' })
 }
 
 /** A personal access token, without its value. */

@@ -22,7 +22,7 @@ const RULE_MEMBERS = {
     description: 'Milliseconds since the epoch. Only tokens issued earlier are revoked. If absent, all are.'
   })),
   stolen: Type.Optional(Type.Boolean({
-    description: 'Whether the session was ended because a refresh token was used by two parties.'
+    description: 'Whether the session ended because two parties used the same refresh token.'
   })),
   expires_at: Type.Integer({
     description: 'Milliseconds since the epoch. By then, every token that the rule revokes has expired.'
@@ -38,8 +38,8 @@ export const RevocationRule = Type.Object({
 }, { title: 'RevocationRule', description: 'A rule that revokes tokens.' })
 
 /**
- * A rule that revokes the tokens that name a role. These rules are a list of their own, because a receiver must reject
- * rules of a kind that it does not know, and one that does not know roles must go on.
+ * A rule that revokes the tokens that name a role. These rules have their own list. A receiver must reject rules of an
+ * unknown kind, and a receiver that does not support roles must continue to work.
  */
 export const RoleRule = Type.Object(RULE_MEMBERS, {
   title: 'RoleRule',

@@ -31,7 +31,7 @@ export const SessionView = Type.Object({
   expires_at: DateTime,
   user_agent: Type.Union([Type.String(), Type.Null()]),
   device: Type.Union([Type.String(), Type.Null()], {
-    description: 'The browser and the system, or the program, as the user agent names it.'
+    description: 'The browser and its system or device, or the program, according to the user agent.'
   }),
   address: Type.Union([Type.String(), Type.Null()]),
   current: Type.Boolean({ description: 'Whether this request belongs to the session.' })

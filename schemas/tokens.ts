@@ -141,9 +141,9 @@ export const IntrospectResponse = Type.Object({
   sid: Type.Optional(Type.String()),
   gen: Type.Optional(Type.Integer({ description: 'How often the session had been refreshed, plus 1.' })),
   auth_time: Type.Optional(Type.Integer({
-    description: 'Seconds since the epoch: when the user last proved who they are (RFC 9470 section 6.2).'
+    description: 'Seconds since the epoch: when the user last authenticated (RFC 9470 section 6.2).'
   })),
-  amr: Type.Optional(Type.Array(Type.String(), { description: 'How they did so (RFC 8176).' }))
+  amr: Type.Optional(Type.Array(Type.String(), { description: 'How the user authenticated (RFC 8176).' }))
 }, {
   title: 'IntrospectResponse',
   description: 'What the token contains, if it is live.',

@@ -17,7 +17,7 @@ import type { Users } from '../lib/users/users.js'
  */
 export type TestUser = string | User | { readonly scopes: readonly Scope[], readonly roles?: readonly string[] }
 
-/** How the personal access token of a test differs from one with all scopes that does not expire. */
+/** The limits of a personal access token in a test. Without them it has all scopes and does not expire. */
 export interface TestKeySettings {
   /** Some of the scopes of the user. Default: all of them. */
   readonly scopes?: readonly Scope[]
@@ -34,8 +34,8 @@ export interface TestKit {
   createTestToken (who: TestUser): Promise<string>
   /**
    * Returns the value of a new personal access token. Routes accept it if their option `accepts` or that of the app
-   * includes `key`. In an app with its own users, `find` must know the user. Throws if there is no such user who may
-   * log in, or if the user lacks one of the scopes.
+   * includes `key`. In an app with its own users, `find` must return the user. Throws if the user does not exist, may
+   * not log in, or lacks one of the scopes.
    */
   createTestKey (who: TestUser, settings?: TestKeySettings): Promise<string>
   /** Returns an access token of a machine client: one that you added, or a new one with these scopes. */
@@ -43,8 +43,8 @@ export interface TestKit {
   /** Calls `app.inject` with a new token of the user in the `Authorization` header. */
   injectAs (who: TestUser, request: InjectOptions | string): Promise<LightMyRequestResponse>
   /**
-   * Revokes an access token or a personal access token, as `POST /revoke` does. Throws if it is neither of this app. A
-   * personal access token that was revoked before is unknown.
+   * Revokes an access token or a personal access token, as `POST /revoke` does. Throws if this app did not issue it, or
+   * if it is a personal access token that was already revoked.
    */
   revoke (token: string): Promise<void>
 }

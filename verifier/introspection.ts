@@ -79,10 +79,10 @@ export function createIntrospection ({ endpoint, client, requests, time, bound }
 
   async function describe (token: string): Promise<Record<string, unknown>> {
     const { isLive, members, asOf } = await questionOf(token).answer
-    // A revoked token stays revoked, so this answer cannot become stale.
+    // A revoked token stays revoked, so this response cannot become stale.
     if (!isLive) throw new LatchkeyError('token_revoked')
     if (ageOf(asOf, time) > bound) {
-      throw new Error('The introspection endpoint answers too slowly, ' +
+      throw new Error('The introspection endpoint responds too slowly, ' +
         'or is itself not up to date, so the revocation status is unknown')
     }
     return members

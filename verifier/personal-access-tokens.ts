@@ -13,8 +13,8 @@ import type { Reporter } from './reporter.js'
 const CACHE_HALF = 1_000
 
 /**
- * Asks the service about a personal access token, and returns its owner. An answer counts for the bound, so a key that
- * was seen lately causes no request.
+ * Asks the service about a personal access token, and returns its owner. It reuses a response for the length of the
+ * bound, so a key that was checked recently causes no request.
  */
 export type CheckKey = (value: string) => Promise<AuthenticatedUser>
 
@@ -28,7 +28,7 @@ export function createCheckKey ({ issuer, audience, clock, introspection, signal
   userIds: UserIdKind
   reporter: Reporter
 }): CheckKey {
-  /** The users of the answers, so that one answer has one user and one signal. */
+  /** The user of each response, so that all uses of a response share one user and one signal. */
   const users = createTokenCache<{ answer: object, user: AuthenticatedUser }>(CACHE_HALF)
 
   async function ask (value: string): Promise<Record<string, unknown>> {

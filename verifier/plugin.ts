@@ -32,7 +32,9 @@ declare module 'fastify' {
  */
 const BOOT_WAIT = 3_000
 
-/** Half of how many good keys are remembered. They work even if others guess from the same address. */
+/**
+ * Half of the number of good keys to remember. These keys work even if other clients at the same address guess keys.
+ */
 const KNOWN_KEYS = 1_000
 
 const checkOptions = createOptionCheck<

@@ -13,7 +13,7 @@ export function combineVerifiers (list: ReadonlyArray<[issuer: string, verifier:
 
   function find (token: string | undefined): Verifier {
     if (token === undefined) throw new LatchkeyError('unauthenticated')
-    // A personal access token names no issuer, so it must be one of the first issuer.
+    // A personal access token names no issuer, so only the first issuer can accept it.
     const verifier = isKey(token) ? all[0] : verifiers.get(readIssuer(token) ?? '')
     if (verifier === undefined) throw new LatchkeyError('invalid_token')
     return verifier

@@ -40,14 +40,14 @@ export interface Verifier {
   confirm (token: string | undefined): AuthenticatedUser | Promise<AuthenticatedUser>
   status (): VerifierStatus
   /**
-   * The time of the service in milliseconds, as far as the verifier knows it. Compare claims such as `auth_time` with
-   * it, because the clock of this machine may be wrong. With `otherIssuers`, it is the latest time of all services.
+   * The verifier's estimate of the service's time, in milliseconds. Compare claims such as `auth_time` with it, because
+   * the clock of this machine may be wrong. With `otherIssuers`, it is the latest time of all services.
    */
   now (): number
   /** The names of all scopes. Undefined if the option `scopes` is not set and the service has not been reached yet. */
   scopes (): readonly string[] | undefined
   /**
-   * Aborts the signals of all users, also of those that it verifies later. Call it before you close a server, because
+   * Aborts the signals of all users, including those that it verifies later. Call it before you close a server, because
    * the server waits for the streams that end with a signal. `close` does the same.
    */
   endSignals (): void

@@ -23,7 +23,7 @@ const options = {
   secret: randomBytes(32).toString('base64'),
   database,
   emailAndPassword: { enabled: true },
-  // One of the keys below expires at once, so that the benchmark can check that it is refused.
+  // One of the keys below expires at once, so that the benchmark can check that it is rejected.
   plugins: [apiKey({ rateLimit: { enabled: false }, keyExpiration: { minExpiresIn: 0 } })],
   rateLimit: { enabled: false },
   telemetry: { enabled: false },
@@ -57,7 +57,7 @@ const good = await create()
 const expired = await create({ expiresIn: 1 })
 const revoked = await create()
 await auth.api.updateApiKey({ body: { keyId: revoked.id, userId: user.id, enabled: false } })
-await setTimeout(1_100) // Wait until the key of `expired` is over, which lives for one second.
+await setTimeout(1_100) // Wait until the key of `expired` has expired. It lives for one second.
 
 const url = await app.listen({ host: '127.0.0.1', port: 0 })
 const header = key => ({ 'x-api-key': key })

@@ -15,7 +15,7 @@ export type Message =
 /** The part of an open connection that differs between a WebSocket and an event stream. */
 interface Transport {
   send (message: Message): void
-  /** Closes it, and accepts nothing from it any more. */
+  /** Closes it, and accepts nothing more from it. */
   close (reason: LatchkeyError): void
 }
 

@@ -4,13 +4,13 @@
 
 import type { AuthenticatedUser, LatchkeyError } from 'fastify-latchkey'
 
-/** How long a connection may stay open: as long as its token lives, or the fresh token that replaced it. */
+/** Limits how long a connection may stay open: as long as its token, or the fresh token that replaced it, is valid. */
 export interface Lease {
   /** The user, as the latest token describes them. */
   readonly user: AuthenticatedUser
   /** Follows a fresh token from now on. Returns false, and changes nothing, if it belongs to another user. */
   renew (user: AuthenticatedUser): boolean
-  /** Stops to follow the token. Call it when the connection has closed. */
+  /** Stops following the token. Call it when the connection has closed. */
   end (): void
 }
 
@@ -43,7 +43,7 @@ export function createLease (first: AuthenticatedUser, close: (reason: LatchkeyE
       return true
     },
     end () {
-      // All connections of a token share its signal, which would keep every one of them in memory.
+      // All connections of a token share its signal. A listener that stays would keep the closed connection in memory.
       user.signal.removeEventListener('abort', onAbort)
     }
   }

@@ -29,7 +29,7 @@ function take (name, message) {
   show(name, message.type === 'hello' ? 'open' : message.text)
 }
 
-/** The token of a connection has died. It can be opened again if the session still lives. */
+/** The token of a connection was revoked or has expired. Opens the connection again if the session still exists. */
 async function reopen (name, code) {
   open[name] = undefined
   show(name, `closed: ${code}`)
@@ -52,7 +52,7 @@ const connect = {
       source.addEventListener(type, ({ data }) => take('events', JSON.parse(data)))
     }
     source.addEventListener('end', ({ data }) => {
-      // Otherwise the browser would connect again by itself, with the same dead token.
+      // Otherwise the browser would reconnect automatically, with the same invalid token.
       source.close()
       reopen('events', JSON.parse(data).code)
     })

@@ -1,5 +1,5 @@
-// A WebSocket and an event stream that close when the token of their user is revoked or expires, and go on with a fresh
-// token. A page shows both. It listens on port 3000:
+// A WebSocket and an event stream that close when the token of their user is revoked or expires, and continue with a
+// fresh token. A page shows both. It listens on port 3000:
 //
 //   node dist/examples/live/server.js
 
@@ -18,10 +18,10 @@ import type { Connections, Message } from './connections.js'
 // New at each start, because attackers try the passwords that examples publish.
 export const PASSWORD = randomBytes(12).toString('base64url')
 
-/** The pages are read from the sources, because they are not compiled. */
+/** The page is read from the sources, because it is not compiled. */
 const FOLDER = new URL('../../../examples/live/', import.meta.url)
 
-/** The token is dead: get a fresh one, or log in. WebSockets have no status, and leave these codes to the app. */
+/** The token is no longer valid: get a fresh one, or log in. RFC 6455 reserves the codes from 4000 to 4999 for apps. */
 const TOKEN_DEAD = 4401
 
 /** Try again later (the registry of close codes for RFC 6455). */

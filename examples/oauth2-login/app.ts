@@ -1,5 +1,5 @@
-// Users sign in with an external provider through @fastify/oauth2, and get the sessions of Latchkey. One route requires
-// a recent login. The provider says when and how users proved who they are. It listens on port 3000:
+// Users log in with an external provider through @fastify/oauth2, and receive a session of Latchkey. One route requires
+// a recent login. The provider reports when and how users authenticated. It listens on port 3000:
 //
 //   npm run foreign && node dist/examples/oauth2-login/app.js
 
@@ -18,14 +18,14 @@ declare module 'fastify' {
   }
 }
 
-/** A provider of OpenID Connect, and what this app is called there. */
+/** An OpenID Connect provider, and the credentials of this app there. */
 export interface Provider {
   issuer: string
   clientId: string
   clientSecret: string
 }
 
-/** What an ID token says about a login: OpenID Connect Core section 2. */
+/** The claims of an ID token (OpenID Connect Core section 2). */
 interface IdToken {
   sub: string
   auth_time?: number
@@ -60,7 +60,7 @@ export async function build (
   })
   const readIdToken = await createIdTokenReader(issuer, clientId)
 
-  /** Looks for the provider's id of the user, because an email address can change, or get another owner. */
+  /** Looks for the provider's id of the user, because an email address can change, or pass to another person. */
   function findAccount (sub: string): User {
     const account = accounts.get(sub) ?? { id: randomUUID(), username: sub, scopes: [] }
     accounts.set(sub, account)
@@ -81,17 +81,18 @@ export async function build (
   app.get('/sign-in/callback', async (request, reply) => {
     let claims: IdToken
     try {
-      // This checks `state`, so that no other site can log a visitor in, and proves with PKCE who has asked.
+      // This checks `state`, so that no other site can log a visitor in, and uses PKCE, so that a stolen code is
+      // useless.
       const { token } = await app.provider.getAccessTokenFromAuthorizationCodeFlow(request, reply)
       claims = await readIdToken(token.id_token ?? '')
     } catch (cause) {
-      request.log.warn({ err: cause }, 'a sign-in has failed')
-      throw Object.assign(new Error('The sign-in has failed: try again.', { cause }), { statusCode: 400 })
+      request.log.warn({ err: cause }, 'a login with the provider failed')
+      throw Object.assign(new Error('The login failed: try again.', { cause }), { statusCode: 400 })
     }
     const login = await app.latchkey.logInAs(request, findAccount(claims.sub), {
       method: 'provider',
       amr: claims.amr,
-      // If the provider does not say when, the login does not count as recent.
+      // If the provider does not report the time, the login does not count as recent.
       authTime: new Date((claims.auth_time ?? 0) * 1_000)
     })
     app.latchkey.setCookies(reply, login)
@@ -125,7 +126,7 @@ async function createIdTokenReader (issuer: string, clientId: string): Promise<(
 if (process.argv[1] === import.meta.filename) {
   const { ISSUER: issuer, CLIENT_ID: clientId, CLIENT_SECRET: clientSecret } = process.env
   if (issuer === undefined || clientId === undefined || clientSecret === undefined) {
-    throw new Error('Set ISSUER, CLIENT_ID and CLIENT_SECRET to those of your provider of OpenID Connect')
+    throw new Error('Set ISSUER, CLIENT_ID and CLIENT_SECRET to the values of your OpenID Connect provider')
   }
   const app = await build({ issuer, clientId, clientSecret }, 'http://localhost:3000')
   await app.listen({ port: 3000 })

@@ -46,7 +46,7 @@ function formDecode (text: string): string {
 
 /**
  * Returns the `WWW-Authenticate` header for an error (RFC 6750 section 3). If the request had no credentials, it is the
- * bare scheme (section 3.1). Otherwise it has the code, the message, and the missing scope or the highest age of a
+ * bare scheme (section 3.1). Otherwise it has the code, the message, and the missing scope or the maximum age of the
  * login (RFC 9470 section 3).
  * @param scheme - the app's scheme (option `scheme`).
  */

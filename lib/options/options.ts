@@ -54,7 +54,7 @@ export interface Settings extends CookieSettings {
   rateLimit: boolean
   /** The scheme of the `Authorization` header, besides `Bearer`. */
   scheme: string
-  /** What guarded routes accept that do not say. */
+  /** What guarded routes accept by default. */
   accepts: ReadonlyArray<'token' | 'key'>
   trustedOrigins: ReadonlySet<string>
   corsOrigins: ReadonlySet<string>

@@ -28,7 +28,7 @@ function readRole (name: string, scopes: unknown, catalogue: Readonly<Record<str
   }
   const isList = Array.isArray(scopes) && scopes.every(scope => typeof scope === 'string')
   if (!isList || scopes.length > MAX_SCOPES) {
-    throw new TypeError(`${OPTION} is wrong: the role ${name} must have a list of at most ${MAX_SCOPES} scopes`)
+    throw new TypeError(`${OPTION} is wrong: the role ${name} must be a list of at most ${MAX_SCOPES} scopes`)
   }
   try {
     assertKnownScopes(scopes, catalogue)

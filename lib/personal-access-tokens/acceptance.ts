@@ -22,8 +22,8 @@ import { hashValue, isWellFormed } from './value.js'
 const CACHE_HALF = 10_000
 
 /**
- * Milliseconds for which a key is remembered without a rule that says otherwise. After that, a scope that its owner got
- * arrives, and a change that the host made without telling us.
+ * Milliseconds for which a key is remembered unless a rule revokes it. After that, the key is read again, with any
+ * scope that its owner gained and any change that the host made without a rule.
  */
 const REMEMBERED = 60_000
 
@@ -33,7 +33,7 @@ const USE_PRECISION = 60_000
 /** The end of the year 9999: the `exp` of a key that does not expire, because code may turn it into a date. */
 const NEVER = Date.UTC(9999, 11, 31, 23, 59, 59)
 
-/** How often a key is read again for one request, because something was revoked meanwhile. */
+/** How often one request may read a key, because a revocation arrived during the previous read. */
 const MOST_READS = 3
 
 /** What the cache keeps of a key. Times are in milliseconds. */
@@ -55,7 +55,7 @@ interface AcceptanceContext {
   signalOf: SignalOf
   unknownKeys: UnknownKeys
   uses: Pick<DeferredWrites<number>, 'note'>
-  /** Milliseconds: how long a transaction may run, so how late its rule may become visible. */
+  /** Milliseconds: the longest time that a transaction may run, so that its rule may become visible this much later. */
   longestWrite: number
 }
 
@@ -70,9 +70,9 @@ export function createKeyAcceptance (context: AcceptanceContext): KeyAcceptance 
     if (found === undefined || Math.abs(clock.now() - found.readAt) >= REMEMBERED) return undefined
     const additions = revocations.additions()
     if (found.clearOf === additions) return found
-    // A program that goes on with a revoked key must not cost queries.
+    // A program that continues to send a revoked key must not cost queries.
     if (revocations.isTokenRevoked(found.user.tokenId)) throw new LatchkeyError('token_revoked')
-    // Its owner was changed, and only the store knows how.
+    // Its owner has changed. Only the store contains the change.
     if (revocations.isRevoked(found.revocable)) return undefined
     found.clearOf = additions
     return found
@@ -106,11 +106,11 @@ export function createKeyAcceptance (context: AcceptanceContext): KeyAcceptance 
   async function readUntilSettled (value: string, address: string | undefined): Promise<KnownKey> {
     for (let reads = 0; reads < MOST_READS; reads++) {
       const found = await read(value, address)
-      // Something may have been revoked meanwhile.
+      // A revocation may have arrived during the read.
       await refresh()
       if (found.clearOf === revocations.additions() || !revocations.isRevoked(found.revocable)) return found
     }
-    throw revocationUnknown(new Error('The account of a key changes all the time'))
+    throw revocationUnknown(new Error('The account of the key changed during each read'))
   }
 
   function refresh (): Promise<void> | undefined {

@@ -35,7 +35,7 @@ export interface PersonalAccessTokens {
   /**
    * Creates a token. Only this call returns its value. Throws `invalid_scope` if the user lacks one of the scopes, or
    * `by` does. Throws `invalid_request` for a bad name or lifetime, or if the user has too many tokens. Throws
-   * `not_found` if there is no such user who may log in.
+   * `not_found` if the user does not exist or may not log in.
    */
   create (
     userId: UserId, request: NewPersonalAccessToken, by?: Principal
@@ -43,8 +43,8 @@ export interface PersonalAccessTokens {
   /** Returns the tokens of a user, newest first. */
   list (userId: UserId): Promise<PersonalAccessToken[]>
   /**
-   * Revokes a token. It is refused everywhere as soon as a revoked access token would be. Throws `not_found` if there
-   * is no such token.
+   * Revokes a token. Every node and verifier rejects it as soon as it would reject a revoked access token. Throws
+   * `not_found` if there is no such token.
    * @param request.userId - its owner. Default: any user.
    */
   revoke (id: string, request?: { userId?: UserId, by?: Principal }): Promise<PersonalAccessToken>
@@ -143,7 +143,7 @@ function createCreating ({ revocations, users, builtInUsers }: Context): Persona
   }
 }
 
-/** Makes the functions that revoke tokens that were found. */
+/** Creates the functions that revoke tokens after they were looked up. */
 function createRevoking ({ revocations, users, builtInUsers, roles }: Context) {
   async function revokeRow (write: Write, { id, userId, name }: PersonalAccessToken, by: Principal): Promise<void> {
     const { trx, now, revoke, record } = write
@@ -193,7 +193,7 @@ async function assertRoom (db: Queryable, userId: string): Promise<void> {
     .select(eb => eb.fn.countAll<number>().as('number')).where('user_id', '=', userId).executeTakeFirstOrThrow()
   if (number < MOST_KEYS) return
   throw new LatchkeyError('invalid_request', {
-    message: `The user has ${number} personal access tokens, and may have ${MOST_KEYS}: revoke one first.`
+    message: `The user already has ${number} personal access tokens, and the limit is ${MOST_KEYS}: revoke one first.`
   })
 }
 
@@ -205,9 +205,11 @@ async function assertSessionLives (db: Queryable, { sessionId }: Principal): Pro
   if (session !== undefined && session.ended_at !== null) throw new LatchkeyError('token_revoked')
 }
 
-/** A key must not have more than its owner, and not more than the credential that creates it. */
+/** A key must have no more scopes than its owner, and no more than the credential that creates it. */
 function assertMayHave (owner: User | null, scopes: readonly string[], by: Principal): void {
-  if (owner === null) throw new LatchkeyError('not_found', { message: 'There is no such user who may log in.' })
+  if (owner === null) {
+    throw new LatchkeyError('not_found', { message: 'There is no such user, or the user may not log in.' })
+  }
   const granted = isLimited(by) ? owner.scopes.filter(scope => by.scopes?.includes(scope) === true) : owner.scopes
   if (!isNarrower(granted, formatScope(scopes))) throw new LatchkeyError('invalid_scope')
 }

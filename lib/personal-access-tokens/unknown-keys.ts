@@ -9,8 +9,8 @@ const WINDOW = 60_000
 const MOST_NETWORKS = 10_000
 
 /**
- * Counts keys that do not exist, because each costs a query. They cannot be guessed, so the count is only in the memory
- * of the process.
+ * Counts keys that do not exist, because each costs a query. Keys cannot be guessed, so it is enough to count in the
+ * memory of the process.
  */
 export interface UnknownKeys {
   /** Throws `too_many_requests` if this network has presented too many. */

@@ -4,14 +4,14 @@ import type { Store } from '../store/store.js'
 
 /**
  * Creates the record of when keys were last used. By the id of a key, in milliseconds.
- * @param onFailure - receives why the times could not be written. They are kept.
+ * @param onFailure - receives the error if the times could not be written. They are kept.
  */
 export function createKeyUses (
   store: Pick<Store, 'transaction'>, onFailure: (error: unknown) => void
 ): DeferredWrites<number> {
   return createDeferredWrites<number>(store, {
     async write (trx, notes) {
-      // The notes of one second, so one time is good enough for all of them.
+      // All notes are from the same second, so one time is precise enough for all of them.
       const usedAt = Math.max(...notes.map(([, time]) => time))
       await trx.updateTable('latchkey_personal_access_tokens').set({ last_used_at: usedAt })
         .where('id', 'in', notes.map(([id]) => id))

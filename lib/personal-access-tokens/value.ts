@@ -16,7 +16,7 @@ const FORM = new RegExp(`^${PREFIX}[0-9A-Za-z]{${RANDOM_LENGTH + CHECKSUM_LENGTH
 /**
  * Makes the value of a personal access token: `lkp_`, 36 random characters, and a checksum of 6 characters. The
  * checksum is the CRC-32 of everything before it, as a number of base 62 with leading zeros. So a secret scanner can
- * tell a value from random text without asking anyone, and a mistyped value costs no query.
+ * recognize a value without a request, and a mistyped value costs no query.
  */
 export function createValue (): string {
   const random = Array.from({ length: RANDOM_LENGTH }, () => ALPHABET[randomInt(ALPHABET.length)]).join('')
@@ -34,7 +34,7 @@ export function isWellFormed (value: string): boolean {
 }
 
 /**
- * Hashes a value once, without a salt, because nobody can try 214 random bits. The hash finds the row, so a leaked
+ * Hashes a value once, without a salt, because 214 random bits cannot be guessed. The hash finds the row, so a leaked
  * database holds no value.
  */
 export function hashValue (value: string): string {

@@ -14,8 +14,8 @@ interface Reduced {
 }
 
 /**
- * Stores the definition of the roles, and revokes the tokens that name a role which lost a scope or was removed. Both
- * happen in one transaction, so a crash leaves either the old definition or tokens that are dead.
+ * Stores the definition of the roles, and revokes the tokens that name a role that lost a scope or was removed. Both
+ * happen in one transaction, so a crash cannot store the new definition without revoking the tokens.
  */
 export async function shareRoles (
   { store, revocations }: { store: Store, revocations: Pick<Revocations, 'write'> }, own: RoleDefinitions

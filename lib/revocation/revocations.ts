@@ -34,13 +34,13 @@ export interface Revocations {
    */
   write<T> (locks: readonly Lock[], work: (write: Write) => Promise<T>): Promise<T>
   /**
-   * Registers what to call with rules that were put into the index, no matter which process wrote them. The rules of
-   * one commit cause one call, or a few if there are many. The listener must not throw.
+   * Registers a listener for rules that were added to the index, no matter which process wrote them. The rules of one
+   * commit cause one call, or a few if there are many. The listener must not throw.
    */
   onRules (listener: (rules: readonly Rule[]) => void): void
   /** Whether the index has a rule that kills this token. Call `Follower.refresh` first. */
   isRevoked (token: Revocable): boolean
-  /** Whether this session was ended because a refresh token was used by two parties. */
+  /** Whether this session ended because two parties used the same refresh token. */
   isStolen (sessionId: string): boolean
   /** See `RevocationIndex.additions`. Call `Follower.refresh` first. */
   additions (): number

@@ -15,7 +15,7 @@ export interface Rule {
   value: string
   /** Milliseconds. Tokens issued before then are dead. Null: all tokens are dead, no matter when they were issued. */
   issuedBefore: number | null
-  /** Whether the rule is for a session that was ended because a refresh token was used by two parties. */
+  /** Whether the rule is for a session that ended because two parties used the same refresh token. */
   isStolen?: boolean
   /** Milliseconds. By then the last token that the rule can kill has expired. */
   expiresAt: number
@@ -47,7 +47,7 @@ export const RULE_RETENTION = 24 * 60 * 60 * 1000
 export interface RevocationIndex {
   add (rule: Rule): void
   isRevoked (token: Revocable): boolean
-  /** Whether this session was ended because a refresh token was used by two parties. */
+  /** Whether this session ended because two parties used the same refresh token. */
   isStolen (sessionId: string): boolean
   /** Whether there is a rule for exactly this token. */
   hasToken (tokenId: string): boolean
@@ -85,7 +85,7 @@ export function createRevocationIndex (seed: Buffer = randomBytes(8)): Revocatio
     add ({ kind, value, issuedBefore, expiresAt, isStolen }) {
       additions++
       if (isStolen === true) stolen.set(value, { issuedBefore: Infinity, expiresAt })
-      // A damaged rule must not date the tokens of all users.
+      // A damaged rule must not change the dates of all users' tokens.
       if (kind === 'role' && (issuedBefore ?? Infinity) <= LAST_ID_TIME) {
         clearOfRoles = Math.max(clearOfRoles, issuedBefore ?? 0)
       }

@@ -4,23 +4,23 @@ import { createTokenCache } from '../tokens/cache.js'
 /** The cache holds at most twice this many names. */
 const CACHE_HALF = 500
 
-/** How many user agents are parsed before requests go first. That takes one to two milliseconds. */
+/** How many user agents are parsed before other requests get a turn. That takes one to two milliseconds. */
 const STEP = 50
 
-/** What programs send that are no browsers: the name of the program, then its version. */
+/** The user agent of a program that is not a browser: its name, then its version. */
 const PROGRAM = /^([A-Za-z][A-Za-z0-9_.-]{0,39})(?:\/|$)/
 
 const names = createTokenCache<string | null>(CACHE_HALF)
 
 /**
- * Names the devices of a list of sessions in words, for people who look for one that is not theirs, such as
- * `Safari on iPhone`, `Firefox on Linux` or `curl`. Null if the user agent tells nothing. It is only what the client
- * says, and anyone can send anything.
+ * Names the device of each session, such as `Safari on iPhone`, `Firefox on Linux` or `curl`, so that users can find a
+ * session that is not theirs. Null if the user agent names no device. Do not rely on it, because a client can send any
+ * user agent.
  */
 export async function nameDevices<Item extends { userAgent: string | null }> (
   items: readonly Item[]
 ): Promise<Array<Item & { device: string | null }>> {
-  // Few processes ever show a list.
+  // Most processes never list sessions.
   const { default: bowser } = await import('bowser')
   const named: Array<Item & { device: string | null }> = []
   let parsed = 0
@@ -43,7 +43,7 @@ export async function nameDevices<Item extends { userAgent: string | null }> (
   return named
 }
 
-/** Returns undefined if it is no browser. */
+/** Returns undefined if it is not a browser. */
 function describe ({ browser, os, platform }: {
   browser: { name?: string }, os: { name?: string }, platform: { model?: string }
 }): string | undefined {

@@ -33,7 +33,7 @@ interface Credentials {
  */
 export type Confirm = (user: User) => Confirmation | Promise<Confirmation>
 
-/** What the check has found out. `amr`: it has confirmed the user in these ways (RFC 8176) besides the password. */
+/** The result of the check. `amr`: the methods (RFC 8176) that it has verified besides the password. */
 export type Confirmation = boolean | { readonly amr: readonly string[] }
 
 /**

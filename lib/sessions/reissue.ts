@@ -65,7 +65,7 @@ export function createReissue (context: SessionContext, { prepare, toGrant }: Is
       await noteUse(trx, session.id, Math.max(now, issuedAt))
       const about = { subject: userId, sessionId, clientId: session.client_id }
       await record({ type: 'token_reissued', actor: asUser(userId, address ?? null), ...about })
-      // The caller has shown that it received the generation of the presented token, and no later one.
+      // The caller has proved only that it received the generation of the presented token.
       return { ...toGrant({ session: { ...session, generation }, user, prepared, issuedAt }), latestExpiry: exp }
     })
     if (grant === undefined) throw new LatchkeyError('token_revoked')

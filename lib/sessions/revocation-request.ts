@@ -34,7 +34,7 @@ export function createTokenRevocation ({ sessions, tokens, revokeKey }: {
       assertHolds(holder, claims.client_id)
       return await sessions.endToken(claims, by)
     }
-    // Whoever finds a personal access token in a log or in a repository may revoke it.
+    // Anyone who finds a personal access token in a log or a repository may revoke it.
     if (await revokeKey(token, by)) return
     // An older refresh token of the session counts too, because its holder wants to end the session.
     const session = await sessions.identify(token)

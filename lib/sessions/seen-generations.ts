@@ -11,22 +11,22 @@ interface Sighting {
 }
 
 /**
- * Which sessions have shown that the response of their last refresh arrived, because an access token of it was used.
- * From then on their previous refresh token is worth nothing after the grace period.
+ * Records which clients have received the response of their last refresh, because they used an access token from it.
+ * From then on, the previous refresh token of the session is worthless after the grace period.
  */
 export interface SeenGenerations {
   /**
    * Notes that an access token of this generation was used. It is written within a second, together with those of other
-   * sessions. Returns false if that is not possible now. Then note it again when the token is used again.
+   * sessions. Returns false if that is not possible now. In that case, call it again at the next use of the token.
    */
   note (sighting: Sighting): boolean
-  /** Whether a token of the session's current generation was used. Other nodes know it after a second. */
+  /** Whether a token of the session's current generation was used. Other nodes see it after about a second. */
   isSeen (session: Pick<SessionRow, 'id' | 'generation' | 'seen_generation'>): boolean
   /** Writes what is noted. */
   flush (): Promise<void>
 }
 
-/** @param onFailure - receives why the notes could not be written. They are kept. */
+/** @param onFailure - receives the error if the notes could not be written. They are kept. */
 export function createSeenGenerations (
   store: Pick<Store, 'transaction'>, onFailure: (error: unknown) => void
 ): SeenGenerations {
@@ -42,7 +42,7 @@ export function createSeenGenerations (
   }
 }
 
-/** A session that was refreshed since then needs no mark, because the older token is already worth nothing. */
+/** A session that was refreshed since then needs no mark, because its older token is already worthless. */
 async function markSeen (
   trx: Transaction<Tables>, notes: ReadonlyArray<readonly [sessionId: string, generation: number]>
 ): Promise<void> {

@@ -42,7 +42,7 @@ export interface Sessions {
    * the row is kept. Default: none.
    * @param request.settle - settles the attempt of this login in the same transaction. Default: none.
    * @param request.method - how the app verified the user, for the audit trail. Default: none, which means a password.
-   * @param request.amr - how the user proved who they are (RFC 8176). Default: `pwd`, or nothing if there is a method.
+   * @param request.amr - how the user authenticated (RFC 8176). Default: `pwd`, or nothing if `method` is set.
    * @param request.authTime - milliseconds: when the user did so. Default: now.
    */
   start: Start

@@ -12,9 +12,9 @@ const STEP = 100
 const MOST_WAITING = 10_000
 
 /**
- * Writes that no response waits for, such as when something was last used. They are collected for a second, and
- * committed together. A process that is killed loses the notes of that second, so a note may hold only what will be
- * noted again, or what can be missing.
+ * Writes that no response waits for, such as the time of the last use. They are collected for a second, and committed
+ * together. A process that is killed loses the notes of that second. So note only values that will be noted again, or
+ * that may be lost.
  */
 export interface DeferredWrites<Value> {
   /**
@@ -22,7 +22,7 @@ export interface DeferredWrites<Value> {
    * noted, and the caller may try again later.
    */
   note (key: string, value: Value): boolean
-  /** Returns the value that is noted and not committed yet. */
+  /** Returns the value that is noted but not yet committed. */
   waiting (key: string): Value | undefined
   /** Commits what is noted. Rejects if the store fails. The notes are then kept. */
   flush (): Promise<void>
@@ -31,7 +31,7 @@ export interface DeferredWrites<Value> {
 /**
  * Creates deferred writes to one table.
  * @param write - writes some notes. It may run more than once.
- * @param onFailure - receives why a write failed. It is tried again after a second.
+ * @param onFailure - receives the error of a failed write. The write is tried again after a second.
  */
 export function createDeferredWrites<Value> (store: Pick<Store, 'transaction'>, { write, onFailure }: {
   write: (trx: Transaction<Tables>, notes: ReadonlyArray<readonly [string, Value]>) => Promise<void>

@@ -68,7 +68,7 @@ export interface SessionsTable {
   idle_expires_at: number
   expires_at: number
   ended_at: number | null
-  /** Why it ended, if a client must learn it. `stolen`: a refresh token was used by two parties. */
+  /** Why it ended, if the client must be told. `stolen`: two parties used the same refresh token. */
   end_reason: 'stolen' | null
   /** When the user last proved who they are. */
   auth_time: number
@@ -108,7 +108,7 @@ export interface RulesTable {
   session_id: string | null
   /** Tokens issued before this are revoked. Null: all tokens, whenever they were issued. */
   issued_before: number | null
-  /** For a session: `stolen` if that is why it ended. Its holder then learns it. */
+  /** For a session: `stolen` if that is why it ended. The client then gets `session_stolen`. */
   reason: 'stolen' | null
   /** When the last token that the rule can revoke expires. */
   expires_at: number

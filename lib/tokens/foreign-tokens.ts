@@ -93,7 +93,7 @@ export function verifyForeign (
   return undefined
 }
 
-/** Their sessions are none of ours, and their times of a login can have any unit. */
+/** Their sessions are not ours, and their login times can have any unit. */
 function withoutOurs (claims: Record<string, unknown>): Record<string, unknown> {
   const { sid: _sid, gen: _gen, auth_time: _authTime, amr: _amr, scopes: _scopes, ...theirs } = claims
   return theirs

@@ -6,26 +6,26 @@ export interface Knowledge {
   age (): number
 }
 
-/** How often a watch looks, at most and at least, as a share of the bound. */
+/** The longest and the shortest time between two polls, as a share of the bound. */
 const TICK_SHARE = 1 / 4
 const DOUBT_SHARE = 1 / 20
 
-/** The longest time between two looks, in milliseconds. An expired token is noticed no later than that. */
+/** The longest time between two polls, in milliseconds. An expired token is noticed no later than that. */
 const LONGEST_TICK = 1_000
 
-/** Looks again and again, as long as there is a reason to. */
+/** Polls for as long as there is a reason to. */
 export interface KnowledgeWatch {
-  /** Starts to look, unless it already does. The first look happens now. */
+  /** Starts polling, unless it already does. The first poll happens at once. */
   start (): void
   stop (): void
 }
 
 /**
- * Creates a watch that keeps the revocations up to date while no request does. SQLite announces no commit of another
- * process, so someone must ask.
+ * Creates a watch that keeps the revocations up to date while no request does. SQLite does not announce commits of
+ * other processes, so the watch has to poll.
  * @param bound - milliseconds for which revocations may remain unknown.
- * @param isNeeded - whether there is still a reason to look.
- * @param onLook - called at each look.
+ * @param isNeeded - whether there is still a reason to poll.
+ * @param onLook - called at each poll.
  * @param onUnknown - called if the revocations have been unknown for longer than the bound.
  */
 export function createKnowledgeWatch ({ knowledge, stopwatch, bound, isNeeded, onLook, onUnknown }: {
@@ -43,7 +43,7 @@ export function createKnowledgeWatch ({ knowledge, stopwatch, bound, isNeeded, o
   let isRefreshing = false
   let isInDoubt = false
 
-  /** Without a watch, the revocations may have been old for long. That says nothing about the store. */
+  /** Before the watch started, the revocations may have been old for a long time, although the store works. */
   function unknownFor (): number {
     return Math.min(knowledge.age(), stopwatch() - startedAt)
   }
@@ -61,8 +61,8 @@ export function createKnowledgeWatch ({ knowledge, stopwatch, bound, isNeeded, o
   }
 
   /**
-   * A process that stood still finds its timers due before it has read what arrived meanwhile. So one look that finds
-   * the revocations too old only raises a doubt, and the next one decides.
+   * After a pause, a process runs its overdue timers before it reads what arrived meanwhile. So the first poll that
+   * finds the revocations too old only raises a doubt, and the next one decides.
    */
   function judge (): void {
     const wasInDoubt = isInDoubt
@@ -77,7 +77,7 @@ export function createKnowledgeWatch ({ knowledge, stopwatch, bound, isNeeded, o
     judge()
     if (!isNeeded()) return
     const untilDoubt = bound - doubt - unknownFor()
-    // A listener of the host may have started the watch again during this look.
+    // A listener of the host may have started the watch again during this poll.
     clearTimeout(timer)
     timer = setTimeout(look, Math.min(Math.max(untilDoubt, doubt), tick) + 1).unref()
   }

@@ -25,7 +25,8 @@ export interface TokenSignals {
   /**
    * Returns a signal that aborts when the token is revoked or expires, when its key is revoked, or when the revocations
    * stay unknown for longer than the bound. Its reason is the LatchkeyError with which a guard would now refuse the
-   * token. If a guard would refuse the token already, the signal is aborted. Tokens that are the same share a signal.
+   * token. If a guard would refuse the token already, the signal is aborted. All verifications of the same token share
+   * a signal.
    */
   of (token: TokenLife): AbortSignal
   /** Aborts the signals of the tokens that these rules kill. Call it when the rules are in the index. */
@@ -36,7 +37,7 @@ export interface TokenSignals {
   close (): void
 }
 
-/** What decides whether a token is alive. */
+/** What determines whether a token is valid. */
 interface Sources {
   clock: Pick<Clock, 'now'>
   /** Whether tokens of the key with this `kid` may be trusted. */
@@ -67,7 +68,7 @@ export function createTokenSignals ({ knowledge, bound, stopwatch, ...sources }:
     if (watched.size === 0) watch.stop()
   }
 
-  /** Ends those of the tokens that are dead. */
+  /** Aborts the signals of those tokens that are no longer valid. */
   function endDead (entries: Iterable<WatchedToken>): void {
     const dead: Ending[] = []
     for (const entry of entries) {
@@ -106,7 +107,7 @@ export function createTokenSignals ({ knowledge, bound, stopwatch, ...sources }:
     isNeeded: () => watched.size > 0,
     onLook () {
       endExpired()
-      // The time of a key may be over although no key has changed.
+      // A key may reach its end without a change to the keys.
       noteKeys()
     },
     onUnknown: () => endAll(() => new LatchkeyError('revocation_unknown', { retryAfter: 1 }))
@@ -118,7 +119,7 @@ export function createTokenSignals ({ knowledge, bound, stopwatch, ...sources }:
       const code = findEnd(token)
       if (code !== undefined) return AbortSignal.abort(new LatchkeyError(code))
       const same = watched.find('token', token.revocable.tokenId).find(entry => isSame(entry.token, token))
-      // Its key may have been given another end since.
+      // Its key may have been given a different end since.
       if (same !== undefined) same.token = token
       nextEnd = Math.min(nextEnd, token.diesAt)
       return (same ?? add(token)).controller.signal

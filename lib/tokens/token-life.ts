@@ -4,7 +4,7 @@ import type { Revocable } from '../revocation/rule-index.js'
 /** The part of a verified token that decides when it dies. */
 export interface TokenLife {
   revocable: Revocable
-  /** The `kid` of the key that verified it. Undefined: no key of ours did, because it is a personal access token. */
+  /** The `kid` of the key that verified it. Undefined for a personal access token, which is not signed. */
   kid: string | undefined
   /** Milliseconds: its `exp`. */
   expiresAt: number

@@ -70,7 +70,7 @@ export interface Tokens extends Pick<TokenVerification, 'verify' | 'accept' | 'c
  * Creates the access tokens of one issuer.
  * @param accessTokenTtl - milliseconds.
  * @param catalogue - the known scopes.
- * @param onUse - see `OnUse`. Default: nothing needs to know.
+ * @param onUse - see `OnUse`. Default: uses are not reported.
  * @param log - receives why tokens of older systems are refused. Default: none.
  */
 export function createTokens ({

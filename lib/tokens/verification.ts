@@ -79,8 +79,8 @@ export interface TimeReader {
 }
 
 /**
- * Receives a token that a guard accepts for the first time. It returns false if it cannot take it in now. Then it
- * receives the token again when the token is used again.
+ * Receives a token that a guard accepts for the first time. It returns false if it cannot record the use now. It then
+ * receives the token again at its next use.
  */
 export type OnUse = (user: AuthenticatedUser) => boolean
 
@@ -98,7 +98,7 @@ type Doubt = (() => Promise<void>) & { reason?: string }
  *   be gone. Default: 0.
  * @param userIds - a token of a user whose id is not of this kind is invalid. Default: text.
  * @param checkOther - verifies tokens that are not of our own profile. Default: there are none.
- * @param onUse - Default: nothing needs to know.
+ * @param onUse - Default: uses are not reported.
  */
 export function createTokenVerification ({
   keys, clock, follower, ledger, revocations, signalOf, userIds = 'text', checkOther,

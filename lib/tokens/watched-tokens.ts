@@ -1,7 +1,7 @@
 import type { Rule } from '../revocation/rule-index.js'
 import type { TokenLife } from './token-life.js'
 
-/** A token whose signal someone has read. */
+/** A token whose signal was read. */
 export interface WatchedToken {
   token: TokenLife
   controller: AbortController
@@ -11,8 +11,8 @@ export interface WatchedToken {
 type Kind = Rule['kind'] | 'key'
 
 /**
- * The tokens whose signals have been read, found by what they name. So a rule costs no more than the tokens that it
- * hits.
+ * The tokens whose signals have been read, found by what they name. So the cost of a rule depends only on the tokens
+ * that it revokes.
  */
 export interface WatchedTokens {
   add (entry: WatchedToken): void

@@ -64,7 +64,7 @@ export async function addUser (context: UsersContext, user: NewUser, by: Princip
 export async function ensureUser (
   context: UsersContext, user: NewUser, by: Principal
 ): Promise<{ user: StoredUser, created: boolean }> {
-  // A misspelt scope or role fails on each boot, and not only on the first one.
+  // A misspelt scope or role must fail at each boot, not only at the first one.
   toScope(user.scopes ?? [], context.catalogue)
   toRoles(user.roles ?? [], context.roles)
   const before = await findUser(context, user.username)

@@ -2,14 +2,14 @@ import { toHostUser } from '../../lib/identity/user-ids.js'
 import type { UserIdKind } from '../../lib/identity/user-ids.js'
 import type { Confirm, Confirmation } from '../../lib/sessions/login.js'
 
-/** The milliseconds that `confirm` may take. Until it ends, the account has fewer attempts left for others. */
+/** The milliseconds that `confirm` may take. Until it ends, the attempt counts against the limit of the account. */
 const CONFIRM_LIMIT = 30_000
 
-/** Names as in RFC 8176 section 2, and those that providers make up. */
+/** The names of RFC 8176 section 2, and any others that providers use. */
 const METHOD = /^[A-Za-z0-9_.:/-]{1,64}$/
 const MOST_METHODS = 10
 
-/** What `amr` must be, for errors. */
+/** Describes a valid `amr` in error messages. */
 export const METHODS_EXPECTED = "a list of up to 10 names of RFC 8176, for example ['otp']"
 
 /** Whether a value of the host is such a list. */
@@ -39,7 +39,7 @@ export function encloseCheck (
   }
 }
 
-/** JavaScript code may return anything, or forget to return a value. Only a clear answer lets the user in. */
+/** JavaScript code may return any value or none. Only `true` or a valid `amr` lets the user in. */
 function readAnswer (answer: unknown): Confirmation {
   if (typeof answer !== 'object' || answer === null || !('amr' in answer)) return answer === true
   if (isListOfMethods(answer.amr)) return { amr: answer.amr }

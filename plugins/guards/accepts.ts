@@ -9,7 +9,7 @@ const CREDENTIALS: readonly Credential[] = ['token', 'key']
 /** The `config` of our own routes that also accept personal access tokens. */
 export const ACCEPTS_KEYS = { latchkey: { accepts: CREDENTIALS } }
 
-/** Set on an app that has a route which refuses access tokens. All other apps need not look at their routes. */
+/** Set on an app that has a route that refuses access tokens. Other apps need not check their routes. */
 const kHasKeyRoutes = Symbol('latchkey.hasKeyRoutes')
 
 declare module 'fastify' {
@@ -18,7 +18,7 @@ declare module 'fastify' {
   }
 }
 
-/** Returns what a route accepts, or undefined if that is up to the app. Throws a TypeError for a bad value. */
+/** Returns what a route accepts, or undefined if the default of the app applies. Throws a TypeError for a bad value. */
 export function readAccepts ({ config, method, url }: RouteOptions): readonly Credential[] | undefined {
   const given: unknown = config?.latchkey
   if (given === undefined || given === 'public') return undefined
@@ -40,7 +40,7 @@ export function noteAccepts (app: FastifyInstance, route: RouteOptions): void {
 
 /**
  * Whether a request may carry this kind of credential.
- * @param byDefault - what the app accepts on routes that do not say.
+ * @param byDefault - what routes accept by default.
  */
 export function isAccepted (
   kind: Credential, request: FastifyRequest, byDefault: readonly Credential[]

@@ -12,7 +12,7 @@ import type { Credential } from './accepts.js'
 export interface Authenticator {
   /** The scheme that challenges name. */
   scheme: string
-  /** What routes accept that do not say. */
+  /** What routes accept by default. */
   accepts: readonly Credential[]
   /**
    * Returns the user of a request, or a promise if the verification of the token must wait. It changes nothing.
@@ -47,7 +47,7 @@ const NOT_ACCEPTED: Readonly<Record<Credential, string>> = {
 export function createAuthenticator ({ tokens, keys, accepts, cookies, scheme, now, assertKnown }: {
   tokens: TokenAcceptance
   keys: KeyAcceptance
-  /** What routes accept that do not say. */
+  /** What routes accept by default. */
   accepts: readonly Credential[]
   cookies: Pick<Cookies, 'readAccessToken' | 'readBearer'>
   scheme: string
@@ -65,7 +65,7 @@ export function createAuthenticator ({ tokens, keys, accepts, cookies, scheme, n
     return keys.accept(text, request.ip)
   }
 
-  /** Checks the credential of a request again that was let through for `known`. */
+  /** Checks the credential of a request again after the request was admitted as `known`. */
   function confirm (request: FastifyRequest, kind: Credential, text: string): Outcome {
     return kind === 'token' ? tokens.confirm(text) : keys.confirm(text, request.ip)
   }

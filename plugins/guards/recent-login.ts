@@ -2,7 +2,7 @@ import type { AuthenticatedUser } from '../../lib/identity/access-token.js'
 import { LatchkeyError } from '../../lib/errors.js'
 import { readDuration } from '../../lib/options/durations.js'
 
-/** Seconds by which a login may lie ahead of our clock. */
+/** How many seconds a login may be ahead of our clock. */
 const CLOCK_TOLERANCE = 5
 
 /** Returns the seconds of a `maxAge`. Throws a TypeError for anything that is not a duration of whole seconds. */
@@ -14,7 +14,7 @@ export function readMaxAge (maxAge: unknown): number {
 
 /**
  * Returns the user. Throws `insufficient_user_authentication` if the last login is more than `maxAge` seconds ago, or
- * unknown. A login in the future counts as unknown, because the clock was set back since then.
+ * unknown. A login in the future counts as unknown, because the clock must have been set back since then.
  * @param now - milliseconds.
  */
 export function assertRecentLogin (user: AuthenticatedUser, maxAge: number, now: number): AuthenticatedUser {

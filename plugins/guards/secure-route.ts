@@ -64,7 +64,7 @@ function secure (route: RouteOptions): void {
 
 /**
  * Only an oauth2 scheme can list the scopes that a route needs.
- * @param byDefault - what the app accepts on routes that do not say.
+ * @param byDefault - what routes accept by default.
  */
 function addSecurity (route: RouteOptions, byDefault: readonly Credential[]): void {
   const requirements = requirementsOf(route)
@@ -86,11 +86,11 @@ function strictestOf (requirements: readonly Requirement[]): Requirement | undef
 
 /**
  * An `onRoute` hook for our own scope: routes that we have not guarded stay public under the guards of the host, and
- * the others accept personal access tokens only if they say so.
+ * guarded ones accept personal access tokens only if their config lists them.
  */
 export function markUnguarded (route: RouteOptions): void {
   route.config = requirementsOf(route).some(({ isOurs }) => isOurs)
-    // The app's default is for its own routes.
+    // The option `accepts` applies only to the routes of the host.
     ? { latchkey: { accepts: ['token'] }, ...route.config }
     : { ...route.config, ...OWN_PUBLIC }
 }

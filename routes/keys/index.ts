@@ -8,12 +8,12 @@ import { BODY, GUARDED, problems } from '../../schemas/responses.js'
 import { NoContent } from '../../schemas/service.js'
 
 /**
- * How old the login of a user may be who creates a key. Otherwise a stolen access token, or a script in a page, could
- * turn 15 minutes into years.
+ * The maximum age of the login of a user who creates a key. Without a limit, a stolen access token or a script in a page
+ * could turn 15 minutes into years.
  */
 const RECENT = '15m'
 
-/** The personal access tokens of the user who asks. They cannot administer themselves. */
+/** The personal access tokens of the caller. These routes require an access token, so a key cannot manage keys. */
 const keyRoutes: FastifyPluginAsyncTypebox = async function keyRoutes (app) {
   const personalAccessTokens = app[kPersonalAccessTokens]
   const { actorOf, requireRecentLogin, requireUser, userOf } = app[kGuards]
@@ -24,8 +24,8 @@ const keyRoutes: FastifyPluginAsyncTypebox = async function keyRoutes (app) {
       operationId: 'createKey',
       summary: 'Create a personal access token for one of your programs',
       description: 'Only this response contains its value. Send it as `Authorization: Bearer lkp_...` to routes that ' +
-        'accept personal access tokens. It has the scopes of `scopes` that you have at the time of each request. ' +
-        'You must have logged in within the last 15 minutes.',
+        'accept personal access tokens. At each request it has those of its `scopes` that you still have. You must ' +
+        'have logged in within the last 15 minutes.',
       tags: ['keys'],
       body: KeyRequest,
       response: {
@@ -50,7 +50,7 @@ const keyRoutes: FastifyPluginAsyncTypebox = async function keyRoutes (app) {
     schema: {
       operationId: 'listOwnKeys',
       summary: 'List your personal access tokens, newest first',
-      description: 'No value is shown, because Latchkey does not know it.',
+      description: 'The list does not contain the values, because Latchkey stores only their hashes.',
       tags: ['keys'],
       response: { 200: KeyList, ...problems(...GUARDED, 'user_required') }
     },
@@ -61,7 +61,7 @@ const keyRoutes: FastifyPluginAsyncTypebox = async function keyRoutes (app) {
     schema: {
       operationId: 'revokeOwnKey',
       summary: 'Revoke one of your personal access tokens',
-      description: 'The response is sent once this is durable and in force.',
+      description: 'Latchkey responds once the revocation is durable and in force.',
       tags: ['keys'],
       params: KeyParams,
       response: {

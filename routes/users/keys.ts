@@ -18,7 +18,7 @@ const userKeys: FastifyPluginAsyncTypebox = async function userKeys (app) {
     schema: {
       operationId: 'listKeysOfUser',
       summary: 'List the personal access tokens of a user, newest first',
-      description: 'Shows what the user sees at `GET /keys`.',
+      description: 'Returns what the user gets from `GET /keys`.',
       tags: ['users', 'keys'],
       params: UserParams,
       response: { 200: KeyList, ...problems(...SCOPED, ...OR_KEY, 'invalid_request') }
@@ -30,8 +30,8 @@ const userKeys: FastifyPluginAsyncTypebox = async function userKeys (app) {
     schema: {
       operationId: 'revokeKeyOfUser',
       summary: 'Revoke a personal access token of a user',
-      description: 'The response is sent once this is durable and in force. Callers cannot revoke the tokens of a ' +
-        'user who has built-in scopes that they lack.',
+      description: 'Latchkey responds once the revocation is durable and in force. Callers cannot revoke the tokens ' +
+        'of a user who has built-in scopes that they lack.',
       tags: ['users', 'keys'],
       params: UserKeyParams,
       response: { 204: NoContent, ...problems(...SCOPED, 'invalid_request', 'cross_site_request', 'not_found') }

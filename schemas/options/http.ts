@@ -25,12 +25,12 @@ export const credentials = {
   })),
   /**
    * What your guarded routes accept: `token` (an access token), `key` (a personal access token), or both. A route can
-   * differ: `config: { latchkey: { accepts: ['token', 'key'] } }`. Default `['token']`.
+   * override it: `config: { latchkey: { accepts: ['token', 'key'] } }`. Default `['token']`.
    */
   accepts: Type.Optional(Type.Array(Type.Enum(['token', 'key']), {
     minItems: 1,
     description: 'What your guarded routes accept: `token` (an access token), `key` (a personal access token), or ' +
-      "both. A route can differ: `config: { latchkey: { accepts: ['token', 'key'] } }`.",
+      "both. A route can override it: `config: { latchkey: { accepts: ['token', 'key'] } }`.",
     default: ['token'],
     expects: "a list of 'token' (an access token) and 'key' (a personal access token)"
   }))

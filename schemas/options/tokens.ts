@@ -38,12 +38,12 @@ export const tokens = {
     expects: `a whole number from 1 to ${MAX_SESSIONS}`
   })),
   /**
-   * How long after a refresh the previous token still receives the same successor although the successor is in use.
-   * Covers parallel tabs. A lost response needs no period. Default `10s`.
+   * How long after a refresh the previous token still receives the same successor even if the successor has been used.
+   * Covers parallel tabs. Retries after a lost response have no time limit. Default `10s`.
    */
   refreshGrace: Duration(
-    'How long after a refresh the previous token still receives the same successor although the successor is in ' +
-      'use. Covers parallel tabs. A lost response needs no period.',
+    'How long after a refresh the previous token still receives the same successor even if the successor has ' +
+      'been used. Covers parallel tabs. Retries after a lost response have no time limit.',
     '10s',
     'LATCHKEY_REFRESH_GRACE'
   ),
