@@ -158,13 +158,13 @@ export interface paths {
         };
         /**
          * List your personal access tokens, newest first
-         * @description No value is shown, because Latchkey does not know it.
+         * @description The list does not contain the values, because Latchkey stores only their hashes.
          */
         get: operations["listOwnKeys"];
         put?: never;
         /**
          * Create a personal access token for one of your programs
-         * @description Only this response contains its value. Send it as `Authorization: Bearer lkp_...` to routes that accept personal access tokens. It has the scopes of `scopes` that you have at the time of each request. You must have logged in within the last 15 minutes.
+         * @description Only this response contains its value. Send it as `Authorization: Bearer lkp_...` to routes that accept personal access tokens. At each request it has those of its `scopes` that you still have. You must have logged in within the last 15 minutes.
          */
         post: operations["createKey"];
         delete?: never;
@@ -185,7 +185,7 @@ export interface paths {
         post?: never;
         /**
          * Revoke one of your personal access tokens
-         * @description The response is sent once this is durable and in force.
+         * @description Latchkey responds once the revocation is durable and in force.
          */
         delete: operations["revokeOwnKey"];
         options?: never;
@@ -538,7 +538,7 @@ export interface paths {
         };
         /**
          * List the personal access tokens of a user, newest first
-         * @description Shows what the user sees at `GET /keys`.
+         * @description Returns what the user gets from `GET /keys`.
          */
         get: operations["listKeysOfUser"];
         put?: never;
@@ -561,7 +561,7 @@ export interface paths {
         post?: never;
         /**
          * Revoke a personal access token of a user
-         * @description The response is sent once this is durable and in force. Callers cannot revoke the tokens of a user who has built-in scopes that they lack.
+         * @description Latchkey responds once the revocation is durable and in force. Callers cannot revoke the tokens of a user who has built-in scopes that they lack.
          */
         delete: operations["revokeKeyOfUser"];
         options?: never;
@@ -738,7 +738,7 @@ export interface components {
             created_at: string;
             /** @description `null`: never. */
             expires_at: string | null;
-            /** @description Within a minute. `null`: never. */
+            /** @description Precise to a minute. `null`: never used. */
             last_used_at: string | null;
             /** @description Only this response contains it. Begins with `lkp_`. */
             value: string;
@@ -782,10 +782,10 @@ export interface components {
             gen?: number;
             /**
              * Format: int64
-             * @description Seconds since the epoch: when the user last proved who they are (RFC 9470 section 6.2).
+             * @description Seconds since the epoch: when the user last authenticated (RFC 9470 section 6.2).
              */
             auth_time?: number;
-            /** @description How they did so (RFC 8176). */
+            /** @description How the user authenticated (RFC 8176). */
             amr?: string[];
         };
         /** @description A public key. */
@@ -815,7 +815,7 @@ export interface components {
             created_at: string;
             /** @description `null`: never. */
             expires_at: string | null;
-            /** @description Within a minute. `null`: never. */
+            /** @description Precise to a minute. `null`: never used. */
             last_used_at: string | null;
         };
         /** @description Personal access tokens, newest first. */
@@ -824,9 +824,9 @@ export interface components {
         };
         /** @description A new personal access token. */
         KeyRequest: {
-            /** @description What you call it, for example the program that uses it. */
+            /** @description Its name, for example the program that uses it. */
             name: string;
-            /** @description Some of your scopes, and of those of this access token. */
+            /** @description Its scopes. You and this access token must have each of them. */
             scopes: string[];
             /**
              * Format: int32
@@ -947,7 +947,7 @@ export interface components {
              * @description Milliseconds since the epoch. Only tokens issued earlier are revoked. If absent, all are.
              */
             issued_before?: number;
-            /** @description Whether the session was ended because a refresh token was used by two parties. */
+            /** @description Whether the session ended because two parties used the same refresh token. */
             stolen?: boolean;
             /**
              * Format: int64
@@ -963,7 +963,7 @@ export interface components {
              * @description Milliseconds since the epoch. Only tokens issued earlier are revoked. If absent, all are.
              */
             issued_before?: number;
-            /** @description Whether the session was ended because a refresh token was used by two parties. */
+            /** @description Whether the session ended because two parties used the same refresh token. */
             stolen?: boolean;
             /**
              * Format: int64
@@ -1003,7 +1003,7 @@ export interface components {
             /** Format: date-time */
             expires_at: string;
             user_agent: string | null;
-            /** @description The browser and the system, or the program, as the user agent names it. */
+            /** @description The browser and its system or device, or the program, according to the user agent. */
             device: string | null;
             address: string | null;
             /** @description Whether this request belongs to the session. */
@@ -1161,7 +1161,7 @@ export interface operations {
              *
              *     `token_revoked`: The access token was revoked.
              *
-             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
+             *     `session_stolen`: Two parties have used the same refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -1289,7 +1289,7 @@ export interface operations {
              *
              *     `token_revoked`: The access token was revoked.
              *
-             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
+             *     `session_stolen`: Two parties have used the same refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -1411,7 +1411,7 @@ export interface operations {
              *
              *     `token_revoked`: The access token was revoked.
              *
-             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
+             *     `session_stolen`: Two parties have used the same refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -1543,7 +1543,7 @@ export interface operations {
              *
              *     `token_revoked`: The access token was revoked.
              *
-             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
+             *     `session_stolen`: Two parties have used the same refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -1647,7 +1647,7 @@ export interface operations {
              *
              *     `token_revoked`: The access token was revoked.
              *
-             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
+             *     `session_stolen`: Two parties have used the same refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -1771,7 +1771,7 @@ export interface operations {
              *
              *     `token_revoked`: The access token was revoked.
              *
-             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
+             *     `session_stolen`: Two parties have used the same refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -2018,7 +2018,7 @@ export interface operations {
             /**
              * @description `invalid_request`: The request is malformed.
              *
-             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again (session_stolen).
+             *     `session_stolen`: Two parties have used the same refresh token of this session, so the session was ended: log in again (session_stolen).
              */
             400: {
                 headers: {
@@ -2172,7 +2172,7 @@ export interface operations {
              *
              *     `token_revoked`: The access token was revoked.
              *
-             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
+             *     `session_stolen`: Two parties have used the same refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -2299,9 +2299,9 @@ export interface operations {
              *
              *     `token_revoked`: The access token was revoked.
              *
-             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
+             *     `session_stolen`: Two parties have used the same refresh token of this session, so the session was ended: log in again.
              *
-             *     `insufficient_user_authentication`: The user must have logged in more recently: log in again.
+             *     `insufficient_user_authentication`: This route requires a more recent login: log in again.
              */
             401: {
                 headers: {
@@ -2426,7 +2426,7 @@ export interface operations {
              *
              *     `token_revoked`: The access token was revoked.
              *
-             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
+             *     `session_stolen`: Two parties have used the same refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -2779,7 +2779,7 @@ export interface operations {
              *
              *     `token_revoked`: The access token was revoked.
              *
-             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
+             *     `session_stolen`: Two parties have used the same refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -2890,7 +2890,7 @@ export interface operations {
              *
              *     `invalid_refresh_token`: The refresh token is invalid, expired or revoked.
              *
-             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
+             *     `session_stolen`: Two parties have used the same refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -3153,7 +3153,7 @@ export interface operations {
              *
              *     `token_revoked`: The access token was revoked.
              *
-             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
+             *     `session_stolen`: Two parties have used the same refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -3385,7 +3385,7 @@ export interface operations {
              *
              *     `token_revoked`: The access token was revoked.
              *
-             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
+             *     `session_stolen`: Two parties have used the same refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -3490,7 +3490,7 @@ export interface operations {
              *
              *     `token_revoked`: The access token was revoked.
              *
-             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
+             *     `session_stolen`: Two parties have used the same refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -3704,7 +3704,7 @@ export interface operations {
              *
              *     `invalid_refresh_token`: The refresh token is invalid, expired or revoked.
              *
-             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again (session_stolen).
+             *     `session_stolen`: Two parties have used the same refresh token of this session, so the session was ended: log in again (session_stolen).
              */
             400: {
                 headers: {
@@ -3847,7 +3847,7 @@ export interface operations {
              *
              *     `token_revoked`: The access token was revoked.
              *
-             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
+             *     `session_stolen`: Two parties have used the same refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -3961,7 +3961,7 @@ export interface operations {
              *
              *     `token_revoked`: The access token was revoked.
              *
-             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
+             *     `session_stolen`: Two parties have used the same refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -4111,7 +4111,7 @@ export interface operations {
              *
              *     `token_revoked`: The access token was revoked.
              *
-             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
+             *     `session_stolen`: Two parties have used the same refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -4277,7 +4277,7 @@ export interface operations {
              *
              *     `token_revoked`: The access token was revoked.
              *
-             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
+             *     `session_stolen`: Two parties have used the same refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -4415,7 +4415,7 @@ export interface operations {
              *
              *     `token_revoked`: The access token was revoked.
              *
-             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
+             *     `session_stolen`: Two parties have used the same refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -4544,7 +4544,7 @@ export interface operations {
              *
              *     `token_revoked`: The access token was revoked.
              *
-             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
+             *     `session_stolen`: Two parties have used the same refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -4661,7 +4661,7 @@ export interface operations {
              *
              *     `token_revoked`: The access token was revoked.
              *
-             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
+             *     `session_stolen`: Two parties have used the same refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -4827,7 +4827,7 @@ export interface operations {
              *
              *     `token_revoked`: The access token was revoked.
              *
-             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
+             *     `session_stolen`: Two parties have used the same refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -4941,7 +4941,7 @@ export interface operations {
              *
              *     `token_revoked`: The access token was revoked.
              *
-             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
+             *     `session_stolen`: Two parties have used the same refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -5067,7 +5067,7 @@ export interface operations {
              *
              *     `token_revoked`: The access token was revoked.
              *
-             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
+             *     `session_stolen`: Two parties have used the same refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -5173,7 +5173,7 @@ export interface operations {
              *
              *     `token_revoked`: The access token was revoked.
              *
-             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
+             *     `session_stolen`: Two parties have used the same refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
@@ -5291,7 +5291,7 @@ export interface operations {
              *
              *     `token_revoked`: The access token was revoked.
              *
-             *     `session_stolen`: Somebody else has used a refresh token of this session, so the session was ended: log in again.
+             *     `session_stolen`: Two parties have used the same refresh token of this session, so the session was ended: log in again.
              */
             401: {
                 headers: {
