@@ -8,8 +8,8 @@ import { BODY, GUARDED, problems } from '../../schemas/responses.js'
 import { NoContent } from '../../schemas/service.js'
 
 /**
- * The maximum age of the login of a user who creates a key. Without a limit, a stolen access token or a script in a page
- * could turn 15 minutes into years.
+ * The maximum age of the login of a user who creates a key. Without a limit, a stolen access token or a script in a
+ * page could turn 15 minutes into years.
  */
 const RECENT = '15m'
 

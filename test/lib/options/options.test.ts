@@ -702,7 +702,7 @@ t.test('roles: each error names the role and what is legal', async t => {
   )
   const option = /^Latchkey: the option roles \(LATCHKEY_ROLES\) /
   const name = /must have 1 to 64 characters of printable ASCII without spaces, double quotes or backslashes$/
-  const list = /is wrong: the role editor must have a list of at most 256 scopes$/
+  const list = /is wrong: the role editor must be a list of at most 256 scopes$/
   const many = Array.from({ length: 257 }, () => 'items:read')
   const table: Array<[roles: object, says: RegExp]> = [
     [{ '': [] }, name],
