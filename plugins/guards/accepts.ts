@@ -18,10 +18,13 @@ declare module 'fastify' {
   }
 }
 
-/** Returns what a route accepts, or undefined if the default of the app applies. Throws a TypeError for a bad value. */
+/**
+ * Returns what a route accepts, or undefined if the default of the app applies. Throws a TypeError for a bad object.
+ * Any other value leaves the route guarded, as if it had none.
+ */
 export function readAccepts ({ config, method, url }: RouteOptions): readonly Credential[] | undefined {
   const given: unknown = config?.latchkey
-  if (given === undefined || given === 'public') return undefined
+  if (typeof given !== 'object' || given === null) return undefined
   const { accepts, ...unknown } = given as { accepts?: unknown }
   const isLegal = Array.isArray(accepts) && accepts.length > 0 && accepts.every(kind => CREDENTIALS.includes(kind))
   if (isLegal && Object.keys(unknown).length === 0) return accepts
@@ -49,5 +52,5 @@ export function isAccepted (
   // Reading the options of a route costs more than everything else that a guard does.
   if (kind === 'token' && isDefault && request.server[kHasKeyRoutes] === undefined) return true
   const own = request.routeOptions.config?.latchkey
-  return own === undefined || own === 'public' ? isDefault : own.accepts.includes(kind)
+  return typeof own === 'object' && own !== null ? own.accepts.includes(kind) : isDefault
 }

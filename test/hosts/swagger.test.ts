@@ -87,7 +87,7 @@ for (const docs of [false, true]) {
     ] as const) {
       t.ok(document.paths[path]?.[method], path)
     }
-    t.same(document.paths['/auth/users/me']?.get?.security, [{ oauth2: [] }, { bearer: [] }, { cookie: [] }])
+    t.same(document.paths['/auth/users/me']?.get?.security, [{ oauth2: [] }, { bearer: [] }, { cookie: [] }, { key: [] }])
     t.equal((await app.inject('/documentation/json')).json().info.title, 'The host')
     t.equal((await app.inject('/auth/openapi.json')).statusCode, docs ? 200 : 404)
     if (!docs) return
@@ -150,7 +150,7 @@ for (const [way, register] of Object.entries({
     const security = [{ oauth2: ['items:read'] }, { bearer: [] }, { cookie: [] }]
     t.same(paths['/host/items']?.get?.security, security)
     t.ok(paths['/auth/token']?.post)
-    t.same(Object.keys(components.securitySchemes).sort(), ['bearer', 'client', 'cookie', 'oauth2'])
+    t.same(Object.keys(components.securitySchemes).sort(), ['bearer', 'client', 'cookie', 'key', 'oauth2'])
     t.same(warnings, [])
   })
 }
