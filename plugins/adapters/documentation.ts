@@ -19,6 +19,7 @@ const TAGS = [
   { name: 'sessions', description: 'List and end the sessions of a user.' },
   { name: 'users', description: 'Your own account, and for administrators all accounts.' },
   { name: 'clients', description: 'Machine clients.' },
+  { name: 'keys', description: 'Personal access tokens: create, list and revoke them.' },
   { name: 'audit', description: 'Read the audit trail.' },
   { name: 'revocations', description: 'Follow revocations, for verifiers in other processes.' },
   { name: 'service', description: 'Keys, metadata, health and metrics.' }
