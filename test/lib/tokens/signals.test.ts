@@ -177,7 +177,7 @@ t.test('there is no timer before a signal is read, nor after the last one has ab
   globalThis.setTimeout = Object.assign((...parameters: Parameters<typeof original>) => {
     const timer = original(...parameters)
     // Other tests of this process have timers of their own.
-    if (/lib\/tokens\/signals\.[jt]s/.test(new Error().stack ?? '')) {
+    if (/lib\/tokens\/knowledge-watch\.[jt]s/.test(new Error().stack ?? '')) {
       made++
       last = timer
     }
