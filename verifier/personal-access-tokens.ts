@@ -19,13 +19,17 @@ const CACHE_HALF = 1_000
 export type CheckKey = (value: string) => Promise<AuthenticatedUser>
 
 /** Creates the check. */
-export function createCheckKey ({ issuer, audience, clock, introspection, signalOf, userIds, reporter }: {
+export function createCheckKey ({
+  issuer, audience, clock, introspection, signalOf, userIds, revocationBound, reporter
+}: {
   issuer: string
   audience: readonly string[]
   clock: FollowedClock
   introspection: Introspection
   signalOf: SignalOf
   userIds: UserIdKind
+  /** Milliseconds: how old an answer may be. */
+  revocationBound: number
   reporter: Reporter
 }): CheckKey {
   /** The user of each response, so that all uses of a response share one user and one signal. */
@@ -50,7 +54,8 @@ export function createCheckKey ({ issuer, audience, clock, introspection, signal
     const isForUs = claims?.iss === issuer && [claims.aud].flat().some(name => audience.includes(name))
     if (claims === undefined || !isForUs) throw new LatchkeyError('invalid_token')
     if (clock.now() >= claims.exp * 1_000) throw new LatchkeyError('token_expired')
-    const { user } = toVerifiedKey(claims, { userIds, signalOf, issuedAt: clock.now() })
+    // The answer may be this old, so it may not include the latest rules.
+    const { user } = toVerifiedKey(claims, { userIds, signalOf, issuedAt: clock.now() - revocationBound })
     users.set(value, { answer, user })
     return user
   }

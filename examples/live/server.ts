@@ -93,7 +93,7 @@ function serveSocket (
 
   async function renew (text: string): Promise<void> {
     const { token } = JSON.parse(text) as { token: string }
-    const next = await app.latchkey.tokens.verify(token)
+    const next = await app.latchkey.tokens.accept(token)
     if (!lease.renew(next)) throw new LatchkeyError('invalid_token')
   }
 

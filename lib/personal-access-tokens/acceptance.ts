@@ -67,11 +67,14 @@ export function createKeyAcceptance (context: AcceptanceContext): KeyAcceptance 
   /** Returns what is remembered of a key, unless it must be read again. */
   function recall (value: string): KnownKey | undefined {
     const found = known.get(value)
-    if (found === undefined || Math.abs(clock.now() - found.readAt) >= REMEMBERED) return undefined
+    if (found === undefined) return undefined
     const additions = revocations.additions()
-    if (found.clearOf === additions) return found
     // A program that continues to send a revoked key must not cost queries.
-    if (revocations.isTokenRevoked(found.user.tokenId)) throw new LatchkeyError('token_revoked')
+    if (found.clearOf !== additions && revocations.isTokenRevoked(found.user.tokenId)) {
+      throw new LatchkeyError('token_revoked')
+    }
+    if (Math.abs(clock.now() - found.readAt) >= REMEMBERED) return undefined
+    if (found.clearOf === additions) return found
     // Its owner has changed. Only the store contains the change.
     if (revocations.isRevoked(found.revocable)) return undefined
     found.clearOf = additions
@@ -86,12 +89,14 @@ export function createKeyAcceptance (context: AcceptanceContext): KeyAcceptance 
   }
 
   async function read (value: string, address: string | undefined): Promise<KnownKey> {
-    unknownKeys.assertFew(address)
+    // A key that was good at its last read works even if others guess from the same address.
+    if (known.get(value) === undefined) unknownKeys.assertFew(address)
     const [clearOf, readAt] = [revocations.additions(), clock.now()]
     const key = await store.read(db => findByHash(db, hashValue(value)))
     const owner = key === undefined ? null : await users.find(key.userId)
     if (key === undefined || owner === null) {
       unknownKeys.note(address)
+      known.delete(value)
       throw new LatchkeyError('invalid_token')
     }
     const scopes = key.scopes.filter(scope => owner.scopes.includes(scope))

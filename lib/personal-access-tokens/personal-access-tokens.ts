@@ -100,7 +100,7 @@ export function createPersonalAccessTokens (context: Context): PersonalAccessTok
     async revokeValue (value, by = HOST) {
       if (!isWellFormed(value)) return false
       const found = await store.read(db => findByHash(db, hashValue(value)))
-      return found !== undefined && await revokeFound(found, by) !== undefined
+      return found !== undefined && await revokeFound(found, by, { isHolder: true }) !== undefined
     },
 
     revokeAll: async (user, by = HOST) => await revokeAllOf(textOf(user), by),
@@ -156,9 +156,12 @@ function createRevoking ({ revocations, users, builtInUsers, roles }: Context) {
    * Runs a transaction if `by` may revoke the tokens of this user: the user, an administrator of the account, or anyone
    * who holds the value of a token, for that token.
    */
-  async function write<T> (userId: string, by: Principal, work: (write: Write) => Promise<T>): Promise<T> {
+  async function write<T> (
+    { userId, by, isHolder = false }: { userId: string, by: Principal, isHolder?: boolean },
+    work: (write: Write) => Promise<T>
+  ): Promise<T> {
     const isOwn = by.kind === 'user' && by.id === userId
-    const isAdministration = isLimited(by) && by.kind !== 'anonymous' && !isOwn
+    const isAdministration = isLimited(by) && !isHolder && !isOwn
     if (isAdministration && builtInUsers === undefined) {
       const account = await users.find(userId)
       if (account !== null) assertMayGrant(by.scopes ?? [], account.scopes)
@@ -171,8 +174,10 @@ function createRevoking ({ revocations, users, builtInUsers, roles }: Context) {
 
   return {
     /** Returns undefined if the token no longer exists. */
-    revokeFound: ({ id, userId }: PersonalAccessToken, by: Principal): Promise<PersonalAccessToken | undefined> =>
-      write(userId, by, async write => {
+    revokeFound: (
+      { id, userId }: PersonalAccessToken, by: Principal, { isHolder }: { isHolder?: boolean } = {}
+    ): Promise<PersonalAccessToken | undefined> =>
+      write({ userId, by, isHolder }, async write => {
         const row = await write.trx.selectFrom('latchkey_personal_access_tokens').selectAll()
           .where('id', '=', id).executeTakeFirst()
         if (row === undefined) return undefined
@@ -180,7 +185,7 @@ function createRevoking ({ revocations, users, builtInUsers, roles }: Context) {
         return toToken(row)
       }),
 
-    revokeAllOf: (userId: string, by: Principal): Promise<number> => write(userId, by, async write => {
+    revokeAllOf: (userId: string, by: Principal): Promise<number> => write({ userId, by }, async write => {
       const found = await listRows(write.trx, userId, MOST_KEYS)
       for (const token of found) await revokeRow(write, token, by)
       return found.length

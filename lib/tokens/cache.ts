@@ -2,6 +2,7 @@
 export interface TokenCache<T> {
   get (token: string): T | undefined
   set (token: string, value: T): void
+  delete (token: string): void
   clear (): void
 }
 
@@ -46,6 +47,12 @@ export function createTokenCache<T> (half: number): TokenCache<T> {
     },
     set (token, value) {
       put(token.slice(-KEY_LENGTH), { token, value })
+    },
+    delete (token) {
+      const key = token.slice(-KEY_LENGTH)
+      for (const map of [young, old]) {
+        if (map.get(key)?.token === token) map.delete(key)
+      }
     },
     clear () {
       young = new Map()

@@ -119,8 +119,8 @@ export function createTokenSignals ({ knowledge, bound, stopwatch, ...sources }:
       const code = findEnd(token)
       if (code !== undefined) return AbortSignal.abort(new LatchkeyError(code))
       const same = watched.find('token', token.revocable.tokenId).find(entry => isSame(entry.token, token))
-      // Its key may have been given a different end since.
-      if (same !== undefined) same.token = token
+      // Its key may have been given a different end since, or its owner different roles.
+      if (same !== undefined) watched.renew(same, token)
       nextEnd = Math.min(nextEnd, token.diesAt)
       return (same ?? add(token)).controller.signal
     },
@@ -162,11 +162,15 @@ function closing (): LatchkeyError {
   return new LatchkeyError('revocation_unknown', { message, retryAfter: 1 })
 }
 
-/** Whether two verifications were of the same token. Its id alone is not enough, because the host may choose it. */
+/**
+ * Whether two verifications were of the same token. Its id alone is not enough, because the host may choose it. The
+ * date of a personal access token does not count, because each read gives it a new one.
+ */
 function isSame (one: TokenLife, other: TokenLife): boolean {
   const [a, b] = [one.revocable, other.revocable]
   return one.kid === other.kid && one.expiresAt === other.expiresAt && a.userId === b.userId &&
-    a.sessionId === b.sessionId && a.clientId === b.clientId && a.issuedAt === b.issuedAt
+    a.sessionId === b.sessionId && a.clientId === b.clientId &&
+    (one.kid === undefined || a.issuedAt === b.issuedAt)
 }
 
 /** The first step happens at once, so a user's sockets are usually closed before the revocation is acknowledged. */

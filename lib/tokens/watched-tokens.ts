@@ -17,6 +17,8 @@ type Kind = Rule['kind'] | 'key'
 export interface WatchedTokens {
   add (entry: WatchedToken): void
   delete (entry: WatchedToken): void
+  /** Gives an entry what a later verification of the same token says. */
+  renew (entry: WatchedToken, token: TokenLife): void
   /** Returns the tokens that name `value`. */
   find (kind: Kind, value: string): WatchedToken[]
   /** Returns the `kid` of every key that verified one of the tokens. */
@@ -37,14 +39,24 @@ export function createWatchedTokens (): WatchedTokens {
     key: createGroup()
   }
 
+  function add (entry: WatchedToken): void {
+    entries.add(entry)
+    for (const [kind, value] of namesOf(entry.token)) groups[kind].add(value, entry)
+  }
+
+  function remove (entry: WatchedToken): void {
+    entries.delete(entry)
+    for (const [kind, value] of namesOf(entry.token)) groups[kind].delete(value, entry)
+  }
+
   return {
-    add (entry) {
-      entries.add(entry)
-      for (const [kind, value] of namesOf(entry.token)) groups[kind].add(value, entry)
-    },
-    delete (entry) {
-      entries.delete(entry)
-      for (const [kind, value] of namesOf(entry.token)) groups[kind].delete(value, entry)
+    add,
+    delete: remove,
+    renew (entry, token) {
+      if (entry.token === token) return
+      remove(entry)
+      entry.token = token
+      add(entry)
     },
     find: (kind, value) => groups[kind].find(value),
     kids: () => groups.key.values(),

@@ -26,7 +26,8 @@ export function readAccepts ({ config, method, url }: RouteOptions): readonly Cr
   const given: unknown = config?.latchkey
   if (typeof given !== 'object' || given === null) return undefined
   const { accepts, ...unknown } = given as { accepts?: unknown }
-  const isLegal = Array.isArray(accepts) && accepts.length > 0 && accepts.every(kind => CREDENTIALS.includes(kind))
+  const isLegal = accepts === undefined ||
+    (Array.isArray(accepts) && accepts.length > 0 && accepts.every(kind => CREDENTIALS.includes(kind)))
   if (isLegal && Object.keys(unknown).length === 0) return accepts
   throw new TypeError(
     `${String(method)} ${url} has an invalid config.latchkey: it must be 'public', or { accepts } with a list of ` +
@@ -52,5 +53,5 @@ export function isAccepted (
   // Reading the options of a route costs more than everything else that a guard does.
   if (kind === 'token' && isDefault && request.server[kHasKeyRoutes] === undefined) return true
   const own = request.routeOptions.config?.latchkey
-  return typeof own === 'object' && own !== null ? own.accepts.includes(kind) : isDefault
+  return (typeof own === 'object' ? own?.accepts?.includes(kind) : undefined) ?? isDefault
 }

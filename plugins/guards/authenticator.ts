@@ -7,6 +7,7 @@ import type { Cookies } from '../adapters/token-cookies.js'
 import { varyBy } from '../adapters/vary.js'
 import { isAccepted } from './accepts.js'
 import type { Credential } from './accepts.js'
+import { isOwnGuardedRoute } from './public-routes.js'
 
 /** What a registration of Latchkey gives its guards: the user of a request, and the known scopes. */
 export interface Authenticator {
@@ -82,7 +83,8 @@ export function createAuthenticator ({ tokens, keys, accepts, cookies, scheme, n
       const text = cookies.readAccessToken(request)
       const kind = isKey(text) ? 'key' : 'token'
       if (!isAccepted(kind, request, accepts)) throw new LatchkeyError('invalid_token', { message: NOT_ACCEPTED[kind] })
-      if (!isAdmitted) return accept(request, kind, text)
+      // Otherwise a slow sender could turn an expired token into an account or a key.
+      if (!isAdmitted || isOwnGuardedRoute(request)) return accept(request, kind, text)
       // A hook of the host may have put another credential into the request.
       const check = (user: AuthenticatedUser): Outcome =>
         user.tokenId === known.tokenId ? known : accept(request, kind, text)

@@ -20,6 +20,17 @@ const kOwnPublicRoute = Symbol('latchkey.ownPublicRoute')
 /** The `config` of a route of ours that stays public, whatever guard the host puts around its app. */
 export const OWN_PUBLIC: object = { [kOwnPublicRoute]: true }
 
+/** Marks the `config` of our own routes that have a guard. */
+const kOwnGuardedRoute = Symbol('latchkey.ownGuardedRoute')
+
+/** The `config` of a route of ours that has a guard of ours. */
+export const OWN_GUARDED: object = { [kOwnGuardedRoute]: true }
+
+/** Whether this is one of our own routes that have a guard. */
+export function isOwnGuardedRoute ({ routeOptions: { config } }: FastifyRequest): boolean {
+  return config !== undefined && kOwnGuardedRoute in config
+}
+
 /** Marks the `config` of a public route of the host that has been checked to have no guard of its own. */
 const kChecked = Symbol('latchkey.checked')
 

@@ -6,7 +6,7 @@ import type { Credential } from './accepts.js'
 import { createErrorHook, requirementOf } from './guards.js'
 import type { GuardSource, Requirement } from './guards.js'
 import { INEFFECTIVE, ineffective } from './hook-lists.js'
-import { CHECKED, OWN_PUBLIC } from './public-routes.js'
+import { CHECKED, OWN_GUARDED, OWN_PUBLIC } from './public-routes.js'
 
 const kWatched = Symbol('latchkey.watched')
 
@@ -91,7 +91,7 @@ function strictestOf (requirements: readonly Requirement[]): Requirement | undef
 export function markUnguarded (route: RouteOptions): void {
   route.config = requirementsOf(route).some(({ isOurs }) => isOurs)
     // The option `accepts` applies only to the routes of the host.
-    ? { latchkey: { accepts: ['token'] }, ...route.config }
+    ? { latchkey: { accepts: ['token'] }, ...route.config, ...OWN_GUARDED }
     : { ...route.config, ...OWN_PUBLIC }
 }
 

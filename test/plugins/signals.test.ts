@@ -100,12 +100,13 @@ t.test('a socket presents a fresh token and goes on', async t => {
   const old = await open(first.access_token)
   clock.move(14 * MINUTE)
   const grant = await app.inject({ method: 'POST', url: '/refresh', payload: { refresh_token: first.refresh_token } })
-  const { signal } = await app.latchkey.tokens.verify(grant.json().access_token)
+  const { signal } = await app.latchkey.tokens.accept(grant.json().access_token)
   clock.move(MINUTE)
   t.equal(await reasonOf(old), 'token_expired')
   t.notOk(signal.aborted)
-  clock.move(14 * MINUTE)
-  t.equal(await reasonOf(signal), 'token_expired')
+  const thief = await app.inject({ method: 'POST', url: '/refresh', payload: { refresh_token: first.refresh_token } })
+  t.match(thief.json(), { code: 'session_stolen' }, 'a token that is presented over a socket is in use')
+  t.equal(await reasonOf(signal), 'session_stolen')
 })
 
 t.test('another process revokes, and no request comes that would notice', { skip: ON_POSTGRES }, async t => {
@@ -125,4 +126,20 @@ t.test('reading a user does not create its signal', async t => {
   const user = await app.latchkey.tokens.verify((await logIn(app)).access_token)
   t.notOk(Object.keys(user).includes('signal'))
   t.notOk(JSON.stringify(user).includes('signal'))
+})
+
+t.test('a key has one signal, however often Latchkey reads it, also when the roles of its owner change', async t => {
+  const { app, clock, open } = await buildOpen(t, { accepts: ['token', 'key'], roles: { reader: ['items:read'] } })
+  await addUsers(app)
+  const bob = (await app.latchkey.users.findByName('bob'))?.id ?? ''
+  const { value, token } = await app.latchkey.personalAccessTokens.create(bob, { name: 'x', scopes: ['items:read'] })
+  const signal = await open(value)
+  clock.move(2 * MINUTE)
+  await app.latchkey.users.setRoles(bob, ['reader'])
+  t.equal(await open(value), signal)
+  clock.move(2 * MINUTE)
+  t.equal(await open(value), signal)
+  t.equal(signal.aborted, false)
+  await app.latchkey.personalAccessTokens.revoke(token.id)
+  t.equal(await reasonOf(signal), 'token_revoked')
 })

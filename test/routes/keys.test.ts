@@ -1,3 +1,5 @@
+import { Readable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fastify } from 'fastify'
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import t from 'tap'
@@ -218,6 +220,28 @@ t.test('a revoked key is refused at once, here and in another process, and by wh
   t.equal((await postForm(app, '/revoke', { token: found.value })).statusCode, 200)
   t.equal((await app.inject({ url: '/me', headers: bearer(found.value) })).statusCode, 401)
   t.equal((await postForm(app, '/revoke', { token: found.value })).statusCode, 200, 'again')
+  const leaked = await create(token, { name: 'found by a scanner', scopes: [] })
+  const scanner = await addClient(app, { scopes: [] })
+  t.equal((await postForm(app, '/revoke', { token: leaked.value }, scanner.basic)).statusCode, 200)
+  t.equal((await app.inject({ url: '/me', headers: bearer(leaked.value) })).statusCode, 401, 'by a machine client')
+})
+
+t.test('a token that expires while the body of one of our own routes is sent changes nothing', async t => {
+  const { app, clock } = await open(t)
+  const { access_token: token } = await logIn(app)
+  async function * slowly (): AsyncGenerator<string> {
+    yield '{"name":'
+    await sleep(20)
+    clock.move(16 * MINUTE)
+    yield '"late","scopes":[]}'
+  }
+  const response = await app.inject({
+    method: 'POST',
+    url: '/keys',
+    headers: { ...bearer(token), 'content-type': 'application/json' },
+    payload: Readable.from(slowly())
+  })
+  assertProblem(t, response, 401, 'token_expired')
 })
 
 t.test('an administrator sees and revokes the keys of others, within its authority', async t => {
@@ -258,9 +282,12 @@ t.test('a key is created only soon after a login', async t => {
 })
 
 t.test('a malformed key costs no query, an unknown one costs one, and too many of them are refused', async t => {
-  const { app, create, me } = await open(t, { rateLimit: true })
+  const { app, clock, create, me } = await open(t, { rateLimit: true })
   const { access_token: token } = await logIn(app)
   const { value } = await create(token, { name: 'x', scopes: [] })
+  const revoked = await create(token, { name: 'y', scopes: [] })
+  t.equal(await me(revoked.value), 200)
+  await app.latchkey.personalAccessTokens.revoke(revoked.id)
   for (const text of ['lkp_', `${value}x`, value.slice(0, -1), value.replace(/.$/, last => last === 'a' ? 'b' : 'a'), `lkp_${'0'.repeat(42)}`, value.toUpperCase()]) {
     t.equal(await me(text), 401, text)
   }
@@ -270,6 +297,13 @@ t.test('a malformed key costs no query, an unknown one costs one, and too many o
   t.match(refused.json(), { statusCode: 429, code: 'too_many_requests' })
   t.match(refused.headers['retry-after'], /^\d+$/)
   t.equal(await me(value), 200, 'a key that was seen lately still works')
+  clock.move(2 * MINUTE)
+  t.equal(await me(value), 200, 'also when it must be read again')
+  const again = await app.inject({ url: '/me', headers: bearer(revoked.value) })
+  t.match(again.json(), { statusCode: 401, code: 'token_revoked' }, 'a revoked key needs no query')
+  await app.latchkey.users.disable((await app.latchkey.users.findByName('alice'))?.id ?? '')
+  t.equal(await me(value), 401)
+  t.equal(await me(value), 429, 'the key of a closed account is an unknown one')
 })
 
 t.test('a key expires, and the next purge after a day deletes it', async t => {

@@ -1,7 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
+import { createValue } from '../../lib/personal-access-tokens/value.js'
+import { createRevocationIndex } from '../../lib/revocation/rule-index.js'
+import { createTokenSignals } from '../../lib/tokens/signals.js'
 import type { LatchkeyError } from '../../lib/errors.js'
 import type { Verifier } from '../../verifier/index.js'
+import { createCheckKey } from '../../verifier/personal-access-tokens.js'
 import verifierPlugin from '../../verifier/plugin.js'
 import { bearer, logIn } from '../helper.js'
 import { addClient, createHost, listen } from '../routes/support.js'
@@ -125,4 +129,36 @@ t.test('a server with open event streams closes: the signals abort first', async
   const text = response.text()
   await app.close()
   t.equal(await text, '')
+})
+
+t.test('a key: one signal for all answers, and a rule that its last answer did not know aborts it', async t => {
+  const index = createRevocationIndex()
+  const signals = createTokenSignals({
+    clock: { now: Date.now },
+    trusts: () => true,
+    revocations: { ...index, horizon: () => 0 },
+    knowledge: { refresh: () => undefined, age: () => 0 },
+    bound: 1_000,
+    stopwatch: () => performance.now()
+  })
+  t.teardown(signals.close)
+  const claims = { iss: 'i', sub: 'bob', aud: 'a', client_id: 'c', exp: 253402300799, iat: 1, jti: 'key', scope: '' }
+  const check = createCheckKey({
+    issuer: 'i',
+    audience: ['a'],
+    clock: { now: Date.now } as never,
+    introspection: { describe: async () => ({ ...claims }), assertLive: async () => {} },
+    signalOf: signals.of,
+    userIds: 'text',
+    revocationBound: 1_000,
+    reporter: { failed () {}, refused () {}, accepting () {}, error: () => undefined } as never
+  })
+  const value = createValue()
+  const { signal } = await check(value)
+  await sleep(5)
+  t.equal((await check(value)).signal, signal)
+  const rule = { kind: 'user', value: 'bob', issuedBefore: Date.now() - 200, expiresAt: Date.now() + 60_000 } as const
+  index.add(rule)
+  signals.noteRules([rule])
+  t.equal(codeOf(signal), 'token_revoked')
 })
