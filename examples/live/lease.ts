@@ -20,31 +20,34 @@ export interface Lease {
  */
 export function createLease (first: AuthenticatedUser, close: (reason: LatchkeyError) => void): Lease {
   let user = first
+  // Kept, because after the end of a token `user.signal` is another object than before.
+  let signal = follow(first)
 
   function onAbort (): void {
-    close(user.signal.reason as LatchkeyError)
+    close(signal.reason as LatchkeyError)
   }
 
-  function follow (next: AuthenticatedUser): void {
-    user.signal.removeEventListener('abort', onAbort)
-    user = next
-    if (user.signal.aborted) onAbort()
-    else user.signal.addEventListener('abort', onAbort, { once: true })
+  function follow (next: AuthenticatedUser): AbortSignal {
+    const { signal } = next
+    if (signal.aborted) close(signal.reason as LatchkeyError)
+    else signal.addEventListener('abort', onAbort, { once: true })
+    return signal
   }
 
-  follow(first)
   return {
     get user () {
       return user
     },
     renew (next) {
       if (next.id !== user.id) return false
-      follow(next)
+      signal.removeEventListener('abort', onAbort)
+      user = next
+      signal = follow(next)
       return true
     },
     end () {
       // All connections of a token share its signal. A listener that stays would keep the closed connection in memory.
-      user.signal.removeEventListener('abort', onAbort)
+      signal.removeEventListener('abort', onAbort)
     }
   }
 }

@@ -50,7 +50,8 @@ export interface AuthenticatedUser {
    * Aborts when the token may no longer be used: it was revoked or has expired, or its session, its user, its client or
    * its key has ended. It also aborts if the revocations remain unknown for longer than `revocationBound`. The `reason`
    * is the `LatchkeyError` that a request would get. Use it to close what stays open after the request, such as a
-   * WebSocket. It is created when you first read it, and is then kept until the token ends.
+   * WebSocket. It is created when you first read it, and is then kept until the token ends. Read it once: after the
+   * token has ended, this is a different object.
    */
   readonly signal: AbortSignal
 }
