@@ -947,13 +947,13 @@ export interface components {
              * @description Milliseconds since the epoch. Only tokens issued earlier are revoked. If absent, all are.
              */
             issued_before?: number;
-            /** @description Whether the session ended because two parties used the same refresh token. */
-            stolen?: boolean;
             /**
              * Format: int64
              * @description Milliseconds since the epoch. By then, every token that the rule revokes has expired.
              */
             expires_at: number;
+            /** @description Whether the session ended because two parties used the same refresh token. */
+            stolen?: boolean;
         };
         /** @description A rule that revokes the tokens whose claim `roles` contains `value`. */
         RoleRule: {
@@ -963,8 +963,6 @@ export interface components {
              * @description Milliseconds since the epoch. Only tokens issued earlier are revoked. If absent, all are.
              */
             issued_before?: number;
-            /** @description Whether the session ended because two parties used the same refresh token. */
-            stolen?: boolean;
             /**
              * Format: int64
              * @description Milliseconds since the epoch. By then, every token that the rule revokes has expired.

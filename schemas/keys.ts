@@ -19,7 +19,10 @@ const Name = Type.String({
   description: 'Its name, for example the program that uses it.'
 })
 
-const Scopes = Type.Array(Type.String({ pattern: SCOPE_PATTERN, maxLength: 255 }), { maxItems: 200 })
+/** The most scopes of a key. */
+const MOST_SCOPES = 200
+
+const ScopeName = Type.String({ pattern: SCOPE_PATTERN, maxLength: 255 })
 
 const EXAMPLE_KEY = {
   id: EXAMPLE.sessionId,
@@ -33,8 +36,8 @@ const EXAMPLE_KEY = {
 /** The body of `POST /keys`. */
 export const KeyRequest = Type.Object({
   name: Name,
-  scopes: Type.Array(Type.String({ pattern: SCOPE_PATTERN, maxLength: 255 }), {
-    maxItems: 200,
+  scopes: Type.Array(ScopeName, {
+    maxItems: MOST_SCOPES,
     description: 'Its scopes. You and this access token must have each of them.'
   }),
   expires_in: Type.Optional(Type.Integer({
@@ -52,7 +55,7 @@ export const KeyRequest = Type.Object({
 const KEY = {
   id: Uuid,
   name: Type.String(),
-  scopes: Scopes,
+  scopes: Type.Array(ScopeName, { maxItems: MOST_SCOPES }),
   created_at: DateTime,
   expires_at: Type.Union([DateTime, Type.Null()], { description: '`null`: never.' }),
   last_used_at: Type.Union([DateTime, Type.Null()], { description: 'Precise to a minute. `null`: never used.' })

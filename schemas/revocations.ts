@@ -21,9 +21,6 @@ const RULE_MEMBERS = {
   issued_before: Type.Optional(Type.Integer({
     description: 'Milliseconds since the epoch. Only tokens issued earlier are revoked. If absent, all are.'
   })),
-  stolen: Type.Optional(Type.Boolean({
-    description: 'Whether the session ended because two parties used the same refresh token.'
-  })),
   expires_at: Type.Integer({
     description: 'Milliseconds since the epoch. By then, every token that the rule revokes has expired.'
   })
@@ -34,7 +31,10 @@ export const RevocationRule = Type.Object({
   kind: Type.Enum(['token', 'session', 'user', 'client'], {
     description: 'The claim that `value` is compared with: `jti`, `sid`, `sub` or `client_id`.'
   }),
-  ...RULE_MEMBERS
+  ...RULE_MEMBERS,
+  stolen: Type.Optional(Type.Boolean({
+    description: 'Whether the session ended because two parties used the same refresh token.'
+  }))
 }, { title: 'RevocationRule', description: 'A rule that revokes tokens.' })
 
 /**

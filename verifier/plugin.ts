@@ -118,7 +118,10 @@ function createKeyCheck (verifier: Verifier): KeyAcceptance {
       known.set(value, true)
       return user
     } catch (error) {
-      if (error instanceof LatchkeyError && error.code === 'invalid_token') unknownKeys.note(address)
+      if (error instanceof LatchkeyError && error.code === 'invalid_token') {
+        unknownKeys.note(address)
+        known.delete(value)
+      }
       throw error
     }
   }

@@ -45,7 +45,8 @@ export interface PersonalAccessTokens {
   /**
    * Revokes a token. Every node and verifier rejects it as soon as it would reject a revoked access token. Throws
    * `not_found` if there is no such token.
-   * @param request.userId - its owner. Default: any user.
+   * @param request.userId - rejects the tokens of all other users, so that a user cannot revoke those of another.
+   *   Default: the token may belong to any user, because an administrator or the host may know only its id.
    */
   revoke (id: string, request?: { userId?: UserId, by?: Principal }): Promise<PersonalAccessToken>
   /** Revokes the token with this value, for its holder. Returns whether there was one. */

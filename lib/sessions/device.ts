@@ -7,8 +7,8 @@ const CACHE_HALF = 500
 /** How many user agents are parsed before other requests get a turn. That takes one to two milliseconds. */
 const STEP = 50
 
-/** The user agent of a program that is not a browser: its name, then its version. */
-const PROGRAM = /^([A-Za-z][A-Za-z0-9_.-]{0,39})(?:\/|$)/
+/** The user agent of a program that is not a browser: its name, then its version. All browsers begin with `Mozilla`. */
+const PROGRAM = /^(?!Mozilla(?:\/|$))([A-Za-z][A-Za-z0-9_.-]{0,39})(?:\/|$)/
 
 const names = createTokenCache<string | null>(CACHE_HALF)
 
@@ -30,8 +30,8 @@ export async function nameDevices<Item extends { userAgent: string | null }> (
     if (known !== undefined) return known
     parsed++
     const name = describe(bowser.parse(userAgent)) ?? PROGRAM.exec(userAgent)?.[1] ?? null
-    names.set(userAgent, name === 'Mozilla' ? null : name)
-    return name === 'Mozilla' ? null : name
+    names.set(userAgent, name)
+    return name
   }
 
   for (const item of items) {

@@ -19,16 +19,14 @@ export type TimeError = 'token_expired' | 'invalid_token'
 export function endOf (token: TokenLife, now: number, horizon: number): TimeError | undefined {
   // RFC 7519 section 4.1.4: a token is already expired at `exp`.
   if (now >= token.diesAt) return now >= token.expiresAt ? 'token_expired' : 'invalid_token'
-  return endByHorizon(token, now, horizon)
+  return endByHorizon(token, horizon)
 }
 
 /**
  * Like `endOf`, but lets an expired token through, unless the rule that revoked it may have been purged. A token must
  * also stay dead if the clock was set back.
  */
-export function endByHorizon (
-  { expiresAt, revocable }: TokenLife, _now: number, horizon: number
-): TimeError | undefined {
+export function endByHorizon ({ expiresAt, revocable }: TokenLife, horizon: number): TimeError | undefined {
   return expiresAt <= horizon && revocable.issuedAt < horizon ? 'token_expired' : undefined
 }
 

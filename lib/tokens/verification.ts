@@ -150,7 +150,7 @@ export function createTokenVerification ({
     // Its signature is good, so a clock is wrong. Ours may have been set back since the token was verified.
     const wait = found.startsAt - now / 1000
     if (wait > CLOCK_TOLERANCE) return doubtTime(ledger, wait)
-    const end = (purpose === 'confirm' ? endByHorizon : endOf)(found, now, horizon())
+    const end = purpose === 'confirm' ? endByHorizon(found, horizon()) : endOf(found, now, horizon())
     if (end !== undefined) throw new LatchkeyError(end)
     const additions = revocations.additions()
     if (found.clearOf !== additions) {

@@ -343,7 +343,7 @@ for (const [transport, options] of [
     clock.move(6 * MINUTE)
     for (const [what, action] of Object.entries<() => Promise<unknown>>({
       'it did not return true': async () => { await client.logIn(CREDENTIALS) },
-      'nobody logged in': async () => { await client.logOut(); return true },
+      'a logout instead of a login': async () => { await client.logOut(); return true },
       'another user logged in': async () => { await client.logIn({ ...CREDENTIALS, username: 'mallory' }); return true }
     })) {
       await client.logIn(CREDENTIALS)

@@ -62,7 +62,7 @@ t.test('RFC 9470 3: a login that is too old gets the challenge, in every form of
   t.equal((await app.inject({ url: '/handler', headers: bearer((await logIn(app)).access_token) })).statusCode, 200)
 })
 
-t.test('what tells of no login: a machine client, a personal access token', async t => {
+t.test('a credential without a login: a machine client, a personal access token', async t => {
   const { app } = await open(t, { accepts: ['token', 'key'] })
   const client = await addClient(app, {})
   const own = (await postForm(app, '/token', { grant_type: 'client_credentials' }, client.basic)).json()

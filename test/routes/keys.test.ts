@@ -103,7 +103,7 @@ t.test('a key works where the route or the app accepts it, never from a cookie, 
   t.equal(await call('/tokens-only', bearer(token)), 200)
   t.equal(await call('/me', { cookie: `__Host-access_token=${value}` }), 401, 'not from a cookie')
   t.equal((await app.inject({ url: '/optional', headers: bearer(value) })).json().credential, 'key')
-  t.equal(await call('/optional', bearer(createValue())), 401, 'a bad key is not nobody')
+  t.equal(await call('/optional', bearer(createValue())), 401, 'a bad key is an error, not an anonymous request')
   const refused = await app.inject({ url: '/tokens-only', headers: bearer(value) })
   t.match(refused.headers['www-authenticate'], /^Bearer error="invalid_token", error_description="This route accepts no/)
 
@@ -195,7 +195,7 @@ t.test('what a key may be created with', async t => {
   t.equal(made.filter(isMade => isMade).length, 100, 'at most a hundred, also at once')
 })
 
-t.test('a revoked key is refused at once, here and in another process, and by whoever holds its value', async t => {
+t.test('a revoked key is refused at once, here and in another process, and any holder of its value can revoke it', async t => {
   const options = { database: databaseFile(t), secret: SECRET }
   const { app, create, read } = await open(t, options)
   const { access_token: token } = await logIn(app)

@@ -205,7 +205,7 @@ t.test('a client without the scopes is told of', { skip }, async t => {
   await until(() => /token answers 401 invalid_client/.test(verifier.status().error ?? ''))
 })
 
-t.test('personal access tokens: accepted if the option says so, asked about once in the bound, refused when revoked', {
+t.test('personal access tokens: accepted if the option lists keys, one request within the bound, rejected when revoked', {
   skip
 }, async t => {
   const { app, issuer } = await createIssuer(t)

@@ -146,7 +146,7 @@ function readHeader ({ cells, problem }: CsvRecord): string[] {
   return cells
 }
 
-/** An empty cell counts as a missing member, except in a list, where it means an empty one. */
+/** An empty cell means that the member is missing. In a column of scopes or roles, it means an empty list. */
 function toValue (columns: readonly string[], cells: readonly string[]): Record<string, unknown> {
   const value: Record<string, unknown> = {}
   for (const [index, name] of columns.entries()) {
