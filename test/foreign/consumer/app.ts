@@ -36,6 +36,7 @@ const every: Required<LatchkeyOptions> = {
   passwordGrant: true,
   rateLimit: true,
   scheme: 'Token',
+  accepts: ['token', 'key'],
   errors: 'app',
   cookies: { secure: true, accessName: 'a', refreshName: 'b' },
   trustedOrigins: [],

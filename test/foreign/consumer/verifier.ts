@@ -17,6 +17,7 @@ const every: Required<VerifierOptions> = {
   revocations: 'feed',
   revocationBound: '1s',
   whenStale: 'introspect',
+  accepts: ['token', 'key'],
   scopes: { admin: 'Administer everything' },
   userIds: 'text',
   log,

@@ -6,8 +6,16 @@ import type { Client, ClientOptions, components, Tokens, TokenStore } from 'fast
 const [url = '', password = ''] = process.argv.slice(2)
 let kept: Tokens | undefined
 const store: TokenStore = { read: () => kept, write (tokens) { kept = tokens } }
-const options: Required<ClientOptions> = {
-  url, transport: 'bearer', origins: [], store, onSessionEnd () {}, fetch: request => fetch(request), now: Date.now
+// A client with a key has no session.
+const options: Required<Omit<ClientOptions, 'key'>> = {
+  url,
+  transport: 'bearer',
+  origins: [],
+  store,
+  onSessionEnd: ({ code }) => console.error(code),
+  onStepUp: ({ maxAge }) => maxAge === undefined,
+  fetch: request => fetch(request),
+  now: Date.now
 }
 const client: Client = createClient(options)
 // @ts-expect-error the service has no such route
